@@ -1,0 +1,36 @@
+# `make demo` runs the whole pipeline offline; `make test` runs every test. Both do all their own set-up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH := torch==2.13.0
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test lock clean
+
+demo: .venv/ready
+	$(BIN)/python -m medinstruct run params/demo.yaml
+
+test: .venv/ready
+	$(BIN)/ruff check lib notebooks
+	$(BIN)/python -m pytest lib
+
+# PyTorch comes first: the CPU build from its own index where Linux has no NVIDIA GPU, else the usual build.
+.venv/ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -c "import torch" 2>/dev/null || \
+	  { test "$$(uname)" = Linux && ! command -v nvidia-smi >/dev/null && \
+	    $(BIN)/pip install --quiet --retries 0 --timeout 15 --index-url $(TORCH_CPU) $(TORCH) 2>/dev/null; } || \
+	  $(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch .venv/ready
+
+# Makes the lock anew from pyproject.toml, without PyTorch and what only its CUDA build needs.
+lock: .venv/ready
+	$(BIN)/pip install --quiet uv
+	echo "# Exact versions for Python 3.11 to 3.13; made by \`make lock\`. PyTorch is installed before these, see the Makefile." > requirements.lock.new
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra train --extra dev --no-emit-package torch \
+	  --no-header --no-annotate pyproject.toml | grep -vE "^(nvidia-|cuda-|triton)" >> requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean:
+	rm -rf .venv

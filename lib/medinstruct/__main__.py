@@ -1,0 +1,55 @@
+"""The command line: `python -m medinstruct run params/demo.yaml`."""
+
+import argparse
+import sys
+
+from medinstruct import paths
+from medinstruct.errors import Problem
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a profile or look at the machine; a user's mistake ends in one message and status 2."""
+    given = _parser().parse_args(arguments)
+    try:
+        return _doctor() if given.command == "doctor" else _run(given)
+    except Problem as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. Finished notebooks and paid answers are kept; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    from medinstruct import params, run
+
+    for line in run.run(given.profile, only=given.notebooks, sets=given.set, force=given.force):
+        print(line)
+    name = (params.profile(given.profile) | params.set_values(given.set)).get("run", "demo")
+    report = paths.outputs(name) / "report.html"
+    if report.exists():
+        print(f"The report is {report}")
+    return 0
+
+
+def _doctor() -> int:
+    from medinstruct import run
+
+    print("\n".join(run.doctor()))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="medinstruct", description="Medical instruction tuning in notebooks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a profile's notebooks in order; what is up to date is skipped")
+    run.add_argument("profile", help="a flat YAML file such as params/demo.yaml")
+    run.add_argument("notebooks", nargs="*", help="numbers, such as 03 04; all where none is given")
+    run.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="values for this run")
+    run.add_argument("--force", action="store_true", help="run again what is up to date")
+    commands.add_parser("doctor", help="say what this machine has and lacks")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

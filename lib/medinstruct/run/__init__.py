@@ -1,0 +1,7 @@
+"""Running notebooks end to end, and the page that reports on a run."""
+
+from medinstruct.run.doctor import doctor
+from medinstruct.run.page import figure_html, frame_html, write_page
+from medinstruct.run.runner import run
+
+__all__ = ["doctor", "figure_html", "frame_html", "run", "write_page"]

@@ -1,0 +1,69 @@
+"""What a notebook's result depends on, as one hash: its source, its parameters, its inputs, and the rooms it imports."""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from medinstruct import paths
+
+
+def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
+    """The hash that decides whether a notebook is up to date."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in content["cells"]]
+    code = "\n".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code")
+    parts = {
+        "cells": cells,
+        "values": values,
+        "inputs": {name: of_path(out / name) for name in content["metadata"]["medinstruct"]["reads"]},
+        "given": {key: of_path(path) for key, path in given(values).items()},
+        "library": {str(path.relative_to(paths.PACKAGE)): of_path(path) for path in sorted(rooms(code))},
+        "data": of_path(paths.data("")),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def of_path(path: Path) -> str:
+    """The hash of a file or of a folder's files; "" where there is none."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        return hashlib.sha256("".join(f"{p.relative_to(path)}{of_path(p)}" for p in files).encode()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def given(values: dict[str, Any]) -> dict[str, Path]:
+    """The parameters that name a file or a folder of the user's."""
+    texts = {key: value for key, value in values.items() if isinstance(value, str) and ("/" in value or "." in value)}
+    found = {key: base / value for key, value in texts.items() for base in (paths.root(), Path.cwd())}
+    return {key: path for key, path in found.items() if path.exists()}
+
+
+def rooms(code: str) -> set[Path]:
+    """The files of this package that some code imports, and those that they import in turn."""
+    seen: set[Path] = set()
+    waiting = _imported(code)
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting |= _imported(path.read_text(encoding="utf-8"))
+    return seen
+
+
+def _imported(code: str) -> set[Path]:
+    lines = [line for line in code.splitlines() if not line.lstrip().startswith(("%", "!"))]
+    code = "\n".join(lines).replace("await ", "")
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "medinstruct":
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "medinstruct"}
+    return {file for name in names for file in _files(name)}
+
+
+def _files(name: str) -> set[Path]:
+    base = paths.PACKAGE.joinpath(*name.split(".")[1:])
+    return {path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file() and base != paths.PACKAGE}

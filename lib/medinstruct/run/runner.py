@@ -1,0 +1,134 @@
+"""The notebooks in order, each with its own parameters; what is up to date is not run again."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from tqdm import tqdm
+
+from medinstruct import params, paths, records
+from medinstruct.errors import Problem
+from medinstruct.run import fingerprint
+
+
+def run(profile: str, *, only: list[str] | None = None, sets: list[str] | None = None, force: bool = False) -> list[str]:
+    """Run a profile's notebooks into `outputs/<run>/`; returns one line a notebook: what was done.
+
+    Stops at the first failure with the notebook, the cell and the cause. A manifest, written after each good notebook,
+    holds the hash of everything that its result depends on.
+    """
+    values = params.profile(profile) | params.set_values(sets or [])
+    available = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
+    wanted = _chosen(available, only or [])
+    own = _own_values(available, values)
+    out = paths.outputs(own[available[0]].get("run", "demo"))
+    lines = []
+    with tqdm(wanted, unit="notebook", dynamic_ncols=True) as bar:
+        for notebook in bar:
+            bar.set_description(notebook.stem)
+            lines.append(_one(notebook, values=own[notebook], out=out, force=force))
+    return lines
+
+
+def _one(notebook: Path, *, values: dict[str, Any], out: Path, force: bool) -> str:
+    """Run one notebook unless it is up to date, and enter it in the manifest."""
+    io = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["medinstruct"]
+    _require(notebook, io["reads"], out)
+    found = fingerprint.of_notebook(notebook, values=values, out=out)
+    manifest = _manifest(out)
+    if not force and _is_current(manifest.get(notebook.stem), found, out):
+        return f"{notebook.stem}: up to date"
+    start = time.perf_counter()
+    _execute(notebook, values=values, out=out)
+    written = {name: fingerprint.of_path(out / name) for name in [*io["writes"], notebook.name]}
+    seconds = round(time.perf_counter() - start, 1)
+    entry = {"fingerprint": found, "written": written, "seconds": seconds}
+    records.write_json(out / "manifest.json", _manifest(out) | {notebook.stem: entry})
+    return f"{notebook.stem}: done in {seconds} s"
+
+
+def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
+    """Run with papermill into a temporary name; a failed copy is kept beside for reading."""
+    import papermill
+
+    draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
+    try:
+        papermill.execute_notebook(
+            notebook, draft, parameters=values, kernel_name="python3", progress_bar=False, log_output=False
+        )
+    except papermill.PapermillExecutionError as error:
+        draft.replace(failed)
+        raise _failure(notebook, error, failed) from None
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    records.write_text(out / notebook.name, nbformat.writes(cleaned(nbformat.read(draft, as_version=4))) + "\n")
+    draft.unlink()
+    failed.unlink(missing_ok=True)
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The executed copy without what changes from run to run: times, progress bars, widget state."""
+    for name in ("papermill", "widgets"):
+        notebook.metadata.pop(name, None)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    for cell in notebook.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected"
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_passing(output)]
+    return notebook
+
+
+def _is_passing(output: nbformat.NotebookNode) -> bool:
+    is_bar = output.output_type == "stream" and output.name == "stderr" and ("\r" in output.text or "it/s" in output.text)
+    return is_bar or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
+def _failure(notebook: Path, error: Any, failed: Path) -> Problem:
+    cells = nbformat.read(failed, as_version=4).cells
+    cell = next((c for c in cells if any(o.output_type == "error" for o in c.get("outputs", []))), {})
+    do = f"Repair it and give the same command: finished notebooks are kept. The failed copy is {failed}."
+    cause = error.evalue if error.ename == "Problem" else f"{error.ename}: {error.evalue}"
+    return Problem(f"{notebook.stem} stopped at cell `{cell.get('id', '?')}`.", got=cause, do=do)
+
+
+def _chosen(available: list[Path], only: list[str]) -> list[Path]:
+    names = {notebook.stem[:2]: notebook for notebook in available}
+    for number in only:
+        if number.zfill(2)[:2] not in names:
+            raise Problem("There is no such notebook.", got=number, do=f"Choose from {', '.join(names)}.")
+    return [names[n] for n in sorted({number.zfill(2)[:2] for number in only})] or available
+
+
+def _own_values(available: list[Path], values: dict[str, Any]) -> dict[Path, dict[str, Any]]:
+    """For each notebook the profile's values for its own keys; unknown keys and wrong types are refused before anything runs."""
+    kinds = {notebook: params.declared(notebook) for notebook in available}
+    known = {key: kind for cells in kinds.values() for key, (kind, _) in cells.items()}
+    for key, value in values.items():
+        if key not in known:
+            raise params.unknown(key, known)
+        values[key] = params.typed(key, value, known[key])
+    return {notebook: {key: values[key] for key in cells if key in values} for notebook, cells in kinds.items()}
+
+
+def _require(notebook: Path, reads: list[str], out: Path) -> None:
+    missing = [name for name in reads if not (out / name).exists()]
+    if missing:
+        do = "Run the earlier notebooks first: leave the numbers away."
+        raise Problem(f"{notebook.stem} reads files that are not there.", got=", ".join(missing), do=do)
+
+
+def _manifest(out: Path) -> dict[str, Any]:
+    path = out / "manifest.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _is_current(entry: dict[str, Any] | None, found: str, out: Path) -> bool:
+    if not entry or entry["fingerprint"] != found:
+        return False
+    return all(fingerprint.of_path(out / name) == value for name, value in entry["written"].items())

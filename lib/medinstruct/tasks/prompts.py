@@ -1,0 +1,48 @@
+"""What the teacher is asked, in our own words; the rules follow the paper's (section 2.2 of the released prompt)."""
+
+from medinstruct.records import Task
+
+Messages = list[dict[str, str]]
+
+WRITER = "You write varied, medically correct tasks that train a medical assistant."
+WRITER_RULES = """Write {new} new medical tasks that continue the list below. Rules:
+1. Every task has the six fields Type, Topic, View, Difficulty, Instruction and Input, each on a line of its own.
+2. Types: text generation, open Q&A, chat, rewrite, summarization, classification, USMLE-style Q&A, multiple-choice Q&A, \
+single-hop reasoning, multiple-hop reasoning. Use all of them over the list.
+3. Topics range over all of medicine: basic sciences, every clinical specialty, public health, ethics, education.
+4. Views say who asks or who is addressed: patients, students, clinicians, allied health workers, officials, researchers, writers.
+   A patient speaks in the first person and without jargon.
+5. Difficulty is a number: 1 a basic fact, 2 a simple application, 3 needs communication or ethics, 4 several steps as in an
+   examination, 5 an intricate or uncertain real case.
+6. Instructions differ in verb, length and shape; some are questions, some are orders.
+7. An input is specific and 50 to 200 words long; where none is needed the Input is <noinput>.
+8. USMLE-style and multiple-choice tasks carry the case and the lettered options in the Input.
+9. Nothing that would need an image, a file or the internet; no real person's data.
+Separate tasks with ### and a running number.
+
+List of {total} tasks:
+"""
+
+ANSWERER = """You are a careful medical expert. Answer the task completely and correctly, in the register of the one who asks.
+If options are given, name the letter and text of the right one and say why. Say when urgent care is needed. Do not end with a
+formula, do not mention being a language model, and keep to what is known."""
+
+
+def task_prompt(examples: list[Task], *, new: int) -> Messages:
+    """The request for `new` tasks after some examples, which are numbered from 1 in the block format."""
+    shown = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
+    text = WRITER_RULES.format(new=new, total=len(examples) + new) + shown + f"### {len(examples) + 1}.\n"
+    return [{"role": "system", "content": WRITER}, {"role": "user", "content": text}]
+
+
+def response_prompt(task: Task) -> Messages:
+    """The request for the response to one task."""
+    text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
+    text += f"\nInput:\n{task.input}" if task.input else ""
+    return [{"role": "system", "content": ANSWERER}, {"role": "user", "content": text}]
+
+
+def _block(task: Task) -> str:
+    fields = {"Type": task.type, "Topic": task.topic, "View": task.view, "Difficulty": task.difficulty}
+    fields |= {"Instruction": task.instruction, "Input": task.input or "<noinput>"}
+    return "".join(f"{name}: {value}\n" for name, value in fields.items())
