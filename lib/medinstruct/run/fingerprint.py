@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,7 @@ def rooms(code: str) -> set[Path]:
 
 
 def _imported(code: str) -> set[Path]:
-    lines = [line for line in code.splitlines() if not line.lstrip().startswith(("%", "!"))]
-    code = "\n".join(lines).replace("await ", "")
+    code = re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE).replace("await ", "")
     names = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "medinstruct":
