@@ -47,6 +47,16 @@ def nearest(texts: Sequence[str], pool: Sequence[str]) -> list[tuple[int, float]
     return [(int(scores.argmax()), float(scores.max())) for scores in found]
 
 
+def nearest_other(texts: Sequence[str], *, earlier: bool = False) -> list[tuple[int, float]]:
+    """For each text the most similar of the others, or of those before it; (-1, 0.0) where there is none."""
+    encoded, found = _encoded(texts), []
+    for n, query in enumerate(encoded):
+        scores = _scores(query, encoded[: n if earlier else len(encoded)])
+        scores[n:n + 1] = -1.0
+        found.append((int(scores.argmax()), float(scores.max())) if (scores >= 0).any() else (-1, 0.0))
+    return found
+
+
 def _encoded(texts: Sequence[str]) -> list[str]:
     """Each text as a string with one character a token, so that equal tokens are equal characters."""
     codes: dict[str, str] = {}

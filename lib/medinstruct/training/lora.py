@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,12 @@ def _trainer(model: Any, tokenizer: Any, trained: list[Example], held_out: list[
     from trl import SFTConfig, SFTTrainer
 
     datasets.disable_progress_bars()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     kinds = {"bf16": model.dtype == torch.bfloat16, "fp16": model.dtype == torch.float16}
     arguments = SFTConfig(
         **settings, **kinds, lr_scheduler_type="cosine", completion_only_loss=True, packing=False, save_strategy="no",
         per_device_eval_batch_size=settings["per_device_train_batch_size"], logging_steps=5, report_to="none",
-        disable_tqdm=True, gradient_checkpointing=model.device.type == "cuda",
+        disable_tqdm=True, dataloader_pin_memory=model.device.type == "cuda", gradient_checkpointing=model.device.type == "cuda",
     )  # fmt: skip
     data = {"train_dataset": rows(trained), "eval_dataset": rows(held_out)}
     trainer = SFTTrainer(model=model, args=arguments, processing_class=tokenizer, peft_config=lora, **data)

@@ -20,7 +20,7 @@ def build_student(
     heads: int = 4,
     max_length: int = 512,
     epochs: int = 10,
-    batch_size: int = 16,
+    batch_size: int = 4,
     learning_rate: float = 3e-3,
     seed: int = 42,
 ) -> dict[str, Any]:
@@ -60,9 +60,10 @@ def _tokenizer(texts: list[str], *, size: int, max_length: int) -> Any:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)
     bpe.train_from_iterator(texts, trainer)
+    # A sequence begins with <s> and does not end with </s>: the trainers put that where a text ends.
     bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", bpe.token_to_id("<s>"))])
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>", model_max_length=max_length
+        tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>", model_max_length=10**6
     )
 
 
@@ -88,12 +89,13 @@ def _blocks(texts: list[str], tokenizer: Any, *, length: int) -> list[list[int]]
 def _train(
     model: Any, blocks: list[list[int]], *, epochs: int, batch_size: int, learning_rate: float, seed: int, folder: Path
 ) -> list[dict[str, float]]:
+    import torch
     from transformers import Trainer, TrainingArguments
 
     arguments = TrainingArguments(
         output_dir=str(folder), num_train_epochs=epochs, per_device_train_batch_size=batch_size, learning_rate=learning_rate,
         lr_scheduler_type="cosine", warmup_steps=0.05, weight_decay=0.01, seed=seed, save_strategy="no", report_to="none",
-        logging_steps=10, disable_tqdm=True, use_cpu=False,
+        logging_steps=10, disable_tqdm=True, dataloader_pin_memory=torch.cuda.is_available(),
     )  # fmt: skip
     trainer = Trainer(model=model, args=arguments, train_dataset=[{"input_ids": block, "labels": block} for block in blocks])
     quiet(trainer)
