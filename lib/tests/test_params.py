@@ -1,0 +1,51 @@
+"""Parameters and profiles: nothing unknown, nothing of the wrong type."""
+
+import pytest
+
+from medinstruct import params, paths
+from medinstruct.errors import Problem
+
+PROFILES = sorted((paths.root() / "params").glob("*.yaml"))
+NOTEBOOKS = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def test_all_profiles_have_the_same_keys_in_the_same_order():
+    assert len(PROFILES) == 6
+    assert len({tuple(params.profile(path)) for path in PROFILES}) == 1
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_has_just_the_keys_of_the_notebooks_with_their_types(path):
+    kinds = {key: kind for notebook in NOTEBOOKS for key, (kind, _) in params.declared(notebook).items()}
+    values = params.profile(path)
+    assert set(values) == set(kinds)
+    for key, value in values.items():
+        params.typed(key, value, kinds[key])
+
+
+def test_a_key_of_two_notebooks_has_one_type_and_one_default():
+    seen = {}
+    for notebook in NOTEBOOKS:
+        for key, declared in params.declared(notebook).items():
+            assert seen.setdefault(key, declared) == declared, (notebook.stem, key)
+
+
+def test_a_number_read_as_text_is_refused_with_the_way_to_write_it():
+    with pytest.raises(Problem, match="2.0e-4"):
+        params.check({"__annotations__": {"learning_rate": float}, "learning_rate": "2e-4"})
+
+
+def test_a_switch_given_as_text_is_refused():
+    with pytest.raises(Problem, match="must be bool"):
+        params.check({"__annotations__": {"full": bool}, "full": "false"})
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_name():
+    with pytest.raises(Problem, match="`novelty_limit`"):
+        params.check({"__annotations__": {"novelty_limit": float}, "novelty_limit": 0.7, "novelty_limt": 0.6})
+
+
+def test_the_conda_environment_installs_the_lock():
+    text = (paths.root() / "environment.yml").read_text()
+    assert "-r requirements.lock" in text and "torch==2.13.0" in text
+    assert "torch==2.13.0" in (paths.root() / "Makefile").read_text()
