@@ -50,9 +50,7 @@ def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     lines = ast.parse("".join(tagged[0]["source"])).body if tagged else []
     return {
-        line.target.id: (line.annotation.id, ast.literal_eval(line.value))
-        for line in lines
-        if isinstance(line, ast.AnnAssign)
+        line.target.id: (line.annotation.id, ast.literal_eval(line.value)) for line in lines if isinstance(line, ast.AnnAssign)
     }
 
 
@@ -64,7 +62,9 @@ def profile(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise Problem(f"{path} is not valid YAML.", got=str(error).replace("\n", " "), do="Write `key: value` lines.") from None
     if not isinstance(values, dict) or any(isinstance(value, dict | list) for value in values.values()):
-        raise Problem(f"{path} is not a flat profile.", got=type(values).__name__, do="Write `key: value` lines, nothing nested.")
+        raise Problem(
+            f"{path} is not a flat profile.", got=type(values).__name__, do="Write `key: value` lines, nothing nested."
+        )
     return values
 
 

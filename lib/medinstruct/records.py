@@ -23,7 +23,7 @@ def content_hash(*parts: object) -> str:
     """Sixteen hex digits that name this content, the same on every machine.
 
     >>> content_hash("Explain asthma.", "")
-    'd1386aba5d51cd94'
+    'a41c90dfee35ca93'
     """
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -228,7 +228,9 @@ def _json(text: str, path: str | Path, *, line: int) -> Any:
     except json.JSONDecodeError as error:
         place = line or error.lineno
         do = "Repair that line; every line is one complete JSON object."
-        raise Problem(f"{path}, line {place} is not valid JSON: {error.msg}.", got=text[:120] if line else _line(text, place), do=do) from None
+        raise Problem(
+            f"{path}, line {place} is not valid JSON: {error.msg}.", got=text[:120] if line else _line(text, place), do=do
+        ) from None
 
 
 def _line(text: str, number: int) -> str:

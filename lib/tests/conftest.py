@@ -1,7 +1,6 @@
 """What the tests share."""
 
 import pytest
-
 from medinstruct import paths
 
 

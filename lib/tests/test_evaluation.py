@@ -4,7 +4,6 @@ import json
 from collections import Counter
 
 import pytest
-
 from medinstruct import evaluation
 from medinstruct.records import Verdict
 

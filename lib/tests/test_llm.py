@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-
 from medinstruct import llm
 from medinstruct.errors import Problem
 from medinstruct.llm import client as module

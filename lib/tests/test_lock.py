@@ -2,9 +2,8 @@
 
 import tomllib
 
-from packaging.requirements import Requirement
-
 from medinstruct import paths
+from packaging.requirements import Requirement
 
 
 def test_every_dependency_is_locked_at_a_version_that_is_allowed():

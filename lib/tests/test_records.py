@@ -3,12 +3,18 @@
 import os
 
 import pytest
-
 from medinstruct import records
 from medinstruct.errors import Problem
 from medinstruct.records import Task
 
-GOOD = {"type": "chat", "topic": "Sleep", "view": "patient", "difficulty": "2", "instruction": "Why do I snore?", "input": "<noinput>"}
+GOOD = {
+    "type": "chat",
+    "topic": "Sleep",
+    "view": "patient",
+    "difficulty": "2",
+    "instruction": "Why do I snore?",
+    "input": "<noinput>",
+}
 
 
 def test_what_is_written_is_read_back(tmp_path):

@@ -2,14 +2,17 @@
 
 import nbformat as nf
 import pytest
-
 from medinstruct import paths
 from medinstruct.errors import Problem
 from medinstruct.run import runner
 
 
 def notebook(folder, name, reads, writes, code):
-    cells = [nf.v4.new_code_cell('run: str = "t"  # Name.\nsize: int = 1  # Size.', metadata={"tags": ["parameters"]}, id="parameters")]
+    cells = [
+        nf.v4.new_code_cell(
+            'run: str = "t"  # Name.\nsize: int = 1  # Size.', metadata={"tags": ["parameters"]}, id="parameters"
+        )
+    ]
     cells.append(nf.v4.new_code_cell(f"from medinstruct import paths\nout = paths.outputs(run)\n{code}", id="work"))
     book = nf.v4.new_notebook(cells=cells, metadata={"medinstruct": {"reads": reads, "writes": writes}})
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}

@@ -1,7 +1,6 @@
 """Parsing: each task whole, or a reject with its reason; the faults of the released code are claims here (paper.md, 2.4)."""
 
 import pytest
-
 from medinstruct import tasks
 from medinstruct.records import Task
 
@@ -20,7 +19,9 @@ def test_what_a_prompt_shows_is_read_back():
     assert one(shown) == task
 
 
-@pytest.mark.parametrize("text", ["Use the Input below to name the Type.", "BP 132/82 at age 12", "Give the options.", "Hb 13.5, 3.5 mg"])
+@pytest.mark.parametrize(
+    "text", ["Use the Input below to name the Type.", "BP 132/82 at age 12", "Give the options.", "Hb 13.5, 3.5 mg"]
+)
 def test_words_numbers_and_last_letters_of_an_instruction_stay(text):
     assert one(BLOCK.format(text, "<noinput>")).instruction == text
 
@@ -48,7 +49,9 @@ def test_the_last_task_of_a_cut_reply_is_a_reject():
     assert len(found) == 1 and rejects[0].reason == "cut at the token limit"
 
 
-@pytest.mark.parametrize("change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n"), str.upper, lambda t: t.replace("Type:", "**Type:**")])
+@pytest.mark.parametrize(
+    "change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n"), str.upper, lambda t: t.replace("Type:", "**Type:**")]
+)
 def test_marks_and_line_ends_do_not_matter(change):
     assert one(change(BLOCK.format("Why?", "<noinput>"))).instruction.lower() == "why?"
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from medinstruct import llm, training
 from medinstruct.errors import Problem
 from medinstruct.records import Example
@@ -22,7 +21,9 @@ def student(tmp_path_factory) -> Path:
 def examples(count):
     labels = {"type": "chat", "topic": "Sleep", "view": "patient", "difficulty": 2}
     return [
-        Example(**labels, instruction=f"What is condition {n}?", input="DNA" * (n % 2), output=f"Rest for {n} days.", task=str(n))
+        Example(
+            **labels, instruction=f"What is condition {n}?", input="DNA" * (n % 2), output=f"Rest for {n} days.", task=str(n)
+        )
         for n in range(count)
     ]
 
@@ -30,7 +31,12 @@ def examples(count):
 def test_the_trainer_trains_just_the_tokens_that_the_mask_shows(student):
     model, tokenizer = lora._loaded(str(student), precision="auto", quantization="none")
     found = examples(4)
-    settings = {"num_train_epochs": 1, "max_length": 256, "output_dir": str(student.parent / "x"), "per_device_train_batch_size": 1}
+    settings = {
+        "num_train_epochs": 1,
+        "max_length": 256,
+        "output_dir": str(student.parent / "x"),
+        "per_device_train_batch_size": 1,
+    }
     trainer = lora._trainer(model, tokenizer, found, found, settings, lora._lora(2, 4, 0.0))
     for row, example in zip(trainer.train_dataset, found, strict=True):
         batch = trainer.data_collator([row])
@@ -41,7 +47,9 @@ def test_the_trainer_trains_just_the_tokens_that_the_mask_shows(student):
 
 
 def test_an_adapter_is_saved_and_answers_beside_the_base(student, tmp_path):
-    result = training.finetune_lora(examples(20), base=student, folder=tmp_path / "adapter", epochs=3, learning_rate=1e-2, lora_rank=4)
+    result = training.finetune_lora(
+        examples(20), base=student, folder=tmp_path / "adapter", epochs=3, learning_rate=1e-2, lora_rank=4
+    )
     assert result["eval_after"] < result["eval_before"] and result["examples"] + result["held_out"] == 20
     assert (tmp_path / "adapter/adapter_model.safetensors").exists()
     model = llm.LocalModel(student, adapter=tmp_path / "adapter")

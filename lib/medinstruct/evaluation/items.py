@@ -51,7 +51,9 @@ def _with_references(items: list[TestItem], folder: Path) -> list[TestItem]:
         missing = [item.id for item in items if item.instruction not in answers]
         if missing:
             do = "Take the references that belong to this test set."
-            raise Problem(f"The answers of {name} do not fit the test set.", got=f"{len(missing)} missing, first {missing[0]}", do=do)
+            raise Problem(
+                f"The answers of {name} do not fit the test set.", got=f"{len(missing)} missing, first {missing[0]}", do=do
+            )
     return [
         item.model_copy(update={"references": {name: answers[item.instruction].strip() for name, answers in found.items()}})
         for item in items

@@ -19,7 +19,7 @@ TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b", re.IGNORECASE)
 
 
 def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
-    """"a", "b" or "tie" for what judges really write, in the short and in the bracketed style; None where it is not clear.
+    """ "a", "b" or "tie" for what judges really write, in the short and in the bracketed style; None where it is not clear.
 
     >>> parse_verdict("Output (a) is better because ..."), parse_verdict("Both are good. [[C]]"), parse_verdict("**Tie**")
     ('a', 'tie', 'tie')

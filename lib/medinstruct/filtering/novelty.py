@@ -52,7 +52,7 @@ def nearest_other(texts: Sequence[str], *, earlier: bool = False) -> list[tuple[
     encoded, found = _encoded(texts), []
     for n, query in enumerate(encoded):
         scores = _scores(query, encoded[: n if earlier else len(encoded)])
-        scores[n:n + 1] = -1.0
+        scores[n : n + 1] = -1.0
         found.append((int(scores.argmax()), float(scores.max())) if (scores >= 0).any() else (-1, 0.0))
     return found
 

@@ -112,9 +112,7 @@ class Client:
         """Ask, and ask again with growing, jittered pauses where another try can help."""
         for attempt in range(TRIES):
             try:
-                return await api.chat.completions.create(
-                    model=self.model, messages=request.messages, **_sampled(request)
-                )
+                return await api.chat.completions.create(model=self.model, messages=request.messages, **_sampled(request))
             except WORTH_RETRYING as error:
                 if attempt == TRIES - 1:
                     raise self._problem(error) from None

@@ -33,7 +33,9 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     option = _chosen_option(context, condition)
     facets = asked(instruction, lay=bool(IS_LAY.search(view)), kind=kind)
     body = " ".join(tell(condition, facet) for facet in facets)
-    lead = f"The answer is {option}. " if option else f"The most likely diagnosis is {called(condition)}. " * _is_case(instruction)
+    lead = (
+        f"The answer is {option}. " if option else f"The most likely diagnosis is {called(condition)}. " * _is_case(instruction)
+    )
     return lead + body
 
 

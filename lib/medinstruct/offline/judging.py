@@ -5,7 +5,9 @@ from collections import Counter
 
 from medinstruct.offline.answering import UNKNOWN, answer
 
-STOP = set("a an and are as at be by for from has have in is it its of on or that the this to was with which who your you i".split())
+STOP = set(
+    re.findall(r"\w+", "a an and are as at be by for from has have in is it its of on or that the this to was with which who your you i")
+)
 MARGIN = 0.01
 
 
@@ -17,7 +19,7 @@ def agreement(text: str, own: str) -> float:
 
 
 def judge(question: str, first: str, second: str) -> str:
-    """"a", "b" or "tie"; where the stand-in has no answer of its own it compares with the words of the question."""
+    """ "a", "b" or "tie"; where the stand-in has no answer of its own it compares with the words of the question."""
     own = answer(question)
     own = question if own == UNKNOWN else own
     gap = agreement(first, own) - agreement(second, own)

@@ -37,8 +37,10 @@ def tell(condition: Condition, facet: str) -> str:
             f"{capital(d['condition'])} is told apart by {d['feature']}." for d in condition["differential"]
         ),
         "treatment": lambda: f"First-line care of {name} includes {listed(condition['treatment'])}.",
-        "drug": lambda: f"A typical drug is {drug['example']}, one of the {drug['class']}: it {drug['use']}. "
-        f"A known adverse effect is {drug['adverse_effect']}, and a contraindication is {drug['contraindication']}.",
+        "drug": lambda: (
+            f"A typical drug is {drug['example']}, one of the {drug['class']}: it {drug['use']}. "
+            f"A known adverse effect is {drug['adverse_effect']}, and a contraindication is {drug['contraindication']}."
+        ),
         "prevention": lambda: f"The risk of {name} is lowered by {listed(condition['prevention'])}.",
         "patient": lambda: stop(condition["patient"]),
         "pearl": lambda: stop(condition["pearl"]),

@@ -14,11 +14,16 @@ from medinstruct.offline.writing import write_tasks
 
 MODEL = "offline-stand-in"
 TASKS = re.compile(r"Write (\d+) new medical tasks.*?### (\d+)\.\s*$", re.DOTALL)
-TASK = re.compile(r"^Type: (?P<kind>.*)\nView: (?P<view>.*)\nInstruction: (?P<instruction>.*?)(?:\nInput:\n(?P<context>.*))?$", re.DOTALL)
-PAIR = re.compile(
-    r"<question>\n(?P<question>.*)\n</question>\n+<output_a>\n(?P<a>.*)\n</output_a>\n+<output_b>\n(?P<b>.*)\n</output_b>", re.DOTALL
+TASK = re.compile(
+    r"^Type: (?P<kind>.*)\nView: (?P<view>.*)\nInstruction: (?P<instruction>.*?)(?:\nInput:\n(?P<context>.*))?$", re.DOTALL
 )
-HELP = "I am an offline stand-in for a language model. I write medical tasks, answer them, and compare two answers; nothing else."
+PAIR = re.compile(
+    r"<question>\n(?P<question>.*)\n</question>\n+<output_a>\n(?P<a>.*)\n</output_a>\n+<output_b>\n(?P<b>.*)\n</output_b>",
+    re.DOTALL,
+)
+HELP = (
+    "I am an offline stand-in for a language model. I write medical tasks, answer them, and compare two answers; nothing else."
+)
 
 
 def http_client() -> httpx2.AsyncClient:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from medinstruct.offline.knowledge import Condition, called, capital, conditions, listed, tell
 
 # The share of tasks (or replies) with each slip; they imitate what the released data shows (paper.md, 1.5 and 2.4).
-RATES = {"missing_field": 0.03, "no_separator": 0.03, "word_input": 0.03, "near_duplicate": 0.08, "refusal": 0.02, "numbered": 0.1}
+RATES = {
+    "missing_field": 0.03,
+    "no_separator": 0.03,
+    "word_input": 0.03,
+    "near_duplicate": 0.08,
+    "refusal": 0.02,
+    "numbered": 0.1,
+}
 VIEWS = (
     "patient", "medical student", "patient", "clinician", "nurse", "pharmacist", "resident", "caregiver", "general practitioner",
     "medical educator", "paramedic", "public health officer", "clinical researcher", "emergency physician", "medical writer",
@@ -99,7 +106,9 @@ def _open(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int
 def _generation(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
     verb = chance.choice(["Write", "Draft", "Compose", "Prepare", "Create"])
     facets = chance.sample(list(WORDS), 2)
-    text = f"{verb} {chance.choice(FORMATS)} on {called(c)} with {WORDS[facets[0]]} and {WORDS[facets[1]]} {_setting(c, chance)}."
+    text = (
+        f"{verb} {chance.choice(FORMATS)} on {called(c)} with {WORDS[facets[0]]} and {WORDS[facets[1]]} {_setting(c, chance)}."
+    )
     return text, "", chance.choice([2, 3])
 
 
@@ -115,10 +124,16 @@ def _chat(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int
 
 
 def _rewrite(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
-    reader = chance.choice(["a worried relative", "a twelve-year-old", "a new nurse", "a patient leaving the ward", "a busy colleague"])
+    reader = chance.choice(
+        ["a worried relative", "a twelve-year-old", "a new nurse", "a patient leaving the ward", "a busy colleague"]
+    )
     verb = chance.choice(["Rewrite", "Simplify", "Rephrase", "Restate"])
     text = " ".join(tell(c, facet) for facet in ("definition", "mechanism", chance.choice(["causes", "treatment", "tests"])))
-    return f"{verb} the passage on {called(c)} for {reader}, keeping {WORDS[_facet(chance)]} correct.", text, chance.choice([2, 3])
+    return (
+        f"{verb} the passage on {called(c)} for {reader}, keeping {WORDS[_facet(chance)]} correct.",
+        text,
+        chance.choice([2, 3]),
+    )
 
 
 def _summary(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
@@ -130,18 +145,26 @@ def _summary(c: Condition, view: str, chance: random.Random) -> tuple[str, str, 
 def _classify(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
     other = chance.choice(c["differential"])
     verb = chance.choice(["Classify", "Sort", "Label", "Categorize"])
-    return f"{verb} the case as {called(c)} or {other['condition'].lower()} and name the deciding finding.", _vignette(c, chance), 3
+    return (
+        f"{verb} the case as {called(c)} or {other['condition'].lower()} and name the deciding finding.",
+        _vignette(c, chance),
+        3,
+    )
 
 
 def _usmle(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
     sign = chance.choice(c["presentation"])
-    ask = chance.choice(["Choose the most likely diagnosis", "Select the best diagnosis", "Decide on the single best diagnosis"])
+    ask = chance.choice(
+        ["Choose the most likely diagnosis", "Select the best diagnosis", "Decide on the single best diagnosis"]
+    )
     return f"{ask} for {c['typical_patient']} with {sign}.", _vignette(c, chance) + _options(c, chance), 4
 
 
 def _choice(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
     drug = c["drug"]
-    rest = chance.sample([x["drug"]["adverse_effect"] for x in conditions() if x is not c and x["drug"]["class"] != drug["class"]], 3)
+    rest = chance.sample(
+        [x["drug"]["adverse_effect"] for x in conditions() if x is not c and x["drug"]["class"] != drug["class"]], 3
+    )
     options = [drug["adverse_effect"], *rest]
     chance.shuffle(options)
     case = f"{capital(c['typical_patient'])} is treated for {called(c)} and starts {drug['example']}, which {drug['use']}. {tell(c, 'presentation')} "
@@ -159,7 +182,9 @@ def _single(c: Condition, view: str, chance: random.Random) -> tuple[str, str, i
 def _multi(c: Condition, view: str, chance: random.Random) -> tuple[str, str, int]:
     signs = chance.sample(c["presentation"], 2)
     other = chance.choice(c["differential"])["condition"].lower()
-    text = f"{capital(c['typical_patient'])} presents with {signs[0]} and {signs[1]}. Work from these findings to the diagnosis, "
+    text = (
+        f"{capital(c['typical_patient'])} presents with {signs[0]} and {signs[1]}. Work from these findings to the diagnosis, "
+    )
     return text + f"tell it apart from {other}, and derive the first treatment.", "", chance.choice([4, 5])
 
 
@@ -177,7 +202,9 @@ def _options(c: Condition, chance: random.Random) -> str:
     names = [c["name"], *(d["condition"] for d in c["differential"])][:4]
     names += [x["name"] for x in conditions() if x["name"] not in names][: 4 - len(names)]
     chance.shuffle(names)
-    return " Which diagnosis is most likely?" + "".join(f"\n({letter}) {name}" for letter, name in zip("ABCD", names, strict=True))
+    return " Which diagnosis is most likely?" + "".join(
+        f"\n({letter}) {name}" for letter, name in zip("ABCD", names, strict=True)
+    )
 
 
 def _reworded(instruction: str) -> str:

@@ -56,7 +56,11 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     try:
         papermill.execute_notebook(
-            notebook, draft, parameters=values, kernel_name="python3", progress_bar=False,
+            notebook,
+            draft,
+            parameters=values,
+            kernel_name="python3",
+            progress_bar=False,
             extra_arguments=["--log-level=40"],
         )
     except papermill.PapermillExecutionError as error:

@@ -58,7 +58,5 @@ def responses_from(tasks: Iterable[Task], replies: Iterable[Reply]) -> tuple[lis
             fields = task.model_dump(exclude={"id", "provenance"})
             examples.append(Example(**fields, task=task.id, output=reply.text, provenance=origin))
         else:
-            unfinished.append(
-                Response(task=task.id, text=reply.text, finish_reason=reply.finish_reason, provenance=origin)
-            )
+            unfinished.append(Response(task=task.id, text=reply.text, finish_reason=reply.finish_reason, provenance=origin))
     return examples, unfinished

@@ -13,11 +13,15 @@ FIELD = re.compile(
     r"^[ \t>*#-]*(?:\d{1,3}[.)][ \t]*)?[*_]{0,2}(type|topic|view|difficulty|instruction|input)[*_]{0,2}[ \t]*:[*_]{0,2}",
     re.IGNORECASE | re.MULTILINE,
 )
-SEPARATOR = re.compile(r"^[ \t]*(?:#{2,}|\*{3,}|-{3,})[ \t]*(?:task[ \t]*)?(?:\d{1,3}[.):]?)?[ \t]*", re.IGNORECASE | re.MULTILINE)
+SEPARATOR = re.compile(
+    r"^[ \t]*(?:#{2,}|\*{3,}|-{3,})[ \t]*(?:task[ \t]*)?(?:\d{1,3}[.):]?)?[ \t]*", re.IGNORECASE | re.MULTILINE
+)
 TRAILING_NUMBER = re.compile(r"\n[ \t]*(?:task[ \t]*)?\d{1,3}[.)][ \t]*$", re.IGNORECASE)
 
 
-def parse_tasks(reply: str, *, finish_reason: str = "stop", provenance: Provenance | None = None) -> tuple[list[Task], list[Reject]]:
+def parse_tasks(
+    reply: str, *, finish_reason: str = "stop", provenance: Provenance | None = None
+) -> tuple[list[Task], list[Reject]]:
     """The tasks of a reply and what could not be used of it; nothing is dropped silently.
 
     A task begins where a field appears that the one before already has, or at a separator. The last task of a reply that

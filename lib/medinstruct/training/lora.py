@@ -62,7 +62,9 @@ def finetune_lora(
 def split(examples: list[Example], *, share: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Training and held-out examples, drawn by `seed`; at least one of each."""
     if len(examples) < 2:
-        raise Problem("There are too few examples to train on.", got=len(examples), do="Generate more tasks, or lower the limits.")
+        raise Problem(
+            "There are too few examples to train on.", got=len(examples), do="Generate more tasks, or lower the limits."
+        )
     empty = [example.id for example in examples if not example.output.strip()]
     if empty:
         raise Problem("Examples have an empty response.", got=empty[:5], do="Leave them out of the dataset.")
@@ -116,7 +118,9 @@ def _loaded(base: str, *, precision: str, quantization: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if quantization not in ("none", "4bit") or precision not in ("auto", "float32", "bfloat16", "float16"):
-        raise Problem("`quantization` or `precision` is not known.", got=(quantization, precision), do="See the parameters cell.")
+        raise Problem(
+            "`quantization` or `precision` is not known.", got=(quantization, precision), do="See the parameters cell."
+        )
     has_gpu = torch.cuda.is_available()
     if quantization == "4bit" and not has_gpu:
         raise Problem("4-bit training needs a CUDA GPU.", got="no GPU", do="Set quantization: none.")
