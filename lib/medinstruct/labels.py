@@ -43,7 +43,7 @@ VIEW_WORDS = {
     "pregnant citizen individual child adult teen user person",
     "clinician": "clinician physician doctor expert surgeon practitioner specialist ologist geneticist intensivist psychiatrist "
     "pediatrician paediatrician obstetrician dentist consultant medical_professional healthcare professional gp hospitalist "
-    "ethicist provider anesthetist anaesthetist emergency optometrist",
+    "ethicist provider anesthetist anaesthetist emergency optometrist geriatrician neonatologist oncologist",
 }
 # Words that point to a specialty which does not carry its own name.
 TOPIC_WORDS = {

@@ -1,5 +1,6 @@
 """A model in this process: batched greedy answers, as base or as tuned from the one loaded copy."""
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -62,6 +63,7 @@ def _loaded(base: str, device: str) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     dtype = torch.float32 if device == "cpu" else torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")

@@ -18,6 +18,12 @@ ASKED = {
     "patient": r"\bpatient leaflet\b|\bplain (?:language|words)\b|\blay\b|\bI have\b|\bmy (?:doctor|mother|father|child|partner)\b",
     "pearl": r"\bpearl|\bexam tip|\bremember\b|\bpitfall",
 }
+# Each part of an answer has a head, so that a small student can tell how an answer goes on and when it ends.
+HEADS = {
+    "definition": "In brief", "causes": "Causes", "mechanism": "Mechanism", "presentation": "Presentation",
+    "red_flags": "Red flags", "tests": "Tests", "differential": "Differential", "treatment": "Treatment", "drug": "Drug",
+    "prevention": "Prevention", "patient": "In plain words", "pearl": "Remember",
+}  # fmt: skip
 IS_LAY = re.compile(r"\b(patient|parent|caregiver|family|public|pupil|athlete)\b", re.IGNORECASE)
 UNKNOWN = (
     "I am the offline stand-in, a rule-based program over a small knowledge file, and this question is outside it. "
@@ -32,7 +38,7 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
         return UNKNOWN
     option = _chosen_option(context, condition)
     facets = asked(instruction, lay=bool(IS_LAY.search(view)), kind=kind)
-    body = " ".join(tell(condition, facet) for facet in facets)
+    body = " ".join(f"{HEADS[facet]}: {tell(condition, facet)}" for facet in facets)
     lead = (
         f"The answer is {option}. " if option else f"The most likely diagnosis is {called(condition)}. " * _is_case(instruction)
     )
