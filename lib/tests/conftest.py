@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import pytest
+
 from medinstruct import paths
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+
 from medinstruct import evaluation
 from medinstruct.records import Verdict
 

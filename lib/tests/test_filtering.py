@@ -5,8 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medinstruct import filtering
 from rouge_score import rouge_scorer
+
+from medinstruct import filtering
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 TEXTS = st.lists(st.text(alphabet="abc xyz.?1 é", max_size=30), max_size=8)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from medinstruct import llm
 from medinstruct.errors import Problem
 from medinstruct.llm import client as module

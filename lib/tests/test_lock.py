@@ -2,8 +2,9 @@
 
 import tomllib
 
-from medinstruct import paths
 from packaging.requirements import Requirement
+
+from medinstruct import paths
 
 
 def test_every_dependency_is_locked_at_a_version_that_is_allowed():

@@ -1,6 +1,7 @@
 """Parameters and profiles: nothing unknown, nothing of the wrong type."""
 
 import pytest
+
 from medinstruct import params, paths
 from medinstruct.errors import Problem
 

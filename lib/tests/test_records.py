@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from medinstruct import records
 from medinstruct.errors import Problem
 from medinstruct.records import Task

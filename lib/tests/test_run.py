@@ -2,6 +2,7 @@
 
 import nbformat as nf
 import pytest
+
 from medinstruct import paths
 from medinstruct.errors import Problem
 from medinstruct.run import runner
@@ -15,7 +16,7 @@ def notebook(folder, name, reads, writes, code):
     ]
     cells.append(nf.v4.new_code_cell(f"from medinstruct import paths\nout = paths.outputs(run)\n{code}", id="work"))
     book = nf.v4.new_notebook(cells=cells, metadata={"medinstruct": {"reads": reads, "writes": writes}})
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nf.write(book, folder / "notebooks" / f"{name}.ipynb")
 
 

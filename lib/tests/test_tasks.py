@@ -1,6 +1,7 @@
 """Parsing: each task whole, or a reject with its reason; the faults of the released code are claims here (paper.md, 2.4)."""
 
 import pytest
+
 from medinstruct import tasks
 from medinstruct.records import Task
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from medinstruct import llm, training
 from medinstruct.errors import Problem
 from medinstruct.records import Example

@@ -6,7 +6,10 @@ from collections import Counter
 from medinstruct.offline.answering import UNKNOWN, answer
 
 STOP = set(
-    re.findall(r"\w+", "a an and are as at be by for from has have in is it its of on or that the this to was with which who your you i")
+    re.findall(
+        r"\w+",
+        "a an and are as at be by for from has have in is it its of on or that the this to was with which who your you i",
+    )
 )
 MARGIN = 0.01
 

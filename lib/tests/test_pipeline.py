@@ -1,0 +1,30 @@
+"""The notebooks themselves, end to end, on the clinicians' seeds and test questions with four real reference models."""
+
+import json
+
+import pytest
+
+from medinstruct import paths
+from medinstruct.run import runner
+
+
+@pytest.fixture
+def real_run(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    data = real_data / "alpacare"
+    sets = [f"seeds={data / 'med_seed.json'}", f"test_set={data / 'MedInstruct-test.jsonl'}", "run=real"]
+    sets += [f"references={data / 'reference_outputs'}", "requests=30", "student_epochs=2", "answer_max_tokens=40"]
+    return tmp_path / "real", lambda: runner.run(str(paths.root() / "params" / "demo.yaml"), sets=sets)
+
+
+def test_the_whole_pipeline_runs_on_the_published_seeds_and_test_set(real_run):
+    out, run = real_run
+    assert all("done" in line for line in run())
+    rates = json.loads((out / "freeform.json").read_text())
+    assert rates["items"] == 216
+    assert {row["reference"] for row in rates["rates"]} == {"gpt-4", "claude-2", "gpt-3.5-turbo", "text-davinci-003", "base"}
+    assert len((out / "seeds.jsonl").read_text().splitlines()) == 167
+    assert (out / "report.html").stat().st_size > 10_000
+    training = json.loads((out / "training.json").read_text())["lora"]
+    assert training["eval_after"] < training["eval_before"]
+    assert all("up to date" in line for line in run())
