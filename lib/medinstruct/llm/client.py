@@ -121,8 +121,9 @@ class Client:
                 raise self._problem(error) from None
 
     def _connected(self) -> openai.AsyncOpenAI:
-        transport = {"http_client": offline.http_client()} if self.url == "offline" else {}
-        base = {"offline": "http://offline.invalid/v1", "": None}.get(self.url, self.url)
+        is_offline = self.url.partition("?")[0] == "offline"
+        transport = {"http_client": offline.http_client(self.url)} if is_offline else {}
+        base = "http://offline.invalid/v1" if is_offline else self.url or None
         return openai.AsyncOpenAI(api_key=self._key, base_url=base, max_retries=0, timeout=600, **transport)
 
     def _count(self, answer: dict[str, Any]) -> None:
@@ -149,7 +150,7 @@ class Client:
 
 def _key(url: str, key_env: str) -> str:
     key = os.environ.get(key_env, "")
-    if url == "offline" or (not key and url.startswith(("http://localhost", "http://127.0.0.1"))):
+    if url.partition("?")[0] == "offline" or (not key and url.startswith(("http://localhost", "http://127.0.0.1"))):
         return "none-needed"
     if not key:
         do = f"Set the environment variable {key_env}; never write a key into a notebook or a profile."

@@ -1,30 +1,35 @@
 """How the stand-in answers: it finds the condition that is meant and the facets asked for, and tells them."""
 
 import re
+from functools import cache
 
-from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, tell
+from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell
+from medinstruct.offline.wording import LAY
 
 ASKED = {
-    "definition": r"\bwhat is\b|\bdefin|\boverview\b|\bdescribe\b|\bleaflet\b|\bintroduc",
-    "causes": r"\bcause|\brisk factor|\bwhy does\b|\btrigger|\bleads? to\b",
-    "mechanism": r"\bmechanism|\bpathophysiolog|\bhow does\b|\bexplain why\b|\bunderl",
-    "presentation": r"\bsymptom|\bsigns?\b|\bpresent|\bfeatures?\b|\blook like\b",
-    "red_flags": r"\bred flags?\b|\bemergenc|\burgent|\bwhen to (?:get|seek)\b|\bwarning|\bworr",
-    "tests": r"\btests?\b|\binvestigat|\bdiagnos|\bfinding|\bconfirm|\bwork-?up\b|\bnext step",
-    "differential": r"\bdifferen|\btell apart\b|\bdistinguish|\bmistaken\b|\bmimic",
-    "treatment": r"\btreat|\bmanage|\btherap|\bcare\b|\bfirst-line\b|\bplan\b",
-    "drug": r"\bdrugs?\b|\bmedicat|\bmedicine|\badverse|\bside effect|\bcontraindic|\bpharmac",
+    "definition": r"\bwhat is\b|\bwhat \S+(?: \S+)? is\b|\bdefin|\boverview\b|\bdescribe\b|\bleaflet\b|\bessentials\b|\bmeant by\b|\bstands for\b",
+    "causes": r"\bcause|\brisk factor|\bwhy (?:does|do|people|somebody)\b|\btrigger|\bleads? to\b",
+    "mechanism": r"\bmechanism|\bpathophysiolog|\bhow does\b|\bexplain why\b|\bunderl|\bgoes wrong\b",
+    "presentation": r"\bsymptom|\bsigns?\b|\bpresentation of\b|\bfeatures? that\b|\bclinical picture\b|\blook like\b",
+    "red_flags": r"\bred flags?\b|\bemergency\b(?! dep)|\burgent|\bwhen to (?:get|seek)\b|\bwarning|\bovernight\b",
+    "tests": r"\btests? (?:that|for)\b|\binvestigations?\b|\bdiagnos(?:is|ed?) of\b|\bdoctors diagnose\b|\bfinding|\bconfirm|\bwork-?up\b|\bnext (?:step|test)|\bwould you test\b",
+    "differential": r"\bdifferential\b|\btell (?:it )?apart\b|\bdistinguish|\bmistaken\b|\bmimic|\bfits less\b|\bagainst\b",
+    "treatment": r"\btreat(?:s|ment|ed)?\b|\bmanage|\btherap(?:y|ies) of\b|\bcare plan\b|\bfirst-line\b",
+    "drug": r"\bdrugs?\b|\bmedicat|\bmedicines?\b|\badverse|\bside effect|\bcontraindic|\bpharmac(?!ist|y student)",
     "prevention": r"\bprevent|\blower (?:the|my) risk\b|\bavoid\b|\bprotect",
-    "patient": r"\bpatient leaflet\b|\bplain (?:language|words)\b|\blay\b|\bI have\b|\bmy (?:doctor|mother|father|child|partner)\b",
-    "pearl": r"\bpearl|\bexam tip|\bremember\b|\bpitfall",
-}
+    "patient": r"\bpatient leaflet\b|\bplain (?:language|words)\b|\blay\b|\btwelve-year-old\b|\bmy (?:doctor|mother|father|child|partner)\b",
+    "pearl": r"\bpearl|\bexam tip|\bpitfall",
+}  # fmt: skip
 # Each part of an answer has a head, so that a small student can tell how an answer goes on and when it ends.
 HEADS = {
     "definition": "In brief", "causes": "Causes", "mechanism": "Mechanism", "presentation": "Presentation",
     "red_flags": "Red flags", "tests": "Tests", "differential": "Differential", "treatment": "Treatment", "drug": "Drug",
     "prevention": "Prevention", "patient": "In plain words", "pearl": "Remember",
 }  # fmt: skip
-IS_LAY = re.compile(r"\b(patient|parent|caregiver|family|public|pupil|athlete)\b", re.IGNORECASE)
+IS_LAY = re.compile(rf"\b({'|'.join(LAY)}|public)\b", re.IGNORECASE)
+OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
+RULED_OUT = re.compile(r"\bonce [^.:,]{1,80}? has been ruled out")
+READ = 20_000  # characters of a text that are looked at
 UNKNOWN = (
     "I am the offline stand-in, a rule-based program over a small knowledge file, and this question is outside it. "
     "A clinician or a real model should answer it."
@@ -33,58 +38,105 @@ UNKNOWN = (
 
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """The stand-in's answer to an instruction with its input; an honest sentence where it knows nothing of the matter."""
-    condition = meant(f"{instruction}\n{context}")
+    condition = meant(instruction, context)
     if condition is None:
-        return UNKNOWN
-    option = _chosen_option(context, condition)
-    facets = asked(instruction, lay=bool(IS_LAY.search(view)), kind=kind)
-    body = " ".join(f"{HEADS[facet]}: {tell(condition, facet)}" for facet in facets)
-    lead = (
-        f"The answer is {option}. " if option else f"The most likely diagnosis is {called(condition)}. " * _is_case(instruction)
-    )
-    return lead + body
+        return _shortened(context) if kind == "summarization" and context else UNKNOWN
+    lay = bool(IS_LAY.search(view)) or bool(re.search(r"\b(my|me|I)\b", instruction)) and not view
+    facets = asked(instruction, lay=lay, kind=kind)
+    lead = _lead(condition, instruction, context, kind=kind, lay=lay)
+    return " ".join([*lead, *(f"{HEADS[facet]}: {tell(condition, facet)}" for facet in facets)])
 
 
 def asked(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
-    """The two to four facets that an instruction asks for, in the order of the knowledge file."""
-    found = [facet for facet in FACETS if re.search(ASKED[facet], instruction, re.IGNORECASE)][:3]
-    usual = ["patient", "red_flags"] if lay else ["definition", "tests"]
-    if kind in ("USMLE-style Q&A", "multiple-choice Q&A", "classification"):
-        usual = ["tests", "pearl"]
-    chosen = found + [facet for facet in usual if facet not in found][: 1 if found else 2]
-    return [facet for facet in FACETS if facet in chosen]
+    """The facets that an instruction asks for and those that go with its type, in the order of the knowledge file."""
+    low = instruction[:READ]
+    found = [facet for facet in FACETS if re.search(ASKED[facet], low, re.IGNORECASE)][:3]
+    usual = {
+        "text generation": ["presentation", "tests", "treatment"], "chat": ["patient"], "rewrite": ["patient"],
+        "classification": [], "USMLE-style Q&A": ["tests", "pearl"], "multiple-choice Q&A": ["drug"],
+        "multiple-hop reasoning": ["tests", "treatment"], "single-hop reasoning": ["mechanism"],
+    }.get(kind, ["definition", "tests"])  # fmt: skip
+    if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
+        usual = ["patient"]
+    room = 4 if kind == "text generation" else 3
+    chosen = list(dict.fromkeys([*usual, *found[:1]] if kind in ("chat", "rewrite") else [*found, *usual]))
+    told = [facet for facet in FACETS if facet in chosen[: 2 if kind == "summarization" else room]]
+    return sorted(told, key=lambda facet: facet != "patient") if lay else told
 
 
-def meant(text: str) -> Condition | None:
-    """The condition that a text names, or whose typical phrases it repeats; None where there is no sign of any."""
-    low = text.lower()
-    scored = [(_signs(condition, low), -n, condition) for n, condition in enumerate(conditions())]
-    best = max(scored, key=lambda row: row[:2], default=(0, 0, None))
-    return best[2] if best[0] >= 1 else None
+def meant(instruction: str, context: str = "") -> Condition | None:
+    """The condition that a task names, or whose typical phrases it repeats; None where there is no sign of any.
+
+    The first name in the instruction counts most; options do not count, since they name the wrong ones as well.
+    """
+    text = RULED_OUT.sub("", f"{instruction[:READ]}\n{OPTION.sub('', context[:READ])}".lower())
+    points = dict.fromkeys(range(len(conditions())), 0.0)
+    for rank, number in enumerate(dict.fromkeys(_names()[1][found.group()] for found in _names()[0].finditer(text))):
+        points[number] += 4 if rank == 0 else 1
+    for number, phrases in enumerate(_phrases()):
+        points[number] += sum(weight for phrase, weight in phrases if phrase in text)
+    best = max(points, key=lambda number: (points[number], -number), default=None)
+    return conditions()[best] if best is not None and points[best] >= 1 else None
 
 
-def _signs(condition: Condition, low: str) -> float:
-    """Points for a name, for a lay name, and for each phrase of the presentation or the tests that stands in the text."""
-    name = condition["name"].lower()
-    first = low.find(name)
-    points = 4 + len(name) / 100 - first / 1e5 if first >= 0 else 0.0
-    points += 2 * any(re.search(rf"\b{re.escape(lay.lower())}\b", low) for lay in condition["also"])
-    points += 3 * (condition["typical_patient"].lower() in low)
-    phrases = [*condition["presentation"], *condition["causes"], *(test["finding"] for test in condition["tests"])]
-    return points + sum(phrase.lower() in low for phrase in phrases)
+def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool) -> list[str]:
+    """How an answer of this type begins: the option, the label, the reasoning, or a word to the person."""
+    if option := _chosen_option(context, c):
+        return [f"The answer is {option}."]
+    if kind == "classification":
+        test = next((t for t in c.tests if t.finding.lower() in context.lower()), c.tests[0])
+        low = f"{instruction} {context}".lower()
+        other = next((d for d in c.differential if d.condition.lower() in low), c.differential[0])
+        first = f"Label: {called(c)}. Deciding finding: {test.test} shows {test.finding}."
+        return [first, f"Against {called(other.condition)}: its mark would be {other.feature}."]
+    if kind == "multiple-hop reasoning":
+        seen = [sign for sign in c.presentation if sign.lower() in instruction.lower()] or list(c.presentation[:2])
+        return [f"Step 1, findings: {listed(seen)}. Step 2, diagnosis: most likely {called(c)}. Step 3, what follows."]
+    if kind == "single-hop reasoning":
+        return [f"This points to {called(c)}."]
+    if kind == "chat":
+        return ["I understand that this worries you, and it is good that you ask."]
+    if kind == "USMLE-style Q&A" or re.search(r"\byear-old\b.*\bdiagnos", instruction):
+        return [f"The most likely diagnosis is {called(c)}."]
+    return [f"About {called(c)}, for you:" if lay else f"{capital(called(c))}."] if kind == "text generation" else []
 
 
-def _chosen_option(context: str, condition: Condition) -> str:
+def _chosen_option(context: str, c: Condition) -> str:
     """The lettered option that names the condition or one of its facts, "" where there are no options."""
-    options = re.findall(r"^\(([A-E])\)\s*(.+?)\s*$", context, re.MULTILINE)
-    drug = condition["drug"]
-    facts = [condition["name"], drug["adverse_effect"], drug["class"], *condition["causes"], *condition["treatment"]]
-    for fact in facts:
+    options = OPTION.findall(context[:READ])
+    facts = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment, *(t.finding for t in c.tests)]
+    for fact in facts if options else []:
         for letter, text in options:
             if text.lower().rstrip(".") == fact.lower():
                 return f"({letter}) {capital(text.rstrip('.'))}"
     return ""
 
 
-def _is_case(instruction: str) -> bool:
-    return bool(re.search(r"\byear-old\b|\bdiagnos|\bcase\b|\bpresents\b", instruction, re.IGNORECASE))
+def _shortened(context: str) -> str:
+    """The first and the longest of the sentences, for a text about nothing that it knows."""
+    sentences = re.split(r"(?<=[.!?])\s+", context[:READ].strip())
+    chosen = {0, max(range(len(sentences)), key=lambda n: len(sentences[n]))}
+    return " ".join(sentences[n] for n in sorted(chosen))
+
+
+@cache
+def _names() -> tuple[re.Pattern[str], dict[str, int]]:
+    """One pattern for all names, the longest first, and the condition that each belongs to."""
+    owner: dict[str, int] = {}
+    for number, condition in enumerate(conditions()):
+        for name in (condition.name, *condition.also):
+            owner.setdefault(name.lower(), number)
+    names = sorted(owner, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?![\w-])"), owner
+
+
+@cache
+def _phrases() -> tuple[tuple[tuple[str, int], ...], ...]:
+    """For each condition the lower-case phrases that speak for it, with their weight."""
+    return tuple(
+        (
+            (c.typical_patient.lower(), 6),
+            *((phrase.lower(), 1) for phrase in (*c.presentation, *c.causes, *(t.finding for t in c.tests))),
+        )
+        for c in conditions()
+    )

@@ -1,9 +1,12 @@
 """How the stand-in judges: by a stated lexical rule, the share of words that an answer has in common with its own."""
 
+import random
 import re
 from collections import Counter
+from collections.abc import Mapping
 
-from medinstruct.offline.answering import UNKNOWN, answer
+from medinstruct.offline import slips
+from medinstruct.offline.answering import READ, UNKNOWN, answer
 
 STOP = set(
     re.findall(
@@ -22,12 +25,25 @@ def agreement(text: str, own: str) -> float:
 
 
 def judge(question: str, first: str, second: str) -> str:
-    """ "a", "b" or "tie"; where the stand-in has no answer of its own it compares with the words of the question."""
+    """ "a", "b" or "tie", the same whichever stands first; without an answer of its own it compares with the question."""
     own = answer(question)
     own = question if own == UNKNOWN else own
     gap = agreement(first, own) - agreement(second, own)
     return "tie" if abs(gap) < MARGIN else "a" if gap > 0 else "b"
 
 
+def say(question: str, first: str, second: str, *, chance: random.Random, rate: Mapping[str, float] = slips.RATES) -> str:
+    """A verdict in the words of a judge, explained or unclear at its rates."""
+    winner = "a" if chance.random() < rate["first_wins"] else judge(question, first, second)
+    if chance.random() < rate["unclear"]:
+        return "Both outputs have their merits, and it depends on the reader."
+    text = {"a": "Output (a)", "b": "Output (b)", "tie": "Tie"}[winner]
+    if chance.random() >= rate["explained"]:
+        return text
+    if winner == "tie":
+        return "Tie. Both outputs share about as many words with what I would have answered."
+    return f"{text} is better because it shares more words with what I would have answered."
+
+
 def _words(text: str) -> Counter[str]:
-    return Counter(word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in STOP)
+    return Counter(word for word in re.findall(r"[a-z0-9]+", text[:READ].lower()) if word not in STOP)

@@ -5,14 +5,71 @@ from functools import cache
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medinstruct import paths
+from medinstruct.errors import Problem
 
-Condition = dict[str, Any]
 FACETS = (
     "definition", "causes", "mechanism", "presentation", "red_flags", "tests", "differential", "treatment", "drug",
     "prevention", "patient", "pearl",
 )  # fmt: skip
+
+
+class Part(BaseModel):
+    """A piece of knowledge: no field but its own, none empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_min_length=1, str_strip_whitespace=True)
+
+
+class Finding(Part):
+    """A test and what it typically shows in this condition."""
+
+    test: str
+    finding: str
+
+
+class Mimic(Part):
+    """A condition that this one is mistaken for, and the feature that tells them apart."""
+
+    condition: str
+    feature: str
+
+
+class Drug(Part):
+    """A drug class with an example, what it does, an adverse effect and a contraindication ("none ..." where there is none)."""
+
+    class_: str = Field(alias="class")
+    example: str
+    use: str
+    adverse_effect: str
+    contraindication: str
+
+    @property
+    def is_contraindicated(self) -> bool:
+        """Whether there is a contraindication to name."""
+        return not self.contraindication.lower().startswith("none")
+
+
+class Condition(Part):
+    """One condition, general knowledge at textbook level; the schema of `data/knowledge/*.yaml`."""
+
+    name: str
+    also: tuple[str, ...] = Field(max_length=4)
+    specialty: str
+    definition: str
+    causes: tuple[str, ...] = Field(min_length=3)
+    mechanism: str
+    typical_patient: str
+    presentation: tuple[str, ...] = Field(min_length=4)
+    red_flags: tuple[str, ...] = Field(min_length=2)
+    tests: tuple[Finding, ...] = Field(min_length=2)
+    differential: tuple[Mimic, ...] = Field(min_length=2)
+    treatment: tuple[str, ...] = Field(min_length=3)
+    drug: Drug
+    prevention: tuple[str, ...] = Field(min_length=2)
+    patient: str
+    pearl: str
 
 
 @cache
@@ -20,31 +77,43 @@ def conditions() -> tuple[Condition, ...]:
     """All conditions of `data/knowledge/*.yaml`, in the order of the files."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    return tuple(one for file in files for one in yaml.load(file.read_text(encoding="utf-8"), Loader=loader))
+    rows = [(file.name, one) for file in files for one in yaml.load(file.read_text(encoding="utf-8"), Loader=loader)]
+    return tuple(_condition(one, where=name) for name, one in rows)
+
+
+def _condition(fields: dict[str, Any], *, where: str) -> Condition:
+    try:
+        return Condition.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        do = "Compare with the entries beside it."
+        raise Problem(f"{where}, {fields.get('name', '?')}, `{field}`: {first['msg']}.", got=first["input"], do=do) from None
 
 
 def tell(condition: Condition, facet: str) -> str:
-    """One facet of a condition in one to three sentences."""
-    name, drug = called(condition), condition["drug"]
+    """One facet of a condition in one to four sentences."""
+    name = called(condition)
     return {
-        "definition": lambda: stop(condition["definition"]),
-        "causes": lambda: f"Common causes of {name} are {listed(condition['causes'])}.",
-        "mechanism": lambda: stop(condition["mechanism"]),
-        "presentation": lambda: f"{capital(name)} usually presents with {listed(condition['presentation'])}.",
-        "red_flags": lambda: f"Urgent help is needed for {listed(condition['red_flags'])}.",
-        "tests": lambda: " ".join(f"{capital(t['test'])} shows {t['finding']}." for t in condition["tests"]),
-        "differential": lambda: " ".join(
-            f"{capital(d['condition'])} is told apart by {d['feature']}." for d in condition["differential"]
-        ),
-        "treatment": lambda: f"First-line care of {name} includes {listed(condition['treatment'])}.",
-        "drug": lambda: (
-            f"A typical drug is {drug['example']}, one of the {drug['class']}: it {drug['use']}. "
-            f"A known adverse effect is {drug['adverse_effect']}, and a contraindication is {drug['contraindication']}."
-        ),
-        "prevention": lambda: f"The risk of {name} is lowered by {listed(condition['prevention'])}.",
-        "patient": lambda: stop(condition["patient"]),
-        "pearl": lambda: stop(condition["pearl"]),
+        "definition": lambda: stop(condition.definition),
+        "causes": lambda: f"Common causes of {name} are {listed(condition.causes)}.",
+        "mechanism": lambda: stop(condition.mechanism),
+        "presentation": lambda: f"A person with {name} usually presents with {listed(condition.presentation)}.",
+        "red_flags": lambda: f"Urgent help is needed for {listed(condition.red_flags)}.",
+        "tests": lambda: " ".join(f"{capital(t.test)} shows {t.finding}." for t in condition.tests),
+        "differential": lambda: " ".join(f"{d.condition} is told apart by {d.feature}." for d in condition.differential),
+        "treatment": lambda: f"First-line care of {name} includes {listed(condition.treatment)}.",
+        "drug": lambda: _tell_drug(condition.drug),
+        "prevention": lambda: f"The risk of {name} is lowered by {listed(condition.prevention)}.",
+        "patient": lambda: stop(condition.patient),
+        "pearl": lambda: stop(condition.pearl),
     }[facet]()
+
+
+def _tell_drug(drug: Drug) -> str:
+    warning = f", and a contraindication is {drug.contraindication}" if drug.is_contraindicated else ""
+    first = f"A typical drug is {drug.example}, from the class {drug.class_}: it {drug.use}."
+    return f"{first} A known adverse effect is {drug.adverse_effect}{warning}."
 
 
 def prose(*, seed: int = 42) -> list[str]:
@@ -59,14 +128,82 @@ def prose(*, seed: int = 42) -> list[str]:
     return chance.sample(texts, len(texts))
 
 
-def called(condition: Condition) -> str:
-    """The name as it stands inside a sentence: lower case, unless it is an abbreviation or begins with a person's name."""
-    name = condition["name"]
-    is_proper = "'" in name.split()[0] or name.split()[0].isupper() or (len(name) > 1 and name[1].isupper())
+def called(condition: Condition | str) -> str:
+    """The name as it stands inside a sentence: lower case, unless its first word is an abbreviation or a person's name.
+
+    >>> called("Acute appendicitis"), called("COPD exacerbation"), called("Graves disease"), called("Crohn's disease")
+    ('acute appendicitis', 'COPD exacerbation', 'Graves disease', "Crohn's disease")
+    """
+    name = condition if isinstance(condition, str) else condition.name
+    first = name.split()[0]
+    is_proper = "'" in first or first[1:2].isupper() or first.rstrip(",") in PROPER or "-Barr" in first
     return name if is_proper else name[0].lower() + name[1:]
 
 
-def listed(phrases: list[str]) -> str:
+PROPER = frozenset(
+    [
+        "Achilles",
+        "Addison",
+        "Alzheimer",
+        "Baker",
+        "Barrett",
+        "Bartholin",
+        "Behcet",
+        "Bell",
+        "Budd-Chiari",
+        "Charcot",
+        "Chlamydia",
+        "Clostridioides",
+        "Colles",
+        "Conn",
+        "Crohn",
+        "Cushing",
+        "Down",
+        "Duchenne",
+        "Dupuytren",
+        "Ebola",
+        "Epstein-Barr",
+        "Goodpasture",
+        "Graves",
+        "Guillain-Barre",
+        "Helicobacter",
+        "Hirschsprung",
+        "Hodgkin",
+        "Huntington",
+        "Kaposi",
+        "Kawasaki",
+        "Klinefelter",
+        "Legionella",
+        "Lewy",
+        "Lyme",
+        "Mallory-Weiss",
+        "Marfan",
+        "Meniere",
+        "Non-Hodgkin",
+        "Osgood-",
+        "Schlatter",
+        "Paget",
+        "Parkinson",
+        "Perthes",
+        "Plasmodium",
+        "Raynaud",
+        "Salmonella",
+        "Sjogren",
+        "Staphylococcus",
+        "Stevens-Johnson",
+        "Still",
+        "Streptococcus",
+        "Takayasu",
+        "Tourette",
+        "Turner",
+        "Wernicke",
+        "Wilson",
+        "Zika",
+    ]
+)
+
+
+def listed(phrases: tuple[str, ...] | list[str]) -> str:
     """a, b and c."""
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 

@@ -16,6 +16,10 @@ FIELD = re.compile(
 SEPARATOR = re.compile(
     r"^[ \t]*(?:#{2,}|\*{3,}|-{3,})[ \t]*(?:task[ \t]*)?(?:\d{1,3}[.):]?)?[ \t]*", re.IGNORECASE | re.MULTILINE
 )
+REFUSED = re.compile(
+    r"^\W*(?:i(?:'m| am) (?:very )?sorry|sorry|i apologi[sz]e|as an ai|unfortunately, i|i (?:can(?:no|')t|won't|am unable))\b",
+    re.IGNORECASE,
+)
 TRAILING_NUMBER = re.compile(r"\n[ \t]*(?:task[ \t]*)?\d{1,3}[.)][ \t]*$", re.IGNORECASE)
 
 
@@ -66,7 +70,7 @@ def _task(block: str, origin: Provenance) -> tuple[Task | None, str]:
     """One task from one block, or the reason why not."""
     marks = list(FIELD.finditer(block))
     if not marks:
-        return None, "no field in it"
+        return None, "refused" if REFUSED.match(block) else "no field in it"
     ends = [*(mark.start() for mark in marks[1:]), len(block)]
     values = {mark.group(1).lower(): _value(block[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)}
     missing = [name for name in FIELDS if name not in values or (not values[name] and name != "input")]
