@@ -25,3 +25,14 @@ def entropy(counts: Iterable[float]) -> float:
     share = np.array([count for count in counts if count > 0], dtype=float)
     share /= share.sum() or 1
     return float(abs((share * np.log2(share)).sum()))
+
+
+def t_quantile(share: float, freedom: int) -> float:
+    """The quantile of Student's t distribution.
+
+    >>> round(t_quantile(0.975, 10), 3)
+    2.228
+    """
+    from scipy.stats import t
+
+    return float(t.ppf(share, freedom))

@@ -33,10 +33,168 @@ def test_an_unreachable_address_is_one_message_without_the_key(monkeypatch):
     assert "sk-secret" not in str(caught.value)
 
 
-def test_a_used_up_budget_stops_and_keeps_what_was_paid(tmp_path):
-    client = llm.Client(
-        url="offline", model="m", cache=tmp_path / "c.sqlite", concurrency=1, budget_usd=1e-9, usd_per_mtok=(1, 1)
-    )
-    with pytest.raises(Problem, match="budget"):
-        asyncio.run(client.ask_all(ASK))
-    assert client.usage["asked"] == 1
+def test_a_budget_is_never_passed_and_what_was_paid_is_kept(tmp_path):
+    client = llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite", budget_usd=1.5e-3, usd_per_mtok=(1, 1))
+    asks = [ask.model_copy(update={"sample": n, "parameters": {"max_tokens": 900}}) for n in range(9) for ask in ASK]
+    with pytest.raises(Problem, match="budget") as caught:
+        asyncio.run(client.ask_all(asks))
+    assert 0 < client.usage["usd"] <= 1.5e-3 and "already" not in str(caught.value)
+    again = llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite")
+    asyncio.run(again.ask_all(asks))
+    assert again.usage["cached"] >= client.usage["asked"] > 0
+
+
+def served(talk, **troubles):
+    """Run `talk(url, seen)` against the stand-in over a socket."""
+    from medinstruct.offline import serving, slips
+    from medinstruct.offline.server import Service
+
+    service = Service(refused=troubles.pop("refused", ()), rate=slips.rates({"cut": 0.0}))
+    trouble = serving.Troubles(**troubles)
+
+    async def both():
+        port = serving.listen(0, service=service, troubles=trouble)
+        return await talk(f"http://127.0.0.1:{port}/v1", trouble.seen)
+
+    return asyncio.run(both())
+
+
+MANY = [
+    llm.Request(messages=[{"role": "user", "content": f"Type: chat\nView: nurse\nInstruction: asthma {n}"}]) for n in range(120)
+]
+
+
+def test_errors_limits_and_dropped_connections_lose_nothing_and_nothing_is_asked_twice_after_success(tmp_path):
+    async def talk(url, seen):
+        client = llm.Client(url=url, model="m", cache=tmp_path / "c.sqlite", concurrency=16)
+        return await client.ask_all(MANY), seen, client
+
+    replies, seen, client = served(talk, errors=0.1, limited=0.1, drops=0.1)
+    assert [reply.key for reply in replies] == [client.key(request) for request in MANY]
+    assert seen["answered"] == len(MANY) < seen["requests"]
+
+
+def test_a_wrong_request_stops_at_once():
+    async def talk(url, seen):
+        with pytest.raises(Problem, match="refuses this request"):
+            await llm.Client(url=url, model="m").ask_all([llm.Request(messages=[])])
+        return seen["requests"]
+
+    assert served(talk) == 1
+
+
+def test_a_parameter_that_a_newer_model_refuses_is_replaced_or_left_out_and_said_once():
+    async def talk(url, seen):
+        client = llm.Client(url=url, model="m", concurrency=4)
+        asks = [r.model_copy(update={"parameters": {"max_tokens": 900, "temperature": 1.0}}) for r in MANY[:20]]
+        await client.ask_all(asks)
+        return client.notes, client.sent(asks[0])
+
+    notes, body = served(talk, refused=("max_tokens", "temperature"))
+    assert len(notes) == 2 and body["max_completion_tokens"] == 900 and not {"temperature", "max_tokens"} & set(body)
+
+
+def test_no_more_than_the_given_number_is_under_way():
+    async def talk(url, seen):
+        await llm.Client(url=url, model="m", concurrency=5).ask_all(MANY)
+        return seen["most_at_once"]
+
+    assert served(talk, latency=0.01) <= 5
+
+
+def test_a_cut_answer_is_asked_for_again_with_twice_the_room():
+    cut = llm.Request(messages=MANY[0].messages, parameters={"max_tokens": 60})
+    replies = asyncio.run(llm.Client(url="offline?cut=0", model="m", again=0).ask_all([cut]))
+    again = asyncio.run(llm.Client(url="offline?cut=0", model="m", again=3).ask_all([cut]))
+    assert replies[0].trouble == "length" and not again[0].trouble
+
+
+@pytest.mark.parametrize("rate, trouble", [("answer_refusal=1", "refused"), ("cut=1", "length")])
+def test_what_never_becomes_whole_says_why(rate, trouble):
+    assert asyncio.run(llm.Client(url=f"offline?{rate}", model="m").ask_all(MANY[:1]))[0].trouble == trouble
+
+
+def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
+    online = asyncio.run(llm.Client(url="offline", model="m", again=0).ask_all(MANY))
+    client = llm.Client(url="offline", model="m", mode="batch", cache=tmp_path / "c.sqlite")
+    assert [r.text for r in asyncio.run(client.ask_all(MANY + MANY[:3]))] == [r.text for r in [*online, *online[:3]]]
+    assert client.usage["asked"] == len(MANY)
+
+
+def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path):
+    from medinstruct.llm import batch
+
+    async def talk(url, seen):
+        first = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
+        api = first.connected()
+        for part in batch.parts(first, MANY, rows=50):
+            await batch._send(first, api, part)  # and here the kernel dies
+        second = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
+        sent = []
+        second_send, batch._send = batch._send, lambda *given: sent.append(given)
+        try:
+            return await batch.ask_all(second, MANY, poll=0.0), sent
+        finally:
+            batch._send = second_send
+
+    replies, sent = served(talk)
+    assert len(replies) == len(MANY) and not sent
+
+
+def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
+    from medinstruct.offline.server import Service
+
+    service, posts = Service(), []
+    service.batches.lost = 40
+
+    async def talk():
+        from medinstruct.offline import serving
+
+        port = serving.listen(0, service=service)
+        client = llm.Client(url=f"http://127.0.0.1:{port}/v1", model="m", mode="batch")
+        from medinstruct.llm import batch
+
+        return await batch.ask_all(client, MANY, poll=0.0), client
+
+    replies, client = asyncio.run(talk())
+    assert len(replies) == len(MANY) == client.usage["asked"] and len(service.batches.batches) == 2 and not posts
+
+
+def test_batch_files_keep_to_the_limits_of_rows_and_bytes():
+    from medinstruct.llm import batch
+
+    client = llm.Client(url="offline", model="m")
+    assert [len(part) for part in batch.parts(client, MANY, rows=50)] == [50, 50, 20]
+    assert all(sum(len(line) for _, line in part) <= 2000 for part in batch.parts(client, MANY, size=2000))
+
+
+def test_a_price_is_found_by_the_beginning_of_a_dated_name_and_an_own_table_goes_first(tmp_path):
+    table = tmp_path / "prices.yaml"
+    table.write_text("models:\n  gpt-4o: {prompt: 1, completion: 2}\n")
+    assert llm.price("gpt-4o-2024-08-06").prompt == 2.5 and llm.price("gpt-4o-mini").prompt == 0.15
+    assert llm.price("gpt-4o", table=str(table)).completion == 2 and llm.price("no-such-model") is None
+
+
+def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
+    client = llm.Client(url="offline?cut=0", model="m", usd_per_mtok=(1.0, 2.0))
+    told = asyncio.run(llm.forecast(client, MANY, pilot=20))
+    asked = client.usage["asked"]
+    asyncio.run(client.ask_all(MANY))
+    assert asked >= 20 and client.usage["asked"] == len(MANY)
+    assert told.low <= client.usage["usd"] <= told.high and told.batch_usd < told.usd
+
+
+def test_the_client_works_where_a_loop_is_already_running():
+    async def inside():
+        return await llm.Client(url="offline", model="m").ask_all(ASK)
+
+    assert len(asyncio.run(inside())) == 3
+
+
+def test_two_runs_on_one_cache_agree(tmp_path):
+    async def both():
+        clients = [llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite") for _ in range(2)]
+        return await asyncio.gather(*(client.ask_all(MANY) for client in clients))
+
+    one, two = asyncio.run(both())
+    assert [reply.text for reply in one] == [reply.text for reply in two]

@@ -1,14 +1,20 @@
 """Every way to ask a model: an OpenAI-compatible server, the offline stand-in, or a local transformers model."""
 
-from medinstruct.llm.client import Client, Reply, Request
+from medinstruct.llm.cache import Cache
+from medinstruct.llm.client import Client, Reply, Request, is_refusal
+from medinstruct.llm.forecast import Forecast, forecast
 from medinstruct.llm.local import LocalModel
+from medinstruct.llm.prices import Price, price
 from medinstruct.offline import NOTICE as STAND_IN
 from medinstruct.offline import prose as stand_in_prose
 
 
 def source(url: str, model: str) -> str:
     """The words with which a page says who wrote what it shows."""
-    return STAND_IN if url.partition("?")[0] == "offline" else f"Written by {model} at {url}."
+    return STAND_IN if url.partition("?")[0] == "offline" else f"Written by {model} at {url or 'the OpenAI API'}."
 
 
-__all__ = ["STAND_IN", "Client", "LocalModel", "Reply", "Request", "source", "stand_in_prose"]
+__all__ = [
+    "STAND_IN", "Cache", "Client", "Forecast", "LocalModel", "Price", "Reply", "Request", "forecast", "is_refusal", "price", "source",
+    "stand_in_prose",
+]  # fmt: skip

@@ -2,45 +2,85 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from medinstruct.errors import Problem
 
-TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL) WITHOUT ROWID"
+TABLES = """
+CREATE TABLE IF NOT EXISTS answers (
+  key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL, at REAL, seconds REAL, usd REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, address TEXT NOT NULL, keys TEXT NOT NULL, status TEXT NOT NULL);
+"""
 
 
 class Cache:
-    """Answers by key; an answer once kept is never changed. `path` "" keeps them in memory only."""
+    """Answers by key; an answer once kept is never changed. `path` "" keeps them in memory only.
+
+    Several runs may share one file: it is in write-ahead mode, and the first answer to a request is the one that stays.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path) or ":memory:"
-        if path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if path:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute(TABLE)
-        except sqlite3.Error as error:
+            self._base.execute("PRAGMA synchronous=NORMAL")
+            self._base.executescript(TABLES)
+            self._add_missing_columns()
+        except (sqlite3.Error, OSError) as error:
             raise self._problem(error) from None
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The answer kept under a key, or None."""
-        row = self._base.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+        row = self._do("SELECT answer FROM answers WHERE key = ?", key).fetchone()
         return json.loads(row[0]) if row else None
 
-    def put(self, key: str, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        """Keep an answer; the request stands beside it, without any key or header."""
-        row = (key, json.dumps(request, ensure_ascii=False), json.dumps(answer, ensure_ascii=False))
-        try:
-            self._base.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", row)
-        except sqlite3.Error as error:
-            raise self._problem(error) from None
+    def put(
+        self, key: str, request: dict[str, Any], answer: dict[str, Any], *, seconds: float = 0.0, usd: float = 0.0
+    ) -> dict[str, Any]:
+        """Keep an answer and return the one that is kept, which is an earlier one if another run was faster."""
+        row = (key, json.dumps(request, ensure_ascii=False), json.dumps(answer, ensure_ascii=False), time.time(), seconds, usd)
+        done = self._do("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", *row)
+        return answer if done.rowcount else self.get(key) or answer
+
+    def row(self, key: str) -> dict[str, Any] | None:
+        """All that is kept under a key: request, answer, when (seconds since 1970), how long it took, what it cost."""
+        row = self._do("SELECT request, answer, at, seconds, usd FROM answers WHERE key = ?", key).fetchone()
+        return (
+            {"request": json.loads(row[0]), "answer": json.loads(row[1]), "at": row[2], "seconds": row[3], "usd": row[4]}
+            if row
+            else None
+        )
+
+    def open_batches(self, address: str) -> dict[str, list[str]]:
+        """The batches at an address that were sent and not yet fetched: id -> keys of the requests in it."""
+        rows = self._do("SELECT id, keys FROM batches WHERE address = ? AND status = 'open'", address).fetchall()
+        return {name: json.loads(keys) for name, keys in rows}
+
+    def note_batch(self, name: str, address: str, keys: list[str], *, status: str) -> None:
+        """Remember that a batch was sent ("open"), or that nothing more is to be had from it ("done")."""
+        self._do("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", name, address, json.dumps(keys), status)
 
     def close(self) -> None:
         """Close the file."""
         self._base.close()
 
-    def _problem(self, error: sqlite3.Error) -> Problem:
+    def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            return self._base.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._problem(error) from None
+
+    def _add_missing_columns(self) -> None:
+        """A file of the first version has no times and costs."""
+        have = {row[1] for row in self._base.execute("PRAGMA table_info(answers)")}
+        for name in {"at", "seconds", "usd"} - have:
+            self._base.execute(f"ALTER TABLE answers ADD COLUMN {name} REAL")
+
+    def _problem(self, error: Exception) -> Problem:
         do = "Free some space or name another file; what was kept before is still there."
         return Problem(f"The answer cache {self.path} cannot be used.", got=error, do=do)

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import json
+import logging
 import os
-import random
-from collections.abc import Iterable
+import time
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from tqdm import tqdm
 
 from medinstruct import offline
 from medinstruct.errors import Problem
+from medinstruct.llm import trouble
 from medinstruct.llm.cache import Cache
+from medinstruct.llm.gate import Gate
+from medinstruct.llm.prices import FREE, Price, price
 
-TRIES = 6
-WORTH_RETRYING = (openai.RateLimitError, openai.InternalServerError, openai.APITimeoutError, openai.APIConnectionError)
+TRIES = 8
+GIVE_UP_AFTER = 20  # requests in a row that got no answer at all
+LOG = logging.getLogger("medinstruct")
 
 
 class Request(BaseModel):
@@ -31,7 +36,7 @@ class Request(BaseModel):
 
 
 class Reply(BaseModel):
-    """What came back; `key` names the request and `cached` says that nothing was paid for it this time."""
+    """What came back; `key` names the request that was answered and `cached` says that nothing was paid for it this time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     key: str
@@ -40,15 +45,25 @@ class Reply(BaseModel):
     model: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    refused: bool = False
     cached: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """Why this is no complete answer: "length", "content_filter", "refused", "empty", or "" where it is one."""
+        if self.finish_reason not in ("stop", "tool_calls"):
+            return self.finish_reason
+        return "refused" if self.refused else "" if self.text.strip() else "empty"
 
 
 class Client:
     """Asks one model at one address, keeps every answer, and counts what was used.
 
-    `url` is "offline" for the stand-in, "" for OpenAI itself, or any OpenAI-compatible address. The key comes from the
-    environment variable `key_env` and from nowhere else. `budget_usd` needs `usd_per_mtok`, (input, output) in US dollars
-    a million tokens; 0 means no limit.
+    `url` is "offline" for the stand-in ("offline?refusal=0.2" changes how often it goes wrong), "" for OpenAI itself, or any
+    OpenAI-compatible address. The key comes from the environment variable `key_env` and from nowhere else. `budget_usd`
+    is never passed; it needs a price: `usd_per_mtok`, (prompt, completion) in US dollars a million tokens, else the price table.
+    `rpm` and `tpm` are requests and tokens a minute (0: what the server's headers say). Truncated and empty answers are
+    asked for again `again` times, with twice the room.
     """
 
     def __init__(
@@ -60,97 +75,230 @@ class Client:
         concurrency: int = 8,
         budget_usd: float = 0.0,
         usd_per_mtok: tuple[float, float] = (0.0, 0.0),
+        prices: str = "",
+        rpm: int = 0,
+        tpm: int = 0,
+        again: int = 1,
+        mode: str = "online",
         key_env: str = "OPENAI_API_KEY",
     ) -> None:
-        self.url, self.model, self.concurrency = url, model, concurrency
-        self.budget_usd, self.usd_per_mtok = budget_usd, usd_per_mtok
-        self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}
-        if budget_usd and not any(usd_per_mtok):
-            raise Problem("A budget needs prices.", got=f"budget_usd={budget_usd}", do="Give the prices of the model too.")
+        if concurrency < 1:
+            raise Problem("`concurrency` must be at least 1.", got=concurrency, do="8 is a good start.")
+        if mode not in ("online", "batch"):
+            raise Problem(
+                "`mode` must be online or batch.", got=mode, do="batch is the OpenAI Batch API: later, at half the price."
+            )
+        self.url, self.model, self.concurrency, self.again, self.mode = url, model, concurrency, again, mode
+        self.budget_usd, self.price = budget_usd, _price(url, model, prices, usd_per_mtok, budget_usd)
+        self.usage = {"asked": 0, "cached": 0, "retried": 0, "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}
+        self.notes: list[str] = []
+        self._rpm, self._tpm = rpm, tpm
+        self._refused: set[str] = set()
+        self._reserved = 0.0
         self._key_env = key_env
         self._key = _key(url, key_env)
-        self._cache = Cache(cache)
+        self.cache = Cache(cache)
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
-        """The replies in the order of the requests; at most `concurrency` are under way at once."""
+        """The replies in the order of the requests."""
         requests = list(requests)
-        gate = asyncio.Semaphore(self.concurrency)
-        async with self._connected() as api:
-            with tqdm(total=len(requests), desc=label, unit="reply", leave=False) as bar:
-                tasks = [asyncio.ensure_future(self._one(api, request, gate, bar)) for request in requests]
-                try:
-                    return list(await asyncio.gather(*tasks))
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
+        if self.mode == "batch":
+            from medinstruct.llm import batch
+
+            return await batch.ask_all(self, requests, label=label)
+        found: list[Reply | None] = [None] * len(requests)
+        async for number, reply in self.ask_each(requests, label=label):
+            found[number] = reply
+        return [reply for reply in found if reply is not None]
+
+    async def ask_each(
+        self, requests: Iterable[Request], *, label: str = "", total: int | None = None
+    ) -> AsyncIterator[tuple[int, Reply]]:
+        """(number of the request, reply) as the replies arrive; `requests` may be a stream, and memory stays flat.
+
+        A request that got no answer after several tries is left out; when all others are done, one message says how many.
+        """
+        total = len(requests) if isinstance(requests, list) else total
+        gate, waiting = Gate(self.concurrency, rpm=self._rpm, tpm=self._tpm), enumerate(requests)
+        running: set[asyncio.Task[tuple[int, Reply]]] = set()
+        failed, in_a_row, last = 0, 0, None
+        api = self.connected()
+        bar = tqdm(total=total, desc=label, unit="reply", leave=False)
+        try:
+            while True:
+                while len(running) < 2 * self.concurrency and (one := next(waiting, None)):
+                    running.add(asyncio.ensure_future(self._numbered(api, gate, *one)))
+                if not running:
+                    break
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                ended = [(task, task.exception()) for task in done]
+                for task, error in ended:
+                    if isinstance(error, openai.OpenAIError):
+                        failed, in_a_row, last = failed + 1, in_a_row + 1, error
+                        continue
+                    if error:
+                        raise error
+                    in_a_row = 0
+                    yield task.result()
+                    bar.update()
+                self._show(bar, failed, total)
+                if in_a_row >= GIVE_UP_AFTER or (last and failed and failed == in_a_row and not running):
+                    raise self.problem(last)
+            if failed and last:
+                first = self.problem(last)
+                raise Problem(f"{failed} requests got no answer.", got=first.got, do="Start again: only these are asked for.")
+        finally:
+            bar.close()
+            await self._ended(running, api)
 
     def key(self, request: Request) -> str:
         """The hash of everything that determines the answer."""
         whole = [self.url, self.model, request.messages, request.parameters, request.sample]
         return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
-    async def _one(self, api: openai.AsyncOpenAI, request: Request, gate: asyncio.Semaphore, bar: Any) -> Reply:
-        key = self.key(request)
-        async with gate:
-            kept = self._cache.get(key)
-            reply = Reply(**kept, key=key, cached=True) if kept else await self._paid(api, request, key)
-        self.usage["cached"] += reply.cached
-        bar.update()
-        return reply
+    def kept(self, request: Request) -> Reply | None:
+        """The reply that is already there, or None."""
+        found = self.cache.get(self.key(request))
+        return Reply(**found, key=self.key(request), cached=True) if found else None
 
-    async def _paid(self, api: openai.AsyncOpenAI, request: Request, key: str) -> Reply:
-        if self.budget_usd and self.usage["usd"] >= self.budget_usd:
-            do = "Raise budget_usd and start again: every answer so far is kept and is not asked for twice."
-            raise Problem("The budget is used up.", got=f"{self.usage['usd']:.2f} of {self.budget_usd:.2f} USD", do=do)
-        answer = _read(await self._tried(api, request))
-        self._cache.put(key, request.model_dump(), answer)
-        self._count(answer)
-        return Reply(**answer, key=key)
+    def keep(self, request: Request, completion: Any, *, seconds: float = 0.0, batch: bool = False) -> Reply:
+        """Store what the API sent for a request, and count it."""
+        answer = _read(completion)
+        usd = self.price.of(answer["prompt_tokens"], answer["completion_tokens"], batch=batch)
+        kept = self.cache.put(self.key(request), request.model_dump(), answer, seconds=seconds, usd=usd)
+        self.usage["asked"] += 1
+        self.usage["prompt_tokens"] += answer["prompt_tokens"]
+        self.usage["completion_tokens"] += answer["completion_tokens"]
+        self.usage["usd"] += usd
+        return Reply(**kept, key=self.key(request))
 
-    async def _tried(self, api: openai.AsyncOpenAI, request: Request) -> Any:
-        """Ask, and ask again with growing, jittered pauses where another try can help."""
-        for attempt in range(TRIES):
-            try:
-                return await api.chat.completions.create(model=self.model, messages=request.messages, **_sampled(request))
-            except WORTH_RETRYING as error:
-                if attempt == TRIES - 1:
-                    raise self._problem(error) from None
-                await asyncio.sleep(_pause(error, attempt))
-            except openai.OpenAIError as error:
-                raise self._problem(error) from None
+    def sent(self, request: Request) -> dict[str, Any]:
+        """The body of a request: its parameters without those that this server refuses; further samples by their seed."""
+        parameters = dict(request.parameters)
+        if request.sample:
+            parameters["seed"] = parameters.get("seed", 0) + request.sample
+        return {"model": self.model, "messages": request.messages, **trouble.adapted(parameters, self._refused)}
 
-    def _connected(self) -> openai.AsyncOpenAI:
-        is_offline = self.url.partition("?")[0] == "offline"
+    def learn(self, error: openai.OpenAIError, body: dict[str, Any]) -> bool:
+        """Remember a parameter that the server refuses, say so once; False where the error is about something else."""
+        if any(name not in body for name in self._refused & set(trouble.INSTEAD)) and not trouble.rejected_parameter(
+            error, body
+        ):
+            return False
+        name = trouble.rejected_parameter(error, body)
+        if name in (None, "model", "messages"):
+            return False
+        if name not in self._refused:
+            self._refused.add(str(name))
+            other = trouble.INSTEAD.get(str(name))
+            how = f"sent as `{other}`" if other and other not in self._refused else "left out"
+            self.notes.append(f"`{self.model}` does not take `{name}`: it is {how} from now on.")
+            LOG.warning(self.notes[-1])
+        return True
+
+    def connected(self) -> openai.AsyncOpenAI:
+        """The SDK's client; the stand-in answers without a socket."""
+        is_offline = _is_offline(self.url)
         transport = {"http_client": offline.http_client(self.url)} if is_offline else {}
         base = "http://offline.invalid/v1" if is_offline else self.url or None
         return openai.AsyncOpenAI(api_key=self._key, base_url=base, max_retries=0, timeout=600, **transport)
 
-    def _count(self, answer: dict[str, Any]) -> None:
-        paid = answer["prompt_tokens"] * self.usd_per_mtok[0] + answer["completion_tokens"] * self.usd_per_mtok[1]
-        self.usage["asked"] += 1
-        self.usage["prompt_tokens"] += answer["prompt_tokens"]
-        self.usage["completion_tokens"] += answer["completion_tokens"]
-        self.usage["usd"] += paid / 1e6
+    def problem(self, error: openai.OpenAIError) -> Problem:
+        """One message for an error that ends the run."""
+        return trouble.problem(error, where=self.url, model=self.model, key=self._key, key_env=self._key_env)
 
-    def _problem(self, error: openai.OpenAIError) -> Problem:
-        where = self.url or "the OpenAI API"
-        message = str(error).replace(self._key, "[key]")[:400]
-        status = getattr(error, "status_code", None)
-        do = {
-            401: f"The key in {self._key_env} was refused: set a valid one.",
-            403: f"The key in {self._key_env} may not use this model.",
-            404: f"Check the model name `{self.model}` and the address.",
-            400: "The server refuses this request: check the model and the decoding parameters.",
-            429: "The limit or quota is used up: wait, lower `concurrency`, or raise the quota.",
-            None: "Check the address, the network, and that the server is running.",
-        }.get(status, "Try again later; every answer so far is kept.")
-        return Problem(f"{where} gave no answer for `{self.model}`.", got=message, do=do)
+    async def _numbered(self, api: openai.AsyncOpenAI, gate: Gate, number: int, request: Request) -> tuple[int, Reply]:
+        """One reply, asked for again where it is no complete answer."""
+        reply = await self._one(api, gate, request)
+        for _ in range(self.again):
+            if reply.trouble not in ("length", "empty", "refused"):
+                break
+            request = (
+                _with_more_room(request)
+                if reply.trouble == "length"
+                else request.model_copy(update={"sample": request.sample + 1000})
+            )
+            self.usage["retried"] += 1
+            reply = await self._one(api, gate, request)
+        return number, reply
+
+    async def _one(self, api: openai.AsyncOpenAI, gate: Gate, request: Request) -> Reply:
+        if reply := self.kept(request):
+            self.usage["cached"] += 1
+            return reply
+        worst = await self._afford(request)
+        try:
+            return await self._tried(api, gate, request)
+        finally:
+            self._reserved -= worst
+
+    async def _tried(self, api: openai.AsyncOpenAI, gate: Gate, request: Request) -> Reply:
+        """Ask, and ask again after growing, jittered pauses where another try can help; a pause holds no place."""
+        attempt = 0
+        while True:
+            body = self.sent(request)
+            try:
+                async with gate.place(_tokens(body)):
+                    start = time.monotonic()
+                    raw = await api.chat.completions.with_raw_response.create(**body)
+                    gate.report(too_many=False)
+                    gate.learn(raw.headers)
+                    return self.keep(request, raw.parse(), seconds=time.monotonic() - start)
+            except openai.OpenAIError as error:
+                if self.learn(error, body):
+                    continue
+                if not trouble.is_passing(error):
+                    raise self.problem(error) from None
+                attempt += 1
+                if attempt == TRIES:
+                    raise
+                rest, after = trouble.pause(error, attempt)
+                gate.report(too_many=isinstance(error, openai.RateLimitError), after=after)
+                await asyncio.sleep(rest)
+
+    async def _afford(self, request: Request) -> float:
+        """Set aside the most that a request can cost; wait for others to come back cheaper, and stop where it cannot be had."""
+        body = self.sent(request)
+        room = body.get("max_completion_tokens") or body.get("max_tokens") or 4096
+        worst = self.price.of(_prompt_tokens(body), room)
+        while self.budget_usd and self.usage["usd"] + self._reserved + worst > self.budget_usd:
+            if self._reserved <= 1e-12:
+                mean = self.usage["usd"] / max(self.usage["asked"], 1)
+                do = "Raise budget_usd and start again: every answer so far is kept and is not asked for twice."
+                got = f"{self.usage['usd']:.4f} of {self.budget_usd:.4f} USD after {self.usage['asked']} answers (about {mean:.6f} USD each)"
+                raise Problem("The budget is used up: the next request could pass it.", got=got, do=do)
+            await asyncio.sleep(0.01)
+        self._reserved += worst
+        return worst
+
+    def _show(self, bar: tqdm, failed: int, total: int | None) -> None:
+        """Cost so far and projected, and what failed, beside the bar."""
+        usd, share = self.usage["usd"], bar.n / total if total else 0
+        cost = {"usd": f"{usd:.3f}", "in all": f"~{usd / share:.2f}"} if usd and share else {}
+        bar.set_postfix(cost | ({"failed": failed} if failed else {}), refresh=False)
+
+    async def _ended(self, running: set, api: openai.AsyncOpenAI) -> None:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await api.close()
+
+
+def _is_offline(url: str) -> bool:
+    return url.partition("?")[0] == "offline"
+
+
+def _price(url: str, model: str, table: str, given: tuple[float, float], budget: float) -> Price:
+    found = FREE if _is_offline(url) and not any(given) else price(model, table=table, given=given)
+    if budget and not found:
+        do = "Give usd_per_mtok_in and usd_per_mtok_out, or a table in `prices`."
+        raise Problem("A budget needs prices.", got=f"budget_usd={budget} for `{model}`, whose price is not known", do=do)
+    return found or FREE
 
 
 def _key(url: str, key_env: str) -> str:
     key = os.environ.get(key_env, "")
-    if url.partition("?")[0] == "offline" or (not key and url.startswith(("http://localhost", "http://127.0.0.1"))):
+    if _is_offline(url) or (not key and url.startswith(("http://localhost", "http://127.0.0.1"))):
         return "none-needed"
     if not key:
         do = f"Set the environment variable {key_env}; never write a key into a notebook or a profile."
@@ -158,28 +306,46 @@ def _key(url: str, key_env: str) -> str:
     return key
 
 
-def _sampled(request: Request) -> dict[str, Any]:
-    """The parameters; further samples of one request differ by their seed, where one is given."""
-    parameters = dict(request.parameters)
-    if request.sample and "seed" in parameters:
-        parameters["seed"] += request.sample
-    return parameters
+def _with_more_room(request: Request) -> Request:
+    """The same request with twice the room for its answer."""
+    more = {name: 2 * value for name, value in request.parameters.items() if name in trouble.INSTEAD}
+    return request.model_copy(update={"parameters": {**request.parameters, **(more or {"max_tokens": 8192})}})
 
 
-def _pause(error: openai.OpenAIError, attempt: int) -> float:
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        return min(float(headers.get("retry-after", "")), 120.0)
-    except ValueError:
-        return random.uniform(0, min(60.0, 2.0**attempt))
+def _prompt_tokens(body: dict[str, Any]) -> int:
+    """More tokens than the messages have: one for every three bytes, and ten a message."""
+    return sum(10 + len(message["content"].encode()) // 3 for message in body["messages"])
+
+
+def _tokens(body: dict[str, Any]) -> int:
+    return _prompt_tokens(body) + (body.get("max_completion_tokens") or body.get("max_tokens") or 500) // 2
 
 
 def _read(completion: Any) -> dict[str, Any]:
+    if not completion.choices:
+        return {
+            "text": "",
+            "finish_reason": "stop",
+            "model": completion.model,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "refused": False,
+        }
     choice, usage = completion.choices[0], completion.usage
     return {
-        "text": choice.message.content or "",
+        "text": choice.message.content or getattr(choice.message, "refusal", None) or "",
         "finish_reason": choice.finish_reason or "stop",
         "model": completion.model,
         "prompt_tokens": usage.prompt_tokens if usage else 0,
         "completion_tokens": usage.completion_tokens if usage else 0,
+        "refused": is_refusal(choice.message.content or "") or bool(getattr(choice.message, "refusal", None)),
     }
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a short answer declines to do what was asked.
+
+    >>> is_refusal("I'm sorry, but I can't help with that."), is_refusal("I'm sorry to hear that you are in pain. Rest helps.")
+    (True, False)
+    """
+    return len(text) < 400 and bool(trouble.REFUSAL.match(text.strip()))
