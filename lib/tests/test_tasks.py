@@ -1,6 +1,10 @@
 """Parsing: each task whole, or a reject with its reason; the faults of the released code are claims here (paper.md, 2.4)."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medinstruct import tasks
 from medinstruct.records import Task
@@ -61,3 +65,88 @@ def test_marks_and_line_ends_do_not_matter(change):
 def test_a_reply_without_a_task_is_one_reject(reply):
     found, rejects = tasks.parse_tasks(reply)
     assert not found and len(rejects) == 1
+
+
+# A corpus of hostile replies: fourteen pairs of awkward tasks in eighteen shapes. Whatever is accepted must be word for word what was meant.
+AWKWARD = [
+    ("Use the Input below: name the Type of each drug.", "Type 2 diabetes\nInput from the ward: none needed"),
+    ("Explain DNA, RNA and NA+ channels.", "NA"),
+    ("Choose one.", "A child coughs.\n(A) Croup\n(B) Asthma\n(C) Foreign body\n(D) Pneumonia"),
+    ("Summarize the note.", "1. Chest pain\n2. Cough\n3. Fever"),
+    ("Fill {output_1} and {{braces}} literally.", "{input} {0} %s"),
+    ("열이 나는 아이를 어떻게 돌볼까요?", "한국어 입력 문장입니다."),
+    ("What is BP 132/82 at 5 pm?", ""),
+    ("Rewrite for a patient: \"NSTEMI\".", "\"NSTEMI\" is a heart attack."),
+    ("List 3 causes; difficulty may vary.", "- first\n- second"),
+    ("Classify as benign or malignant.", "Topic sentence first. View of the lung: clear."),
+    ("Interpret the table.", "| Na | K |\n| --- | --- |\n| 140 | 4 |"),
+    ("Why is the answer 42?", "Dose: 5 mg\nRoute: oral"),
+    ("Explain <script>alert(1)</script> in HTML.", "<b>bold</b> & more"),
+    ("Ends with a number 7", "Ends with 12."),
+]  # fmt: skip
+NAMES = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
+
+
+def fields_of(text, given):
+    return dict(zip(NAMES, ("open Q&A", "Genetics", "patient", "3", text, given or "<noinput>"), strict=True))
+
+
+def lines(fields, shape="{}: {}\n", order=NAMES):
+    return "".join(shape.format(name, fields[name]) for name in order)
+
+
+def joined(pair, head, **shape):
+    return "".join(head.format(n=n) + lines(fields, **shape) for n, fields in enumerate(pair, 4))
+
+
+SHAPES = {
+    "plain": lambda p: joined(p, "### {n}.\n"),
+    "numbered": lambda p: joined(p, "{n}. "),
+    "run together": lambda p: joined(p, ""),
+    "both": lambda p: joined(p, "###\n{n}. "),
+    "rulers": lambda p: joined(p, "---\n"),
+    "task heads": lambda p: joined(p, "### Task {n}:\n"),
+    "bold heads": lambda p: joined(p, "**Task {n}**\n\n"),
+    "bold fields": lambda p: joined(p, "### {n}.\n", shape="**{}:** {}\n"),
+    "bold names": lambda p: joined(p, "### {n}.\n", shape="**{}**: {}\n"),
+    "bullets": lambda p: joined(p, "{n}.\n", shape="- {}: {}\n"),
+    "upside down": lambda p: joined(p, "### {n}.\n", order=("Input", "Instruction", "Difficulty", "View", "Topic", "Type")),
+    "upper case": lambda p: joined(p, "### {n}.\n").replace("Type:", "TYPE:").replace("Instruction:", "INSTRUCTION:"),
+    "blank lines": lambda p: joined(p, "\n\n### {n}.\n\n", shape="{}: {}\n\n"),
+    "BOM and CRLF": lambda p: "\ufeff" + joined(p, "### {n}.\n").replace("\n", "\r\n"),
+    "chatter before": lambda p: "Sure! Here are the tasks:\n\n" + joined(p, "### {n}.\n"),
+    "next number after": lambda p: joined(p, "### {n}.\n") + "### 6.",
+    "JSON": lambda p: json.dumps({"tasks": [{k.lower(): v for k, v in f.items()} for f in p]}),
+    "fenced JSON": lambda p: "```json\n" + json.dumps([{k.lower(): v for k, v in f.items()} for f in p], indent=1) + "\n```",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("number", range(len(AWKWARD)))
+def test_of_252_hostile_replies_nothing_is_silently_corrupted(shape, number):
+    pair = [AWKWARD[number], AWKWARD[number - 1]]
+    truth = {(text, given) for text, given in pair}
+    reply = SHAPES[shape]([fields_of(*one) for one in pair])
+    found, rejects = tasks.parse_tasks(reply)
+    assert {(task.instruction, task.input) for task in found} == truth, (found, rejects)
+    for cut in range(40, len(reply), 37):  # and cut anywhere: whole tasks only
+        found, _ = tasks.parse_tasks(reply[:cut], finish_reason="length")
+        assert {(task.instruction, task.input) for task in found} <= truth
+
+
+def test_a_swallowed_second_task_is_given_back():
+    """12 of the released sample rows hold a second task inside the first one's input (paper.md, 1.5)."""
+    reply = BLOCK.format("One?", "case A") + BLOCK.format("Two?", "case B")
+    assert [task.input for task in tasks.parse_tasks(reply)[0]] == ["case A", "case B"]
+
+
+@pytest.mark.parametrize("level", ["0", "6", "hard", "12", ""])
+def test_a_difficulty_outside_one_to_five_is_a_reject(level):
+    found, rejects = tasks.parse_tasks(BLOCK.format("Why?", "x").replace("Difficulty: 2", f"Difficulty: {level}"))
+    assert not found and "difficulty" in rejects[0].reason
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_parsed_without_loss_of_rejects(text):
+    found, rejects = tasks.parse_tasks(text)
+    assert found or rejects

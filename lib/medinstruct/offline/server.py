@@ -18,7 +18,7 @@ from medinstruct.offline.judging import say
 MODEL = "offline-stand-in"
 COUNT = re.compile(r"Write (\d+) new medical tasks")
 NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
-ORDERED = re.compile(r"^(\d+)\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
+ORDERED = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
 HELP = (
     "I am an offline stand-in for a language model. I write medical tasks, answer them, and compare two answers; nothing else."
 )

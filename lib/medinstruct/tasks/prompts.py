@@ -1,5 +1,7 @@
 """What the teacher is asked, in our own words; the rules follow the paper's (section 2.2 of the released prompt)."""
 
+from collections.abc import Mapping, Sequence
+
 from medinstruct.records import Task
 
 Messages = list[dict[str, str]]
@@ -18,21 +20,63 @@ single-hop reasoning, multiple-hop reasoning. Use all of them over the list.
 7. An input is specific and 50 to 200 words long; where none is needed the Input is <noinput>.
 8. USMLE-style and multiple-choice tasks carry the case and the lettered options in the Input.
 9. Nothing that would need an image, a file or the internet; no real person's data.
-Separate tasks with ### and a running number.
-
+{form}
+{order}
 List of {total} tasks:
 """
+FORMS = {
+    "blocks": "Separate tasks with ### and a running number.",
+    "json": 'Reply with one JSON object, {{"tasks": [...]}}; every task has the keys type, topic, view, difficulty (a number), '
+    'instruction and input ("" where none is needed).',
+}
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "tasks",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {
+                "tasks": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {name: {"type": "string"} for name in ("type", "topic", "view", "instruction", "input")}
+                        | {"difficulty": {"type": "integer", "enum": [1, 2, 3, 4, 5]}},
+                        "required": ["type", "topic", "view", "difficulty", "instruction", "input"],
+                        "additionalProperties": False,
+                    },
+                }
+            },
+            "required": ["tasks"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 ANSWERER = """You are a careful medical expert. Answer the task completely and correctly, in the register of the one who asks.
 If options are given, name the letter and text of the right one and say why. Say when urgent care is needed. Do not end with a
 formula, do not mention being a language model, and keep to what is known."""
 
 
-def task_prompt(examples: list[Task], *, new: int) -> Messages:
-    """The request for `new` tasks after some examples, which are numbered from 1 in the block format."""
+def task_prompt(examples: list[Task], *, new: int, cells: Sequence[Mapping[str, object]] = (), form: str = "blocks") -> Messages:
+    """The request for `new` tasks after some examples, which are numbered from 1 in the block format.
+
+    `cells` asks for labels, one mapping a new task (type, topic, view, difficulty; any may be missing). `form` is blocks or json.
+    """
     shown = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
-    text = WRITER_RULES.format(new=new, total=len(examples) + new) + shown + f"### {len(examples) + 1}.\n"
-    return [{"role": "system", "content": WRITER}, {"role": "user", "content": text}]
+    first = len(examples) + 1
+    end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}"
+    end += "" if form == "blocks" else "."
+    asked = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
+    order = f"The new tasks have these labels, in this order:\n{asked}\n" if asked else ""
+    text = WRITER_RULES.format(new=new, total=len(examples) + new, form=FORMS[form].replace("{{", "{").replace("}}", "}"), order=order)
+    return [{"role": "system", "content": WRITER}, {"role": "user", "content": text + shown + end}]
+
+
+def _cell(cell: Mapping[str, object]) -> str:
+    """One cell as a line, "Type: chat; Topic: Nephrology"."""
+    return "; ".join(f"{axis.capitalize()}: {cell[axis]}" for axis in ("type", "topic", "view", "difficulty") if cell.get(axis))
 
 
 def response_prompt(task: Task) -> Messages:
