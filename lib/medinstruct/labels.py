@@ -16,7 +16,7 @@ SPECIALTIES = tuple(
     Toxicology · Gastroenterology · Hepatology · Nephrology · Urology · Endocrinology · Nutrition · Hematology · Oncology ·
     Palliative Care · Infectious Diseases · Microbiology · Immunology and Allergy · Rheumatology · Neurology · Neurosurgery ·
     Psychiatry · Addiction Medicine · Dermatology · Ophthalmology · Otolaryngology · Dentistry · Orthopedics ·
-    Sports Medicine · Rehabilitation · Surgery · Obstetrics · Gynecology · Sexual Health · Neonatology · Pediatrics ·
+    Sports Medicine · Rehabilitation · General Medicine · Surgery · Obstetrics · Gynecology · Sexual Health · Neonatology · Pediatrics ·
     Geriatrics · Family Medicine · Nursing · Pharmacy · Radiology · Pathology · Laboratory Medicine · Pharmacology ·
     Genetics · Anatomy · Physiology · Pathophysiology · Biochemistry · Epidemiology · Biostatistics · Public Health ·
     Health Policy · Medical Ethics · Medical Education · Medical Informatics · Occupational Medicine ·
@@ -33,17 +33,17 @@ TYPE_WORDS = (
 )  # fmt: skip
 # A view belongs to the first group one of whose words it contains; the more special groups stand first.
 VIEW_WORDS = {
-    "student/trainee": "student trainee resident intern pupil-doctor fellow undergraduate usmle",
-    "educator/writer": "educator teacher writer journalist author editor instructor lecturer professor communicator",
+    "student/trainee": "student training trainee resident intern pupil-doctor fellow undergraduate usmle",
+    "educator/writer": "educator educationist tutor teacher writer journalist author editor instructor lecturer professor communicator",
     "public health/policy": "public_health epidemiolog policy administrator health_official government ministry manager officer",
-    "researcher": "research scientist biostatistic investigator academic",
-    "allied health": "nurs pharmacist physiotherap physical_therap dietitian dietician nutritionist paramedic midwife counselor "
+    "researcher": "bioethicist ethicist research scientist biostatistic investigator academic",
+    "allied health": "psychotherap nurs pharmacist physiotherap physical_therap dietitian dietician nutritionist paramedic midwife counselor "
     "counsellor occupational_therap technician technolog therapist social_worker radiographer audiologist caregiver_professional",
     "patient/public": "patient parent mother father caregiver carer family public pupil athlete consumer layperson relative "
     "pregnant citizen individual child adult teen user person",
     "clinician": "clinician physician doctor expert surgeon practitioner specialist ologist geneticist intensivist psychiatrist "
     "pediatrician paediatrician obstetrician dentist consultant medical_professional healthcare professional gp hospitalist "
-    "ethicist provider anesthetist anaesthetist emergency optometrist geriatrician neonatologist oncologist",
+    "provider anesthetist anaesthetist emergency optometrist geriatrician neonatologist oncologist",
 }
 # Words that point to a specialty which does not carry its own name.
 TOPIC_WORDS = {
@@ -63,7 +63,11 @@ TOPIC_WORDS = {
     "Health Policy": "policy insurance", "Critical Care": "intensive critical", "Rehabilitation": "rehabilit physical_therapy",
     "Dentistry": "dent oral", "Sleep Medicine": "sleep", "Toxicology": "toxic poison", "Biochemistry": "biochem metabol",
     "Microbiology": "microbio bacter", "Palliative Care": "palliat hospice", "Laboratory Medicine": "laborator",
+    # a second try for words that would otherwise be too general
+    "Infectious Diseases ": "virology epidemic", "Pathology ": "histopath", "Medical Education ": "literacy",
+    "Biostatistics ": "clinical_trial clinical_study",
     "Sports Medicine": "sport", "Neonatology": "neonat newborn", "Nursing": "nursing", "Vascular Medicine": "vascular",
+    "General Medicine": "diagnos disease treatment therap symptom clinical_note medical_report general internal_medicine prognos",
 }  # fmt: skip
 
 
@@ -85,7 +89,7 @@ def canonical(kind: str, raw: object) -> str | int | None:
         return next((group for group, words in VIEW_WORDS.items() if _has(text, words)), None)
     if kind == "topic":
         exact = {_folded(name): name for name in SPECIALTIES}
-        return exact.get(text) or next((name for name, words in TOPIC_WORDS.items() if _has(text, words)), None)
+        return exact.get(text) or next((name.strip() for name, words in TOPIC_WORDS.items() if _has(text, words)), None)
     raise ValueError(f"kind must be type, view, topic or difficulty, not {kind!r}")
 
 

@@ -1,10 +1,11 @@
 """Records: read, written, and refused with file, line and field."""
 
+import json
 import os
 
 import pytest
 
-from medinstruct import records
+from medinstruct import labels, records
 from medinstruct.errors import Problem
 from medinstruct.records import Task
 
@@ -59,3 +60,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(Problem, match="could not be written"):
         records.write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_every_label_of_the_published_seeds_has_its_place(real_data):
+    seeds = json.loads((real_data / "alpacare" / "med_seed.json").read_text(encoding="utf-8"))
+    for kind in ("type", "topic", "view", "difficulty"):
+        unmapped = {seed[kind] for seed in seeds if labels.canonical(kind, seed[kind]) is None}
+        assert not unmapped, (kind, unmapped)
+
+
+def test_a_label_that_fits_nowhere_is_none():
+    assert [labels.canonical(kind, "zebra quilting") for kind in ("type", "topic", "view", "difficulty")] == [None] * 4

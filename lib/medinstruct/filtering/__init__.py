@@ -1,5 +1,5 @@
 """Novelty by exact ROUGE-L."""
 
-from medinstruct.filtering.novelty import keep_novel, nearest, nearest_other, tokens
+from medinstruct.filtering.novelty import Pool, keep_novel, nearest, nearest_other, tokens
 
-__all__ = ["keep_novel", "nearest", "nearest_other", "tokens"]
+__all__ = ["Pool", "keep_novel", "nearest", "nearest_other", "tokens"]

@@ -28,14 +28,32 @@ def keep_novel(texts: Sequence[str], *, limit: float = 0.7, pool: Sequence[str] 
 
     Exact, not approximate. The published code drops every member of a near-duplicate group instead (paper.md, F1).
     """
-    encoded = _encoded([*pool, *texts])
-    kept, flags = encoded[: len(pool)], []
-    for query in encoded[len(pool) :]:
-        is_novel = not kept or _scores(query, kept).max() <= limit + 1e-12
-        flags.append(bool(is_novel))
-        if is_novel:
-            kept.append(query)
-    return flags
+    return Pool(pool, limit=limit).add_novel(texts)
+
+
+class Pool:
+    """Texts kept encoded, so that new ones are checked against all of them at once and join them when they are new."""
+
+    def __init__(self, texts: Sequence[str] = (), *, limit: float = 0.7) -> None:
+        self.limit = limit
+        self._codes: dict[str, str] = {}
+        self._kept = [self._encode(text) for text in texts]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add_novel(self, texts: Sequence[str]) -> list[bool]:
+        """Keep-first, as `keep_novel`; what is kept belongs to the pool from then on."""
+        flags = []
+        for query in map(self._encode, texts):
+            is_novel = not self._kept or bool(_scores(query, self._kept).max() <= self.limit + 1e-12)
+            flags.append(is_novel)
+            if is_novel:
+                self._kept.append(query)
+        return flags
+
+    def _encode(self, text: str) -> str:
+        return "".join(self._codes.setdefault(token, chr(_point(len(self._codes)))) for token in tokens(text))
 
 
 def nearest(texts: Sequence[str], pool: Sequence[str]) -> list[tuple[int, float]]:

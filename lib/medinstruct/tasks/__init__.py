@@ -1,9 +1,21 @@
-"""Writing tasks and answering them: prompts, parsing, generation."""
+"""Writing tasks and answering them: prompts, parsing, generation, steering, the ledger of what became of each."""
 
-from medinstruct.tasks.generation import response_requests, responses_from, task_requests, tasks_from
+from medinstruct.tasks.generation import (
+    Generated,
+    Round,
+    best_of,
+    generate,
+    response_requests,
+    responses_from,
+    task_requests,
+    tasks_from,
+)
+from medinstruct.tasks.ledger import ledger, ledger_figure, trace
 from medinstruct.tasks.parsing import parse_tasks
 from medinstruct.tasks.prompts import response_prompt, task_prompt
+from medinstruct.tasks.steering import Coverage
 
 __all__ = [
-    "parse_tasks", "response_prompt", "response_requests", "responses_from", "task_prompt", "task_requests", "tasks_from",
+    "Coverage", "Generated", "Round", "best_of", "generate", "ledger", "ledger_figure", "parse_tasks", "response_prompt", "response_requests",
+    "responses_from", "task_prompt", "task_requests", "tasks_from", "trace",
 ]  # fmt: skip

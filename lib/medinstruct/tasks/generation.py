@@ -1,25 +1,95 @@
-"""From seeds to requests and from replies to records: the published method, three random seeds a request."""
+"""From seeds to requests and from replies to records: the published method, and steering toward what is missing."""
 
 import random
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import BaseModel
+
 from medinstruct.errors import Problem
-from medinstruct.llm import Reply, Request
+from medinstruct.filtering import Pool
+from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parsing import parse_tasks
-from medinstruct.tasks.prompts import response_prompt, task_prompt
+from medinstruct.tasks.prompts import SCHEMA, response_prompt, task_prompt
+from medinstruct.tasks.steering import Coverage
+
+Planned = tuple[Request, tuple[str, ...]]
+NOTHING_GAINED = 0.02  # of the tasks asked for: a round that adds fewer new ones is the last but two
+
+
+class Round(BaseModel):
+    """One round of the loop: what was asked for, what came whole, what was new, and the share of cells filled after it."""
+
+    requests: int
+    asked: int
+    parsed: int
+    novel: int
+    filled: float
+
+
+class Generated(BaseModel):
+    """All that the teacher wrote: tasks, rejects, the rounds, and the topics that it does not deliver."""
+
+    tasks: list[Task] = []
+    rejects: list[Reject] = []
+    rounds: list[Round] = []
+    given_up: list[str] = []
+
+
+async def generate(
+    client: Client, seeds: list[Task], *, requests: int, steer: str = "none", seeds_per_request: int = 3, tasks_per_request: int = 9,
+    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, seed: int = 42, **parameters: Any,
+) -> Generated:  # fmt: skip
+    """At most `requests` requests for new tasks.
+
+    `steer` "none" with `machine_examples` 0 is the published method: random seeds, no look at what came before. With
+    `machine_examples` so many of the examples in a prompt are tasks of earlier rounds (self-instruct). `steer` "coverage" asks in
+    rounds for the labels of which there are too few among the tasks that were new, and stops when all cells are filled or three
+    rounds in a row gained next to nothing.
+    """
+    _check(seeds, seeds_per_request, machine_examples, steer)
+    chance = random.Random(seed)
+    coverage = Coverage(requests * tasks_per_request) if steer == "coverage" else None
+    size = requests if not coverage and not machine_examples else max(4, min(requests // 12 + 1, 200))
+    pool, made, kept, asked = Pool([task.instruction for task in seeds], limit=novelty_limit), Generated(), [], 0
+    while asked < requests and not _is_done(made.rounds, coverage):
+        count = min(size, requests - asked)
+        planned = []
+        for n in range(asked, asked + count):
+            cells = coverage.plan(tasks_per_request, chance) if coverage else []
+            examples = _examples(seeds, kept, seeds_per_request, machine_examples, chance)
+            messages = task_prompt(examples, new=tasks_per_request, cells=cells, form=form)
+            more = {"response_format": SCHEMA} if form == "json" else {}
+            planned.append(
+                (Request(messages=messages, parameters={**parameters, **more}, sample=n), tuple(task.id for task in examples))
+            )
+        replies = await client.ask_all([request for request, _ in planned], label=f"tasks, round {len(made.rounds) + 1}")
+        found, rejects = tasks_from(replies, [parents for _, parents in planned], known={task.id for task in made.tasks})
+        novel = [
+            task for task, is_new in zip(found, pool.add_novel([task.instruction for task in found]), strict=True) if is_new
+        ]
+        if coverage:
+            coverage.add(novel)
+        kept += novel
+        asked += count
+        made.tasks.extend(found)
+        made.rejects.extend(rejects)
+        filled = coverage.filled if coverage else 0.0
+        made.rounds.append(
+            Round(requests=count, asked=count * tasks_per_request, parsed=len(found), novel=len(novel), filled=filled)
+        )
+    made.given_up.extend(map(str, coverage.given_up if coverage else []))
+    return made
 
 
 def task_requests(
     seeds: list[Task], *, count: int, seeds_per_request: int = 3, tasks_per_request: int = 9, seed: int = 42, **parameters: Any
-) -> list[tuple[Request, tuple[str, ...]]]:
-    """`count` requests with the ids of the seeds that stand in each; the same for the same `seed`."""
-    if len(seeds) < seeds_per_request:
-        do = "Give more seeds, or lower `seeds_per_request`."
-        raise Problem("There are too few seeds for one request.", got=f"{len(seeds)} for {seeds_per_request}", do=do)
+) -> list[Planned]:
+    """`count` requests of the published method with the ids of the seeds that stand in each; the same for the same `seed`."""
+    _check(seeds, seeds_per_request, 0, "none")
     chance = random.Random(seed)
-    drawn = [chance.sample(seeds, seeds_per_request) for _ in range(count)]
+    drawn = [_examples(seeds, [], seeds_per_request, 0, chance) for _ in range(count)]
     return [
         (
             Request(messages=task_prompt(examples, new=tasks_per_request), parameters=parameters, sample=n),
@@ -29,34 +99,76 @@ def task_requests(
     ]
 
 
-def tasks_from(replies: Iterable[Reply], parents: Iterable[tuple[str, ...]]) -> tuple[list[Task], list[Reject]]:
-    """All tasks and all rejects of some replies, each with its provenance; a task written twice word for word is a reject."""
+def tasks_from(
+    replies: Iterable[Reply], parents: Iterable[tuple[str, ...]], *, known: Iterable[str] = ()
+) -> tuple[list[Task], list[Reject]]:
+    """All tasks and all rejects of some replies, each with its provenance; a task written before word for word is a reject."""
     tasks: dict[str, Task] = {}
+    before = set(known)
     rejects: list[Reject] = []
     for reply, seeds in zip(replies, parents, strict=True):
         origin = Provenance(source="teacher", model=reply.model, request=reply.key, parents=seeds)
         found, refused = parse_tasks(reply.text, finish_reason=reply.finish_reason, provenance=origin)
         rejects += refused
         for task in found:
-            if task.id in tasks:
+            if task.id in tasks or task.id in before:
                 rejects.append(Reject(raw=task.instruction, reason="written before, word for word", provenance=origin))
-            tasks.setdefault(task.id, task)
+            else:
+                tasks[task.id] = task
     return list(tasks.values()), rejects
 
 
-def response_requests(tasks: Iterable[Task], **parameters: Any) -> list[Request]:
-    """One request a task."""
-    return [Request(messages=response_prompt(task), parameters=parameters) for task in tasks]
+def response_requests(tasks: Iterable[Task], *, samples: int = 1, **parameters: Any) -> list[Request]:
+    """One request a task, or `samples` of them that differ by their sample number."""
+    return [Request(messages=response_prompt(task), parameters=parameters, sample=n) for task in tasks for n in range(samples)]
+
+
+def best_of(replies: list[Reply], samples: int) -> list[Reply]:
+    """Of each task's samples the best by a stated rule: complete before incomplete, then the one of median length, then the first."""
+    if samples == 1:
+        return replies
+    groups = [replies[n : n + samples] for n in range(0, len(replies), samples)]
+    return [_best(group) for group in groups]
 
 
 def responses_from(tasks: Iterable[Task], replies: Iterable[Reply]) -> tuple[list[Example], list[Response]]:
-    """The finished examples, and apart from them the responses that are empty or were cut, which nobody should train on."""
+    """The finished examples, and apart from them the responses that were cut, filtered, refused or empty: nobody should train on them."""
     examples, unfinished = [], []
     for task, reply in zip(tasks, replies, strict=True):
         origin = Provenance(source="teacher", model=reply.model, request=reply.key, parents=(task.id,))
-        if reply.finish_reason == "stop" and reply.text.strip():
+        if reply.trouble:
+            unfinished.append(Response(task=task.id, text=reply.text, finish_reason=reply.trouble, provenance=origin))
+        else:
             fields = task.model_dump(exclude={"id", "provenance"})
             examples.append(Example(**fields, task=task.id, output=reply.text, provenance=origin))
-        else:
-            unfinished.append(Response(task=task.id, text=reply.text, finish_reason=reply.finish_reason, provenance=origin))
     return examples, unfinished
+
+
+def _check(seeds: list[Task], seeds_per_request: int, machine_examples: int, steer: str) -> None:
+    if steer not in ("none", "coverage"):
+        raise Problem("`steer` must be none or coverage.", got=steer, do="none is the published method.")
+    if len(seeds) < seeds_per_request:
+        do = "Give more seeds, or lower `seeds_per_request`."
+        raise Problem("There are too few seeds for one request.", got=f"{len(seeds)} for {seeds_per_request}", do=do)
+    if not 0 <= machine_examples < seeds_per_request:
+        raise Problem(
+            "`machine_examples` must be below `seeds_per_request`.", got=machine_examples, do="self-instruct takes 2 of 8."
+        )
+
+
+def _examples(seeds: list[Task], kept: list[Task], count: int, machine: int, chance: random.Random) -> list[Task]:
+    """Random seeds, some of them replaced by tasks that the machine has written, once there are any."""
+    own = min(machine, len(kept))
+    return [*chance.sample(seeds, count - own), *chance.sample(kept, own)]
+
+
+def _is_done(rounds: list[Round], coverage: Coverage | None) -> bool:
+    last = rounds[-3:]
+    poor = len(last) == 3 and all(one.novel < NOTHING_GAINED * one.asked for one in last)
+    return bool(rounds) and (poor or (coverage is not None and coverage.filled >= 1.0))
+
+
+def _best(group: list[Reply]) -> Reply:
+    whole = [reply for reply in group if not reply.trouble] or group
+    middle = sorted(len(reply.text) for reply in whole)[len(whole) // 2]
+    return min(whole, key=lambda reply: abs(len(reply.text) - middle))

@@ -45,18 +45,24 @@ def parse_tasks(
     origin = provenance or Provenance()
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, tail = _json_rows(text)
-    pieces = [(json.dumps(row, ensure_ascii=False), row) for row in rows] if rows is not None else [(b, None) for b in _blocks(text)]
+    pieces = (
+        [(json.dumps(row, ensure_ascii=False), row) for row in rows] if rows is not None else [(b, None) for b in _blocks(text)]
+    )
     tasks: list[Task] = []
     rejects: list[Reject] = []
     for n, (raw, row) in enumerate(pieces):
         is_cut = finish_reason == "length" and n == len(pieces) - 1 and rows is None
-        task, reason = (None, "cut at the token limit") if is_cut else _from_row(row, origin) if rows is not None else _task(raw, origin)
+        task, reason = (
+            (None, "cut at the token limit") if is_cut else _from_row(row, origin) if rows is not None else _task(raw, origin)
+        )
         if task:
             tasks.append(task)
         else:
             rejects.append(Reject(raw=raw, reason=reason, provenance=origin))
     if tail:
-        rejects.append(Reject(raw=tail, reason="cut at the token limit" if finish_reason == "length" else "broken JSON", provenance=origin))
+        rejects.append(
+            Reject(raw=tail, reason="cut at the token limit" if finish_reason == "length" else "broken JSON", provenance=origin)
+        )
     if not pieces and not tail:
         rejects.append(Reject(raw=reply, reason="empty reply" if not reply.strip() else "no task in it", provenance=origin))
     return tasks, rejects
@@ -106,7 +112,9 @@ def _blocks(text: str) -> list[str]:
     marks = sorted([*FIELD.finditer(text), *SEPARATOR.finditer(text)], key=lambda mark: (mark.start(), mark.re is FIELD))
     for mark, after in zip_longest(marks, marks[1:]):
         if mark.re is SEPARATOR:
-            follows = after is not None and after.re is FIELD and not text[mark.end() : after.start()].strip(" \t\n*#-=0123456789.)")
+            follows = (
+                after is not None and after.re is FIELD and not text[mark.end() : after.start()].strip(" \t\n*#-=0123456789.)")
+            )
             if follows or not text[mark.end() :].strip():
                 cuts.append(mark.start())
                 seen = set()
@@ -153,6 +161,12 @@ def _value(text: str) -> str:
     text = TRAILING_NUMBER.sub("", text.strip()).strip()
     for start, end in QUOTES.items():
         inner = text[len(start) : -len(end)]
-        if text.startswith(start) and text.endswith(end) and len(text) > len(start + end) and start not in inner and end not in inner:
+        if (
+            text.startswith(start)
+            and text.endswith(end)
+            and len(text) > len(start + end)
+            and start not in inner
+            and end not in inner
+        ):
             text = inner.strip()
     return text

@@ -59,7 +59,9 @@ If options are given, name the letter and text of the right one and say why. Say
 formula, do not mention being a language model, and keep to what is known."""
 
 
-def task_prompt(examples: list[Task], *, new: int, cells: Sequence[Mapping[str, object]] = (), form: str = "blocks") -> Messages:
+def task_prompt(
+    examples: list[Task], *, new: int, cells: Sequence[Mapping[str, object]] = (), form: str = "blocks"
+) -> Messages:
     """The request for `new` tasks after some examples, which are numbered from 1 in the block format.
 
     `cells` asks for labels, one mapping a new task (type, topic, view, difficulty; any may be missing). `form` is blocks or json.
@@ -70,7 +72,9 @@ def task_prompt(examples: list[Task], *, new: int, cells: Sequence[Mapping[str, 
     end += "" if form == "blocks" else "."
     asked = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
     order = f"The new tasks have these labels, in this order:\n{asked}\n" if asked else ""
-    text = WRITER_RULES.format(new=new, total=len(examples) + new, form=FORMS[form].replace("{{", "{").replace("}}", "}"), order=order)
+    text = WRITER_RULES.format(
+        new=new, total=len(examples) + new, form=FORMS[form].replace("{{", "{").replace("}}", "}"), order=order
+    )
     return [{"role": "system", "content": WRITER}, {"role": "user", "content": text + shown + end}]
 
 

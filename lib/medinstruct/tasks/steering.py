@@ -1,0 +1,99 @@
+"""Coverage steering: what has survived so far, cell by cell, and where the next requests should go."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from itertools import combinations, product
+
+from medinstruct import labels
+from medinstruct.records import Task
+
+AXES = ("type", "topic", "view", "difficulty")
+VALUES = {"type": labels.TYPES, "topic": labels.SPECIALTIES, "view": labels.VIEW_GROUPS, "difficulty": labels.LEVELS}
+# Who may stand for a view group in a request.
+WHO = {
+    "patient/public": ("patient", "parent", "caregiver", "family member", "school pupil", "athlete"),
+    "student/trainee": ("medical student", "nursing student", "resident", "intern", "pharmacy student"),
+    "clinician": (
+        "general practitioner",
+        "surgeon",
+        "emergency physician",
+        "psychiatrist",
+        "pediatrician",
+        "radiologist",
+        "intensivist",
+    ),
+    "allied health": ("nurse", "pharmacist", "physiotherapist", "dietitian", "paramedic", "midwife", "occupational therapist"),
+    "public health/policy": ("public health officer", "epidemiologist", "health policy adviser", "hospital administrator"),
+    "researcher": ("clinical researcher", "biostatistician", "laboratory scientist"),
+    "educator/writer": ("medical educator", "medical writer", "health journalist"),
+}
+ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
+GIVE_UP_AFTER = 6  # tasks of a topic that were asked for without one that survived
+
+Cell = tuple[tuple[str, object], ...]
+
+
+class Coverage:
+    """A table of cells with their targets: every pair of axes for hundreds of tasks, all four axes for tens of thousands.
+
+    The target is even over the cells, at least one task each. A topic that the teacher never delivers is given up.
+    """
+
+    def __init__(self, size: int) -> None:
+        groups = [AXES] if size >= ALL_FOUR_FROM else list(combinations(AXES, 2))
+        self.target: dict[Cell, int] = {}
+        for group in groups:
+            cells = [tuple(zip(group, values, strict=True)) for values in product(*(VALUES[axis] for axis in group))]
+            self.target |= dict.fromkeys(cells, max(1, size // len(cells)))
+        self._groups = groups
+        self.have: Counter[Cell] = Counter()
+        self._asked: Counter[object] = Counter()
+        self._survived: Counter[object] = Counter()
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Count tasks that have survived parsing, labelling and novelty."""
+        for task in tasks:
+            known = {axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES}
+            self._survived[known["topic"]] += 1
+            self.have.update(cell for cell in self._cells(known) if None not in dict(cell).values())
+
+    def plan(self, count: int, chance: random.Random) -> list[dict[str, object]]:
+        """The labels for so many new tasks, each where the deficit is greatest after those before it."""
+        missing = {cell: self.target[cell] - self.have[cell] for cell in self.target if self._can(cell)}
+        open_cells = [cell for cell, gap in missing.items() if gap > 0]
+        topics = [topic for topic in VALUES["topic"] if self._is_able(topic)]
+        planned = []
+        for _ in range(count):
+            tries = [self._draw(open_cells, topics, chance) for _ in range(24)]
+            best = max(tries, key=lambda labels_: sum(max(0, missing.get(cell, 0)) for cell in self._cells(labels_)))
+            for cell in self._cells(best):
+                missing[cell] = missing.get(cell, 0) - 1
+            self._asked[best["topic"]] += 1
+            planned.append(best | {"view": chance.choice(WHO[str(best["view"])])})
+        return planned
+
+    @property
+    def filled(self) -> float:
+        """The share of cells, without those given up, that have reached their target."""
+        able = [cell for cell in self.target if self._can(cell)]
+        return sum(self.have[cell] >= self.target[cell] for cell in able) / max(len(able), 1)
+
+    @property
+    def given_up(self) -> list[object]:
+        """The topics that the teacher does not deliver."""
+        return [topic for topic in VALUES["topic"] if not self._is_able(topic)]
+
+    def _draw(self, open_cells: list[Cell], topics: list[object], chance: random.Random) -> dict[str, object]:
+        """A full set of labels around a cell that is still open."""
+        drawn = {axis: chance.choice(VALUES[axis]) for axis in AXES} | {"topic": chance.choice(topics or list(VALUES["topic"]))}
+        return drawn | (dict(chance.choice(open_cells)) if open_cells else {})
+
+    def _cells(self, known: dict[str, object]) -> list[Cell]:
+        return [tuple((axis, known[axis]) for axis in group) for group in self._groups]
+
+    def _is_able(self, topic: object) -> bool:
+        return self._survived[topic] > 0 or self._asked[topic] < GIVE_UP_AFTER
+
+    def _can(self, cell: Cell) -> bool:
+        return self._is_able(dict(cell)["topic"]) if "topic" in dict(cell) else True
