@@ -1,12 +1,14 @@
 """Parsing: each task whole, or a reject with its reason; the faults of the released code are claims here (paper.md, 2.4)."""
 
+import asyncio
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import tasks
+from medinstruct import labels, llm, paths, records, stats, tasks
+from medinstruct.errors import Problem
 from medinstruct.records import Task
 
 BLOCK = "Type: chat\nTopic: Genetics\nView: patient\nDifficulty: 2\nInstruction: {}\nInput: {}\n"
@@ -150,3 +152,88 @@ def test_a_difficulty_outside_one_to_five_is_a_reject(level):
 def test_any_text_is_parsed_without_loss_of_rejects(text):
     found, rejects = tasks.parse_tasks(text)
     assert found or rejects
+
+
+def seeds_of_ours():
+    return records.read(paths.data("seeds.jsonl"), Task)
+
+
+def made_with(**settings):
+    client = llm.Client(url=settings.pop("url", "offline"), model="m")
+    made = asyncio.run(tasks.generate(client, seeds_of_ours(), **({"requests": 60} | settings)))
+    return made, client
+
+
+def test_the_first_round_is_what_a_pilot_may_ask_without_paying_twice():
+    for settings in ({"steer": "none"}, {"steer": "coverage"}, {"machine_examples": 1}):
+        client = llm.Client(url="offline", model="m")
+        first = tasks.first_requests(seeds_of_ours(), requests=24, **settings)
+        asyncio.run(client.ask_all(first))
+        before = client.usage["asked"]
+        asyncio.run(tasks.generate(client, seeds_of_ours(), requests=24, **settings))
+        assert client.usage["cached"] >= len(first) and client.usage["asked"] - before <= 2 * (24 - len(first))
+
+
+def test_steering_levels_the_labels():
+    spread = {}
+    for steer in ("none", "coverage"):
+        made, _ = made_with(steer=steer)
+        topics = [labels.canonical("topic", task.topic) for task in made.tasks]
+        spread[steer] = stats.entropy(map(topics.count, set(topics)))
+    assert spread["coverage"] > spread["none"] + 0.3
+
+
+def test_a_topic_that_the_teacher_never_delivers_is_given_up():
+    made, _ = made_with(steer="coverage")
+    assert "Biostatistics" in made.given_up and "Cardiology" not in made.given_up
+
+
+def test_a_teacher_that_says_nothing_new_ends_the_run():
+    made, client = made_with(steer="coverage", url="offline?refusal=1", requests=200)
+    assert not made.tasks and len(made.rounds) == 3
+
+
+def test_json_and_blocks_give_the_same_kind_of_tasks():
+    made, _ = made_with(form="json", url="offline?missing_field=0&refusal=0")
+    assert len(made.tasks) > 450 and all(task.provenance.parents for task in made.tasks)
+
+
+def test_machine_written_examples_come_into_the_prompts():
+    made, _ = made_with(machine_examples=1)
+    own = {seed.id for seed in seeds_of_ours()}
+    assert any(set(task.provenance.parents) - own for task in made.tasks)
+
+
+@pytest.mark.parametrize("wrong", [{"steer": "steep"}, {"machine_examples": 3}, {"form": "yaml"}, {"seeds_per_request": 999}])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(Problem):
+        made_with(**wrong)
+
+
+def test_the_best_of_several_samples_is_whole_and_of_median_length():
+    def reply(text, reason="stop"):
+        return llm.Reply(key=text, text=text, finish_reason=reason, model="m")
+
+    group = [reply("cut here and much longer", "length"), reply("a"), reply("abc"), reply("abcdefghi")]
+    assert [one.text for one in tasks.best_of(group, 4)] == ["abc"]
+
+
+def test_the_ledger_adds_up_and_a_record_has_a_life(tmp_path):
+    made, client = made_with(steer="none", requests=20)
+    records.write(tmp_path / "seeds.jsonl", seeds_of_ours())
+    records.write(tmp_path / "raw_tasks.jsonl", made.tasks)
+    records.write(tmp_path / "rejects.jsonl", made.rejects)
+    table = tasks.ledger(tmp_path, asked=180)
+    assert table["out"].iloc[0] == len(made.tasks) == 180 - table["lost"].iloc[0]
+    life = tasks.trace(made.tasks[0].id, tmp_path)
+    assert len(life["parents"]) == 3 and life["request"]["key"] == made.tasks[0].provenance.request
+    with pytest.raises(Problem, match="No record"):
+        tasks.trace("nothing", tmp_path)
+
+
+def test_files_that_do_not_belong_together_are_found_out(tmp_path):
+    made, _ = made_with(steer="none", requests=8)
+    for name, rows in (("raw_tasks.jsonl", made.tasks), ("rejects.jsonl", made.rejects), ("tasks.jsonl", made.tasks[:5])):
+        records.write(tmp_path / name, rows)
+    with pytest.raises(Problem, match="add up"):
+        tasks.ledger(tmp_path, asked=72)

@@ -27,12 +27,13 @@ class Forecast:
 
 
 async def forecast(
-    client: Client, requests: list[Request], *, pilot: int = 30, cap_usd: float = 1.0, seed: int = 42
+    client: Client, requests: list[Request], *, pilot: int = 30, cap_usd: float = 1.0, total: int = 0, seed: int = 42
 ) -> Forecast:
     """Ask a few requests drawn at random, whose answers are kept, and reckon from them what all will cost.
 
     The pilot ends early where it would pass `cap_usd`. Prompts are known in length, so that only their tokens a character are
-    estimated; completions are not, and their spread makes the interval.
+    estimated; completions are not, and their spread makes the interval. `total` is the number of requests of the stage where
+    `requests` holds only the first of them.
     """
     drawn = random.Random(seed).sample(range(len(requests)), min(pilot, len(requests)))
     prompts, completions, numbers = [], [], []
@@ -45,6 +46,7 @@ async def forecast(
         if client.price.of(sum(prompts), sum(completions)) >= cap_usd:
             break
     sizes = [sum(len(message["content"]) for message in request.messages) for request in requests]
+    sizes += [round(sum(sizes) / max(len(sizes), 1))] * max(0, total - len(sizes))
     return reckoned(client, sizes, numbers, prompts, completions)
 
 

@@ -4,6 +4,7 @@ from medinstruct.tasks.generation import (
     Generated,
     Round,
     best_of,
+    first_requests,
     generate,
     response_requests,
     responses_from,
@@ -16,6 +17,6 @@ from medinstruct.tasks.prompts import response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
 __all__ = [
-    "Coverage", "Generated", "Round", "best_of", "generate", "ledger", "ledger_figure", "parse_tasks", "response_prompt", "response_requests",
+    "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "parse_tasks", "response_prompt", "response_requests",
     "responses_from", "task_prompt", "task_requests", "tasks_from", "trace",
 ]  # fmt: skip

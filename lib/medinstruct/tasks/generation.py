@@ -48,39 +48,84 @@ async def generate(
     rounds for the labels of which there are too few among the tasks that were new, and stops when all cells are filled or three
     rounds in a row gained next to nothing.
     """
-    _check(seeds, seeds_per_request, machine_examples, steer)
-    chance = random.Random(seed)
-    coverage = Coverage(requests * tasks_per_request) if steer == "coverage" else None
-    size = requests if not coverage and not machine_examples else max(4, min(requests // 12 + 1, 200))
-    pool, made, kept, asked = Pool([task.instruction for task in seeds], limit=novelty_limit), Generated(), [], 0
-    while asked < requests and not _is_done(made.rounds, coverage):
-        count = min(size, requests - asked)
-        planned = []
-        for n in range(asked, asked + count):
-            cells = coverage.plan(tasks_per_request, chance) if coverage else []
-            examples = _examples(seeds, kept, seeds_per_request, machine_examples, chance)
-            messages = task_prompt(examples, new=tasks_per_request, cells=cells, form=form)
-            more = {"response_format": SCHEMA} if form == "json" else {}
-            planned.append(
-                (Request(messages=messages, parameters={**parameters, **more}, sample=n), tuple(task.id for task in examples))
-            )
+    planner = _Planner(seeds, requests, steer, seeds_per_request, tasks_per_request, machine_examples, form, seed, parameters)
+    pool, made = Pool([task.instruction for task in seeds], limit=novelty_limit), Generated()
+    while planner.asked < requests and not _is_done(made.rounds, planner.coverage):
+        planned = planner.next_round()
         replies = await client.ask_all([request for request, _ in planned], label=f"tasks, round {len(made.rounds) + 1}")
         found, rejects = tasks_from(replies, [parents for _, parents in planned], known={task.id for task in made.tasks})
-        novel = [
-            task for task, is_new in zip(found, pool.add_novel([task.instruction for task in found]), strict=True) if is_new
-        ]
-        if coverage:
-            coverage.add(novel)
-        kept += novel
-        asked += count
+        is_new = pool.add_novel([task.instruction for task in found])
+        novel = [task for task, new in zip(found, is_new, strict=True) if new]
+        planner.learn(novel)
         made.tasks.extend(found)
         made.rejects.extend(rejects)
-        filled = coverage.filled if coverage else 0.0
         made.rounds.append(
-            Round(requests=count, asked=count * tasks_per_request, parsed=len(found), novel=len(novel), filled=filled)
+            Round(
+                requests=len(planned),
+                asked=len(planned) * tasks_per_request,
+                parsed=len(found),
+                novel=len(novel),
+                filled=planner.filled,
+            )
         )
-    made.given_up.extend(map(str, coverage.given_up if coverage else []))
+    made.given_up.extend(map(str, planner.coverage.given_up if planner.coverage else []))
     return made
+
+
+def first_requests(seeds: list[Task], *, requests: int, **settings: Any) -> list[Request]:
+    """The requests of the first round of `generate` with the same settings: what a pilot may ask without paying twice."""
+    names = {
+        "steer": "none",
+        "seeds_per_request": 3,
+        "tasks_per_request": 9,
+        "machine_examples": 0,
+        "form": "blocks",
+        "seed": 42,
+    }
+    known = {name: settings.pop(name, default) for name, default in names.items()}
+    settings.pop("novelty_limit", None)
+    return [request for request, _ in _Planner(seeds, requests, **known, parameters=settings).next_round()]
+
+
+class _Planner:
+    """Which requests come next: the random state, the coverage and the tasks so far, in one place."""
+
+    def __init__(
+        self, seeds: list[Task], requests: int, steer: str, seeds_per_request: int, tasks_per_request: int, machine_examples: int, form: str, seed: int,
+        parameters: dict[str, Any],
+    ) -> None:  # fmt: skip
+        _check(seeds, seeds_per_request, machine_examples, steer)
+        if form not in ("blocks", "json"):
+            raise Problem("`output_format` must be blocks or json.", got=form, do="json needs a server that keeps to a schema.")
+        self.seeds, self.requests, self.form = seeds, requests, form
+        self.examples, self.new, self.machine = seeds_per_request, tasks_per_request, machine_examples
+        self.parameters = {**parameters, **({"response_format": SCHEMA} if form == "json" else {})}
+        self.coverage = Coverage(requests * tasks_per_request) if steer == "coverage" else None
+        self.size = max(4, min(requests // 12 + 1, 200)) if self.coverage or machine_examples else requests
+        self.chance, self.kept, self.asked = random.Random(seed), [], 0
+
+    def next_round(self) -> list[Planned]:
+        """The requests of the next round with the ids of the examples in each."""
+        count = min(self.size, self.requests - self.asked)
+        self.asked += count
+        return [self._one(n) for n in range(self.asked - count, self.asked)]
+
+    def learn(self, novel: list[Task]) -> None:
+        """Take note of the tasks that were new."""
+        self.kept += novel
+        if self.coverage:
+            self.coverage.add(novel)
+
+    @property
+    def filled(self) -> float:
+        """The share of cells that have reached their target; 0 where nothing is steered."""
+        return self.coverage.filled if self.coverage else 0.0
+
+    def _one(self, number: int) -> Planned:
+        cells = self.coverage.plan(self.new, self.chance) if self.coverage else []
+        examples = _examples(self.seeds, self.kept, self.examples, self.machine, self.chance)
+        messages = task_prompt(examples, new=self.new, cells=cells, form=self.form)
+        return Request(messages=messages, parameters=self.parameters, sample=number), tuple(task.id for task in examples)
 
 
 def task_requests(
