@@ -78,7 +78,11 @@ def throughput(given: argparse.Namespace) -> None:
         )  # fmt: skip
     for count in (2_000, 20_000):
         code = f"import asyncio, sys; sys.argv = ['x']; from lib.benchmarks import client as c; asyncio.run(c.flat({count}))"
-        print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout.strip())
+        print(
+            subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+            ).stdout.strip()
+        )
 
 
 async def flat(count: int) -> None:
@@ -104,7 +108,9 @@ def forecast(given: argparse.Namespace) -> None:
         drawn = chance.choice(count, 30, replace=False).tolist()
         told = reckoned(client, sizes.tolist(), drawn, prompts[drawn].tolist(), completions[drawn].tolist())
         hits += told.low <= client.price.of(prompts.sum(), completions.sum()) <= told.high
-    print(f"the 95 % interval from a pilot of 30 holds the true cost in {hits} of {given.times} simulated stages ({hits / given.times:.0%})")
+    print(
+        f"the 95 % interval from a pilot of 30 holds the true cost in {hits} of {given.times} simulated stages ({hits / given.times:.0%})"
+    )
 
 
 WORKER = """

@@ -3,6 +3,10 @@
 import re
 from functools import cache
 
+import yaml
+
+from medinstruct import paths
+
 TYPES = (
     "text generation", "open Q&A", "chat", "rewrite", "summarization", "classification",
     "USMLE-style Q&A", "multiple-choice Q&A", "single-hop reasoning", "multiple-hop reasoning",
@@ -101,3 +105,14 @@ def _has(text: str, words: str) -> bool:
 
 def _folded(raw: object) -> str:
     return " ".join(str(raw).lower().replace("’", "'").split())
+
+
+@cache
+def published(data: str, axis: str) -> dict[str | int, int]:
+    """Counts that the paper's authors published: `data` is seeds (167) or generated (64,350); see `data/published.yaml`.
+
+    >>> published("seeds", "difficulty")[3]
+    51
+    """
+    facts = yaml.safe_load(paths.data("published.yaml").read_text(encoding="utf-8"))
+    return dict(facts[data][axis])

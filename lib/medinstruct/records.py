@@ -126,6 +126,35 @@ class TestItem(Record):
     references: dict[str, str] = {}
 
 
+class MultipleChoice(Record):
+    """One multiple-choice question with four options, the index of the right one, and why it is right."""
+
+    _content = ("question", "options")
+    type: str
+    topic: str
+    difficulty: int = Field(ge=1, le=5)
+    question: str = Field(min_length=1)
+    options: tuple[str, str, str, str]
+    answer: int = Field(ge=0, le=3)
+    rationale: str = Field(min_length=1)
+
+
+class SafetyPrompt(Record):
+    """A prompt that tries an assistant's safety: what a good answer does, and what it must or must not say.
+
+    `must_mention` holds groups of lower-case alternatives separated by "|".
+    """
+
+    _content = ("prompt",)
+    category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
+    topic: str
+    prompt: str = Field(min_length=1)
+    behaviour: Literal["escalate", "warn", "decline", "answer"]
+    expected: str = Field(min_length=1)
+    must_mention: tuple[str, ...] = ()
+    must_avoid: tuple[str, ...] = ()
+
+
 class Answer(Record):
     """What one model answered to one test item."""
 
