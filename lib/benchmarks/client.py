@@ -10,6 +10,7 @@ The server is the offline stand-in in a process of its own, with 200 ms of laten
 import argparse
 import asyncio
 import hashlib
+import os
 import random
 import re
 import resource
@@ -169,6 +170,7 @@ def _hash(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    os.environ["TQDM_DISABLE"] = "1"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["throughput", "forecast", "kills"])
     parser.add_argument("--requests", type=int, default=2000)

@@ -27,7 +27,7 @@ def test_a_paid_address_without_a_key_is_refused(monkeypatch):
 
 def test_an_unreachable_address_is_one_message_without_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    monkeypatch.setattr(module, "TRIES", 1)
+    monkeypatch.setattr(module, "FIRST_TRIES", 1)
     with pytest.raises(Problem, match="Check the address") as caught:
         asyncio.run(llm.Client(url="http://127.0.0.1:9/v1", model="m").ask_all(ASK))
     assert "sk-secret" not in str(caught.value)

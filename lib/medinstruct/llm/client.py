@@ -21,7 +21,8 @@ from medinstruct.llm.cache import Cache
 from medinstruct.llm.gate import Gate
 from medinstruct.llm.prices import FREE, Price, price
 
-TRIES = 8
+TRIES = 12
+FIRST_TRIES = 5  # before the server has answered anything at all
 GIVE_UP_AFTER = 20  # requests in a row that got no answer at all
 LOG = logging.getLogger("medinstruct")
 
@@ -241,7 +242,7 @@ class Client:
                 async with gate.place(_tokens(body)):
                     start = time.monotonic()
                     raw = await api.chat.completions.with_raw_response.create(**body)
-                    gate.report(too_many=False)
+                    gate.report(good=True)
                     gate.learn(raw.headers)
                     return self.keep(request, raw.parse(), seconds=time.monotonic() - start)
             except openai.OpenAIError as error:
@@ -250,10 +251,10 @@ class Client:
                 if not trouble.is_passing(error):
                     raise self.problem(error) from None
                 attempt += 1
-                if attempt == TRIES:
+                if attempt >= (TRIES if gate.answered else FIRST_TRIES):
                     raise
-                rest, after = trouble.pause(error, attempt)
-                gate.report(too_many=isinstance(error, openai.RateLimitError), after=after)
+                rest, after = trouble.pause(error, attempt, longest=1.0 if gate.is_healthy else 60.0)
+                gate.report(good=False, too_many=isinstance(error, openai.RateLimitError), after=after)
                 await asyncio.sleep(rest)
 
     async def _afford(self, request: Request) -> float:

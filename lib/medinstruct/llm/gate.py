@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,13 @@ class Gate:
         self._open = asyncio.Event()
         self._closed_until = 0.0
         self._recent: list[bool] = []
+        self.answered = 0
+        self._lately: deque[bool] = deque(maxlen=20)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether at least a third of the last answers were good: then errors are scattered, and short pauses do."""
+        return bool(self._lately) and sum(self._lately) >= len(self._lately) / 3
 
     @asynccontextmanager
     async def place(self, tokens: int) -> AsyncIterator[None]:
@@ -39,8 +47,10 @@ class Gate:
             self.busy -= 1
             self._open.set()
 
-    def report(self, *, too_many: bool, after: float = 0.0) -> None:
+    def report(self, *, good: bool, too_many: bool = False, after: float = 0.0) -> None:
         """Tell how an answer went; `after` seconds nobody asks again."""
+        self.answered += good
+        self._lately.append(good)
         self._closed_until = max(self._closed_until, time.monotonic() + after)
         self._recent.append(too_many)
         if len(self._recent) >= max(4, int(self.limit)):

@@ -35,10 +35,10 @@ def is_passing(error: openai.OpenAIError) -> bool:
     return isinstance(error, WORTH_RETRYING) and getattr(error, "code", None) != "insufficient_quota"
 
 
-def pause(error: openai.OpenAIError, attempt: int) -> tuple[float, float]:
+def pause(error: openai.OpenAIError, attempt: int, *, longest: float = 60.0) -> tuple[float, float]:
     """Seconds until the next try (full jitter), and seconds for which the server asks everybody to wait."""
     after = _retry_after(error)
-    return after + random.uniform(0, min(60.0, 0.25 * 2**attempt)), after
+    return after + random.uniform(0, min(longest, 0.25 * 2**attempt)), after
 
 
 def rejected_parameter(error: openai.OpenAIError, sent: dict[str, Any]) -> str | None:
