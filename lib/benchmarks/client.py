@@ -62,7 +62,7 @@ async def bare(url: str, requests: list[llm.Request], limit: int) -> None:
 def throughput(given: argparse.Namespace) -> None:
     """Replies a second at 16, 64 and 128 in flight, without and with 30 % of the answers going wrong; peak memory."""
     print(f"{given.requests} requests, 200 ms latency; replies a second (three runs, median)")
-    for limit in (16, 64, 128):
+    for limit in given.limits:
         rates: dict[str, list[float]] = {"bare gather": [], "ours": [], "ours, 30 % faults": []}
         for _ in range(3):
             with server("--latency", "0.2", "--rate", "cut=0") as url:
@@ -175,5 +175,6 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["throughput", "forecast", "kills"])
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--times", type=int, default=200)
+    parser.add_argument("--limits", type=int, nargs="+", default=[16, 64, 128])
     arguments = parser.parse_args()
     {"throughput": throughput, "forecast": forecast, "kills": kills}[arguments.what](arguments)

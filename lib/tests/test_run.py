@@ -54,3 +54,70 @@ def test_a_typo_and_a_number_as_text_are_refused_before_anything_runs(house):
     with pytest.raises(Problem, match="`size` must be int"):
         runner.run("params/p.yaml", sets=["size=2e-4"])
     assert not list((house / "outputs/t").glob("*.txt")) if (house / "outputs/t").exists() else True
+
+
+def test_a_problem_in_a_notebook_is_told_once_with_its_place(house):
+    code = 'from medinstruct.errors import Problem\nraise Problem("The file is bad.", got="x.json", do="Repair it.")'
+    notebook(house, "02_two", ["a.txt"], ["b.txt"], code)
+    with pytest.raises(Problem) as caught:
+        runner.run("params/p.yaml")
+    told = str(caught.value)
+    assert told.count("got:") == told.count("do:") == 1 and "02_two stopped at cell `work`: The file is bad." in told
+
+
+def command(*arguments, **environment):
+    import os
+    import subprocess
+    import sys
+
+    line = [sys.executable, "-m", "medinstruct", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, env={**os.environ, **environment}, cwd=paths.root())
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["run", "params/nowhere.yaml"], "not there"),
+        (["run", "params/demo.yaml", "99"], "no such notebook"),
+        (["run", "params/demo.yaml", "--set", "requsts=3"], "Did you mean `requests`"),
+        (["run", "params/demo.yaml", "--set", "learning_rate=2e-4"], "Write 2.0e-4"),
+        (["run", "params/demo.yaml", "01", "--set", "run=mistake", "seeds=nowhere.json"], "01_explore_seeds stopped at cell `load`"),
+        (["run", "params/openai.yaml", "01", "02", "--set", "run=mistake"], "OPENAI_API_KEY"),
+    ],
+)
+def test_a_users_mistake_is_one_message_without_a_traceback(arguments, words, tmp_path):
+    done = command(*arguments, MEDINSTRUCT_OUTPUTS=str(tmp_path), OPENAI_API_KEY="")
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_doctor_never_shows_the_key():
+    done = command("doctor", OPENAI_API_KEY="sk-secret-123")
+    assert done.returncode == 0 and "OPENAI_API_KEY is set" in done.stdout and "sk-secret" not in done.stdout + done.stderr
+
+
+def test_outputs_go_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path / "elsewhere"))
+    assert paths.outputs("x") == tmp_path / "elsewhere" / "x" and (tmp_path / "elsewhere" / "x").is_dir()
+    with pytest.raises(Problem, match="plain folder name"):
+        paths.outputs("../x")
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_so(house):
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    notebook(house, "02_two", ["a.txt"], ["b.txt"], "import time; time.sleep(60)")
+    code = f"from pathlib import Path; from medinstruct import paths; paths.root = lambda: Path({str(house)!r}); import sys; from medinstruct.__main__ import main; sys.exit(main(['run', 'params/p.yaml']))"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(300):
+        if "01_one" in (house / "outputs/t/manifest.json").read_text() if (house / "outputs/t/manifest.json").exists() else False:
+            break
+        time.sleep(0.1)
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Finished notebooks" in told and "Traceback" not in told
+    assert not (house / "outputs/t/b.txt").exists() and (house / "outputs/t/a.txt").exists()

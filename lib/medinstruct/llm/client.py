@@ -122,23 +122,26 @@ class Client:
         total = len(requests) if isinstance(requests, list) else total
         gate, waiting = Gate(self.concurrency, rpm=self._rpm, tpm=self._tpm), enumerate(requests)
         running: set[asyncio.Task[tuple[int, Reply]]] = set()
+        ended: asyncio.Queue[asyncio.Task[tuple[int, Reply]]] = asyncio.Queue()
         failed, in_a_row, last = 0, 0, None
         api = self.connected()
         bar = tqdm(total=total, desc=label, unit="reply", leave=False)
         try:
             while True:
                 while len(running) < 2 * self.concurrency and (one := next(waiting, None)):
-                    running.add(asyncio.ensure_future(self._numbered(api, gate, *one)))
+                    task = asyncio.ensure_future(self._numbered(api, gate, *one))
+                    task.add_done_callback(ended.put_nowait)
+                    running.add(task)
                 if not running:
                     break
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                ended = [(task, task.exception()) for task in done]
-                for task, error in ended:
-                    if isinstance(error, openai.OpenAIError):
-                        failed, in_a_row, last = failed + 1, in_a_row + 1, error
-                        continue
-                    if error:
-                        raise error
+                task = await ended.get()
+                running.discard(task)
+                error = task.exception()
+                if isinstance(error, openai.OpenAIError):
+                    failed, in_a_row, last = failed + 1, in_a_row + 1, error
+                elif error:
+                    raise error
+                else:
                     in_a_row = 0
                     yield task.result()
                     bar.update()
@@ -253,7 +256,7 @@ class Client:
                 attempt += 1
                 if attempt >= (TRIES if gate.answered else FIRST_TRIES):
                     raise
-                rest, after = trouble.pause(error, attempt, longest=1.0 if gate.is_healthy else 60.0)
+                rest, after = trouble.pause(error, attempt, longest=0.4 if gate.is_healthy else 60.0)
                 gate.report(good=False, too_many=isinstance(error, openai.RateLimitError), after=after)
                 await asyncio.sleep(rest)
 
@@ -281,7 +284,7 @@ class Client:
     async def _ended(self, running: set, api: openai.AsyncOpenAI) -> None:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)  # their exceptions are seen here
         await api.close()
 
 

@@ -17,7 +17,7 @@ class Gate:
         self.most, self.limit, self.busy = most, float(most), 0
         self.requests, self.tokens = Pace(rpm), Pace(tpm)
         self._given = {"requests": bool(rpm), "tokens": bool(tpm)}
-        self._open = asyncio.Event()
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed_until = 0.0
         self._recent: list[bool] = []
         self.answered = 0
@@ -34,18 +34,14 @@ class Gate:
         await self.requests.wait(1)
         await self.tokens.wait(tokens)
         while self.busy >= int(self.limit) or time.monotonic() < self._closed_until:
-            self._open.clear()
             rest = self._closed_until - time.monotonic()
-            if rest > 0:
-                await asyncio.sleep(rest)
-            else:
-                await self._open.wait()
+            await (asyncio.sleep(rest) if rest > 0 else self._turn())
         self.busy += 1
         try:
             yield
         finally:
             self.busy -= 1
-            self._open.set()
+            self._next()
 
     def report(self, *, good: bool, too_many: bool = False, after: float = 0.0) -> None:
         """Tell how an answer went; `after` seconds nobody asks again."""
@@ -57,7 +53,26 @@ class Gate:
             share = sum(self._recent) / len(self._recent)
             self.limit = max(1.0, self.limit / 2) if share > 0.5 else min(self.most, self.limit + (share < 0.2))
             self._recent.clear()
-            self._open.set()
+            self._next()
+
+    async def _turn(self) -> None:
+        """Wait until somebody leaves; whoever gives up waiting passes the turn on."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._next()
+            raise
+
+    def _next(self) -> None:
+        """Wake one that waits for each free place."""
+        free = int(self.limit) - self.busy
+        while self._waiting and free > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                free -= 1
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Keep to the limits that the server's headers name, unless others were given."""

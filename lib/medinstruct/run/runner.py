@@ -61,7 +61,7 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
             parameters=values,
             kernel_name="python3",
             progress_bar=False,
-            extra_arguments=["--log-level=40"],
+            extra_arguments=["--log-level=50"],
         )
     except papermill.PapermillExecutionError as error:
         draft.replace(failed)
@@ -97,9 +97,13 @@ def _is_passing(output: nbformat.NotebookNode) -> bool:
 def _failure(notebook: Path, error: Any, failed: Path) -> Problem:
     cells = nbformat.read(failed, as_version=4).cells
     cell = next((c for c in cells if any(o.output_type == "error" for o in c.get("outputs", []))), {})
-    do = f"Repair it and give the same command: finished notebooks are kept. The failed copy is {failed}."
-    cause = error.evalue if error.ename == "Problem" else f"{error.ename}: {error.evalue}"
-    return Problem(f"{notebook.stem} stopped at cell `{cell.get('id', '?')}`.", got=cause, do=do)
+    again = f"Then give the same command again: finished notebooks are kept. The failed copy is {failed}."
+    place = f"{notebook.stem} stopped at cell `{cell.get('id', '?')}`"
+    if error.ename != "Problem":
+        return Problem(f"{place}.", got=f"{error.ename}: {error.evalue}", do=f"Repair the cause. {again}")
+    what, _, rest = error.evalue.partition("\n  got: ")
+    got, _, do = rest.partition("\n  do:  ")
+    return Problem(f"{place}: {what}", got=got or None, do=f"{do} {again}".strip())
 
 
 def _chosen(available: list[Path], only: list[str]) -> list[Path]:
