@@ -58,7 +58,7 @@ def asked(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
     }.get(kind, ["definition", "tests"])  # fmt: skip
     if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
         usual = ["patient"]
-    room = 4 if kind == "text generation" else 3
+    room = 3
     chosen = list(dict.fromkeys([*usual, *found[:1]] if kind in ("chat", "rewrite") else [*found, *usual]))
     told = [facet for facet in FACETS if facet in chosen[: 2 if kind == "summarization" else room]]
     return sorted(told, key=lambda facet: facet != "patient") if lay else told
