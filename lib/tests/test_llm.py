@@ -198,3 +198,42 @@ def test_two_runs_on_one_cache_agree(tmp_path):
 
     one, two = asyncio.run(both())
     assert [reply.text for reply in one] == [reply.text for reply in two]
+
+
+def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
+    import subprocess
+    import sys
+    import time
+
+    code = (
+        "import asyncio, sys; from medinstruct import llm, records\n"
+        "asks = [llm.Request(messages=[{'role': 'user', 'content': f'Type: chat\\nView: nurse\\nInstruction: asthma {n}'}]) for n in range(400)]\n"
+        "client = llm.Client(url=sys.argv[1], model='m', cache=sys.argv[2], concurrency=8)\n"
+        "replies = asyncio.run(client.ask_all(asks)); records.write_text(sys.argv[3], ''.join(r.text + '\\n' for r in replies))"
+    )
+    served_here = subprocess.Popen(
+        [sys.executable, "-m", "medinstruct.offline", "--port", "0", "--latency", "0.02", "--rate", "cut=0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        url = served_here.stdout.readline().split("listens at ")[1].split()[0]
+
+        def start(name):
+            return subprocess.Popen(
+                [sys.executable, "-c", code, url, str(tmp_path / f"{name}.sqlite"), str(tmp_path / name)],
+                stderr=subprocess.DEVNULL,
+            )
+
+        start("whole").wait()
+        killed = start("killed")
+        while not (tmp_path / "killed.sqlite").exists() or len(llm.Cache(tmp_path / "killed.sqlite").keys()) < 40:
+            time.sleep(0.05)
+        killed.kill()
+        killed.wait()
+        kept = len(llm.Cache(tmp_path / "killed.sqlite").keys())
+        start("killed").wait()
+    finally:
+        served_here.terminate()
+    assert 40 <= kept < 400
+    assert (tmp_path / "killed").read_bytes() == (tmp_path / "whole").read_bytes()

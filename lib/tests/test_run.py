@@ -81,7 +81,10 @@ def command(*arguments, **environment):
         (["run", "params/demo.yaml", "99"], "no such notebook"),
         (["run", "params/demo.yaml", "--set", "requsts=3"], "Did you mean `requests`"),
         (["run", "params/demo.yaml", "--set", "learning_rate=2e-4"], "Write 2.0e-4"),
-        (["run", "params/demo.yaml", "01", "--set", "run=mistake", "seeds=nowhere.json"], "01_explore_seeds stopped at cell `load`"),
+        (
+            ["run", "params/demo.yaml", "01", "--set", "run=mistake", "seeds=nowhere.json"],
+            "01_explore_seeds stopped at cell `load`",
+        ),
         (["run", "params/openai.yaml", "01", "02", "--set", "run=mistake"], "OPENAI_API_KEY"),
     ],
 )
@@ -113,7 +116,11 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(house):
     code = f"from pathlib import Path; from medinstruct import paths; paths.root = lambda: Path({str(house)!r}); import sys; from medinstruct.__main__ import main; sys.exit(main(['run', 'params/p.yaml']))"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True)
     for _ in range(300):
-        if "01_one" in (house / "outputs/t/manifest.json").read_text() if (house / "outputs/t/manifest.json").exists() else False:
+        if (
+            "01_one" in (house / "outputs/t/manifest.json").read_text()
+            if (house / "outputs/t/manifest.json").exists()
+            else False
+        ):
             break
         time.sleep(0.1)
     time.sleep(2)

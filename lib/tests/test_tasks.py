@@ -237,3 +237,4 @@ def test_files_that_do_not_belong_together_are_found_out(tmp_path):
         records.write(tmp_path / name, rows)
     with pytest.raises(Problem, match="add up"):
         tasks.ledger(tmp_path, asked=72)
+    assert len(tasks.ledger(tmp_path, asked=72, stages=1)) == 1  # a rerun does not look at what an earlier run left

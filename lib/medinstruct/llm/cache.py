@@ -56,6 +56,10 @@ class Cache:
             else None
         )
 
+    def keys(self) -> list[str]:
+        """The keys of all answers."""
+        return [row[0] for row in self._do("SELECT key FROM answers").fetchall()]
+
     def open_batches(self, address: str) -> dict[str, list[str]]:
         """The batches at an address that were sent and not yet fetched: id -> keys of the requests in it."""
         rows = self._do("SELECT id, keys FROM batches WHERE address = ? AND status = 'open'", address).fetchall()

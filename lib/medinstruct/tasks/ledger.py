@@ -16,10 +16,11 @@ FILES = {
 }  # fmt: skip
 
 
-def ledger(folder: str | Path, *, asked: int) -> pd.DataFrame:
+def ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
     """One row a stage: in, out, lost, and the reasons with their counts; `in` less `lost` is `out`, and `out` the next `in`.
 
-    `asked` is the number of tasks asked for. Stages whose files are not there yet are left out. A reply may hold more or
+    `asked` is the number of tasks asked for; only the first `stages` are shown, since files of later stages may be of an
+    earlier run. Stages whose files are not there yet are left out. A reply may hold more or
     fewer pieces than were asked for; the difference stands as a reason of the first stage (negative where there were more).
     """
     folder = Path(folder)
@@ -32,10 +33,10 @@ def ledger(folder: str | Path, *, asked: int) -> pd.DataFrame:
             {"not delivered": asked - len(raw) - len(rejects), **_reasons(rejects, "reason")},
         )
     ]
-    if (folder / "tasks.jsonl").exists():
+    if stages > 1 and (folder / "tasks.jsonl").exists():
         kept, dropped = _read(folder, "tasks.jsonl"), _read(folder, "dropped.jsonl")
         rows.append(_row("parsed -> new and clean", len(raw), len(kept), _reasons(dropped, "rule")))
-    if (folder / "dataset.jsonl").exists():
+    if stages > 2 and (folder / "dataset.jsonl").exists():
         done, cut = _read(folder, "dataset.jsonl"), _read(folder, "unfinished.jsonl")
         rows.append(_row("new and clean -> answered", rows[-1]["out"], len(done), _reasons(cut, "finish_reason")))
     return pd.DataFrame(rows).set_index("stage")
