@@ -238,3 +238,8 @@ def test_files_that_do_not_belong_together_are_found_out(tmp_path):
     with pytest.raises(Problem, match="add up"):
         tasks.ledger(tmp_path, asked=72)
     assert len(tasks.ledger(tmp_path, asked=72, stages=1)) == 1  # a rerun does not look at what an earlier run left
+
+
+def test_what_a_content_filter_has_cut_is_a_reject():
+    found, rejects = tasks.parse_tasks(BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="content_filter")
+    assert len(found) == 1 and rejects[0].reason == "cut: content_filter"

@@ -48,21 +48,18 @@ def parse_tasks(
     pieces = (
         [(json.dumps(row, ensure_ascii=False), row) for row in rows] if rows is not None else [(b, None) for b in _blocks(text)]
     )
+    cut = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}.get(finish_reason, f"cut: {finish_reason}")
     tasks: list[Task] = []
     rejects: list[Reject] = []
     for n, (raw, row) in enumerate(pieces):
-        is_cut = finish_reason == "length" and n == len(pieces) - 1 and rows is None
-        task, reason = (
-            (None, "cut at the token limit") if is_cut else _from_row(row, origin) if rows is not None else _task(raw, origin)
-        )
+        is_cut = bool(cut) and n == len(pieces) - 1 and rows is None
+        task, reason = (None, cut) if is_cut else _from_row(row, origin) if rows is not None else _task(raw, origin)
         if task:
             tasks.append(task)
         else:
             rejects.append(Reject(raw=raw, reason=reason, provenance=origin))
     if tail:
-        rejects.append(
-            Reject(raw=tail, reason="cut at the token limit" if finish_reason == "length" else "broken JSON", provenance=origin)
-        )
+        rejects.append(Reject(raw=tail, reason=cut or "broken JSON", provenance=origin))
     if not pieces and not tail:
         rejects.append(Reject(raw=reply, reason="empty reply" if not reply.strip() else "no task in it", provenance=origin))
     return tasks, rejects
