@@ -45,7 +45,9 @@ def paired_bars(columns: Mapping[str, Mapping[str, float]], *, title: str, label
         axes.barh(places, [values.get(name, 0) for name in names], height=height, label=column)
     axes.set_yticks(np.arange(len(names))[::-1], names)
     axes.set(title=title, xlabel=label)
-    axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.0, -0.55 / figure.get_figheight()), ncols=len(columns), fontsize=9)
+    axes.legend(
+        frameon=False, loc="upper right", bbox_to_anchor=(1.0, -0.55 / figure.get_figheight()), ncols=len(columns), fontsize=9
+    )
     return figure
 
 

@@ -106,25 +106,27 @@ def test_outputs_go_where_the_environment_says(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(house):
-    import os
     import signal
     import subprocess
     import sys
     import time
 
-    notebook(house, "02_two", ["a.txt"], ["b.txt"], "import time; time.sleep(60)")
-    code = f"from pathlib import Path; from medinstruct import paths; paths.root = lambda: Path({str(house)!r}); import sys; from medinstruct.__main__ import main; sys.exit(main(['run', 'params/p.yaml']))"
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True)
-    for _ in range(300):
-        if (
-            "01_one" in (house / "outputs/t/manifest.json").read_text()
-            if (house / "outputs/t/manifest.json").exists()
-            else False
-        ):
+    started = house / "started"
+    notebook(house, "02_two", ["a.txt"], ["b.txt"], f"import time; open({str(started)!r}, 'w').close(); time.sleep(60)")
+    code = (
+        f"from pathlib import Path; from medinstruct import paths; paths.root = lambda: Path({str(house)!r})\n"
+        "import sys; from medinstruct.__main__ import main; sys.exit(main(['run', 'params/p.yaml']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
+    )  # fmt: skip
+    for _ in range(400):
+        if started.exists():
             break
         time.sleep(0.1)
-    time.sleep(2)
-    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and "Finished notebooks" in told and "Traceback" not in told
     assert not (house / "outputs/t/b.txt").exists() and (house / "outputs/t/a.txt").exists()
