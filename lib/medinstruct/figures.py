@@ -1,7 +1,11 @@
 """How every figure looks: one colour-blind safe palette (Okabe and Ito), ranked bars, titles that state the finding."""
 
+import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from medinstruct import records
 
 BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7A8490"
 
@@ -80,3 +84,36 @@ def intervals(table: Any, *, title: str, label: str, parity: float | None = None
     axes.set(title=title, xlabel=label, xlim=(-0.02, 1.02))
     axes.margins(y=0.15)
     return figure
+
+
+class Shown:
+    """A drawn figure as a notebook shows it: a crisp image that carries its alternative text."""
+
+    def __init__(self, png: bytes, *, alt: str, width: int) -> None:
+        self.png, self.alt, self.width = png, alt, width
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        return {"image/png": self.png, "text/plain": self.alt}, {"image/png": {"alt": self.alt, "width": self.width}}
+
+
+def show(figure: Any, name: str, *, folder: str | Path, alt: str, data: Any = None) -> Shown:
+    """Keep a figure as `folder`/figures/`name`.svg, with the numbers behind it as .csv, and hand it on to be shown.
+
+    `folder` is the run's; `alt` says what is to be seen for those who cannot see it; `data` is a DataFrame or Series.
+    """
+    import matplotlib.pyplot as plt
+
+    records.write_text(Path(folder) / "figures" / f"{name}.svg", _saved(figure, "svg").decode())
+    if data is not None:
+        records.write_text(Path(folder) / "figures" / f"{name}.csv", data.to_csv(lineterminator="\n"))
+    shown = Shown(_saved(figure, "png", dpi=150), alt=alt, width=round(figure.get_figwidth() * 100))
+    plt.close(figure)
+    return shown
+
+
+def _saved(figure: Any, kind: str, **more: Any) -> bytes:
+    """The bytes of a figure, the same at every run."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", **more)
+    return buffer.getvalue()
