@@ -29,9 +29,10 @@ def agreement(text: str, own: str) -> float:
 
 
 def judge(question: str, first: str, second: str) -> str:
-    """ "a", "b" or "tie", the same whichever stands first; without an answer of its own it compares with the question."""
+    """ "a", "b" or "tie", the same whichever stands first; what it could not answer itself it does not judge: a tie."""
     own = answer(question)
-    own = question if own == UNKNOWN else own
+    if own == UNKNOWN:
+        return "tie"
     gap = agreement(first, own) - agreement(second, own)
     return "tie" if abs(gap) < MARGIN else "a" if gap > 0 else "b"
 
@@ -58,6 +59,8 @@ def say(
     text = {"a": "Output (a)", "b": "Output (b)", "tie": "Tie"}[winner]
     if chance.random() >= rate["explained"]:
         return text
+    if winner == "tie" and answer(question) == UNKNOWN:
+        return "Tie. The question is outside what I know, so I do not prefer either."
     if winner == "tie":
         return "Tie. Both outputs share about as many words with what I would have answered."
     return f"{text} is better because it shares more words with what I would have answered."
