@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from medinstruct import paths, records
-from medinstruct.evaluation.judging import Pair, judge_pairs
+from medinstruct.evaluation.judging import Pair, judge, judge_pairs
+from medinstruct.evaluation.replay import Replay
 from medinstruct.evaluation.verdicts import SCORE
+from medinstruct.llm import Client
 from medinstruct.records import Answer, TestItem, Verdict
 
 
@@ -43,6 +45,21 @@ def attack_pairs(
             items, [attacked(own[(model, item)], attack)], references={reference: references[reference]}, style=style
         )
     return pairs
+
+
+async def try_attacks(
+    by: Client | Replay,
+    verdicts: Iterable[Verdict],
+    items: Sequence[TestItem],
+    answers: Sequence[Answer],
+    *,
+    references: Mapping[str, Mapping[str, str]],
+    style: str = "short",
+) -> list[Verdict]:
+    """The verdicts on answers with an attack in them; none from a replay, which cannot be asked anything new."""
+    if isinstance(by, Replay):
+        return []
+    return await judge(by, attack_pairs(verdicts, items, answers, references=references, style=style), label="attacks")
 
 
 def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:

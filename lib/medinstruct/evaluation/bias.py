@@ -36,9 +36,7 @@ def bias_panel(
     """
     verdicts = list(verdicts)
     frame = with_lengths(of_one_judge(verdicts), texts)
-    rates, fits = win_rates(verdicts, seed=seed), length_controlled(verdicts, texts)
-    if rates.index.nlevels == 1:
-        rates = pd.concat({frame["model"].iloc[0]: rates}, names=["model"])
+    rates, fits = win_rates(verdicts, seed=seed, by_model=True), length_controlled(verdicts, texts)
     names = ["score", "low", "high", "consistency", "position_bias", "position_bias_low", "position_bias_high"]
     panel = rates[names].join(fits)
     longer = {key: _longer(group, seed) for key, group in frame.groupby(["model", "reference"], sort=False)}

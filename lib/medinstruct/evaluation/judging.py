@@ -9,7 +9,7 @@ from medinstruct.evaluation.items import question
 from medinstruct.evaluation.prompts import judge_prompt, prompt_hash
 from medinstruct.evaluation.replay import Replay
 from medinstruct.evaluation.verdicts import parse_verdict, winner_of
-from medinstruct.llm import Client, Reply, Request
+from medinstruct.llm import Client, Reply, Request, forecast
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
 ORDERS = ("model_first", "reference_first")
@@ -98,7 +98,7 @@ def jury(url: str, model: str, others: str = "", **settings: Any) -> list[Client
     """The judges of a run: the first at `url`, and `others`, "model, model@url, replay:path"; `settings` go to the client.
 
     A judge at "replay:path" reads its verdicts from a file. `budget_usd` holds for all together: each judge may spend what those
-    before it have left (see `left`).
+    before it have left.
     """
     if url.startswith("replay:"):
         judges: list[Client | Replay] = [Replay.of(url)]
@@ -114,7 +114,24 @@ def jury(url: str, model: str, others: str = "", **settings: Any) -> list[Client
     return judges
 
 
-def left(judges: Sequence[Client | Replay], number: int) -> Client | Replay:
+async def judge_all(judges: Sequence[Client | Replay], pairs: list[Pair], *, items: int = 0) -> list[Verdict]:
+    """The verdicts of the first judge on all pairs, and of the others on those of so many items, evenly over them (0: all)."""
+    names = list(dict.fromkeys(pair.id for pair in pairs))
+    few = {names[n * len(names) // items] for n in range(items)} if 0 < items < len(names) else set(names)
+    verdicts = await judge(judges[0], pairs)
+    for n in range(1, len(judges)):
+        verdicts += await judge(_left(judges, n), [pair for pair in pairs if pair.id in few], label=f"judge {n + 1}")
+    return verdicts
+
+
+async def cost(judge: Client | Replay, pairs: list[Pair], *, pilot: int = 10) -> str:
+    """What the verdicts of one judge will cost, from a few that are asked and kept."""
+    if isinstance(judge, Replay):
+        return f"The verdicts of {judge.model} are read from a file; nothing is paid."
+    return str(await forecast(judge, [pair.request for pair in pairs if not pair.by_rule], pilot=pilot))
+
+
+def _left(judges: Sequence[Client | Replay], number: int) -> Client | Replay:
     """The judge of that number, allowed to spend what those before it have left of the budget for all."""
     one = judges[number]
     if isinstance(one, Client) and one.budget_usd:

@@ -10,6 +10,8 @@ from medinstruct.evaluation.prompts import MOST_WORDS
 from medinstruct.records import Answer
 
 ENDS = tuple(".!?:;)]\"'*`”’。")
+# Where an answer ends although the model goes on: it begins a new turn of the Alpaca template.
+ALPACA_STOPS = ("\n### Instruction", "\n### Input", "\n### Response")
 TURNS = re.compile(r"###|^\s*(?:Instruction|Question|User|Human|Patient|Response|Input)\s*:", re.MULTILINE)
 DISCLAIMER = re.compile(r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b", re.IGNORECASE)
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medinstruct import paths, records, stats
 from medinstruct.evaluation.items import question
 from medinstruct.evaluation.prompts import grade_prompt
+from medinstruct.evaluation.replay import Replay
 from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
@@ -52,13 +53,18 @@ class Grade(BaseModel):
     reply: str = ""
 
 
-def load_rubrics(path: str = "") -> list[Rubric]:
-    """The rubrics that ship (not reviewed by clinicians), or those of a file of the same shape."""
-    return records.read(paths.resolve(path) if path else paths.data("rubrics.jsonl"), Rubric)
+def load_rubrics(path: str = "", *, limit: int = 0) -> list[Rubric]:
+    """The rubrics that ship (not reviewed by clinicians), or those of a file of the same shape; 0 for all, -1 for none."""
+    found = records.read(paths.resolve(path) if path else paths.data("rubrics.jsonl"), Rubric)
+    return found[:limit] if limit > 0 else [] if limit < 0 else found
 
 
-async def grade(client: Client, rubrics: Iterable[Rubric], items: Iterable[TestItem], answers: Iterable[Answer]) -> list[Grade]:
-    """One grade an answer and criterion; an empty answer meets nothing and is not asked about."""
+async def grade(
+    client: Client | Replay, rubrics: Iterable[Rubric], items: Iterable[TestItem], answers: Iterable[Answer]
+) -> list[Grade]:
+    """One grade an answer and criterion; an empty answer meets nothing and is not asked about. None from a replay."""
+    if isinstance(client, Replay):
+        return []
     by_item, by_answer = {item.id: item for item in items}, {}
     for answer in answers:
         by_answer.setdefault(answer.item, []).append(answer)

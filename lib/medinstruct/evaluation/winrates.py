@@ -16,8 +16,10 @@ RATIOS = {
 }  # fmt: skip
 
 
-def win_rates(verdicts: Iterable[Verdict | dict], *, seed: int = 42, rounds: int = 2000) -> pd.DataFrame:
-    """One row a model and reference (indexed by reference alone where there is one model); verdicts of one judge.
+def win_rates(
+    verdicts: Iterable[Verdict | dict], *, seed: int = 42, rounds: int = 2000, by_model: bool = False
+) -> pd.DataFrame:
+    """One row a model and reference (by reference alone where there is one model, unless `by_model`); verdicts of one judge.
 
     n: items with a readable verdict; score: mean of the two orders, ties a half, mean over items (paper.md, 5.1); low and
     high: its 95 % bootstrap interval over items, as every other `_low` and `_high`. win_rate: share of items whose readable orders
@@ -28,7 +30,7 @@ def win_rates(verdicts: Iterable[Verdict | dict], *, seed: int = 42, rounds: int
     frame = of_one_judge(verdicts)
     rows = {key: _rates(group, seed=seed, rounds=rounds) for key, group in frame.groupby(["model", "reference"], sort=False)}
     found = pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(list(rows), names=["model", "reference"]))
-    return found.droplevel("model") if found.index.get_level_values("model").nunique() == 1 else found
+    return found.droplevel("model") if not by_model and found.index.get_level_values("model").nunique() == 1 else found
 
 
 def item_scores(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
