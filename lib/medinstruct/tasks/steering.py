@@ -111,13 +111,17 @@ def load_focus(path: str) -> list[dict[str, Any]]:
     try:
         cells = json.loads(paths.resolve(path).read_text(encoding="utf-8"))["cells"] if path else []
         known = [
-            {axis: labels.canonical(axis, cell[axis]) for axis in AXES if axis in cell} | {"weight": float(cell["weight"])}
+            {axis: _value(axis, cell[axis]) for axis in AXES if axis in cell} | {"weight": float(cell["weight"])}
             for cell in cells
         ]
     except (ValueError, KeyError, TypeError) as error:
         do = "Give the focus.json of a run's notebook 08."
         raise Problem("`focus` is not a file of cells.", got=f"{path}: {error!r}", do=do) from None
     return [cell for cell in known if None not in cell.values()]
+
+
+def _value(axis: str, raw: object) -> object:
+    return raw if raw in VALUES[axis] else labels.canonical(axis, raw)
 
 
 def _extra(target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size: int) -> Counter[Cell]:
