@@ -14,18 +14,18 @@ from medinstruct.evaluation.published import published_example
 from medinstruct.evaluation.reader import comparison_html, reader
 from medinstruct.evaluation.replay import Replay, load_verdicts
 from medinstruct.evaluation.rubric import Rubric, by_axis, grade, load_rubrics, parse_grade, rubric_scores
-from medinstruct.evaluation.several import Vote, agreement, calibrated, load_votes, majority, vote_results
+from medinstruct.evaluation.several import Vote, agreement, calibrated, load_votes, majority, on_shared, vote_results
 from medinstruct.evaluation.slices import weak_cells, write_focus
 from medinstruct.evaluation.verdicts import by_judge, instrument, judge_health, parse_verdict
-from medinstruct.evaluation.winrates import by_label, compare, item_scores, win_rates
+from medinstruct.evaluation.winrates import by_label, compare, item_scores, win_rates, write_results
 
 __all__ = [
     "ALPACA_STOPS", "Pair", "Replay", "Rubric", "Vote", "agreement", "agreement_figure", "anchors", "attack_pairs",
     "attack_results", "bias_panel", "by_axis", "by_judge", "by_label", "calibrated", "compare", "comparison_html", "cost",
     "cut_of", "drift", "family", "forest", "grade", "instrument", "is_cut", "item_scores", "judge", "judge_all",
     "judge_health", "judge_pairs", "judge_prompt", "jury", "label_figure", "length_controlled", "length_figure",
-    "load_answers", "load_items", "load_rubrics", "load_verdicts", "load_votes", "looks", "majority", "parse_grade",
+    "load_answers", "load_items", "load_rubrics", "load_verdicts", "load_votes", "looks", "majority", "on_shared", "parse_grade",
     "parse_verdict", "prompt_hash", "published_example", "question", "reader", "reference_texts", "rubric_figure",
     "rubric_scores", "score_heat", "self_preference", "texts_of", "try_attacks", "vote_results", "weak_cells", "win_rates",
-    "write_focus",
+    "write_focus", "write_results",
 ]  # fmt: skip

@@ -133,8 +133,9 @@ def item_points(grades: Iterable[Grade]) -> pd.DataFrame:
 
 
 def by_axis(grades: Sequence[Grade]) -> pd.DataFrame:
-    """Share of criteria met, one row a kind of criterion (the bad ones apart), one column a model."""
-    rows = [(f"{g.axis}{' (bad, not to be met)' if g.points < 0 else ''}", g.model, float(bool(g.met))) for g in grades]
+    """Share of criteria met, one row a kind of criterion (the bad ones apart, at the end), one column a model."""
+    ordered = sorted(grades, key=lambda grade: (grade.points < 0, grade.axis))
+    rows = [(f"{g.axis}{' (bad, not to be met)' if g.points < 0 else ''}", g.model, float(bool(g.met))) for g in ordered]
     return pd.DataFrame(rows, columns=["axis", "model", "met"]).pivot_table(
         index="axis", columns="model", values="met", sort=False
     )

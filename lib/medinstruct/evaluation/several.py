@@ -56,6 +56,18 @@ def majority(verdicts: Iterable[Verdict]) -> list[Verdict]:
     ]
 
 
+def on_shared(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
+    """The verdicts of each judge on the pairs that all judges saw, and their majority: what may be laid side by side."""
+    verdicts = list(verdicts)
+    most = majority(verdicts)
+    shared = {(v.id, v.model, v.reference, v.order) for v in most}
+    found = {
+        name: [v for v in given if (v.id, v.model, v.reference, v.order) in shared]
+        for name, given in by_judge(verdicts).items()
+    }
+    return found | {most[0].judge: most} if most else found
+
+
 def load_votes(path: str | Path) -> list[Vote]:
     """The votes of a JSONL file: id, model, reference, question, rater, winner a line; a rater's second vote on a pair is refused."""
     votes = records.read(path, Vote)
@@ -68,7 +80,7 @@ def load_votes(path: str | Path) -> list[Vote]:
 
 def vote_results(votes: Iterable[Vote], *, seed: int = 42) -> pd.DataFrame:
     """One row a model, reference and question: n pairs, raters, score by majority with interval, alpha of the raters."""
-    frame = pd.DataFrame([vote.model_dump() for vote in votes])
+    frame = pd.DataFrame([vote.model_dump() for vote in votes], columns=list(Vote.model_fields))
     rows = []
     for (model, reference, question), group in frame.groupby(["model", "reference", "question"], sort=False):
         wide = group.pivot(index="rater", columns="id", values="winner")

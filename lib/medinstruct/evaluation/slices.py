@@ -34,6 +34,7 @@ def weak_cells(
     mean = frame["score"].mean()
     frame["expected"] = mean + sum(_pulled(frame, [axis], mean) for axis in axes)
     frame["expected"] += _pulled(frame.assign(score=frame["score"] - frame["expected"] + mean), axes, mean)
+    frame["expected"] = frame["expected"].clip(0, 1)
     cells = frame.groupby(axes, sort=False).agg(n=("score", "size"), score=("score", "mean"), expected=("expected", "mean"))
     cells = cells[cells["expected"] < mean].sort_values(["expected", "score"], kind="stable").head(top).reset_index()
     missing = mean - cells["expected"]

@@ -1,11 +1,13 @@
 """Win rates of the published protocol with all that it leaves out, each with its interval; by label; between models."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medinstruct import labels, stats
+from medinstruct import labels, records, stats
 from medinstruct.evaluation.verdicts import of_one_judge
 from medinstruct.records import TestItem, Verdict
 
@@ -72,6 +74,15 @@ def compare(verdicts: Iterable[Verdict], *, seed: int = 42, rounds: int = 2000) 
             rows += [(first, second, r, *_difference(gap.to_numpy(), seed, rounds)) for r, gap in gaps.items() if len(gap)]
     found = pd.DataFrame(rows, columns=["model", "other", "reference", "n", "difference", "low", "high", "p"])
     return found.assign(p_holm=stats.holm(found["p"]))
+
+
+def write_results(path: str | Path, numbers: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Path:
+    """Write numbers and tables (as rows, their index as columns; nan as null) to one JSON file, which the report reads."""
+    rows = {}
+    for name, table in tables.items():
+        flat = table.reset_index() if table.index.names != [None] else table.reset_index(drop=True)
+        rows[name] = flat.round(4).astype(object).where(flat.notna(), None).to_dict("records")
+    return records.write_json(path, {**numbers, **rows})
 
 
 def _difference(gap: np.ndarray, seed: int, rounds: int) -> tuple[int, float, float, float, float]:
