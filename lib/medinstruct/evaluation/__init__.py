@@ -5,7 +5,7 @@ from medinstruct.evaluation.attacks import attack_pairs, attack_results, try_att
 from medinstruct.evaluation.bias import bias_panel, family, self_preference
 from medinstruct.evaluation.drift import anchors, drift
 from medinstruct.evaluation.items import load_items, question, reference_texts
-from medinstruct.evaluation.judging import Pair, cost, judge, judge_all, judge_pairs, jury
+from medinstruct.evaluation.judging import Pair, cost, judge, judge_all, judge_pairs, judge_source, jury
 from medinstruct.evaluation.length_control import length_controlled
 from medinstruct.evaluation.looks import ALPACA_STOPS, cut_of, is_cut, looks, texts_of
 from medinstruct.evaluation.plots import agreement_figure, forest, label_figure, length_figure, rubric_figure, score_heat
@@ -23,7 +23,7 @@ __all__ = [
     "ALPACA_STOPS", "Pair", "Replay", "Rubric", "Vote", "agreement", "agreement_figure", "anchors", "attack_pairs",
     "attack_results", "bias_panel", "by_axis", "by_judge", "by_label", "calibrated", "compare", "comparison_html", "cost",
     "cut_of", "drift", "family", "forest", "grade", "instrument", "is_cut", "item_scores", "judge", "judge_all",
-    "judge_health", "judge_pairs", "judge_prompt", "jury", "label_figure", "length_controlled", "length_figure",
+    "judge_health", "judge_pairs", "judge_prompt", "judge_source", "jury", "label_figure", "length_controlled", "length_figure",
     "load_answers", "load_items", "load_rubrics", "load_verdicts", "load_votes", "looks", "majority", "on_shared", "parse_grade",
     "parse_verdict", "prompt_hash", "published_example", "question", "reader", "reference_texts", "rubric_figure",
     "rubric_scores", "score_heat", "self_preference", "texts_of", "try_attacks", "vote_results", "weak_cells", "win_rates",

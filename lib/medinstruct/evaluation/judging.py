@@ -9,7 +9,7 @@ from medinstruct.evaluation.items import question
 from medinstruct.evaluation.prompts import judge_prompt, prompt_hash
 from medinstruct.evaluation.replay import Replay
 from medinstruct.evaluation.verdicts import parse_verdict, winner_of
-from medinstruct.llm import Client, Reply, Request, forecast
+from medinstruct.llm import Client, Reply, Request, forecast, source
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
 ORDERS = ("model_first", "reference_first")
@@ -94,24 +94,32 @@ async def judge(judge: Client | Replay, pairs: list[Pair], *, label: str = "verd
     return [told.get(pair.key) or _ruled(pair, judge.model, replies) for pair in pairs]
 
 
-def jury(url: str, model: str, others: str = "", **settings: Any) -> list[Client | Replay]:
+def jury(
+    url: str, model: str, others: str = "", *, items: Sequence[TestItem] = (), named: str = "", **settings: Any
+) -> list[Client | Replay]:
     """The judges of a run: the first at `url`, and `others`, "model, model@url, replay:path"; `settings` go to the client.
 
-    A judge at "replay:path" reads its verdicts from a file. `budget_usd` holds for all together: each judge may spend what those
+    A judge at "replay:path" reads its verdicts from a file; where its rows number the items, `items` tells which these are, and
+    `named` is the judged model where they do not say. `budget_usd` holds for all together: each judge may spend what those
     before it have left.
     """
     if url.startswith("replay:"):
-        judges: list[Client | Replay] = [Replay.of(url)]
+        judges: list[Client | Replay] = [Replay.of(url, items=items, model=named)]
     else:
         judges = [Client(url=url, model=model, **settings)]
     for name in (name.strip() for name in others.split(",") if name.strip()):
         own, sign, place = name.rpartition("@")
         known = sign and place.startswith(("http://", "https://", "offline", "replay:"))
         if name.startswith("replay:") or (known and place.startswith("replay:")):
-            judges.append(Replay.of(place if known else name))
+            judges.append(Replay.of(place if known else name, items=items, model=named))
         else:
             judges.append(Client(url=place if known else url, model=own if known else name, **settings))
     return judges
+
+
+def judge_source(judge: Client | Replay) -> str:
+    """The words with which a page says whose verdicts it shows."""
+    return f"Verdicts of {judge.model}, read from a file." if isinstance(judge, Replay) else source(judge.url, judge.model)
 
 
 async def judge_all(judges: Sequence[Client | Replay], pairs: list[Pair], *, items: int = 0) -> list[Verdict]:

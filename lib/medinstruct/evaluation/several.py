@@ -65,7 +65,7 @@ def on_shared(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
         name: [v for v in given if (v.id, v.model, v.reference, v.order) in shared]
         for name, given in by_judge(verdicts).items()
     }
-    return found | {most[0].judge: most} if most else found
+    return found | {most[0].judge: most} if most and len(found) > 1 else found
 
 
 def load_votes(path: str | Path) -> list[Vote]:

@@ -42,8 +42,9 @@ def prediction_powered(
     spread = np.var(np.concatenate([f, rest]), ddof=1)
     weight = float(np.clip(np.cov(y, f)[0, 1] / spread / (1 + n / many), 0, 1)) if spread and many else 0.0
     value = float(np.mean(y - weight * f) + (weight * np.mean(rest) if many else 0))
-    # two degrees of freedom go: the mean, and the weight that was chosen on these very labels
-    error = math.sqrt(np.var(y - weight * f, ddof=2) / n + (weight**2 * np.var(rest, ddof=1) / many if many > 1 else 0))
+    # One more item of each kind (human and judge 0 or 1) for the spread alone, as Agresti and Coull add four: errors may be rare.
+    gaps = np.concatenate([y - weight * f, [0.0, 1.0, -weight, 1.0 - weight]])
+    error = math.sqrt(np.var(gaps, ddof=1) / n + (weight**2 * np.var(rest, ddof=1) / many if many > 1 else 0))
     alone, mean, t = math.sqrt(np.var(y, ddof=1) / n), float(np.mean(y)), t_quantile((1 + level) / 2, n - 1)
     worth = n * (alone / error) ** 2 if error else float("nan")
     return Calibrated(value, value - t * error, value + t * error, mean, mean - t * alone, mean + t * alone, weight, n, worth)
