@@ -117,9 +117,9 @@ def rubric_scores(grades: Iterable[Grade], *, seed: int = 42) -> pd.DataFrame:
     for model, group in items.groupby("model", sort=False):
         scores = (group["got"] / group["possible"]).to_numpy(dtype=float)
         low, high = stats.bootstrap_interval(scores, seed=seed)
-        rows[model] = {"n": len(scores), "score": scores.mean(), "low": low, "high": high, "unread": int(group["unread"].sum())}
-    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return found.assign(**{name: found[name].clip(0, 1) for name in ("score", "low", "high") if len(found)})
+        rows[model] = [len(scores), scores.mean(), low, high, int(group["unread"].sum())]
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=["n", "score", "low", "high", "unread"]).rename_axis("model")
+    return found.assign(**{name: found[name].astype(float).clip(0, 1) for name in ("score", "low", "high")})
 
 
 def item_points(grades: Iterable[Grade]) -> pd.DataFrame:

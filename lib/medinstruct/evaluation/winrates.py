@@ -52,7 +52,8 @@ def by_label(
         for value, group in column.dropna().groupby(scores.index.map(label)[column.notna()]):
             low, high = stats.bootstrap_interval(group.to_numpy(), seed=seed, rounds=rounds)
             rows.append((model, reference, value, len(group), group.mean(), low, high))
-    return pd.DataFrame(rows, columns=["model", "reference", axis, "n", "score", "low", "high"])
+    found = pd.DataFrame(rows, columns=["model", "reference", axis, "n", "score", "low", "high"])
+    return found.astype({"n": int, "score": float, "low": float, "high": float})
 
 
 def compare(verdicts: Iterable[Verdict], *, seed: int = 42, rounds: int = 2000) -> pd.DataFrame:
