@@ -56,6 +56,12 @@ def test_what_the_published_table_does_not_say(example):
     assert evaluation.judge_health(example.verdicts)["finding"].tolist() == [""]
 
 
+def test_harder_questions_are_lost_more_often_once_verdicts_are_aligned_by_item(example):
+    table = evaluation.by_label(example.verdicts, example.items, "difficulty")
+    score = table[table["reference"] == "gpt-4"].set_index("difficulty")["score"].round(3)
+    assert score.to_dict() == {1: 0.477, 2: 0.489, 3: 0.256, 4: 0.305, 5: 0.273}
+
+
 def test_stored_verdicts_are_a_judge_without_a_key(example, real_data, tmp_path):
     answers = evaluation.load_answers(f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example.items)
     pairs = evaluation.judge_pairs(example.items, answers, references=evaluation.reference_texts(example.items))

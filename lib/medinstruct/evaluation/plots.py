@@ -38,7 +38,9 @@ def forest(rates: pd.DataFrame, *, title: str, controlled: pd.DataFrame | None =
         lc = controlled["lc_score"].get((model, reference), np.nan) if controlled is not None else np.nan
         axes.plot(lc, -place, "D", mfc="none", mec=color, ms=6)
     axes.axvline(0.5, color=GREY, ls="--", lw=1)
-    axes.set_yticks([-place for place in places.values()], [f"{m} against {r}" if len(models) > 1 else r for m, r in places])
+    axes.set_yticks(
+        [-place for place in places.values()], [_pair(model, reference, len(models)) for model, reference in places]
+    )
     axes.set(
         title=title,
         xlabel="score: filled as judged, hollow at equal lengths" if controlled is not None else "score",
@@ -74,7 +76,9 @@ def length_figure(verdicts: Iterable[Verdict], texts: Mapping[str, Mapping[str, 
         means = item.groupby(part).mean()
         color = COLORS[n % len(COLORS)]
         axes.plot(np.exp(item["ratio"]), item["score"], "|", color=color, alpha=0.12)
-        axes.plot(np.exp(means["ratio"]), means["score"], "o-", color=color, label=f"{model} against {reference}")
+        axes.plot(
+            np.exp(means["ratio"]), means["score"], "o-", color=color, label=_pair(model, reference, frame["model"].nunique())
+        )
     axes.axhline(0.5, color=GREY, ls="--", lw=1)
     axes.axvline(1, color=GREY, ls="--", lw=1)
     axes.set_xscale("log")
@@ -119,7 +123,7 @@ def label_figure(table: pd.DataFrame, axis: str, *, title: str) -> Any:
         places = np.arange(len(values)) + (n - (len(groups) - 1) / 2) * 0.5 / max(len(groups), 1)
         color = COLORS[n % len(COLORS)]
         axes.vlines(places, group["low"], group["high"], color=color, lw=2.5, alpha=0.5)
-        axes.plot(places, group["score"], "o-", color=color, lw=1, label=f"{model} against {reference}")
+        axes.plot(places, group["score"], "o-", color=color, lw=1, label=_pair(model, reference, table["model"].nunique()))
     axes.axhline(0.5, color=GREY, ls="--", lw=1)
     sizes = table.groupby(axis)["n"].max()
     axes.set_xticks(range(len(values)), [f"{value}\nn {sizes[value]}" for value in values], fontsize=9)
@@ -142,6 +146,10 @@ def rubric_figure(table: pd.DataFrame, *, title: str) -> Any:
     axes.set(title=title, xlabel="share of criteria met", xlim=(0, 1.08))
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _pair(model: str, reference: str, models: int) -> str:
+    return f"{model} against {reference}" if models > 1 else f"against {reference}"
 
 
 def _write_cells(axes: Any, wide: pd.DataFrame) -> None:
