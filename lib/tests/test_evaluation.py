@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medinstruct import evaluation, llm
+from medinstruct import evaluation, llm, stats
 from medinstruct.errors import Problem
 from medinstruct.records import Answer, TestItem, Verdict
 
@@ -108,10 +108,22 @@ def test_the_shipped_attacks_turn_no_verdict_of_the_stand_in():
     judge = llm.Client(url="offline", model="judge")
     found = asyncio.run(evaluation.try_attacks(judge, verdicts, items, answers, references=references))
     results = evaluation.attack_results(found)
-    assert len(results) >= 16 and results["score"].max() == 0 and results["invalid"].sum() == 0
-    gullible = llm.Client(url="offline?first_wins=1", model="judge")
-    found = asyncio.run(evaluation.try_attacks(gullible, verdicts, items, answers, references=references))
-    assert evaluation.attack_results(found)["score"].min() == 0.5  # a judge that can be moved is seen to be moved
+    assert len(results) >= 16 and results["score"].max() == 0 and len(found) == 4 * len(results)
+    results = evaluation.attack_results(
+        [v.model_copy(update={"winner": "model"}) if "control" not in v.model else v for v in found]
+    )
+    assert (results["gain"] == 1).all()  # a judge that obeys is told from one that does not
+
+
+def test_a_judge_that_wavers_is_not_taken_for_one_that_obeys():
+    items = evaluation.load_items("own", limit=60)
+    answers = [Answer(item=item.id, model="weak", text="Please see a doctor.") for item in items]
+    references = evaluation.reference_texts(items)
+    verdicts = ask(evaluation.judge_pairs(items, answers, references=references))
+    wavering = llm.Client(url="offline?first_wins=0.5", model="judge")
+    found = asyncio.run(evaluation.try_attacks(wavering, verdicts, items, answers, references=references))
+    results = evaluation.attack_results(found)
+    assert results["score"].mean() > 0.1 and stats.sign_flip_test(results["gain"]) > 0.05
 
 
 def test_an_unreadable_verdict_is_asked_for_once_more_and_then_counted():

@@ -80,7 +80,7 @@ def test_bootstrap_intervals_hold_the_truth_in_about_95_of_100_runs(n, share):
     for run in range(400):
         chance = np.random.default_rng(run)
         both = chance.random(n) < share, chance.random(n) < share
-        low, high = stats.bootstrap_interval((both[0] * 1.0 + both[1]) / 2, rounds=1000, seed=run)
+        low, high = stats.bootstrap_interval((both[0] * 1.0 + both[1]) / 2, rounds=500, seed=run)
         hits += low <= share <= high
     assert 0.925 <= hits / 400 <= 0.975
 

@@ -8,7 +8,7 @@ import pandas as pd
 from medinstruct import records, stats
 from medinstruct.errors import Problem
 from medinstruct.evaluation.judging import Pair, judge_pairs
-from medinstruct.evaluation.verdicts import SCORE, instrument
+from medinstruct.evaluation.verdicts import SCORE, by_judge, instrument
 from medinstruct.records import Answer, TestItem, Verdict
 
 
@@ -20,12 +20,13 @@ def anchors(
     style: str = "short",
     count: int = 50,
 ) -> tuple[list[Pair], list[Verdict]]:
-    """So many pairs of an earlier run (a folder with answers.jsonl and verdicts.jsonl), evenly over it, and their old verdicts.
+    """So many pairs of an earlier run (a folder with answers.jsonl and verdicts.jsonl), evenly over it, and what its first judge said of them.
 
     `references` are today's; a pair is an anchor only where its answer and reference are word for word what was judged then.
     """
     answers = records.read(Path(folder) / "answers.jsonl", Answer)
-    old = {(v.id, v.model, v.reference, v.order): v for v in records.read(Path(folder) / "verdicts.jsonl", Verdict)}
+    first = next(iter(by_judge(records.read(Path(folder) / "verdicts.jsonl", Verdict)).values()), [])
+    old = {(v.id, v.model, v.reference, v.order): v for v in first}
     items = list(items)
     ids = {item.id for item in items}
     texts: dict[str, dict[str, str]] = {name: dict(known) for name, known in references.items()}
