@@ -84,16 +84,19 @@ def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool)
     if option := _chosen_option(context, c):
         return [f"The answer is {option}."]
     if kind == "classification":
-        test = next((t for t in c.tests if t.finding.lower() in context.lower()), c.tests[0])
+        test = next((t for t in c.tests if t.finding.lower() in context.lower()), c.plain_tests[0])
         low = f"{instruction} {context}".lower()
-        other = next((d for d in c.differential if d.condition.lower() in low), c.differential[0])
-        first = f"Label: {called(c)}. Deciding finding: {test.test} shows {test.finding}."
+        other = min(c.differential, key=lambda d: low.find(d.condition.lower()) % (len(low) + 1))
+        first = f"Label: {called(c)}. Deciding finding: {test.told}."
         return [first, f"Against {called(other.condition)}: its mark would be {other.feature}."]
     if kind == "multiple-hop reasoning":
         seen = [sign for sign in c.presentation if sign.lower() in instruction.lower()] or list(c.presentation[:2])
         return [f"Step 1, findings: {listed(seen)}. Step 2, diagnosis: most likely {called(c)}. Step 3, what follows."]
     if kind == "single-hop reasoning":
-        return [f"This points to {called(c)}."]
+        mimic = next((d for d in c.differential if d.feature.lower() in instruction.lower()), None)
+        if mimic:
+            return [f"This speaks against {called(c)} and for {called(mimic.condition)}."]
+        return [f"This fits {called(c)}."]
     if kind == "chat":
         return ["I understand that this worries you, and it is good that you ask."]
     if kind == "USMLE-style Q&A" or re.search(r"\byear-old\b.*\bdiagnos", instruction):

@@ -1,6 +1,7 @@
 """The stand-in's medical knowledge: conditions with a dozen facets each, told in sentences."""
 
 import random
+import re
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,12 @@ FACETS = (
 )  # fmt: skip
 
 
+HEDGES = re.compile(
+    r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later|no competing|at risk|advanced|"
+    r"never|later confirms|falls fourfold|in (?:some|many|most|about|adults|children|selected)|some (?:patients|sporadic)|many but)\b"
+)  # marks a finding that holds for some patients only, or speaks against the condition
+
+
 class Part(BaseModel):
     """A piece of knowledge: no field but its own, none empty."""
 
@@ -27,6 +34,18 @@ class Finding(Part):
 
     test: str
     finding: str
+
+    @property
+    def told(self) -> str:
+        """Test and finding as a clause: "spirometry shows ...", "blood cultures show ..."."""
+        head = re.split(r" (?:of|in|at|with|before|after|to|from|or|by|on|as|when)\b", self.test)[0]
+        many = " and " in head or re.search(r"(?!gas)\w\w[^sui]s$", head)
+        return f"{called(self.test)} {'show' if many else 'shows'} {self.finding}"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the finding is a positive one without a condition, so that it can stand in the story of one patient."""
+        return not HEDGES.search(f"{self.test} {self.finding}")
 
 
 class Mimic(Part):
@@ -71,6 +90,11 @@ class Condition(Part):
     patient: str
     pearl: str
 
+    @property
+    def plain_tests(self) -> tuple[Finding, ...]:
+        """The tests whose finding speaks for the condition; all where there is none."""
+        return tuple(t for t in self.tests if t.is_plain) or self.tests
+
 
 @cache
 def conditions() -> tuple[Condition, ...]:
@@ -96,15 +120,17 @@ def tell(condition: Condition, facet: str) -> str:
     name = called(condition)
     return {
         "definition": lambda: stop(condition.definition),
-        "causes": lambda: f"Common causes of {name} are {listed(condition.causes)}.",
+        "causes": lambda: f"Causes of and risk factors for {name} include {listed(condition.causes)}.",
         "mechanism": lambda: stop(condition.mechanism),
-        "presentation": lambda: f"A person with {name} usually presents with {listed(condition.presentation)}.",
+        "presentation": lambda: f"A person with {name} may present with {listed(condition.presentation)}.",
         "red_flags": lambda: f"Urgent help is needed for {listed(condition.red_flags)}.",
-        "tests": lambda: " ".join(f"{capital(t.test)} shows {t.finding}." for t in condition.tests),
-        "differential": lambda: " ".join(f"{d.condition} is told apart by {d.feature}." for d in condition.differential),
+        "tests": lambda: " ".join(f"{capital(t.told)}." for t in condition.tests),
+        "differential": lambda: " ".join(
+            f"{capital(called(d.condition))}, told apart by {d.feature}." for d in condition.differential
+        ),
         "treatment": lambda: f"First-line care of {name} includes {listed(condition.treatment)}.",
         "drug": lambda: _tell_drug(condition.drug),
-        "prevention": lambda: f"The risk of {name} is lowered by {listed(condition.prevention)}.",
+        "prevention": lambda: f"The risk of {name}, or of its complications, is lowered by {listed(condition.prevention)}.",
         "patient": lambda: stop(condition.patient),
         "pearl": lambda: stop(condition.pearl),
     }[facet]()
@@ -136,7 +162,7 @@ def called(condition: Condition | str) -> str:
     """
     name = condition if isinstance(condition, str) else condition.name
     first = name.split()[0]
-    is_proper = "'" in first or first[1:2].isupper() or first.rstrip(",") in PROPER or "-Barr" in first
+    is_proper = "'" in first or re.search(r"[A-Z0-9]|^-", first[1:]) or first.rstrip(",") in PROPER or "-Barr" in first
     return name if is_proper else name[0].lower() + name[1:]
 
 
@@ -144,6 +170,7 @@ PROPER = frozenset(
     [
         "Achilles",
         "Addison",
+        "Alport",
         "Alzheimer",
         "Baker",
         "Barrett",
@@ -158,12 +185,16 @@ PROPER = frozenset(
         "Conn",
         "Crohn",
         "Cushing",
+        "Dix-Hallpike",
+        "Doppler",
         "Down",
         "Duchenne",
         "Dupuytren",
         "Ebola",
         "Epstein-Barr",
+        "Epworth",
         "Goodpasture",
+        "Gram",
         "Graves",
         "Guillain-Barre",
         "Helicobacter",
@@ -184,7 +215,9 @@ PROPER = frozenset(
         "Schlatter",
         "Paget",
         "Parkinson",
+        "Parkinsonian",
         "Perthes",
+        "Peyronie",
         "Plasmodium",
         "Raynaud",
         "Salmonella",
@@ -194,6 +227,7 @@ PROPER = frozenset(
         "Still",
         "Streptococcus",
         "Takayasu",
+        "Todd",
         "Tourette",
         "Turner",
         "Wernicke",
