@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell
+from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell, tell_plainly
 from medinstruct.offline.wording import LAY
 
 ASKED = {
@@ -26,9 +26,13 @@ HEADS = {
     "red_flags": "Red flags", "tests": "Tests", "differential": "Differential", "treatment": "Treatment", "drug": "Drug",
     "prevention": "Prevention", "patient": "In plain words", "pearl": "Remember",
 }  # fmt: skip
-IS_LAY = re.compile(rf"\b({'|'.join(LAY)}|public)\b", re.IGNORECASE)
+IS_LAY = re.compile(rf"\b({'|'.join(LAY)}|public(?! health))\b", re.IGNORECASE)
+TO_COLLEAGUES = re.compile(r"\b(?:examiner|busy colleague|new nurse)\b")  # readers of a rewritten text who know the words
+
 OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
-RULED_OUT = re.compile(r"\bonce [^.:,]{1,80}? has been ruled out")
+RULED_OUT = re.compile(
+    r"\bonce [^.:,]{1,80}? has been ruled out|\bwhere the suspected cause is [^.:,?]{1,80}|\bread that [^.:]{1,80}? can be behind it"
+)  # what a task mentions beside its subject
 READ = 20_000  # characters of a text that are looked at
 UNKNOWN = (
     "I am the offline stand-in, a rule-based program over a small knowledge file, and this question is outside it. "
@@ -43,8 +47,12 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
         return _shortened(context) if kind == "summarization" and context else UNKNOWN
     lay = bool(IS_LAY.search(view)) or bool(re.search(r"\b(my|me|I)\b", instruction)) and not view
     facets = asked(instruction, lay=lay, kind=kind)
+    if kind == "summarization" and (given := [facet for facet in FACETS if tell(condition, facet) in context]):
+        facets = sorted(given, key=lambda facet: facet not in facets)[:2]  # a summary adds nothing
+    plainly = lay and kind != "summarization" or kind == "chat" or kind == "rewrite" and not TO_COLLEAGUES.search(instruction)
+    told = [(HEADS[facet], (tell_plainly if plainly else tell)(condition, facet)) for facet in facets]
     lead = _lead(condition, instruction, context, kind=kind, lay=lay)
-    return " ".join([*lead, *(f"{HEADS[facet]}: {tell(condition, facet)}" for facet in facets)])
+    return " ".join([*lead, *(f"{head}: {text}" for head, text in told if text)])
 
 
 def asked(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:

@@ -28,7 +28,7 @@ def _open(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
                 f"Could you tell me {what}? I was told about it after {_short(c, chance)}.",
                 f"{capital(who)} has just been told the diagnosis and I worry. Where do I start with {what}?",
                 f"Please help me understand {what}; what troubles me most is {sign}.",
-                f"I read that {chance.choice(c.causes)} can be behind it. What about {what} should I ask at my visit?",
+                f"I read that {chance.choice(c.causes)} can be behind it. What should I ask about {what} at my visit?",
             ]
         ), ""
     where = setting(c, chance)
@@ -141,7 +141,7 @@ def _classify(c: Condition, *, view: str, level: int, facets: tuple[str, ...], c
         [
             f"{verb} the case as {pair[0]} or {pair[1]} and name the deciding finding.",
             f"Two labels are allowed, {pair[0]} and {pair[1]}: {verb.lower()} the description and defend the choice.",
-            f"As {_a(view)}, {verb.lower()} this presentation with {chance.choice(c.presentation)}: {pair[0]} or {pair[1]}?",
+            f"{'' if mine else f'As {_a(view)}, '}{verb.lower()} this presentation with {chance.choice(c.presentation)}: {pair[0]} or {pair[1]}?",
         ]
     )
     return mine + text + tail(c, level, view, chance), _vignette(c, chance)

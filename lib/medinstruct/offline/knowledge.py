@@ -19,7 +19,7 @@ FACETS = (
 
 HEDGES = re.compile(
     r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later|no competing|at risk|advanced|"
-    r"never|later confirms|falls fourfold|in (?:some|many|most|about|adults|children|selected)|some (?:patients|sporadic)|many but)\b"
+    r"never|such as|that need|needs attention|in significant|in severe|in typical|in uncomplicated|in long-standing|later confirms|falls fourfold|in (?:some|many|most|about|adults|children|selected)|some (?:patients|sporadic)|many but)\b"
 )  # marks a finding that holds for some patients only, or speaks against the condition
 
 
@@ -126,7 +126,7 @@ def tell(condition: Condition, facet: str) -> str:
         "red_flags": lambda: f"Urgent help is needed for {listed(condition.red_flags)}.",
         "tests": lambda: " ".join(f"{capital(t.told)}." for t in condition.tests),
         "differential": lambda: " ".join(
-            f"{capital(called(d.condition))}, told apart by {d.feature}." for d in condition.differential
+            [f"The mimics of {name} have marks of their own.", *map(_tell_mimic, condition.differential)]
         ),
         "treatment": lambda: f"First-line care of {name} includes {listed(condition.treatment)}.",
         "drug": lambda: _tell_drug(condition.drug),
@@ -134,6 +134,26 @@ def tell(condition: Condition, facet: str) -> str:
         "patient": lambda: stop(condition.patient),
         "pearl": lambda: stop(condition.pearl),
     }[facet]()
+
+
+def _tell_mimic(mimic: Mimic) -> str:
+    return f"{capital(called(mimic.condition))} would show {mimic.feature}."
+
+
+def tell_plainly(condition: Condition, facet: str) -> str:
+    """One facet for a lay reader; "" for a facet that only clinicians talk about."""
+    drug, tests = condition.drug, [called(t.test) for t in condition.tests]
+    if facet in CLINICAL:
+        return ""
+    plain = {
+        "tests": f"Tests that a doctor may use are {listed(tests)}.",
+        "presentation": f"Signs that doctors look for are {listed(condition.presentation)}.",
+        "drug": f"A medicine that is often used is {drug.example}. A side effect to know is {drug.adverse_effect}.",
+    }
+    return plain.get(facet) or tell(condition, facet)
+
+
+CLINICAL = ("definition", "mechanism", "differential", "pearl")
 
 
 def _tell_drug(drug: Drug) -> str:

@@ -16,7 +16,7 @@ ASPECTS = {
     "treatment": ("the first-line treatment of {c}", "the management of {c}", "a care plan for {c}", "the therapy of {c}"),
     "drug": ("the drug treatment of {c} with its adverse effects", "the medicines for {c} and their contraindications", "the pharmacology of a drug for {c}"),
     "prevention": ("the prevention of {c}", "ways to lower the risk of {c}", "the measures that protect against {c}"),
-    "pearl": ("a pitfall to remember in {c}", "an exam pearl about {c}", "the point about {c} that is easily missed, its pearl"),
+    "pearl": ("a pitfall to remember in {c}", "an exam pearl about {c}", "a pearl about {c} that is easily missed"),
 }  # fmt: skip
 LAY_ASPECTS = {
     "definition": ("what {c} is", "what is meant by {c}"),
@@ -25,7 +25,7 @@ LAY_ASPECTS = {
     "red_flags": ("the warning signs of {c}", "when {c} is an emergency"),
     "tests": ("the tests for {c}", "how doctors diagnose {c}"),
     "treatment": ("the treatment of {c}", "how {c} is treated"),
-    "drug": ("the medicine for {c} and its side effects", "the side effects of the tablets for {c}"),
+    "drug": ("the medicine for {c} and its side effects", "the side effects of the medicine for {c}"),
     "prevention": ("how to prevent {c}", "what I can do to lower my risk of {c}"),
 }  # fmt: skip
 LAY = ("patient", "parent", "caregiver", "family member", "school pupil", "athlete")
@@ -41,7 +41,7 @@ TAILS = {
     2: ("", "", "Use an everyday comparison.", "Give one short example.", "Write at most {n} words.", "Use {k} short points."),
     3: (
         "", "Show that you take the worry seriously.", "Mention what the family should be told.", "Say how {view_the} can check that it has been understood.",
-        "Respect that {who} may not want {t}.", "Consider a place that cannot offer {t}.", "Choose words that do not blame anyone.",
+        "Respect that some people in this situation do not want {t}.", "Consider a place that cannot offer {t}.", "Choose words that do not blame anyone.",
     ),
     4: (
         "", "Give the reasoning step by step.", "Weigh it against {d} as well.", "Justify each step with a finding.", "Say which result would decide, {test} among them.",
@@ -115,7 +115,7 @@ def tail(c: Condition, level: int, view: str, chance: random.Random) -> str:
     """A last sentence that makes a task as hard as its level says; often none for the easy ones."""
     text = chance.choice(TAILS[level]).format(
         n=chance.choice([40, 60, 80, 100, 120, 150]), k=chance.choice(["three", "four", "five", "six"]), view_the=a(view),
-        who=c.typical_patient, t=chance.choice(c.treatment), d=called(chance.choice(c.differential).condition),
+        t=chance.choice(c.treatment), d=called(chance.choice(c.differential).condition),
         test=called(chance.choice(c.tests).test), sign=chance.choice(c.presentation), flag=chance.choice(c.red_flags),
     )  # fmt: skip
     return f" {text}" if text else ""
@@ -124,19 +124,19 @@ def tail(c: Condition, level: int, view: str, chance: random.Random) -> str:
 # Adverse effects that few drugs share: wrong options for a question on another drug, unless its class or name is one of these.
 TELLTALE = {
     "dry cough": "ACE",
-    "genital yeast infection": "SGLT2|cillin|cef|vancomycin|cort|steroid|prednis|dexa",
-    "tooth staining and altered taste": "antiseptic|iron|ferrous",
+    "genital yeast infection": "SGLT2|cillin|cef|vancomycin|cort|steroid|prednis|dexa|contracept|progest|estrogen",
+    "tooth staining and altered taste": "antiseptic|iron|ferrous|cillin",
     "endophthalmitis after injection": "VEGF",
-    "retinal toxicity after long use": "antimalarial|tamoxifen",
-    "delayed hemolysis one to four weeks later": "artem|artes|sulfone|immunoglobulin|cillin|cef|rifam",
+    "retinal toxicity after long use": "antimalarial|tamoxifen|VEGF|phosphodiesterase-5|GLP-1|insulin|gases",
+    "delayed hemolysis one to four weeks later": "artem|artes|sulfone|immunoglobulin|cillin|cef|rifam|antimalarial|platin",
     "cold-triggered tingling and peripheral neuropathy": "platin|proteasome|sulfone|tyrosine|integrase",
     "Jarisch-Herxheimer reaction with fever": "cillin|cef",
     "growth suppression": "cort|steroid|prednis|dexa",
-    "reactivation of latent tuberculosis": "TNF|interleukin|cort|steroid|prednis|dexa|CD20|DMARD|checkpoint",
-    "digital ischemia": "vasopressor|adrenergic|uterotonic|alpha-1 agonist|beta",
+    "reactivation of latent tuberculosis": "TNF|interleukin|cort|steroid|prednis|dexa|CD20|DMARD|checkpoint|proteasome|reductase",
+    "digital ischemia": "vasopressor|adrenergic|uterotonic|alpha-1 agonist|beta|immunoglobulin|platin",
     "hepatitis and orange body fluids": "rifam",
-    "dyskinesia and low blood pressure on standing": "dopamine|antipsychotic|alpha-1",
-    "tissue injury on extravasation": "calcium salt|vasopressor|adrenergic|platin|glycopeptide|dantrolene|proteasome",
+    "dyskinesia and low blood pressure on standing": "dopamine|antipsychotic|alpha-1|dihydropyridine|ACE|loop|angiotensin|opioid|phosphodiesterase|beta|SGLT2",
+    "tissue injury on extravasation": "calcium salt|vasopressor|adrenergic|platin|glycopeptide|dantrolene|proteasome|magnesium",
     "hemolysis and methemoglobinemia": "sulfone|anesthetic|artem|immunoglobulin|antimalarial",
     "metabolic acidosis and tingling of the fingers": "carbonic|biguanide|SGLT2",
     "immune-mediated colitis": "checkpoint|CD20|TNF|interleukin",
@@ -144,7 +144,7 @@ TELLTALE = {
     "supine hypertension and urinary retention": "alpha-1|muscarinic|opioid|mineralocorticoid|adrenergic|dopamine|vestibular",
     "low magnesium with long-term use": "proton|loop|platin",
     "hot flushes and venous thrombosis": "estrogen|contracept|progest|thrombopoietin",
-    "oral thrush": "cort|steroid|prednis|dexa|cillin|cef|macrocyclic|interleukin|TNF|DMARD|proteasome|CD20",
+    "oral thrush": "cort|steroid|prednis|dexa|cillin|cef|macrocyclic|interleukin|TNF|DMARD|proteasome|CD20|muscarinic|platin|reductase",
 }  # fmt: skip
 
 
