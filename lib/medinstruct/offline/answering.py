@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from medinstruct import labels
 from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell, tell_plainly
 from medinstruct.offline.wording import LAY
 
@@ -42,6 +43,7 @@ UNKNOWN = (
 
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """The stand-in's answer to an instruction with its input; an honest sentence where it knows nothing of the matter."""
+    kind = labels.canonical("type", kind) or kind
     condition = meant(instruction, context)
     if condition is None:
         return _shortened(context) if kind == "summarization" and context else UNKNOWN
@@ -147,6 +149,7 @@ def _phrases() -> tuple[tuple[tuple[str, int], ...], ...]:
     return tuple(
         (
             (c.typical_patient.lower(), 6),
+            *((sentence.lower(), 4) for sentence in (c.mechanism, c.pearl, c.drug.use)),
             *((phrase.lower(), 1) for phrase in (*c.presentation, *c.causes, *(t.finding for t in c.tests))),
         )
         for c in conditions()

@@ -222,7 +222,7 @@ def _multi(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chan
 
 
 def _vignette(c: Condition, chance: random.Random) -> str:
-    signs, test = chance.sample(c.presentation, 3), chance.choice(c.plain_tests)
+    signs, test = chance.sample(c.presentation, 3), chance.choice(c.plain_tests[:2])  # the first ones decide
     seen = chance.choice(
         ["is seen with", "is examined because of", "is brought to your attention with", "is reviewed because of"]
     )
