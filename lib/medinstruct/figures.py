@@ -86,6 +86,28 @@ def intervals(table: Any, *, title: str, label: str, parity: float | None = None
     return figure
 
 
+def histogram(values: Any, *, title: str, label: str, unit: str = "tasks", color: str = SKY) -> Any:
+    """How many values lie in each thirtieth of the range from 0 to 1."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7.5, 2.8))
+    axes.hist(values, bins=30, range=(0, 1), color=color)
+    axes.set(title=title, xlabel=label, ylabel=unit)
+    return figure
+
+
+def lines(frame: Any, *, title: str, label: str) -> Any:
+    """One line a column over the index of a DataFrame, from zero up."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7.5, 2.8))
+    for (name, column), color in zip(frame.items(), (GREY, BLUE, ORANGE, GREEN, RED), strict=False):
+        axes.plot(column.index, column, "o-", color=color, label=name)
+    axes.set(title=title, xlabel=frame.index.name or "", ylabel=label, ylim=(0, None))
+    axes.legend(frameon=False)
+    return figure
+
+
 class Shown:
     """A drawn figure as a notebook shows it: a crisp image that carries its alternative text."""
 

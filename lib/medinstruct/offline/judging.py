@@ -4,6 +4,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 from medinstruct.offline import slips
 from medinstruct.offline.answering import READ, UNKNOWN, answer
@@ -30,7 +31,7 @@ def agreement(text: str, own: str) -> float:
 
 def judge(question: str, first: str, second: str) -> str:
     """ "a", "b" or "tie", the same whichever stands first; what it could not answer itself it does not judge: a tie."""
-    own = answer(question)
+    own = _own(question)
     if own == UNKNOWN:
         return "tie"
     gap = agreement(first, own) - agreement(second, own)
@@ -53,13 +54,13 @@ def say(
     if chance.random() < rate["unclear"]:
         return "Both outputs have their merits, and it depends on the reader."
     if bracketed:
-        shares = [round(100 * agreement(text, answer(question))) for text in (first, second)]
+        shares = [round(100 * agreement(text, _own(question))) for text in (first, second)]
         why = f"Output a shares {shares[0]} % of its content words with what I would have answered, output b {shares[1]} %."
         return f"{why}\n\n[[{ {'a': 'A', 'b': 'B', 'tie': 'C'}[winner] }]]"
     text = {"a": "Output (a)", "b": "Output (b)", "tie": "Tie"}[winner]
     if chance.random() >= rate["explained"]:
         return text
-    if winner == "tie" and answer(question) == UNKNOWN:
+    if winner == "tie" and _own(question) == UNKNOWN:
         return "Tie. The question is outside what I know, so I do not prefer either."
     if winner == "tie":
         return "Tie. Both outputs share about as many words with what I would have answered."
@@ -70,6 +71,12 @@ def grade(answer: str, criterion: str) -> str:
     """Whether a criterion is met, by a stated lexical rule: half of its content words stand in the answer."""
     wanted = set(_words(criterion)) - ASKING
     return "Met" if wanted and len(wanted & set(_words(answer))) >= 0.5 * len(wanted) else "Not met"
+
+
+@lru_cache(maxsize=1024)
+def _own(question: str) -> str:
+    """What the stand-in would answer itself; the same question comes with every pair and order."""
+    return answer(question)
 
 
 def _words(text: str) -> Counter[str]:
