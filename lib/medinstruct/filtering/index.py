@@ -165,24 +165,20 @@ def allowance(total: np.ndarray | int, limit: float) -> np.ndarray:
 
 
 def fitting(total: int, bound: int) -> int:
-    """How many words of a fingerprint tell texts of so many words apart: 1, 4 or 16; 0 where none does."""
-    for words in (1, 4, WORDS):
-        if bound <= 32 * words * (1 - np.exp(-0.025 * total / words)) - 6:
-            return words
-    return 0
+    """How many words of a fingerprint it takes to tell texts of so many words apart: 1, 4 or 16."""
+    expected = {
+        words: 32 * words * (1 - np.exp(-0.025 * total / words)) for words in (1, 4)
+    }  # bits, of texts that share a fifth
+    return next((words for words, bits in expected.items() if bound <= bits - 6), WORDS)
 
 
 def folded(prints: np.ndarray, words: int) -> np.ndarray:
     """Fingerprints (texts, 16) as columns (words, texts): the parity of sixteen words is also that of fewer, wider ones."""
-    if not words:
-        return np.zeros((0, len(prints)), np.uint64)
     return np.bitwise_xor.reduce(prints.reshape(len(prints), WORDS // words, words), axis=1).T.copy()
 
 
 def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """In how many bits fingerprints differ, over the first axis."""
-    if not len(one):
-        return np.zeros(np.broadcast_shapes(one.shape[1:], other.shape[1:]), np.uint8)
     count = np.bitwise_count(one[0] ^ other[0])
     for word in range(1, len(one)):
         count = np.add(count, np.bitwise_count(one[word] ^ other[word]), dtype=np.uint16)

@@ -142,4 +142,7 @@ def first_kept(pairs: Iterable[tuple], size: int) -> np.ndarray:
 
 def firsts(strings: Sequence) -> np.ndarray:
     """The numbers of the texts that do not repeat an earlier one word for word."""
-    return np.fromiter(dict(zip(reversed(strings), range(len(strings) - 1, -1, -1))).values(), np.int64)[::-1]
+    seen: dict[Sequence, int] = {}
+    for n, one in enumerate(strings):
+        seen.setdefault(one, n)
+    return np.fromiter(seen.values(), np.int64, len(seen))

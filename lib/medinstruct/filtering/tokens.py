@@ -1,7 +1,6 @@
 """Words as `rouge_score` sees them, or any script's, and texts as strings with one character a word."""
 
 import re
-
 from collections.abc import Callable, Iterable, Sequence
 
 from medinstruct.errors import Problem
