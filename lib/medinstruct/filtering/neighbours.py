@@ -11,16 +11,25 @@ STEP = 0.5  # whoever has a neighbour above this is found by the sieves
 BATCH = 64  # of the others are compared with all texts in one go
 
 
-def nearest(texts: Sequence[str], pool: Sequence[str], *, tokenizer: str = "rouge") -> list[tuple[int, float]]:
-    """Index and ROUGE-L F1 of the most similar text of `pool` (the first of equals); (-1, 0.0) where the pool is empty."""
+def nearest(
+    texts: Sequence[str], pool: Sequence[str], *, floor: float = 0.0, tokenizer: str = "rouge"
+) -> list[tuple[int, float]]:
+    """Index and ROUGE-L F1 of the most similar text of `pool` (the first of equals); (-1, 0.0) where the pool is empty.
+
+    With a `floor` only texts above it are looked for, which is much faster; where there is none, (-1, 0.0).
+
+    >>> nearest(["What is asthma?", "Draw."], ["Define sepsis", "What is the asthma"])
+    [(1, 0.8571428571428571), (0, 0.0)]
+    """
     if not pool:
         return [(-1, 0.0)] * len(texts)
     index = Index(tokenizer=tokenizer)
     every, own = index.encode(pool), index.encode(texts)
     alone = firsts(every.strings)
     index.add(every.take(alone))
-    entry, score = best(index, own)
-    return [(int(alone[n]) if n >= 0 else 0, float(value)) for n, value in zip(entry, score, strict=True)]
+    entry, score = best(index, own, floor=floor)
+    none = -1 if floor else 0
+    return [(int(alone[n]) if n >= 0 else none, float(value)) for n, value in zip(entry, score, strict=True)]
 
 
 def nearest_other(texts: Sequence[str], *, earlier: bool = False, tokenizer: str = "rouge") -> list[tuple[int, float]]:
@@ -46,18 +55,20 @@ def _none(n: int, size: int) -> tuple[int, float]:
     return (other, 0.0) if other < size else (-1, 0.0)
 
 
-def best(index: Index, queries: Encoded, *, own: bool = False, earlier: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def best(
+    index: Index, queries: Encoded, *, own: bool = False, earlier: bool = False, floor: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """For each query the most similar text (the first of equals; -1 where none shares a word) and its score.
 
     With `own` the queries are the texts of the index: a text is not its own neighbour, and with `earlier` only those before it are.
     """
     entry, score = np.full(len(queries), -1), np.zeros(len(queries))
-    for query, found, left in index.near(queries, STEP, own=own):
+    for query, found, left in index.near(queries, floor or STEP, own=own):
         total = queries.lengths[query] + index.sizes[found]
-        _improve(entry, score, query, found, 1 - left / total)
+        _improve(entry, score, query, found, (total - left) / total)
         if own and not earlier:
-            _improve(entry, score, found, query, 1 - left / total)
-    rest = np.flatnonzero((entry < 0) & (queries.lengths > 0))
+            _improve(entry, score, found, query, (total - left) / total)
+    rest = np.flatnonzero((entry < 0) & (queries.lengths > 0)) if not floor else []
     for start in range(0, len(rest), BATCH):
         rows = rest[start : start + BATCH]
         entry[rows], score[rows] = _among_all(index, queries, rows, own, earlier)
@@ -87,5 +98,6 @@ def _among_all(index: Index, queries: Encoded, rows: np.ndarray, own: bool, earl
     found = table.argmax(axis=1)
     value = table[np.arange(len(rows)), found]
     left = left_over(asked, [index.strings[n] for n in found])
-    exact = 1 - left / (queries.lengths[rows] + index.sizes[found])
+    total = queries.lengths[rows] + index.sizes[found]
+    exact = (total - left) / total
     return np.where(value > 0, found, -1), np.where(value > 0, exact, 0.0)
