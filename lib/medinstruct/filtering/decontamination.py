@@ -62,6 +62,19 @@ def contaminated(tasks: Sequence[Task], items: Sequence[Item], *, limit: float =
     return [found[task.id] for task in tasks if task.id in found]
 
 
+def contamination(hits: Sequence[Hit], items: Sequence[Item], leaked: Sequence[Hit] = ()) -> dict[str, Any]:
+    """What later stages need to show scores with and without the items that were hit: their ids by set, and every hit.
+
+    `leaked` are the hits of seeds, which are not removed.
+    """
+    found = [*hits, *leaked]
+    sets = {name: {"items": sum(item.set == name for item in items)} for name in dict.fromkeys(item.set for item in items)}
+    for name, entry in sets.items():
+        entry["hit"] = sorted({hit.item.id for hit in found if hit.item.set == name})
+    rows = [hit._asdict() | {"item": hit.item.id, "set": hit.item.set, "text": hit.item.text} for hit in found]
+    return {"sets": sets, "removed": len(hits), "seeds": len(leaked), "hits": rows}
+
+
 def normal(text: str) -> str:
     """Only the words, in lower case and one blank apart."""
     return " ".join(unicode_tokens(text))

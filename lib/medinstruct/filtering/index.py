@@ -14,35 +14,13 @@ from fractions import Fraction
 import numpy as np
 
 from medinstruct.errors import Problem
+from medinstruct.filtering.prints import WORDS, Encoded, differing, fitting, folded
 from medinstruct.filtering.tokens import Codes
 
-WORDS = 16  # of 64 bits in a fingerprint
 CELLS = 1 << 16  # pairs looked at in one go: what stays in a core's cache
 BATCH = 1 << 18  # pairs counted exactly in one go
 THREADS = min(4, os.cpu_count() or 1)
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-class Encoded:
-    """Texts as strings with one character a word, their lengths, and their fingerprints."""
-
-    def __init__(self, strings: list[Sequence]) -> None:
-        self.strings = strings
-        self.lengths = np.fromiter(map(len, strings), np.int32, len(strings))
-        self.prints = np.zeros((len(strings), WORDS), np.uint64)
-        rows = np.repeat(np.arange(len(strings)), self.lengths)
-        bits = np.fromiter((point % (64 * WORDS) for one in strings for point in _points(one)), np.int16, len(rows))
-        np.bitwise_xor.at(self.prints, (rows, bits >> 6), np.uint64(1) << (bits & 63).astype(np.uint64))
-
-    def __len__(self) -> int:
-        return len(self.strings)
-
-    def take(self, rows: Sequence[int]) -> "Encoded":
-        """Some of the texts."""
-        part, rows = object.__new__(Encoded), np.asarray(rows, dtype=np.int64)
-        part.strings = [self.strings[n] for n in rows]
-        part.lengths, part.prints = self.lengths[rows], self.prints[rows]
-        return part
 
 
 class Index:
@@ -164,27 +142,6 @@ def allowance(total: np.ndarray | int, limit: float) -> np.ndarray:
     return ((exact.denominator - exact.numerator) * np.asarray(total, dtype=np.int64) - 1) // exact.denominator
 
 
-def fitting(total: int, bound: int) -> int:
-    """How many words of a fingerprint it takes to tell texts of so many words apart: 1, 4 or 16."""
-    expected = {
-        words: 32 * words * (1 - np.exp(-0.025 * total / words)) for words in (1, 4)
-    }  # bits, of texts that share a fifth
-    return next((words for words, bits in expected.items() if bound <= bits - 6), WORDS)
-
-
-def folded(prints: np.ndarray, words: int) -> np.ndarray:
-    """Fingerprints (texts, 16) as columns (words, texts): the parity of sixteen words is also that of fewer, wider ones."""
-    return np.bitwise_xor.reduce(prints.reshape(len(prints), WORDS // words, words), axis=1).T.copy()
-
-
-def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """In how many bits fingerprints differ, over the first axis."""
-    count = np.bitwise_count(one[0] ^ other[0])
-    for word in range(1, len(one)):
-        count = np.add(count, np.bitwise_count(one[word] ^ other[word]), dtype=np.uint16)
-    return count
-
-
 def left_over(one: list[Sequence], other: list[Sequence], most: int | None = None) -> np.ndarray:
     """The words of each pair of encoded texts that are not in its longest common subsequence; more than `most` is not told apart."""
     from rapidfuzz import process
@@ -211,7 +168,3 @@ def _joined(portions: list[Pairs]) -> Iterator[Pairs]:
     query, entry, bound = map(np.concatenate, zip(*portions, strict=True))
     for start in range(0, len(query), BATCH):
         yield query[start : start + BATCH], entry[start : start + BATCH], bound[start : start + BATCH]
-
-
-def _points(encoded: Sequence) -> Iterable[int]:
-    return map(ord, encoded) if isinstance(encoded, str) else encoded

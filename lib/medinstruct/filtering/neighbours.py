@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medinstruct.filtering.index import THREADS, Encoded, Index, left_over
+from medinstruct.filtering.index import THREADS, Index, left_over
 from medinstruct.filtering.novelty import firsts
+from medinstruct.filtering.prints import Encoded
 
 STEP = 0.5  # whoever has a neighbour above this is found by the sieves
 BATCH = 64  # of the others are compared with all texts in one go
@@ -53,6 +54,28 @@ def _none(n: int, size: int) -> tuple[int, float]:
     """The answer for a text that shares no word with any other: the first of the others, if there is one."""
     other = 0 if n else 1
     return (other, 0.0) if other < size else (-1, 0.0)
+
+
+def likest(
+    texts: Sequence[str],
+    keep: Sequence[bool],
+    *,
+    pool: Sequence[str] = (),
+    limit: float = 0.7,
+    rule: str = "keep_first",
+    tokenizer: str = "rouge",
+) -> list[tuple[int, float]]:
+    """For each dropped text why: the number, in `pool` and then `texts`, of what it resembles most, and the score.
+
+    With keep-first that is a kept one; with drop-all it may have been dropped for the same reason.
+    """
+    every, gone = [*pool, *texts], [n for n, kept in enumerate(keep) if not kept]
+    if rule == "drop_all":
+        found = nearest_other(every, tokenizer=tokenizer)
+        return [found[len(pool) + n] for n in gone]
+    there = [*range(len(pool)), *(len(pool) + n for n, kept in enumerate(keep) if kept)]
+    found = nearest([texts[n] for n in gone], [every[n] for n in there], floor=limit, tokenizer=tokenizer)
+    return [(there[n], score) for n, score in found]
 
 
 def best(

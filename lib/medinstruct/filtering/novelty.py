@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from medinstruct.errors import Problem
-from medinstruct.filtering.index import Encoded, Index, allowance
+from medinstruct.filtering.index import Index, allowance
+from medinstruct.filtering.prints import Encoded
+from medinstruct.records import Task
 
 PORTION, SHARE = 1024, 4  # texts of the first portion; later ones are a quarter of what is kept
 RULES = ("keep_first", "drop_all")
@@ -41,6 +43,17 @@ def keep_novel(
         keep[later] = keep[earlier] = False
     unlike[alone] &= keep
     return unlike.tolist()
+
+
+def compared(tasks: Iterable[Task], fields: str = "instruction") -> list[str]:
+    """What of each task is compared: its `instruction`, as published, or `instruction+input`.
+
+    Multiple-choice and USMLE-style tasks share formulaic instructions; by these alone most of them look the same.
+    """
+    if fields not in ("instruction", "instruction+input"):
+        do = "instruction is the published way."
+        raise Problem("`novelty_fields` must be instruction or instruction+input.", got=fields, do=do)
+    return [f"{task.instruction} {task.input}".strip() if "+" in fields else task.instruction for task in tasks]
 
 
 class Pool:

@@ -14,18 +14,19 @@ NEIGHBOURS = 64  # most similar texts that are remembered of each
 LEAST = 0.1  # cosine below which texts count as unlike
 
 
-def diverse(texts: Sequence[str], take: int) -> list[int]:
+def diverse(texts: Sequence[str], take: int, *, near: Any = None) -> list[int]:
     """The numbers of `take` texts in the order of their worth, so that every prefix is a good subset too.
 
     Facility location: the sum over all texts of the cosine (TF-IDF of words) to the most similar one chosen. Each step takes the
-    text that adds most, which reaches at least 63 % of the best possible sum (Nemhauser et al., 1978).
+    text that adds most, which reaches at least 63 % of the best possible sum (Nemhauser et al., 1978). `near` is their `likeness`
+    where it is known already.
 
     >>> diverse(["asthma inhaler", "asthma inhaler spacer", "hip fracture", "asthma spacer"], 2)
     [1, 2]
     """
     if take < 0:
         raise Problem("`take` must be 0 (all) or a number of tasks.", got=take, do="For example take: 5000.")
-    near = likeness(texts)
+    near = likeness(texts) if near is None else near
     covered = np.zeros(len(texts))
     chosen: list[int] = []
     waiting = [(-gain, n) for n, gain in enumerate(np.asarray(near.sum(axis=1)).ravel())]
