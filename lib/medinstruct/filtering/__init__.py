@@ -9,7 +9,7 @@ from medinstruct.filtering.novelty import Pool, compared, keep_novel, kept_by_li
 from medinstruct.filtering.rules import RULES, broken, rules_on
 from medinstruct.filtering.scale import keep_novel_on_dask
 from medinstruct.filtering.subset import coverage, diverse, likeness
-from medinstruct.filtering.tokens import tokens, unread
+from medinstruct.filtering.words import tokens, unread
 
 __all__ = [
     "RULES", "Hit", "Item", "Pool", "broken", "compared", "contaminated", "contamination", "coverage", "coverage_curve", "diverse", "embedder", "keep_novel", "keep_novel_on_dask",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from medinstruct import paths, records
 from medinstruct.errors import Problem
 from medinstruct.filtering.neighbours import nearest
-from medinstruct.filtering.tokens import unicode_tokens
+from medinstruct.filtering.words import unicode_tokens
 from medinstruct.records import MultipleChoice, SafetyPrompt, Task, TestItem
 
 GRAM = 8  # words

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from medinstruct.filtering.tokens import ANY_SCRIPT, TOKEN
+from medinstruct.filtering.words import ANY_SCRIPT, TOKEN
 
 
 def marked(one: str, other: str, *, tokenizer: str = "rouge") -> tuple[str, str]:

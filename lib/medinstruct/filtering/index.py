@@ -15,7 +15,7 @@ import numpy as np
 
 from medinstruct.errors import Problem
 from medinstruct.filtering.prints import WORDS, Encoded, differing, fitting, folded
-from medinstruct.filtering.tokens import Codes
+from medinstruct.filtering.words import Codes
 
 CELLS = 1 << 16  # pairs looked at in one go: what stays in a core's cache
 BATCH = 1 << 18  # pairs counted exactly in one go

@@ -123,7 +123,7 @@ def kept_by_limit(
 
 def _replay(alive: np.ndarray, pairs: list[tuple], index: Index, limits: Sequence[float]) -> None:
     """Strike out, limit by limit and in their order, the texts that are like an earlier one that is still there."""
-    if not pairs:
+    if not any(len(query) for query, *_ in pairs):
         return
     later, earlier, left = map(np.concatenate, zip(*pairs, strict=True))
     total = index.sizes[later] + index.sizes[earlier]

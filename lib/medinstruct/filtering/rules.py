@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 
 from medinstruct import labels
 from medinstruct.errors import Problem
-from medinstruct.filtering.tokens import unicode_tokens
+from medinstruct.filtering.words import unicode_tokens
 from medinstruct.records import Task
 
 TEXT = (
@@ -66,8 +66,8 @@ MEDICAL = re.compile(rf"{'|'.join(LONG)}|\b(?:{'|'.join(SHORT)})|(?:{'|'.join(EN
 
 
 def too_short(task: Task) -> bool:
-    """Fewer than three words, so that nothing is asked; punctuation has none."""
-    return len(unicode_tokens(task.instruction)) < 3
+    """Fewer than three words with the input, so that nothing is asked; punctuation has none."""
+    return len(unicode_tokens(f"{task.instruction} {task.input}")) < 3
 
 
 def too_long(task: Task) -> bool:

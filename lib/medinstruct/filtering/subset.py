@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medinstruct.errors import Problem
-from medinstruct.filtering.tokens import unicode_tokens
+from medinstruct.filtering.words import unicode_tokens
 
 COMMON = 0.1  # words in more of the texts than this say nothing of what a text is about
 NEIGHBOURS = 64  # most similar texts that are remembered of each
