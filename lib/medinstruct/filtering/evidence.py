@@ -30,7 +30,7 @@ def side_by_side(rows: Iterable[tuple[float, str, str]], *, names: tuple[str, st
         for score, one, other in rows
         for a, b in [marked(one, other, tokenizer=tokenizer)]
     ]
-    head = "".join(f'<th style="text-align:left">{html.escape(name)}</th>' for name in ("ROUGE-L", *names))
+    head = "".join(f'<th style="text-align:left;white-space:nowrap">{html.escape(name)}</th>' for name in ("ROUGE-L", *names))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
