@@ -202,3 +202,25 @@ def test_dask_with_two_workers_decides_as_one_machine(real_data):
         flags = filtering.keep_novel_on_dask(parts, pool=texts[:3])
     assert [len(part) for part in flags] == [len(part) for part in parts]
     assert sum(flags, []) == filtering.keep_novel(texts, pool=texts[:3])
+
+
+def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_path, monkeypatch):
+    from medinstruct import tasks
+    from medinstruct.run import runner
+
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    out = tmp_path / "small"
+    seeds = records.read(paths.data("seeds.jsonl"), Task)
+    good, copy = seeds[100:130], task(f"{seeds[0].instruction} Please.")
+    item = filtering.test_items()[0]
+    records.write(out / "seeds.jsonl", seeds[:100])
+    records.write(out / "raw_tasks.jsonl", [*good, copy, task(item.text), FAULTY["image_or_file"]])
+    records.write(out / "rejects.jsonl", [])
+    runner.run(str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small", "take=20"])
+    dropped = [json.loads(line) for line in (out / "dropped.jsonl").read_text().splitlines()]
+    reasons = {row["task"]: row["rule"] for row in dropped}
+    assert (reasons[copy.id], reasons[task(item.text).id]) == ("ROUGE-L", "test set (exact)")
+    assert reasons[FAULTY["image_or_file"].id] == "image_or_file"
+    assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
+    assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [item.id]
+    assert tasks.ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
