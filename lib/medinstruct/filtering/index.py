@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 
@@ -78,14 +79,15 @@ class Index:
         if not len(self) or not len(queries):
             return
         self.sort()
-        work = list(self._portions(queries, limit, own))
-        for words in {words for *_, words in work}:
-            self.columns(words)
-        if len(work) == 1 or THREADS == 1 or len(queries) * len(self) < 1 << 22:
+        work = self._portions(queries, limit, own)
+        if THREADS == 1 or len(queries) * len(self) < 1 << 22:
             yield from self._counted(queries, (self._sieved(queries, own, *one) for one in work))
-        else:
-            with ThreadPoolExecutor(THREADS) as threads:
-                yield from self._counted(queries, threads.map(lambda one: self._sieved(queries, own, *one), work))
+            return
+        with ThreadPoolExecutor(THREADS) as threads:
+            while some := list(islice(work, 32 * THREADS)):
+                for words in {words for *_, words in some}:
+                    self.columns(words)
+                yield from self._counted(queries, threads.map(lambda one: self._sieved(queries, own, *one), some))
 
     def _portions(self, queries: Encoded, limit: float, own: bool) -> Iterator[tuple]:
         """Queries of one length, the first text whose length may pass, how many words each text from there may leave over."""
@@ -100,11 +102,14 @@ class Index:
             low, sizes = int(self.starts[first]), np.diff(self.starts[first : last + 2])
             words = fitting(2 * length, int(allowance(2 * length, limit)))
             for part in np.array_split(rows, -(-len(rows) * int(sizes.sum()) // (CELLS * 64))):
-                yield part, low, np.repeat(allowed[first : last + 1], sizes), words
+                yield part, low, allowed[first : last + 1], sizes, words
 
-    def _sieved(self, queries: Encoded, own: bool, rows: np.ndarray, low: int, bounds: np.ndarray, words: int) -> Pairs:
+    def _sieved(
+        self, queries: Encoded, own: bool, rows: np.ndarray, low: int, allowed: np.ndarray, sizes: np.ndarray, words: int
+    ) -> Pairs:
         """The pairs of one portion whose fingerprints do not rule them out, with their bounds."""
         asked, columns = folded(queries.prints[rows], words), self.columns(words)
+        bounds = np.repeat(allowed.astype(np.int32), sizes)
         width, found = min(len(bounds), 8192), []
         tall = max(1, CELLS // width)
         for start in range(0, len(bounds), width):
