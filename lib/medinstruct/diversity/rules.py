@@ -79,7 +79,8 @@ def _unannounced(w: list[str], i: int) -> Clause | None:
 def _second(w: list[str], start: int) -> Clause | None:
     """The request after a scene in the same sentence ("Imagine you are a nurse and write ...")."""
     for i in range(start + 1, len(w) - 1):
-        if w[i] in ("and", ",", ";", ":") and w[i + 1] in words.INSTRUCTION_VERBS and at(w, i + 2) in words.DETERMINERS:
+        sure = w[i] in (";", ":") or at(w, i + 2) in words.DETERMINERS
+        if w[i] in ("and", ",", ";", ":") and w[i + 1] in words.INSTRUCTION_VERBS and sure:
             return imperative(w, i + 1)
     return None
 

@@ -23,7 +23,7 @@ PREPOSITIONS = frozenset(
     "before since until till within across toward towards upon per via regarding concerning despite except including like than "
     "to as below above behind beyond along around near off out up down away beside besides inside outside versus vs amid".split()
 )
-PARTICLES = frozenset("out up down off on in over away back through".split())
+PARTICLES = frozenset("together out up down off on in over away back through".split())
 QUESTION_WORDS = frozenset("what which who whom whose when where why how whether".split())
 MODALS = frozenset("can could may might must shall should will would ca wo 'd ’d 'll ’ll".split())
 BE = frozenset("be is are was were am been being 's ’s 're ’re 'm ’m".split())
@@ -43,24 +43,24 @@ CLOSED = (
 # Readings that the lexicon lists but that instructions hardly ever mean.
 NEVER_VERB = frozenset(
     "patient patients people blood child skin bone bones food water body side type age case cases best better single second first "
-    "upper other two three four five ten heart brain doctor doctors nurse nurses parent parents key pain fever days day year "
+    "upper other two three four five ten heart brain neck chest ear eye eyes nose knee shoulder hand hands leg foot mouth head breast finger doctor doctors nurse nurses parent parents key pain fever days day year "
     "years time way ways information evidence question medicine medicines drug drugs father mother man woman nerve clinical "
     "short long brief good detailed simple plain common main likely total medical own same new old further daily".split()
 )
 NEVER_NOUN = frozenset(
     "following given using based considering best likely most least able good different common main short brief simple plain single "
-    "detailed new old clinical medical such own same possible important specific potential next treat explain describe".split()
+    "detailed new old clinical medical such own same possible important specific potential next treat explain describe back".split()
 )
 # What instructions begin with: such a word before a noun is a verb, even where it may be a noun, too.
 INSTRUCTION_VERBS = frozenset(
-    "act advise analyze analyse answer apply argue arrange assess assume break build calculate categorize change check choose cite "
-    "classify comment compare compile complete compose compute conduct consider construct contrast convert correct counsel create "
+    "act advise abridge analyze analyse answer apply argue arrange assess assume break build calculate categorize change check choose cite "
+    "classify comment compare compile complete compose compute condense conduct continue consider construct contrast convert correct counsel create "
     "critique debate decide deduce define demonstrate derive describe design detail determine develop devise diagnose diagram "
     "differentiate discuss distinguish document draft draw edit educate elaborate estimate evaluate examine expand explain explore "
     "extract fill find flag formulate generate give group guide help highlight identify illustrate imagine indicate infer inform "
-    "interpret investigate judge justify label list locate make map match mention name narrate offer order organize outline paraphrase "
-    "perform plan point predict prepare present prioritize produce propose prove provide question rank rate read recall recommend "
-    "refute rephrase report respond restate review revise rewrite role-play score select shorten show simplify simulate solve sort "
+    "interpret investigate judge justify label list locate make map mark match mention name narrate offer order organize outline paraphrase "
+    "perform pick plan point predict prepare present prioritize produce propose prove provide question rank rate read reason recall recast recommend "
+    "refute rephrase report respond restate review revise reword rewrite role-play score select shorten show simplify simulate solve sort "
     "specify state suggest summarize summarise support suppose take tell test trace translate turn use verify walk write".split()
 )
 COMMON_VERBS = INSTRUCTION_VERBS | frozenset(

@@ -40,7 +40,7 @@ def verb_noun(texts: Sequence[str], *, engine: str = "rules", spacy_model: str =
 def naive(texts: Sequence[str]) -> list[Pair]:
     """The naive rule to measure against: the first word that may be a verb, and the next word that may be a noun.
 
-    >>> naive(["List five symptoms of measles."])
+    >>> naive(["List the symptoms of measles."])
     [('list', 'symptom')]
     """
     return [_naive(words.tokens(text)) for text in texts]
