@@ -91,7 +91,9 @@ def paired_bars(columns: Mapping[str, Mapping[Any, float]], *, title: str, label
     middle = np.arange(len(names))[::-1]
     for n, (column, values) in enumerate(columns.items()):
         places = middle + 0.41 - height * (n + 0.5)
-        axes.barh(places, [values.get(name, 0) for name in names], height=height * 0.94, label=short(column, 40), color=PALETTE[n % 7])
+        axes.barh(
+            places, [values.get(name, 0) for name in names], height=height * 0.94, label=short(column, 40), color=PALETTE[n % 7]
+        )
     axes.set_yticks(middle, [short(name) for name in names])
     axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
     axes.grid(axis="x", color=TINT)
@@ -109,7 +111,17 @@ def heat(table: Any, *, title: str, label: str) -> Any:
         return note(f"Nothing to draw: there are no {label}.")
     figure, axes = plt.subplots(figsize=(max(5.0, 2.6 + 0.58 * table.shape[1]), 1.9 + 0.29 * table.shape[0]))
     marks = table.map(lambda value: f"{value:g}" if value else "●")
-    seaborn.heatmap(table, annot=marks, fmt="", cmap="Blues", vmin=0, linewidths=0.6, cbar_kws={"label": label}, ax=axes, annot_kws={"size": 9})
+    seaborn.heatmap(
+        table,
+        annot=marks,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        linewidths=0.6,
+        cbar_kws={"label": label},
+        ax=axes,
+        annot_kws={"size": 9},
+    )
     for text in axes.texts:
         if text.get_text() == "●":
             text.set(color=RED, fontsize=6)

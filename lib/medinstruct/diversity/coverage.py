@@ -25,7 +25,10 @@ def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict
     totals: Counter[str] = Counter()
     for (verb, _), count in both.items():
         totals[verb] += count
-    return {verb: dict(_first(Counter({n: c for (v, n), c in both.items() if v == verb}), nouns)) for verb, _ in _first(totals, verbs)}
+    return {
+        verb: dict(_first(Counter({n: c for (v, n), c in both.items() if v == verb}), nouns))
+        for verb, _ in _first(totals, verbs)
+    }
 
 
 def _first(counts: Counter[str], most: int) -> list[tuple[str, int]]:
@@ -56,7 +59,8 @@ def cells(frame: "pd.DataFrame", rows: str, columns: str, *, most: int = 25) -> 
     """
     import pandas as pd
 
-    table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
+    pairs = frame.groupby([f"{rows}_of", f"{columns}_of"], sort=False).size()
+    table = pairs.unstack(fill_value=0, sort=False) if len(pairs) else pd.DataFrame()
     return table.reindex(index=_names(frame, rows, most), columns=_names(frame, columns, most), fill_value=0)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from medinstruct.diversity import words
-from medinstruct.diversity.clauses import SCENES, TASKS, WANTING
+from medinstruct.diversity.clauses import SCENES, TASKS
+from medinstruct.diversity.verbs import WANTING
 from medinstruct.errors import Problem
 
 OBJECTS = ("dobj", "obj")

@@ -1,4 +1,4 @@
-"""The figures of this chapter: verbs with their nouns, the tree of specialties, lengths, distributions and growth."""
+"""The other figures of this chapter: the tree of specialties, lengths, distributions and growth."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,109 +7,11 @@ import numpy as np
 
 from medinstruct import figures
 from medinstruct.diversity.coverage import ordered
+from medinstruct.diversity.verb_figures import shade
 from medinstruct.figures import INK, PALETTE, RED, SOFT, TINT, WIDTH, note, short, titled
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Nouns = Mapping[str, Mapping[str, int]]
-NOTHING = "Nothing to draw: no task has a verb with an object."
-
-
-def shade(place: int, *, white: float = 0.0) -> tuple[float, float, float]:
-    """The colour of the n-th of many: the palette again and again, paler each time round, and mixed with white."""
-    from matplotlib.colors import to_rgb
-
-    share = 1 - (1 - white) * (1 - 0.22 * (place // len(PALETTE)))
-    return tuple(float(c + (1 - c) * share) for c in to_rgb(PALETTE[place % len(PALETTE)]))
-
-
-def ink_on(color: Sequence[float]) -> str:
-    """White or dark, whichever reads better on a colour."""
-    red, green, blue = color[:3]
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.58 else INK
-
-
-def sunburst(table: Nouns, *, title: str) -> Any:
-    """The verbs in an inner ring and their nouns in an outer one; angles are counts. Slices too thin for their word have none."""
-    import matplotlib.pyplot as plt
-
-    if not table:
-        return note(NOTHING)
-    figure, axes = plt.subplots(figsize=(WIDTH, WIDTH + 0.3))
-    total = sum(sum(nouns.values()) for nouns in table.values())
-    start = 90.0
-    for place, (verb, nouns) in enumerate(table.items()):
-        begin = start
-        for n, (noun, count) in enumerate(nouns.items()):
-            color = shade(place, white=0.45 + 0.1 * n)
-            start = _slice(axes, start, 360 * count / total, inner=0.58, outer=1.0, color=color, word=noun, size=8.5)
-        _slice(axes, begin, begin - start, inner=0.2, outer=0.575, color=shade(place), word=verb, size=10)
-    axes.set(xlim=(-1.01, 1.01), ylim=(-1.01, 1.01), aspect="equal")
-    axes.axis("off")
-    return titled(figure, title)
-
-
-def _slice(axes: Any, start: float, angle: float, *, inner: float, outer: float, color: Any, word: str, size: float) -> float:
-    """Draw one slice clockwise from an angle in degrees, with its word along the radius; gives the angle where it ends."""
-    from matplotlib.patches import Wedge
-
-    axes.add_patch(Wedge((0, 0), outer, start - angle, start, width=outer - inner, facecolor=color, edgecolor="white", lw=0.8))
-    middle, radius = start - angle / 2, (inner + outer) / 2
-    points = np.radians(angle) * radius * WIDTH / 2 * 72 * 0.86  # how high the slice is where the word stands
-    longest = (outer - inner) * WIDTH / 2 * 72 / (max(len(word), 1) * 0.62)
-    fitted = min(size, points, longest)
-    if fitted >= 5:
-        upright = 90 < middle % 360 < 270
-        place = radius * np.cos(np.radians(middle)), radius * np.sin(np.radians(middle))
-        turned = middle + 180 * upright
-        axes.text(*place, word, rotation=turned, ha="center", va="center", fontsize=fitted, color=ink_on(color))
-    return start - angle
-
-
-def live_sunburst(table: Nouns) -> Any:
-    """The same by plotly: a click on a verb opens it, pointing at a slice tells its count and share."""
-    import plotly.graph_objects as go
-    from matplotlib.colors import to_hex
-
-    ids, names, parents, values, colors = [], [], [], [], []
-    for place, (verb, nouns) in enumerate(table.items()):
-        for n, (noun, count) in enumerate([("", sum(nouns.values())), *nouns.items()]):
-            ids.append(f"{verb}/{noun}" if noun else verb)
-            names.append(noun or verb)
-            parents.append(verb if noun else "")
-            values.append(count)
-            colors.append(to_hex(shade(place, white=0.35 + 0.1 * n if noun else 0)))
-    marker = {"colors": colors, "line": {"color": "white", "width": 1}}
-    hover = "%{label}: %{value} tasks<br>%{percentParent:.0%} of its verb, %{percentRoot:.1%} of the figure<extra></extra>"
-    ring = go.Sunburst(ids=ids, labels=names, parents=parents, values=values, branchvalues="total", marker=marker, hovertemplate=hover)
-    margin = {"t": 8, "l": 0, "r": 0, "b": 8}
-    return go.Figure(ring, layout={"height": 640, "margin": margin, "paper_bgcolor": "rgba(0,0,0,0)", "template": {}})
-
-
-def verb_bars(table: Nouns, totals: Mapping[str, int], *, title: str) -> Any:
-    """The same numbers as bars that can be read off: each verb with its nouns, then all its other nouns in grey."""
-    import matplotlib.pyplot as plt
-
-    if not table:
-        return note(NOTHING)
-    figure, axes = plt.subplots(figsize=(WIDTH + 1, 0.9 + 0.33 * max(len(table), 2)))
-    longest = max(totals[verb] for verb in table)
-    for row, (verb, nouns) in enumerate(table.items()):
-        left = 0
-        for n, (noun, count) in enumerate([*nouns.items(), ("", totals[verb] - sum(nouns.values()))]):
-            color = figures.PALETTE[n] if noun else "#d9dee3"
-            color = shade((0, 1, 2, 4)[n % 4], white=0.25) if noun else color
-            axes.barh(row, count, left=left, color=color, edgecolor="white", lw=0.8, height=0.8)
-            room = count / longest * WIDTH * 0.8 * 72 / 5.0  # letters that fit
-            if noun and len(noun) <= room:
-                axes.text(left + count / 2, row, noun, ha="center", va="center", fontsize=8, color=ink_on(color))
-            left += count
-        axes.text(left, row, f" {left:,}", va="center", fontsize=9, color=SOFT)
-    axes.set_yticks(range(len(table)), list(table))
-    axes.invert_yaxis()
-    axes.set(xlabel="tasks with this verb and an object; the rest of its nouns in grey")
-    return titled(figure, title)
 
 
 def tree(fields: Mapping[str, Mapping[str, int]], *, title: str) -> Any:
@@ -140,7 +42,14 @@ def _branch(axes: Any, column: Sequence[tuple[str, list[tuple[str, int]]]], *, l
         for name, count in names:
             row += 1
             axes.barh(row, count, color=shade(first + n, white=0.15), height=0.72)
-            axes.text(count + longest * 0.015, row, f"{count:,}" if count else "none", va="center", fontsize=8, color=SOFT if count else RED)
+            axes.text(
+                count + longest * 0.015,
+                row,
+                f"{count:,}" if count else "none",
+                va="center",
+                fontsize=8,
+                color=SOFT if count else RED,
+            )
             axes.text(-longest * 0.03, row, short(name, 26), va="center", ha="right", fontsize=8.5, color=INK if count else RED)
         axes.plot([0, 0], [top + 0.55, row + 0.45], color="#c3c9cf", lw=1)
         row += 1.6
@@ -160,7 +69,9 @@ def spans(groups: Mapping[str, Mapping[str, Sequence[float]]], *, title: str, la
     for n, (axes, (text, of)) in enumerate(zip(all_axes[0], panels.items(), strict=True)):
         for row, name in enumerate(names):
             if name in of:
-                low, quarter, middle, three, high = np.quantile(np.asarray(of[name], dtype=float), [0.05, 0.25, 0.5, 0.75, 0.95])
+                low, quarter, middle, three, high = np.quantile(
+                    np.asarray(of[name], dtype=float), [0.05, 0.25, 0.5, 0.75, 0.95]
+                )
                 axes.plot([low, high], [row, row], color=PALETTE[n % 7], lw=1.2, alpha=0.7)
                 axes.plot([quarter, three], [row, row], color=PALETTE[n % 7], lw=6, alpha=0.45, solid_capstyle="butt")
                 axes.plot(middle, row, "o", color=PALETTE[n % 7], ms=6)
@@ -214,11 +125,15 @@ def growth_curves(curves: Mapping[str, Mapping[int, float]], ahead: Mapping[str,
     return titled(figure, title)
 
 
-def before_after(raw: Mapping[str, int], merged: Mapping[str, Mapping[Hashable, float]], *, title: str, names: Sequence[Any]) -> Any:
+def before_after(
+    raw: Mapping[str, int], merged: Mapping[str, Mapping[Hashable, float]], *, title: str, names: Sequence[Any]
+) -> Any:
     """Published raw labels on the left; on the right the shares after the label rules, beside those of other sets."""
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH + 2, 1.4 + 0.27 * max(len(raw), len(names))), width_ratios=(1, 1.15))
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(WIDTH + 2, 1.4 + 0.27 * max(len(raw), len(names))), width_ratios=(1, 1.15)
+    )
     rows = sorted(raw.items(), key=lambda item: (-item[1], item[0]))
     drawn = left.barh(range(len(rows)), [count for _, count in rows], color=figures.GREY, height=0.7)
     left.set_yticks(range(len(rows)), [short(name, 26) for name, _ in rows])
@@ -229,7 +144,13 @@ def before_after(raw: Mapping[str, int], merged: Mapping[str, Mapping[Hashable, 
     height = 0.8 / max(len(merged), 1)
     for n, (name, values) in enumerate(merged.items()):
         places = np.arange(len(names)) - 0.4 + height * (n + 0.5)
-        right.barh(places, [100 * values.get(label, 0) for label in names], height=height * 0.92, label=short(name, 36), color=PALETTE[n])
+        right.barh(
+            places,
+            [100 * values.get(label, 0) for label in names],
+            height=height * 0.92,
+            label=short(name, 36),
+            color=PALETTE[n],
+        )
     right.set_yticks(range(len(names)), [short(name, 24) for name in names])
     right.invert_yaxis()
     right.set(xlabel="% of the tasks, after our label rules")

@@ -21,7 +21,10 @@ DATA_FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
 
 def load(source: str | Path) -> "pd.DataFrame":
     """A dataset as a table, from a path, a URL, a run's folder or name, or `owner/name` on the hub (needs `datasets`)."""
-    return frame(_rows(str(source).strip()))
+    table = frame(_rows(str(source).strip()))
+    if table.empty:
+        raise Problem("A dataset holds no task.", got=str(source), do="Run the earlier notebooks, or check the file.")
+    return table
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
@@ -32,7 +35,7 @@ def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     kept = [_fields(row) for row in rows]
-    table = pd.DataFrame(kept, columns=[*AXES, *TEXTS])
+    table = pd.DataFrame(kept, columns=[*AXES, *TEXTS, "model"])
     for axis in AXES:
         table[f"{axis}_of"] = pd.Series([_label(axis, raw) for raw in table[axis]], dtype=object, index=table.index)
     return table
@@ -41,7 +44,9 @@ def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
 def _fields(row: dict[str, Any]) -> dict[str, Any]:
     named = {ALIASES[key]: value for key, value in row.items() if key in ALIASES} | row
     texts = {key: str(named[key]) if named.get(key) is not None else "" for key in TEXTS}
-    return {axis: _plain(named.get(axis)) for axis in AXES} | texts
+    source = row.get("provenance")
+    model = str(source.get("model", "")) if isinstance(source, dict) else ""
+    return {axis: _plain(named.get(axis)) for axis in AXES} | texts | {"model": model}
 
 
 def _plain(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -139,6 +140,20 @@ def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict
     chosen = sampled(texts, sample, seed=seed)
     found = {"texts": len(chosen), "distinct-1": distinct_n(chosen, 1), "distinct-2": distinct_n(chosen, 2)}
     return found | {"MTLD": mtld(chosen), "Vendi": vendi(chosen, sample=sample)}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: numbers of Python, tuples as text, and None for what is not a number.
+
+    >>> plain({("take", "dose"): np.float64(0.5), "x": float("nan")})
+    {'take dose': 0.5, 'x': None}
+    """
+    if isinstance(value, Mapping):
+        return {" ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _words(text: str) -> list[str]:

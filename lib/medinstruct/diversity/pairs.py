@@ -75,7 +75,10 @@ def accuracy(found: Sequence[Pair], gold: Sequence[Pair]) -> dict[str, float]:
     both = list(zip(found, gold, strict=True))
     objects = [(f, g) for f, g in both if g[1]]
     share = {"verb": _share([f[0] == g[0] for f, g in both]), "pair": _share([f == g for f, g in both])}
-    return share | {"pair_with_object": _share([f == g for f, g in objects]), "coverage": _share([f[1] is not None for f in found])}
+    return share | {
+        "pair_with_object": _share([f == g for f, g in objects]),
+        "coverage": _share([f[1] is not None for f in found]),
+    }
 
 
 def _share(flags: list[bool]) -> float:
