@@ -65,7 +65,7 @@ def _later(w: list[str], start: int) -> Clause | None:
 def _request_at(w: list[str], i: int, *, sure: bool) -> Clause | None:
     """A request or question that begins at a place; `sure` asks for a verb that instructions begin with."""
     if at(w, i) in vocabulary.QUESTION_WORDS or (
-        w[-1] == "?" and at(w, i) in vocabulary.MODALS | words.BE | vocabulary.HAVE | words.DO
+        w[-1] == "?" and at(w, i) in vocabulary.MODALS | vocabulary.BE | vocabulary.HAVE | vocabulary.DO
     ):
         return question(w, i) if w[-1] == "?" or not sure else None
     if sure and not (at(w, i) in vocabulary.INSTRUCTION_VERBS or at(w, i) == "please"):
