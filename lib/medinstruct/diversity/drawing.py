@@ -135,7 +135,7 @@ def before_after(
         1, 2, figsize=(WIDTH + 2, 1.4 + 0.27 * max(len(raw), len(names))), width_ratios=(1, 1.15)
     )
     rows = sorted(raw.items(), key=lambda item: (-item[1], item[0]))
-    drawn = left.barh(range(len(rows)), [count for _, count in rows], color=figures.GREY, height=0.7)
+    drawn = left.barh(range(len(rows)), [count for _, count in rows], color=figures.GREEN, height=0.7)
     left.set_yticks(range(len(rows)), [short(name, 26) for name, _ in rows])
     left.bar_label(drawn, padding=2, fontsize=8, color=SOFT, labels=[f"{count:,}" for _, count in rows])
     left.invert_yaxis()
@@ -149,7 +149,7 @@ def before_after(
             [100 * values.get(label, 0) for label in names],
             height=height * 0.92,
             label=short(name, 36),
-            color=PALETTE[n],
+            color=PALETTE[2 * n],
         )
     right.set_yticks(range(len(names)), [short(name, 24) for name in names])
     right.invert_yaxis()
