@@ -35,7 +35,8 @@ def divergence(one: Counts, other: Counts) -> float:
     if not sum(one.values()) or not sum(other.values()):
         return float("nan")
     left, right = (np.array([shares(counts).get(name, 0.0) for name in names]) for counts in (one, other))
-    return max(0.0, stats.entropy((left + right) / 2) - (stats.entropy(left) + stats.entropy(right)) / 2)
+    apart = stats.entropy((left + right) / 2) - (stats.entropy(left) + stats.entropy(right)) / 2
+    return min(1.0, max(0.0, apart))
 
 
 def counts_of(frame: "pd.DataFrame", axis: str) -> dict[Hashable, int]:

@@ -21,9 +21,10 @@ def shade(place: int, *, white: float = 0.0) -> tuple[float, float, float]:
 
 
 def ink_on(color: Sequence[float]) -> str:
-    """White or dark, whichever reads better on a colour."""
-    red, green, blue = color[:3]
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.58 else INK
+    """White or dark, whichever has the higher contrast (WCAG's relative luminance) on a colour."""
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if luminance < 0.2 else INK
 
 
 def sunburst(table: Nouns, *, title: str) -> Any:
