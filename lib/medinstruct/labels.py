@@ -117,8 +117,13 @@ def canonical(kind: str, raw: object) -> str | int | None:
 
 def _has(text: str, words: str) -> bool:
     """Whether one of the words starts a word of the text ("ologist" may end one)."""
+    return bool(_pattern(words).search(text))
+
+
+@cache
+def _pattern(words: str) -> re.Pattern[str]:
     hits = (word.replace("_", " ") for word in words.split())
-    return any(word in text if word == "ologist" else re.search(rf"\b{re.escape(word)}", text) for word in hits)
+    return re.compile("|".join(word if word == "ologist" else rf"\b{re.escape(word)}" for word in hits))
 
 
 def _folded(raw: object) -> str:

@@ -80,7 +80,7 @@ def shares(folder, find, imperative):
 def test_the_rules_hold_on_gold_parses_of_the_web(real_data, imperative, verb, pair, better):
     rules, naive = (shares(real_data, find, imperative) for find in (diversity.verb_noun, diversity.naive))
     assert rules[0] >= verb and rules[1] >= pair
-    assert rules[0] > naive[0] + better and rules[1] > naive[1] + 0.2
+    assert rules[0] > naive[0] + better and rules[1] > naive[1] + 0.1
 
 
 def test_thousands_of_instructions_take_seconds():
