@@ -104,7 +104,7 @@ def paired_bars(
     axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
     axes.grid(axis="x", color=TINT)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower left", ncols=min(len(columns), 3), fontsize=9)
+    figure.legend(loc="outside lower left", ncols=min(len(columns), 4), fontsize=9)
     return titled(figure, title)
 
 

@@ -44,6 +44,7 @@ def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
 def _fields(row: dict[str, Any]) -> dict[str, Any]:
     named = {ALIASES[key]: value for key, value in row.items() if key in ALIASES} | row
     texts = {key: str(named[key]) if named.get(key) is not None else "" for key in TEXTS}
+    texts["input"] = "" if texts["input"].lower().strip("\"' .") in records.NO_INPUT else texts["input"]
     source = row.get("provenance")
     model = str(source.get("model", "")) if isinstance(source, dict) else ""
     return {axis: _plain(named.get(axis)) for axis in AXES} | texts | {"model": model}

@@ -107,6 +107,8 @@ def _joins(w: list[str], i: int, head: str | None) -> bool:
         if "VERB" not in can or head is None:
             return True
         return not (_opens_object(after) and (is_base(token) or token.endswith("s")))
+    if is_gerund(token) and "-" in at(w, i - 1):  # "single-step reasoning question"
+        return "NOUN" in parts(after or ",")
     nouny = bool(after) and (_may_be_in(after) or after in vocabulary.JOINERS and _may_be_in(at(w, i + 2)) or after == ",")
     if head is None:
         return "ADJ" in can or ((is_participle(token) or is_gerund(token)) and nouny)

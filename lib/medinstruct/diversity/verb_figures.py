@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from medinstruct import figures
 from medinstruct.figures import INK, PALETTE, SOFT, WIDTH, note, titled
 
 Nouns = Mapping[str, Mapping[str, int]]
@@ -95,17 +94,18 @@ def verb_bars(table: Nouns, totals: Mapping[str, int], *, title: str) -> Any:
     figure, axes = plt.subplots(figsize=(WIDTH + 1, 0.9 + 0.33 * max(len(table), 2)))
     longest = max(totals[verb] for verb in table)
     for row, (verb, nouns) in enumerate(table.items()):
-        left = 0
+        left, hidden = 0, []
         for n, (noun, count) in enumerate([*nouns.items(), ("", totals[verb] - sum(nouns.values()))]):
-            color = figures.PALETTE[n] if noun else "#d9dee3"
-            color = shade((0, 1, 2, 4)[n % 4], white=0.25) if noun else color
+            color = shade((0, 1, 2, 4)[n % 4], white=0.25) if noun else "#d9dee3"
             axes.barh(row, count, left=left, color=color, edgecolor="white", lw=0.8, height=0.8)
-            room = count / longest * WIDTH * 0.8 * 72 / 5.0  # letters that fit
-            if noun and len(noun) <= room:
+            if noun and len(noun) <= count / longest * WIDTH * 0.7 * 72 / 5.4:  # letters that fit
                 axes.text(left + count / 2, row, noun, ha="center", va="center", fontsize=8, color=ink_on(color))
+            elif noun:
+                hidden.append(noun)
             left += count
-        axes.text(left, row, f" {left:,}", va="center", fontsize=9, color=SOFT)
+        axes.text(left, row, f" {left:,}", va="center", fontsize=9, color=INK)
+        axes.annotate(", ".join(hidden), (left, row), (22, 0), textcoords="offset points", va="center", fontsize=8, color=SOFT)
     axes.set_yticks(range(len(table)), list(table))
     axes.invert_yaxis()
-    axes.set(xlabel="tasks with this verb and an object; the rest of its nouns in grey")
+    axes.set(xlabel="tasks with this verb and an object; its other nouns in grey", xlim=(0, longest * 1.12))
     return titled(figure, title)
