@@ -164,19 +164,18 @@ def live() -> bool:
 class Shown:
     """A drawn figure as a notebook shows it: a crisp image that carries its alternative text, and a live one where that helps.
 
-    A live page (JupyterLab, VS Code) draws the plotly form; GitHub, print and HTML exports take the image beside it.
+    A live page (JupyterLab, VS Code, Colab) draws the plotly form; what papermill executes holds the image, for GitHub and print.
     """
 
     def __init__(self, png: bytes, *, alt: str, width: int, interactive: Any = None) -> None:
         self.png, self.alt, self.width, self.interactive = png, alt, width, interactive
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        bundle: dict[str, Any] = {"image/png": self.png, "text/plain": self.alt}
         if self.interactive is not None and "COLAB_RELEASE_TAG" in os.environ:
-            bundle["text/html"] = self.interactive.to_html(include_plotlyjs="cdn", full_html=False)
-        elif self.interactive is not None:
-            bundle[PLOTLY] = self.interactive.to_plotly_json()
-        return bundle, {"image/png": {"alt": self.alt, "width": self.width}}
+            return {"text/html": self.interactive.to_html(include_plotlyjs="cdn", full_html=False), "text/plain": self.alt}, {}
+        if self.interactive is not None and live():  # JupyterLab would prefer an image that stands beside
+            return {PLOTLY: self.interactive.to_plotly_json(), "text/plain": self.alt}, {}
+        return {"image/png": self.png, "text/plain": self.alt}, {"image/png": {"alt": self.alt, "width": self.width}}
 
 
 def show(figure: Any, name: str, *, folder: str | Path, alt: str, data: Any = None, interactive: Any = None) -> Shown:

@@ -209,10 +209,15 @@ def test_the_live_widget_filters_searches_and_turns_pages(monkeypatch):
     assert "1 to 1 of 1" in page.value
 
 
-def test_a_page_that_is_not_live_shows_the_first_tasks(monkeypatch):
+def test_a_page_that_is_not_live_shows_the_first_tasks():
+    assert isinstance(diversity.browse(diversity.frame(rows(5))), browsing.Cards)
+
+
+@pytest.fixture(autouse=True)
+def printed(monkeypatch):
+    """No test runs on a live page unless it says so."""
     for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG"):
         monkeypatch.delenv(name, raising=False)
-    assert isinstance(diversity.browse(diversity.frame(rows(5))), browsing.Cards)
 
 
 def shown_notebook(tmp_path, alt):
@@ -228,10 +233,18 @@ def shown_notebook(tmp_path, alt):
     return tmp_path / "n.ipynb"
 
 
-def test_an_executed_notebook_holds_the_image_and_the_live_data_but_no_library(tmp_path):
+def test_an_executed_notebook_holds_the_image_and_nothing_of_plotly(tmp_path):
     book = shown_notebook(tmp_path, "bars").read_text()
-    assert '"image/png"' in book and figures.PLOTLY in book and len(book) < 100_000
+    assert '"image/png"' in book and "plotly" not in book and len(book) < 100_000
     assert (tmp_path / "figures" / "f.csv").read_text() == ",0\na,2\n"
+
+
+def test_a_live_page_gets_the_figure_by_plotly_with_its_text(tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "x.ipynb")
+    interactive = diversity.live_sunburst({"write": {"note": 2}})
+    data, _ = figures.Shown(b"", alt="one slice", width=1, interactive=interactive)._repr_mimebundle_()
+    assert data[figures.PLOTLY]["data"][0]["labels"] == ["write", "note"] and data["text/plain"] == "one slice"
+    assert json.dumps(data[figures.PLOTLY])
 
 
 def test_the_exported_page_carries_alternative_text_escaped(tmp_path):
