@@ -1,5 +1,6 @@
 """Verbs with their nouns, as a sunburst and as bars."""
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ def _slice(axes: Any, start: float, angle: float, *, inner: float, outer: float,
     return start - angle
 
 
-def live_sunburst(table: Nouns) -> Any:
+def live_sunburst(table: Nouns, *, title: str = "") -> Any:
     """The same by plotly: a click on a verb opens it, pointing at a slice tells its count and share."""
     import plotly.graph_objects as go
     from matplotlib.colors import to_hex
@@ -81,8 +82,8 @@ def live_sunburst(table: Nouns) -> Any:
     ring = go.Sunburst(
         ids=ids, labels=names, parents=parents, values=values, branchvalues="total", marker=marker, hovertemplate=hover
     )
-    margin = {"t": 8, "l": 0, "r": 0, "b": 8}
-    return go.Figure(ring, layout={"height": 640, "margin": margin, "paper_bgcolor": "rgba(0,0,0,0)", "template": {}})
+    layout = {"height": 660, "margin": {"t": 48, "l": 0, "r": 0, "b": 8}, "paper_bgcolor": "white", "template": {}}
+    return go.Figure(ring, layout=layout | {"title": {"text": f"<b>{html.escape(title)}</b>", "x": 0.01, "font": {"size": 16}}})
 
 
 def verb_bars(table: Nouns, totals: Mapping[str, int], *, title: str) -> Any:
