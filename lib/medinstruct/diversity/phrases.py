@@ -6,10 +6,6 @@ from medinstruct.diversity import vocabulary
 from medinstruct.diversity.words import parts
 
 UNCHANGED = vocabulary.some("put cut set read hit let hurt spread cast shut cost quit split")
-POINTERS = vocabulary.some(
-    "this that these those all both each some any many much more most enough either neither several few such"
-)
-FOLLOWING = vocabulary.some("following below above")
 
 
 class Phrase(NamedTuple):
@@ -83,18 +79,21 @@ def noun_phrase(w: list[str], i: int) -> Phrase:
             if not _goes_on(w, i, head):
                 break
             i, head = i + 1, None
-        elif token in vocabulary.ADVERBS or set(parts(token)) == {"ADV"}:
-            if head is not None or "ADJ" not in parts(at(w, i + 1) or "x") and not is_participle(at(w, i + 1)):
-                break
+        elif _is_degree(w, i) and head is None:
             i += 1
         elif not _joins(w, i, head):
             break
         else:
-            head = parts(token).get("NOUN") if "NOUN" in parts(token) else head
-            i += 1
+            head, i = parts(token).get("NOUN", head), i + 1
     if i == opened:
         return Phrase(start, None)
     return Phrase(i, head if "NOUN" in parts(w[i - 1]) or w[i - 1][0].isdigit() or not is_word(w[i - 1]) else None)
+
+
+def _is_degree(w: list[str], i: int) -> bool:
+    """Whether an adverb stands here before an adjective or participle ("most likely")."""
+    adverb = w[i] in vocabulary.ADVERBS or set(parts(w[i])) == {"ADV"}
+    return adverb and ("ADJ" in parts(at(w, i + 1) or "x") or is_participle(at(w, i + 1)))
 
 
 def _joins(w: list[str], i: int, head: str | None) -> bool:
