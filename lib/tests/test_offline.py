@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 
 import openai
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from medinstruct import evaluation, filtering, labels, offline, tasks
 from medinstruct.errors import Problem
-from medinstruct.offline import answering, judging, slips, writing
+from medinstruct.offline import answering, judging, slips, wording, writing
 from medinstruct.offline.knowledge import Condition, conditions
 from medinstruct.offline.server import Service
 from medinstruct.records import Task
@@ -54,6 +55,34 @@ def test_the_right_option_is_chosen():
             told = answering.answer(fields["Instruction"], context=fields["Input"], view=fields["View"], kind=fields["Type"])
             right = c.name if fields["Type"].startswith("USMLE") else c.drug.adverse_effect
             assert right.lower() in told.partition("). ")[0].lower().split(".")[0], (fields, told)
+
+
+def test_a_wrong_adverse_effect_is_not_one_of_the_drug_or_of_its_class():
+    effects = {c.drug.adverse_effect for c in conditions()}
+    assert set(wording.TELLTALE) <= effects
+    for c in conditions():
+        siblings = {x.drug.adverse_effect for x in conditions() if x.drug.class_ == c.drug.class_}
+        assert len(wording.unlike(c.drug)) >= 3 and not siblings & set(wording.unlike(c.drug)), c.drug
+
+
+def test_every_condition_has_a_finding_that_speaks_for_it():
+    assert not [c.name for c in conditions() if not any(test.is_plain for test in c.tests)]
+
+
+def test_a_summary_adds_nothing_to_what_it_was_given():
+    tasks_ = [fields for fields, _ in composed(1500, seed=7) if fields["Type"] == "summarization"]
+    for fields in tasks_:
+        told = answering.answer(fields["Instruction"], context=fields["Input"], view=fields["View"], kind=fields["Type"])
+        parts = [part.strip() for part in re.split("|".join(rf"\b{head}: " for head in answering.HEADS.values()), told)]
+        assert sum(part not in fields["Input"] for part in parts) == 0, (fields, told)
+
+
+def test_the_mark_of_a_mimic_speaks_against_the_condition():
+    told = answering.answer("What would unequal pulses tell you? Asthma.", kind="single-hop reasoning")
+    assert "fits" in told and "against" not in told
+    for c in conditions():
+        asked = f"What would {c.differential[0].feature} tell you when {c.name} is suspected?"
+        assert "speaks against" in answering.answer(asked, kind="single-hop reasoning"), c.name
 
 
 def test_inputs_keep_to_the_length_that_the_prompt_sets():

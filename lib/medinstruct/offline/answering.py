@@ -3,7 +3,8 @@
 import re
 from functools import cache
 
-from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell
+from medinstruct import labels
+from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell, tell_plainly
 from medinstruct.offline.wording import LAY
 
 ASKED = {
@@ -26,9 +27,13 @@ HEADS = {
     "red_flags": "Red flags", "tests": "Tests", "differential": "Differential", "treatment": "Treatment", "drug": "Drug",
     "prevention": "Prevention", "patient": "In plain words", "pearl": "Remember",
 }  # fmt: skip
-IS_LAY = re.compile(rf"\b({'|'.join(LAY)}|public)\b", re.IGNORECASE)
+IS_LAY = re.compile(rf"\b({'|'.join(LAY)}|public(?! health))\b", re.IGNORECASE)
+TO_COLLEAGUES = re.compile(r"\b(?:examiner|busy colleague|new nurse)\b")  # readers of a rewritten text who know the words
+
 OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
-RULED_OUT = re.compile(r"\bonce [^.:,]{1,80}? has been ruled out")
+RULED_OUT = re.compile(
+    r"\bonce [^.:,]{1,80}? has been ruled out|\bwhere the suspected cause is [^.:,?]{1,80}|\bread that [^.:]{1,80}? can be behind it"
+)  # what a task mentions beside its subject
 READ = 20_000  # characters of a text that are looked at
 UNKNOWN = (
     "I am the offline stand-in, a rule-based program over a small knowledge file, and this question is outside it. "
@@ -38,13 +43,18 @@ UNKNOWN = (
 
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """The stand-in's answer to an instruction with its input; an honest sentence where it knows nothing of the matter."""
+    kind = labels.canonical("type", kind) or kind
     condition = meant(instruction, context)
     if condition is None:
         return _shortened(context) if kind == "summarization" and context else UNKNOWN
     lay = bool(IS_LAY.search(view)) or bool(re.search(r"\b(my|me|I)\b", instruction)) and not view
     facets = asked(instruction, lay=lay, kind=kind)
+    if kind == "summarization" and (given := [facet for facet in FACETS if tell(condition, facet) in context]):
+        facets = sorted(given, key=lambda facet: facet not in facets)[:2]  # a summary adds nothing
+    plainly = lay and kind != "summarization" or kind == "chat" or kind == "rewrite" and not TO_COLLEAGUES.search(instruction)
+    told = [(HEADS[facet], (tell_plainly if plainly else tell)(condition, facet)) for facet in facets]
     lead = _lead(condition, instruction, context, kind=kind, lay=lay)
-    return " ".join([*lead, *(f"{HEADS[facet]}: {tell(condition, facet)}" for facet in facets)])
+    return " ".join([*lead, *(f"{head}: {text}" for head, text in told if text)])
 
 
 def asked(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
@@ -84,16 +94,19 @@ def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool)
     if option := _chosen_option(context, c):
         return [f"The answer is {option}."]
     if kind == "classification":
-        test = next((t for t in c.tests if t.finding.lower() in context.lower()), c.tests[0])
+        test = next((t for t in c.tests if t.finding.lower() in context.lower()), c.plain_tests[0])
         low = f"{instruction} {context}".lower()
-        other = next((d for d in c.differential if d.condition.lower() in low), c.differential[0])
-        first = f"Label: {called(c)}. Deciding finding: {test.test} shows {test.finding}."
+        other = min(c.differential, key=lambda d: low.find(d.condition.lower()) % (len(low) + 1))
+        first = f"Label: {called(c)}. Deciding finding: {test.told}."
         return [first, f"Against {called(other.condition)}: its mark would be {other.feature}."]
     if kind == "multiple-hop reasoning":
         seen = [sign for sign in c.presentation if sign.lower() in instruction.lower()] or list(c.presentation[:2])
         return [f"Step 1, findings: {listed(seen)}. Step 2, diagnosis: most likely {called(c)}. Step 3, what follows."]
     if kind == "single-hop reasoning":
-        return [f"This points to {called(c)}."]
+        mimic = next((d for d in c.differential if d.feature.lower() in instruction.lower()), None)
+        if mimic:
+            return [f"This speaks against {called(c)} and for {called(mimic.condition)}."]
+        return [f"This fits {called(c)}."]
     if kind == "chat":
         return ["I understand that this worries you, and it is good that you ask."]
     if kind == "USMLE-style Q&A" or re.search(r"\byear-old\b.*\bdiagnos", instruction):
@@ -136,6 +149,7 @@ def _phrases() -> tuple[tuple[tuple[str, int], ...], ...]:
     return tuple(
         (
             (c.typical_patient.lower(), 6),
+            *((sentence.lower(), 4) for sentence in (c.mechanism, c.pearl, c.drug.use)),
             *((phrase.lower(), 1) for phrase in (*c.presentation, *c.causes, *(t.finding for t in c.tests))),
         )
         for c in conditions()

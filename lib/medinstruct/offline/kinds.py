@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable
 
 from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell
-from medinstruct.offline.wording import ASPECTS, FORMATS, LAY, LAY_ASPECTS, RELATIVES, aspect, setting, tail
+from medinstruct.offline.wording import ASPECTS, FORMATS, LAY, LAY_ASPECTS, RELATIVES, aspect, setting, tail, unlike
+from medinstruct.offline.wording import a as _a
 
 Built = tuple[str, str]
 
@@ -23,11 +24,11 @@ def _open(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
         return chance.choice(
             [
                 f"My doctor mentioned {called(c)} because of {sign}. Can you explain {what} to me?",
-                f"I keep wondering about {what}, since {who} had it and I notice {sign}. What should I know?",
+                f"I keep wondering about {what}, since {who} had it and my notes mention {sign}. What should I know?",
                 f"Could you tell me {what}? I was told about it after {_short(c, chance)}.",
                 f"{capital(who)} has just been told the diagnosis and I worry. Where do I start with {what}?",
-                f"Please help me understand {what}; {sign} is what troubles me most.",
-                f"I read that {chance.choice(c.causes)} can be behind it. What about {what} should I ask at my visit?",
+                f"Please help me understand {what}; what troubles me most is {sign}.",
+                f"I read that {chance.choice(c.causes)} can be behind it. What should I ask about {what} at my visit?",
             ]
         ), ""
     where = setting(c, chance)
@@ -37,10 +38,10 @@ def _open(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
             f"How would {_a(view)} sum up {what} {where}?",
             f"Which points on {what} matter most {where}?",
             f"{capital(where)}, what is worth knowing about {what}?",
-            f"Why does {what} deserve attention {where}?",
+            f"What makes {what} worth attention {where}?",
             f"Outline {what} {where}.",
             f"Describe {what} {where}, from the standpoint of {_a(view)}.",
-            f"In practice, how far does {what} change {where}?",
+            f"In practice, what should one keep in mind about {what} {where}?",
             f"Discuss {what}, especially {where}.",
             f"What do we know about {what}, and what follows {where}?",
         ]
@@ -72,7 +73,7 @@ def _chat(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
     cause, who = chance.choice(c.causes), chance.choice(RELATIVES)
     opening = chance.choice(["Hello,", "Good evening,", "Hi there,", "Excuse me,"])
     message = (
-        f"{opening} I have been told that it might be {called(c)}. I have noticed {listed(signs)}. I looked it up and now "
+        f"{opening} I have been told that it might be {called(c)}. My notes mention {listed(signs)}. I looked it up and now "
         f"I am quite worried. {capital(who)} says that {cause} may have something to do with it. Should I wait "
         f"until my next appointment, or is there something that I must do today? Please explain it in simple words, and tell me "
         f"{aspect(c, _facet((), chance, lay=True), chance, lay=True)}."
@@ -80,7 +81,7 @@ def _chat(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
     about = aspect(c, _facet(facets, chance, lay=True), chance, lay=True)
     if view in LAY:
         ask = chance.choice(
-            [f"I am the one who wrote this; please answer me and include {about}.", f"Can you talk with me about {about}? My message is below; {signs[0]} frightens me.", f"Help me: I have {signs[0]} and would like to hear {about}."]
+            [f"I am the one who wrote this; please answer me and include {about}.", f"Can you talk with me about {about}? My message is below; {signs[0]} frightens me.", f"Help me: my notes mention {signs[0]}, and I would like to hear {about}."]
         )  # fmt: skip
         return ask + (tail(c, level, view, chance) if level > 2 else ""), message
     text = chance.choice(
@@ -92,7 +93,7 @@ def _chat(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
 def _rewrite(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
     reader = chance.choice(
         ["a worried relative", "a twelve-year-old", "a new nurse", "a patient leaving the ward", "a busy colleague", "a taxi driver with no medical training",
-         "a volunteer", "an examiner", "somebody who reads slowly", "a committee of lay people", f"{c.typical_patient}"]
+         "a volunteer", "an examiner", "somebody who reads slowly", "a committee of lay people", f"the family of {c.typical_patient}"]
     )  # fmt: skip
     verb = chance.choice(["Rewrite", "Simplify", "Rephrase", "Restate", "Reword", "Turn", "Recast"])
     into = " into words" if verb == "Turn" else ""
@@ -105,7 +106,7 @@ def _rewrite(c: Condition, *, view: str, level: int, facets: tuple[str, ...], ch
         [
             f"{verb} this passage on {aspect(c, facet, chance)}{into} for {reader}.",
             f"{verb} the text below{into} so that {reader} grasps {aspect(c, facet, chance)}.",
-            f"{verb} what the ward handbook says of {called(c)}{into} fit for {reader}, leaving out no fact on {chance.choice(c.treatment)}.",
+            f"{verb} what the ward handbook says of {called(c)}{into or ' so that it is'} fit for {reader}, leaving out no fact on {chance.choice(c.treatment)}.",
         ]
     )
     return mine + text + tail(c, level, view, chance), _sized(passage)
@@ -123,7 +124,7 @@ def _summary(c: Condition, *, view: str, level: int, facets: tuple[str, ...], ch
     text = chance.choice(
         [
             f"{verb} the {notes} on {called(c)} to {size} that {_a(view)} can use, with {aspect(c, facet, chance)} kept.",
-            f"{verb} this {notes} in {size}; the reader is {_a(view)} who has {chance.choice(c.presentation)} in mind.",
+            f"{verb} the {notes} below in {size}; the reader is {_a(view)} who has {chance.choice(c.presentation)} in mind.",
             f"{verb} the {notes} below for {_a(view)}: {size}, centred on {aspect(c, facet, chance)}.",
         ]
     )
@@ -134,13 +135,13 @@ def _classify(c: Condition, *, view: str, level: int, facets: tuple[str, ...], c
     other = called(chance.choice(c.differential).condition)
     pair = [called(c), other]
     chance.shuffle(pair)
-    verb = chance.choice(["Classify", "Sort", "Label", "Categorize", "Assign"])
+    verb = chance.choice(["Classify", "Label", "Categorize", "Diagnose"])
     mine = "I would like to know: " if view in LAY else ""
     text = chance.choice(
         [
             f"{verb} the case as {pair[0]} or {pair[1]} and name the deciding finding.",
             f"Two labels are allowed, {pair[0]} and {pair[1]}: {verb.lower()} the description and defend the choice.",
-            f"As {_a(view)}, {verb.lower()} this presentation with {chance.choice(c.presentation)}: {pair[0]} or {pair[1]}?",
+            f"{'' if mine else f'As {_a(view)}, '}{verb.lower()} this presentation with {chance.choice(c.presentation)}: {pair[0]} or {pair[1]}?",
         ]
     )
     return mine + text + tail(c, level, view, chance), _vignette(c, chance)
@@ -165,12 +166,7 @@ def _usmle(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chan
 
 def _choice(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
     drug = c.drug
-    others = {
-        x.drug.adverse_effect
-        for x in conditions()
-        if x.drug.class_ != drug.class_ and x.drug.adverse_effect != drug.adverse_effect
-    }
-    options = [drug.adverse_effect, *chance.sample(sorted(others), 3)]
+    options = [drug.adverse_effect, *chance.sample(unlike(drug), 3)]
     chance.shuffle(options)
     case = (
         f"{capital(c.typical_patient)} is treated for {called(c)} and starts {drug.example}, which {drug.use}. {tell(c, 'presentation')} "
@@ -181,7 +177,7 @@ def _choice(c: Condition, *, view: str, level: int, facets: tuple[str, ...], cha
             f"Pick the adverse effect that {drug.example} is known for when it is given for {called(c)}.",
             f"Which lettered option names the harm to look for after {drug.example} was started for {called(c)}?",
             f"Choose the typical adverse effect of {drug.example} in {c.typical_patient}.",
-            f"{_a(view).capitalize()} reviews {drug.example}: select its known side effect {setting(c, chance)}.",
+            f"{capital(_a(view))} reviews {drug.example}, given for {called(c)} with {chance.choice(c.presentation)}: select its known side effect.",
         ]
     )
     mine = "I want to test myself. " if view in LAY else ""
@@ -189,16 +185,16 @@ def _choice(c: Condition, *, view: str, level: int, facets: tuple[str, ...], cha
 
 
 def _single(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
-    test, sign = chance.choice(c.tests), chance.choice(c.presentation)
+    test, sign = chance.choice(c.plain_tests), chance.choice(c.presentation)
     text = chance.choice(
         [
-            f"Explain what it means when {test.test} shows {test.finding} in suspected {called(c)}.",
-            f"{test.test} shows {test.finding}. What does this point to in {c.typical_patient}?",
+            f"Explain what it means when {test.told} in suspected {called(c)}.",
+            f"{capital(test.told)}. What does this point to in {c.typical_patient}?",
             f"State which diagnosis follows for {c.typical_patient} from {sign}.",
-            f"Reason from one finding, {test.finding} on {test.test}, to its meaning in {called(c)}.",
-            f"Why does {sign} occur in {called(c)}? Explain the mechanism.",
-            f"Deduce how {called(c)} and {chance.choice(c.causes)}, one of its causes, hang together.",
-            f"What does {chance.choice(c.differential).feature} tell you when {called(c)} is suspected?",
+            f"Reason from one finding, {test.finding} on {called(test.test)}, to its meaning in {called(c)}.",
+            f"What explains {sign} in {called(c)}? Name the mechanism.",
+            f"Deduce how {called(c)} hangs together with one of its causes or risk factors, {chance.choice(c.causes)}.",
+            f"What would {chance.choice(c.differential).feature} tell you when {called(c)} is suspected?",
         ]
     )
     mine = "I am trying to understand my results. " if view in LAY else ""
@@ -208,9 +204,9 @@ def _single(c: Condition, *, view: str, level: int, facets: tuple[str, ...], cha
 def _multi(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
     signs = chance.sample(c.presentation, 2)
     other = called(chance.choice(c.differential).condition)
-    test = chance.choice(c.tests)
+    test = chance.choice(c.plain_tests)
     start = chance.choice(
-        [f"{capital(c.typical_patient)} presents with {signs[0]} and {signs[1]}.", f"Suppose that {c.typical_patient} has {signs[0]}, and that {test.test} shows {test.finding}.", f"{capital(signs[0])} and {signs[1]} bring {c.typical_patient} to you."]
+        [f"{capital(c.typical_patient)} presents with {signs[0]} and {signs[1]}.", f"Suppose that {c.typical_patient} has {signs[0]}, and that {test.told}.", f"{capital(signs[0])} and {signs[1]} bring {c.typical_patient} to you."]
     )  # fmt: skip
     task = chance.choice(
         [
@@ -226,11 +222,13 @@ def _multi(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chan
 
 
 def _vignette(c: Condition, chance: random.Random) -> str:
-    signs, test = chance.sample(c.presentation, 3), chance.choice(c.tests)
-    place = chance.choice(["the clinic", "the emergency department", "a rural practice", "the outpatient unit"])
+    signs, test = chance.sample(c.presentation, 3), chance.choice(c.plain_tests[:2])  # the first ones decide
+    seen = chance.choice(
+        ["is seen with", "is examined because of", "is brought to your attention with", "is reviewed because of"]
+    )
     return (
-        f"{capital(c.typical_patient)} comes to {place} with {listed(signs)}. The history raises the question of {chance.choice(c.causes)}. "
-        f"The rest of the examination adds nothing, and no allergies are known. {test.test} shows {test.finding}. "
+        f"{capital(c.typical_patient)} {seen} {listed(signs)}. A colleague recalls that {chance.choice(c.causes)} can lie behind such a picture. "
+        f"The rest of the history and examination adds nothing. {capital(test.told)}. "
         "The question is what is wrong and what should happen next."
     )
 
@@ -248,10 +246,6 @@ def _sized(text: str, most: int = 190) -> str:
 
 def _short(c: Condition, chance: random.Random) -> str:
     return f"{chance.choice(c.presentation)} and {chance.choice(c.causes)} came up"
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 KINDS: dict[str, Callable[..., Built]] = {

@@ -1,6 +1,7 @@
 """The stand-in's medical knowledge: conditions with a dozen facets each, told in sentences."""
 
 import random
+import re
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,12 @@ FACETS = (
     "prevention", "patient", "pearl",
 )  # fmt: skip
 
+HEDGES = re.compile(
+    r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later|no competing|at risk|advanced|"
+    r"never|such as|that need|needs attention|before antireflux|later confirms|falls fourfold|some (?:patients|sporadic)|many but|"
+    r"in (?:some|many|most|about|adults|children|selected|significant|severe|typical|uncomplicated|long-standing))\b"
+)  # marks a finding that holds for some patients only, or speaks against the condition
+
 
 class Part(BaseModel):
     """A piece of knowledge: no field but its own, none empty."""
@@ -27,6 +34,18 @@ class Finding(Part):
 
     test: str
     finding: str
+
+    @property
+    def told(self) -> str:
+        """Test and finding as a clause: "spirometry shows ...", "blood cultures show ..."."""
+        head = re.split(r" (?:of|in|at|with|before|after|to|from|or|by|on|as|when)\b", self.test)[0]
+        many = " and " in head or re.search(r"(?!gas)\w\w[^sui]s$", head)
+        return f"{called(self.test)} {'show' if many else 'shows'} {self.finding}"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the finding is a positive one without a condition, so that it can stand in the story of one patient."""
+        return not HEDGES.search(f"{self.test} {self.finding}")
 
 
 class Mimic(Part):
@@ -71,6 +90,11 @@ class Condition(Part):
     patient: str
     pearl: str
 
+    @property
+    def plain_tests(self) -> tuple[Finding, ...]:
+        """The tests whose finding speaks for the condition; all where there is none."""
+        return tuple(t for t in self.tests if t.is_plain) or self.tests
+
 
 @cache
 def conditions() -> tuple[Condition, ...]:
@@ -96,18 +120,40 @@ def tell(condition: Condition, facet: str) -> str:
     name = called(condition)
     return {
         "definition": lambda: stop(condition.definition),
-        "causes": lambda: f"Common causes of {name} are {listed(condition.causes)}.",
+        "causes": lambda: f"Causes of and risk factors for {name} include {listed(condition.causes)}.",
         "mechanism": lambda: stop(condition.mechanism),
-        "presentation": lambda: f"A person with {name} usually presents with {listed(condition.presentation)}.",
+        "presentation": lambda: f"A person with {name} may present with {listed(condition.presentation)}.",
         "red_flags": lambda: f"Urgent help is needed for {listed(condition.red_flags)}.",
-        "tests": lambda: " ".join(f"{capital(t.test)} shows {t.finding}." for t in condition.tests),
-        "differential": lambda: " ".join(f"{d.condition} is told apart by {d.feature}." for d in condition.differential),
+        "tests": lambda: " ".join(f"{capital(t.told)}." for t in condition.tests),
+        "differential": lambda: " ".join(
+            [f"The mimics of {name} have marks of their own.", *map(_tell_mimic, condition.differential)]
+        ),
         "treatment": lambda: f"First-line care of {name} includes {listed(condition.treatment)}.",
         "drug": lambda: _tell_drug(condition.drug),
-        "prevention": lambda: f"The risk of {name} is lowered by {listed(condition.prevention)}.",
+        "prevention": lambda: f"The risk of {name}, or of its complications, is lowered by {listed(condition.prevention)}.",
         "patient": lambda: stop(condition.patient),
         "pearl": lambda: stop(condition.pearl),
     }[facet]()
+
+
+def _tell_mimic(mimic: Mimic) -> str:
+    return f"{capital(called(mimic.condition))} would show {mimic.feature}."
+
+
+def tell_plainly(condition: Condition, facet: str) -> str:
+    """One facet for a lay reader; "" for a facet that only clinicians talk about."""
+    drug, tests = condition.drug, [called(t.test) for t in condition.tests]
+    if facet in CLINICAL:
+        return ""
+    plain = {
+        "tests": f"Tests that a doctor may use are {listed(tests)}.",
+        "presentation": f"Signs that doctors look for are {listed(condition.presentation)}.",
+        "drug": f"A medicine that is often used is {drug.example}. A side effect to know is {drug.adverse_effect}.",
+    }
+    return plain.get(facet) or tell(condition, facet)
+
+
+CLINICAL = ("definition", "mechanism", "differential", "pearl")
 
 
 def _tell_drug(drug: Drug) -> str:
@@ -136,71 +182,22 @@ def called(condition: Condition | str) -> str:
     """
     name = condition if isinstance(condition, str) else condition.name
     first = name.split()[0]
-    is_proper = "'" in first or first[1:2].isupper() or first.rstrip(",") in PROPER or "-Barr" in first
+    is_proper = "'" in first or re.search(r"[A-Z0-9]|^-", first[1:]) or first.rstrip(",") in PROPER or "-Barr" in first
     return name if is_proper else name[0].lower() + name[1:]
 
 
 PROPER = frozenset(
     [
-        "Achilles",
-        "Addison",
-        "Alzheimer",
-        "Baker",
-        "Barrett",
-        "Bartholin",
-        "Behcet",
-        "Bell",
-        "Budd-Chiari",
-        "Charcot",
-        "Chlamydia",
-        "Clostridioides",
-        "Colles",
-        "Conn",
-        "Crohn",
-        "Cushing",
-        "Down",
-        "Duchenne",
-        "Dupuytren",
-        "Ebola",
-        "Epstein-Barr",
-        "Goodpasture",
-        "Graves",
-        "Guillain-Barre",
-        "Helicobacter",
-        "Hirschsprung",
-        "Hodgkin",
-        "Huntington",
-        "Kaposi",
-        "Kawasaki",
-        "Klinefelter",
-        "Legionella",
-        "Lewy",
-        "Lyme",
-        "Mallory-Weiss",
-        "Marfan",
-        "Meniere",
-        "Non-Hodgkin",
-        "Osgood-",
-        "Schlatter",
-        "Paget",
-        "Parkinson",
-        "Perthes",
-        "Plasmodium",
-        "Raynaud",
-        "Salmonella",
-        "Sjogren",
-        "Staphylococcus",
-        "Stevens-Johnson",
-        "Still",
-        "Streptococcus",
-        "Takayasu",
-        "Tourette",
-        "Turner",
-        "Wernicke",
-        "Wilson",
-        "Zika",
+        "Achilles", "Addison", "Alport", "Alzheimer", "Baker", "Barrett", "Bartholin", "Behcet", "Bell", "Budd-Chiari",
+        "Charcot", "Chlamydia", "Clostridioides", "Colles", "Conn", "Crohn", "Cushing", "Dix-Hallpike", "Doppler",
+        "Down", "Duchenne", "Dupuytren", "Ebola", "Epstein-Barr", "Epworth", "Goodpasture", "Gram", "Graves",
+        "Guillain-Barre", "Helicobacter", "Hirschsprung", "Hodgkin", "Huntington", "Kaposi", "Kawasaki", "Klinefelter",
+        "Legionella", "Lewy", "Lyme", "Mallory-Weiss", "Marfan", "Meniere", "Non-Hodgkin", "Osgood-", "Paget",
+        "Parkinson", "Parkinsonian", "Perthes", "Peyronie", "Plasmodium", "Raynaud", "Salmonella", "Schlatter",
+        "Sjogren", "Staphylococcus", "Stevens-Johnson", "Still", "Streptococcus", "Takayasu", "Todd", "Tourette",
+        "Turner", "Wernicke", "Wilson", "Zika",
     ]
-)
+)  # fmt: skip
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:

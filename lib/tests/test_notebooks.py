@@ -1,0 +1,75 @@
+"""The notebook sources keep the house's form: no outputs, word ids, one skeleton, one set-up cell, every profile with the same keys."""
+
+import json
+import re
+from itertools import pairwise
+
+import pytest
+import yaml
+
+from medinstruct import params, paths
+
+BOOKS = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
+PROFILES = sorted((paths.root() / "params").glob("*.yaml"))
+CELLS = {book.stem: json.loads(book.read_text(encoding="utf-8"))["cells"] for book in BOOKS}
+
+
+def code(name):
+    return [cell for cell in CELLS[name] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.stem)
+def test_a_source_has_no_outputs_and_nobodys_kernel(book):
+    content = json.loads(book.read_text(encoding="utf-8"))
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code(book.stem))
+    assert (
+        content["metadata"]["kernelspec"]["name"] == "python3" and content["nbformat"] == 4 and content["nbformat_minor"] == 5
+    )
+    assert set(content["metadata"]["medinstruct"]) >= {"reads", "writes"}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_is_named_by_a_word_once(name):
+    ids = [cell["id"] for cell in CELLS[name]]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z][a-z0-9-]*", one) for one in ids)
+    skeleton = ["title", "setup", "parameters-text", "parameters", "imports"]
+    assert ids[: len(skeleton)] == skeleton and ids[-1] == "next" and "save" in ids and "checks" in ids
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_prose_stands_before_code_and_cells_are_short(name):
+    assert CELLS[name][0]["source"][0].startswith(f"# {int(name[:2])}. ")
+    long = {cell["id"]: len(cell["source"]) for cell in code(name) if len(cell["source"]) > 15}
+    long.pop("parameters", None)
+    assert not long
+    runs = [(a["id"], b["id"], c["id"], d["id"]) for a, b, c, d in zip(*(CELLS[name][n:] for n in range(4)), strict=False)
+            if {a["cell_type"], b["cell_type"], c["cell_type"], d["cell_type"]} == {"code"}]  # fmt: skip
+    assert not runs, "four cells of code in a row without a sentence"
+
+
+def test_the_set_up_cell_is_the_same_everywhere():
+    assert len({"".join(code(name)[0]["source"]) for name in CELLS}) == 1
+
+
+def test_all_profiles_have_the_same_keys_in_the_same_order_and_each_is_some_notebooks():
+    keys = [list(yaml.safe_load(profile.read_text(encoding="utf-8"))) for profile in PROFILES]
+    assert len(PROFILES) == 6 and all(a == b for a, b in pairwise(keys))
+    declared = {name: kind for book in BOOKS for name, (kind, _) in params.declared(book).items()}
+    assert set(keys[0]) == set(declared)
+    for profile in PROFILES:
+        for name, value in params.profile(profile).items():
+            params.typed(name, value, declared[name])
+
+
+def test_a_parameter_of_several_notebooks_has_one_kind():
+    kinds = {}
+    for book in BOOKS:
+        for name, (kind, _) in params.declared(book).items():
+            assert kinds.setdefault(name, kind) == kind, f"{name} in {book.stem}"
+
+
+def test_papermill_can_document_every_parameter():
+    for book in BOOKS:
+        cell = next(cell for cell in CELLS[book.stem] if cell["id"] == "parameters")
+        for line in "".join(cell["source"]).splitlines():
+            assert re.fullmatch(r"\w+: (str|int|float|bool) = (\"[^\"=#]*\"|[^\"=#]+)  # [^=]+\.", line), f"{book.stem}: {line}"
