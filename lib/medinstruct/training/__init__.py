@@ -4,12 +4,12 @@ from medinstruct.training.after import merge, stop_gate
 from medinstruct.training.card import dataset_hash
 from medinstruct.training.data import Survey, is_unfinished, loss_mask, split, survey
 from medinstruct.training.loading import load_tokenizer
-from medinstruct.training.lora import Plan, finetune_lora, plan
+from medinstruct.training.lora import Plan, finetune_lora, plan, settings
 from medinstruct.training.show import microscope
 from medinstruct.training.student import build_student
 from medinstruct.training.templates import asked, prompt
 
 __all__ = [
     "Plan", "Survey", "asked", "build_student", "dataset_hash", "finetune_lora", "is_unfinished", "load_tokenizer", "loss_mask",
-    "merge", "microscope", "plan", "prompt", "split", "stop_gate", "survey",
+    "merge", "microscope", "plan", "prompt", "settings", "split", "stop_gate", "survey",
 ]  # fmt: skip

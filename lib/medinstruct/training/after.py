@@ -24,7 +24,9 @@ def stop_gate(reasons: Sequence[str], *, least: float = 0.9) -> dict[str, Any]:
     share, z = ended / n, 1.96
     middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = (max(0.0, min(1.0, (middle + sign * half) / (1 + z * z / n))) for sign in (-1, 1))
-    warning = f"Only {ended} of {n} answers end by themselves (the gate is {least:.0%}): train longer, or give answers more room."
+    warning = (
+        f"Only {ended} of {n} answers end by themselves (the gate is {least:.0%}): train longer, or give answers more room."
+    )
     return {
         "asked": n, "ended": ended, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4),
         "warning": "" if share >= least else warning,
@@ -48,7 +50,9 @@ def merge(
     except (OSError, ValueError) as error:
         do = "Give the folder of a LoRA adapter."
         raise Problem("The adapter could not be loaded.", got=str(error).split("\n")[0], do=do) from None
-    given = tokenizer("The patient has had a cough and fever for three days.", return_tensors="pt")["input_ids"].to(model.device)
+    given = tokenizer("The patient has had a cough and fever for three days.", return_tensors="pt")["input_ids"].to(
+        model.device
+    )
     with torch.inference_mode():
         before = tuned(input_ids=given).logits.float()
         merged = tuned.merge_and_unload()
@@ -56,7 +60,9 @@ def merge(
     change = ((after - before).abs().max() / before.abs().max()).item()
     limit = tolerance if precision == "float32" else 0.05
     if not change <= limit:
-        raise Problem("The merged model answers differently.", got=f"logits change by {change:.2g}", do="Set precision: float32.")
+        raise Problem(
+            "The merged model answers differently.", got=f"logits change by {change:.2g}", do="Set precision: float32."
+        )
     draft = Path(folder).with_name(f".{Path(folder).name}")
     shutil.rmtree(draft, ignore_errors=True)
     merged.save_pretrained(draft, safe_serialization=True)

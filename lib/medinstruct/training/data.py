@@ -103,9 +103,7 @@ def kind(row: Row) -> str:
     return labels.canonical("type", row.type) or row.type
 
 
-def loss_mask(
-    example: Example, *, tokenizer: Any, max_length: int = 1024, template: str = "alpaca"
-) -> list[tuple[str, bool]]:
+def loss_mask(example: Example, *, tokenizer: Any, max_length: int = 1024, template: str = "alpaca") -> list[tuple[str, bool]]:
     """The tokens of an example as the trainer sees them, and whether each is trained: the response and its end are."""
     row = _cut(encode([example], tokenizer=tokenizer, template=template)[0], max_length)
     return [(tokenizer.decode([token]), n >= row.start) for n, token in enumerate(row.ids)]

@@ -13,9 +13,9 @@ CHOICES = {
     "precision": ("auto", "float32", "bfloat16", "float16"),
     "quantization": ("auto", "none", "4bit"),
     "method": ("lora", "full"),
-    "adapter": ("lora", "rslora", "dora"),
+    "lora_kind": ("lora", "rslora", "dora"),
     "batching": ("auto", "padded", "sorted", "padding_free", "packed"),
-    "checkpointing": ("auto", "on", "off"),
+    "gradient_checkpointing": ("auto", "always", "never"),
     "kernels": ("none", "liger", "liger_loss"),
 }
 HEADROOM = 0.85  # share of the memory that a proposal fills by its forecast
@@ -72,20 +72,26 @@ def propose(
     micro_batch_size: int,
     max_length: int,
     method: str = "lora",
-    adapter: str = "lora",
+    lora_kind: str = "lora",
     lora_rank: int = 16,
     precision: str = "auto",
     quantization: str = "none",
     batching: str = "auto",
-    checkpointing: str = "auto",
+    gradient_checkpointing: str = "auto",
     kernels: str = "none",
 ) -> dict[str, Choice]:
     """Every setting with its reason; what was given stays as it is, and what does not go together is refused.
 
     `micro_batch_size` 0 is chosen by the memory forecast.
     """
-    given = {"precision": precision, "quantization": quantization, "method": method, "adapter": adapter, "batching": batching}
-    _known(given | {"checkpointing": checkpointing, "kernels": kernels})
+    given = {
+        "precision": precision,
+        "quantization": quantization,
+        "method": method,
+        "lora_kind": lora_kind,
+        "batching": batching,
+    }
+    _known(given | {"gradient_checkpointing": gradient_checkpointing, "kernels": kernels})
     found = {"precision": _precision(hardware, precision, method)}
     found["batching"] = _batching(hardware, batching)
     _refuse(hardware, given | {"kernels": kernels, "precision": found["precision"].value})
@@ -93,7 +99,7 @@ def propose(
     found["quantization"] = _quantization(hardware, config, quantization, shape)
     sizes = shape | {"quantization": found["quantization"].value}
     share = max(1, batch_size // hardware.count)
-    found |= _room(hardware, config, micro_batch_size, share, checkpointing, sizes)
+    found |= _room(hardware, config, micro_batch_size, share, gradient_checkpointing, sizes)
     return found
 
 
@@ -131,7 +137,7 @@ def _room(
     hardware: Hardware, config: Any, wanted: int, share: int, checkpointing: str, sizes: dict[str, Any]
 ) -> dict[str, Choice]:
     """The micro-batch and whether activations are computed twice to save memory."""
-    sure = {"on": [True], "off": [False], "auto": [False, True] if hardware.is_gpu else [False]}[checkpointing]
+    sure = {"always": [True], "never": [False], "auto": [False, True] if hardware.is_gpu else [False]}[checkpointing]
     sizes_tried = [2**n for n in range(min(share, 64).bit_length() - 1, -1, -1) if share % 2**n == 0]
     tried = [wanted] if wanted else sizes_tried
     for again in sure:
@@ -139,9 +145,12 @@ def _room(
             need = sum(forecast.memory(config, micro_batch_size=size, checkpointing=again, **sizes).values())
             if need < HEADROOM * hardware.memory or not hardware.is_gpu:
                 why = f"{need:.1f} of {hardware.memory:.0f} GB by the forecast"
-                return {"micro_batch_size": Choice(size, why), "checkpointing": Choice(again, why if again else "not needed")}
+                return {
+                    "micro_batch_size": Choice(size, why),
+                    "gradient_checkpointing": Choice(again, why if again else "not needed"),
+                }
     why = "as given; the forecast says that it may not fit" if wanted else "the smallest; the forecast says that it may not fit"
-    return {"micro_batch_size": Choice(tried[-1], why), "checkpointing": Choice(sure[-1], "memory is short")}
+    return {"micro_batch_size": Choice(tried[-1], why), "gradient_checkpointing": Choice(sure[-1], "memory is short")}
 
 
 def _known(given: dict[str, str]) -> None:
@@ -160,7 +169,7 @@ def _refuse(hardware: Hardware, given: dict[str, str]) -> None:
         (is_4bit and not hardware.is_gpu, "4-bit training needs a CUDA GPU.", "Set quantization: none."),
         (is_4bit and given["method"] == "full", "Weights in 4 bits cannot be trained themselves.", "Set method: lora."),
         (is_4bit and sharded, "DeepSpeed ZeRO-3 cannot shard 4-bit weights.", "Use params/accelerate/ddp.yaml, or quantization: none."),
-        (given["method"] == "full" and given["adapter"] != "lora", "Full fine-tuning has no adapter.", "Set adapter: lora."),
+        (given["method"] == "full" and given["lora_kind"] != "lora", "Full fine-tuning has no adapter.", "Set lora_kind: lora."),
         (given["kernels"] == "liger_loss", "TRL computes the loss in a fused head of its own; a second fused loss would replace it.",
          "Set kernels: liger for Liger's other kernels."),
         (given["kernels"] == "liger" and not hardware.is_gpu, "Liger's kernels need a GPU.", "Set kernels: none."),

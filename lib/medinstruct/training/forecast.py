@@ -66,7 +66,7 @@ def smallest_change(config: Any, *, available: float, **settings: Any) -> str:
     for change in ladder:
         if sum(memory(config, **settings | change).values()) < 0.95 * available:
             names = {"checkpointing": "gradient_checkpointing"}
-            said = {names.get(k, k): ("on" if v is True else v) for k, v in change.items() if settings.get(k) != v}
+            said = {names.get(k, k): ("always" if v is True else v) for k, v in change.items() if settings.get(k) != v}
             return "Set " + ", ".join(f"{name}: {value}" for name, value in said.items()) + "."
     return "No setting of this model would fit: choose a smaller base model, or a larger device."
 

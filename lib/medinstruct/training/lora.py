@@ -44,8 +44,8 @@ def plan(examples: list[Example], *, base: str | Path, timed: bool = True, **set
     trained, held_out = split(
         found.rows, share=settings["eval_share"], seed=settings["seed"], train_share=settings["train_share"]
     )
-    names = ("batch_size", "micro_batch_size", "max_length", "method", "adapter", "lora_rank", "precision", "quantization")
-    names += ("batching", "checkpointing", "kernels")
+    names = ("batch_size", "micro_batch_size", "max_length", "method", "lora_kind", "lora_rank", "precision")
+    names += ("quantization", "batching", "gradient_checkpointing", "kernels")
     choices = fit.propose(hardware, config, **{name: settings[name] for name in names})
     chosen = settings | {name: choice.value for name, choice in choices.items()} | {"is_gpu": hardware.is_gpu}
     units = len(trained)
@@ -54,7 +54,7 @@ def plan(examples: list[Example], *, base: str | Path, timed: bool = True, **set
     chosen["accumulation"] = trainer.accumulation(chosen["batch_size"], chosen["micro_batch_size"], hardware.count)
     steps = settings["max_steps"] or -(-units // chosen["batch_size"]) * settings["epochs"]
     shape = {name: chosen[name] for name in ("micro_batch_size", "method", "lora_rank", "precision", "quantization")}
-    shape |= {"max_length": min(settings["max_length"], max(found.lengths)), "checkpointing": chosen["checkpointing"]}
+    shape |= {"max_length": min(settings["max_length"], max(found.lengths)), "checkpointing": chosen["gradient_checkpointing"]}
     seconds = forecast.seconds(config, trained, epochs=settings["epochs"], is_gpu=hardware.is_gpu, **shape) if timed else 0.0
     need = forecast.memory(config, **shape)
     return Plan(found, trained, held_out, hardware, choices, chosen, int(steps), need, seconds / hardware.count)
@@ -118,7 +118,8 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
     before = _once(draft / "before.json", seen.evaluate, state)
     start = time.perf_counter()
     sft.train(resume_from_checkpoint=checkpoint)
-    after = seen.held_out[-1]["held_out"] if seen.held_out else seen.evaluate()
+    is_seen = seen.held_out and seen.held_out[-1]["step"] == sft.state.global_step
+    after = seen.held_out[-1]["held_out"] if is_seen else seen.evaluate()
     sft.save_model(str(draft))
     result = _result(planned, sft, seen, before, after) | {"wall_seconds": round(time.perf_counter() - start, 1)}
     if state.is_main_process:
@@ -166,10 +167,15 @@ def _result(planned: Plan, sft: Any, seen: Any, before: dict[str, float], after:
 DEFAULTS: dict[str, Any] = {
     "epochs": 3, "learning_rate": 2e-4, "batch_size": 16, "micro_batch_size": 8, "max_length": 1024, "lora_rank": 16,
     "lora_alpha": 32, "lora_dropout": 0.0, "warmup_ratio": 0.03, "eval_share": 0.1, "precision": "auto", "quantization": "none",
-    "seed": 42, "method": "lora", "adapter": "lora", "template": "alpaca", "batching": "auto", "checkpointing": "auto",
-    "over_length": "drop", "unfinished": "refuse", "train_share": 1.0, "weight_decay": 0.0, "neftune": 0.0, "kernels": "none",
+    "seed": 42, "method": "lora", "lora_kind": "lora", "template": "alpaca", "batching": "auto", "gradient_checkpointing": "auto",
+    "over_length": "drop", "unfinished": "refuse", "train_share": 1.0, "weight_decay": 0.0, "neftune_alpha": 0.0, "kernels": "none",
     "compiled": False, "auto_batch": True, "checkpoints": 10, "max_steps": 0, "report_to": "none", "live": True,
 }  # fmt: skip
+
+
+def settings(scope: dict[str, Any]) -> dict[str, Any]:
+    """The values of a page (`globals()`) or of a profile that training takes."""
+    return {name: scope[name] for name in DEFAULTS if name in scope}
 
 
 def _complete(given: dict[str, Any]) -> dict[str, Any]:
@@ -233,9 +239,9 @@ def _smaller(planned: Plan, base: str | Path, error: BaseException) -> Plan:
     if settings["auto_batch"] and half and planned.hardware.count == 1 and settings["batch_size"] % half == 0:
         steps = trainer.accumulation(settings["batch_size"], half, 1)
         return Plan(**vars(planned) | {"settings": settings | {"micro_batch_size": half, "accumulation": steps}})
-    names = ("micro_batch_size", "max_length", "precision", "quantization", "method", "lora_rank", "checkpointing")
-    available = planned.hardware.memory
-    do = forecast.smallest_change(loading.load_config(base), available=available, **{key: settings[key] for key in names})
+    names = ("micro_batch_size", "max_length", "precision", "quantization", "method", "lora_rank")
+    given = {key: settings[key] for key in names} | {"checkpointing": settings["gradient_checkpointing"]}
+    do = forecast.smallest_change(loading.load_config(base), available=planned.hardware.memory, **given)
     got = f"micro_batch_size {settings['micro_batch_size']} at up to {settings['max_length']} tokens on {planned.hardware}"
     raise Problem("The memory of the device is used up.", got=got, do=do) from error
 

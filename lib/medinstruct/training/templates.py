@@ -86,7 +86,9 @@ def _texts(example: Example, tokenizer: Any, template: str) -> tuple[str, str]:
     before = _turns(tokenizer, message(example.instruction, example.input))
     whole = _turns(tokenizer, message(example.instruction, example.input), example.output)
     if not whole.startswith(before):
-        do = "Set template: alpaca, or choose a model whose template writes a question the same way with and without its answer."
+        do = (
+            "Set template: alpaca, or choose a model whose template writes a question the same way with and without its answer."
+        )
         raise Problem("The chat template writes the prompt differently once it is answered.", got=before[-80:], do=do)
     return before, whole[len(before) :].rstrip("\n")
 

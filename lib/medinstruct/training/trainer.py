@@ -24,10 +24,10 @@ def arguments(folder: Path, *, steps: int, settings: dict[str, Any]) -> Any:
         weight_decay=settings["weight_decay"], per_device_train_batch_size=settings["micro_batch_size"],
         gradient_accumulation_steps=settings["accumulation"], bf16=precision == "bfloat16", fp16=precision == "float16",
         max_length=settings["max_length"] if batching == "packed" else None, packing=batching == "packed",
-        padding_free=batching == "padding_free", shuffle_dataset=False, gradient_checkpointing=settings["checkpointing"],
-        neftune_noise_alpha=settings["neftune"] or None, use_liger_kernel=settings["kernels"] == "liger",
+        padding_free=batching == "padding_free", shuffle_dataset=False, gradient_checkpointing=settings["gradient_checkpointing"],
+        neftune_noise_alpha=settings["neftune_alpha"] or None, use_liger_kernel=settings["kernels"] == "liger",
         torch_compile=settings["compiled"], save_strategy="steps" if every else "no", save_steps=every or 500,
-        save_total_limit=2, logging_steps=max(1, steps // 50), seed=settings["seed"], report_to=settings["report_to"],
+        save_total_limit=2, logging_steps=max(1, steps // 25), seed=settings["seed"], report_to=settings["report_to"],
         disable_tqdm=True, dataloader_pin_memory=settings["is_gpu"], use_cpu=not settings["is_gpu"],
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ def lora_config(settings: dict[str, Any]) -> Any:
 
     return LoraConfig(
         r=settings["lora_rank"], lora_alpha=settings["lora_alpha"], lora_dropout=settings["lora_dropout"],
-        use_rslora=settings["adapter"] == "rslora", use_dora=settings["adapter"] == "dora", target_modules="all-linear",
+        use_rslora=settings["lora_kind"] == "rslora", use_dora=settings["lora_kind"] == "dora", target_modules="all-linear",
         task_type="CAUSAL_LM",
     )  # fmt: skip
 
