@@ -4,7 +4,8 @@ from medinstruct.training.after import merge, stop_gate
 from medinstruct.training.card import dataset_hash
 from medinstruct.training.data import Survey, is_unfinished, loss_mask, split, survey
 from medinstruct.training.loading import load_tokenizer
-from medinstruct.training.lora import Plan, finetune_lora, plan, settings
+from medinstruct.training.lora import finetune_lora
+from medinstruct.training.planning import Plan, plan, settings
 from medinstruct.training.show import microscope
 from medinstruct.training.student import build_student
 from medinstruct.training.templates import asked, prompt

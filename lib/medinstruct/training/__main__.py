@@ -1,13 +1,15 @@
 """Fine-tuning without a notebook, for many GPUs: `accelerate launch --config_file params/accelerate/ddp.yaml -m medinstruct.training params/gpu.yaml`."""
 
 import argparse
+import json
 import sys
 from typing import Any
 
 from medinstruct import params, paths, records
 from medinstruct.errors import Problem
 from medinstruct.records import Example
-from medinstruct.training.lora import finetune_lora, settings
+from medinstruct.training.lora import finetune_lora
+from medinstruct.training.planning import settings
 
 NOTEBOOK = "07_finetune_lora"
 
@@ -44,8 +46,9 @@ def train(profile: str, *, sets: list[str]) -> dict[str, Any]:
     examples = records.read(out / "dataset.jsonl", Example)
     result = finetune_lora(examples, base=base, folder=out / "adapter", **settings(values) | {"live": True})
     if state.is_main_process:
-        student = {}
-        records.write_json(out / "training.json", {"student": student, "lora": result, "base_model": values["base_model"]})
+        earlier = out / "training.json"
+        kept = json.loads(earlier.read_text()) if earlier.exists() else {"student": {}}
+        records.write_json(earlier, kept | {"lora": result, "base_model": values["base_model"]})
     return result
 
 
