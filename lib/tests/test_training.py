@@ -15,7 +15,7 @@ from medinstruct.records import Example
 from medinstruct.training import loading, lora, trainer
 
 PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)]
-QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4, "lora_rank": 4, "max_length": 200}
+QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4, "lora_rank": 4, "max_length": 500}
 QUICK |= {"live": False, "eval_share": 0.2}
 
 
