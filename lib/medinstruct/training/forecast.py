@@ -1,5 +1,7 @@
 """What training will take, before it starts: memory from the shape of the model, time from one step that is tried."""
 
+import functools
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -28,15 +30,15 @@ def memory(
     A shadow of the model with one and with two layers is run on PyTorch's meta device, where tensors have shapes and no
     content, and what it keeps for the backward pass is counted: this follows any architecture and costs no memory.
     """
-    size, trained = parameters(config, lora_rank=lora_rank if method == "lora" else 0)
-    width = BYTES[precision] if method == "lora" else 4  # full fine-tuning keeps float32 weights
+    rank = lora_rank if method == "lora" else 0
+    size, trained = parameters(config, lora_rank=rank)
+    width = BYTES[precision] if rank else 4  # full fine-tuning keeps float32 weights
     shape = (micro_batch_size, max_length)
-    one, two = (_kept(config, layers, shape, precision, method, lora_rank) for layers in (1, 2))
+    one, two = (counted(config.to_json_string(), layers, max_length, precision, rank)[2] for layers in (1, 2))
     layers, hidden = config.num_hidden_layers, config.hidden_size
-    layer = two - one
-    activations = one - layer + layers * layer
+    activations = micro_batch_size * (one + (layers - 1) * (two - one))
     if checkpointing:
-        activations = one + layers * math.prod(shape) * hidden * BYTES[precision]
+        activations = micro_batch_size * one + layers * math.prod(shape) * hidden * BYTES[precision]
     logits = math.prod(shape) * config.vocab_size * 4
     parts = {
         "weights": _weights(config, size, width, quantization) + (trained * 4 if method == "lora" else 0),
@@ -50,10 +52,9 @@ def memory(
 
 def parameters(config: Any, *, lora_rank: int = 0) -> tuple[int, int]:
     """How many parameters a model has, and how many are trained (all, or an adapter of this rank on all linear layers)."""
-    model = _shadow(config, config.num_hidden_layers, "float32", lora_rank)
-    found = list(model.named_parameters())
-    size = sum(value.numel() for name, value in found if "lora_" not in name)
-    return size, sum(value.numel() for _, value in found if value.requires_grad)
+    one, two = (counted(config.to_json_string(), layers, 8, "float32", lora_rank)[:2] for layers in (1, 2))
+    size, trained = (first + (config.num_hidden_layers - 1) * (second - first) for first, second in zip(one, two, strict=True))
+    return size, trained
 
 
 def smallest_change(config: Any, *, available: float, **settings: Any) -> str:
@@ -88,7 +89,7 @@ def seconds(
     """How long training will take on one device like this.
 
     The model's shape with one and with two layers and random weights reads a micro-batch of middle length forward and
-    backward; the difference is a layer's time. What 4-bit weights cost to unpack is not in it.
+    backward; the difference is a layer's time. Unpacking 4-bit weights is not in it.
     """
     lengths = sorted(len(row.ids) for row in rows)
     shape = (min(micro_batch_size, len(lengths)), lengths[len(lengths) // 2])
@@ -126,11 +127,14 @@ def _weights(config: Any, size: int, width: int, quantization: str) -> float:
     return (size - apart) * 4.13 / 8 + apart * width
 
 
-def _kept(config: Any, layers: int, shape: tuple[int, int], precision: str, method: str, lora_rank: int) -> int:
-    """Bytes that the backward pass needs from a forward pass of a model with this many layers, its own weights apart."""
+@functools.lru_cache(maxsize=256)
+def counted(shape: str, layers: int, length: int, precision: str, lora_rank: int) -> tuple[int, int, int]:
+    """Parameters, trained parameters, and bytes that the backward pass of one example needs apart from the weights."""
     import torch
+    from transformers import AutoConfig
 
-    model = _shadow(config, layers, precision, lora_rank if method == "lora" else 0)
+    fields = json.loads(shape)
+    model = _shadow(AutoConfig.for_model(fields.pop("model_type"), **fields), layers, precision, lora_rank)
     own = {value.untyped_storage()._cdata for value in [*model.parameters(), *model.buffers()]}
     kept: dict[int, Any] = {}
 
@@ -139,12 +143,16 @@ def _kept(config: Any, layers: int, shape: tuple[int, int], precision: str, meth
         kept.update({} if storage._cdata in own else {storage._cdata: storage})  # holding it keeps its address its own
         return tensor
 
-    ids = torch.ones(shape, dtype=torch.long, device="meta")
-    body = (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
-    mask = torch.ones((shape[0], 1, 1, 1), dtype=torch.bool, device="meta")
+    ids, mask = (
+        torch.ones((1, length), dtype=torch.long, device="meta"),
+        torch.ones((1, 1, 1, 1), dtype=torch.bool, device="meta"),
+    )
+    body = (model.get_base_model() if lora_rank else model).base_model
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         body(input_ids=ids, attention_mask=mask, use_cache=False)
-    return sum(storage.nbytes() for storage in kept.values())
+    named = list(model.named_parameters())
+    size = sum(value.numel() for name, value in named if "lora_" not in name)
+    return size, sum(value.numel() for _, value in named if value.requires_grad), sum(s.nbytes() for s in kept.values())
 
 
 def _shadow(config: Any, layers: int, precision: str, lora_rank: int) -> Any:
@@ -152,7 +160,11 @@ def _shadow(config: Any, layers: int, precision: str, lora_rank: int) -> Any:
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     ALL_ATTENTION_FUNCTIONS.register("shadow", _shadow_attention)
-    return _small(config, layers, precision, lora_rank, "meta", attention="shadow")
+    model = _small(config, layers, precision, lora_rank, "meta", attention="shadow")
+    for name, module in model.named_modules():
+        if precision != "float32" and "lora_A." in name:  # autocast makes each adapter a copy of its input
+            module.register_forward_pre_hook(lambda _, given: (given[0].clone(),))
+    return model
 
 
 def _small(config: Any, layers: int, precision: str, lora_rank: int, device: str, *, attention: str | None) -> Any:
@@ -172,7 +184,7 @@ def _small(config: Any, layers: int, precision: str, lora_rank: int, device: str
         model = AutoModelForCausalLM.from_config(small, dtype=getattr(torch, precision), **more)
         if lora_rank:
             lora = LoraConfig(r=lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
-            model = get_peft_model(model, lora, autocast_adapter_dtype=False)
+            model = get_peft_model(model, lora, autocast_adapter_dtype=False).to(getattr(torch, precision))
     return model.train()
 
 
