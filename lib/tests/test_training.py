@@ -22,7 +22,7 @@ QUICK |= {"live": False, "eval_share": 0.2}
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "student"
-    training.build_student(PROSE, folder=folder, vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=64, epochs=2)
+    training.build_student(PROSE, folder=folder, vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=300, epochs=2)
     return folder
 
 
@@ -38,10 +38,6 @@ def examples(count):
         )
         for n in range(count)
     ]
-
-
-def settings(planned):
-    return planned.settings | {"report_to": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -104,23 +100,27 @@ def test_an_adapter_is_saved_with_its_card_and_answers_beside_the_base(student, 
     assert together == [model.answer([text], max_new_tokens=8)[0] for text in prompts]
 
 
-def test_a_run_that_was_killed_at_a_step_ends_in_the_same_adapter(student, undisturbed, tmp_path, monkeypatch):
-    """Same machine, CPU: loss curve equal to four decimals, weights within 1e-6."""
+@pytest.mark.parametrize("at", [1, 4, 7])
+def test_a_run_that_was_killed_at_any_step_ends_in_the_same_adapter(student, undisturbed, tmp_path, monkeypatch, at):
+    """Same machine, CPU: loss curve equal to four decimals, weights within 1e-6. Step 4 ends an epoch."""
     from transformers import TrainerCallback
+
+    done = []
 
     class Kill(TrainerCallback):
         def on_step_end(self, args, state, control, **more):
-            if state.global_step == 3:
+            done.append(state.global_step)
+            if len(done) == at:
                 raise KeyboardInterrupt
 
     real = trainer.build
     monkeypatch.setattr(trainer, "build", lambda *parts: real(*parts[:-1], [*parts[-1], Kill()]))
+    more = QUICK | {"checkpoints": 4}
     with pytest.raises(KeyboardInterrupt):
-        training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **QUICK)
-    assert not (tmp_path / "adapter").exists() and list(tmp_path.glob(".adapter/checkpoint-*"))
-    started = []
-    monkeypatch.setattr(trainer, "build", lambda *parts: started.append(real(*parts)) or started[-1])
-    result = training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **QUICK)
+        training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **more)
+    assert not (tmp_path / "adapter").exists()
+    result = training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **more)
+    assert done[at] == (at - 1) // 2 * 2 + 1 and done[-1] == 8  # from the last of the checkpoints at 2, 4, 6
     assert result["train_losses"] == undisturbed[1]["train_losses"]
     assert result["held_out_losses"] == undisturbed[1]["held_out_losses"]
     assert difference(tmp_path / "adapter", undisturbed[0]) < 1e-6
@@ -221,6 +221,9 @@ def test_a_missing_model_an_unknown_setting_and_an_uneven_batch_are_refused(stud
         training.finetune_lora(examples(4), base=student, folder=tmp_path / "a", lora_rnk=4)
     with pytest.raises(Problem, match="shared out evenly"):
         training.finetune_lora(examples(4), base=student, folder=tmp_path / "a", batch_size=9, micro_batch_size=2)
+    with pytest.raises(Problem, match="than the base model can read"):
+        long = examples(4)[0].model_copy(update={"output": "Rest. " * 300})
+        training.plan([long, *examples(4)], base=student, timed=False, max_length=5000)
     with pytest.raises(Problem, match="too few"):
         training.finetune_lora([], base=student, folder=tmp_path / "a")
     with pytest.raises(Problem, match="could not be loaded"):

@@ -24,9 +24,7 @@ def stop_gate(reasons: Sequence[str], *, least: float = 0.9) -> dict[str, Any]:
     share, z = ended / n, 1.96
     middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = (max(0.0, min(1.0, (middle + sign * half) / (1 + z * z / n))) for sign in (-1, 1))
-    warning = (
-        f"Only {ended} of {n} answers end by themselves (the gate is {100 * least:.0f} %): train longer, or give answers more room."
-    )
+    warning = f"Only {ended} of {n} answers end by themselves (the gate is {100 * least:.0f} %): train longer, or give answers more room."
     return {
         "asked": n, "ended": ended, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4),
         "warning": "" if share >= least else warning,

@@ -1,6 +1,7 @@
 """The base model and its tokenizer: safetensors only, no remote code, a token to pad with and one to end with."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ def load_model(
     )
     is_alone = torch.cuda.is_available() and "WORLD_SIZE" not in os.environ
     return model.to("cuda") if is_alone and quantization == "none" else model
+
+
+def hush() -> None:
+    """Silence what transformers says about the names of its own settings."""
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
 
 
 def _tried(load: Any, base: str, **more: Any) -> Any:

@@ -34,9 +34,20 @@ class Plan:
     memory: dict[str, float]
     seconds: float
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that one pass over the training examples reads."""
+        return sum(len(row.ids) for row in self.trained)
+
+    @property
+    def trained_tokens(self) -> int:
+        """Those of them that count in the loss."""
+        return sum(len(row.ids) - row.start for row in self.trained)
+
 
 def plan(examples: list[Example], *, base: str | Path, timed: bool = True, **settings: Any) -> Plan:
     """What `finetune_lora` would do with the same keywords; nothing is loaded but the tokenizer and the model's shape."""
+    loading.hush()
     settings = _complete(settings)
     tokenizer, config, hardware = loading.load_tokenizer(base), loading.load_config(base), fit.probe()
     names = ("max_length", "template", "over_length", "unfinished")
@@ -54,6 +65,7 @@ def plan(examples: list[Example], *, base: str | Path, timed: bool = True, **set
     chosen["accumulation"] = trainer.accumulation(chosen["batch_size"], chosen["micro_batch_size"], hardware.count)
     steps = settings["max_steps"] or -(-units // chosen["batch_size"]) * settings["epochs"]
     shape = {name: chosen[name] for name in ("micro_batch_size", "method", "lora_rank", "precision", "quantization")}
+    _fits(config, max(len(row.ids) for row in found.rows))
     shape |= {"max_length": min(settings["max_length"], max(found.lengths)), "checkpointing": chosen["gradient_checkpointing"]}
     seconds = forecast.seconds(config, trained, epochs=settings["epochs"], is_gpu=hardware.is_gpu, **shape) if timed else 0.0
     need = forecast.memory(config, **shape)
@@ -94,3 +106,11 @@ def _packed(rows: list[Row], chosen: dict[str, Any], processes: int) -> tuple[in
     micro = max(1, min(chosen["micro_batch_size"], round(chosen["batch_size"] * mean / chosen["max_length"] / processes)))
     steps = max(1, round(chosen["batch_size"] * mean / chosen["max_length"] / processes / micro))
     return count, chosen | {"micro_batch_size": micro, "batch_size": micro * steps * processes}
+
+
+def _fits(config: Any, longest: int) -> None:
+    """Refuse examples that are longer than what the base model was made for."""
+    most = getattr(config, "max_position_embeddings", None)
+    if most and longest > most:
+        do = f"Set max_length: {most} or less, or choose another base model."
+        raise Problem("Examples are longer than the base model can read.", got=f"{longest} of {most} tokens", do=do)

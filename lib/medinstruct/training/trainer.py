@@ -1,13 +1,12 @@
 """TRL's SFTTrainer as it is used here: rows already tokenised, an order that can be resumed, a lean loss on a CPU."""
 
-import inspect
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 from medinstruct.errors import Problem
 from medinstruct.training.batches import Order
+from medinstruct.training.loading import hush
 from medinstruct.training.student import quiet
 from medinstruct.training.templates import Row
 
@@ -16,6 +15,7 @@ def arguments(folder: Path, *, steps: int, settings: dict[str, Any]) -> Any:
     """TRL's settings from ours; ten checkpoints a run (`checkpoints`), at most two of them kept."""
     from trl import SFTConfig
 
+    hush()
     batching, precision = settings["batching"], settings["precision"]
     every = max(1, math.ceil(steps / settings["checkpoints"])) if settings["checkpoints"] else 0
     return SFTConfig(
@@ -37,7 +37,6 @@ def build(model: Any, tokenizer: Any, rows: list[Row], args: Any, settings: dict
     import datasets
 
     datasets.disable_progress_bars()
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     data = datasets.Dataset.from_list([{"input_ids": row.ids, "labels": row.labels} for row in rows])
     lora = lora_config(settings) if settings["method"] == "lora" else None
     trainer = trainer_class()(
@@ -79,6 +78,8 @@ def trainer_class() -> Any:
     from trl import SFTTrainer
 
     class Trainer(SFTTrainer):
+        by_length = True
+
         def _get_train_sampler(self, train_dataset: Any = None) -> Order:
             data = self.train_dataset if train_dataset is None else train_dataset
             size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
@@ -92,34 +93,29 @@ def trainer_class() -> Any:
             return self.state.global_step // a_epoch
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            is_lean = self.args.use_cpu and not return_outputs and "logits_to_keep" in self.accepts
-            if not is_lean:
+            if not self.args.use_cpu or return_outputs:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             loss = summed_loss(model, inputs) / num_items_in_batch
             return loss * self.accelerator.num_processes  # the processes' gradients are averaged
-
-        by_length = True
-
-        @property
-        def accepts(self) -> Any:
-            base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-            return inspect.signature(base.forward).parameters
 
     return Trainer
 
 
 def summed_loss(model: Any, inputs: dict[str, Any]) -> Any:
-    """The loss over the trained tokens, in nats; logits are made from the first of them on and nowhere before.
+    """The loss over the trained tokens, in nats; only where one is predicted, the head makes logits.
 
-    Without a GPU, TRL's fused head scores every position of the prompt too, forward and again backward.
+    Without a GPU, TRL's fused head scores every position of prompt and padding too, forward and again backward.
     """
     import torch
 
-    labels = inputs["labels"]
-    first = max(1, int((labels != -100).any(dim=0).int().argmax()))
-    keep = labels.shape[1] - first + 1
-    given = {name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False}
-    logits = model(**given, logits_to_keep=keep).logits[:, :-1]
-    wanted = labels[:, first:]
+    wanted = torch.nn.functional.pad(inputs["labels"][:, 1:], (0, 1), value=-100)
     counts = wanted != -100
-    return torch.nn.functional.cross_entropy(logits[counts].float(), wanted[counts], reduction="sum")
+    inner = model.module if hasattr(model, "module") else model
+    head = inner.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, given: (given[0][counts],))
+    try:
+        given = {name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False}
+        logits = model(**given).logits
+    finally:
+        hook.remove()
+    return torch.nn.functional.cross_entropy(logits.float(), wanted[counts], reduction="sum")
