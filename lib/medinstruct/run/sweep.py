@@ -48,7 +48,7 @@ def read_grid(given: list[str]) -> dict[str, list[Any]]:
         found = yaml.safe_load(paths.resolve(given[0]).read_text(encoding="utf-8"))
     else:
         pairs = [text.partition("=") for text in given]
-        found = {key: [params.set_values([f"{key}={v}"])[key] for v in values.split(",")] for key, _, values in pairs}
+        found = {key: [params.set_values([f"{key}={v}"])[key] for v in values.split(",") if v] for key, _, values in pairs}
     if not isinstance(found, dict) or not found or not all(isinstance(v, list) and v for v in found.values()):
         raise Problem(
             "The grid has no values.", got=" ".join(given), do="For example --grid lora_rank=4,8,16 learning_rate=2.0e-4,1.0e-3"
