@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from medinstruct.errors import Problem
-from medinstruct.filtering import Pool
+from medinstruct.filtering import Pool, compared
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parsing import parse_tasks
@@ -39,8 +39,8 @@ class Generated(BaseModel):
 
 async def generate(
     client: Client, seeds: list[Task], *, requests: int, steer: str = "none", seeds_per_request: int = 3, tasks_per_request: int = 9,
-    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, focus: Sequence[Mapping[str, Any]] = (), seed: int = 42,
-    **parameters: Any,
+    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, novelty_fields: str = "instruction", tokenizer: str = "rouge",
+    focus: Sequence[Mapping[str, Any]] = (), seed: int = 42, **parameters: Any,
 ) -> Generated:  # fmt: skip
     """At most `requests` requests for new tasks.
 
@@ -48,16 +48,17 @@ async def generate(
     `machine_examples` so many of the examples in a prompt are tasks of earlier rounds (self-instruct). `steer` "coverage" asks in
     rounds for the labels of which there are too few among the tasks that were new, and stops when all cells are filled or three
     rounds in a row gained next to nothing. `focus` holds cells that are to get more (see `load_focus`).
+    What is new is decided as in `filtering`, by `novelty_limit`, `novelty_fields` and `tokenizer`.
     """
     planner = _Planner(
         seeds, requests, steer, seeds_per_request, tasks_per_request, machine_examples, form, seed, parameters, focus
     )
-    pool, made = Pool([task.instruction for task in seeds], limit=novelty_limit), Generated()
+    pool, made = Pool(compared(seeds, novelty_fields), limit=novelty_limit, tokenizer=tokenizer), Generated()
     while planner.asked < requests and not _is_done(made.rounds, planner.coverage):
         planned = planner.next_round()
         replies = await client.ask_all([request for request, _ in planned], label=f"tasks, round {len(made.rounds) + 1}")
         found, rejects = tasks_from(replies, [parents for _, parents in planned], known={task.id for task in made.tasks})
-        is_new = pool.add_novel([task.instruction for task in found])
+        is_new = pool.add_novel(compared(found, novelty_fields))
         novel = [task for task, new in zip(found, is_new, strict=True) if new]
         planner.learn(novel)
         made.tasks.extend(found)
@@ -87,7 +88,8 @@ def first_requests(seeds: list[Task], *, requests: int, **settings: Any) -> list
         "seed": 42,
     }
     known = {name: settings.pop(name, default) for name, default in names.items()}
-    settings.pop("novelty_limit", None)
+    for name in ("novelty_limit", "novelty_fields", "tokenizer"):
+        settings.pop(name, None)
     return [request for request, _ in _Planner(seeds, requests, **known, parameters=settings).next_round()]
 
 
