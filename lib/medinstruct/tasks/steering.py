@@ -62,21 +62,21 @@ class Coverage:
         """Count tasks that have survived parsing, labelling and novelty."""
         for task in tasks:
             known = {axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES}
-            self._survived[known["topic"]] += 1
+            self._survived.update((known["topic"], known["type"]))
             self.have.update(cell for cell in self._cells(known) if None not in dict(cell).values())
 
     def plan(self, count: int, chance: random.Random) -> list[dict[str, object]]:
-        """The labels for so many new tasks, each where the deficit is greatest after those before it."""
+        """The labels for so many new tasks, each where the deficit that it can be expected to fill is greatest."""
         missing = {cell: self.target[cell] - self.have[cell] for cell in self.target if self._can(cell)}
         open_cells = [cell for cell, gap in missing.items() if gap > 0]
         topics = [topic for topic in VALUES["topic"] if self._is_able(topic)]
         planned = []
         for _ in range(count):
             tries = [self._draw(open_cells, topics, chance) for _ in range(24)]
-            best = max(tries, key=lambda labels_: sum(max(0, missing.get(cell, 0)) for cell in self._cells(labels_)))
+            best = max(tries, key=lambda wanted: self._gain(wanted, missing))
             for cell in self._cells(best):
                 missing[cell] = missing.get(cell, 0) - 1
-            self._asked[best["topic"]] += 1
+            self._asked.update((best["topic"], best["type"]))
             planned.append(best | {"view": chance.choice(WHO[str(best["view"])])})
         return planned
 
@@ -98,6 +98,15 @@ class Coverage:
 
     def _cells(self, known: dict[str, object]) -> list[Cell]:
         return [tuple((axis, known[axis]) for axis in group) for group in self._groups]
+
+    def _gain(self, wanted: dict[str, object], missing: Mapping[Cell, int]) -> float:
+        """The deficit that a task with these labels would fill, weighed by the share of its type's tasks that survived so far.
+
+        Squared, since a type whose wordings are used up costs its request and the place of another task.
+        """
+        deficit = sum(max(0, missing.get(cell, 0)) for cell in self._cells(wanted))
+        share = (self._survived[wanted["type"]] + 2) / (self._asked[wanted["type"]] + 2)
+        return deficit * min(share, 1.0) ** 2
 
     def _is_able(self, topic: object) -> bool:
         return self._survived[topic] > 0 or self._asked[topic] < GIVE_UP_AFTER
