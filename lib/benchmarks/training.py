@@ -120,7 +120,7 @@ def ranks() -> None:
     """Each way at several learning rates, the best of which counts; steps and data are the same."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        training.build_student(llm.stand_in_prose(), folder=folder / "student", epochs=2)
+        training.build_student(llm.stand_in_prose(), folder=folder / "student", epochs=2, hidden_size=64, layers=2)
         same = {
             "epochs": 1,
             "batch_size": BATCH,
@@ -132,7 +132,7 @@ def ranks() -> None:
         ways = {f"LoRA, rank {rank}": {"lora_rank": rank, "lora_alpha": 2 * rank} for rank in (4, 8, 16, 32, 64)}
         ways |= {"full": {"method": "full"}}
         rates = {"full": (1e-3, 2e-3), "LoRA": (5e-3, 1e-2)}
-        chosen = dataset()[:200]
+        chosen = dataset()[:240]
         for way, more in ways.items():
             tried = {}
             for rate in rates["full" if way == "full" else "LoRA"]:
