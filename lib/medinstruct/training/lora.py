@@ -9,7 +9,7 @@ from typing import Any
 
 from medinstruct import records
 from medinstruct.records import Example
-from medinstruct.training import fit, loading, trainer, watch
+from medinstruct.training import batches, loading, trainer, watch
 from medinstruct.training.card import write_card
 from medinstruct.training.planning import Plan, plan, smaller
 
@@ -71,7 +71,7 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
         base, flash=planned.hardware.flash and settings["precision"] != "float32", **{key: settings[key] for key in names}
     )
     if settings["batching"] in ("packed", "padding_free"):
-        fit.keeps_apart(model)
+        batches.keeps_apart(model)
     sft, seen = _watched(planned, model, tokenizer, arguments)
     before = _once(draft / "before.json", seen.evaluate, state)
     start = time.perf_counter()
