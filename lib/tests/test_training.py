@@ -173,9 +173,18 @@ def test_two_processes_train_what_one_does(student, undisturbed, tmp_path):
     done = subprocess.run(command, env=os.environ | room, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "training.json").read_text())["lora"]
+    chosen = QUICK | {"checkpoints": 4, "lora_dropout": 0.0}
+    assert training.finetune_lora(examples(40), base=out / "student", folder=out / "adapter", **chosen) == result
     curve = [row["loss"] for row in result["train_losses"]]
     assert curve == pytest.approx([row["loss"] for row in undisturbed[1]["train_losses"]], abs=1e-3)
     assert difference(out / "adapter", undisturbed[0]) < 1e-3
+
+
+def test_the_same_call_gives_back_what_was_made_and_trains_no_more(student, undisturbed, monkeypatch):
+    monkeypatch.setattr(trainer, "build", None)
+    assert training.finetune_lora(examples(40), base=student, folder=undisturbed[0], **QUICK) == undisturbed[1]
+    with pytest.raises(TypeError):
+        training.finetune_lora(examples(40), base=student, folder=undisturbed[0], **QUICK | {"seed": 43})
 
 
 def test_the_plan_says_what_the_run_then_does(student, undisturbed):
