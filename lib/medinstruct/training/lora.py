@@ -128,7 +128,8 @@ def _result(planned: Plan, sft: Any, seen: Any, before: dict[str, float], after:
 def _name(examples: list[Example], base: str | Path, planned: Plan) -> str:
     """The hash of all that the result depends on: the data as it is read, the base model, the settings."""
     built = Path(base) / "built.json"
-    files = [built.read_text()] if built.is_file() else [(p.name, *p.stat()[6:9:2]) for p in sorted(Path(base).glob("*.*"))]
+    local = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(Path(base).glob("*.*"))]
+    files = [built.read_text()] if built.is_file() else local
     of_base = files or str(base)  # of the hub by its name, of a folder by its files' sizes and times
     kept = {key: value for key, value in planned.settings.items() if key not in NOT_IN_NAME}
     return records.content_hash([[e.id, e.instruction, e.input, e.output] for e in examples], of_base, kept)
