@@ -116,28 +116,23 @@ def _timed(sft: Any) -> float:
     return time.process_time() - start
 
 
-def ranks() -> None:
-    """Each way at several learning rates, the best of which counts; steps and data are the same."""
+def ranks(base: str = "", sizes: str = "4,8,16,32,64", lora_rates: str = "5e-3,1e-2", full_rates: str = "1e-3,2e-3") -> None:
+    """Each way at some learning rates, the best of which counts; steps and data are the same. `base` is a model's folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        training.build_student(llm.stand_in_prose(), folder=folder / "student", epochs=2)
-        same = {
-            "epochs": 1,
-            "batch_size": BATCH,
-            "micro_batch_size": BATCH,
-            "max_length": LENGTH,
-            "live": False,
-            "checkpoints": 0,
+        if not base:
+            training.build_student(llm.stand_in_prose(), folder=folder / "student")
+        same = {"epochs": 2, "batch_size": BATCH, "micro_batch_size": BATCH, "max_length": 512, "live": False, "checkpoints": 0}
+        ways: dict[str, dict[str, Any]] = {
+            f"LoRA, rank {n}": {"lora_rank": n, "lora_alpha": 2 * n} for n in map(int, sizes.split(","))
         }
-        ways = {f"LoRA, rank {rank}": {"lora_rank": rank, "lora_alpha": 2 * rank} for rank in (4, 8, 16, 32, 64)}
-        ways |= {"full": {"method": "full"}}
-        rates = {"full": (1e-3, 2e-3), "LoRA": (5e-3, 1e-2)}
-        chosen = dataset()[:200]
-        for way, more in ways.items():
+        for way, more in (ways | {"full": {"method": "full"}}).items():
             tried = {}
-            for rate in rates["full" if way == "full" else "LoRA"]:
+            for rate in map(float, (full_rates if way == "full" else lora_rates).split(",")):
                 settings = same | more | {"learning_rate": rate}
-                tried[rate] = training.finetune_lora(chosen, base=folder / "student", folder=folder / "a", **settings)
+                tried[rate] = training.finetune_lora(
+                    dataset()[:160], base=base or folder / "student", folder=folder / "a", **settings
+                )
             rate, best = min(tried.items(), key=lambda pair: pair[1]["eval_after"])
             print(
                 f"{way:16} held-out loss {best['eval_before']:.3f} to {best['eval_after']:.3f} in {best['steps']} steps at "
@@ -206,4 +201,4 @@ def matrix_rate(size: int = 8192) -> float:
 
 if __name__ == "__main__":
     wanted = sys.argv[1] if len(sys.argv) > 1 else "speed"
-    {"speed": speed, "ranks": ranks, "gpu": gpu}[wanted]()
+    {"speed": speed, "ranks": ranks, "gpu": gpu}[wanted](*sys.argv[2:])

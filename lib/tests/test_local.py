@@ -17,7 +17,7 @@ PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and flu
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "student"
-    training.build_student(PROSE, folder=folder, vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=64, epochs=6)
+    training.build_student(PROSE, folder=folder, vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=64, epochs=4)
     return folder
 
 

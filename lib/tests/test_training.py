@@ -12,7 +12,7 @@ import pytest
 from medinstruct import llm, paths, records, training
 from medinstruct.errors import Problem
 from medinstruct.records import Example
-from medinstruct.training import loading, lora, trainer
+from medinstruct.training import loading, lora, trainer, watch
 
 PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)]
 QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4, "lora_rank": 4, "max_length": 500}
@@ -173,9 +173,30 @@ def test_two_processes_train_what_one_does(student, undisturbed, tmp_path):
     done = subprocess.run(command, env=os.environ | room, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "training.json").read_text())["lora"]
+    chosen = QUICK | {"checkpoints": 4, "lora_dropout": 0.0}
+    assert training.finetune_lora(examples(40), base=out / "student", folder=out / "adapter", **chosen) == result
     curve = [row["loss"] for row in result["train_losses"]]
     assert curve == pytest.approx([row["loss"] for row in undisturbed[1]["train_losses"]], abs=1e-3)
     assert difference(out / "adapter", undisturbed[0]) < 1e-3
+
+
+def test_the_same_call_gives_back_what_was_made_and_trains_no_more(student, undisturbed, monkeypatch):
+    monkeypatch.setattr(trainer, "build", None)
+    assert training.finetune_lora(examples(40), base=student, folder=undisturbed[0], **QUICK) == undisturbed[1]
+    with pytest.raises(TypeError):
+        training.finetune_lora(examples(40), base=student, folder=undisturbed[0], **QUICK | {"seed": 43})
+
+
+def test_the_plan_says_what_the_run_then_does(student, undisturbed):
+    planned = training.plan(examples(40), base=student, **QUICK)
+    assert planned.steps == undisturbed[1]["steps"] and planned.seconds > 0 and sum(planned.memory.values()) > 0
+    assert [row.id for row in planned.held_out] == undisturbed[1]["held_out_ids"]
+    assert planned.trained_tokens < planned.tokens and all(choice.why for choice in planned.choices.values())
+
+
+def test_the_live_curve_is_drawn_from_two_losses_on_and_escaped():
+    drawn = watch.curve_svg([{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}], title="<b>")
+    assert drawn.count("<polyline") == 1 and "<b>" not in drawn and "loss 2.000" in drawn
 
 
 def test_packed_rows_train_and_hold_about_as_many_examples_a_step(student, tmp_path):

@@ -181,9 +181,9 @@ def test_what_does_not_go_together_is_refused_with_the_reason(hardware, given, r
 def test_packed_documents_do_not_see_each_other_or_packing_is_refused():
     from transformers import LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
-    assert fit.keeps_apart(LlamaForCausalLM(llama(2, 32, 300, 64, 2))) < 1e-5
+    assert batches.keeps_apart(LlamaForCausalLM(llama(2, 32, 300, 64, 2))) < 1e-5
     with pytest.raises(Problem, match="mixes the examples"):
-        fit.keeps_apart(MambaForCausalLM(MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2)))
+        batches.keeps_apart(MambaForCausalLM(MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2)))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -8,6 +8,7 @@ from typing import Any
 from medinstruct.errors import Problem
 
 ROOM = 256  # new tokens where a request does not say
+NAMING = {"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json"}
 EDGE = 1 << 20  # bytes at the end of a large file that go into its name; of its beginning 32 times as many
 
 
@@ -32,7 +33,7 @@ def fingerprint(model: str | Path) -> str:
     if not Path(model).is_dir():
         return str(model)
     found = hashlib.sha256()
-    for path in sorted(path for path in Path(model).iterdir() if path.suffix in (".safetensors", ".json")):
+    for path in sorted(path for path in Path(model).iterdir() if path.suffix == ".safetensors" or path.name in NAMING):
         with path.open("rb") as file:
             size = path.stat().st_size
             found.update(f"{path.name} {size}".encode() + file.read(32 * EDGE))

@@ -2,6 +2,9 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from medinstruct.errors import Problem
 
 SORTED_OVER = 50  # batches that are sorted together, so that there is still chance in who meets whom
 
@@ -46,3 +49,30 @@ def padding(lengths: Sequence[int], order: Sequence[int], *, batch_size: int) ->
     batches = [[lengths[i] for i in order[n : n + batch_size]] for n in range(0, len(order), batch_size)]
     read = sum(max(batch) * len(batch) for batch in batches)
     return 1 - sum(lengths[i] for i in order) / read
+
+
+def keeps_apart(model: Any, *, tolerance: float = 1e-4) -> float:
+    """The largest difference of logits between two short documents in one row and each alone.
+
+    Raises where the attention mixes them: then packing would train on answers to other questions.
+    """
+    import torch
+
+    size = model.config.vocab_size
+    first, second = (torch.arange(n, n + 24, device=model.device)[None] % (size - 8) + 4 for n in (3, 40))
+    places = torch.cat([torch.arange(24, device=model.device)] * 2)[None]
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        ends = torch.tensor([0, 24, 48], dtype=torch.int32, device=model.device)
+        lengths = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": 24, "max_length_k": 24}
+        row = {"input_ids": torch.cat([first, second], dim=1), "position_ids": places, "use_cache": False}
+        both = model(**row, **lengths).logits.float()
+        alone = torch.cat([model(input_ids=one, use_cache=False).logits.float() for one in (first, second)], dim=1)
+    model.train(was_training)
+    apart = (both - alone).abs().max().item()
+    limit = tolerance if model.dtype == torch.float32 else 0.05 * alone.abs().max().item()
+    if apart > limit:
+        do = "Set batching: sorted, or install flash-attn (Ampere or later)."
+        raise Problem("This model's attention mixes the examples of one row.", got=f"logits differ by {apart:.3g}", do=do)
+    return apart

@@ -187,30 +187,3 @@ def _refuse(hardware: Hardware, given: dict[str, str]) -> None:
     for fails, what, do in rules:
         if fails:
             raise Problem(what, got=", ".join(f"{name}: {value}" for name, value in given.items()), do=do)
-
-
-def keeps_apart(model: Any, *, tolerance: float = 1e-4) -> float:
-    """The largest difference of logits between two short documents in one row and each alone.
-
-    Raises where the attention mixes them: then packing would train on answers to other questions.
-    """
-    import torch
-
-    size = model.config.vocab_size
-    first, second = (torch.arange(n, n + 24, device=model.device)[None] % (size - 8) + 4 for n in (3, 40))
-    places = torch.cat([torch.arange(24, device=model.device)] * 2)[None]
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        ends = torch.tensor([0, 24, 48], dtype=torch.int32, device=model.device)
-        lengths = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": 24, "max_length_k": 24}
-        row = {"input_ids": torch.cat([first, second], dim=1), "position_ids": places, "use_cache": False}
-        both = model(**row, **lengths).logits.float()
-        alone = torch.cat([model(input_ids=one, use_cache=False).logits.float() for one in (first, second)], dim=1)
-    model.train(was_training)
-    apart = (both - alone).abs().max().item()
-    limit = tolerance if model.dtype == torch.float32 else 0.05 * alone.abs().max().item()
-    if apart > limit:
-        do = "Set batching: sorted, or install flash-attn (Ampere or later)."
-        raise Problem("This model's attention mixes the examples of one row.", got=f"logits differ by {apart:.3g}", do=do)
-    return apart

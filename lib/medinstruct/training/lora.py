@@ -9,7 +9,7 @@ from typing import Any
 
 from medinstruct import records
 from medinstruct.records import Example
-from medinstruct.training import fit, loading, trainer, watch
+from medinstruct.training import batches, loading, trainer, watch
 from medinstruct.training.card import write_card
 from medinstruct.training.planning import Plan, plan, smaller
 
@@ -38,8 +38,8 @@ def finetune_lora(
 ) -> dict[str, Any]:
     """Tune an adapter on some examples and save it in `folder`; returns losses (nats a response token), sizes and counts.
 
-    `more` may hold any key of `DEFAULTS`. A run that was killed goes on from its last checkpoint when the same call is made
-    again with the same data; another call starts anew.
+    `more` may hold any key of `DEFAULTS`. The same call on the same data goes on from the last checkpoint of a run that was
+    killed, and gives back what a finished one has made, also one that `accelerate launch` ran; another call starts anew.
     """
     given = {
         "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "micro_batch_size": micro_batch_size,
@@ -49,6 +49,9 @@ def finetune_lora(
     planned = plan(examples, base=base, timed=False, **given)
     draft = Path(folder).with_name(f".{Path(folder).name}")
     name = _name(examples, base, planned)
+    made = Path(folder) / "made.json"
+    if made.exists() and (found := json.loads(made.read_text(encoding="utf-8")))["name"] == name:
+        return found["result"]
     while True:
         try:
             return _run(planned, examples, base=base, folder=Path(folder), draft=draft, name=name)
@@ -71,7 +74,7 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
         base, flash=planned.hardware.flash and settings["precision"] != "float32", **{key: settings[key] for key in names}
     )
     if settings["batching"] in ("packed", "padding_free"):
-        fit.keeps_apart(model)
+        batches.keeps_apart(model)
     sft, seen = _watched(planned, model, tokenizer, arguments)
     before = _once(draft / "before.json", seen.evaluate, state)
     start = time.perf_counter()
@@ -83,6 +86,7 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
     if state.is_main_process:
         tokenizer.save_pretrained(draft)
         write_card(draft, result, examples=examples, base=base, settings=settings)
+        records.write_json(draft / "made.json", {"name": name, "result": result})
         _settle(draft, folder)
     state.wait_for_everyone()
     return result
@@ -124,7 +128,9 @@ def _result(planned: Plan, sft: Any, seen: Any, before: dict[str, float], after:
 def _name(examples: list[Example], base: str | Path, planned: Plan) -> str:
     """The hash of all that the result depends on: the data as it is read, the base model, the settings."""
     built = Path(base) / "built.json"
-    of_base = records.content_hash(built.read_text()) if built.is_file() else str(base)
+    local = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(Path(base).glob("*.*"))]
+    files = [built.read_text()] if built.is_file() else local
+    of_base = files or str(base)  # of the hub by its name, of a folder by its files' sizes and times
     kept = {key: value for key, value in planned.settings.items() if key not in NOT_IN_NAME}
     return records.content_hash([[e.id, e.instruction, e.input, e.output] for e in examples], of_base, kept)
 
