@@ -1,0 +1,225 @@
+"""Where the questions of a benchmark come from: this package, a file of the user's, or the hub at a pinned revision."""
+
+import functools
+import json
+import os
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medinstruct import paths, records
+from medinstruct.errors import Problem
+from medinstruct.evaluation.benchmarks import sets
+
+EXAMPLES = 32  # questions kept for few-shot prompts
+SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".xlsx")
+
+
+class Benchmark(NamedTuple):
+    """One task of the harness with its questions; where there are none, `trouble` says why."""
+
+    task: str
+    set: str
+    title: str
+    group: str
+    variant: str
+    config: dict[str, Any]
+    questions: list[sets.Question]
+    examples: list[sets.Question]
+    total: int
+    source: str
+    trouble: str = ""
+
+
+def names() -> list[str]:
+    """The tasks that ship with the package."""
+    return sorted(path.stem for path in paths.data("benchmarks").glob("*.yaml"))
+
+
+def load(tasks: str, *, data: str = "", limit: int = 0, generation_limit: int = 0) -> list[Benchmark]:
+    """The benchmarks of a comma-separated list ("all" for every one), with their questions.
+
+    `data` is a folder, or "name=path,name=path", of local files as they are published; the rest comes from the hub. What is
+    not reachable stays in the list and says so. `limit` takes that many questions evenly; `generation_limit` those of the
+    generating variants, which cost far more; 0 takes all.
+    """
+    chosen = names() if tasks.strip() == "all" else [name.strip() for name in tasks.split(",") if name.strip()]
+    unknown = [name for name in chosen if name not in names()]
+    if unknown or not chosen:
+        raise Problem("There is no such benchmark.", got=unknown or tasks, do=f"Choose from {', '.join(names())}, or all.")
+    given = _given(data)
+    limits = {name: generation_limit if name.endswith("_gen") else limit for name in chosen}
+    return [_loaded(name, given=given, limit=limits[name]) for name in chosen]
+
+
+def dataset(set: str, **_: Any) -> Any:
+    """What the task files call when the harness alone reads them (`lm_eval --include_path`): the questions and the examples."""
+    config = next(config(name) for name in names() if config(name)["metadata"]["set"] == set)
+    found, examples, _source = _rows(config, "")
+    return as_dataset(found, examples)
+
+
+def as_dataset(questions: Sequence[sets.Question], examples: Sequence[sets.Question]) -> Any:
+    """Questions and examples as the two splits that the task files name."""
+    from datasets import Dataset, DatasetDict
+
+    return DatasetDict(test=Dataset.from_list(list(questions)), shots=Dataset.from_list(list(examples or questions)))
+
+
+@functools.cache
+def config(task: str) -> dict[str, Any]:
+    """The task file as the harness reads it."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    return load_yaml(paths.data("benchmarks") / f"{task}.yaml", resolve_func=True)
+
+
+def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
+    """That many of the rows, evenly over the whole; 0 for all."""
+    return list(rows) if not limit or limit >= len(rows) else [rows[n * len(rows) // limit] for n in range(limit)]
+
+
+def _loaded(task: str, *, given: dict[str, Path], limit: int) -> Benchmark:
+    setup = config(task)
+    about = setup["metadata"]
+    plain = {"task": task, "set": about["set"], "title": about["title"], "group": about["group"]}
+    plain |= {"variant": "generation" if task.endswith("_gen") else "likelihood", "config": setup}
+    try:
+        found, examples, source = _rows(setup, str(given.get(about["set"], "")))
+    except Unreachable as error:
+        return Benchmark(**plain, questions=[], examples=[], total=0, source="", trouble=str(error))
+    return Benchmark(**plain, questions=evenly(found, limit), examples=examples, total=len(found), source=source)
+
+
+class Unreachable(Exception):
+    """The data of a benchmark cannot be had just now."""
+
+
+@functools.lru_cache(maxsize=32)
+def _cached(name: str, path: str, stamp: float) -> tuple[list[sets.Question], list[sets.Question], str]:
+    setup = next(config(task) for task in names() if config(task)["metadata"]["set"] == name)
+    about = setup["metadata"]
+    if name == "own":
+        split, source = {"test": records.rows(path or paths.data("test_mcq.jsonl"))}, "this package"
+    elif path:
+        split, source = {"test": _read(Path(path), name)}, Path(path).name
+    else:
+        split, source = _from_afar(setup)
+    made = {key: sets.questions(name, rows, options=about["options"], where=source) for key, rows in split.items()}
+    found, *others = made.values()
+    return *_divided(about, found, others[0][:EXAMPLES] if others else [], path), source
+
+
+def _rows(setup: dict[str, Any], path: str) -> tuple[list[sets.Question], list[sets.Question], str]:
+    """The questions, the examples, and where they came from; read once for both variants of a set."""
+    return _cached(setup["metadata"]["set"], path, Path(path).stat().st_mtime if path else 0.0)
+
+
+def _divided(about: dict[str, Any], found: list, examples: list, path: str) -> tuple[list, list]:
+    """The subjects and the official test items of a set; what is left over serves as examples."""
+    if subjects := about.get("subjects"):
+        found = [one for one in found if one["subject"] in subjects]
+        examples = [one for one in examples if one["subject"] in subjects] or examples
+    if "test_ids" in about:
+        official = set(_test_ids(about["test_ids"], path))
+        found, examples = [one for one in found if one["id"] in official], [one for one in found if one["id"] not in official]
+        if not found:
+            do = "Give the file with all 1,000 questions."
+            raise Problem(f"Benchmark {about['set']}: none of the official test items is there.", got=path, do=do)
+    return found, examples[:EXAMPLES]
+
+
+def _test_ids(link: str, path: str) -> list[str]:
+    """The ids of the official test items: from a file beside the data, else from its pinned address."""
+    beside = sorted(Path(path).parent.glob("*test_ground_truth.json")) if path else []
+    return list(json.loads((beside[0] if beside else _fetched(link)).read_text(encoding="utf-8")))
+
+
+def _from_afar(setup: dict[str, Any]) -> tuple[dict[str, list], str]:
+    """The splits of a set from the hub, or from its authors' address where it is not there."""
+    about = setup["metadata"]
+    if "url" in about:
+        return {"test": _read(_fetched(about["url"]), about["set"])}, about["url"].partition("#")[0]
+    path, revision = setup["dataset_path"], setup["dataset_kwargs"]["revision"]
+    configs = about.get("configs") or [setup.get("dataset_name")]
+    split: dict[str, list] = {name: [] for name in about["splits"]}
+    for part in configs:
+        found = _hub(path, part, revision)
+        for name in split:
+            more = {"subject": part} if "configs" in about else {}
+            split[name] += [(f"{name} {n}", dict(row) | more) for n, row in enumerate(found[name]) if n < 20_000]
+    return split, f"{path} at {revision[:8]}"
+
+
+def _hub(path: str, part: str | None, revision: str) -> Any:
+    from datasets import load_dataset
+
+    if not _hub_answers():
+        raise Unreachable("not reachable: the hub does not answer, and no local file is given")
+    try:
+        return load_dataset(path, part, revision=revision)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Unreachable(f"not reachable: {type(error).__name__}: {str(error).splitlines()[0][:160]}") from None
+
+
+def _fetched(link: str) -> Path:
+    try:
+        return paths.resolve(link)
+    except Problem as problem:
+        if "pinned" in problem.what:
+            raise
+        raise Unreachable("not reachable: the authors' address does not answer, and no local file is given") from None
+
+
+@functools.cache
+def _hub_answers() -> bool:
+    """Whether the hub answers within a few seconds; asked once, so that a machine without network loses no time."""
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        return False
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=4):
+            return True
+    except OSError:
+        return False
+
+
+def _given(data: str) -> dict[str, Path]:
+    """The user's files by name of the set."""
+    known = {config(task)["metadata"]["set"] for task in names()}
+    if not data:
+        return {}
+    if "=" not in data:
+        folder = paths.resolve(data)
+        files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and "ground_truth" not in path.stem]
+        return {name: path for path in files for name in known if _belongs(path, name)}
+    pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
+    if wrong := [name for name in pairs if name not in known]:
+        raise Problem("`benchmark_data` names an unknown set.", got=wrong, do=f"Known: {', '.join(sorted(known))}.")
+    return {name: paths.resolve(path) for name, path in pairs.items()}
+
+
+def _belongs(path: Path, name: str) -> bool:
+    stem = path.stem.lower()
+    return stem == name or (stem.startswith(name) and not stem.startswith("mmlu_medical") ^ (name == "mmlu_medical"))
+
+
+def _read(path: Path, name: str) -> list[tuple[Any, dict[str, Any]]]:
+    """The rows of a file, each with its number from 1 (or its key)."""
+    import pandas as pd
+
+    if path.suffix not in SUFFIXES:
+        raise Problem(f"Benchmark {name}: this kind of file is not known.", got=path, do=f"Give {', '.join(SUFFIXES)}.")
+    if path.suffix == ".jsonl":
+        return records.rows(path)
+    if path.suffix == ".json":
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Problem(f"Benchmark {name}: {path} is not JSON.", got=error, do="Give the file as it is published.") from None
+        pairs = content.items() if isinstance(content, dict) else enumerate(content, 1)
+        return [(key, row | ({"id": key} if isinstance(content, dict) else {})) for key, row in pairs]
+    read = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".xlsx": pd.read_excel}.get(path.suffix)
+    frame = read(path) if read else pd.read_csv(path, sep="\t")
+    return [(n, {str(key): value for key, value in row.items()}) for n, row in enumerate(frame.to_dict("records"), 1)]
