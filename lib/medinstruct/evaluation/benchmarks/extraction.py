@@ -14,7 +14,9 @@ SAID = (
     r"|\b(?:option|choice)\s+(?=\(?[A-P]\)?\s+(?:is|would be)\s+(?:the\s+)?(?:correct|right|best))"
     r"|(?:정답|답)\s*(?:은|는)?\s*[:：]?\s*|答案\s*(?:是|为)?\s*[:：]?\s*"
 )
-STATED = re.compile(rf"(?:{SAID})\(?\s*([A-Pa-p])\s*(?:\)|[.,:;!]|$|\n|(?=\s*[가-힣是])|(?P<more>\s+\S+))", re.IGNORECASE | re.MULTILINE)
+STATED = re.compile(
+    rf"(?:{SAID})\(?\s*([A-Pa-p])\s*(?:\)|[.,:;!]|$|\n|(?=\s*[가-힣是])|(?P<more>\s+\S+))", re.IGNORECASE | re.MULTILINE
+)
 ALSO = re.compile(r"^\s*(?:\)|[.,])?\s*(?:or|and|/|,|및|또는)\s*\(?([A-Pa-p])\b\)?(?=\W|$)", re.IGNORECASE)
 ALONE = re.compile(r"^\W*(?:(?:option|choice|answer)\W+)?\(?([A-Pa-p])\)?\W*$", re.IGNORECASE)
 LEADING = re.compile(r"^\W*(?:\(([A-Pa-p])\)|([A-P])\s*[.):]|([a-p])\s*[.)])", re.MULTILINE)
@@ -42,7 +44,13 @@ def extract_choice(reply: str, options: Sequence[str]) -> int | None:
     if len(leading) == 1 and LEADING.match(text):
         return letters.index(leading.pop())
     bracketed = {found for found in BRACKETED.findall(text) if found in letters}
-    return letters.index(bracketed.pop()) if len(bracketed) == 1 else None if bracketed or len(leading) > 1 else extract_word(text, options)
+    return (
+        letters.index(bracketed.pop())
+        if len(bracketed) == 1
+        else None
+        if bracketed or len(leading) > 1
+        else extract_word(text, options)
+    )
 
 
 def extract_word(reply: str, options: Sequence[str]) -> int | None:

@@ -31,7 +31,9 @@ def contestants(model: Any, *, more: str = "", batch_size: int = 8) -> list[Cont
     key = _key(model)
     found = [Contestant("base", key, lambda: _opened(model, batch_size, adapter=False))]
     if model.has_adapter:
-        found.append(Contestant("tuned", f"{key}-{_adapter_key(model.model)}", lambda: _opened(model, batch_size, adapter=True)))
+        found.append(
+            Contestant("tuned", f"{key}-{_adapter_key(model.model)}", lambda: _opened(model, batch_size, adapter=True))
+        )
     for part in filter(None, (part.strip() for part in more.split(","))):
         name, sign, place = part.partition("=")
         if not sign or name in {one.name for one in found}:
@@ -61,7 +63,9 @@ def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) ->
     texts = []
     for turn in history:
         texts.append(turn["content"] if turn["role"] == "assistant" else prompt(turn["content"].strip()))
-    return "".join(text + ("\n\n" if history[n]["role"] == "assistant" else "") for n, text in enumerate(texts[:-1])) + texts[-1]
+    return (
+        "".join(text + ("\n\n" if history[n]["role"] == "assistant" else "") for n, text in enumerate(texts[:-1])) + texts[-1]
+    )
 
 
 @contextlib.contextmanager
