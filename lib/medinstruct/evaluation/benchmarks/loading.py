@@ -223,3 +223,12 @@ def _read(path: Path, name: str) -> list[tuple[Any, dict[str, Any]]]:
     read = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".xlsx": pd.read_excel}.get(path.suffix)
     frame = read(path) if read else pd.read_csv(path, sep="\t")
     return [(n, {str(key): value for key, value in row.items()}) for n, row in enumerate(frame.to_dict("records"), 1)]
+
+
+def focus(benchmarks: Sequence[Benchmark]) -> Benchmark:
+    """The first benchmark by likelihood that has questions: calibration and the order of options are looked at on it."""
+    found = [one for one in benchmarks if one.variant == "likelihood" and one.questions]
+    if not found:
+        do = "Add own_ll to `benchmark_tasks`: its questions ship with the package."
+        raise Problem("No benchmark by likelihood has questions.", got=[one.task for one in benchmarks], do=do)
+    return found[0]

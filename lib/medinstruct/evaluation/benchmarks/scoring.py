@@ -182,3 +182,9 @@ def _seen(found: Mapping[str, Sequence[str]], name: str) -> set[str]:
     about = next(config(task)["metadata"] for task in names() if config(task)["metadata"]["set"] == name)
     known = {name, *about.get("aliases", [])}
     return {str(item) for key, items in found.items() if Path(key).stem in known for item in items}
+
+
+def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table as rows for a JSON file: numbers rounded, what is missing as null."""
+    flat = table.reset_index() if table.index.name else table
+    return flat.round(4).astype(object).where(flat.notna(), None).to_dict("records")
