@@ -144,6 +144,20 @@ def published() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def beside(table: pd.DataFrame) -> pd.DataFrame:
+    """Our scores above the published ones: one row a model with its provenance, one column a set that either of them has."""
+    ran = table.dropna(subset=["score"])
+    ours = pd.DataFrame({
+        "model": ran["model"], "provenance": "measured here, by " + ran["variant"],
+        "set": ran["task"].str.replace(r"_(ll|gen)$", "", regex=True), "score": ran["score"],
+    })  # fmt: skip
+    theirs = published().rename(columns={"published": "score"})[list(ours.columns)]
+    both = pd.concat([ours, theirs], ignore_index=True)
+    order = list(dict.fromkeys(zip(both["model"], both["provenance"], strict=True)))
+    wide = both.pivot_table(index=["model", "provenance"], columns="set", values="score")
+    return wide.reindex(order)[list(dict.fromkeys(both["set"]))].rename_axis(None, axis="columns")
+
+
 def by_group(results: Sequence[Result], *, by: str, least: int = 1) -> pd.DataFrame:
     """One row a model and value of `subject` or `level`: n, score and Wilson's interval; groups below `least` are left out."""
     rows = []
