@@ -170,6 +170,8 @@ class _Rigged:
         super().__init__()
         self.liked, self.reply, self.asked = liked, reply, []
 
+    tokenizer_name = "rigged"
+
     def loglikelihood(self, requests, **_):
         self.asked += [request.args for request in requests]
         return [(-1.0 if request.args[1].strip() == self.liked else -3.0, False) for request in requests]
@@ -275,12 +277,12 @@ def result(scores, *, model="base", probabilities=(), task="own_ll", **more):
 
 
 def test_mcnemar_counts_only_the_questions_that_one_model_got_right():
-    from statsmodels.stats.contingency_tables import mcnemar
+    from scipy.stats import binom
 
     before, after = [1] * 50 + [1] * 3 + [0] * 12 + [0] * 35, [1] * 50 + [0] * 3 + [1] * 12 + [0] * 35
     row = benchmarks.paired([result(before), result(after, model="tuned")]).iloc[0]
     assert (row["gained"], row["lost"], row["n"]) == (12, 3, 100) and row["change"] == pytest.approx(0.09)
-    assert row["p"] == pytest.approx(mcnemar([[50, 3], [12, 35]], exact=True).pvalue)
+    assert row["p"] == pytest.approx(2 * binom.cdf(3, 15, 0.5))
 
 
 def test_two_models_that_answered_different_questions_are_not_compared():
@@ -359,38 +361,43 @@ def test_model_written_text_is_escaped_on_the_page():
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """An untrained Llama with one layer, saved and loaded as any other."""
-    from medinstruct import llm, training
+    from medinstruct import llm
+    from medinstruct.training import student
 
-    folder = tmp_path_factory.mktemp("model") / "student"
-    text = [
-        f"{one.question} {' '.join(one.options)} {one.rationale}"
-        for one in records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
-    ]
-    shape = {"vocab_size": 600, "hidden_size": 16, "layers": 1, "heads": 2, "max_length": 256, "epochs": 1}
-    training.build_student(text, folder=folder, **shape)
+    questions = records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
+    tokenizer = student._tokenizer([one.question + one.rationale for one in questions], size=1500, max_length=512)
+    shape = {"hidden_size": 16, "layers": 1, "heads": 2, "max_length": 512}
+    student._model(tokenizer, shape, seed=1).save_pretrained(folder := tmp_path_factory.mktemp("model"))
+    tokenizer.save_pretrained(folder)
     return llm.LocalModel(folder)
 
 
 def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(real_data, tiny, tmp_path):
-    found = benchmarks.load("pubmedqa_ll", data=f"pubmedqa={real_data / 'benchmarks' / 'pubmedqa_ori_pqal.json'}")
+    file = f"pubmedqa={real_data / 'benchmarks' / 'pubmedqa_ori_pqal.json'}"
+    found = benchmarks.load("pubmedqa_ll", data=file)
     assert len(found[0].questions) == 500 and len(found[0].examples) == 32
     assert not {one["id"] for one in found[0].questions} & {one["id"] for one in found[0].examples}
-    results = benchmarks.run(found, benchmarks.contestants(tiny, batch_size=16), folder=tmp_path)
+    results = benchmarks.run(found, [contestant(Rigged("yes"))], folder=tmp_path)
     row = benchmarks.scores(found, results).iloc[0]
-    assert row["majority"] == pytest.approx(0.552) and row["always"] == "yes" and row["chance"] == pytest.approx(1 / 3)
+    assert row["score"] == row["majority"] == pytest.approx(0.552) and row["always"] == "yes"
+    assert row["chance"] == pytest.approx(1 / 3) and row["status"] == "all"
+    few = benchmarks.load("pubmedqa_ll,pubmedqa_gen", data=file, limit=16, generation_limit=4)
+    likelihood, generation = benchmarks.run(few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=4)
     truth = json.loads((real_data / "benchmarks" / "pubmedqa_test_ground_truth.json").read_text())
-    picked = [("yes", "no", "maybe")[sample.choice] for sample in results[0].samples]
-    assert row["score"] == np.mean([truth[sample.id] == one for sample, one in zip(results[0].samples, picked, strict=True)])
-    always = benchmarks.run(found, [contestant(Rigged("yes"))], folder=tmp_path)
-    assert always[0].scores.mean() == pytest.approx(0.552)
+    picked = [("yes", "no", "maybe")[sample.choice] for sample in likelihood.samples]
+    right = [truth[sample.id] == one for sample, one in zip(likelihood.samples, picked, strict=True)]
+    assert likelihood.scores.tolist() == right and len(generation.samples) == 4
 
 
 def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):
     pytest.importorskip("openpyxl")
-    found = benchmarks.load("meqsum_gen", data=f"meqsum={real_data / 'benchmarks' / 'MeQSum.xlsx'}")
+    file = f"meqsum={real_data / 'benchmarks' / 'MeQSum.xlsx'}"
+    found = benchmarks.load("meqsum_gen", data=file)
     assert len(found[0].questions) == 1000 and not any("MESSAGE:" in one["question"][:20] for one in found[0].questions)
-    results = benchmarks.run(found, benchmarks.contestants(tiny, batch_size=64), folder=tmp_path, max_tokens=4)
+    results = benchmarks.run(found, [contestant(Rigged("", "Who manufactures cetirizine?"))], folder=tmp_path)
     row = benchmarks.scores(found, results).iloc[0]
-    assert row["n"] == 1000 and 0 <= row["score"] < 0.2 < row["majority"] < 0.4 and row["always"] == "the question itself"
-    told = benchmarks.run(found, [contestant(Rigged("", "Who manufactures cetirizine?"))], folder=tmp_path)
-    assert told[0].samples[0].score == 1.0
+    assert results[0].samples[0].score == 1.0 and row["n"] == 1000 and row["always"] == "the question itself"
+    assert 0 < row["score"] < row["majority"] < 0.4
+    few = benchmarks.load("meqsum_gen", data=file, generation_limit=8)
+    made = benchmarks.run(few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=8)
+    assert len(made[0].samples) == 8 and made[0].scores.mean() < 0.2

@@ -6,7 +6,7 @@ from typing import Any
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|<reasoning>.*?(?:</reasoning>|\Z)", re.DOTALL | re.IGNORECASE)
-MARKS = re.compile(r"\\boxed\{([^{}]*)\}|\\text\{([^{}]*)\}|[*_`$]+|\[|\]")
+MARKS = re.compile(r"\\(?:boxed|text|mathrm)\b|[{}*_`$\[\]]+")
 SAID = (
     r"(?:answer|option|choice|diagnosis)(?:\s+(?:to|for)\s+(?:this|the)\s+question)?\s*(?:is|would be|should be|must be|:|=|-|–)+\s*"
     r"(?:(?:most likely|therefore|clearly|probably|the|option|choice|answer|letter)\b\s*:?\s*)*"
@@ -15,7 +15,7 @@ SAID = (
     r"|(?:정답|답)\s*(?:은|는)?\s*[:：]?\s*|答案\s*(?:是|为)?\s*[:：]?\s*"
 )
 STATED = re.compile(
-    rf"(?:{SAID})\(?\s*([A-Pa-p])\s*(?:\)|[.,:;!]|$|\n|(?=\s*[가-힣是])|(?P<more>\s+\S+))", re.IGNORECASE | re.MULTILINE
+    rf"(?:{SAID})\(?\s*([A-Pa-p])\s*(?:\)|[.,:;!。，]|$|\n|(?=\s*[가-힣是])|(?P<more>\s+\S+))", re.IGNORECASE | re.MULTILINE
 )
 ALSO = re.compile(r"^\s*(?:\)|[.,])?\s*(?:or|and|/|,|및|또는)\s*\(?([A-Pa-p])\b\)?(?=\W|$)", re.IGNORECASE)
 ALONE = re.compile(r"^\W*(?:(?:option|choice|answer)\W+)?\(?([A-Pa-p])\)?\W*$", re.IGNORECASE)
@@ -73,7 +73,7 @@ def extract_word(reply: str, options: Sequence[str]) -> int | None:
 
 def plain(reply: str) -> str:
     """A reply without hidden thoughts and without marks of Markdown or LaTeX."""
-    return MARKS.sub(lambda match: match[1] or match[2] or "", THOUGHT.sub("", reply)).strip()
+    return MARKS.sub("", THOUGHT.sub("", reply)).strip()
 
 
 def _stated(text: str, letters: str) -> list[str]:
@@ -116,8 +116,8 @@ def extract_exact(reply: str) -> str | None:
     >>> extract_exact("So the answer is (B)."), extract_exact("Hence the answer is: True"), extract_exact("I pass.")
     ('b', 'true', None)
     """
-    said = re.findall(r"answer\s*(?:is|:)+\s*(.+)", plain(reply), re.IGNORECASE)
-    return _bare(said[-1]) if said else None
+    *before, last = re.split(r"answer\s*(?:is|:)+\s*", plain(reply), flags=re.IGNORECASE)
+    return _bare(last.partition("\n")[0]) if before else None
 
 
 def score_summary(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

@@ -55,8 +55,7 @@ def load(tasks: str, *, data: str = "", limit: int = 0, generation_limit: int = 
 
 def dataset(set: str, **_: Any) -> Any:
     """What the task files call when the harness alone reads them (`lm_eval --include_path`): the questions and the examples."""
-    config = next(config(name) for name in names() if config(name)["metadata"]["set"] == set)
-    found, examples, _source = _rows(config, "")
+    found, examples, _source = _rows(next(setup for setup in map(config, names()) if setup["metadata"]["set"] == set), "")
     return as_dataset(found, examples)
 
 

@@ -114,16 +114,19 @@ def _spec(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
 
 
 def _asked(lm: Any, spec: dict[str, Any], *, is_chat: bool, shots: int, seed: int) -> list[dict[str, Any]]:
-    """The harness's own record of each question."""
-    import lm_eval
+    """The harness's own record of each question.
+
+    `evaluate` and not `simple_evaluate`, which asks the machine for its drivers and packages at every call: seconds a task.
+    """
+    from lm_eval import evaluate
     from lm_eval.tasks import TaskManager
 
     with quiet():
-        found = lm_eval.simple_evaluate(
-            lm, tasks=[spec], task_manager=TaskManager(include_defaults=False), num_fewshot=shots, bootstrap_iters=0,
-            apply_chat_template=is_chat, fewshot_as_multiturn=is_chat, random_seed=seed, numpy_random_seed=seed,
-            torch_random_seed=seed, fewshot_random_seed=seed,
-        )  # fmt: skip
+        loaded = TaskManager(include_defaults=False).load([spec])
+        task = loaded["tasks"][spec["task"]]
+        task.set_config(key="num_fewshot", value=shots)
+        task.set_fewshot_seed(seed=seed)
+        found = evaluate(lm=lm, task_dict=loaded, bootstrap_iters=0, apply_chat_template=is_chat, fewshot_as_multiturn=is_chat)
     return found["samples"][spec["task"]]
 
 
