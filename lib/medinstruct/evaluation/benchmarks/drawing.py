@@ -83,7 +83,8 @@ def level_lines(table: pd.DataFrame, *, chance: float) -> Any:
         )
     axes.axhline(chance, color=RED, ls="--", lw=1.4, label="chance")
     axes.set_xticks(sorted(table["level"].unique()))
-    axes.set(title=level_title(table), xlabel="level of difficulty", ylabel="accuracy, 95 % interval", ylim=(0, 1))
+    axes.set(title=level_title(table), xlabel="level of difficulty", ylabel="accuracy, 95 % interval")
+    axes.set_ylim(0, min(1.05, max(0.6, table["high"].max() * 1.25)))
     axes.legend(frameon=False, ncols=len(table["model"].unique()) + 1, loc="upper right", fontsize=9)
     return figure
 
@@ -106,9 +107,21 @@ def reliability(found: Mapping[str, tuple[float, pd.DataFrame]]) -> Any:
         spread = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
         axes.errorbar(table["confidence"], table["accuracy"], yerr=spread, fmt="none", ecolor=color, alpha=0.6, capsize=2)
         axes.scatter(table["confidence"], table["accuracy"], s=20 + 3 * table["n"], color=color, alpha=0.85, zorder=3)
-        axes.set(title=f"{model}: error {error:.2f}", xlabel="confidence", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.set(title=f"{model}: calibration error {error:.2f}", xlabel="confidence", xlim=(0, 1.02), ylim=(-0.02, 1.02))
     panels[0][0].set_ylabel("accuracy, 95 % interval")
+    figure.suptitle(sure_title(found), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
+
+
+def sure_title(found: Mapping[str, tuple[float, pd.DataFrame]]) -> str:
+    """How sure each model is on average, and how often right."""
+    told = []
+    for model, (_, table) in found.items():
+        share = table["n"] / table["n"].sum()
+        told.append(
+            f"{model} is {(share * table['confidence']).sum():.0%} sure and {(share * table['accuracy']).sum():.0%} right"
+        )
+    return "; ".join(told)
 
 
 def place_bars(places: pd.DataFrame, rows: pd.DataFrame) -> Any:
@@ -128,6 +141,7 @@ def place_bars(places: pd.DataFrame, rows: pd.DataFrame) -> Any:
         xlabel="place of the chosen option",
         ylabel="share of choices",
     )
-    axes.set_ylim(0, max(0.55, places.max().max() * 1.25))
+    axes.set_ylim(0, min(1.3, max(0.55, places.max().max() * 1.25)))
+    axes.set_yticks([tick / 5 for tick in range(6) if tick / 5 <= axes.get_ylim()[1]])
     axes.legend(frameon=False, ncols=places.shape[1] + 1, loc="upper right", fontsize=9)
     return figure

@@ -4,7 +4,8 @@ import functools
 import json
 import os
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,8 +87,10 @@ def _loaded(task: str, *, given: dict[str, Path], limit: int) -> Benchmark:
     plain |= {"variant": "generation" if task.endswith("_gen") else "likelihood", "config": setup}
     try:
         found, examples, source = _rows(setup, str(given.get(about["set"], "")))
-    except Unreachable as error:
-        return Benchmark(**plain, questions=[], examples=[], total=0, source="", trouble=str(error))
+    except (Unreachable, Problem) as error:
+        if isinstance(error, Problem) and (about["set"] in given or about["set"] == "own"):
+            raise
+        return Benchmark(**plain, questions=[], examples=[], total=0, source="", trouble=str(error).replace("\n", " "))
     return Benchmark(**plain, questions=evenly(found, limit), examples=examples, total=len(found), source=source)
 
 
@@ -147,19 +150,35 @@ def _from_afar(setup: dict[str, Any]) -> tuple[dict[str, list], str]:
         found = _hub(path, part, revision)
         for name in split:
             more = {"subject": part} if "configs" in about else {}
-            split[name] += [(f"{name} {n}", dict(row) | more) for n, row in enumerate(found[name]) if n < 20_000]
+            rows = found[name] if name == about["splits"][0] else found[name].select(range(min(len(found[name]), 400)))
+            split[name] += [(f"{name} {n}", dict(row) | more) for n, row in enumerate(rows)]
     return split, f"{path} at {revision[:8]}"
 
 
 def _hub(path: str, part: str | None, revision: str) -> Any:
     from datasets import load_dataset
 
-    if not _hub_answers():
-        raise Unreachable("not reachable: the hub does not answer, and no local file is given")
+    with nullcontext() if _hub_answers() else _offline():
+        try:
+            return load_dataset(path, part, revision=revision)
+        except (OSError, ValueError, RuntimeError) as error:
+            if not _hub_answers():
+                raise Unreachable("not reachable: the hub does not answer, and no local file is given") from None
+            raise Unreachable(f"not reachable: {type(error).__name__}: {str(error).splitlines()[0][:160]}") from None
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """The hub's libraries without the network: what was fetched before is found, the rest fails at once."""
+    import datasets
+    import huggingface_hub.constants as hub
+
+    before = hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
-        return load_dataset(path, part, revision=revision)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise Unreachable(f"not reachable: {type(error).__name__}: {str(error).splitlines()[0][:160]}") from None
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _fetched(link: str) -> Path:
@@ -192,14 +211,19 @@ def _given(data: str) -> dict[str, Path]:
     if "=" not in data:
         folder = paths.resolve(data)
         files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and "ground_truth" not in path.stem]
-        return {name: path for path in files for name in known if _belongs(path, name)}
+        return {name: path for path in files for name in known if belongs(path, name)}
     pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
     if wrong := [name for name in pairs if name not in known]:
         raise Problem("`benchmark_data` names an unknown set.", got=wrong, do=f"Known: {', '.join(sorted(known))}.")
     return {name: paths.resolve(path) for name, path in pairs.items()}
 
 
-def _belongs(path: Path, name: str) -> bool:
+def belongs(path: Path, name: str) -> bool:
+    """Whether a file (or what others call a set by) is named for this set.
+
+    >>> belongs(Path("pubmedqa_ori_pqal.json"), "pubmedqa"), belongs(Path("mmlu_medical.csv"), "mmlu")
+    (True, False)
+    """
     stem = path.stem.lower()
     return stem == name or (stem.startswith(name) and not stem.startswith("mmlu_medical") ^ (name == "mmlu_medical"))
 

@@ -66,7 +66,8 @@ def order_sensitivity(
         rows[result.model] = {
             "questions": len(same), "same": same.mean(), "score": frame["score"].mean(), "spread": by_place.max() - by_place.min()
         }  # fmt: skip
-        places[result.model] = frame["place"].value_counts(normalize=True).sort_index()
+        letters = max((one["letters"] for one in asked.questions), key=len)
+        places[result.model] = frame["place"].value_counts(normalize=True).reindex(letters, fill_value=0.0)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model"), pd.DataFrame(places).fillna(0.0).rename_axis(
         "place"
     )

@@ -43,6 +43,7 @@ class Result(BaseModel):
     template: str
     shots: int
     source: str
+    cut: int = 0
     samples: list[Sample]
 
     @property
@@ -100,7 +101,8 @@ def _run(lm: Any, model: Contestant, benchmark: Benchmark, **settings: Any) -> R
     about = {key: getattr(benchmark, key) for key in ("task", "set", "title", "group", "variant", "total", "source")}
     samples = [_sample(row, benchmark) for row in sorted(rows, key=lambda row: row["doc_id"])]
     about |= {key: settings[key] for key in ("template", "shots")} | {"version": version(benchmark, settings)}
-    return Result(model=model.name, samples=samples, **about)
+    cut = _cut(lm, rows, room=0 if benchmark.variant == "likelihood" else spec["generation_kwargs"]["max_gen_toks"])
+    return Result(model=model.name, samples=samples, cut=cut, **about)
 
 
 def _spec(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
@@ -128,6 +130,13 @@ def _asked(lm: Any, spec: dict[str, Any], *, is_chat: bool, shots: int, seed: in
         task.set_fewshot_seed(seed=seed)
         found = evaluate(lm=lm, task_dict=loaded, bootstrap_iters=0, apply_chat_template=is_chat, fewshot_as_multiturn=is_chat)
     return found["samples"][spec["task"]]
+
+
+def _cut(lm: Any, rows: list[dict[str, Any]], *, room: int) -> int:
+    """How many prompts are longer than the model can hold; the harness lets their beginning go without a word."""
+    if not hasattr(lm, "tok_encode"):
+        return 0
+    return sum(len(lm.tok_encode(row["arguments"][0][0])) + room > lm.max_length for row in rows)
 
 
 def _sample(row: dict[str, Any], benchmark: Benchmark) -> Sample:

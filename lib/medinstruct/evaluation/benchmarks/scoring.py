@@ -13,7 +13,7 @@ import yaml
 from medinstruct import paths, stats
 from medinstruct.errors import Problem
 from medinstruct.evaluation.benchmarks.extraction import rouge_l
-from medinstruct.evaluation.benchmarks.loading import Benchmark, config, names
+from medinstruct.evaluation.benchmarks.loading import Benchmark, belongs, config, names
 from medinstruct.evaluation.benchmarks.running import Result
 
 PUBLISHED = {"medical": ("medqa", "headqa", "pubmedqa", "medmcqa", "meqsum"), "general": ("mmlu", "bbh", "truthfulqa")}
@@ -35,12 +35,13 @@ def scores(benchmarks: Sequence[Benchmark], results: Sequence[Result], *, limit:
         part = f"a quick look: {len(benchmark.questions)} of {benchmark.total}"
         plain |= {"status": "all" if len(benchmark.questions) == benchmark.total else part, "total": benchmark.total}
         rows += [plain | {"model": one.model} | interval(one) for one in results if one.task == benchmark.task]
-    columns = ["task", "benchmark", "variant", "group", "model", "n", "total", "score", "error", "low", "high", "unread"]
+    columns = ["task", "benchmark", "variant", "group", "model", "n", "total", "score", "error", "low", "high", "unread", "cut"]
     return pd.DataFrame(rows).reindex(columns=[*columns, "chance", "majority", "always", "status"])
 
 
 def interval(result: Result) -> dict[str, float]:
-    """n, mean, standard error and 95 % interval of one result, and the share of replies that could not be read."""
+    """n, mean, standard error and 95 % interval of one result, the share of replies that could not be read, and the
+    number of prompts that lost their beginning because the model holds no more."""
     from scipy.stats import binomtest
 
     values = result.scores
@@ -52,7 +53,15 @@ def interval(result: Result) -> dict[str, float]:
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     is_read = result.variant == "generation" and any(sample.answer >= 0 for sample in result.samples)
     unread = np.mean([sample.choice is None for sample in result.samples]) if is_read else np.nan
-    return {"n": len(values), "score": values.mean(), "error": error, "low": low, "high": high, "unread": unread}
+    return {
+        "n": len(values),
+        "score": values.mean(),
+        "error": error,
+        "low": low,
+        "high": high,
+        "unread": unread,
+        "cut": result.cut,
+    }
 
 
 def baselines(benchmark: Benchmark) -> dict[str, Any]:
@@ -195,7 +204,7 @@ def _seen(found: Mapping[str, Sequence[str]], name: str) -> set[str]:
     """The ids for a set, under its own name or one that others give it."""
     about = next(config(task)["metadata"] for task in names() if config(task)["metadata"]["set"] == name)
     known = {name, *about.get("aliases", [])}
-    return {str(item) for key, items in found.items() if Path(key).stem in known for item in items}
+    return {str(item) for key, items in found.items() if any(belongs(Path(key), one) for one in known) for item in items}
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
