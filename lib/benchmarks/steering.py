@@ -1,6 +1,6 @@
 """Steered against unsteered generation at equal numbers of requests to the same offline teacher.
 
-Measured on the tasks that survive exact ROUGE-L novelty: the share of feasible pairs of labels with at least one task, the entropy
+Measured on the tasks that survive exact ROUGE-L novelty, of the instruction alone as published or of instruction and input: the share of feasible pairs of labels with at least one task, the entropy
 of each axis, the Jensen-Shannon divergence of each axis to the even target, and the tasks kept a request. Feasible are the
 topics that the stand-in knows anything about.
 
@@ -25,18 +25,19 @@ def main() -> None:
     """Print one table a number of requests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, nargs="+", default=[150, 600])
-    for count in parser.parse_args().requests:
-        plain, steered = (asyncio.run(measured(steer, count)) for steer in ("none", "coverage"))
-        print(f"\n{count} requests of 9 tasks{'':18}unsteered   steered   ratio")
+    for fields, count in product(("instruction", "instruction+input"), parser.parse_args().requests):
+        plain, steered = (asyncio.run(measured(steer, count, fields)) for steer in ("none", "coverage"))
+        print(f"\n{count} requests of 9 tasks, novelty of {fields}\n{'':38} unsteered   steered   ratio")
         for name in plain:
             print(f"{name:38}{plain[name]:>10.3f}{steered[name]:>10.3f}{steered[name] / max(plain[name], 1e-9):>8.2f}")
 
 
-async def measured(steer: str, count: int) -> dict[str, float]:
+async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
     """All measures of one way to generate."""
     seeds = records.read(paths.data("seeds.jsonl"), Task)
-    made = await tasks.generate(llm.Client(url="offline", model="offline-stand-in"), seeds, requests=count, steer=steer)
-    novel = filtering.keep_novel([t.instruction for t in made.tasks], pool=[s.instruction for s in seeds])
+    client = llm.Client(url="offline", model="offline-stand-in")
+    made = await tasks.generate(client, seeds, requests=count, steer=steer, novelty_fields=fields)
+    novel = filtering.keep_novel(filtering.compared(made.tasks, fields), pool=filtering.compared(seeds, fields))
     kept = [task for task, is_new in zip(made.tasks, novel, strict=True) if is_new]
     rows = [{axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES} for task in kept]
     able = VALUES | {"topic": writing._topics()}

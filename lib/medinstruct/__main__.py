@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a profile or look at the machine; a user's mistake ends in one message and status 2."""
     given = _parser().parse_args(arguments)
     try:
-        return _doctor() if given.command == "doctor" else _run(given)
+        return {"run": _run, "sweep": _sweep, "doctor": _doctor}[given.command](given)
     except Problem as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 2
@@ -32,7 +32,15 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor() -> int:
+def _sweep(given: argparse.Namespace) -> int:
+    from medinstruct import run
+
+    for line in run.sweep(given.profile, grid=given.grid, sets=given.set):
+        print(line)
+    return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
     from medinstruct import run
 
     print("\n".join(run.doctor()))
@@ -47,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("notebooks", nargs="*", help="numbers, such as 03 04; all where none is given")
     run.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="values for this run")
     run.add_argument("--force", action="store_true", help="run again what is up to date")
+    sweep = commands.add_parser("sweep", help="fine-tune at every cell of a grid of values and draw the comparison")
+    sweep.add_argument("profile", help="a flat YAML file such as params/demo.yaml")
+    sweep.add_argument("--grid", nargs="+", required=True, metavar="key=value,value", help="axes, or a file of params/grids/")
+    sweep.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="values for all cells")
     commands.add_parser("doctor", help="say what this machine has and lacks")
     return parser
 

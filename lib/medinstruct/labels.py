@@ -27,6 +27,24 @@ SPECIALTIES = tuple(
     Travel and Tropical Medicine""".replace("\n", " ").split("·")
 )  # fmt: skip
 SPECIALTIES = tuple(" ".join(name.split()) for name in SPECIALTIES)
+# The specialties by field, for the tree of what is covered; every specialty stands in one field.
+FIELDS = {
+    "Heart, lungs, acute care": "Cardiology · Vascular Medicine · Pulmonology · Critical Care · Emergency Medicine · Anesthesiology · "
+    "Sleep Medicine · Toxicology",
+    "Inner organs, metabolism": "Gastroenterology · Hepatology · Nephrology · Urology · Endocrinology · Nutrition",
+    "Blood, tumours, defence": "Hematology · Oncology · Palliative Care · Infectious Diseases · Microbiology · Immunology and Allergy · "
+    "Rheumatology",
+    "Brain and mind": "Neurology · Neurosurgery · Psychiatry · Addiction Medicine",
+    "Skin, senses, mouth": "Dermatology · Ophthalmology · Otolaryngology · Dentistry",
+    "Movement and surgery": "Orthopedics · Sports Medicine · Rehabilitation · Surgery",
+    "Women, children, age": "Obstetrics · Gynecology · Sexual Health · Neonatology · Pediatrics · Geriatrics",
+    "General care": "General Medicine · Family Medicine · Nursing · Pharmacy · Occupational Medicine · Travel and Tropical Medicine",
+    "Diagnostics": "Radiology · Pathology · Laboratory Medicine",
+    "Basic science": "Pharmacology · Genetics · Anatomy · Physiology · Pathophysiology · Biochemistry",
+    "Populations and profession": "Epidemiology · Biostatistics · Public Health · Health Policy · Medical Ethics · Medical Education · "
+    "Medical Informatics",
+}
+FIELDS = {field: tuple(names.split(" · ")) for field, names in FIELDS.items()}
 
 # A label has the first type whose words all stand in it.
 TYPE_WORDS = (
@@ -99,8 +117,13 @@ def canonical(kind: str, raw: object) -> str | int | None:
 
 def _has(text: str, words: str) -> bool:
     """Whether one of the words starts a word of the text ("ologist" may end one)."""
+    return bool(_pattern(words).search(text))
+
+
+@cache
+def _pattern(words: str) -> re.Pattern[str]:
     hits = (word.replace("_", " ") for word in words.split())
-    return any(word in text if word == "ologist" else re.search(rf"\b{re.escape(word)}", text) for word in hits)
+    return re.compile("|".join(word if word == "ologist" else rf"\b{re.escape(word)}" for word in hits))
 
 
 def _folded(raw: object) -> str:

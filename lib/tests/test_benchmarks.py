@@ -326,7 +326,7 @@ def test_turning_keeps_the_right_option_right_and_a_full_turn_changes_nothing(si
 def test_scores_with_and_without_what_training_has_seen(tmp_path):
     path = tmp_path / "contamination.json"
     assert len(benchmarks.without_seen([result([1, 0, 0, 1])], path)) == 0
-    path.write_text(json.dumps({"mcq": ["0", "3"], "other": ["1"]}))
+    path.write_text(json.dumps({"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}))
     row = benchmarks.without_seen([result([1, 0, 0, 1])], path).iloc[0]
     assert (row["seen"], row["score"], row["score_without"]) == (2, 0.5, 0.0)
 

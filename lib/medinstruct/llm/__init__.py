@@ -3,7 +3,7 @@
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.client import Client, Reply, Request, is_refusal
 from medinstruct.llm.forecast import Forecast, forecast
-from medinstruct.llm.local import LocalModel
+from medinstruct.llm.local import LocalModel, answerer
 from medinstruct.llm.prices import Price, price
 from medinstruct.offline import NOTICE as STAND_IN
 from medinstruct.offline import prose as stand_in_prose
@@ -15,6 +15,6 @@ def source(url: str, model: str) -> str:
 
 
 __all__ = [
-    "STAND_IN", "Cache", "Client", "Forecast", "LocalModel", "Price", "Reply", "Request", "forecast", "is_refusal", "price", "source",
+    "STAND_IN", "Cache", "Client", "Forecast", "LocalModel", "Price", "Reply", "Request", "answerer", "forecast", "is_refusal", "price", "source",
     "stand_in_prose",
 ]  # fmt: skip

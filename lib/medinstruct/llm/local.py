@@ -1,26 +1,55 @@
-"""A model in this process: batched greedy answers, as base or as tuned from the one loaded copy."""
+"""A model in this process, asked as a served one is: batched answers, kept as they come, as base or as tuned from one copy."""
 
-import warnings
-from collections.abc import Sequence
+import gc
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
+from tqdm import tqdm
+
 from medinstruct.errors import Problem
+from medinstruct.llm.cache import Cache
+from medinstruct.llm.client import Client, Reply, Request
+from medinstruct.llm.weights import ROOM, adapted, decoding, ends_of, fingerprint, loaded
+
+KNOWN = {"max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed"}
 
 
 class LocalModel:
-    """A causal language model of the hub or of a folder, with or without an adapter on it."""
+    """A causal language model of the hub or of a folder, with or without an adapter on it.
 
-    def __init__(self, base: str | Path, *, adapter: str | Path = "", device: str = "auto") -> None:
+    `adapter` is the folder of a LoRA adapter, or of a model whose parameters were all trained. With `chat` the model's own
+    chat template is put around the messages, else their text is the prompt. Answers go into `cache` batch by batch.
+    """
+
+    def __init__(
+        self,
+        base: str | Path,
+        *,
+        adapter: str | Path = "",
+        device: str = "auto",
+        chat: bool = False,
+        cache: str | Path = "",
+        batch_size: int = 16,
+    ) -> None:
         import torch
 
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self.tokenizer, model = _loaded(str(base), self.device)
-        self.has_adapter = bool(adapter)
-        self.use_adapter = self.has_adapter
-        self.model = _adapted(model, str(adapter)) if adapter else model
+        self.tokenizer, self.model = loaded(str(base), self.device)
+        self.has_adapter = self.use_adapter = bool(adapter)
+        self.is_lora = self.has_adapter and not (Path(adapter) / "config.json").exists()
+        self._tuned = None
+        if self.is_lora:
+            self.model = adapted(self.model, str(adapter))
+        elif self.has_adapter:
+            self._tuned = loaded(str(adapter), self.device)[1].eval()
         self.model.eval()
+        self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
+        self.name, self._identity = str(base), [fingerprint(base), fingerprint(adapter) if adapter else ""]
+        self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0}
 
     def with_adapter(self, on: bool) -> Self:
         """This model, answering as tuned (True) or as base (False)."""
@@ -29,64 +58,140 @@ class LocalModel:
         self.use_adapter = on
         return self
 
+    async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
+        """The replies in the order of the requests, as `Client.ask_all` gives them; answers that are kept are not made again."""
+        requests = list(requests)
+        keys = [self.key(request) for request in requests]
+        kept = {key: answer for key in set(keys) if (answer := self.cache.get(key))}
+        self.usage["cached"] += sum(key in kept for key in keys)
+        waiting = {key: request for key, request in zip(keys, requests, strict=True) if key not in kept}
+        new = set(waiting)
+        with tqdm(total=len(waiting), desc=label, unit="reply", leave=False) as bar:
+            for group in _alike(waiting):
+                for key, answer in self._asked(group):
+                    kept[key] = self.cache.put(key, waiting[key].model_dump(), answer)
+                    bar.update()
+        return [Reply(**kept[key], key=key, cached=key not in new) for key in keys]
+
+    def key(self, request: Request) -> str:
+        """The hash of everything that determines the answer: weights, adapter, template, request."""
+        who = [self._identity[0], self._identity[1] if self.use_adapter else "", self.chat, self.device]
+        whole = [who, request.messages, request.parameters, request.sample]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+
     def answer(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 256, batch_size: int = 16, stop: Sequence[str] = ()
+        self, prompts: Sequence[str], *, max_new_tokens: int = ROOM, batch_size: int = 0, stop: Sequence[str] = ()
     ) -> list[tuple[str, str]]:
         """(text, finish reason) for each prompt, in order; "stop" where the model ended by itself or at a stop string, else "length"."""
-        order = sorted(range(len(prompts)), key=lambda n: -len(prompts[n]))
+        parameters = {"max_tokens": max_new_tokens, "stop": list(stop)}
+        rows = self._sorted(list(enumerate(prompts)))
         found: dict[int, tuple[str, str]] = {}
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            texts = self._batch([prompts[n] for n in batch], max_new_tokens=max_new_tokens)
-            found |= {n: _stopped(*reply, stop) for n, reply in zip(batch, texts, strict=True)}
+        size = batch_size or self.batch_size
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            for (number, _), answer in zip(part, self._batch([text for _, text in part], parameters, 0), strict=True):
+                found[number] = (answer["text"], answer["finish_reason"])
         return [found[n] for n in range(len(prompts))]
 
-    def _batch(self, prompts: list[str], *, max_new_tokens: int) -> list[tuple[str, str]]:
+    def close(self) -> None:
+        """Give the memory back, so that another model can be loaded."""
         import torch
 
-        given = self.tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False).to(self.device)
-        off = self.has_adapter and not self.use_adapter
-        with torch.inference_mode(), self.model.disable_adapter() if off else nullcontext():
-            made = self.model.generate(
-                **given, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=self.tokenizer.pad_token_id
-            )
+        self.model = self._tuned = None
+        self.cache.close()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _asked(self, group: list[tuple[str, Request]]) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Answers of requests with the same parameters, longest prompts first."""
+        first = group[0][1]
+        unknown = sorted(set(first.parameters) - KNOWN)
+        if unknown:
+            raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
+        rows = self._sorted([(key, self._text(request)) for key, request in group])
+        for start in range(0, len(rows), self.batch_size):
+            part = rows[start : start + self.batch_size]
+            answers = self._batch([text for _, text in part], first.parameters, first.sample)
+            for (key, _), answer in zip(part, answers, strict=True):
+                self.usage["asked"] += 1
+                for name in ("prompt_tokens", "completion_tokens"):
+                    self.usage[name] += answer[name]
+                yield key, answer | {"model": self.name}
+
+    def _text(self, request: Request) -> str:
+        if not self.chat:
+            return "\n\n".join(message["content"] for message in request.messages)
+        if not self.tokenizer.chat_template:
+            raise Problem("The model has no chat template.", got=self.name, do="Ask it with chat=False.")
+        return self.tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
+
+    def _sorted(self, rows: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
+        """By falling length in tokens: little is padded, and a batch that is too large fails at once."""
+        lengths = [len(ids) for ids in self.tokenizer([text for _, text in rows])["input_ids"]] if rows else []
+        return [rows[n] for n in sorted(range(len(rows)), key=lambda n: -lengths[n])]
+
+    def _batch(self, prompts: list[str], parameters: dict[str, Any], sample: int) -> list[dict[str, Any]]:
+        """The answers of one batch; a batch that does not fit in memory is asked in halves."""
+        import torch
+
+        try:
+            return self._generated(prompts, parameters, sample)
+        except torch.OutOfMemoryError:
+            if len(prompts) == 1:
+                do = "Use a smaller model, fewer new tokens, or answer_url with a server."
+                raise Problem("One prompt alone does not fit in memory.", got=f"{len(prompts[0])} characters", do=do) from None
+        half = len(prompts) // 2
+        parts = (prompts[:half], prompts[half:])
+        return [answer for part in parts for answer in self._batch(part, parameters, sample)]
+
+    def _generated(self, prompts: list[str], parameters: dict[str, Any], sample: int) -> list[dict[str, Any]]:
+        import torch
+
+        form = {"return_tensors": "pt", "padding": True, "return_token_type_ids": False, "add_special_tokens": not self.chat}
+        given = self.tokenizer(prompts, **form).to(self.device)
+        stop = [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
+        ends = ends_of(self.model, self.tokenizer)
+        how = decoding(parameters) | ({"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {})
+        model = self._tuned if self._tuned is not None and self.use_adapter else self.model
+        off = self.is_lora and not self.use_adapter
+        with torch.random.fork_rng(), torch.inference_mode(), model.disable_adapter() if off else nullcontext():
+            torch.manual_seed(parameters.get("seed", 0) + sample)
+            made = model.generate(**given, **how, pad_token_id=self.tokenizer.pad_token_id, eos_token_id=ends)
         new = made[:, given["input_ids"].shape[1] :]
-        ended = (new == self.tokenizer.eos_token_id).any(dim=1)
-        texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
-        return [(text.strip(), "stop" if end else "length") for text, end in zip(texts, ended, strict=True)]
+        counts = given["attention_mask"].sum(dim=1)
+        return [self._read(row, int(count), ends, stop) for row, count in zip(new.cpu(), counts, strict=True)]
+
+    def _read(self, new: Any, prompt_tokens: int, ends: list[int], stop: list[str]) -> dict[str, Any]:
+        """The text of one row up to its end token or the first stop string."""
+        tokens = new.tolist()
+        end = next((n for n, token in enumerate(tokens) if token in ends), None)
+        text = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        cuts = [text.index(mark) for mark in stop if mark in text]
+        reason = "length" if end is None and not cuts else "stop"
+        told = (text[: min(cuts)] if cuts else text).strip()
+        used = len(tokens) if end is None else end + 1
+        return {"text": told, "finish_reason": reason, "prompt_tokens": prompt_tokens, "completion_tokens": used}
 
 
-def _loaded(base: str, device: str) -> tuple[Any, Any]:
-    """Tokenizer and model; safetensors only, no remote code, left padding as batched generation needs it."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
-    except OSError as error:
-        do = "Check the name or folder of the model, and the network if it is on the hub."
-        raise Problem("The model could not be loaded.", got=str(error).split("\n")[0], do=do) from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer, model.to(device)
+def answerer(
+    *, url: str = "", model: str = "", base: str | Path = "", adapter: str | Path = "", cache: str | Path = "", **more: Any
+) -> Client | LocalModel:
+    """Whoever answers: the server at `url` (vLLM, `transformers serve`, …), or the model `base` in this process."""
+    if url:
+        return Client(url=url, model=model or str(base), cache=cache, **more)
+    return LocalModel(base, adapter=adapter, cache=cache, **more)
 
 
-def _adapted(model: Any, adapter: str) -> Any:
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, adapter)
-    except (OSError, ValueError) as error:
-        do = "Run notebook 07 first, or give the folder of an adapter."
-        raise Problem("The adapter could not be loaded.", got=str(error).split("\n")[0], do=do) from None
-
-
-def _stopped(text: str, reason: str, stop: Sequence[str]) -> tuple[str, str]:
-    """The text up to the first stop string."""
-    ends = [text.index(mark) for mark in stop if mark in text]
-    return (text[: min(ends)].rstrip(), "stop") if ends else (text, reason)
+def _alike(waiting: dict[str, Request]) -> list[list[tuple[str, Request]]]:
+    """The requests in groups of the same decoding parameters, which can be answered together."""
+    groups: dict[str, list[tuple[str, Request]]] = {}
+    for key, request in waiting.items():
+        groups.setdefault(json.dumps([request.parameters, request.sample], sort_keys=True), []).append((key, request))
+    return list(groups.values())

@@ -3,5 +3,6 @@
 from medinstruct.run.doctor import doctor
 from medinstruct.run.page import figure_html, frame_html, write_page
 from medinstruct.run.runner import run
+from medinstruct.run.sweep import sweep
 
-__all__ = ["doctor", "figure_html", "frame_html", "run", "write_page"]
+__all__ = ["doctor", "figure_html", "frame_html", "run", "sweep", "write_page"]

@@ -1,13 +1,13 @@
 """From seeds to requests and from replies to records: the published method, and steering toward what is missing."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from medinstruct.errors import Problem
-from medinstruct.filtering import Pool
+from medinstruct.filtering import Pool, compared
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parsing import parse_tasks
@@ -39,22 +39,26 @@ class Generated(BaseModel):
 
 async def generate(
     client: Client, seeds: list[Task], *, requests: int, steer: str = "none", seeds_per_request: int = 3, tasks_per_request: int = 9,
-    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, seed: int = 42, **parameters: Any,
+    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, novelty_fields: str = "instruction", tokenizer: str = "rouge",
+    focus: Sequence[Mapping[str, Any]] = (), seed: int = 42, **parameters: Any,
 ) -> Generated:  # fmt: skip
     """At most `requests` requests for new tasks.
 
     `steer` "none" with `machine_examples` 0 is the published method: random seeds, no look at what came before. With
     `machine_examples` so many of the examples in a prompt are tasks of earlier rounds (self-instruct). `steer` "coverage" asks in
     rounds for the labels of which there are too few among the tasks that were new, and stops when all cells are filled or three
-    rounds in a row gained next to nothing.
+    rounds in a row gained next to nothing. `focus` holds cells that are to get more (see `load_focus`).
+    What is new is decided as in `filtering`, by `novelty_limit`, `novelty_fields` and `tokenizer`.
     """
-    planner = _Planner(seeds, requests, steer, seeds_per_request, tasks_per_request, machine_examples, form, seed, parameters)
-    pool, made = Pool([task.instruction for task in seeds], limit=novelty_limit), Generated()
+    planner = _Planner(
+        seeds, requests, steer, seeds_per_request, tasks_per_request, machine_examples, form, seed, parameters, focus
+    )
+    pool, made = Pool(compared(seeds, novelty_fields), limit=novelty_limit, tokenizer=tokenizer), Generated()
     while planner.asked < requests and not _is_done(made.rounds, planner.coverage):
         planned = planner.next_round()
         replies = await client.ask_all([request for request, _ in planned], label=f"tasks, round {len(made.rounds) + 1}")
         found, rejects = tasks_from(replies, [parents for _, parents in planned], known={task.id for task in made.tasks})
-        is_new = pool.add_novel([task.instruction for task in found])
+        is_new = pool.add_novel(compared(found, novelty_fields))
         novel = [task for task, new in zip(found, is_new, strict=True) if new]
         planner.learn(novel)
         made.tasks.extend(found)
@@ -80,10 +84,12 @@ def first_requests(seeds: list[Task], *, requests: int, **settings: Any) -> list
         "tasks_per_request": 9,
         "machine_examples": 0,
         "form": "blocks",
+        "focus": (),
         "seed": 42,
     }
     known = {name: settings.pop(name, default) for name, default in names.items()}
-    settings.pop("novelty_limit", None)
+    for name in ("novelty_limit", "novelty_fields", "tokenizer"):
+        settings.pop(name, None)
     return [request for request, _ in _Planner(seeds, requests, **known, parameters=settings).next_round()]
 
 
@@ -92,15 +98,17 @@ class _Planner:
 
     def __init__(
         self, seeds: list[Task], requests: int, steer: str, seeds_per_request: int, tasks_per_request: int, machine_examples: int, form: str, seed: int,
-        parameters: dict[str, Any],
+        parameters: dict[str, Any], focus: Sequence[Mapping[str, Any]] = (),
     ) -> None:  # fmt: skip
         _check(seeds, seeds_per_request, machine_examples, steer)
+        if focus and steer != "coverage":
+            raise Problem("`focus` needs steer: coverage.", got=steer, do="Leave `focus` empty, or steer.")
         if form not in ("blocks", "json"):
             raise Problem("`output_format` must be blocks or json.", got=form, do="json needs a server that keeps to a schema.")
         self.seeds, self.requests, self.form = seeds, requests, form
         self.examples, self.new, self.machine = seeds_per_request, tasks_per_request, machine_examples
         self.parameters = {**parameters, **({"response_format": SCHEMA} if form == "json" else {})}
-        self.coverage = Coverage(requests * tasks_per_request) if steer == "coverage" else None
+        self.coverage = Coverage(requests * tasks_per_request, focus=focus) if steer == "coverage" else None
         self.size = max(4, min(requests // 12 + 1, 200)) if self.coverage or machine_examples else requests
         self.chance, self.kept, self.asked = random.Random(seed), [], 0
 

@@ -1,15 +1,19 @@
-"""LoRA with TRL and PEFT: all linear layers, loss on the response alone, the end-of-sequence token trained."""
+"""Fine-tuning from examples to an adapter: planned, run with checkpoints, resumed after a kill, shrunk when memory ends."""
 
-import random
+import gc
+import json
 import shutil
-import warnings
+import time
 from pathlib import Path
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct import records
 from medinstruct.records import Example
-from medinstruct.training.student import losses_of, quiet
-from medinstruct.training.templates import prompt
+from medinstruct.training import fit, loading, trainer, watch
+from medinstruct.training.card import write_card
+from medinstruct.training.planning import Plan, plan, smaller
+
+NOT_IN_NAME = ("live", "auto_batch", "report_to", "checkpoints", "micro_batch_size", "accumulation", "is_gpu")
 
 
 def finetune_lora(
@@ -30,122 +34,137 @@ def finetune_lora(
     precision: str = "auto",
     quantization: str = "none",
     seed: int = 42,
+    **more: Any,
 ) -> dict[str, Any]:
     """Tune an adapter on some examples and save it in `folder`; returns losses (nats a response token), sizes and counts.
 
-    `precision`: auto, float32, bfloat16 or float16; `quantization`: none, or 4bit (QLoRA, needs a CUDA GPU).
+    `more` may hold any key of `DEFAULTS`. A run that was killed goes on from its last checkpoint when the same call is made
+    again with the same data; another call starts anew.
     """
-    trained, held_out = split(examples, share=eval_share, seed=seed)
-    model, tokenizer = _loaded(str(base), precision=precision, quantization=quantization)
+    given = {
+        "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "micro_batch_size": micro_batch_size,
+        "max_length": max_length, "lora_rank": lora_rank, "lora_alpha": lora_alpha, "lora_dropout": lora_dropout,
+        "warmup_ratio": warmup_ratio, "eval_share": eval_share, "precision": precision, "quantization": quantization, "seed": seed,
+    } | more  # fmt: skip
+    planned = plan(examples, base=base, timed=False, **given)
     draft = Path(folder).with_name(f".{Path(folder).name}")
-    shutil.rmtree(draft, ignore_errors=True)
-    settings = {
-        "num_train_epochs": epochs, "learning_rate": learning_rate, "per_device_train_batch_size": micro_batch_size,
-        "gradient_accumulation_steps": max(1, batch_size // micro_batch_size), "warmup_steps": warmup_ratio,
-        "max_length": max_length, "seed": seed, "output_dir": str(draft),
+    name = _name(examples, base, planned)
+    while True:
+        try:
+            return _run(planned, examples, base=base, folder=Path(folder), draft=draft, name=name)
+        except _out_of_memory() as error:
+            planned = smaller(planned, base, error)
+        gc.collect()
+        _empty_cache()
+
+
+def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Path, draft: Path, name: str) -> dict[str, Any]:
+    """One attempt: from the last whole checkpoint of the same run, or from the start."""
+    from accelerate import PartialState
+
+    settings, state = planned.settings, PartialState(cpu=not planned.settings["is_gpu"])
+    checkpoint = _prepare(draft, name, state)
+    arguments = trainer.arguments(draft, steps=planned.steps, settings=settings)
+    tokenizer = loading.load_tokenizer(base)
+    names = ("precision", "quantization", "method")
+    model = loading.load_model(base, flash=planned.hardware.flash, **{key: settings[key] for key in names})
+    if settings["batching"] in ("packed", "padding_free"):
+        fit.keeps_apart(model)
+    sft, seen = _watched(planned, model, tokenizer, arguments)
+    before = _once(draft / "before.json", seen.evaluate, state)
+    start = time.perf_counter()
+    sft.train(resume_from_checkpoint=checkpoint)
+    is_seen = seen.held_out and seen.held_out[-1]["step"] == sft.state.global_step
+    after = seen.held_out[-1]["held_out"] if is_seen else seen.evaluate()
+    sft.save_model(str(draft))
+    result = _result(planned, sft, seen, before, after) | {"wall_seconds": round(time.perf_counter() - start, 1)}
+    if state.is_main_process:
+        tokenizer.save_pretrained(draft)
+        write_card(draft, result, examples=examples, base=base, settings=settings)
+        _settle(draft, folder)
+    state.wait_for_everyone()
+    return result
+
+
+def _watched(planned: Plan, model: Any, tokenizer: Any, arguments: Any) -> tuple[Any, Any]:
+    """The trainer, and the callback that sees its losses."""
+    settings = planned.settings
+    tokens = sum(len(row.ids) for row in planned.trained) * settings["epochs"]
+    held: list[Any] = []
+
+    def evaluate() -> dict[str, float]:
+        sft = held[0]
+        if sft.is_fsdp_enabled or sft.is_deepspeed_enabled:
+            return {}  # the weights are spread over the devices
+        size = settings["micro_batch_size"]
+        return watch.held_out_losses(sft.model, planned.held_out, pad=tokenizer.pad_token_id, batch_size=size)
+
+    seen = watch.watcher(tokens=tokens, evaluate=evaluate, live=settings["live"])
+    sft = trainer.build(model, tokenizer, planned.trained, arguments, settings, [seen])
+    sft.by_length = settings["batching"] == "sorted"
+    held.append(sft)
+    seen.evaluate = evaluate
+    return sft, seen
+
+
+def _result(planned: Plan, sft: Any, seen: Any, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
+    tokens = sum(len(row.ids) for row in planned.trained) * planned.settings["epochs"]
+    return {
+        "train_losses": seen.losses, "held_out_losses": [row for row in seen.held_out],
+        "eval_before": before.get("all"), "eval_after": after.get("all"), "by_type": {"before": before, "after": after},
+        "trainable": sft.model.num_parameters(only_trainable=True), "parameters": sft.model.num_parameters(),
+        "examples": len(planned.trained), "held_out": len(planned.held_out), "held_out_ids": [row.id for row in planned.held_out],
+        "cut": len(planned.survey.over), "steps": sft.state.global_step, "seconds": round(seen.seconds, 1),
+        "tokens_a_second": round(tokens / seen.seconds) if seen.seconds else None, "peak_gb": round(watch.peak_memory(), 2),
+        "micro_batch_size": planned.settings["micro_batch_size"], "hardware": str(planned.hardware.name),
     }  # fmt: skip
-    trainer = _trainer(model, tokenizer, trained, held_out, settings, _lora(lora_rank, lora_alpha, lora_dropout))
-    before = trainer.evaluate()["eval_loss"]
-    trainer.train()
-    after = trainer.evaluate()["eval_loss"]
-    trainer.model.save_pretrained(draft, safe_serialization=True)
-    tokenizer.save_pretrained(draft)
+
+
+def _name(examples: list[Example], base: str | Path, planned: Plan) -> str:
+    """The hash of all that the result depends on: the data as it is read, the base model, the settings."""
+    built = Path(base) / "built.json"
+    of_base = records.content_hash(built.read_text()) if built.is_file() else str(base)
+    kept = {key: value for key, value in planned.settings.items() if key not in NOT_IN_NAME}
+    return records.content_hash([[e.id, e.instruction, e.input, e.output] for e in examples], of_base, kept)
+
+
+def _prepare(draft: Path, name: str, state: Any) -> str | None:
+    """The last whole checkpoint of the run of this name; what another run left is taken away."""
+    mark = draft / "run.json"
+    if state.is_main_process and not (mark.exists() and json.loads(mark.read_text())["name"] == name):
+        shutil.rmtree(draft, ignore_errors=True)
+        records.write_json(mark, {"name": name})
+    state.wait_for_everyone()
+    whole = [path.parent for path in draft.glob("checkpoint-*/trainer_state.json")]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
+
+
+def _once(path: Path, measure: Any, state: Any) -> dict[str, float]:
+    """What was measured before training began, kept for a run that is resumed."""
+    if path.exists():
+        return json.loads(path.read_text())
+    found = measure()
+    if state.is_main_process:
+        records.write_json(path, found)
+    return found
+
+
+def _settle(draft: Path, folder: Path) -> None:
+    """The finished adapter takes its place; checkpoints and marks go."""
+    for path in [*draft.glob("checkpoint-*"), draft / "run.json", draft / "before.json", draft / "training_args.bin"]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
-    return {
-        "train_losses": losses_of(trainer), "eval_before": round(before, 4), "eval_after": round(after, 4),
-        "trainable": trainer.model.num_parameters(only_trainable=True), "parameters": trainer.model.num_parameters(),
-        "examples": len(trained), "held_out": len(held_out), "cut": _cut(examples, tokenizer, max_length),
-    }  # fmt: skip
 
 
-def split(examples: list[Example], *, share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Training and held-out examples, drawn by `seed`; at least one of each."""
-    if len(examples) < 2:
-        raise Problem(
-            "There are too few examples to train on.", got=len(examples), do="Generate more tasks, or lower the limits."
-        )
-    empty = [example.id for example in examples if not example.output.strip()]
-    if empty:
-        raise Problem("Examples have an empty response.", got=empty[:5], do="Leave them out of the dataset.")
-    shuffled = random.Random(seed).sample(examples, len(examples))
-    size = min(max(1, round(share * len(examples))), len(examples) - 1)
-    return shuffled[size:], shuffled[:size]
-
-
-def loss_mask(example: Example, *, tokenizer: Any, max_length: int = 1024) -> list[tuple[str, bool]]:
-    """The tokens of an example as the trainer sees them, and whether each is trained: the response and its end are."""
-    asked = tokenizer(prompt(example.instruction, example.input))["input_ids"]
-    whole = tokenizer(prompt(example.instruction, example.input) + example.output + tokenizer.eos_token)["input_ids"]
-    return [(tokenizer.decode([token]), n >= len(asked)) for n, token in enumerate(whole[:max_length])]
-
-
-def rows(examples: list[Example]) -> Any:
-    """The examples as TRL's prompt and completion columns; TRL puts the end-of-sequence token after the completion."""
-    from datasets import Dataset
-
-    return Dataset.from_list([{"prompt": prompt(e.instruction, e.input), "completion": e.output} for e in examples])
-
-
-def _trainer(model: Any, tokenizer: Any, trained: list[Example], held_out: list[Example], settings: dict, lora: Any) -> Any:
-    import datasets
+def _out_of_memory() -> type[BaseException]:
     import torch
-    from trl import SFTConfig, SFTTrainer
 
-    datasets.disable_progress_bars()
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-    kinds = {"bf16": model.dtype == torch.bfloat16, "fp16": model.dtype == torch.float16}
-    arguments = SFTConfig(
-        **settings, **kinds, lr_scheduler_type="cosine", completion_only_loss=True, packing=False, save_strategy="no",
-        per_device_eval_batch_size=settings["per_device_train_batch_size"], logging_steps=5, report_to="none",
-        disable_tqdm=True, dataloader_pin_memory=model.device.type == "cuda", gradient_checkpointing=model.device.type == "cuda",
-    )  # fmt: skip
-    data = {"train_dataset": rows(trained), "eval_dataset": rows(held_out)}
-    trainer = SFTTrainer(model=model, args=arguments, processing_class=tokenizer, peft_config=lora, **data)
-    quiet(trainer)
-    return trainer
+    return torch.OutOfMemoryError
 
 
-def _lora(rank: int, alpha: int, dropout: float) -> Any:
-    from peft import LoraConfig
-
-    return LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM")
-
-
-def _loaded(base: str, *, precision: str, quantization: str) -> tuple[Any, Any]:
-    """The base model and its tokenizer; safetensors only, no remote code."""
+def _empty_cache() -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if quantization not in ("none", "4bit") or precision not in ("auto", "float32", "bfloat16", "float16"):
-        raise Problem(
-            "`quantization` or `precision` is not known.", got=(quantization, precision), do="See the parameters cell."
-        )
-    has_gpu = torch.cuda.is_available()
-    if quantization == "4bit" and not has_gpu:
-        raise Problem("4-bit training needs a CUDA GPU.", got="no GPU", do="Set quantization: none.")
-    auto = "float32" if not has_gpu else "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    dtype = getattr(torch, auto if precision == "auto" else precision)
-    more = {"quantization_config": _four_bit(dtype)} if quantization == "4bit" else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True, **more)
-    except OSError as error:
-        do = "Check the name or folder of the model, and the network if it is on the hub."
-        raise Problem("The base model could not be loaded.", got=str(error).split("\n")[0], do=do) from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
-    return model.to("cuda") if has_gpu and not more else model, tokenizer
-
-
-def _four_bit(dtype: Any) -> Any:
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-    )
-
-
-def _cut(examples: list[Example], tokenizer: Any, max_length: int) -> int:
-    """How many examples are longer than the maximum length and lose their end."""
-    return sum(len(tokenizer(prompt(e.instruction, e.input) + e.output)["input_ids"]) + 1 > max_length for e in examples)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,18 +1,17 @@
 """Who sits the examination: the base and the tuned model from one loaded copy, any further ones, and the template they read."""
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from medinstruct.errors import Problem
+from medinstruct.llm import LocalModel, Request
+from medinstruct.llm.weights import fingerprint
 from medinstruct.training import prompt
 
 TEMPLATES = ("alpaca", "chat", "plain")
-WHOLE = 64 * 2**20  # bytes; larger files are named by size and time
 
 
 class Contestant(NamedTuple):
@@ -23,22 +22,19 @@ class Contestant(NamedTuple):
     open: Callable[[], AbstractContextManager[Any]]
 
 
-def contestants(model: Any, *, more: str = "", batch_size: int = 8) -> list[Contestant]:
+def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> list[Contestant]:
     """The base model, the tuned one (the adapter on the same loaded copy), and more as "name=path or hub id, …".
 
-    `model` is an `llm.LocalModel`. Further models are loaded one after another, when it is their turn.
+    Further models are loaded one after another, when it is their turn.
     """
-    key = _key(model)
-    found = [Contestant("base", key, lambda: _opened(model, batch_size, adapter=False))]
+    found = [Contestant("base", _key(model, adapter=False), lambda: _opened(model, batch_size, adapter=False))]
     if model.has_adapter:
-        found.append(
-            Contestant("tuned", f"{key}-{_adapter_key(model.model)}", lambda: _opened(model, batch_size, adapter=True))
-        )
+        found.append(Contestant("tuned", _key(model, adapter=True), lambda: _opened(model, batch_size, adapter=True)))
     for part in filter(None, (part.strip() for part in more.split(","))):
         name, sign, place = part.partition("=")
         if not sign or name in {one.name for one in found}:
             raise Problem("`benchmark_models` cannot be read.", got=part, do="Write name=path or hub id, each name once.")
-        found.append(Contestant(name, _place_key(place), _later(place, batch_size)))
+        found.append(Contestant(name, fingerprint(place), _later(place, batch_size)))
     return found
 
 
@@ -69,13 +65,13 @@ def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) ->
 
 
 @contextlib.contextmanager
-def _opened(model: Any, batch_size: int, *, adapter: bool) -> Iterator[Any]:
+def _opened(model: LocalModel, batch_size: int, *, adapter: bool) -> Iterator[Any]:
     from lm_eval.models.huggingface import HFLM
 
-    off = model.has_adapter and not adapter
-    with model.model.disable_adapter() if off else contextlib.nullcontext():
+    whole = model._tuned if adapter and not model.is_lora else model.model  # tuned in all its parameters: a model of its own
+    with whole.disable_adapter() if model.is_lora and not adapter else contextlib.nullcontext():
         with quiet():
-            lm = HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
+            lm = HFLM(pretrained=whole, tokenizer=model.tokenizer, batch_size=batch_size)
         yield lm
 
 
@@ -96,43 +92,20 @@ def quiet() -> Iterator[None]:
 
 
 def _later(place: str, batch_size: int) -> Callable[[], AbstractContextManager[Any]]:
-    """A further model, loaded only when it is opened."""
+    """A further model, loaded only when it is opened and given back after."""
 
-    def opened() -> AbstractContextManager[Any]:
-        from medinstruct import llm
-
-        return _opened(llm.LocalModel(place), batch_size, adapter=False)
+    @contextlib.contextmanager
+    def opened() -> Iterator[Any]:
+        with LocalModel(place) as model, _opened(model, batch_size, adapter=False) as lm:
+            yield lm
 
     return opened
 
 
-def _key(model: Any) -> str:
-    """The hash of a loaded model: its folder's weights, or its hub id and commit."""
-    config = model.model.config
-    return _place_key(str(config._name_or_path), commit=str(getattr(config, "_commit_hash", "") or ""))
-
-
-def _place_key(place: str, *, commit: str = "") -> str:
-    folder = Path(place)
-    parts = [commit, place]
-    if folder.is_dir():
-        parts = [_file_key(path) for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".json")]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
-
-
-def _file_key(path: Path) -> str:
-    about = path.stat()
-    if about.st_size > WHOLE:
-        return f"{path.name} {about.st_size} {about.st_mtime_ns}"
-    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
-def _adapter_key(model: Any) -> str:
-    """The hash of the adapter's weights as they are loaded."""
-    from peft import get_peft_model_state_dict
-
-    state = get_peft_model_state_dict(model)
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(name.encode() + state[name].detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:12]
+def _key(model: LocalModel, *, adapter: bool) -> str:
+    """The hash of the weights that answer, as the model itself names them."""
+    before = model.use_adapter
+    try:
+        return model.with_adapter(adapter).key(Request(messages=[]))
+    finally:
+        model.with_adapter(before)

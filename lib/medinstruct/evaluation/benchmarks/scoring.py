@@ -184,12 +184,13 @@ def by_group(results: Sequence[Result], *, by: str, least: int = 1) -> pd.DataFr
 def without_seen(results: Sequence[Result], path: str | Path) -> pd.DataFrame:
     """Scores on all questions and on those that filtering did not find in the training tasks; empty where nothing was found.
 
-    `path` is contamination.json of notebook 03: name of the set -> ids of its items.
+    `path` is contamination.json of notebook 03, whose `sets` hold the ids of the items that were hit.
     """
     columns = ["task", "model", "seen", "n", "score", "score_without"]
     if not Path(path).exists():
         return pd.DataFrame(columns=columns)
-    found = json.loads(Path(path).read_text(encoding="utf-8"))
+    told = json.loads(Path(path).read_text(encoding="utf-8"))["sets"]
+    found = {name: entry["hit"] for name, entry in told.items()}
     rows = []
     for result in results:
         seen = _seen(found, result.set)

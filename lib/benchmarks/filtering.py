@@ -1,0 +1,202 @@
+"""Keep-first against the published loop and against a plain all-pairs pass; a million tasks; the same decisions as `rouge_score`.
+
+The texts are real sentences (answers to patients, abstracts, model answers) of the folder `--data`, cut to the lengths around
+`--words`. A quarter of them are near-duplicates: another sentence of the set with one to eight words replaced. Where more are
+wanted than there are, the first half of one sentence goes on with the second half of another.
+
+    python lib/benchmarks/filtering.py keep --words 20
+    python lib/benchmarks/filtering.py keep --words 10
+    python lib/benchmarks/filtering.py keep --words 20 --size 1000000 --alone
+    python lib/benchmarks/filtering.py loop
+    python lib/benchmarks/filtering.py same
+    python lib/benchmarks/filtering.py others
+"""
+
+import argparse
+import json
+import random
+import re
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+from rouge_score import rouge_scorer, tokenize
+
+from medinstruct import filtering, paths
+from medinstruct.filtering.index import Index, allowance
+
+SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
+
+
+def sentences(data: Path) -> list[str]:
+    """All different sentences of the real texts."""
+    texts = [
+        row[field] for row in json.loads((data / "chatdoctor/chatdoctor5k.json").read_text()) for field in ("input", "output")
+    ]
+    for file in sorted(data.glob("alpacare/reference_outputs/*/*.jsonl")):
+        for row in map(json.loads, file.read_text().splitlines()):
+            texts += [row.get(field) or "" for field in ("instruction", "input", "output", "response")]
+    for row in json.loads((data / "benchmarks/pubmedqa_ori_pqal.json").read_text()).values():
+        texts += [row["QUESTION"], *row["CONTEXTS"], row["LONG_ANSWER"]]
+    return list(dict.fromkeys(part.strip() for text in texts for part in re.split(r"(?<=[.!?])\s+|\n+", text)))
+
+
+def corpus(data: Path, size: int, words: int, seed: int = 0) -> list[str]:
+    """So many texts of about so many words, by the recipe above."""
+    chance = random.Random(seed)
+    plain = [text for text in sentences(data) if 0.7 * words <= len(text.split()) <= 1.4 * words]
+    chance.shuffle(plain)
+    whole = plain[: size * 3 // 4]
+    while len(whole) < size * 3 // 4:
+        one, other = chance.choice(plain).split(), chance.choice(plain).split()
+        whole.append(" ".join(one[: len(one) // 2] + other[len(other) // 2 :]))
+    made = whole + [_edited(chance.choice(whole), chance.choice(plain), chance) for _ in range(size - len(whole))]
+    chance.shuffle(made)
+    return made
+
+
+def keep(given: argparse.Namespace) -> None:
+    """Keep-first, timed, beside the plain all-pairs pass and the published loop (measured on a sample and extrapolated)."""
+    texts = corpus(given.data, given.size, given.words)
+    pairs = len(texts) * (len(texts) - 1) / 2
+    before = _memory()
+    with timed() as ours:
+        flags = filtering.keep_novel(texts)
+    print(f"{len(texts):,} tasks of {np.mean([len(filtering.tokens(text)) for text in texts]):.1f} tokens, {sum(flags):,} kept")
+    print(
+        f"keep-first: {_told(ours)}, {pairs / ours['wall'] / 1e6:,.0f} M pairs/s, peak {_memory():.0f} MB ({before:.0f} before)"
+    )
+    if given.alone:
+        return
+    with timed() as plain:
+        same = _plain(texts)
+    print(
+        f"plain RapidFuzz pass: {_told(plain)}, {pairs / plain['wall'] / 1e6:,.0f} M pairs/s; same decisions: {same == flags}"
+    )
+    words, chance = [tokenize.tokenize(text, None) for text in texts], random.Random(1)
+    sample = [(chance.choice(words), chance.choice(words)) for _ in range(20_000)]
+    with timed() as loop:
+        for one, other in sample:
+            rouge_scorer._score_lcs(one, other)
+    published = loop["cpu"] / len(sample) * len(texts) * (len(texts) - 1)
+    print(f"published loop: {published / 3600:.1f} h of one core, extrapolated from {len(sample):,} timed pairs (all with all)")
+    print(f"ratio: {plain['cpu'] / ours['cpu']:.1f} times the plain pass and {published / ours['cpu']:,.0f} times the published loop in CPU time;"
+          f" {plain['wall'] / ours['wall']:.1f} and {published / ours['wall']:,.0f} in wall time")  # fmt: skip
+
+
+def loop(given: argparse.Namespace) -> None:
+    """Twelve new tasks against a pool, as in the generation loop: asking, and asking with joining."""
+    texts = corpus(given.data, given.size + 1200, given.words)
+    pool = filtering.Pool(texts[: given.size], limit=0.7)
+    pool.are_novel(texts[:12])
+    for name, call in (("asked", pool.are_novel), ("asked and added", pool.add_novel)):
+        spent = []
+        for start in range(given.size, given.size + 1200, 12):
+            with timed() as one:
+                call(texts[start : start + 12])
+            spent.append(one)
+        wall, cpu = (1000 * np.median([one[kind] for one in spent]) for kind in ("wall", "cpu"))
+        print(f"12 new {name} against {given.size:,}: {wall:.1f} ms wall, {cpu:.1f} ms CPU (median of {len(spent)})")
+
+
+def same(given: argparse.Namespace) -> None:
+    """The decision of a million sampled pairs, half of them neighbours, against `rouge_score`."""
+    texts = corpus(given.data, 20_000, given.words)
+    index, chance = Index(texts), np.random.default_rng(0)
+    own = index.encode(texts)
+    near = [
+        (a, b)
+        for later, earlier, _ in index.near(own, 0.3, own=True)
+        for a, b in zip(later.tolist(), earlier.tolist(), strict=True)
+    ]
+    half = given.pairs // 2
+    drawn = [near[n] for n in chance.permutation(len(near))[:half]]
+    drawn += chance.integers(0, len(texts), (given.pairs - len(drawn), 2)).tolist()
+    words, wrong, above = [tokenize.tokenize(text, None) for text in texts], 0, 0
+    found = {
+        limit: {
+            pair
+            for later, earlier, _ in index.near(own, limit, own=True)
+            for pair in zip(later.tolist(), earlier.tolist(), strict=True)
+        }
+        for limit in (0.5, 0.7)
+    }
+    for a, b in drawn:
+        if a == b:
+            continue
+        score = rouge_scorer._score_lcs(words[a], words[b]).fmeasure
+        for limit, pairs in found.items():
+            wrong += (score > limit + 1e-12) != ((max(a, b), min(a, b)) in pairs)
+            above += score > limit + 1e-12
+    print(f"{len(drawn):,} sampled pairs at limits 0.5 and 0.7, {above:,} decisions above: {wrong} differ from rouge_score")
+
+
+def others(given: argparse.Namespace) -> None:
+    """The other passes at this size: evidence, the curve, decontamination, the subset."""
+    texts = corpus(given.data, given.size, given.words)
+    with timed() as spent:
+        filtering.nearest_other(texts)
+    print(f"nearest_other of {len(texts):,}: {_told(spent)}")
+    with timed() as spent:
+        found = filtering.kept_by_limit(texts, [0.5, 0.6, 0.7, 0.8, 0.9])
+    print(f"five limits from one pass: {_told(spent)}: {[sum(flags) for flags in found.values()]}")
+    with timed() as spent:
+        near = filtering.likeness(texts)
+        chosen = filtering.diverse(texts, len(texts) // 10, near=near)
+    cover = filtering.coverage(near, chosen)[-1]
+    chance = [filtering.coverage(near, np.random.default_rng(n).permutation(len(texts))[: len(chosen)])[-1] for n in range(3)]
+    print(f"the most diverse {len(chosen):,}: {_told(spent)}; coverage {cover:.3f} against {np.mean(chance):.3f} at random")
+    print(f"peak {_memory():.0f} MB")
+
+
+def _plain(texts: list[str]) -> list[bool]:
+    """Keep-first as one would write it with RapidFuzz alone: every text with all before it, in blocks on two threads."""
+    encoded = Index().encode(texts)
+    strings, lengths, flags = encoded.strings, encoded.lengths, np.ones(len(texts), bool)
+    for start in range(0, len(texts), 256):
+        part = slice(start, start + 256)
+        left = process.cdist(strings[part], strings[: start + 256], scorer=Indel.distance, dtype=np.int32, workers=2)
+        near = left <= allowance(lengths[part, None] + lengths[: start + 256], 0.7)
+        for n, row in enumerate(near, start):
+            flags[n] = not (row[:n] & flags[:n]).any()
+    return flags.tolist()
+
+
+def _edited(text: str, other: str, chance: random.Random) -> str:
+    words, source = text.split(), other.split()
+    for _ in range(chance.randint(1, 8)):
+        words[chance.randrange(len(words))] = chance.choice(source)
+    return " ".join(words)
+
+
+@contextmanager
+def timed() -> Iterator[dict[str, float]]:
+    """Wall and CPU seconds of a block."""
+    spent, wall, cpu = {}, time.perf_counter(), time.process_time()
+    yield spent
+    spent |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def _told(spent: dict[str, float]) -> str:
+    return f"{spent['wall']:.1f} s wall, {spent['cpu']:.1f} s CPU"
+
+
+def _memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["keep", "loop", "same", "others"])
+    parser.add_argument("--data", type=Path, default=paths.root().parent / "shared" / "data")
+    parser.add_argument("--size", type=int, default=52_000)
+    parser.add_argument("--words", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=1_000_000)
+    parser.add_argument("--alone", action="store_true", help="Only ours, without the two to compare with.")
+    arguments = parser.parse_args()
+    {"keep": keep, "loop": loop, "same": same, "others": others}[arguments.what](arguments)

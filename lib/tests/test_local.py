@@ -1,0 +1,140 @@
+"""A model in this process answers as a served one does: the same whether alone or in a batch, kept, and gone when closed."""
+
+import asyncio
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+
+from medinstruct import llm, training
+from medinstruct.errors import Problem
+from medinstruct.llm import local
+
+PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)]
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "student"
+    training.build_student(PROSE, folder=folder, vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=64, epochs=6)
+    return folder
+
+
+def requests(count, **parameters):
+    texts = [f"Condition {n} causes " + "cough and " * (n % 4) for n in range(count)]
+    return [llm.Request(messages=[{"role": "user", "content": t}], parameters={"max_tokens": 12} | parameters) for t in texts]
+
+
+def ask(model, asked):
+    return asyncio.run(model.ask_all(asked))
+
+
+def test_answers_in_a_batch_are_those_given_one_by_one(student):
+    model = llm.LocalModel(student, batch_size=8)
+    together = ask(model, requests(20))
+    alone = [ask(llm.LocalModel(student), [request])[0] for request in requests(20)[:4]]
+    assert [r.text for r in together[:4]] == [r.text for r in alone]
+    assert len({r.prompt_tokens for r in together}) > 1 and all(r.completion_tokens <= 12 for r in together)
+
+
+def test_a_killed_run_asks_only_for_what_is_missing(student, tmp_path, monkeypatch):
+    model = llm.LocalModel(student, cache=tmp_path / "a.sqlite", batch_size=4)
+    real, calls = local.LocalModel._generated, []
+
+    def third_fails(self, prompts, *more):
+        calls.append(len(prompts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, prompts, *more)
+
+    monkeypatch.setattr(local.LocalModel, "_generated", third_fails)
+    with pytest.raises(KeyboardInterrupt):
+        ask(model, requests(12))
+    again = llm.LocalModel(student, cache=tmp_path / "a.sqlite", batch_size=4)
+    replies = ask(again, requests(12))
+    assert again.usage["asked"] == 4 and again.usage["cached"] == 8
+    assert [r.text for r in replies] == [r.text for r in ask(llm.LocalModel(student), requests(12))]
+
+
+def test_the_same_request_to_another_adapter_or_the_base_is_another_question(student, tmp_path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    base = llm.LocalModel(student)
+    tuned = get_peft_model(base.model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        for value in tuned.parameters():
+            if value.requires_grad:
+                torch.nn.init.normal_(value)
+        tuned.save_pretrained(tmp_path / str(seed))
+    one = llm.LocalModel(student, adapter=tmp_path / "1")
+    keys = {one.with_adapter(on).key(requests(1)[0]) for on in (True, False)}
+    keys.add(llm.LocalModel(student, adapter=tmp_path / "2").key(requests(1)[0]))
+    assert len(keys) == 3
+    plain = ask(llm.LocalModel(student), requests(3))
+    assert [r.text for r in ask(one.with_adapter(False), requests(3))] == [r.text for r in plain]
+    assert [r.text for r in ask(one.with_adapter(True), requests(3))] != [r.text for r in plain]
+
+
+def test_an_answer_ends_at_a_stop_string_before_the_room_is_used(student):
+    model = llm.LocalModel(student)
+    (whole,) = ask(model, requests(1, max_tokens=40))
+    mark = whole.text[8:11]
+    (cut,) = ask(model, requests(1, max_tokens=40, stop=[mark]))
+    assert cut.text == whole.text[: whole.text.index(mark)].strip() and cut.finish_reason == "stop"
+    assert cut.completion_tokens < whole.completion_tokens
+
+
+def test_samples_differ_and_repeat(student):
+    model = llm.LocalModel(student)
+    request = requests(1, temperature=1.5)[0]
+    several = [request.model_copy(update={"sample": n}) for n in range(4)]
+    first, second = ask(model, several), ask(llm.LocalModel(student), several)
+    assert len({r.text for r in first}) > 1 and [r.text for r in first] == [r.text for r in second]
+
+
+def test_a_batch_that_does_not_fit_is_asked_in_halves(student, monkeypatch):
+    import torch
+
+    real = local.LocalModel._generated
+
+    def narrow(self, prompts, *more):
+        if len(prompts) > 3:
+            raise torch.OutOfMemoryError("simulated")
+        return real(self, prompts, *more)
+
+    expected = [r.text for r in ask(llm.LocalModel(student), requests(10))]
+    monkeypatch.setattr(local.LocalModel, "_generated", narrow)
+    assert [r.text for r in ask(llm.LocalModel(student), requests(10))] == expected
+
+
+def test_a_model_that_is_closed_leaves_no_memory_behind(student):
+    with llm.LocalModel(student) as model:
+        weights = weakref.ref(next(model.model.parameters()))
+        ask(model, requests(2))
+    gc.collect()
+    assert weights() is None
+
+
+def test_unknown_parameters_and_a_missing_template_are_refused(student):
+    with pytest.raises(Problem, match="presence_penalty"):
+        ask(llm.LocalModel(student), requests(1, presence_penalty=1.0))
+    with pytest.raises(Problem, match="chat template"):
+        ask(llm.LocalModel(student, chat=True), requests(1))
+
+
+def test_any_end_token_that_the_model_names_ends_an_answer(student):
+    model = llm.LocalModel(student)
+    (whole,) = ask(model, requests(1, max_tokens=20))
+    tokens = model.tokenizer(requests(1)[0].messages[0]["content"] + whole.text)["input_ids"]
+    model.model.generation_config.eos_token_id = [model.tokenizer.eos_token_id, tokens[-4]]
+    (cut,) = ask(model, requests(1, max_tokens=21))
+    assert cut.finish_reason == "stop" and cut.completion_tokens < 21
+
+
+def test_a_server_can_answer_instead(student, tmp_path):
+    server = llm.answerer(url="offline", model="offline-stand-in", cache=tmp_path / "c.sqlite")
+    assert isinstance(server, llm.Client) and isinstance(llm.answerer(base=student), llm.LocalModel)
+    assert set(type(ask(llm.answerer(base=student), requests(1))[0]).model_fields) == set(llm.Reply.model_fields)
