@@ -35,6 +35,8 @@ REPLIES = [
     ("The answer is E.", None), ("Aspirin or digoxin, it depends.", None), ("As an AI language model, I have no opinion.", None),
     ("Step 1: rule out (A). Step 2: weigh (B).\nSo my answer: **(B)**", 1), ("The answer is B because A and C are wrong.", 1),
     ("Explanation: rate control.\n\nB", 1), ("The answer to this question is (C).", 2), ("Correct answer: (A)", 0),
+    ("The answer is B, a drug that slows the rate.", 1), ("Answer: a or c", None), ("The answer is C, not D.", 2),
+    ("The answer is None of the above.", None), ("(C) Calcium gluconate", 2), ("I'd say option (A), since aspirin thins the blood.", 0),
 ]  # fmt: skip
 
 
@@ -387,6 +389,58 @@ def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(real_d
     picked = [("yes", "no", "maybe")[sample.choice] for sample in likelihood.samples]
     right = [truth[sample.id] == one for sample, one in zip(likelihood.samples, picked, strict=True)]
     assert likelihood.scores.tolist() == right and len(generation.samples) == 4
+
+
+def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its_turn(tiny, tmp_path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from medinstruct import llm
+
+    torch.manual_seed(3)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny.name), config).save_pretrained(tmp_path / "adapter")
+    both = llm.LocalModel(tiny.name, adapter=tmp_path / "adapter")
+    sat = benchmarks.contestants(both, more=f"again={tiny.name}")
+    found = benchmarks.load("own_ll", limit=6)
+    base, tuned, again = benchmarks.run(found, sat, folder=tmp_path / "kept")
+    assert [one.name for one in sat] == ["base", "tuned", "again"] and len({one.key for one in sat}) == 3
+    assert base.samples == again.samples != tuned.samples
+    direct = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "direct")[0]
+    assert direct.samples == base.samples, "the adapter is really off for the base"
+    with pytest.raises(Problem, match="benchmark_models"):
+        benchmarks.contestants(both, more="a model without a place")
+
+
+def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatch, tmp_path):
+    import datasets
+
+    def published(path, part, revision):
+        assert len(revision) == 40
+        name = max((one for one in ROWS if one in path.lower().replace("_", "")), key=len)
+        rows = [
+            ROWS[name] | ({"subject": subject} if name == "mmlu" else {"pubid": n})
+            for n, subject in enumerate(("anatomy", "law"))
+        ]
+        whole = datasets.Dataset.from_list(rows)
+        return datasets.DatasetDict(train=whole, test=whole, validation=whole, dev=whole)
+
+    ids = tmp_path / "ids.json"
+    ids.write_text('{"1": "maybe"}')
+    monkeypatch.setattr(datasets, "load_dataset", published)
+    monkeypatch.setattr(loading, "_fetched", lambda link: ids)
+    loading._cached.cache_clear()
+    tasks = [name for name in benchmarks.names() if not name.startswith(("own", "meqsum"))]
+    found = {one.task: one for one in benchmarks.load(",".join(tasks))}
+    loading._cached.cache_clear()
+    assert not [one.trouble for one in found.values() if one.trouble]
+    sizes = {"bbh_gen": 54, "medqa_ll": 2, "mmlu_ll": 2, "mmlu_medical_ll": 1, "pubmedqa_ll": 1, "truthfulqa_gen": 2}
+    assert {task: found[task].total for task in sizes} == sizes and len(found["pubmedqa_ll"].examples) == 1
+    assert found["bbh_gen"].questions[-1]["subject"] == "word_sorting" and "at c30699e8" in found["mmlu_ll"].source
+    results = benchmarks.run(list(found.values()), [contestant(Rigged("C", "So the answer is (B)."))], folder=tmp_path)
+    got = {result.task: result.scores.mean() for result in results}
+    assert got["bbh_gen"] == 1 and got["medqa_gen"] == 0 and got["mmlu_ll"] == got["headqa_ll"] == got["medmcqa_ll"] == 1
 
 
 def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):

@@ -107,7 +107,8 @@ def reliability(found: Mapping[str, tuple[float, pd.DataFrame]]) -> Any:
         spread = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
         axes.errorbar(table["confidence"], table["accuracy"], yerr=spread, fmt="none", ecolor=color, alpha=0.6, capsize=2)
         axes.scatter(table["confidence"], table["accuracy"], s=20 + 3 * table["n"], color=color, alpha=0.85, zorder=3)
-        axes.set(title=f"{model}: calibration error {error:.2f}", xlabel="confidence", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.set(xlabel="confidence", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.set_title(f"{model}: calibration error {error:.2f}", fontsize=10, fontweight="normal")
     panels[0][0].set_ylabel("accuracy, 95 % interval")
     figure.suptitle(sure_title(found), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
@@ -137,7 +138,7 @@ def place_bars(places: pd.DataFrame, rows: pd.DataFrame) -> Any:
     axes.set_xticks(range(len(places)), places.index)
     same = ", ".join(f"{row['same']:.0%} ({model})" for model, row in rows.iterrows())
     axes.set(
-        title=f"The choice survives a change of order for {same}",
+        title=f"Questions whose choice survives every order: {same}",
         xlabel="place of the chosen option",
         ylabel="share of choices",
     )

@@ -17,7 +17,9 @@ SAID = (
 STATED = re.compile(
     rf"(?:{SAID})\(?\s*([A-Pa-p])\s*(?:\)|[.,:;!。，]|$|\n|(?=\s*[가-힣是])|(?P<more>\s+\S+))", re.IGNORECASE | re.MULTILINE
 )
-ALSO = re.compile(r"^\s*(?:\)|[.,])?\s*(?:or|and|/|,|및|또는)\s*\(?([A-Pa-p])\b\)?(?=\W|$)", re.IGNORECASE)
+ALSO = re.compile(
+    r"^\s*[).,]?\s*(?:(?:or|and|OR|AND|/|,|및|또는)\s*\(?([A-P])\b|(?:or|and|/)\s*\(?([a-p])\)?[\s.!]*$)", re.MULTILINE
+)
 ALONE = re.compile(r"^\W*(?:(?:option|choice|answer)\W+)?\(?([A-Pa-p])\)?\W*$", re.IGNORECASE)
 LEADING = re.compile(r"^\W*(?:\(([A-Pa-p])\)|([A-P])\s*[.):]|([a-p])\s*[.)])", re.MULTILINE)
 BRACKETED = re.compile(r"\(([A-P])\)")
@@ -84,7 +86,8 @@ def _stated(text: str, letters: str) -> list[str]:
         if letter.upper() not in letters or (more and not _is_letter(letter, more)):
             continue
         also = ALSO.match(text[match.end(1) :])
-        found.append(letter.upper() + (also[1].upper() if also and also[1].upper() in letters else ""))
+        second = (also[1] or also[2]).upper() if also else ""
+        found.append(letter.upper() + (second if second in letters and second != letter.upper() else ""))
     return found
 
 

@@ -53,8 +53,8 @@ def apply_template(lm: Any, template: str, *, name: str) -> bool:
 def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
     """A conversation in the Alpaca template, turn after turn; open at the end for the model to go on.
 
-    >>> alpaca([{"role": "user", "content": "Name a bone."}, {"role": "assistant", "content": "The"}], False)[-17:]
-    '## Response:\\nThe'
+    >>> alpaca([{"role": "user", "content": "Name a bone."}, {"role": "assistant", "content": "The"}], False)[-12:]
+    'esponse:\\nThe'
     """
     texts = []
     for turn in history:
