@@ -163,7 +163,7 @@ def _hub(path: str, part: str | None, revision: str) -> Any:
             return load_dataset(path, part, revision=revision)
         except (OSError, ValueError, RuntimeError) as error:
             if not _hub_answers():
-                raise Unreachable("not reachable: the hub does not answer, and no local file is given") from None
+                raise Unreachable("not reachable: no answer, and no local file") from None
             raise Unreachable(f"not reachable: {type(error).__name__}: {str(error).splitlines()[0][:160]}") from None
 
 
@@ -187,7 +187,7 @@ def _fetched(link: str) -> Path:
     except Problem as problem:
         if "pinned" in problem.what:
             raise
-        raise Unreachable("not reachable: the authors' address does not answer, and no local file is given") from None
+        raise Unreachable("not reachable: no answer, and no local file") from None
 
 
 @functools.cache
