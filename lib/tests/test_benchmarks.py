@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medinstruct import paths, records
 from medinstruct.errors import Problem
 from medinstruct.evaluation import benchmarks
-from medinstruct.evaluation.benchmarks import loading, models, probing, running, scoring, sets
+from medinstruct.evaluation.benchmarks import loading, models, probing, running, scoring, sets, sources
 from medinstruct.evaluation.benchmarks.extraction import LETTERS, extract_exact, score_exact
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is in the extra `train`")
@@ -134,14 +134,14 @@ def test_an_empty_split_an_unknown_task_and_an_unknown_set_are_told(tmp_path):
 def test_what_cannot_be_reached_is_listed_and_the_rest_goes_on(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path))
-    loading._hub_answers.cache_clear()
+    sources.hub_answers.cache_clear()
     found = benchmarks.load("medqa_ll,own_ll,mmlu_gen", limit=4)
     assert [bool(one.trouble) for one in found] == [True, False, True] and "not reachable" in found[0].trouble
     results = benchmarks.run(found, [contestant(Rigged("B"))], folder=tmp_path)
     table = benchmarks.scores(found, results)
     assert list(table["task"]) == ["medqa_ll", "own_ll", "mmlu_gen"] and table["score"].isna().tolist() == [True, False, True]
     assert table["status"].tolist()[1] == "a quick look: 4 of 152"
-    loading._hub_answers.cache_clear()
+    sources.hub_answers.cache_clear()
 
 
 def test_the_harness_alone_reads_our_task_files():
@@ -429,7 +429,7 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
     ids = tmp_path / "ids.json"
     ids.write_text('{"1": "maybe"}')
     monkeypatch.setattr(datasets, "load_dataset", published)
-    monkeypatch.setattr(loading, "_fetched", lambda link: ids)
+    monkeypatch.setattr(sources, "fetched", lambda link: ids)
     loading._cached.cache_clear()
     tasks = [name for name in benchmarks.names() if not name.startswith(("own", "meqsum"))]
     found = {one.task: one for one in benchmarks.load(",".join(tasks))}

@@ -2,19 +2,15 @@
 
 import functools
 import json
-import os
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from medinstruct import paths, records
 from medinstruct.errors import Problem
-from medinstruct.evaluation.benchmarks import sets
+from medinstruct.evaluation.benchmarks import sets, sources
 
 EXAMPLES = 32  # questions kept for few-shot prompts
-SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".xlsx")
 
 
 class Benchmark(NamedTuple):
@@ -87,15 +83,11 @@ def _loaded(task: str, *, given: dict[str, Path], limit: int) -> Benchmark:
     plain |= {"variant": "generation" if task.endswith("_gen") else "likelihood", "config": setup}
     try:
         found, examples, source = _rows(setup, str(given.get(about["set"], "")))
-    except (Unreachable, Problem) as error:
+    except (sources.Unreachable, Problem) as error:
         if isinstance(error, Problem) and (about["set"] in given or about["set"] == "own"):
             raise
         return Benchmark(**plain, questions=[], examples=[], total=0, source="", trouble=str(error).replace("\n", " "))
     return Benchmark(**plain, questions=evenly(found, limit), examples=examples, total=len(found), source=source)
-
-
-class Unreachable(Exception):
-    """The data of a benchmark cannot be had just now."""
 
 
 @functools.lru_cache(maxsize=32)
@@ -105,7 +97,7 @@ def _cached(name: str, path: str, stamp: float) -> tuple[list[sets.Question], li
     if name == "own":
         split, source = {"test": records.rows(path or paths.data("test_mcq.jsonl"))}, "this package"
     elif path:
-        split, source = {"test": _read(Path(path), name)}, Path(path).name
+        split, source = {"test": sources.read(Path(path), name)}, Path(path).name
     else:
         split, source = _from_afar(setup)
     made = {key: sets.questions(name, rows, options=about["options"], where=source) for key, rows in split.items()}
@@ -135,72 +127,24 @@ def _divided(about: dict[str, Any], found: list, examples: list, path: str) -> t
 def _test_ids(link: str, path: str) -> list[str]:
     """The ids of the official test items: from a file beside the data, else from its pinned address."""
     beside = sorted(Path(path).parent.glob("*test_ground_truth.json")) if path else []
-    return list(json.loads((beside[0] if beside else _fetched(link)).read_text(encoding="utf-8")))
+    return list(json.loads((beside[0] if beside else sources.fetched(link)).read_text(encoding="utf-8")))
 
 
 def _from_afar(setup: dict[str, Any]) -> tuple[dict[str, list], str]:
     """The splits of a set from the hub, or from its authors' address where it is not there."""
     about = setup["metadata"]
     if "url" in about:
-        return {"test": _read(_fetched(about["url"]), about["set"])}, about["url"].partition("#")[0]
+        return {"test": sources.read(sources.fetched(about["url"]), about["set"])}, about["url"].partition("#")[0]
     path, revision = setup["dataset_path"], setup["dataset_kwargs"]["revision"]
     configs = about.get("configs") or [setup.get("dataset_name")]
     split: dict[str, list] = {name: [] for name in about["splits"]}
     for part in configs:
-        found = _hub(path, part, revision)
+        found = sources.hub(path, part, revision)
         for name in split:
             more = {"subject": part} if "configs" in about else {}
             rows = found[name] if name == about["splits"][0] else found[name].select(range(min(len(found[name]), 400)))
             split[name] += [(f"{name} {n}", dict(row) | more) for n, row in enumerate(rows)]
     return split, f"{path} at {revision[:8]}"
-
-
-def _hub(path: str, part: str | None, revision: str) -> Any:
-    from datasets import load_dataset
-
-    with nullcontext() if _hub_answers() else _offline():
-        try:
-            return load_dataset(path, part, revision=revision)
-        except (OSError, ValueError, RuntimeError) as error:
-            if not _hub_answers():
-                raise Unreachable("not reachable: no answer, and no local file") from None
-            raise Unreachable(f"not reachable: {type(error).__name__}: {str(error).splitlines()[0][:160]}") from None
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """The hub's libraries without the network: what was fetched before is found, the rest fails at once."""
-    import datasets
-    import huggingface_hub.constants as hub
-
-    before = hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    hub.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        hub.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
-
-
-def _fetched(link: str) -> Path:
-    try:
-        return paths.resolve(link)
-    except Problem as problem:
-        if "pinned" in problem.what:
-            raise
-        raise Unreachable("not reachable: no answer, and no local file") from None
-
-
-@functools.cache
-def _hub_answers() -> bool:
-    """Whether the hub answers within a few seconds; asked once, so that a machine without network loses no time."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return False
-    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=4):
-            return True
-    except OSError:
-        return False
 
 
 def _given(data: str) -> dict[str, Path]:
@@ -210,7 +154,9 @@ def _given(data: str) -> dict[str, Path]:
         return {}
     if "=" not in data:
         folder = paths.resolve(data)
-        files = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES and "ground_truth" not in path.stem]
+        files = [
+            path for path in sorted(folder.iterdir()) if path.suffix in sources.SUFFIXES and "ground_truth" not in path.stem
+        ]
         return {name: path for path in files for name in known if belongs(path, name)}
     pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
     if wrong := [name for name in pairs if name not in known]:
@@ -226,26 +172,6 @@ def belongs(path: Path, name: str) -> bool:
     """
     stem = path.stem.lower()
     return stem == name or (stem.startswith(name) and not stem.startswith("mmlu_medical") ^ (name == "mmlu_medical"))
-
-
-def _read(path: Path, name: str) -> list[tuple[Any, dict[str, Any]]]:
-    """The rows of a file, each with its number from 1 (or its key)."""
-    import pandas as pd
-
-    if path.suffix not in SUFFIXES:
-        raise Problem(f"Benchmark {name}: this kind of file is not known.", got=path, do=f"Give {', '.join(SUFFIXES)}.")
-    if path.suffix == ".jsonl":
-        return records.rows(path)
-    if path.suffix == ".json":
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise Problem(f"Benchmark {name}: {path} is not JSON.", got=error, do="Give the file as it is published.") from None
-        pairs = content.items() if isinstance(content, dict) else enumerate(content, 1)
-        return [(key, row | ({"id": key} if isinstance(content, dict) else {})) for key, row in pairs]
-    read = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".xlsx": pd.read_excel}.get(path.suffix)
-    frame = read(path) if read else pd.read_csv(path, sep="\t")
-    return [(n, {str(key): value for key, value in row.items()}) for n, row in enumerate(frame.to_dict("records"), 1)]
 
 
 def focus(benchmarks: Sequence[Benchmark]) -> Benchmark:
