@@ -17,11 +17,15 @@ TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 def check(scope: dict[str, Any]) -> None:
     """Compare a notebook's values with the annotations of its parameters cell; call it with `globals()` right after.
 
-    Papermill injects whatever it is given: the text "2e-4" for a number, "false" for a switch, a name with a typo.
+    Papermill injects whatever it is given: the text "2e-4" for a number, "false" for a switch, a name with a typo. Names are
+    looked at only once a kernel: run again in JupyterLab, the notebook's own variables stand among the globals.
     """
     declared = {name: kind.__name__ for name, kind in scope.get("__annotations__", {}).items() if kind in TYPES.values()}
     for name, kind in declared.items():
         scope[name] = typed(name, scope[name], kind)
+    if scope.get("_parameters_were_checked"):
+        return
+    scope["_parameters_were_checked"] = True
     known = set(declared) | set(_everywhere())
     for name, value in scope.items():
         if not name.startswith("_") and type(value) in TYPES.values() and name not in known:

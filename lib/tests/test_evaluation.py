@@ -176,3 +176,22 @@ def test_rates_by_label_and_differences_between_models():
     pairs = evaluation.compare(found).set_index(["model", "other"])
     assert pairs.loc[("good", "bad"), "p_holm"].item() < 0.01 < pairs.loc[("bad", "bad too"), "p_holm"].item()
     assert (pairs["p_holm"] >= pairs["p"]).all() and pairs.loc[("good", "bad"), "low"].item() > 0
+
+
+def test_a_server_answers_only_with_a_named_model_and_its_own_template():
+    served = {"base": "b", "tuned": ""}
+    with pytest.raises(Problem, match="name of a model"):
+        evaluation.answerers(["base", "tuned"], local=None, url="offline", served=served, template="chat")
+    with pytest.raises(Problem, match="chat template"):
+        evaluation.answerers(["base"], local=None, url="offline", served=served, template="alpaca")
+
+
+def test_models_behind_one_address_answer_every_item_under_their_names():
+    import asyncio
+
+    items = evaluation.load_items("own", limit=4)
+    who = evaluation.answerers(
+        ["base", "tuned"], local=None, url="offline", served={"base": "b", "tuned": "t"}, template="chat"
+    )
+    answers = asyncio.run(evaluation.answer_all(items, who, template="chat"))
+    assert [(a.model, a.item) for a in answers] == [(name, item.id) for name in ("base", "tuned") for item in items]

@@ -1,16 +1,13 @@
-"""The notebook sources keep the house's form: no outputs, word ids, one skeleton, one set-up cell, every profile with the same keys."""
+"""The notebook sources keep the house's form: no outputs, word ids, one skeleton, one set-up cell."""
 
 import json
 import re
-from itertools import pairwise
 
 import pytest
-import yaml
 
-from medinstruct import params, paths
+from medinstruct import paths
 
 BOOKS = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
-PROFILES = sorted((paths.root() / "params").glob("*.yaml"))
 CELLS = {book.stem: json.loads(book.read_text(encoding="utf-8"))["cells"] for book in BOOKS}
 
 
@@ -49,23 +46,6 @@ def test_prose_stands_before_code_and_cells_are_short(name):
 
 def test_the_set_up_cell_is_the_same_everywhere():
     assert len({"".join(code(name)[0]["source"]) for name in CELLS}) == 1
-
-
-def test_all_profiles_have_the_same_keys_in_the_same_order_and_each_is_some_notebooks():
-    keys = [list(yaml.safe_load(profile.read_text(encoding="utf-8"))) for profile in PROFILES]
-    assert len(PROFILES) == 6 and all(a == b for a, b in pairwise(keys))
-    declared = {name: kind for book in BOOKS for name, (kind, _) in params.declared(book).items()}
-    assert set(keys[0]) == set(declared)
-    for profile in PROFILES:
-        for name, value in params.profile(profile).items():
-            params.typed(name, value, declared[name])
-
-
-def test_a_parameter_of_several_notebooks_has_one_kind():
-    kinds = {}
-    for book in BOOKS:
-        for name, (kind, _) in params.declared(book).items():
-            assert kinds.setdefault(name, kind) == kind, f"{name} in {book.stem}"
 
 
 def test_papermill_can_document_every_parameter():

@@ -49,3 +49,11 @@ def test_the_conda_environment_installs_the_lock():
     text = (paths.root() / "environment.yml").read_text()
     assert "-r requirements.lock" in text and "torch==2.13.0" in text
     assert "torch==2.13.0" in (paths.root() / "Makefile").read_text()
+
+
+def test_run_all_twice_in_one_kernel_does_not_mind_the_notebooks_own_variables():
+    scope = {"__annotations__": {"novelty_limit": float}, "novelty_limit": 0.7}
+    params.check(scope)
+    params.check(scope | {"title": "A finding"})
+    with pytest.raises(Problem, match="must be float"):
+        params.check(scope | {"novelty_limit": "0.7"})

@@ -100,7 +100,7 @@ def test_an_adapter_is_saved_with_its_card_and_answers_beside_the_base(student, 
     assert together == [model.answer([text], max_new_tokens=8)[0] for text in prompts]
 
 
-@pytest.mark.parametrize("at", [1, 4, 7])
+@pytest.mark.parametrize("at", [1, 4, 5])
 def test_a_run_that_was_killed_at_any_step_ends_in_the_same_adapter(student, undisturbed, tmp_path, monkeypatch, at):
     """Same machine, CPU: loss curve equal to four decimals, weights within 1e-6. Step 4 ends an epoch."""
     from transformers import TrainerCallback
@@ -120,7 +120,7 @@ def test_a_run_that_was_killed_at_any_step_ends_in_the_same_adapter(student, und
         training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **more)
     assert not (tmp_path / "adapter").exists()
     result = training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **more)
-    assert done[at] == (at - 1) // 2 * 2 + 1 and done[-1] == 8  # from the last of the checkpoints at 2, 4, 6
+    assert done[at] == (at - 1) // 2 * 2 + 1 and done[-1] == 8  # from the checkpoint at 2 or 4, if any
     assert result["train_losses"] == undisturbed[1]["train_losses"]
     assert result["held_out_losses"] == undisturbed[1]["held_out_losses"]
     assert difference(tmp_path / "adapter", undisturbed[0]) < 1e-6

@@ -9,7 +9,7 @@ from medinstruct.filtering.novelty import firsts
 from medinstruct.filtering.prints import Encoded
 
 STEP = 0.5  # whoever has a neighbour above this is found by the sieves
-BATCH = 64  # of the others are compared with all texts in one go
+CELLS = 1 << 22  # pairs of the others that are compared in one go
 
 
 def nearest(
@@ -92,8 +92,7 @@ def best(
         if own and not earlier:
             _improve(entry, score, found, query, (total - left) / total)
     rest = np.flatnonzero((entry < 0) & (queries.lengths > 0)) if not floor else []
-    for start in range(0, len(rest), BATCH):
-        rows = rest[start : start + BATCH]
+    for rows in np.array_split(rest, -(-len(rest) * len(index) // CELLS)) if len(rest) else ():
         entry[rows], score[rows] = _among_all(index, queries, rows, own, earlier)
     return entry, score
 

@@ -38,7 +38,7 @@ def fitting(total: int, bound: int) -> int:
     expected = {
         words: 32 * words * (1 - np.exp(-0.025 * total / words)) for words in (1, 4)
     }  # bits, of texts that share a fifth
-    return next((words for words, bits in expected.items() if bound <= bits - 6), WORDS)
+    return next((words for words, bits in expected.items() if bound <= bits - min(6, bits / 2)), WORDS)
 
 
 def folded(prints: np.ndarray, words: int) -> np.ndarray:

@@ -30,6 +30,7 @@ class Hardware:
     memory: float = 0.0
     bf16: bool = False
     flash: bool = False
+    visible: int = 1
 
     @property
     def is_gpu(self) -> bool:
@@ -61,7 +62,8 @@ def probe() -> Hardware:
     is_ampere = first.major >= 8
     flash = is_ampere and importlib.util.find_spec("flash_attn") is not None
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    return Hardware(first.name, count=count, memory=first.total_memory / GB, bf16=is_ampere, flash=flash)
+    memory, visible = first.total_memory / GB, torch.cuda.device_count()
+    return Hardware(first.name, count=count, memory=memory, bf16=is_ampere, flash=flash, visible=visible)
 
 
 def propose(
@@ -99,6 +101,10 @@ def propose(
     found["quantization"] = _quantization(hardware, config, quantization, shape)
     sizes = shape | {"quantization": found["quantization"].value}
     share = max(1, batch_size // hardware.count)
+    if hardware.visible > hardware.count:
+        found["processes"] = Choice(
+            hardware.count, f"{hardware.visible} GPUs are here: accelerate launch trains on all of them"
+        )
     found |= _room(hardware, config, micro_batch_size, share, gradient_checkpointing, sizes)
     return found
 

@@ -1,5 +1,6 @@
 """The base model and its tokenizer: safetensors only, no remote code, a token to pad with and one to end with."""
 
+import importlib.util
 import os
 import warnings
 from pathlib import Path
@@ -76,6 +77,9 @@ def _tried(load: Any, base: str, **more: Any) -> Any:
 def _four_bit(dtype: Any) -> Any:
     from transformers import BitsAndBytesConfig
 
+    if importlib.util.find_spec("bitsandbytes") is None:
+        do = "pip install 'medinstruct[gpu]', or set quantization: none."
+        raise Problem("4-bit weights need bitsandbytes.", got="not installed", do=do)
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )

@@ -67,7 +67,9 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
     arguments = trainer.arguments(draft, steps=planned.steps, settings=settings)
     tokenizer = loading.load_tokenizer(base)
     names = ("precision", "quantization", "method")
-    model = loading.load_model(base, flash=planned.hardware.flash, **{key: settings[key] for key in names})
+    model = loading.load_model(
+        base, flash=planned.hardware.flash and settings["precision"] != "float32", **{key: settings[key] for key in names}
+    )
     if settings["batching"] in ("packed", "padding_free"):
         fit.keeps_apart(model)
     sft, seen = _watched(planned, model, tokenizer, arguments)
@@ -108,14 +110,13 @@ def _watched(planned: Plan, model: Any, tokenizer: Any, arguments: Any) -> tuple
 
 
 def _result(planned: Plan, sft: Any, seen: Any, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    tokens = sum(len(row.ids) for row in planned.trained) * planned.settings["epochs"]
     return {
         "train_losses": seen.losses, "held_out_losses": [row for row in seen.held_out],
         "eval_before": before.get("all"), "eval_after": after.get("all"), "by_type": {"before": before, "after": after},
         "trainable": sft.model.num_parameters(only_trainable=True), "parameters": sft.model.num_parameters(),
         "examples": len(planned.trained), "held_out": len(planned.held_out), "held_out_ids": [row.id for row in planned.held_out],
         "cut": len(planned.survey.over), "steps": sft.state.global_step, "seconds": round(seen.seconds, 1),
-        "tokens_a_second": round(tokens / seen.seconds) if seen.seconds else None, "peak_gb": round(watch.peak_memory(), 2),
+        "tokens_a_second": round(seen.rate), "peak_gb": round(watch.peak_memory(), 2),
         "micro_batch_size": planned.settings["micro_batch_size"], "hardware": str(planned.hardware.name),
     }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """TRL's SFTTrainer as it is used here: rows already tokenised, an order that can be resumed, a lean loss on a CPU."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def arguments(folder: Path, *, steps: int, settings: dict[str, Any]) -> Any:
     hush()
     batching, precision = settings["batching"], settings["precision"]
     every = max(1, math.ceil(steps / settings["checkpoints"])) if settings["checkpoints"] else 0
-    return SFTConfig(
+    args = SFTConfig(
         output_dir=str(folder), num_train_epochs=settings["epochs"], max_steps=settings["max_steps"] or -1,
         learning_rate=settings["learning_rate"], lr_scheduler_type="cosine", warmup_steps=settings["warmup_ratio"],
         weight_decay=settings["weight_decay"], per_device_train_batch_size=settings["micro_batch_size"],
@@ -30,6 +31,9 @@ def arguments(folder: Path, *, steps: int, settings: dict[str, Any]) -> Any:
         save_total_limit=2, logging_steps=max(1, steps // 25), seed=settings["seed"], report_to=settings["report_to"],
         disable_tqdm=True, dataloader_pin_memory=settings["is_gpu"], use_cpu=not settings["is_gpu"],
     )  # fmt: skip
+    if "WORLD_SIZE" not in os.environ:
+        args._n_gpu = min(1, args.n_gpu)  # without a launcher one GPU is used; TRL refuses nn.DataParallel
+    return args
 
 
 def build(model: Any, tokenizer: Any, rows: list[Row], args: Any, settings: dict[str, Any], callbacks: list[Any]) -> Any:

@@ -23,21 +23,25 @@ def watcher(*, tokens: float, evaluate: Callable[[], dict[str, float]], live: bo
         losses: list[dict[str, float]] = []
         held_out: list[dict[str, Any]] = []
         seconds = 0.0
+        rate = 0.0
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            self.pause = 0.0
             self.losses, self.held_out = losses(state), [row for row in state.log_history if "held_out" in row]
-            self.done, self.start, self.pause = state.global_step, time.perf_counter(), 0.0
+            if state.global_step and round(state.epoch or 0, 6).is_integer():
+                self.on_epoch_end(args, state, control)  # the checkpoint was written just before the epoch was evaluated
             shown = live and state.is_world_process_zero
             self.bar = tqdm(
                 total=state.max_steps, initial=state.global_step, desc="training", unit="step", leave=False, disable=not shown
             )
             self.screen = _screen() if shown else None
+            self.done, self.start, self.pause = state.global_step, time.perf_counter(), 0.0
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             self.bar.update()
             self.seconds = time.perf_counter() - self.start - self.pause
-            rate = tokens * (state.global_step - self.done) / state.max_steps / max(self.seconds, 1e-9)
-            self.bar.set_postfix({"tokens/s": f"{rate:,.0f}", "GB": f"{peak_memory():.1f}"}, refresh=False)
+            self.rate = tokens * (state.global_step - self.done) / state.max_steps / max(self.seconds, 1e-9)
+            self.bar.set_postfix({"tokens/s": f"{self.rate:,.0f}", "GB": f"{peak_memory():.1f}"}, refresh=False)
 
         def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             self.losses = losses(state)
@@ -46,7 +50,7 @@ def watcher(*, tokens: float, evaluate: Callable[[], dict[str, float]], live: bo
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             began = time.perf_counter()
-            found = evaluate()
+            found = {} if any(row["step"] == state.global_step for row in self.held_out) else evaluate()
             if found:
                 self.held_out.append({"step": state.global_step, "held_out": found})
                 state.log_history.append(self.held_out[-1])  # goes into the checkpoints, so that a resumed run has it
