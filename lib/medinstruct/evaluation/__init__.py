@@ -1,5 +1,6 @@
 """Judging free-form answers: test sets, pairwise prompts in both orders, verdicts, win rates, and what may have moved them."""
 
+from medinstruct.evaluation import benchmarks
 from medinstruct.evaluation.aligning import load_answers
 from medinstruct.evaluation.answering import answer_all, answerers
 from medinstruct.evaluation.attacks import attack_pairs, attack_results, try_attacks
@@ -22,7 +23,7 @@ from medinstruct.evaluation.winrates import by_label, compare, item_scores, win_
 
 __all__ = [
     "ALPACA_STOPS", "Pair", "Replay", "Rubric", "Vote", "agreement", "agreement_figure", "anchors", "answer_all", "answerers", "attack_pairs",
-    "attack_results", "bias_panel", "by_axis", "by_judge", "by_label", "calibrated", "compare", "comparison_html", "cost",
+    "attack_results", "benchmarks", "bias_panel", "by_axis", "by_judge", "by_label", "calibrated", "compare", "comparison_html", "cost",
     "cut_of", "drift", "family", "forest", "grade", "instrument", "is_cut", "item_scores", "judge", "judge_all",
     "judge_health", "judge_pairs", "judge_prompt", "judge_source", "jury", "label_figure", "length_controlled", "length_figure",
     "load_answers", "load_items", "load_rubrics", "load_verdicts", "load_votes", "looks", "majority", "on_shared", "parse_grade",
