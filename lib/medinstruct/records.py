@@ -166,7 +166,11 @@ class Answer(Record):
 
 
 class Verdict(BaseModel):
-    """One judgement of one item in one order; `id` is the item's, so that both orders and all references line up."""
+    """One judgement of one item in one order; `id` is the item's, so that both orders and all references line up.
+
+    `judge` is the model that was asked, `snapshot` what the server said it is, `prompt` the hash of the prompt's wording, `asked`
+    how often it was asked. The provenance's parents are the answer's id and the hash of the reference text.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     id: str
@@ -176,6 +180,9 @@ class Verdict(BaseModel):
     winner: Literal["model", "reference", "tie"] | None
     judge: str = ""
     reply: str = ""
+    snapshot: str = ""
+    prompt: str = ""
+    asked: int = 1
     provenance: Provenance = Provenance()
 
 

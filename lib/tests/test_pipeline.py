@@ -14,6 +14,7 @@ def real_run(real_data, tmp_path, monkeypatch):
     data = real_data / "alpacare"
     sets = [f"seeds={data / 'med_seed.json'}", f"test_set={data / 'MedInstruct-test.jsonl'}", "run=real"]
     sets += [f"references={data / 'reference_outputs'}", "requests=30", "student_epochs=2", "answer_max_tokens=40"]
+    sets += [f"published_verdicts={real_data}"]
     return tmp_path / "real", lambda: runner.run(str(paths.root() / "params" / "demo.yaml"), sets=sets)
 
 
@@ -24,6 +25,8 @@ def test_the_whole_pipeline_runs_on_the_published_seeds_and_test_set(real_run):
     assert rates["items"] == 216
     assert {row["reference"] for row in rates["rates"]} == {"gpt-4", "claude-2", "gpt-3.5-turbo", "text-davinci-003", "base"}
     assert len((out / "seeds.jsonl").read_text().splitlines()) == 167
+    assert "16 of 16 published numbers come out to the printed digit" in (out / "08_judge_answers.ipynb").read_text()
+    assert (out / "focus.json").is_file() and rates["minimal_difference"] == 0.0953
     assert (out / "report.html").stat().st_size > 10_000
     training = json.loads((out / "training.json").read_text())["lora"]
     assert training["eval_after"] < training["eval_before"]

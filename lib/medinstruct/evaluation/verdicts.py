@@ -1,4 +1,4 @@
-"""Reading a judge's reply, and the win rates of the published protocol with what it leaves out."""
+"""Reading a judge's reply; verdicts as a table; and what is wrong with a judge that does not judge."""
 
 import re
 from collections.abc import Iterable
@@ -7,15 +7,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from medinstruct import stats
+from medinstruct.errors import Problem
+from medinstruct.llm import is_refusal
 from medinstruct.records import Verdict
 
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
+COLUMNS = ["id", "model", "reference", "order", "winner", "score", "instrument"]
 BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]", re.IGNORECASE)
 SHORT = re.compile(r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\)?\b", re.IGNORECASE)
 FINAL = re.compile(r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)", re.IGNORECASE)
 BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$", re.IGNORECASE)
 TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b", re.IGNORECASE)
+FOREIGN = re.compile(
+    r"[\u0370-\u03ff\u0400-\u04ff\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+)
 
 
 def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
@@ -41,41 +46,85 @@ def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
     return _letter(final.pop()) if len(final) == 1 else None
 
 
-def win_rates(verdicts: Iterable[Verdict], *, seed: int = 42, rounds: int = 2000) -> pd.DataFrame:
-    """One row a model and reference (indexed by reference alone where there is one model).
+def winner_of(letter: str | None, order: str) -> Literal["model", "reference", "tie"] | None:
+    """Who won, from the letter of a verdict and who stood first."""
+    first, second = ("model", "reference") if order == "model_first" else ("reference", "model")
+    return {"a": first, "b": second, "tie": "tie", None: None}[letter]
 
-    n: items with a readable verdict; score: mean of the two orders, ties a half, mean over items (paper.md, 5.1); low and
-    high: its 95 % bootstrap interval over items; win_rate and win_rate_non_tied: items won (both orders averaged above a
-    half), of all and of those not tied; consistency: share of items whose orders agree; position_bias: score when the model
-    stands first less score when it stands second; invalid: verdicts that could not be read.
+
+def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
+    """Verdicts as a table with their score (1, 0.5, 0 or nan) and their instrument: judge, snapshot and prompt."""
+    rows = [(v.id, v.model, v.reference, v.order, v.winner, SCORE.get(v.winner), instrument(v)) for v in map(_record, verdicts)]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"score": float})
+
+
+def instrument(verdict: Verdict) -> str:
+    """What measured: judge, snapshot and wording. Scores of two instruments never stand in one column."""
+    snapshot = "" if verdict.snapshot in ("", verdict.judge) else f" ({verdict.snapshot})"
+    return f"{verdict.judge or 'unknown judge'}{snapshot}" + (f", prompt {verdict.prompt}" if verdict.prompt else "")
+
+
+def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
+    """The verdicts of each instrument apart, in the order of their first verdict."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(instrument(verdict), []).append(verdict)
+    return found
+
+
+def of_one_judge(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
+    """The table of verdicts that one instrument gave; several are refused, and so is a pair that was judged twice."""
+    frame = table(verdicts)
+    found = frame["instrument"].unique()
+    if len(found) > 1:
+        do = "Take them apart with by_judge, or unite them with majority."
+        raise Problem("Verdicts of different judges or prompts are not one measurement.", got=", ".join(found), do=do)
+    twice = frame[frame.duplicated(["id", "model", "reference", "order"])]
+    if len(twice):
+        raise Problem(
+            "Pairs were judged twice.", got=twice["id"].unique()[:5].tolist(), do="Keep one verdict a pair and order."
+        )
+    return frame
+
+
+def judge_health(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """One row a judge: shares of first-place wins, ties, unreadable and refused replies and of other scripts, and a finding.
+
+    `finding` is "" for a judge that judges. A judge whose finding is not empty measures itself, not the models.
     """
-    frame = pd.DataFrame([(v.model, v.reference, v.id, v.order, v.winner) for v in map(_record, verdicts)], columns=COLUMNS)
-    frame["score"] = frame["winner"].map(SCORE)
-    rows = {key: _rates(group, seed=seed, rounds=rounds) for key, group in frame.groupby(["model", "reference"], sort=False)}
-    table = pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=["model", "reference"]))
-    return table.droplevel("model") if table.index.get_level_values("model").nunique() == 1 else table
+    rows = {}
+    for name, given in by_judge(verdicts).items():
+        first = np.mean(
+            [(v.winner == "model") == (v.order == "model_first") and v.winner in ("model", "reference") for v in given]
+        )
+        second = np.mean(
+            [(v.winner == "model") != (v.order == "model_first") and v.winner in ("model", "reference") for v in given]
+        )
+        rows[name] = {
+            "verdicts": len(given), "first": first, "second": second, "tie": np.mean([v.winner == "tie" for v in given]),
+            "invalid": np.mean([v.winner is None for v in given]), "refused": np.mean([is_refusal(v.reply) for v in given]),
+            "foreign": np.mean([len(FOREIGN.findall(v.reply)) > 0.2 * max(len(v.reply), 1) for v in given]),
+        }  # fmt: skip
+        rows[name]["finding"] = _finding(rows[name])
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("judge")
 
 
-COLUMNS = ["model", "reference", "id", "order", "winner"]
+def _finding(row: dict[str, float]) -> str:
+    if row["refused"] > 0.5:
+        return "refuses to judge"
+    if row["foreign"] > 0.5 and row["invalid"] > 0.5:
+        return "answers in another script, unreadable"
+    if row["invalid"] > 0.5:
+        return "writes what cannot be read"
+    if row["verdicts"] < 10:
+        return ""
+    if max(row["first"], row["second"]) > 0.95:
+        return f"always chooses the {'first' if row['first'] > 0.5 else 'second'} answer"
+    return "always ties" if row["tie"] > 0.95 else ""
 
 
 def _record(verdict: Verdict | dict) -> Verdict:
     return verdict if isinstance(verdict, Verdict) else Verdict.model_validate({"model": ""} | dict(verdict))
-
-
-def _rates(group: pd.DataFrame, *, seed: int, rounds: int) -> dict[str, float]:
-    orders = group.pivot_table(index="id", columns="order", values="score", aggfunc="mean")
-    items = orders.mean(axis=1)
-    low, high = stats.bootstrap_interval(items.to_numpy(), seed=seed, rounds=rounds)
-    both = orders.dropna() if orders.shape[1] == 2 else orders.iloc[:0]
-    first, second = (orders.get(order, pd.Series(dtype=float)).mean() for order in ("model_first", "reference_first"))
-    won, lost = (items > 0.5).sum(), (items < 0.5).sum()
-    return {
-        "n": len(items), "score": items.mean(), "low": low, "high": high,
-        "win_rate": won / max(len(items), 1), "win_rate_non_tied": won / (won + lost) if won + lost else np.nan,
-        "consistency": (both.iloc[:, 0] == both.iloc[:, 1]).mean() if len(both) else np.nan,
-        "position_bias": first - second, "invalid": int(group["winner"].isna().sum()),
-    }  # fmt: skip
 
 
 def _letter(found: str) -> Literal["a", "b", "tie"]:

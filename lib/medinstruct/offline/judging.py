@@ -14,6 +14,10 @@ STOP = set(
         "a an and are as at be by for from has have in is it its of on or that the this to was with which who your you i",
     )
 )
+# How criteria begin; these words say nothing of the matter.
+ASKING = set(
+    re.findall(r"\w+", "says explains names advises states tells mentions describes recommends gives asks not does without")
+)
 MARGIN = 0.01
 
 
@@ -33,11 +37,25 @@ def judge(question: str, first: str, second: str) -> str:
     return "tie" if abs(gap) < MARGIN else "a" if gap > 0 else "b"
 
 
-def say(question: str, first: str, second: str, *, chance: random.Random, rate: Mapping[str, float] = slips.RATES) -> str:
-    """A verdict in the words of a judge, explained or unclear at its rates."""
+def say(
+    question: str,
+    first: str,
+    second: str,
+    *,
+    chance: random.Random,
+    rate: Mapping[str, float] = slips.RATES,
+    bracketed: bool = False,
+) -> str:
+    """A verdict in the words of a judge, explained or unclear at its rates; `bracketed` explains and ends with [[A]]."""
     winner = "a" if chance.random() < rate["first_wins"] else judge(question, first, second)
+    if rate["longer_wins"] and chance.random() < rate["longer_wins"]:
+        winner = "a" if len(first.split()) >= len(second.split()) else "b"
     if chance.random() < rate["unclear"]:
         return "Both outputs have their merits, and it depends on the reader."
+    if bracketed:
+        shares = [round(100 * agreement(text, answer(question))) for text in (first, second)]
+        why = f"Output a shares {shares[0]} % of its content words with what I would have answered, output b {shares[1]} %."
+        return f"{why}\n\n[[{ {'a': 'A', 'b': 'B', 'tie': 'C'}[winner] }]]"
     text = {"a": "Output (a)", "b": "Output (b)", "tie": "Tie"}[winner]
     if chance.random() >= rate["explained"]:
         return text
@@ -46,6 +64,12 @@ def say(question: str, first: str, second: str, *, chance: random.Random, rate: 
     if winner == "tie":
         return "Tie. Both outputs share about as many words with what I would have answered."
     return f"{text} is better because it shares more words with what I would have answered."
+
+
+def grade(answer: str, criterion: str) -> str:
+    """Whether a criterion is met, by a stated lexical rule: half of its content words stand in the answer."""
+    wanted = set(_words(criterion)) - ASKING
+    return "Met" if wanted and len(wanted & set(_words(answer))) >= 0.5 * len(wanted) else "Not met"
 
 
 def _words(text: str) -> Counter[str]:

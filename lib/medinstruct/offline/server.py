@@ -13,7 +13,7 @@ import httpx2
 from medinstruct.offline import slips, writing
 from medinstruct.offline.answering import answer
 from medinstruct.offline.batches import Batches
-from medinstruct.offline.judging import say
+from medinstruct.offline.judging import grade, say
 
 MODEL = "offline-stand-in"
 COUNT = re.compile(r"Write (\d+) new medical tasks")
@@ -109,7 +109,9 @@ def _say(text: str, *, chance: random.Random, rate: Mapping[str, float], as_json
     if (found := COUNT.search(text[:4000])) and (last := NEXT.search(text[-200:])):
         return _tasks(text, int(found.group(1)), int(last.group(1)), chance=chance, rate=rate, as_json=as_json), False
     if pair := _fenced(text, "question", "output_a", "output_b"):
-        return say(*pair, chance=chance, rate=rate), False
+        return say(*pair, chance=chance, rate=rate, bracketed="[[A]]" in text[: text.find("<question>")]), False
+    if graded := _fenced(text, "answer", "criterion"):
+        return grade(*graded), False
     if task := _task(text):
         is_refused = chance.random() < rate["answer_refusal"]
         return ("I'm sorry, but I can't help with that." if is_refused else answer(**task)), chance.random() < rate["cut"]

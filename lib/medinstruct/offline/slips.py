@@ -20,6 +20,7 @@ RATES: Mapping[str, float] = {
     "explained": 0.1,  # of verdicts: with an explanation around it
     "unclear": 0.0,  # of verdicts: none to be read
     "first_wins": 0.0,  # of verdicts: the first answer wins whatever it says
+    "longer_wins": 0.0,  # of verdicts: the longer answer wins whatever it says
 }
 VARIANTS = {
     "rewrite": "Rewriting", "summarization": "Summarizations", "multiple-choice Q&A": "Multiple Choice Q&A", "open Q&A": "Open-ended Q&A",

@@ -14,9 +14,9 @@ from medinstruct.tasks.generation import (
 from medinstruct.tasks.ledger import ledger, ledger_figure, trace
 from medinstruct.tasks.parsing import parse_tasks
 from medinstruct.tasks.prompts import response_prompt, task_prompt
-from medinstruct.tasks.steering import Coverage
+from medinstruct.tasks.steering import Coverage, load_focus
 
 __all__ = [
-    "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "parse_tasks", "response_prompt", "response_requests",
+    "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "load_focus", "parse_tasks", "response_prompt", "response_requests",
     "responses_from", "task_prompt", "task_requests", "tasks_from", "trace",
 ]  # fmt: skip

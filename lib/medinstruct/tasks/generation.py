@@ -1,7 +1,7 @@
 """From seeds to requests and from replies to records: the published method, and steering toward what is missing."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,16 +39,19 @@ class Generated(BaseModel):
 
 async def generate(
     client: Client, seeds: list[Task], *, requests: int, steer: str = "none", seeds_per_request: int = 3, tasks_per_request: int = 9,
-    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, seed: int = 42, **parameters: Any,
+    machine_examples: int = 0, form: str = "blocks", novelty_limit: float = 0.7, focus: Sequence[Mapping[str, Any]] = (), seed: int = 42,
+    **parameters: Any,
 ) -> Generated:  # fmt: skip
     """At most `requests` requests for new tasks.
 
     `steer` "none" with `machine_examples` 0 is the published method: random seeds, no look at what came before. With
     `machine_examples` so many of the examples in a prompt are tasks of earlier rounds (self-instruct). `steer` "coverage" asks in
     rounds for the labels of which there are too few among the tasks that were new, and stops when all cells are filled or three
-    rounds in a row gained next to nothing.
+    rounds in a row gained next to nothing. `focus` holds cells that are to get more (see `load_focus`).
     """
-    planner = _Planner(seeds, requests, steer, seeds_per_request, tasks_per_request, machine_examples, form, seed, parameters)
+    planner = _Planner(
+        seeds, requests, steer, seeds_per_request, tasks_per_request, machine_examples, form, seed, parameters, focus
+    )
     pool, made = Pool([task.instruction for task in seeds], limit=novelty_limit), Generated()
     while planner.asked < requests and not _is_done(made.rounds, planner.coverage):
         planned = planner.next_round()
@@ -80,6 +83,7 @@ def first_requests(seeds: list[Task], *, requests: int, **settings: Any) -> list
         "tasks_per_request": 9,
         "machine_examples": 0,
         "form": "blocks",
+        "focus": (),
         "seed": 42,
     }
     known = {name: settings.pop(name, default) for name, default in names.items()}
@@ -92,15 +96,17 @@ class _Planner:
 
     def __init__(
         self, seeds: list[Task], requests: int, steer: str, seeds_per_request: int, tasks_per_request: int, machine_examples: int, form: str, seed: int,
-        parameters: dict[str, Any],
+        parameters: dict[str, Any], focus: Sequence[Mapping[str, Any]] = (),
     ) -> None:  # fmt: skip
         _check(seeds, seeds_per_request, machine_examples, steer)
+        if focus and steer != "coverage":
+            raise Problem("`focus` needs steer: coverage.", got=steer, do="Leave `focus` empty, or steer.")
         if form not in ("blocks", "json"):
             raise Problem("`output_format` must be blocks or json.", got=form, do="json needs a server that keeps to a schema.")
         self.seeds, self.requests, self.form = seeds, requests, form
         self.examples, self.new, self.machine = seeds_per_request, tasks_per_request, machine_examples
         self.parameters = {**parameters, **({"response_format": SCHEMA} if form == "json" else {})}
-        self.coverage = Coverage(requests * tasks_per_request) if steer == "coverage" else None
+        self.coverage = Coverage(requests * tasks_per_request, focus=focus) if steer == "coverage" else None
         self.size = max(4, min(requests // 12 + 1, 200)) if self.coverage or machine_examples else requests
         self.chance, self.kept, self.asked = random.Random(seed), [], 0
 

@@ -1,11 +1,14 @@
 """Coverage steering: what has survived so far, cell by cell, and where the next requests should go."""
 
+import json
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
+from typing import Any
 
-from medinstruct import labels
+from medinstruct import labels, paths
+from medinstruct.errors import Problem
 from medinstruct.records import Task
 
 AXES = ("type", "topic", "view", "difficulty")
@@ -30,6 +33,7 @@ WHO = {
 }
 ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
 GIVE_UP_AFTER = 6  # tasks of a topic that were asked for without one that survived
+FOCUS_SHARE = 0.5  # of the tasks: what the cells of a focus get beside their even share
 
 Cell = tuple[tuple[str, object], ...]
 
@@ -37,15 +41,18 @@ Cell = tuple[tuple[str, object], ...]
 class Coverage:
     """A table of cells with their targets: every pair of axes for hundreds of tasks, all four axes for tens of thousands.
 
-    The target is even over the cells, at least one task each. A topic that the teacher never delivers is given up.
+    The target is even over the cells, at least one task each; half as much again goes to the cells of a `focus`, by their weight. A
+    topic that the teacher never delivers is given up.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, focus: Sequence[Mapping[str, Any]] = ()) -> None:
         groups = [AXES] if size >= ALL_FOUR_FROM else list(combinations(AXES, 2))
         self.target: dict[Cell, int] = {}
         for group in groups:
             cells = [tuple(zip(group, values, strict=True)) for values in product(*(VALUES[axis] for axis in group))]
             self.target |= dict.fromkeys(cells, max(1, size // len(cells)))
+        for cell, extra in _extra(self.target, focus, size).items():
+            self.target[cell] += extra
         self._groups = groups
         self.have: Counter[Cell] = Counter()
         self._asked: Counter[object] = Counter()
@@ -97,3 +104,33 @@ class Coverage:
 
     def _can(self, cell: Cell) -> bool:
         return self._is_able(dict(cell)["topic"]) if "topic" in dict(cell) else True
+
+
+def load_focus(path: str) -> list[dict[str, Any]]:
+    """The cells of a `focus.json` that notebook 08 wrote, "" for none: labels of one or more axes, and a weight."""
+    try:
+        cells = json.loads(paths.resolve(path).read_text(encoding="utf-8"))["cells"] if path else []
+        known = [
+            {axis: _value(axis, cell[axis]) for axis in AXES if axis in cell} | {"weight": float(cell["weight"])}
+            for cell in cells
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        do = "Give the focus.json of a run's notebook 08."
+        raise Problem("`focus` is not a file of cells.", got=f"{path}: {error!r}", do=do) from None
+    return [cell for cell in known if None not in cell.values()]
+
+
+def _value(axis: str, raw: object) -> object:
+    return raw if raw in VALUES[axis] else labels.canonical(axis, raw)
+
+
+def _extra(target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size: int) -> Counter[Cell]:
+    """How many more tasks each cell gets: a focus cell's part is spread over the cells that agree with it on most axes."""
+    found: Counter[Cell] = Counter()
+    for wish in focus:
+        agreeing = {cell: sum(wish.get(axis) == value for axis, value in cell) for cell in target}
+        best = max(agreeing.values(), default=0)
+        near = [cell for cell, count in agreeing.items() if count == best and best]
+        for cell in near:
+            found[cell] += max(1, round(FOCUS_SHARE * size * wish.get("weight", 1 / len(focus)) / max(len(near), 1)))
+    return found

@@ -1,0 +1,98 @@
+"""What the analysis of verdicts costs and whether its intervals keep what they promise; nothing is asked of any model.
+
+    python lib/benchmarks/judging.py --verdicts 10000 --rounds 1000
+
+Prints seconds (wall and CPU) for all rates, intervals and the bias panel of so many simulated verdicts, against a plain bootstrap
+that draws one round at a time; then, over so many simulated studies, how often 95 % intervals hold the truth.
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+from medinstruct import evaluation, stats
+from medinstruct.records import Verdict
+
+ORDERS = (("model_first", 0.5), ("reference_first", -0.5))
+
+
+def main() -> None:
+    """Print time and coverage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--verdicts", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=1000)
+    given = parser.parse_args()
+    verdicts, texts = simulated(given.verdicts // 8, seed=1, references=4)
+    wall, cpu = time.perf_counter(), time.process_time()
+    rates = evaluation.win_rates(verdicts)
+    evaluation.bias_panel(verdicts, texts)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    plain = one_by_one(np.random.default_rng(0).random(len(verdicts) // 8))
+    fast = one_at_once(np.random.default_rng(0).random(len(verdicts) // 8))
+    print(
+        f"{len(verdicts)} verdicts, {len(rates)} rows, all intervals and the bias panel: {wall:.2f} s wall, {cpu:.2f} s CPU (floor 20 s)"
+    )
+    print(f"one interval, round by round against all at once: {plain / fast:.1f} times the CPU time")
+    for name, share in coverage(given.rounds).items():
+        print(f"{name:44}{share:8.1%}")
+
+
+def simulated(
+    items: int, *, seed: int, references: int = 1, strength: float = -0.3, length: float = 1.5, position: float = 0.8
+):
+    """Verdicts of a judge with a known taste for length and for the first place, and texts of the lengths that it saw."""
+    chance = np.random.default_rng(seed)
+    texts: dict[str, dict[str, str]] = {"m": {}}
+    found = []
+    for item in map(str, range(items)):
+        own = int(chance.integers(20, 300))
+        texts["m"][item] = "w " * own
+        for n in range(references):
+            other = int(chance.integers(20, 300))
+            texts.setdefault(f"r{n}", {})[item] = "w " * other
+            for order, side in ORDERS:
+                odds = strength + length * np.log((own + 1) / (other + 1)) + position * side
+                winner = "model" if chance.random() < 1 / (1 + np.exp(-odds)) else "reference"
+                found.append(Verdict(id=item, model="m", reference=f"r{n}", order=order, winner=winner))
+    return found, texts
+
+
+def coverage(rounds: int) -> dict[str, float]:
+    """How often each kind of 95 % interval holds the truth over so many simulated studies of 216 items."""
+    hits: dict[str, list[bool]] = {}
+    middle = float(np.mean([1 / (1 + np.exp(0.3 - side)) for side in (0.4, -0.4)]))
+    for seed in range(rounds):
+        chance = np.random.default_rng(seed)
+        for share in (0.05, 0.2, 0.5):
+            first, second = chance.random(216) < share, chance.random(216) < share
+            low, high = stats.bootstrap_interval((first * 1.0 + second) / 2, seed=seed, rounds=1000)
+            hits.setdefault(f"score, truth {share}", []).append(low <= share <= high)
+        if seed < rounds // 5:
+            row = evaluation.length_controlled(*simulated(216, seed=seed)).iloc[0]
+            for name, truth in (("lc_score", middle), ("length", 1.5), ("position", 0.8)):
+                hits.setdefault(f"{name}, planted {truth:.2f}", []).append(row[f"{name}_low"] <= truth <= row[f"{name}_high"])
+        truth = (chance.random(660) < 0.6) * 1.0
+        judged = np.where(chance.random(660) < 0.8, truth, 1.0)
+        found = stats.prediction_powered(truth[:60], judged[:60], judged[60:])
+        hits.setdefault("60 human labels with 600 verdicts, truth 0.6", []).append(found.low <= 0.6 <= found.high)
+    return {name: float(np.mean(held)) for name, held in hits.items()}
+
+
+def one_by_one(values: np.ndarray) -> float:
+    """CPU seconds of 2,000 rounds drawn one after the other."""
+    chance, start = np.random.default_rng(0), time.process_time()
+    np.quantile([np.mean(chance.choice(values, len(values))) for _ in range(2000)], [0.025, 0.975])
+    return time.process_time() - start
+
+
+def one_at_once(values: np.ndarray) -> float:
+    """CPU seconds of the same as one product, after the rounds were drawn once for all measures of equal length."""
+    stats.bootstrap_interval(values, seed=0)
+    start = time.process_time()
+    stats.bootstrap_interval(values, seed=0)
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()

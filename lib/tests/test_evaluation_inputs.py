@@ -1,0 +1,212 @@
+"""Bad input is detected and named: files that do not fit, answers that are none, judges that do not judge."""
+
+import asyncio
+import json
+
+import pytest
+
+from medinstruct import evaluation, llm
+from medinstruct.errors import Problem
+from medinstruct.evaluation.prompts import MOST_WORDS
+from medinstruct.records import Answer, TestItem, Verdict
+
+ITEMS = [TestItem(instruction=f"Explain condition number {n}.", references={"r": f"Reference {n}."}) for n in range(12)]
+ROWS = [{"instruction": item.instruction, "response": f"answer {n}"} for n, item in enumerate(ITEMS)]
+
+
+def written(tmp_path, rows, name="answers.json"):
+    (tmp_path / name).write_text(json.dumps(rows))
+    return f"m={tmp_path / name}"
+
+
+def test_another_order_of_rows_changes_nothing(tmp_path):
+    straight = evaluation.load_answers(written(tmp_path, ROWS), ITEMS)
+    turned = evaluation.load_answers(written(tmp_path, ROWS[::-1], "turned.json"), ITEMS)
+    assert straight == turned and [answer.text for answer in straight] == [f"answer {n}" for n in range(12)]
+
+
+def test_numbers_in_a_file_do_not_outweigh_what_the_rows_say(tmp_path):
+    shifted = [{"id": n, **ROWS[(n + 3) % 12]} for n in range(12)]
+    assert evaluation.load_answers(written(tmp_path, shifted), ITEMS) == evaluation.load_answers(
+        written(tmp_path, ROWS, "b.json"), ITEMS
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (ROWS[:5] + ROWS[6:], f"1 missing .*{ITEMS[5].id}"),
+        ([*ROWS, ROWS[3]], f"1 doubled .*{ITEMS[3].id}"),
+        ([{"response": row["response"]} for row in ROWS], "12 missing"),
+        ([{"instruction": row["instruction"]} for row in ROWS], "12 missing"),
+        ([{**row, "instruction": "Something else."} for row in ROWS], "12 missing"),
+        ([], "12 missing"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_with_the_ids(tmp_path, rows, says):
+    with pytest.raises(Problem, match=says):
+        evaluation.load_answers(written(tmp_path, rows), ITEMS)
+
+
+def test_answers_of_an_earlier_run_are_matched_by_item(tmp_path):
+    rows = [{"item": item.id, "model": "m", "text": f"t{n}", "finish_reason": "length"} for n, item in enumerate(ITEMS)]
+    rows += [{"item": item.id, "model": "other", "text": "no"} for item in ITEMS]
+    found = evaluation.load_answers(written(tmp_path, rows), ITEMS)
+    assert [a.text for a in found] == [f"t{n}" for n in range(12)] and {a.finish_reason for a in found} == {"length"}
+    with pytest.raises(Problem, match="name=path"):
+        evaluation.load_answers("answers.json", ITEMS)
+
+
+def test_a_question_twice_in_a_test_set_and_references_that_do_not_fit_are_refused(tmp_path):
+    rows = [{"instruction": "Same?", "reference": "x"}, {"instruction": "Same?", "reference": "y"}]
+    (tmp_path / "set.json").write_text(json.dumps(rows))
+    with pytest.raises(Problem, match="twice"):
+        evaluation.load_items(str(tmp_path / "set.json"))
+    (tmp_path / "set.json").write_text(json.dumps(rows[:1]))
+    (tmp_path / "refs" / "gpt").mkdir(parents=True)
+    (tmp_path / "refs" / "gpt" / "some_output.jsonl").write_text(json.dumps({"instruction": "Other?", "output": "z"}))
+    with pytest.raises(Problem, match="gpt"):
+        evaluation.load_items(str(tmp_path / "set.json"), references=str(tmp_path / "refs"))
+
+
+def test_an_alpacafarm_file_brings_its_own_reference(tmp_path):
+    rows = [{"instruction": "Name a fruit.", "output": "An apple.", "generator": "text_davinci_003", "dataset": "helpful_base"}]
+    (tmp_path / "alpaca_eval.json").write_text(json.dumps(rows))
+    assert evaluation.load_items(str(tmp_path / "alpaca_eval.json"))[0].references == {"text_davinci_003": "An apple."}
+
+
+def judged(answers, url="offline", items=ITEMS):
+    pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
+    client = llm.Client(url=url, model="judge")
+    return pairs, asyncio.run(evaluation.judge(client, pairs)), client
+
+
+def test_an_empty_answer_loses_by_rule_and_nobody_is_asked():
+    answers = [Answer(item=item.id, model="m", text=" " if n < 4 else "An answer.") for n, item in enumerate(ITEMS)]
+    _, verdicts, client = judged(answers)
+    ruled = [v for v in verdicts if v.asked == 0]
+    assert len(ruled) == 8 and {v.winner for v in ruled} == {"reference"} and client.usage["asked"] == 16
+    assert len(evaluation.by_judge(verdicts)) == 1 and evaluation.win_rates(verdicts).loc["r", "n"] == 12
+    assert evaluation.looks(evaluation.texts_of(answers)).loc["m", "empty"] == pytest.approx(4 / 12)
+
+
+def test_an_answer_of_30000_words_is_cut_for_the_judge_and_named():
+    answers = [Answer(item=item.id, model="m", text="word " * 30_000) for item in ITEMS]
+    pairs, verdicts, _ = judged(answers)
+    assert all(len(pair.request.messages[1]["content"].split()) < MOST_WORDS + 300 for pair in pairs)
+    assert "cut after" in pairs[0].request.messages[1]["content"] and all(v.winner for v in verdicts)
+    assert evaluation.looks(evaluation.texts_of(answers)).loc["m", ["too_long", "repeated"]].tolist() == [1.0, 1.0]
+
+
+def test_an_answer_to_no_item_is_refused():
+    with pytest.raises(Problem, match="no item"):
+        evaluation.judge_pairs(ITEMS[:1], [Answer(item="?", model="m", text="x")], references={"r": {"?": "y"}})
+
+
+def says(reply):
+    return [
+        Verdict(id=item.id, model="m", reference="r", order=order, judge="j", reply=reply, winner=winner(reply, order))
+        for item in ITEMS for order in ("model_first", "reference_first")
+    ]  # fmt: skip
+
+
+def winner(reply, order):
+    letter = evaluation.parse_verdict(reply)
+    return {None: None, "tie": "tie", "a": "model" if order == "model_first" else "reference"}.get(letter, "other")
+
+
+@pytest.mark.parametrize(
+    ("reply", "finding"),
+    [
+        ("Output (a)", "always chooses the first answer"),
+        ("Tie", "always ties"),
+        ("I'm sorry, but I can't help with that.", "refuses to judge"),
+        ("두 번째 답변이 더 정확하고 완전합니다.", "another script"),
+        ("Both have merits.", "cannot be read"),
+    ],
+)
+def test_a_judge_that_does_not_judge_is_named(reply, finding):
+    assert finding in evaluation.judge_health(says(reply))["finding"].item()
+
+
+def test_a_judge_that_always_says_a_leaves_parity_without_consistency():
+    row = evaluation.win_rates(says("Output (a)")).loc["r"]
+    assert (row["score"], row["consistency"], row["position_bias"], row["win_rate"]) == (0.5, 0.0, 1.0, 0.0)
+
+
+def test_a_judge_that_refuses_is_bounded_and_not_dropped():
+    row = evaluation.win_rates(says("I'm sorry, but I can't help with that.")).loc["r"]
+    assert (row["n"], row["invalid"], row["score_worst"], row["score_best"]) == (0, 24, 0.0, 1.0)
+
+
+def test_a_judge_that_cannot_be_read_is_stopped_after_forty():
+    items = evaluation.load_items("own", limit=100)
+    answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
+    pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
+    client = llm.Client(url="offline?unclear=1", model="judge")
+    with pytest.raises(Problem, match="None of the first 40"):
+        asyncio.run(evaluation.judge(client, pairs))
+    assert client.usage["asked"] == 40
+
+
+def stored(tmp_path, verdicts):
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text("".join(v.model_dump_json(exclude_defaults=True) + "\n" for v in verdicts))
+    return f"replay:{path}"
+
+
+def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
+    answers = [Answer(item=item.id, model="m", text="" if n == 3 else f"Answer {n}.") for n, item in enumerate(ITEMS)]
+    pairs, verdicts, _ = judged(answers, "offline?first_wins=0.5")
+    replay = evaluation.jury(stored(tmp_path, verdicts), "ignored")[0]
+    assert asyncio.run(evaluation.judge(replay, pairs)) == verdicts and replay.model == "judge"
+    assert "nothing is paid" in asyncio.run(evaluation.cost(replay, pairs))
+    assert asyncio.run(evaluation.judge_all([replay], pairs[:6])) == verdicts[:6]
+
+
+def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
+    answers = [Answer(item=item.id, model="m", text=f"Answer {n}.") for n, item in enumerate(ITEMS)]
+    pairs, verdicts, _ = judged(answers)
+    replay = evaluation.Replay.of(stored(tmp_path, verdicts[:-2]))
+    with pytest.raises(Problem, match=f"2 of 24 .*{ITEMS[-1].id}"):
+        replay.verdicts(pairs)
+    other, _, _ = judged([answer.model_copy(update={"text": "Other.", "id": "x"}) for answer in answers])
+    with pytest.raises(Problem, match="other answers"):
+        replay.verdicts(other[:4])
+    mixed = [*verdicts[:3], *(v.model_copy(update={"judge": "second"}) for v in verdicts[3:])]
+    with pytest.raises(Problem, match="one judge"):
+        evaluation.Replay.of(stored(tmp_path, mixed))
+    with pytest.raises(Problem, match="twice"):
+        evaluation.Replay.of(stored(tmp_path, [*verdicts, verdicts[0]]))
+
+
+def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):
+    row = {
+        "item": 0,
+        "reference": "r",
+        "order": "reference_first",
+        "judge": "j",
+        "judge_response": "So: [[A]]",
+        "verdict": "WIN",
+    }
+    path = tmp_path / "v.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(Problem, match="contradicts"):
+        evaluation.load_verdicts(str(path), items=ITEMS)
+    path.write_text(json.dumps(row | {"verdict": "LOSE", "item": 99}))
+    with pytest.raises(Problem, match="no item"):
+        evaluation.load_verdicts(str(path), items=ITEMS)
+
+
+def test_what_models_write_is_escaped_in_the_reader():
+    item = TestItem(instruction="<script>alert(1)</script>", references={"r": "<img src=x>"})
+    verdicts = [
+        Verdict(id=item.id, model="<u>m", reference="r", order="model_first", winner="model", reply="<i>why</i>", judge="j&j")
+    ]
+    texts = {"<u>m": {item.id: "<style>"}, "r": {item.id: "<img src=x>"}}
+    page = evaluation.comparison_html(item, verdicts, texts)
+    assert not any(bad in page for bad in ("<script", "<img", "<style>", "<i>why", "<u>m")) and "&lt;img" in page
+    widget = evaluation.reader([item], verdicts, texts)
+    assert "<script" not in widget.children[1].value and "model first: the model wins" in widget.children[1].value
+    widget.children[0].children[1].value = "lost"
+    assert "Nothing of this kind" in widget.children[1].value
