@@ -27,6 +27,24 @@ SPECIALTIES = tuple(
     Travel and Tropical Medicine""".replace("\n", " ").split("·")
 )  # fmt: skip
 SPECIALTIES = tuple(" ".join(name.split()) for name in SPECIALTIES)
+# The specialties by field, for the tree of what is covered; every specialty stands in one field.
+FIELDS = {
+    "Heart, lungs, acute care": "Cardiology · Vascular Medicine · Pulmonology · Critical Care · Emergency Medicine · Anesthesiology · "
+    "Sleep Medicine · Toxicology",
+    "Inner organs, metabolism": "Gastroenterology · Hepatology · Nephrology · Urology · Endocrinology · Nutrition",
+    "Blood, tumours, defence": "Hematology · Oncology · Palliative Care · Infectious Diseases · Microbiology · Immunology and Allergy · "
+    "Rheumatology",
+    "Brain and mind": "Neurology · Neurosurgery · Psychiatry · Addiction Medicine",
+    "Skin, senses, mouth": "Dermatology · Ophthalmology · Otolaryngology · Dentistry",
+    "Movement and surgery": "Orthopedics · Sports Medicine · Rehabilitation · Surgery",
+    "Women, children, age": "Obstetrics · Gynecology · Sexual Health · Neonatology · Pediatrics · Geriatrics",
+    "General care": "General Medicine · Family Medicine · Nursing · Pharmacy · Occupational Medicine · Travel and Tropical Medicine",
+    "Diagnostics": "Radiology · Pathology · Laboratory Medicine",
+    "Basic science": "Pharmacology · Genetics · Anatomy · Physiology · Pathophysiology · Biochemistry",
+    "Populations and profession": "Epidemiology · Biostatistics · Public Health · Health Policy · Medical Ethics · Medical Education · "
+    "Medical Informatics",
+}
+FIELDS = {field: tuple(names.split(" · ")) for field, names in FIELDS.items()}
 
 # A label has the first type whose words all stand in it.
 TYPE_WORDS = (
