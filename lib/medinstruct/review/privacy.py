@@ -47,7 +47,10 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
     found: list[Hit] = []
     for start in range(0, max(len(text), 1), MOST):
         piece = text[start : start + MOST]
-        found += [hit._replace(start=hit.start + start) for hit in _by_rules(piece) + (_presidio(piece) if engine == "presidio" else [])]
+        found += [
+            hit._replace(start=hit.start + start)
+            for hit in _by_rules(piece) + (_presidio(piece) if engine == "presidio" else [])
+        ]
     return _apart(found)
 
 
@@ -94,7 +97,9 @@ def notebook_texts(path: str | Path) -> dict[str, str]:
     if cells is None:
         return {str(path): text}
     return {
-        f"{path}, cell {cell.get('id', number)}": "\n".join(part for output in cell.get("outputs", []) for part in _shown(output))
+        f"{path}, cell {cell.get('id', number)}": "\n".join(
+            part for output in cell.get("outputs", []) for part in _shown(output)
+        )
         for number, cell in enumerate(cells)
     }
 

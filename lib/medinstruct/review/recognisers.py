@@ -3,9 +3,7 @@
 import re
 from functools import cache
 
-MONTH = (
-    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
-)
+MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
 DAY = r"(?:[12]\d|3[01]|0?[1-9])"
 NUMBER = r"(?:1[0-2]|0?[1-9])"
 YEAR = r"(?:(?:19|20)\d\d)"
@@ -18,9 +16,7 @@ WHO = (
     r"(?:[Pp]atient(?:['’]s)?(?:[ \t]+[Nn]ame)?|[Pp]t|[Nn]ame(?:[ \t]+of[ \t]+(?:the[ \t]+)?patient)?|[Nn]ext of kin|[Pp]hysician|[Dd]octor|[Cc]aregiver|"
     r"[Cc]arer|[Cc]ontact|[Mm]other|[Ff]ather|[Ss]on|[Dd]aughter|[Ww]ife|[Hh]usband|[Pp]artner|[Nn]eighbour|[Nn]eighbor|[Ff]riend|[Bb]rother|[Ss]igned|[Ww]itness)"
 )
-STREET = (
-    r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Court|Ct|Boulevard|Blvd|Close|Terrace|Way|Place|Pl|Square|Row|Crescent|Parkway|Highway)"
-)
+STREET = r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Court|Ct|Boulevard|Blvd|Close|Terrace|Way|Place|Pl|Square|Row|Crescent|Parkway|Highway)"
 CODE = r"(?=[A-Za-z-]{0,4}[ \t]?\d)[A-Za-z]{0,4}[-/.]?\d(?:[A-Za-z0-9]|[-/](?=[A-Za-z0-9])){2,}"
 GAP = r"(?:[ \t]+(?:no|number|nr)\b\.?|[ \t]*#)?[ \t]*[:#]?[ \t]*"
 
@@ -29,7 +25,7 @@ RULES: dict[str, tuple[str, ...]] = {
         rf"\b{TITLE}\b\.?[ \t]+(?P<hit>{NAME})",
         rf"\b{WHO}[ \t]*[:,]?[ \t]+(?P<hit>{FULL})",
         rf"\b{WHO}[ \t]*:[ \t]*(?P<hit>{PART},?[ \t]+{PART})",
-        rf"\b(?:[Mm]y name is|I am|I['’]m|[Ss]poke (?:with|to)|[Ii]nterviewed|[Aa]sk for|[Ss]een by|[Cc]alled)[ \t]+(?P<hit>{FULL})",
+        rf"\b(?:[Mm]y name is|I am|I['’]m|[Ss]poke (?:with|to)|[Ii]nterviewed|[Aa]sk for|[Ss]een by)[ \t]+(?P<hit>{FULL})",
         rf"(?P<hit>{FULL})(?:,[ \t]+\d{{1,3}},|,[ \t]+(?:RN|MD|DO|NP)\b|[ \t]+(?:says|said|denies|reports|complains|was brought|was seen|came)\b)",
     ),
     "date": (
