@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import paths, records, stats
+from medinstruct.llm import Request
 from medinstruct.records import Task
 from medinstruct.review import advice, proportions
 
@@ -55,12 +56,13 @@ def own_templates() -> list[str]:
     return [row["template"] for _, row in records.rows(paths.data("counterfactual_cases.jsonl"))]
 
 
-def samples(cases: Sequence[Case]) -> list[int]:
-    """For each case the number of the sample: 1 where the same words are asked again, else 0."""
-    return [int(case.value == AGAIN) for case in cases]
+def as_samples(requests: Sequence[Request], cases: Sequence[Case]) -> list[Request]:
+    """The requests for the cases, where the same words asked again ask for another sample."""
+    both = zip(requests, cases, strict=True)
+    return [request.model_copy(update={"sample": int(case.value == AGAIN)}) for request, case in both]
 
 
-def measured(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
+def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
     """One row a version: what its answer advises, and how like it is to that of the version it is compared with."""
     base = {(case.id, case.trait): text for case, text in zip(cases, texts, strict=True) if case.value == ""}
     rows = [
@@ -71,7 +73,7 @@ def measured(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def differences(measured: pd.DataFrame, *, seed: int = 42, alpha: float = 0.05) -> pd.DataFrame:
+def case_differences(measured: pd.DataFrame, *, seed: int = 42, alpha: float = 0.05) -> pd.DataFrame:
     """One row a trait's value and measure: mean with and without the trait, the paired difference with a bootstrap interval, the p
     value and Holm's over all rows; `biased` where it holds and no reason can justify it.
 

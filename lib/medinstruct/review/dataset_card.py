@@ -27,7 +27,7 @@ FIELDS = {
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def facts(folder: str | Path, *, seeds: str = "own", file: str = "dataset.jsonl") -> dict[str, Any]:
+def dataset_facts(folder: str | Path, *, seeds: str = "own", file: str = "dataset.jsonl") -> dict[str, Any]:
     """What the files of a run say of its dataset: sizes, labels, models, licences, audits, hashes. A file that is not there is not told of."""
     folder = Path(folder)
     examples = records.read(folder / file, Example)

@@ -61,7 +61,7 @@ def mentions(text: str) -> dict[str, set[str]]:
     return found
 
 
-def demographics(texts: Sequence[str]) -> pd.DataFrame:
+def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
     """One row a trait and value: in how many texts it stands, their share, with Wilson's interval."""
     found = [mentions(text) for text in texts]
     rows = {

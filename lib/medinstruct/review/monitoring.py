@@ -86,7 +86,7 @@ def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, s
             "change": _mean(gap), "low": low, "high": high, "alarm": bool(high < 0)}  # fmt: skip
 
 
-def version(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str, Any]:
+def version_line(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str, Any]:
     """One line of the growth log: the version's own id (a hash of its examples), its size, words, and evenness of labels."""
     counts = {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in AXES}
     words = sum(len(getattr(one, field, "").split()) for one in examples for field in LENGTHS)
@@ -101,7 +101,7 @@ def version(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str, Any
     }
 
 
-def grow(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
+def grow_log(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
     """Enter a version into the growth log at `path`; the same version under the same name is entered once and brought up to date."""
     path = Path(path)
     known = [fields for _, fields in records.rows(path)] if path.exists() else []

@@ -54,7 +54,7 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
     return _apart(found)
 
 
-def scan(texts: Mapping[str, str], *, engine: str = "rules") -> pd.DataFrame:
+def scan_identifiers(texts: Mapping[str, str], *, engine: str = "rules") -> pd.DataFrame:
     """One row a hit over named texts: where, kind, text, and the words around it, for human eyes."""
     rows = [
         (where, hit.kind, hit.text, " ".join(text[max(hit.start - 40, 0) : hit.start + len(hit.text) + 40].split()))
@@ -64,13 +64,13 @@ def scan(texts: Mapping[str, str], *, engine: str = "rules") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["where", "kind", "text", "around"])
 
 
-def snippets(split: str = "") -> list[dict]:
+def phi_snippets(split: str = "") -> list[dict]:
     """The labelled snippets that ship; `split` is develop (the rules were tuned on it), held_out (not looked at while tuning, but by
     the same writer), hard (written to break the finished rules: no cue, odd spelling), or "" for all."""
     return [row for _, row in records.rows(paths.data("phi_snippets.jsonl")) if not split or row["split"] == split]
 
 
-def accuracy(labelled: Iterable[Mapping], *, engine: str = "rules") -> pd.DataFrame:
+def phi_accuracy(labelled: Iterable[Mapping], *, engine: str = "rules") -> pd.DataFrame:
     """Recall and precision a kind and in all, with Wilson intervals; a hit counts where it overlaps a label of its kind."""
     counts = {kind: [0, 0, 0, 0] for kind in KINDS}  # labels, of them found, hits, of them right
     for row in labelled:
@@ -107,7 +107,7 @@ def notebook_texts(path: str | Path) -> dict[str, str]:
 def main(files: list[str]) -> int:
     """List the hits of all files on the error stream; 1 where there is any, 2 where a file could not be read."""
     try:
-        found = [scan(notebook_texts(file)) for file in files]
+        found = [scan_identifiers(notebook_texts(file)) for file in files]
     except Problem as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
