@@ -107,7 +107,7 @@ function render({ model, el }) {
     const about = make("div", { class: "review-tags" }, ...shown.tags.map((tag) => make("span", {}, tag)),
       ...shown.reasons.map((why) => make("span", { class: "review-why" }, why)));
     root.append(about);
-    const texts = shown.texts.map((one) => text(one, shown.editing)), sides = shown.kind === "answers" ? texts.splice(1) : [];
+    const texts = shown.texts.filter((one) => one.length || one.name !== "input" || shown.editing).map((one) => text(one, shown.editing)), sides = shown.kind === "answers" ? texts.splice(1) : [];
     root.append(...texts, sides.length ? make("div", { class: "review-sides" }, ...sides) : "");
     if (shown.earlier.length) root.append(make("div", { class: "review-text" }, make("b", {}, "what was said"), ...shown.earlier.map((one) => make("div", { class: "review-body" }, one))));
     root.append(...shown.scales.map(scale));
@@ -116,23 +116,25 @@ function render({ model, el }) {
     comment.addEventListener("input", () => { form.comment = comment.value; });
     root.append(comment, buttons(shown));
     root.append(make("small", { class: "review-help" }, help(shown)));
-    if (shown.editing && !kept) Object.values(form.boxes)[shown.texts.length - 1]?.focus({ preventScroll: true });
+    if (shown.editing && !kept) Object.values(form.boxes).at(-1)?.focus({ preventScroll: true });
     else if (inside && stays !== root && stays.tagName === "TEXTAREA" && kept) comment.focus({ preventScroll: true });
     else if (inside) root.focus({ preventScroll: true });
   }
 
   function buttons(shown) {
+    const row = (...given) => make("div", { class: "review-row" }, ...given);
+    if (shown.editing)
+      return row(button("save edit", () => vote("edit"), "Ctrl ↵"), button("leave edit", () => send({ act: "edit", on: false }), "Esc"));
     const given = shown.mine ? shown.mine.action : "";
-    const keyed = KEYS[shown.kind].map(([key, action]) =>
-      button(action === "edit" && shown.editing ? "save edit" : action, () => vote(action), action === "edit" && shown.editing ? "Ctrl ↵" : key, action === given));
+    const keyed = KEYS[shown.kind].map(([key, action]) => button(action, () => vote(action), key, action === given));
     const rest = [button("undo", () => send({ act: "undo" }), "u"), button("back", () => send({ act: "go", step: -1 }), "p"),
-      button("on", () => send({ act: "go", step: 1 }), "n"), button("next open", () => send({ act: "open" }), "o")];
-    return make("div", { class: "review-row" }, ...keyed, make("span", { class: "review-gap" }), ...rest);
+      button("forward", () => send({ act: "go", step: 1 }), "n"), button("next open", () => send({ act: "open" }), "o")];
+    return row(...keyed, make("span", { class: "review-gap" }), ...rest);
   }
 
   const help = (shown) => shown.editing ? "Ctrl+Enter saves the edit, Esc leaves it."
-    : shown.kind === "answers" ? "Keys: 1 or ← left is better, 2 or → right is better, 0 tie, c comment, u undo, p back, n on."
-      : "Keys: digits rate the marked scale and go to the next, Tab marks another, a accept, e edit, r reject, c comment, u undo, p back, n on. Click here once to type.";
+    : shown.kind === "answers" ? "Keys: 1 or ← left is better, 2 or → right is better, 0 tie, c comment, u undo, p back, n forward."
+      : "Keys: digits rate the marked scale and go to the next, Tab marks another, a accept, e edit, r reject, c comment, u undo, p back, n forward, o next open. Click into the page once to use them.";
 
   root.addEventListener("keydown", (event) => {
     event.stopPropagation();
@@ -141,7 +143,7 @@ function render({ model, el }) {
     const used = () => event.preventDefault();
     if (event.key === "Escape") { used(); if (shown.editing) send({ act: "edit", on: false }); else root.focus(); return; }
     if (event.ctrlKey) { if (event.key === "Enter") { used(); if (shown.editing) vote("edit"); else root.focus(); } return; }
-    if (typing || (event.target.tagName === "BUTTON" && ["Enter", " "].includes(event.key))) return;
+    if (shown.editing || typing || (event.target.tagName === "BUTTON" && ["Enter", " "].includes(event.key))) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const simple = { u: { act: "undo" }, p: { act: "go", step: -1 }, n: { act: "go", step: 1 }, o: { act: "open" }, s: { act: "full" } };
     const hit = KEYS[shown.kind].find((row) => [row[0], ...row.slice(2)].includes(key));
