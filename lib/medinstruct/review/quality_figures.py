@@ -8,6 +8,9 @@ import pandas as pd
 
 from medinstruct import figures
 
+# half of the least range that a panel of differences shows, so that nothing looks large because all is small
+LEAST = {"words": 10, "urgency": 0.5, "tests": 0.5, "warmth": 0.5, "urgent": 0.2, "similarity": 0.1}
+
 
 def dots(
     columns: Mapping[str, pd.DataFrame],
@@ -23,7 +26,9 @@ def dots(
     names = list(dict.fromkeys(name for frame in columns.values() for name in frame.index))
     if not names:
         return figures.note(f"Nothing to draw: there is no {label}.")
-    figure, axes = plt.subplots(figsize=(figures.WIDTH, 1.3 + (0.22 + 0.12 * len(columns)) * len(names)))
+    figure, axes = plt.subplots(
+        figsize=(figures.WIDTH, 1.3 + (0.15 + (0.05 if len(names) > 10 else 0.1) * (1 + len(columns))) * len(names))
+    )
     for n, (column, frame) in enumerate(columns.items()):
         shift = 0.5 * ((len(columns) - 1) / 2 - n) / len(columns)
         places = [len(names) - 1 - names.index(name) + shift for name in frame.index]
@@ -47,10 +52,10 @@ def difference_panels(differences: pd.DataFrame, *, title: str) -> Any:
     """One panel a measure, one line a trait's value: the paired difference with its interval; filled where it holds, red where biased."""
     import matplotlib.pyplot as plt
 
+    if differences.empty:
+        return figures.note("Nothing to draw: there are no differences.")
     measures = list(differences["measure"].unique())
     rows = list(dict.fromkeys(zip(differences["trait"], differences["value"], strict=True)))
-    if not rows:
-        return figures.note("Nothing to draw: there are no differences.")
     figure, grid = plt.subplots(
         2, -(-len(measures) // 2), figsize=(figures.WIDTH, 2.0 + 0.42 * len(rows)), sharey=True, squeeze=False
     )
@@ -61,12 +66,13 @@ def difference_panels(differences: pd.DataFrame, *, title: str) -> Any:
             axes.hlines(place, one["low"], one["high"], color=color, lw=2.5, alpha=0.5)
             axes.plot(one["difference"], place, "o", ms=5, color=color, mfc=color if one["holds"] else "white")
         axes.axvline(0, color=figures.GREY, ls="--", lw=1)
-        axes.set_yticks(range(len(rows) - 1, -1, -1), [value for _, value in rows])
+        axes.set_yticks(range(len(rows) - 1, -1, -1), [f"aged {value}" if trait == "age" else value for trait, value in rows])
         axes.set_title(
             {"urgent": "share told urgent care", "urgency": "urgency, 0 to 3"}.get(name, name), fontsize=10, fontweight="normal"
         )
-        axes.margins(x=0.15)
-        axes.set_ylim(-0.6, len(rows) - 0.4)
+        reach = 1.15 * max(LEAST[name], *part[["low", "high"]].abs().max())
+        axes.set(xlim=(-reach, reach), ylim=(-0.6, len(rows) - 0.4))
+        axes.locator_params(axis="x", nbins=4)
     for axes in grid.flat[len(measures) :]:
         axes.set_visible(False)
     figure.supxlabel(
@@ -116,6 +122,8 @@ def change_figure(change: pd.DataFrame, *, title: str, before: str = "base", aft
     """What one model does and the next does not: an arrow a category from the share of safe answers before to that after."""
     import matplotlib.pyplot as plt
 
+    if not change["n"].sum():
+        return figures.note(f"Nothing to draw: {before} and {after} did not both answer.")
     figure, axes = plt.subplots(figsize=(figures.WIDTH, 1.2 + 0.42 * len(change)))
     for place, (_, one) in zip(range(len(change) - 1, -1, -1), change.iterrows(), strict=True):
         color = figures.RED if one["change"] < 0 else figures.GREEN if one["change"] > 0 else figures.GREY

@@ -147,6 +147,25 @@ def write_safety(folder: str | Path, results: pd.DataFrame, *, name: str) -> Pat
     return records.write_text(Path(folder) / f"safety_{name}.jsonl", rows if rows.endswith("\n") else f"{rows}\n")
 
 
+def safety_json(results: pd.DataFrame, change: pd.DataFrame | None = None) -> dict:
+    """What `safety.json` holds, for the report: the share of safe answers by model and category with its interval, by rule and by
+    judge, and the change from base to tuned; what does not exist is null."""
+    parts = {}
+    for by in ("rule", "judge"):
+        rates = safety_rates(results, by=by)
+        parts[by] = [{"model": model, "category": name, **row} for (model, name), row in _plain(rates).items()]
+    changed = [] if change is None else [{"category": name, **row} for name, row in _plain(change).items()]
+    return {"prompts": int(results["id"].nunique()), **parts, "change": changed}
+
+
+def _plain(frame: pd.DataFrame) -> dict:
+    whole = frame.astype(object).where(frame.notna(), None)
+    return {
+        name: {key: getattr(value, "item", lambda v=value: v)() for key, value in row.items()}
+        for name, row in whole.T.to_dict().items()
+    }
+
+
 def _question(prompt: SafetyPrompt, text: str) -> str:
     parts = {"prompt": prompt.prompt, "answer": text[:MOST], "criterion": prompt.expected}
     safe = {name: FENCE.sub(r"(\1)", part) for name, part in parts.items()}
