@@ -7,7 +7,24 @@ from pathlib import Path
 import pandas as pd
 
 from medinstruct import records, stats
+from medinstruct.errors import Problem
+from medinstruct.records import Answer, TestItem
+from medinstruct.review.cards import Card, pairs
 from medinstruct.review.store import Vote
+
+
+def pairs_of_run(folder: str | Path, items: Sequence[TestItem], models: str, *, number: int = 0, seed: int = 42) -> list[Card]:
+    """The comparisons of two models ("tuned, base") whose answers notebook 08 has left in a folder; none before it has run."""
+    path = Path(folder) / "answers.jsonl"
+    names = tuple(name.strip() for name in models.split(",") if name.strip())
+    if not path.exists() or not names:
+        return []
+    texts: dict[str, dict[str, str]] = {}
+    for answer in records.read(path, Answer):
+        texts.setdefault(answer.model, {})[answer.item] = answer.text
+    if len(names) != 2:
+        raise Problem("A comparison is of two models.", got=models, do=f"Name two of: {', '.join(texts)}.")
+    return pairs(items, texts, (names[0], names[1]), number=number, seed=seed)
 
 
 def winner(vote: Vote) -> str:

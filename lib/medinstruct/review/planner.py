@@ -94,6 +94,13 @@ def estimate(marks: Mapping[str, bool], weights: Mapping[str, float], *, populat
     return Estimate(share, low, high, len(marks), kish)
 
 
+def precision_curve(population: int, *, expected: Sequence[float] = (0.5, 0.8, 0.95), points: int = 30) -> pd.DataFrame:
+    """Half-widths of the interval (in percentage points) over the number of items read, one column an expected share."""
+    numbers = sorted({min(population, round(10 * (population / 10) ** (n / (points - 1)))) for n in range(points)} - {0})
+    columns = {f"{share:.0%} accepted": [100 * _half(share, _effective(n, population)) for n in numbers] for share in expected}
+    return pd.DataFrame(columns, index=pd.Index(numbers, name="items read"))
+
+
 def design_effect(weights: Sequence[float]) -> float:
     """By how much unequal weights blow up a sample that says the same (Kish)."""
     return len(weights) * sum(weight**2 for weight in weights) / sum(weights) ** 2 if len(weights) else 1.0

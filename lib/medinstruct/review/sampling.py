@@ -7,16 +7,13 @@ from typing import Any, NamedTuple
 
 from medinstruct import labels
 from medinstruct.records import Task
+from medinstruct.review.risk import risks
 
 AXES = ("type", "difficulty", "topic")
-ENDS = tuple(".!?:;)]\"'*`|”’。")
 SIGNS = {
-    "markup": re.compile(r"<\s*/?\s*(?:script|img|iframe|svg|a|div|style|object)\b|!\[[^\]]*\]\(|javascript:", re.I),
+    "markup": re.compile(r"<\s*/?\s*(?:script|img|iframe|svg|a|div|style|object)\b|!\[[^\]]*\]\(|javascript:", re.IGNORECASE),
     "control characters": re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]"),
-    "refusal": re.compile(r"\b(?:I (?:cannot|can't|am unable to)|as an? (?:AI|language model))\b", re.I),
-    "absolute claim": re.compile(r"\b(?:always|never|guaranteed|100 ?%|no risk|cannot fail|completely safe)\b", re.I),
-    "dose": re.compile(r"\b\d+(?:\.\d+)? ?(?:mg|mcg|µg|g|ml|units?|IU)\b(?!/)", re.I),
-}  # fmt: skip
+}
 
 
 class Drawn(NamedTuple):
@@ -28,19 +25,18 @@ class Drawn(NamedTuple):
 
 
 def reasons(item: Task) -> tuple[str, ...]:
-    """Why eyes should rest on an item: what a simple rule sees, as a hint and never as truth.
+    """Why eyes should rest on an item: markup, odd characters and lengths, and the flags of the audit; hints, never the truth.
 
     >>> reasons(Task(type="chat", topic="", view="", difficulty=1, instruction="Is it <img src=x> safe?"))
     ('markup',)
     """
-    answer = getattr(item, "output", "")
-    text = "\n".join((item.instruction, item.input, answer))
+    answer = getattr(item, "output", None)
+    text = "\n".join((item.instruction, item.input, answer or ""))
     found = [name for name, sign in SIGNS.items() if sign.search(text)]
-    words = len(answer.split())
-    found += ["cut"] if answer and not answer.rstrip().endswith(ENDS) and words > 5 else []
-    found += ["very short"] if answer and words < 5 else []
     found += ["very long"] if len(text) > 8000 else []
-    return tuple(found)
+    if answer is None:
+        return tuple(found)
+    return (*found, *(["very short"] if len(answer.split()) < 3 else []), *risks(item))
 
 
 def sample(

@@ -1,12 +1,14 @@
 """What votes make of a dataset: decisions, the next version with its provenance, and a log that says why."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from medinstruct import records
-from medinstruct.records import Provenance, Task
+from medinstruct.errors import Problem
+from medinstruct.records import Example, Provenance, Task
 from medinstruct.review.agreement import disagreements
 from medinstruct.review.cards import text_hash
 from medinstruct.review.store import Vote
@@ -86,6 +88,20 @@ def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1) -> Re
             )
     here = {(item.id, text_hash(item)) for item in items}
     return Reviewed(list(kept.values()), changes, sum((vote.item, vote.hash) not in here for vote in votes))
+
+
+def load(mode: str, folder: str | Path) -> list[Task]:
+    """What is to be reviewed in a run: `dataset` (tasks with responses) or `seeds`."""
+    kinds: dict[str, type[Task]] = {"dataset": Example, "seeds": Task}
+    if mode not in kinds:
+        raise Problem("This cannot be reviewed.", got=mode, do="`review_mode` is dataset or seeds.")
+    return records.read(Path(folder) / f"{mode}.jsonl", kinds[mode])
+
+
+def write(folder: str | Path, mode: str, after: Reviewed) -> list[Path]:
+    """Keep the next version as `dataset.reviewed.jsonl` (or `seeds.reviewed.jsonl`) and beside it why, as `….changes.jsonl`."""
+    files = {f"{mode}.reviewed.jsonl": after.items, f"{mode}.changes.jsonl": after.changes}
+    return [records.write(Path(folder) / name, rows) for name, rows in files.items()]
 
 
 def reviewed_share(items: Sequence[Task], votes: Sequence[Vote]) -> str:
