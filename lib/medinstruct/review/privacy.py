@@ -44,6 +44,8 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
     >>> find_identifiers("Graves disease at the age of 54; blood pressure 142/88.")
     []
     """
+    if engine not in ("rules", "presidio"):
+        raise Problem("There is no such engine.", got=engine, do="Choose rules or presidio.")
     found: list[Hit] = []
     for start in range(0, max(len(text), 1), MOST):
         piece = text[start : start + MOST]
