@@ -120,6 +120,13 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["question", "statistic", "value", "low", "high", "items"])
 
 
+def agreement_table(agreed: pd.DataFrame) -> pd.DataFrame:
+    """The same as one line a statistic and one column a question, each with its interval."""
+    shown = [f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})" for row in agreed.itertuples()]
+    wide = agreed.assign(shown=shown).pivot(index="statistic", columns="question", values="shown").fillna("")
+    return wide.reindex(columns=agreed["question"].unique(), index=agreed["statistic"].unique())
+
+
 def disagreements(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
     """What an adjudicator must look at: (item, hash) -> why, those with most at stake first; decided ones are left out."""
     decided = {(vote.item, vote.hash) for vote in votes if vote.role == "adjudicator"}

@@ -105,7 +105,8 @@ def _printed(card: Card, n: int, of: int, *, opened: bool) -> str:
         for name, text in zip(names, _unnamed(card), strict=True)
         if text
     )
-    why = f" · looks suspicious: {', '.join(card.reasons)}" if card.reasons else ""
+    why = f" · {'disputed' if card.earlier else 'look at'}: {', '.join(card.reasons)}" if card.reasons else ""
+    body += "".join(f"<div><small>{_cut(said)}</small></div>" for said in card.earlier)
     first = html.escape(figures.short(visible(next(iter(card.texts.values()))).replace("\n", " "), 90))
     about = html.escape(" · ".join(card.tags) + why)
     return (

@@ -94,9 +94,15 @@ def estimate(marks: Mapping[str, bool], weights: Mapping[str, float], *, populat
     return Estimate(share, low, high, len(marks), kish)
 
 
-def precision_curve(population: int, *, expected: Sequence[float] = (0.5, 0.8, 0.95), points: int = 30) -> pd.DataFrame:
-    """Half-widths of the interval (in percentage points) over the number of items read, one column an expected share."""
-    numbers = sorted({min(population, round(10 * (population / 10) ** (n / (points - 1)))) for n in range(points)} - {0})
+def precision_curve(
+    population: int, *, expected: Sequence[float] = (0.5, 0.8, 0.95), points: int = 16, also: int = 0
+) -> pd.DataFrame:
+    """Half-widths of the interval (in percentage points) over the number of items read, one column an expected share.
+
+    `also` is one more number of items that the curve shall have.
+    """
+    steps = {round(10 * (population / 10) ** (n / (points - 1))) for n in range(points)} | {also}
+    numbers = sorted({min(population, n) for n in steps} - {0})
     columns = {f"{share:.0%} accepted": [100 * _half(share, _effective(n, population)) for n in numbers] for share in expected}
     return pd.DataFrame(columns, index=pd.Index(numbers, name="items read"))
 

@@ -10,13 +10,17 @@ from medinstruct.review.session import Session
 from medinstruct.review.store import Store
 
 
-def desk(store: Store, cards: Sequence[Card], *, role: str = "reviewer", seed: int = 42, number: int = 0) -> Any:
+def desk(
+    store: Store, cards: Sequence[Card], *, role: str = "reviewer", seed: int = 42, number: int = 0, votes: bool = True
+) -> Any:
     """The place where one person reviews: a widget on a live page, else the first `number` cards in print (0 for all).
+
+    Without `votes` it is in print everywhere, as for a rehearsal.
 
     The page asks who reviews, or takes it from the environment variable `MEDINSTRUCT_REVIEWER`; a name is never put into the
     notebook.
     """
-    if not figures.live():
+    if not (votes and figures.live()):
         return Printed(cards, number)
     return panel(Session(store, cards, role=role, seed=seed, reviewer=os.environ.get("MEDINSTRUCT_REVIEWER", "")))
 
