@@ -14,7 +14,7 @@ from medinstruct.records import content_hash
 from medinstruct.review import proportions
 
 PSI_LIMIT = 0.2  # the usual rule: below 0.1 none, to 0.2 some, above 0.2 a real change
-KS_LIMIT, KS_P = 0.1, 0.01
+KS_LIMIT = 0.1
 RATE_LIMIT = 0.02  # a rate that moves less is no alarm even where it is certain
 AXES = ("type", "view", "topic", "difficulty")
 LENGTHS = ("instruction", "input", "output")
@@ -43,6 +43,15 @@ def psi_limit(labels: int, before: int, after: int, *, limit: float = PSI_LIMIT)
     return max(limit, float(chi2.ppf(0.95, max(labels - 1, 1))) * (1 / max(before, 1) + 1 / max(after, 1)))
 
 
+def ks_limit(before: int, after: int, *, limit: float = KS_LIMIT) -> float:
+    """The threshold for two samples of these sizes: never below what chance alone reaches once in a hundred.
+
+    >>> ks_limit(10_000, 10_000), round(ks_limit(100, 100), 2)
+    (0.1, 0.23)
+    """
+    return max(limit, 1.628 * (1 / max(before, 1) + 1 / max(after, 1)) ** 0.5)
+
+
 def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
     """One row an axis of two lists of tasks or examples: the measure, its value and threshold, labels that are new or gone, alarm.
 
@@ -58,7 +67,8 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
     for name in LENGTHS:
         a, b = ([len(getattr(one, name, "").split()) for one in version] for version in (before, after))
         statistic, p = _ks(a, b)
-        rows.append((f"words of {name}", "KS", statistic, KS_LIMIT, p, "", "", statistic > KS_LIMIT and p < KS_P))
+        limit = ks_limit(len(before), len(after))
+        rows.append((f"words of {name}", "KS", statistic, limit, p, "", "", statistic > limit))
     return pd.DataFrame(rows, columns=["axis", "measure", "value", "limit", "p", "new", "gone", "alarm"]).set_index("axis")
 
 
