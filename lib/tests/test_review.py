@@ -1,6 +1,8 @@
 """Votes are kept, items are drawn in proportion, agreement equals published numbers, and edits flow into the next version."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections import Counter
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from medinstruct import evaluation, records, review, stats
 from medinstruct.errors import Problem
-from medinstruct.records import Example, Task, TestItem
+from medinstruct.records import Answer, Example, Task, TestItem
 from medinstruct.review.cards import text_hash, visible
 from medinstruct.review.schema import OURS
 from medinstruct.review.store import Vote
@@ -76,25 +78,41 @@ def test_the_alias_of_a_name_cannot_be_looked_up_from_another_file(store, tmp_pa
     assert store.alias("Ada") != store.alias("Bob")
 
 
+KERNEL = """
+import sys
+from medinstruct.review.store import Store
+
+store = Store(sys.argv[1])
+for n in range(60):
+    store.cast(sys.argv[2], kind="dataset", item=f"i{n}", hash=f"h{n}", action="accept")
+    if n % 10 == 9:
+        store.undo(sys.argv[2], "dataset")
+"""
+
+
 def test_two_kernels_write_at_once_and_no_vote_is_lost(tmp_path):
     path = tmp_path / "reviews.sqlite"
-    wrong = []
+    kernels = [subprocess.Popen([sys.executable, "-c", KERNEL, str(path), who]) for who in ("Ada", "Bob")]
+    assert [kernel.wait(60) for kernel in kernels] == [0, 0]
+    assert Counter(vote.reviewer for vote in review.Store(path).votes(names=True)) == {"Ada": 54, "Bob": 54}
+    assert len(review.Store(path).history()) == 2 * 66
+
+
+def test_many_windows_of_one_kernel_write_at_once_too(tmp_path):
+    path, wrong = tmp_path / "reviews.sqlite", []
 
     def work(who):
         try:
-            own = review.Store(path)  # both make the file at the same moment
-            for n in range(60):
+            own = review.Store(path)  # all make the file at the same moment
+            for n in range(20):
                 cast(own, who, n)
-                if n % 10 == 9:
-                    own.undo(who, "dataset")
         except Exception as error:
             wrong.append(error)
 
-    threads = [threading.Thread(target=work, args=(who,)) for who in ("Ada", "Bob", "Cyd")]
+    threads = [threading.Thread(target=work, args=(who,)) for who in "ABCD"]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert not wrong
-    assert Counter(vote.reviewer for vote in review.Store(path).votes(names=True)) == dict.fromkeys(("Ada", "Bob", "Cyd"), 54)
+    assert not wrong and len(review.Store(path).votes()) == 80
 
 
 def test_a_vote_that_two_windows_take_back_at_once_is_taken_back_once(store):
@@ -119,6 +137,32 @@ def test_a_full_disk_is_told_and_loses_no_vote(store):
     store._base.execute("PRAGMA max_page_count = 1000000")
     cast(store, "Ada", 5000)
     assert len(store.votes()) == kept + 1
+
+
+NO_ROOM = """
+import resource, sys
+from medinstruct.errors import Problem
+from medinstruct.review.store import Store
+
+store = Store(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+kept = 0
+try:
+    while kept < 2000:
+        store.cast("Ada", kind="dataset", item=f"i{kept}", hash="h", action="accept", comment="x" * 300)
+        kept += 1
+except Problem as problem:
+    print(kept, problem.what)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
+def test_when_the_system_refuses_to_write_every_vote_that_was_confirmed_is_still_there(tmp_path):
+    path = tmp_path / "reviews.sqlite"
+    done = subprocess.run([sys.executable, "-c", NO_ROOM, str(path)], capture_output=True, text=True, timeout=60)
+    kept, said = done.stdout.split(" ", 1)
+    assert "NOT saved" in said and int(kept) > 10
+    assert len(review.Store(path).votes()) == int(kept)
 
 
 def test_on_a_full_disk_the_page_keeps_the_card_and_says_so(store):
@@ -240,7 +284,7 @@ def test_what_stands_is_what_a_stack_of_votes_would_hold(steps):
 def dataset(number=400):
     kinds = ["open Q&A"] * 5 + ["rewrite"] * 3 + ["chat"] * 2
     topics = ["Cardiology", "Neurology", "Pediatrics"]
-    odd = "It always works."
+    odd = "It is completely safe."
     return [
         example(
             n,
@@ -274,9 +318,9 @@ def test_a_larger_sample_holds_the_smaller_one_and_a_seed_repeats_it():
 
 def test_weights_make_the_sample_speak_for_the_whole_dataset():
     items = dataset()
-    true = sum("always" in item.output for item in items) / len(items)
+    true = sum("completely safe" in item.output for item in items) / len(items)
     drawn = review.sample(items, 100, share=0.4)
-    marks = {one.item.id: "always" in one.item.output for one in drawn}
+    marks = {one.item.id: "completely safe" in one.item.output for one in drawn}
     found = review.estimate(marks, {one.item.id: one.weight for one in drawn}, population=len(items))
     assert true == 0.05 and sum(marks.values()) / len(marks) >= 0.2  # all 20 odd ones are among the 100
     assert found.share == pytest.approx(true) and found.low < true < found.high
@@ -315,6 +359,39 @@ def test_the_plan_counts_hours_at_the_measured_pace():
     assert review.pace(votes) == 30 and review.pace([]) == 60
     plan = review.plan(1000, seconds=review.pace(votes), reviewers=2)
     assert (plan["hours"] - (plan["items"] / 60)).abs().max() < 0.06
+
+
+def test_the_curve_of_precision_agrees_with_the_plan():
+    curve = review.precision_curve(501, also=54)
+    assert curve.index.is_monotonic_increasing and curve.iloc[-1].max() == 0
+    assert curve.loc[54, "80% accepted"] <= 10 < review.precision_curve(501, also=53).loc[53, "80% accepted"]
+
+
+def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote():
+    items = dataset(40)
+    drawn = review.sample(items, 40)
+    said = votes_on(
+        items, *[("Ada", n, "accept" if n < 30 else "reject", {"scores": {"harm": 0, "correctness": 5}}) for n in range(40)],
+        ("Bob", 0, "accept", {"scores": {"harm": 2, "correctness": 2}}),
+    )  # fmt: skip
+    table = review.standing(said, drawn, population=40)
+    assert table.loc["accepted", "score"] == pytest.approx(29 / 40) and table.loc["disputed", "score"] == pytest.approx(1 / 40)
+    assert table.loc["serious harm", "score"] == pytest.approx(1 / 40) == table.loc["serious harm", "low"]  # all were read
+    assert table.loc["correctness 4 or 5", "score"] == pytest.approx(39 / 40)
+    assert review.standing([], drawn, population=40)["items"].sum() == 0
+
+
+def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path):
+    items = [example(n) for n in range(3)]
+    records.write(tmp_path / "dataset.jsonl", items)
+    assert review.load("dataset", tmp_path) == items
+    with pytest.raises(Problem, match="cannot be reviewed"):
+        review.load("answers", tmp_path)
+    review.write(tmp_path, "dataset", review.reviewed(items, votes_on(items, ("Ada", 1, "reject", {}))))
+    assert len(records.read(tmp_path / "dataset.reviewed.jsonl", Example)) == 2
+    (change,) = records.read(tmp_path / "dataset.changes.jsonl", review.Change)
+    assert (change.id, change.action) == (items[1].id, "reject") and change.reviewers[0].startswith("reviewer-")
+    assert records.read(tmp_path / "dataset.jsonl", Example) == items
 
 
 # Agreement: published worked examples
@@ -396,6 +473,8 @@ def test_the_table_of_agreement_leaves_adjudicators_out(store):
     assert table.loc[("decision", "percent"), "value"] == pytest.approx(0.9)
     assert table.loc[("correctness", "weighted kappa"), "value"] == 1
     assert set(table["items"]) == {10}
+    wide = review.agreement_table(review.agreement(store.votes()))
+    assert wide.loc["percent", "decision"].startswith("0.90 (") and review.agreement_table(review.agreement([])).empty
 
 
 # Disputes and the next version
@@ -555,6 +634,7 @@ def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
     of = review.cards([example(1)])
     assert "Question 1?" in review.desk(store, of)._repr_html_()
     monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
+    assert "Question 1?" in review.desk(store, of, votes=False)._repr_html_()
     made = review.desk(store, of)
     made._handle_custom_msg({"act": "sign_in", "name": "Ada"}, [])
     assert made.view["signed_in"] and "Ada" not in str(made.get_state())
@@ -604,6 +684,18 @@ def test_a_comparison_is_blind_random_and_repeatable(store, compared):
     assert row["left"] == pytest.approx(sum(lefts) / 39)
     other = review.Session(store, cards, reviewer="Bob")
     assert [other._sides(card)["left"] for card in cards] != [session._sides(card)["left"] for card in cards]
+
+
+def test_the_models_of_a_run_are_compared_once_they_have_answered(compared, tmp_path):
+    items, texts = compared
+    assert review.pairs_of_run(tmp_path, items, "tuned, base") == []
+    told = [Answer(item=item, model=name, text=text) for name, of in texts.items() for item, text in of.items()]
+    records.write(tmp_path / "answers.jsonl", told)
+    assert len(review.pairs_of_run(tmp_path, items, "tuned, base", number=5)) == 5
+    with pytest.raises(Problem, match="of two models"):
+        review.pairs_of_run(tmp_path, items, "tuned")
+    with pytest.raises(Problem, match="cannot be compared"):
+        review.pairs_of_run(tmp_path, items, "tuned, gpt")
 
 
 def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, tmp_path):
