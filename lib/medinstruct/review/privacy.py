@@ -7,8 +7,9 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -131,13 +132,19 @@ def _by_rules(text: str) -> list[Hit]:
 
 
 def _presidio(text: str) -> list[Hit]:
+    results = _analyzer().analyze(text=text, language="en", entities=list(PRESIDIO))
+    return [Hit(PRESIDIO[one.entity_type], one.start, text[one.start : one.end]) for one in results]
+
+
+@cache
+def _analyzer() -> Any:
+    """presidio's analyzer, which loads its language model once."""
     try:
         from presidio_analyzer import AnalyzerEngine
     except ImportError:
         do = "pip install presidio-analyzer and a spaCy model, or take engine='rules'."
         raise Problem("presidio is not installed.", got="engine='presidio'", do=do) from None
-    results = AnalyzerEngine().analyze(text=text, language="en", entities=list(PRESIDIO))
-    return [Hit(PRESIDIO[one.entity_type], one.start, text[one.start : one.end]) for one in results]
+    return AnalyzerEngine()
 
 
 def _apart(hits: list[Hit]) -> list[Hit]:
