@@ -281,6 +281,11 @@ def test_what_stands_is_what_a_stack_of_votes_would_hold(steps):
 # The sample and the planner
 
 
+@pytest.fixture
+def shared_seeds(real_data):
+    return list({seed.id: seed for seed in records.read(real_data / "alpacare" / "med_seed.json", Task)}.values())
+
+
 def dataset(number=400):
     kinds = ["open Q&A"] * 5 + ["rewrite"] * 3 + ["chat"] * 2
     topics = ["Cardiology", "Neurology", "Pediatrics"]
@@ -548,6 +553,18 @@ def test_seeds_that_were_read_are_called_so_and_the_others_are_not():
         "1 of 4 items reviewed by 1 reviewer; the other 3 are not reviewed by clinicians."
     )
     assert review.reviewed(seeds, store.votes("seeds")).items[0].instruction == "Explain it well."
+
+
+def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
+    drawn = review.sample(shared_seeds, 40)
+    cards = review.cards(drawn, kind="seeds")
+    assert len(cards) == 40 and sum(one.weight for one in drawn) == pytest.approx(len(shared_seeds))
+    session = review.Session(review.Store(":memory:"), cards, reviewer="Ada")
+    for _ in cards:
+        session.act({"act": "vote", "action": "accept", "serial": session.serial})
+    after = review.reviewed(shared_seeds, session.store.votes("seeds"))
+    assert after.count("accept") == 40 and [item.id for item in after.items] == [seed.id for seed in shared_seeds]
+    assert "done" in session.view() and session.view()["done"] == 40 and "All 40 are done" in session.view()["note"]
 
 
 # The page
