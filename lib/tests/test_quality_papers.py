@@ -76,6 +76,7 @@ def test_the_growth_log_holds_every_version_once(tmp_path):
 def folder(tmp_path):
     records.write(tmp_path / "dataset.jsonl", examples(40))
     found = [review.finding("identifiers", 0.0, n=40, subject="in the dataset"), review.finding("female share", 0.3, n=20)]
+    (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
     records.write_json(tmp_path / "quality.json", {"findings": review.as_json(found)})
     return tmp_path
 
@@ -93,6 +94,7 @@ def test_the_papers_say_what_the_files_say(folder):
     assert "40 medical instructions" in text and "stand-in" in text and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
     sheet = (folder / "datasheet.md").read_text(encoding="utf-8")
     assert "No example was reviewed by clinicians" in sheet and known["sha256"] in sheet and "female share: 0.3" in sheet
+    assert "2 tasks that a filter took out." in sheet and "Who maintains it?**\n\nNot answered" in sheet
 
 
 def test_croissant_names_the_file_its_hash_and_every_column(folder):

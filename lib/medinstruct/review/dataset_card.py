@@ -24,6 +24,8 @@ FIELDS = {
     "id": "sc:Text", "type": "sc:Text", "topic": "sc:Text", "view": "sc:Text", "difficulty": "sc:Integer", "instruction": "sc:Text",
     "input": "sc:Text", "output": "sc:Text", "task": "sc:Text",
 }  # fmt: skip
+# the files of a run that hold what did not become an example
+SET_ASIDE = {"rejects": "pieces that could not be read as a task", "dropped": "tasks that a filter took out", "unfinished": "answers that were empty, refused or cut"}  # fmt: skip
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -40,6 +42,7 @@ def dataset_facts(folder: str | Path, *, seeds: str = "own", file: str = "datase
         "sources": dict(Counter(one.provenance.source or "unknown" for one in examples)),
         "labels": {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in ("type", "view", "topic", "difficulty")},
         "words": {name: _median(len(getattr(one, name).split()) for one in examples) for name in ("instruction", "output")},
+        "set_aside": {name: len(records.rows(folder / f"{name}.jsonl")) for name in SET_ASIDE if (folder / f"{name}.jsonl").exists()},
         "licences": inputs, "conflicts": conflicts(inputs), "stand_in": any("stand-in" in model for model in models),
         **{name: value for name, value in found.items() if value},
     }  # fmt: skip
@@ -92,7 +95,7 @@ def datasheet(known: Mapping[str, Any], *, name: str = "medinstruct") -> str:
         "Does it relate to people, and to which groups?": _of(quality, "female share") or open_,
         "Was it reviewed by people?": f"{reviewed:,} examples were looked at by a reviewer." if reviewed else "No example was reviewed by clinicians.",
         "How was it collected?": _generation(known.get("generation", {})) or open_,
-        "Was it cleaned or filtered?": "Near copies, broken and refused pieces were set aside with their reason in the run's files.",
+        "Was it cleaned or filtered?": _set_aside(known["set_aside"]) or open_,
         "For what should it not be used?": "For advice to patients, and for training a model that is used without clinical evaluation.",
         "Under which licence?": _licence_text(known).removeprefix("## Licences\n\n"),
         "Who maintains it?": open_,
@@ -160,6 +163,11 @@ def _licence_text(known: Mapping[str, Any]) -> str:
 def _generation(generation: Mapping[str, Any]) -> str:
     told = [f"{name} {value}" for name, value in generation.items() if isinstance(value, int | float | str) and value != ""]
     return f"By notebooks 02 to 04 of this repository: {', '.join(told[:10])}." if told else ""
+
+
+def _set_aside(counts: Mapping[str, int]) -> str:
+    told = "; ".join(f"{n:,} {SET_ASIDE[name]}" for name, n in counts.items())
+    return f"Set aside, with their reason: {told}." if told else ""
 
 
 def _of(quality: Mapping[str, Any], audit: str) -> str:
