@@ -29,8 +29,9 @@ def test_recall_and_precision_on_the_held_out_part_keep_to_the_threshold():
     assert held["labels"] >= 60 and held["recall_low"] < held["recall"]
 
 
-def test_the_hard_part_is_told_apart_and_is_hard():
-    assert review.phi_accuracy(review.phi_snippets("hard")).loc["all", "recall"] < 0.5
+def test_the_hard_part_is_told_apart_and_is_harder():
+    held, hard = (review.phi_accuracy(review.phi_snippets(part)).loc["all"] for part in ("held_out", "hard"))
+    assert 0.5 < hard["recall"] < held["recall"] and hard["labels"] >= 20
 
 
 def test_a_recogniser_that_finds_nothing_gets_no_recall(monkeypatch):
@@ -69,7 +70,7 @@ def test_hostile_texts_take_no_quadratic_time():
     start = time.process_time()
     for text in ("A" * 50_000, "1-" * 25_000, "Mr. " * 12_000, "a@" * 20_000, "Aa " * 16_000, "1 A" * 16_000):
         review.find_identifiers(text)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 12
 
 
 def test_published_dialogues_without_people_raise_few_hits(real_data):

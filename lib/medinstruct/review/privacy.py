@@ -69,7 +69,7 @@ def scan_identifiers(texts: Mapping[str, str], *, engine: str = "rules") -> pd.D
 
 def phi_snippets(split: str = "") -> list[dict]:
     """The labelled snippets that ship; `split` is develop (the rules were tuned on it), held_out (not looked at while tuning, but by
-    the same writer), hard (written to break the finished rules: no cue, odd spelling), or "" for all."""
+    the same writer), hard (written to break the rules, odd spelling and no cue, and not tuned on), or "" for all."""
     return [row for _, row in records.rows(paths.data("phi_snippets.jsonl")) if not split or row["split"] == split]
 
 
