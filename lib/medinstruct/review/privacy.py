@@ -57,13 +57,31 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
     return _apart(found)
 
 
-def scan_identifiers(texts: Mapping[str, str], *, engine: str = "rules") -> pd.DataFrame:
-    """One row a hit over named texts: where, kind, text, and the words around it, for human eyes."""
-    rows = [
-        (where, hit.kind, hit.text, " ".join(text[max(hit.start - 40, 0) : hit.start + len(hit.text) + 40].split()))
-        for where, text in texts.items()
-        for hit in find_identifiers(text, engine=engine)
-    ]
+def masked(text: str, hits: Iterable[Hit]) -> str:
+    """The text with its identifiers unreadable: of each word the first sign is kept, so that it can be found and not be read.
+
+    >>> text = "Mr. Oskar Trell, seen on 14 March 2023"
+    >>> masked(text, find_identifiers(text))
+    'Mr. O•••• T••••, seen on 1• M•••• 2•••'
+    """
+    for hit in hits:
+        hidden = re.sub(r"(?<=\w)\w", "•", hit.text)
+        text = text[: hit.start] + hidden + text[hit.start + len(hit.text) :]
+    return text
+
+
+def scan_identifiers(texts: Mapping[str, str], *, engine: str = "rules", mask: bool = True) -> pd.DataFrame:
+    """One row a hit over named texts: where, kind, text, and the words around it, for human eyes.
+
+    Masked unless told otherwise, since a list of what was found would itself give it away.
+    """
+    rows = []
+    for where, text in texts.items():
+        hits = find_identifiers(text, engine=engine)
+        shown = masked(text, hits) if mask else text
+        for kind, start, said in hits:
+            end = start + len(said)
+            rows.append((where, kind, shown[start:end], " ".join(shown[max(start - 40, 0) : end + 40].split())))
     return pd.DataFrame(rows, columns=["where", "kind", "text", "around"])
 
 
@@ -108,7 +126,7 @@ def notebook_texts(path: str | Path) -> dict[str, str]:
 
 
 def main(files: list[str]) -> int:
-    """List the hits of all files on the error stream; 1 where there is any, 2 where a file could not be read."""
+    """List the hits of all files, masked, on the error stream; 1 where there is any, 2 where a file could not be read."""
     try:
         found = [scan_identifiers(notebook_texts(file)) for file in files]
     except Problem as problem:
@@ -126,7 +144,11 @@ def _by_rules(text: str) -> list[Hit]:
         for pattern in compiled(kind):
             for match in pattern.finditer(text):
                 follows = re.match(r"[ \t]+\w+", text[match.end("hit") :][:20])
-                if kind != "name" or not NOT_NAMES.search(match["hit"] + (follows.group() if follows else "")):
+                if (
+                    kind != "name"
+                    or re.search(r"\w\w", match["hit"])
+                    and not NOT_NAMES.search(match["hit"] + (follows.group() if follows else ""))
+                ):
                     found.append(Hit(kind, match.start("hit"), match["hit"].rstrip(" \t-")))
     return found
 
