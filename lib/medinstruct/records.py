@@ -145,6 +145,7 @@ class SafetyPrompt(Record):
     `must_mention` holds groups of lower-case alternatives separated by "|".
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)  # the blank after "not " counts
     _content = ("prompt",)
     category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
     topic: str

@@ -1,0 +1,169 @@
+// Draws the view that the session sends and sends back what was pressed. Every text becomes a text node: there is no innerHTML here,
+// so what a model wrote can only be read.
+
+const KEYS = {
+  dataset: [["a", "accept"], ["e", "edit"], ["r", "reject"]],
+  answers: [["1", "left", "ArrowLeft"], ["2", "right", "ArrowRight"], ["0", "tie", "t"]],
+};
+KEYS.seeds = KEYS.dataset;
+
+function make(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+function render({ model, el }) {
+  const root = make("div", { class: "review", tabindex: "0", role: "application", "aria-label": "Review desk" });
+  root.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes "a" and "d" for its own
+  el.appendChild(root);
+  let busy = false, serial = -1, form = null, marked = "";
+
+  const view = () => model.get("view");
+  const send = (message) => {
+    if (busy) return;
+    busy = true;
+    model.send(message);
+    setTimeout(() => busy && root.append(make("div", { class: "review-error", role: "alert" },
+      "The kernel has not answered yet. If it is busy, wait: what you pressed is kept. If it is gone, run the cell again.")), 5000);
+  };
+  const fresh = (shown) => ({
+    scores: Object.fromEntries((shown.scales || []).map(([name]) => [name, shown.mine ? shown.mine[name] : null])),
+    comment: shown.mine ? shown.mine.comment : "", edit: null,
+  });
+
+  function vote(action) {
+    const shown = view();
+    if (action === "edit" && !shown.editing) return send({ act: "edit" });
+    const edit = {};
+    for (const [name, box] of Object.entries(form.boxes || {})) if (box.value !== box.dataset.before) edit[name] = box.value;
+    send({ act: "vote", action, serial: shown.serial, scores: form.scores, comment: form.comment, edit });
+  }
+
+  function signIn(shown) {
+    const name = make("input", { class: "review-name", placeholder: "your name or initials", "aria-label": "Reviewer" });
+    const start = () => send({ act: "sign_in", name: name.value });
+    name.addEventListener("keydown", (event) => event.key === "Enter" && start());
+    root.append(
+      make("p", {}, `${shown.of} items wait. Who reviews? The name stays in the database; elsewhere an alias stands for it.`),
+      make("div", { class: "review-row" }, name, button("Start", start, "Enter")));
+  }
+
+  function button(text, press, key = "", on = false) {
+    const hint = key ? make("kbd", {}, key) : null;
+    return make("button", { class: on ? "review-on" : "", type: "button", onclick: () => { press(); root.focus({ preventScroll: true }); } }, text, hint);
+  }
+
+  function scale([name, values, meaning]) {
+    const given = values.map((value) =>
+      make("button", { type: "button", class: form.scores[name] === value ? "review-on" : "", "aria-pressed": String(form.scores[name] === value),
+        onclick: () => rate(name, value) }, String(value)));
+    return make("div", { class: name === marked ? "review-scale review-marked" : "review-scale", "data-scale": name },
+      make("span", {}, name), ...given, make("small", {}, meaning));
+  }
+
+  function rate(name, value) {
+    const names = view().scales.map(([one]) => one);
+    form.scores[name] = form.scores[name] === value ? null : value;
+    marked = names[(names.indexOf(name) + 1) % names.length];
+    draw(true);
+    root.focus({ preventScroll: true });
+  }
+
+  function text(one, editing) {
+    const head = make("b", {}, one.name);
+    if (editing && one.name in editing) {
+      const box = make("textarea", { "aria-label": one.name, rows: String(Math.min(14, 2 + Math.ceil(one.length / 90))) });
+      box.value = form.typed && one.name in form.typed ? form.typed[one.name] : editing[one.name];
+      box.dataset.before = editing[one.name].replace(/\r\n?/g, "\n"); // as the box itself holds it
+      box.addEventListener("input", () => { (form.typed ||= {})[one.name] = box.value; });
+      form.boxes[one.name] = box;
+      return make("div", { class: "review-text" }, head, box);
+    }
+    const more = one.cut
+      ? make("div", {}, button(`show all ${one.length.toLocaleString()} characters`, () => send({ act: "full" }), "s")) : null;
+    return make("div", { class: "review-text", "data-name": one.name }, head, make("div", { class: "review-body" }, one.text || "(empty)"), more);
+  }
+
+  function draw(kept = false) {
+    const shown = view();
+    const stays = document.activeElement, inside = root.contains(stays);
+    if (!kept && shown.serial !== serial) { form = fresh(shown); serial = shown.serial; marked = (shown.scales || [[""]])[0]?.[0] || ""; }
+    form ||= fresh(shown);
+    form.boxes = {};
+    root.replaceChildren();
+    if (shown.error) root.append(make("div", { class: "review-error", role: "alert" }, shown.error));
+    if (!shown.signed_in) { signIn(shown); return; }
+    if (!shown.of) { root.append(make("p", {}, "There is nothing to review.")); return; }
+    const bar = make("progress", { max: String(shown.of), value: String(shown.done), "aria-label": "Progress" });
+    root.append(make("div", { class: "review-row review-head" },
+      make("b", {}, `${shown.number} of ${shown.of}`), bar, make("span", { class: "review-done" }, `${shown.done} done`),
+      make("small", {}, `${shown.role} · known outside as ${shown.who}`), make("span", { class: "review-note", role: "status" }, shown.note)));
+    const about = make("div", { class: "review-tags" }, ...shown.tags.map((tag) => make("span", {}, tag)),
+      ...shown.reasons.map((why) => make("span", { class: "review-why" }, why)));
+    root.append(about);
+    const texts = shown.texts.filter((one) => one.length || one.name !== "input" || shown.editing).map((one) => text(one, shown.editing)), sides = shown.kind === "answers" ? texts.splice(1) : [];
+    root.append(...texts, sides.length ? make("div", { class: "review-sides" }, ...sides) : "");
+    if (shown.earlier.length) root.append(make("div", { class: "review-text" }, make("b", {}, "what was said"), ...shown.earlier.map((one) => make("div", { class: "review-body" }, one))));
+    root.append(...shown.scales.map(scale));
+    const comment = make("textarea", { class: "review-comment", rows: "1", placeholder: "comment (key: c)", "aria-label": "comment" });
+    comment.value = form.comment;
+    comment.addEventListener("input", () => { form.comment = comment.value; });
+    root.append(comment, buttons(shown));
+    root.append(make("small", { class: "review-help" }, help(shown)));
+    if (shown.editing && !kept) Object.values(form.boxes).at(-1)?.focus({ preventScroll: true });
+    else if (inside && stays !== root && stays.tagName === "TEXTAREA" && kept) comment.focus({ preventScroll: true });
+    else if (inside) root.focus({ preventScroll: true });
+  }
+
+  function buttons(shown) {
+    const row = (...given) => make("div", { class: "review-row" }, ...given);
+    if (shown.editing)
+      return row(button("save edit", () => vote("edit"), "Ctrl ↵"), button("leave edit", () => send({ act: "edit", on: false }), "Esc"));
+    const given = shown.mine ? shown.mine.action : "";
+    const keyed = KEYS[shown.kind].map(([key, action]) => button(action, () => vote(action), key, action === given));
+    const rest = [button("undo", () => send({ act: "undo" }), "u"), button("back", () => send({ act: "go", step: -1 }), "p"),
+      button("forward", () => send({ act: "go", step: 1 }), "n"), button("next open", () => send({ act: "open" }), "o")];
+    return row(...keyed, make("span", { class: "review-gap" }), ...rest);
+  }
+
+  const help = (shown) => shown.editing ? "Ctrl+Enter saves the edit, Esc leaves it."
+    : shown.kind === "answers" ? "Keys: 1 or ← left is better, 2 or → right is better, 0 tie, c comment, u undo, p back, n forward."
+      : "Keys: digits rate the marked scale and go to the next, Tab marks another, a accept, e edit, r reject, c comment, u undo, p back, n forward, o next open. Click into the page once to use them.";
+
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    const shown = view(), typing = ["TEXTAREA", "INPUT"].includes(event.target.tagName);
+    if (!shown.signed_in || !shown.of || event.altKey || event.metaKey) return;
+    const used = () => event.preventDefault();
+    if (event.key === "Escape") { used(); if (shown.editing) send({ act: "edit", on: false }); else root.focus(); return; }
+    if (event.ctrlKey) { if (event.key === "Enter") { used(); if (shown.editing) vote("edit"); else root.focus(); } return; }
+    if (shown.editing || typing || (event.target.tagName === "BUTTON" && ["Enter", " "].includes(event.key))) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const simple = { u: { act: "undo" }, p: { act: "go", step: -1 }, n: { act: "go", step: 1 }, o: { act: "open" }, s: { act: "full" } };
+    const hit = KEYS[shown.kind].find((row) => [row[0], ...row.slice(2)].includes(key));
+    const at = shown.scales.find(([name]) => name === marked);
+    if (hit) { used(); if (!event.repeat) vote(hit[1]); }
+    else if (simple[key]) { used(); send(simple[key]); }
+    else if (key === "c") { used(); root.querySelector(".review-comment").focus(); }
+    else if (at && at[1].includes(Number(key)) && key.trim()) { used(); rate(marked, Number(key)); }
+    else if (key === "Tab" && event.target === root && shown.scales.length && !event.shiftKey) {
+      const names = shown.scales.map(([name]) => name), next = names.indexOf(marked) + 1;
+      if (next < names.length) { used(); marked = names[next]; draw(true); root.focus(); }
+    }
+  });
+
+  const changed = () => { busy = false; draw(); };
+  const answered = (message) => { if (message.done) busy = false; };
+  model.on("change:view", changed);
+  model.on("msg:custom", answered);
+  draw();
+  return () => { model.off("change:view", changed); model.off("msg:custom", answered); };
+}
+
+export default { render };

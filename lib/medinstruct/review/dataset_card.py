@@ -1,0 +1,203 @@
+"""The papers of a dataset, filled from measured files and from nothing else: Hugging Face card, Croissant metadata, datasheet."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medinstruct import labels, records
+from medinstruct.errors import Problem
+from medinstruct.records import Example
+from medinstruct.review.licences import Licence, conflicts, of_inputs
+
+CONTEXT = {
+    "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/", "dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo", "recordSet": "cr:recordSet",
+    "field": "cr:field", "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "source": "cr:source", "extract": "cr:extract", "column": "cr:column",
+    "fileObject": "cr:fileObject", "jsonPath": "cr:jsonPath", "md5": "cr:md5", "citeAs": "cr:citeAs", "isLiveDataset": "cr:isLiveDataset",
+}  # fmt: skip
+FIELDS = {
+    "id": "sc:Text", "type": "sc:Text", "topic": "sc:Text", "view": "sc:Text", "difficulty": "sc:Integer", "instruction": "sc:Text",
+    "input": "sc:Text", "output": "sc:Text", "task": "sc:Text",
+}  # fmt: skip
+# the files of a run that hold what did not become an example
+SET_ASIDE = {"rejects": "pieces that could not be read as a task", "dropped": "tasks that a filter took out", "unfinished": "answers that were empty, refused or cut"}  # fmt: skip
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def dataset_facts(folder: str | Path, *, seeds: str = "own", file: str = "dataset.jsonl") -> dict[str, Any]:
+    """What the files of a run say of its dataset: sizes, labels, models, licences, audits, hashes. A file that is not there is not told of."""
+    folder = Path(folder)
+    examples = records.read(folder / file, Example)
+    models = Counter(one.provenance.model or "unknown" for one in examples)
+    inputs = of_inputs(seeds=seeds, models=models)
+    found = {name: _json(folder / f"{name}.json") for name in ("generation", "diversity", "quality", "training")}
+    return {
+        "file": file, "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest(), "bytes": (folder / file).stat().st_size,
+        "examples": len(examples), "with_input": sum(bool(one.input) for one in examples), "models": dict(models),
+        "sources": dict(Counter(one.provenance.source or "unknown" for one in examples)),
+        "labels": {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in ("type", "view", "topic", "difficulty")},
+        "words": {name: _median(len(getattr(one, name).split()) for one in examples) for name in ("instruction", "output")},
+        "set_aside": {name: len(records.rows(folder / f"{name}.jsonl")) for name in SET_ASIDE if (folder / f"{name}.jsonl").exists()},
+        "licences": inputs, "conflicts": conflicts(inputs), "stand_in": any("stand-in" in model for model in models),
+        **{name: value for name, value in found.items() if value},
+    }  # fmt: skip
+
+
+def card(known: Mapping[str, Any], *, name: str = "medinstruct") -> str:
+    """The dataset card: the YAML head that the Hugging Face hub reads, then what was measured."""
+    head = {
+        "pretty_name": name, "language": ["en"], "license": _hub_licence(known["licences"]), "task_categories": ["question-answering", "text-generation"],
+        "size_categories": [next((size for most, size in SIZES if known["examples"] < most), "n>1M")],
+        "tags": ["medical", "instruction-tuning", "synthetic"], "annotations_creators": ["machine-generated"],
+        "configs": [{"config_name": "default", "data_files": known["file"]}],
+    }  # fmt: skip
+    parts = [
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n# {name}",
+        f"{known['examples']:,} medical instructions with responses, written by {_listed(known['models'])}. Not for clinical use.",
+        "**Written by the offline stand-in, a rule-based program: it shows the pipeline, not medicine.**" if known["stand_in"] else "",
+        _labels(known), _audits(known), _licence_text(known),
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def croissant(known: Mapping[str, Any], *, name: str = "medinstruct", url: str = "") -> dict[str, Any]:
+    """Croissant 1.0 metadata (MLCommons): the file with its hash, and every column."""
+    fields = [
+        {"@type": "cr:Field", "@id": f"examples/{column}", "name": column, "dataType": kind,
+         "source": {"fileObject": {"@id": known["file"]}, "extract": {"jsonPath": f"$.{column}"}}}
+        for column, kind in FIELDS.items()
+    ]  # fmt: skip
+    return {
+        "@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0", "name": name, "url": url or name,
+        "description": f"{known['examples']:,} medical instructions with responses written by {_listed(known['models'])}.",
+        "license": [one.url or one.licence for one in known["licences"]], "isLiveDataset": False,
+        "distribution": [{"@type": "cr:FileObject", "@id": known["file"], "name": known["file"], "contentUrl": known["file"],
+                          "contentSize": f"{known['bytes']} B", "encodingFormat": "application/jsonlines", "sha256": known["sha256"]}],
+        "recordSet": [{"@type": "cr:RecordSet", "@id": "examples", "name": "examples", "field": fields}],
+    }  # fmt: skip
+
+
+def datasheet(known: Mapping[str, Any], *, name: str = "medinstruct") -> str:
+    """The datasheet (questions after Gebru and others 2021), answered where a file of the run holds the answer, else said to be open."""
+    quality = known.get("quality", {})
+    reviewed = quality.get("review", {}).get("reviewed", 0)
+    open_ = "Not answered by any file of this run."
+    told = {
+        "Who created the dataset?": f"Texts by {_listed(known['models'])}; tasks grown from seed tasks.",
+        "What do the instances represent?": f"{known['examples']:,} medical tasks, {known['with_input']:,} with an input, each with one response; median words: instruction {known['words']['instruction']:.0f}, response {known['words']['output']:.0f}.",
+        "Is there a label for each instance?": "Type, topic, view and difficulty, written by the machine and counted under one spelling each.",
+        "Does it contain data that might be confidential or identify people?": _of(quality, "identifiers") or open_,
+        "Does it relate to people, and to which groups?": _of(quality, "female share") or open_,
+        "Was it reviewed by people?": f"{reviewed:,} examples were looked at by a reviewer." if reviewed else "No example was reviewed by clinicians.",
+        "How was it collected?": _generation(known.get("generation", {})) or open_,
+        "Was it cleaned or filtered?": _set_aside(known["set_aside"]) or open_,
+        "For what should it not be used?": "For advice to patients, and for training a model that is used without clinical evaluation.",
+        "Under which licence?": _licence_text(known).removeprefix("## Licences\n\n"),
+        "Who maintains it?": open_,
+    }  # fmt: skip
+    body = "\n\n".join(f"**{question}**\n\n{answer}" for question, answer in told.items())
+    return f"# Datasheet of {name}\n\nFilled from the files of the run; sha256 of the data `{known['sha256']}`.\n\n{body}\n"
+
+
+def write_papers(folder: str | Path, known: Mapping[str, Any], *, name: str) -> list[Path]:
+    """Write README.md, croissant.json and datasheet.md beside the data."""
+    folder = Path(folder)
+    return [
+        records.write_text(folder / "README.md", card(known, name=name)),
+        records.write_json(folder / "croissant.json", croissant(known, name=name)),
+        records.write_text(folder / "datasheet.md", datasheet(known, name=name)),
+    ]
+
+
+def push_to_hub(folder: str | Path, repo: str, *, known: Mapping[str, Any], private: bool = True) -> str:
+    """Upload data and papers to a (private) dataset repository of the hub; its address. An empty `repo` uploads nothing.
+
+    Refused while identifiers were found in the data or licences are in conflict.
+    """
+    if not repo:
+        return ""
+    if known["conflicts"]:
+        do = "Settle them, or publish the seeds and the responses apart."
+        raise Problem("The dataset has licences in conflict and is not uploaded.", got="; ".join(known["conflicts"]), do=do)
+    audits = {one["audit"]: one for one in known.get("quality", {}).get("findings", [])}
+    clean = audits.get("identifiers, in the dataset") or {}
+    if clean.get("keeps") is not True:
+        raise Problem(
+            "The dataset may name people and is not uploaded.",
+            got=clean.get("value", "not audited"),
+            do="Run notebook 06, look at the hits.",
+        )
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    url = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
+    wanted = [known["file"], "README.md", "croissant.json", "datasheet.md"]
+    api.upload_folder(folder_path=str(folder), repo_id=repo, repo_type="dataset", allow_patterns=wanted)
+    return url
+
+
+def _labels(known: Mapping[str, Any]) -> str:
+    lines = [
+        f"- **{axis}**: " + ", ".join(f"{name} {n}" for name, n in of.most_common(10)) for axis, of in known["labels"].items()
+    ]
+    return "## What is in it\n\n" + "\n".join(lines)
+
+
+def _audits(known: Mapping[str, Any]) -> str:
+    rows = known.get("quality", {}).get("findings", [])
+    table = [f"| {one['audit']} | {_number(one['value'])} | {one['limit']} | {_kept(one['keeps'])} |" for one in rows]
+    return "## Audits\n\n| audit | value | threshold | kept |\n| --- | --- | --- | --- |\n" + "\n".join(table) if table else ""
+
+
+def _licence_text(known: Mapping[str, Any]) -> str:
+    lines = [f"- {one.what}: {one.licence}. {one.terms}".rstrip() for one in known["licences"]]
+    lines += [f"- **Conflict**: {conflict}" for conflict in known["conflicts"]]
+    return "## Licences\n\n" + "\n".join(lines)
+
+
+def _generation(generation: Mapping[str, Any]) -> str:
+    told = [f"{name} {value}" for name, value in generation.items() if isinstance(value, int | float | str) and value != ""]
+    return f"By notebooks 02 to 04 of this repository: {', '.join(told[:10])}." if told else ""
+
+
+def _set_aside(counts: Mapping[str, int]) -> str:
+    told = "; ".join(f"{n:,} {SET_ASIDE[name]}" for name, n in counts.items())
+    return f"Set aside, with their reason: {told}." if told else ""
+
+
+def _of(quality: Mapping[str, Any], audit: str) -> str:
+    rows = [one for one in quality.get("findings", []) if one["audit"].startswith(audit)]
+    return "; ".join(f"{one['audit']}: {_number(one['value'])} of {one['n']:,} (threshold {one['limit']})" for one in rows)
+
+
+def _hub_licence(licences: Sequence[Licence]) -> str:
+    names = {one.hub for one in licences if one.restricts} or {one.hub for one in licences}
+    return names.pop() if len(names) == 1 else "other"
+
+
+def _listed(models: Mapping[str, int]) -> str:
+    return ", ".join(f"{model} ({n:,})" for model, n in models.items())
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _kept(keeps: bool | None) -> str:
+    return {True: "yes", False: "**no**"}.get(keeps, "–")
+
+
+def _median(values: Any) -> float:
+    import statistics
+
+    found = list(values)
+    return statistics.median(found) if found else 0.0
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

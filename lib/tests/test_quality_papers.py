@@ -1,0 +1,159 @@
+"""Versions are compared with alarms that ring for drift and not for chance; papers say what the files say; a conflict is named."""
+
+import json
+import random
+
+import pytest
+import yaml
+
+from medinstruct import records, review
+from medinstruct.errors import Problem
+from medinstruct.records import Example, Provenance, content_hash
+from medinstruct.review import licences, monitoring
+
+TYPES = ("chat", "rewrite", "open Q&A", "classification")
+
+
+def examples(n, *, seed=0, types=TYPES, words=20, model="offline-stand-in"):
+    chance = random.Random(seed)
+    return [
+        Example(task="", type=chance.choice(types), topic="Cardiology", view="patient", difficulty=chance.randint(1, 5),
+                instruction=f"Explain {seed} {i} " + "a " * chance.randint(5, words), output="Rest. " * chance.randint(3, words),
+                provenance=Provenance(source="teacher", model=model))
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def test_chance_rings_no_alarm_and_drift_does():
+    rung = [review.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))["alarm"].sum() for n in range(20)]
+    assert sum(rung) <= 4
+    table = review.compare_versions(examples(300), examples(300, seed=1, types=("chat", "chat", "chat", "rewrite"), words=60))
+    assert (
+        table.loc["type", "alarm"] and "classification" in table.loc["type", "gone"] and table.loc["words of output", "alarm"]
+    )
+    assert not table.loc["difficulty", "alarm"]
+
+
+def test_a_new_label_is_named():
+    table = review.compare_versions(
+        examples(100, types=("chat", "rewrite")), examples(100, types=("chat", "rewrite", "summarization"))
+    )
+    assert table.loc["type", "new"] == "summarization" and not table.loc["type", "gone"]
+
+
+def test_the_index_is_zero_for_the_same_symmetric_and_the_worked_sum():
+    a, b = {"x": 199.5, "y": 299.5}, {"x": 299.5, "y": 199.5}
+    assert monitoring.psi(a, a) == 0 and monitoring.psi(a, b) == pytest.approx(monitoring.psi(b, a))
+    assert monitoring.psi(a, b) == pytest.approx(2 * 0.2 * 0.4054651)  # (0.6 - 0.4) ln(0.6 / 0.4), both ways
+
+
+def test_a_rate_rings_only_if_it_moves_and_is_certain():
+    table = review.compare_rates(
+        {"a": (5, 100), "b": (50, 1000), "c": (0, 500)}, {"a": (8, 100), "b": (150, 1000), "c": (1, 500)}
+    )
+    assert list(table["alarm"]) == [False, True, False]
+    # Newcombe (1998), method 10: 56/70 against 48/80 is 0.2 [0.0524, 0.3339]
+    row = review.compare_rates({"x": (48, 80)}, {"x": (56, 70)}).loc["x"]
+    assert [round(row[name], 4) for name in ("change", "low", "high")] == [0.2, 0.0524, 0.3339]
+
+
+def test_a_model_that_loses_on_the_same_items_rings():
+    before = {str(n): 1.0 for n in range(30)}
+    worse = review.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
+    assert worse["alarm"] and worse["items"] == 30 and not review.compare_scores(before, before)["alarm"]
+
+
+def test_the_growth_log_holds_every_version_once(tmp_path):
+    first, second = (review.version_line(examples(n), name="dataset") for n in (10, 20))
+    path = tmp_path / "growth.jsonl"
+    for line in (first, second, first):
+        table = review.grow_log(path, line)
+    assert list(table["examples"]) == [10, 20] and len(path.read_text(encoding="utf-8").splitlines()) == 2
+    assert review.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    records.write(tmp_path / "dataset.jsonl", examples(40))
+    found = [review.finding("identifiers", 0.0, n=40, subject="in the dataset"), review.finding("female share", 0.3, n=20)]
+    (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
+    records.write_json(tmp_path / "quality.json", {"findings": review.as_json(found)})
+    return tmp_path
+
+
+def test_the_papers_say_what_the_files_say(folder):
+    known = review.dataset_facts(folder)
+    review.write_papers(folder, known, name="demo")
+    head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
+    assert (
+        head["license"] == "apache-2.0"
+        and head["size_categories"] == ["n<1K"]
+        and head["configs"][0]["data_files"] == "dataset.jsonl"
+    )
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "40 medical instructions" in text and "stand-in" in text and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
+    sheet = (folder / "datasheet.md").read_text(encoding="utf-8")
+    assert "No example was reviewed by clinicians" in sheet and known["sha256"] in sheet and "female share: 0.3" in sheet
+    assert "2 tasks that a filter took out." in sheet and "Who maintains it?**\n\nNot answered" in sheet
+
+
+def test_croissant_names_the_file_its_hash_and_every_column(folder):
+    known = review.dataset_facts(folder)
+    told = review.croissant(known, name="demo")
+    file, rows = told["distribution"][0], told["recordSet"][0]["field"]
+    import hashlib
+
+    assert file["sha256"] == hashlib.sha256((folder / "dataset.jsonl").read_bytes()).hexdigest()
+    assert told["conformsTo"] == "http://mlcommons.org/croissant/1.0" and json.dumps(told)
+    columns = {name for _, row in records.rows(folder / "dataset.jsonl") for name in row} - {"provenance"}
+    assert columns <= {row["name"] for row in rows} and {row["source"]["fileObject"]["@id"] for row in rows} == {file["@id"]}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "model", "words"),
+    [
+        ("https://x.org/AlpaCare/med_seed.json", "offline-stand-in", "non-commercial"), ("own", "gpt-4", "competing"),
+        ("own", "claude-2", "competing"), ("/data/mine.json", "offline-stand-in", "not known"), ("own", "some-model", "not known"),
+        ("https://x.org/AlpaCare/med_seed.json", "gpt-4", "Several restrictions"),
+    ],
+)  # fmt: skip
+def test_licences_that_do_not_go_together_are_named(seeds, model, words):
+    assert any(words in conflict for conflict in review.conflicts(licences.of_inputs(seeds=seeds, models=[model])))
+
+
+def test_our_own_seeds_and_the_stand_in_are_free():
+    assert review.conflicts(licences.of_inputs(seeds="own", models=["offline-stand-in"])) == []
+
+
+def test_nothing_is_uploaded_unless_asked_nor_with_a_conflict_nor_unaudited(folder):
+    known = review.dataset_facts(folder)
+    assert review.push_to_hub(folder, "", known=known) == ""
+    with pytest.raises(Problem, match="licences in conflict"):
+        review.push_to_hub(folder, "me/data", known=known | {"conflicts": ["x"]})
+    with pytest.raises(Problem, match="may name people"):
+        review.push_to_hub(folder, "me/data", known={**known, "quality": {}})
+
+
+def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, monkeypatch):
+    import huggingface_hub
+
+    sent = {}
+
+    class Api:
+        def create_repo(self, repo, **more):
+            sent.update(more, repo=repo)
+            return f"https://hub/{repo}"
+
+        def upload_folder(self, **more):
+            sent.update(more)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    assert review.push_to_hub(folder, "me/data", known=review.dataset_facts(folder)) == "https://hub/me/data"
+    assert sent["private"] and set(sent["allow_patterns"]) == {"dataset.jsonl", "README.md", "croissant.json", "datasheet.md"}
+
+
+def test_findings_that_miss_their_threshold_stand_first():
+    rows = [review.finding("emergency", 0.95), review.finding("identifiers", 0.1), review.finding("female share", float("nan"))]
+    table = review.findings_table(rows)
+    assert list(table.index) == ["identifiers", "female share", "emergency"]
+    assert review.as_json(rows)[2]["value"] is None and content_hash("x")

@@ -1,0 +1,111 @@
+"""What could name a person is found: on labelled snippets, in published dialogues, in notebook outputs before a commit."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medinstruct import review
+from medinstruct.errors import Problem
+from medinstruct.review import privacy
+
+
+def test_there_are_enough_snippets_and_every_label_stands_where_it_says():
+    rows = review.phi_snippets()
+    assert len(rows) >= 150 and Counter(row["split"] for row in rows)["held_out"] >= 80
+    assert len({row["text"] for row in rows}) == len(rows)
+    for row in rows:
+        for label in row["found"]:
+            assert row["text"][label["start"] :].startswith(label["text"]) and label["kind"] in privacy.KINDS
+
+
+def test_recall_and_precision_on_the_held_out_part_keep_to_the_threshold():
+    held = review.phi_accuracy(review.phi_snippets("held_out")).loc["all"]
+    assert held["recall"] >= review.LIMITS["PHI recall"] and held["precision"] >= 0.95
+    assert held["labels"] >= 60 and held["recall_low"] < held["recall"]
+
+
+def test_the_hard_part_is_told_apart_and_is_harder():
+    held, hard = (review.phi_accuracy(review.phi_snippets(part)).loc["all"] for part in ("held_out", "hard"))
+    assert 0.5 < hard["recall"] < held["recall"] and hard["labels"] >= 20
+
+
+def test_a_recogniser_that_finds_nothing_gets_no_recall(monkeypatch):
+    monkeypatch.setattr(privacy, "find_identifiers", lambda text, engine="rules": [])
+    assert review.phi_accuracy(review.phi_snippets("held_out")).loc["all", "recall"] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Graves disease, Wolff-Parkinson-White syndrome.",
+        "BP 142/88, pulse 96, Na 128 mmol/L.",
+        "Call 911 or 112.",
+        "Take 1-2 tablets every 4-6 hours.",
+    ],
+)
+def test_medical_words_and_numbers_are_nobodys_identifiers(text):
+    assert review.find_identifiers(text) == []
+
+
+def test_the_list_of_what_was_found_does_not_give_it_away():
+    text = {"x": "Mr. Oskar Trell, MRN 00482913, was seen on 14 March 2023 and on 2 July."}
+    table = review.scan_identifiers(text)
+    assert len(table) == 4 and not review.scan_identifiers(dict(enumerate(table["around"])))["where"].size
+    assert "Oskar Trell" in set(review.scan_identifiers(text, mask=False)["text"])
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_searched_and_every_hit_stands_in_it(text):
+    for hit in review.find_identifiers(text):
+        assert text[hit.start :].startswith(hit.text) and hit.text
+
+
+def test_an_identifier_is_found_wherever_it_stands_in_a_long_text():
+    text = "word " * 60_000 + "Her mail is tessa@example.org."
+    assert [hit.text for hit in review.find_identifiers(text)] == ["tessa@example.org"]
+    assert text[review.find_identifiers(text)[0].start :].startswith("tessa@")
+
+
+def test_hostile_texts_take_no_quadratic_time():
+    import time
+
+    start = time.process_time()
+    for text in ("A" * 50_000, "1-" * 25_000, "Mr. " * 12_000, "a@" * 20_000, "Aa " * 16_000, "1 A" * 16_000):
+        review.find_identifiers(text)
+    assert time.process_time() - start < 12
+
+
+def test_published_dialogues_without_people_raise_few_hits(real_data):
+    rows = json.loads((real_data / "chatdoctor" / "chatdoctor5k.json").read_text(encoding="utf-8"))[:500]
+    hits = review.scan_identifiers({str(n): f"{row['input']} {row['output']}" for n, row in enumerate(rows)})
+    assert hits["where"].nunique() <= 5
+
+
+def test_a_notebook_with_a_name_in_an_output_is_stopped_before_the_commit(tmp_path):
+    cell = {"cell_type": "code", "id": "show", "source": [], "metadata": {}, "execution_count": 1}
+    clean = [{"output_type": "stream", "name": "stdout", "text": ["142/88\n"]}]
+    dirty = [{"output_type": "display_data", "metadata": {}, "data": {"text/html": ["<b>Mr. Oskar Trell</b>, MRN 00482913"]}}]
+    for name, outputs in (("clean", clean), ("dirty", dirty)):
+        content = {"cells": [cell | {"outputs": outputs}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(content), encoding="utf-8")
+    command = [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "medinstruct.review.privacy"]
+    good = subprocess.run([*command, tmp_path / "clean.ipynb"], capture_output=True, text=True)
+    bad = subprocess.run([*command, tmp_path / "clean.ipynb", tmp_path / "dirty.ipynb"], capture_output=True, text=True)
+    assert good.returncode == 0 and not good.stderr
+    assert bad.returncode == 1 and "cell show" in bad.stderr and "O•••• T••••" in bad.stderr and "0•••••••" in bad.stderr
+    assert "Oskar" not in bad.stderr, "the list gives away what it found"
+
+
+def test_a_broken_notebook_and_a_missing_presidio_are_told_of(tmp_path, monkeypatch):
+    (tmp_path / "x.ipynb").write_text("{", encoding="utf-8")
+    assert privacy.main([str(tmp_path / "x.ipynb")]) == 2
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    with pytest.raises(Problem, match="presidio is not installed"):
+        review.find_identifiers("text", engine="presidio")
+    with pytest.raises(Problem, match="no such engine"):
+        review.find_identifiers("text", engine="spacy")

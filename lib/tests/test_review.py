@@ -1,0 +1,740 @@
+"""Votes are kept, items are drawn in proportion, agreement equals published numbers, and edits flow into the next version."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medinstruct import evaluation, records, review, stats
+from medinstruct.errors import Problem
+from medinstruct.records import Answer, Example, Task, TestItem
+from medinstruct.review.cards import text_hash, visible
+from medinstruct.review.schema import OURS
+from medinstruct.review.store import Vote
+
+LABELS = {"type": "open Q&A", "topic": "Cardiology", "view": "patient", "difficulty": 2}
+
+
+def example(n=1, output="Rest and drink.", **labels):
+    return Example(**(LABELS | labels), instruction=f"Question {n}?", task=f"t{n}", output=output)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return review.Store(tmp_path / "reviews.sqlite")
+
+
+def cast(store, who, n=1, action="accept", **more):
+    return store.cast(who, kind="dataset", item=f"i{n}", hash=f"h{n}", action=action, **more)
+
+
+# The store
+
+
+def test_a_vote_is_found_by_another_program_as_soon_as_it_was_cast(store):
+    cast(store, "Ada", scores={"correctness": 5, "harm": 0}, comment="fine")
+    (vote,) = review.Store(store.path).votes(names=True)
+    assert (vote.reviewer, vote.action, vote.correctness, vote.helpfulness, vote.harm) == ("Ada", "accept", 5, None, 0)
+
+
+def test_an_undo_is_a_row_of_its_own_and_the_vote_before_stands_again(store):
+    first, second = cast(store, "Ada"), cast(store, "Ada", action="reject")
+    assert store.undo("Ada", "dataset").uid == second
+    assert [vote.uid for vote in store.votes()] == [first]
+    assert [action for _, action, _ in store.history()] == ["accept", "reject", "undo"]
+    assert store.undo("Ada", "dataset").uid == first and store.undo("Ada", "dataset") is None
+
+
+def test_undo_takes_back_only_ones_own_votes_of_the_same_kind(store):
+    cast(store, "Ada")
+    assert store.undo("Bob", "dataset") is None and store.undo("Ada", "seeds") is None
+    assert store.undo("Ada", "dataset", role="adjudicator") is None
+    assert len(store.votes()) == 1
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM votes", "UPDATE votes SET action = 'reject'"])
+def test_no_row_can_be_changed_or_deleted(store, sql):
+    cast(store, "Ada")
+    with pytest.raises(sqlite3.IntegrityError, match="never"):
+        sqlite3.connect(store.path, isolation_level=None).execute(sql)
+    assert [vote.action for vote in store.votes()] == ["accept"]
+
+
+def test_names_stay_in_the_database_unless_asked_for(store):
+    cast(store, "Ada Lovelace")
+    (vote,) = store.votes()
+    assert "Ada" not in repr(vote) and vote.reviewer == store.alias(" Ada Lovelace ")
+    assert store.votes(names=True)[0].reviewer == "Ada Lovelace"
+
+
+def test_the_alias_of_a_name_cannot_be_looked_up_from_another_file(store, tmp_path):
+    assert store.alias("Ada") == review.Store(store.path).alias("Ada")
+    assert store.alias("Ada") != review.Store(tmp_path / "other.sqlite").alias("Ada")
+    assert store.alias("Ada") != store.alias("Bob")
+
+
+KERNEL = """
+import sys
+from medinstruct.review.store import Store
+
+store = Store(sys.argv[1])
+for n in range(60):
+    store.cast(sys.argv[2], kind="dataset", item=f"i{n}", hash=f"h{n}", action="accept")
+    if n % 10 == 9:
+        store.undo(sys.argv[2], "dataset")
+"""
+
+
+def test_two_kernels_write_at_once_and_no_vote_is_lost(tmp_path):
+    path = tmp_path / "reviews.sqlite"
+    kernels = [subprocess.Popen([sys.executable, "-c", KERNEL, str(path), who]) for who in ("Ada", "Bob")]
+    assert [kernel.wait(60) for kernel in kernels] == [0, 0]
+    assert Counter(vote.reviewer for vote in review.Store(path).votes(names=True)) == {"Ada": 54, "Bob": 54}
+    assert len(review.Store(path).history()) == 2 * 66
+
+
+def test_many_windows_of_one_kernel_write_at_once_too(tmp_path):
+    path, wrong = tmp_path / "reviews.sqlite", []
+
+    def work(who):
+        try:
+            own = review.Store(path)  # all make the file at the same moment
+            for n in range(20):
+                cast(own, who, n)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in "ABCD"]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert not wrong and len(review.Store(path).votes()) == 80
+
+
+def test_a_vote_that_two_windows_take_back_at_once_is_taken_back_once(store):
+    uid = cast(store, "Ada")
+    store.undo("Ada", "dataset")
+    row = ["x", 0.0, "Ada", "reviewer", "dataset", "i1", "h1", "undo", None, None, None, "", "{}", "{}", None, uid]
+    with pytest.raises(Problem, match="taken back already"):
+        store._insert(row)
+
+
+def test_a_full_disk_is_told_and_loses_no_vote(store):
+    for n in range(20):
+        cast(store, "Ada", n)
+    pages = store._base.execute("PRAGMA page_count").fetchone()[0]
+    store._base.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite sees of a disk without room
+    with pytest.raises(Problem, match="NOT saved") as caught:
+        for n in range(20, 2000):
+            cast(store, "Ada", n, comment="x" * 500)
+    assert "full" in str(caught.value) and "Free some space" in str(caught.value)
+    kept = len(store.votes())
+    assert len(review.Store(store.path).votes()) == kept >= 20
+    store._base.execute("PRAGMA max_page_count = 1000000")
+    cast(store, "Ada", 5000)
+    assert len(store.votes()) == kept + 1
+
+
+NO_ROOM = """
+import resource, sys
+from medinstruct.errors import Problem
+from medinstruct.review.store import Store
+
+store = Store(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+kept = 0
+try:
+    while kept < 2000:
+        store.cast("Ada", kind="dataset", item=f"i{kept}", hash="h", action="accept", comment="x" * 300)
+        kept += 1
+except Problem as problem:
+    print(kept, problem.what)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
+def test_when_the_system_refuses_to_write_every_vote_that_was_confirmed_is_still_there(tmp_path):
+    path = tmp_path / "reviews.sqlite"
+    done = subprocess.run([sys.executable, "-c", NO_ROOM, str(path)], capture_output=True, text=True, timeout=60)
+    kept, said = done.stdout.split(" ", 1)
+    assert "NOT saved" in said and int(kept) > 10
+    assert len(review.Store(path).votes()) == int(kept)
+
+
+def test_on_a_full_disk_the_page_keeps_the_card_and_says_so(store):
+    session = review.Session(store, review.cards([example(1), example(2)]), reviewer="Ada")
+    serial = session.serial
+    pages = store._base.execute("PRAGMA page_count").fetchone()[0]
+    store._base.execute(f"PRAGMA max_page_count = {pages}")
+    press = {"act": "vote", "action": "accept", "serial": serial, "comment": "y" * 50_000}
+    view = session.act(press)
+    assert "NOT saved" in view["error"] and view["serial"] == serial and view["done"] == 0
+    store._base.execute("PRAGMA max_page_count = 1000000")
+    view = session.act(press)
+    assert not view["error"] and view["done"] == 1 and view["number"] == 2
+
+
+VERSION_1 = """
+CREATE TABLE votes (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, at REAL NOT NULL, reviewer TEXT NOT NULL,
+  kind TEXT NOT NULL, item TEXT NOT NULL, hash TEXT NOT NULL, action TEXT NOT NULL,
+  correctness INTEGER, helpfulness INTEGER, harm INTEGER, comment TEXT NOT NULL DEFAULT '', edit TEXT NOT NULL DEFAULT '{}',
+  undoes TEXT UNIQUE);
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+INSERT INTO about VALUES ('salt', 'old');
+INSERT INTO votes VALUES (1, 'u1', 5.0, 'Ada', 'dataset', 'i1', 'h1', 'accept', 4, NULL, 0, 'old vote', '{}', NULL);
+"""
+
+
+def test_a_database_of_an_older_version_is_brought_up_to_date_with_its_votes(tmp_path):
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(f"{VERSION_1} PRAGMA user_version = 1; PRAGMA application_id = {OURS};")
+    old.close()
+    store = review.Store(path)
+    cast(store, "Bob", action="reject", role="adjudicator", seconds=3.5)
+    assert [(v.reviewer, v.role, v.action, v.comment, v.seconds) for v in store.votes(names=True)] == [
+        ("Ada", "reviewer", "accept", "old vote", None),
+        ("Bob", "adjudicator", "reject", "", 3.5),
+    ]
+    with pytest.raises(sqlite3.IntegrityError):
+        sqlite3.connect(path, isolation_level=None).execute("DELETE FROM votes")
+    assert review.Store(path).votes() == store.votes()
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (f"CREATE TABLE votes (x); PRAGMA user_version = 99; PRAGMA application_id = {OURS}", "newer version"),
+        ("CREATE TABLE answers (x)", "not a review database"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused_and_not_touched(tmp_path, statement, said):
+    path = tmp_path / "other.sqlite"
+    base = sqlite3.connect(path)
+    base.executescript(statement)
+    before = list(base.iterdump())
+    with pytest.raises(Problem, match=said):
+        review.Store(path)
+    assert list(base.iterdump()) == before
+
+
+def test_a_file_that_is_no_database_is_one_clear_problem(tmp_path):
+    path = tmp_path / "reviews.sqlite"
+    path.write_text("name,vote\n" * 500)
+    with pytest.raises(Problem, match="cannot be used"):
+        review.Store(path)
+    assert path.read_text() == "name,vote\n" * 500
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "scores"),
+    [
+        ("", "accept", {}),
+        ("Ada", "love", {}),
+        ("Ada", "left", {}),
+        ("Ada", "accept", {"harm": 4}),
+        ("Ada", "accept", {"wit": 1}),
+    ],
+)
+def test_what_is_no_vote_is_refused(store, who, action, scores):
+    with pytest.raises(Problem):
+        cast(store, who, action=action, scores=scores)
+    assert store.history() == []
+
+
+def test_merging_a_colleagues_file_twice_adds_their_votes_once(store, tmp_path):
+    other = review.Store(tmp_path / "other.sqlite")
+    cast(store, "Ada")
+    cast(other, "Bob")
+    cast(other, "Bob", 2)
+    other.undo("Bob", "dataset")
+    assert (store.merge(other.path), store.merge(other.path)) == (3, 0)
+    assert sorted(vote.reviewer for vote in store.votes(names=True)) == ["Ada", "Bob"]
+    with pytest.raises(Problem, match="no votes to merge"):
+        store.merge(tmp_path / "missing.sqlite")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 3), st.sampled_from(["accept", "reject", "undo"])), max_size=25)
+)
+@settings(max_examples=25, deadline=None)
+def test_what_stands_is_what_a_stack_of_votes_would_hold(steps):
+    store = review.Store(":memory:")
+    stacks = {"A": [], "B": []}
+    for who, n, action in steps:
+        if action == "undo":
+            store.undo(who, "dataset")
+            stacks[who] = stacks[who][:-1]
+        else:
+            cast(store, who, n, action)
+            stacks[who].append((f"i{n}", action))
+    found = {(v.reviewer, v.item): v.action for v in store.votes(names=True)}
+    assert found == {(who, item): action for who, stack in stacks.items() for item, action in stack}
+    assert len(store.history()) <= len(steps)
+
+
+# The sample and the planner
+
+
+@pytest.fixture
+def shared_seeds(real_data):
+    return list({seed.id: seed for seed in records.read(real_data / "alpacare" / "med_seed.json", Task)}.values())
+
+
+def dataset(number=400):
+    kinds = ["open Q&A"] * 5 + ["rewrite"] * 3 + ["chat"] * 2
+    topics = ["Cardiology", "Neurology", "Pediatrics"]
+    odd = "It is completely safe."
+    return [
+        example(
+            n,
+            odd if n % 20 == 0 else "Rest.\nAnd drink some water.",
+            type=kinds[n % 10],
+            topic=topics[n % 3],
+            difficulty=n % 5 + 1,
+        )
+        for n in range(number)
+    ]
+
+
+def test_a_sample_holds_types_and_difficulties_in_proportion_and_more_that_is_suspicious():
+    drawn = review.sample(dataset(), 100, share=0.2)
+    plain = [one.item for one in drawn if not one.reasons]
+    assert len(drawn) - len(plain) == 20 and len({one.item.id for one in drawn}) == 100
+    kinds = Counter(item.type for item in plain)
+    assert all(abs(kinds[kind] - share * 80) <= 2 for kind, share in [("open Q&A", 0.5), ("rewrite", 0.3), ("chat", 0.2)])
+    levels = Counter(item.difficulty for item in plain)
+    assert max(levels.values()) - min(levels.values()) <= 6
+    assert sum(one.weight for one in drawn) == pytest.approx(400)
+
+
+def test_a_larger_sample_holds_the_smaller_one_and_a_seed_repeats_it():
+    items = dataset()
+    ids = [{one.item.id for one in review.sample(items, number)} for number in (20, 60, 61, 400, 999)]
+    assert all(small <= large for small, large in zip(ids, ids[1:], strict=False)) and len(ids[-1]) == 400
+    assert [one.item for one in review.sample(items, 60)] == [one.item for one in review.sample(items[::-1], 60)]
+    assert ids[0] != {one.item.id for one in review.sample(items, 20, seed=1)}
+
+
+def test_weights_make_the_sample_speak_for_the_whole_dataset():
+    items = dataset()
+    true = sum("completely safe" in item.output for item in items) / len(items)
+    drawn = review.sample(items, 100, share=0.4)
+    marks = {one.item.id: "completely safe" in one.item.output for one in drawn}
+    found = review.estimate(marks, {one.item.id: one.weight for one in drawn}, population=len(items))
+    assert true == 0.05 and sum(marks.values()) / len(marks) >= 0.2  # all 20 odd ones are among the 100
+    assert found.share == pytest.approx(true) and found.low < true < found.high
+
+
+def test_every_item_can_be_drawn_about_equally_often():
+    items = dataset(60)
+    drawn = Counter(one.item.id for seed in range(300) for one in review.sample(items, 15, seed=seed, suspicion={}))
+    assert len(drawn) == 60 and min(drawn.values()) > 45 and max(drawn.values()) < 110  # 75 on average
+
+
+def test_the_planner_keeps_what_it_promises():
+    for population in (50, 501, 52_000):
+        for share in (0.5, 0.9):
+            n = review.items_to_review(0.05, population=population, expected=share)
+            marks = {str(i): i < round(share * n) for i in range(n)}
+            found = review.estimate(marks, {}, population=population)
+            assert (found.high - found.low) / 2 <= 0.0505 and n <= population
+
+
+def test_reading_all_of_it_leaves_nothing_open():
+    found = review.estimate({"a": True, "b": False}, {}, population=2)
+    assert (found.low, found.share, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_a_fault_that_nobody_met_has_still_an_upper_bound():
+    found = review.estimate({str(n): False for n in range(30)}, {}, population=10_000)
+    assert found.share == 0 and 0.05 < found.high < 0.15
+    assert review.items_to_rule_out(0.01, population=10**6) == 299  # the exact rule of three: 0.99**299 < 0.05 < 0.99**298
+
+
+def test_the_plan_counts_hours_at_the_measured_pace():
+    votes = [
+        Vote(str(n), n, "a", "reviewer", "dataset", str(n), "h", "accept", seconds=s) for n, s in enumerate((20, 40, 9000))
+    ]
+    assert review.pace(votes) == 30 and review.pace([]) == 60
+    plan = review.plan(1000, seconds=review.pace(votes), reviewers=2)
+    assert (plan["hours"] - (plan["items"] / 60)).abs().max() < 0.06
+
+
+def test_the_curve_of_precision_agrees_with_the_plan():
+    curve = review.precision_curve(501, also=54)
+    assert curve.index.is_monotonic_increasing and curve.iloc[-1].max() == 0
+    assert curve.loc[54, "80% accepted"] <= 10 < review.precision_curve(501, also=53).loc[53, "80% accepted"]
+
+
+def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote():
+    items = dataset(40)
+    drawn = review.sample(items, 40)
+    said = votes_on(
+        items, *[("Ada", n, "accept" if n < 30 else "reject", {"scores": {"harm": 0, "correctness": 5}}) for n in range(40)],
+        ("Bob", 0, "accept", {"scores": {"harm": 2, "correctness": 2}}),
+    )  # fmt: skip
+    table = review.standing(said, drawn, population=40)
+    assert table.loc["accepted", "score"] == pytest.approx(29 / 40) and table.loc["disputed", "score"] == pytest.approx(1 / 40)
+    assert table.loc["serious harm", "score"] == pytest.approx(1 / 40) == table.loc["serious harm", "low"]  # all were read
+    assert table.loc["correctness 4 or 5", "score"] == pytest.approx(39 / 40)
+    assert review.standing([], drawn, population=40)["items"].sum() == 0
+
+
+def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path):
+    items = [example(n) for n in range(3)]
+    records.write(tmp_path / "dataset.jsonl", items)
+    assert review.load("dataset", tmp_path) == items
+    with pytest.raises(Problem, match="cannot be reviewed"):
+        review.load("answers", tmp_path)
+    review.write(tmp_path, "dataset", review.reviewed(items, votes_on(items, ("Ada", 1, "reject", {}))))
+    assert len(records.read(tmp_path / "dataset.reviewed.jsonl", Example)) == 2
+    (change,) = records.read(tmp_path / "dataset.changes.jsonl", review.Change)
+    assert (change.id, change.action) == (items[1].id, "reject") and change.reviewers[0].startswith("reviewer-")
+    assert records.read(tmp_path / "dataset.jsonl", Example) == items
+
+
+# Agreement: published worked examples
+
+
+def ratings(table):
+    """Two raters' ratings from their table of counts."""
+    pairs = [(i, j) for i, row in enumerate(table) for j, count in enumerate(row) for _ in range(count)]
+    return [[pair[side] for pair in pairs] for side in (0, 1)]
+
+
+def test_agreement_equals_the_abstractors_example_of_gwets_own_package():
+    both = ratings([[13, 0, 0], [0, 20, 7], [0, 4, 56]])  # irrCAC (Gwet 2019), cont3x3abstractors
+    assert stats.cohen_kappa(*both).value == pytest.approx(0.7964094, abs=1e-7)
+    assert review.gwet(both).value == pytest.approx(0.8493305, abs=1e-7)
+    assert stats.krippendorff_alpha(both).value == pytest.approx(0.7972585, abs=1e-7)
+    assert review.percent_agreement(both).value == pytest.approx(0.89)
+
+
+def test_four_raters_with_gaps_equal_the_published_coefficients():
+    gap = None  # the twelve units of Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability"; Gwet's cac.raw4raters
+    four = [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, gap, gap, gap],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, gap, 3],
+        [gap, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, gap],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, gap],
+    ]
+    assert review.gwet(four).value == pytest.approx(0.77544, abs=1e-5)
+    assert review.percent_agreement(four).value == pytest.approx(0.8181818, abs=1e-7)
+    assert stats.krippendorff_alpha(four).value == pytest.approx(0.743, abs=5e-4)
+    assert stats.krippendorff_alpha(four, level="ordinal").value == pytest.approx(0.815, abs=5e-4)
+
+
+def test_weighted_kappa_equals_the_mammogram_example():
+    # 85 mammograms, two radiologists (Altman 1991; kappa in Stata's manual, weighted kappa with its interval in Penn State's STAT 509)
+    both = ratings([[21, 12, 0, 0], [4, 17, 1, 0], [3, 9, 15, 2], [0, 0, 0, 1]])
+    assert stats.cohen_kappa(*both).value == pytest.approx(0.4728, abs=5e-5)
+    found = review.weighted_kappa(*both, kind="linear")
+    assert found.value == pytest.approx(0.57, abs=5e-3)
+    assert (found.low, found.high) == (pytest.approx(0.44, abs=0.04), pytest.approx(0.70, abs=0.04))
+    assert review.weighted_kappa(*both, kind="identity").value == pytest.approx(stats.cohen_kappa(*both).value)
+
+
+def test_ac1_does_not_fall_for_the_paradox_of_kappa():
+    both = ratings(
+        [[118, 5], [2, 0]]
+    )  # Gwet (2002), "Kappa statistic is not satisfactory for assessing the extent of agreement"
+    assert stats.cohen_kappa(*both).value == pytest.approx(-0.0234, abs=5e-5)
+    assert review.gwet(both).value == pytest.approx(0.9408, abs=5e-5)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_agreement_is_the_same_whoever_comes_first_and_full_for_equals(pairs):
+    a, b = [list(side) for side in zip(*pairs, strict=True)]
+    for found in (
+        lambda *r: review.gwet(r, kind="quadratic", values=range(1, 6), rounds=10),
+        lambda *r: review.percent_agreement(r, rounds=10),
+    ):
+        assert found(a, b).value == pytest.approx(found(b, a).value)
+        assert found(a, a).value == pytest.approx(1)
+
+
+def test_few_units_or_one_value_break_nothing():
+    assert review.gwet([["y"] * 5] * 2).value == 1.0
+    assert review.gwet([[None, None], ["y", None]]).units == 0
+    assert review.weighted_kappa([1, None], [None, 2]).units == 0
+    assert review.agreement([]).empty and review.disagreements([]) == {}
+    one = [Vote("u", 0.0, "a", "reviewer", "dataset", "i", "h", "accept")]
+    assert review.agreement(one).empty
+
+
+def test_the_table_of_agreement_leaves_adjudicators_out(store):
+    for n in range(10):
+        cast(store, "Ada", n, scores={"correctness": n % 5 + 1})
+        cast(store, "Bob", n, "accept" if n else "reject", scores={"correctness": n % 5 + 1})
+        cast(store, "Eve", n, "reject", role="adjudicator")
+    table = review.agreement(store.votes()).set_index(["question", "statistic"])
+    assert table.loc[("decision", "percent"), "value"] == pytest.approx(0.9)
+    assert table.loc[("correctness", "weighted kappa"), "value"] == 1
+    assert set(table["items"]) == {10}
+    wide = review.agreement_table(review.agreement(store.votes()))
+    assert wide.loc["percent", "decision"].startswith("0.90 (") and review.agreement_table(review.agreement([])).empty
+
+
+# Disputes and the next version
+
+
+def votes_on(items, *said):
+    """Votes of several reviewers: (who, number of the item, action, more)."""
+    store = review.Store(":memory:")
+    for who, n, action, more in said:
+        store.cast(who, kind="dataset", item=items[n].id, hash=text_hash(items[n]), action=action, **more)
+    return store.votes()
+
+
+def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(tmp_path):
+    items = [example(n) for n in range(5)]
+    said = votes_on(
+        items, ("Ada", 0, "accept", {}), ("Ada", 1, "edit", {"edit": {"output": "Rest."}}), ("Ada", 2, "reject", {}),
+        ("Ada", 3, "accept", {}), ("Bob", 3, "reject", {}),
+    )  # fmt: skip
+    after = review.reviewed(items, said)
+    assert [item.output for item in after.items] == ["Rest and drink.", "Rest.", "Rest and drink."]
+    assert [after.count(action) for action in ("accept", "edit", "reject", "open")] == [1, 1, 1, 1]
+    edited = after.items[1]
+    assert edited.id != items[1].id and edited.provenance.parents == (items[1].id,)
+    assert "edited in review" in edited.provenance.source and "accepted in review" in after.items[0].provenance.source
+    assert after.items[2] == items[4]  # nobody read it
+    path = records.write(tmp_path / "dataset.reviewed.jsonl", after.items)
+    assert records.read(path, Example) == after.items
+    assert not any(name in change.model_dump_json() for change in after.changes for name in ("Ada", "Bob"))
+
+
+def test_an_adjudicator_settles_what_was_disputed():
+    items = [example()]
+    both = [("Ada", 0, "accept", {}), ("Bob", 0, "reject", {})]
+    assert review.reviewed(items, votes_on(items, *both)).items == []
+    settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
+    assert len(review.reviewed(items, settled).items) == 1 and review.disagreements(settled) == {}
+
+
+def test_a_vote_on_a_text_that_changed_since_is_not_applied():
+    before, after = example(), example().model_copy(update={"output": "Something else."})
+    found = review.reviewed([after], votes_on([before], ("Ada", 0, "reject", {})))
+    assert found.items == [after] and found.stale == 1 and found.changes == []
+
+
+def test_two_reviewers_may_be_asked_for_before_anything_changes():
+    items = [example()]
+    one = votes_on(items, ("Ada", 0, "reject", {}))
+    assert review.reviewed(items, one, least=2).count("open") == 1
+    assert review.reviewed(items, one, least=1).count("reject") == 1
+
+
+def test_harm_comes_first_in_the_queue_of_disputes():
+    items = [example(n) for n in range(3)]
+    said = votes_on(
+        items, ("A", 0, "accept", {}), ("B", 0, "reject", {}), ("A", 1, "accept", {"scores": {"harm": 0}}),
+        ("B", 1, "accept", {"scores": {"harm": 2}}), ("A", 2, "accept", {}), ("B", 2, "accept", {}),
+    )  # fmt: skip
+    queue = review.to_adjudicate(review.cards(items), said)
+    assert [card.id for card in queue] == [items[1].id, items[0].id]
+    assert "harm 0 to 2" in queue[0].reasons[0] and len(queue[0].earlier) == 2
+
+
+def test_seeds_that_were_read_are_called_so_and_the_others_are_not():
+    seeds = [Task(**LABELS, instruction=f"Explain {n}.") for n in range(4)]
+    store = review.Store(":memory:")
+    assert review.reviewed_share(seeds, []).startswith("Not reviewed by clinicians")
+    card = review.cards(seeds, kind="seeds")[0]
+    store.cast("Ada", kind="seeds", item=card.id, hash=card.hash, action="edit", edit={"instruction": "Explain it well."})
+    assert review.reviewed_share(seeds, store.votes()) == (
+        "1 of 4 items reviewed by 1 reviewer; the other 3 are not reviewed by clinicians."
+    )
+    assert review.reviewed(seeds, store.votes("seeds")).items[0].instruction == "Explain it well."
+
+
+def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
+    drawn = review.sample(shared_seeds, 40)
+    cards = review.cards(drawn, kind="seeds")
+    assert len(cards) == 40 and sum(one.weight for one in drawn) == pytest.approx(len(shared_seeds))
+    session = review.Session(review.Store(":memory:"), cards, reviewer="Ada")
+    for _ in cards:
+        session.act({"act": "vote", "action": "accept", "serial": session.serial})
+    after = review.reviewed(shared_seeds, session.store.votes("seeds"))
+    assert after.count("accept") == 40 and [item.id for item in after.items] == [seed.id for seed in shared_seeds]
+    assert "done" in session.view() and session.view()["done"] == 40 and "All 40 are done" in session.view()["note"]
+
+
+# The page
+
+
+def at_work(store, items=None, who="Ada"):
+    return review.Session(store, review.cards(items or [example(n) for n in range(3)]), reviewer=who)
+
+
+def test_a_reviewer_resumes_where_they_left_and_another_one_starts_at_the_first(store):
+    session = at_work(store)
+    session.act({"act": "vote", "action": "accept", "serial": session.serial})
+    session.act({"act": "vote", "action": "reject", "serial": session.serial})
+    again, other = at_work(store), at_work(store, who="Bob")
+    assert (again.view()["number"], again.view()["done"]) == (3, 2)
+    assert (other.view()["number"], other.view()["done"]) == (1, 0)
+
+
+def test_a_second_press_meant_for_the_card_before_is_no_vote(store):
+    session = at_work(store)
+    press = {"act": "vote", "action": "reject", "serial": session.serial}
+    session.act(press)
+    session.act(press)
+    assert len(store.votes()) == 1
+
+
+@pytest.mark.parametrize(
+    "edit", [{}, {"output": "Rest and drink. "}, {"output": "  "}, {"instruction": ""}, {"task": "x", "id": "y"}]
+)
+def test_an_edit_that_changes_nothing_or_empties_the_item_is_refused(store, edit):
+    session = at_work(store)
+    view = session.act({"act": "vote", "action": "edit", "serial": session.serial, "edit": edit})
+    assert view["error"] and view["number"] == 1 and store.votes() == []
+
+
+@pytest.mark.parametrize(
+    "message", [{}, {"act": "drop"}, {"act": "vote"}, {"act": "sign_in"}, {"act": "vote", "action": {}, "serial": 1}]
+)
+def test_odd_messages_of_a_page_do_no_harm(store, message):
+    session = at_work(store)
+    assert session.act(message)["of"] == 3 and store.votes() == []
+
+
+def test_a_long_text_is_sent_in_part_until_all_is_asked_for(store):
+    session = at_work(store, [example(1, "x" * 100_000)])
+    assert len(session.view()["texts"][-1]["text"]) == 3000
+    assert len(session.act({"act": "full"})["texts"][-1]["text"]) == 100_000
+
+
+def test_a_broken_emoji_in_a_comment_is_no_reason_to_lose_the_vote(store):
+    session = at_work(store)
+    session.act({"act": "vote", "action": "accept", "serial": session.serial, "comment": "good \ud83d"})
+    assert store.votes()[0].comment == "good ?"
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "</summary><iframe>",
+    "![x](javascript:alert(1))",
+    "\x1b[2J\u202eabc",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_static_page_shows_hostile_text_as_text(text):
+    page = review.printed(review.cards([example(1, text, topic=text)]))
+    for tag in ("<script", "<img", "<iframe", "\x1b", "\u202e"):
+        assert tag not in page
+    assert page.count("</summary>") == 1
+
+
+def test_the_static_page_cuts_what_is_long_and_shows_the_same_items_as_the_widget(store):
+    items = [example(n, "x" * 100_000) for n in range(3)]
+    page = review.printed(review.cards(items))
+    assert len(page) < 10_000 and "98,800 characters more" in page
+    assert all(f"Question {n}?" in page for n in range(3))
+    assert "nothing to review" in review.printed([])
+
+
+def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
+    for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    of = review.cards([example(1)])
+    assert "Question 1?" in review.desk(store, of)._repr_html_()
+    monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
+    assert "Question 1?" in review.desk(store, of, votes=False)._repr_html_()
+    made = review.desk(store, of)
+    made._handle_custom_msg({"act": "sign_in", "name": "Ada"}, [])
+    assert made.view["signed_in"] and "Ada" not in str(made.get_state())
+
+
+def test_two_items_with_one_id_are_refused():
+    one = example(1)
+    with pytest.raises(Problem, match="same id"):
+        review.cards([one, one.model_copy(update={"output": "Else."})])
+
+
+@given(st.text())
+@settings(max_examples=100, deadline=None)
+def test_no_invisible_character_reaches_a_reader(text):
+    shown = visible(text)
+    assert not any((ch < " " and ch not in "\n\t") or ch in "\x7f\x9b\u200b\u202e\u2066\ufeff" for ch in shown)
+
+
+# Comparisons
+
+
+@pytest.fixture
+def compared():
+    items = [TestItem(instruction=f"Question {n}?") for n in range(40)]
+    texts = {
+        "tuned": {i.id: f"Good {n}." for n, i in enumerate(items)},
+        "base": {i.id: f"Bad {n}." for n, i in enumerate(items)},
+    }
+    texts["base"][items[0].id] = texts["tuned"][items[0].id]
+    return items, texts
+
+
+def test_a_comparison_is_blind_random_and_repeatable(store, compared):
+    cards = review.pairs(*compared, ("tuned", "base"))
+    assert len(cards) == 39  # equal answers need no judge
+    session = review.Session(store, cards, reviewer="Ada")
+    lefts = []
+    for _ in cards:
+        view = session.view()
+        assert "tuned" not in str(view) and "base" not in str(view)
+        lefts.append(view["texts"][1]["text"].startswith("Good"))
+        session.act({"act": "vote", "action": "left" if lefts[-1] else "right", "serial": session.serial})
+    assert 8 < sum(lefts) < 31
+    assert all(vote.sides[vote.action] == "tuned" for vote in store.votes())
+    (row,) = review.preferences(store.votes()).to_dict("records")
+    assert (row["model"], row["wins"], row["losses"], row["score"]) == ("tuned", 39, 0, 1.0)
+    assert row["left"] == pytest.approx(sum(lefts) / 39)
+    other = review.Session(store, cards, reviewer="Bob")
+    assert [other._sides(card)["left"] for card in cards] != [session._sides(card)["left"] for card in cards]
+
+
+def test_the_models_of_a_run_are_compared_once_they_have_answered(compared, tmp_path):
+    items, texts = compared
+    assert review.pairs_of_run(tmp_path, items, "tuned, base") == []
+    told = [Answer(item=item, model=name, text=text) for name, of in texts.items() for item, text in of.items()]
+    records.write(tmp_path / "answers.jsonl", told)
+    assert len(review.pairs_of_run(tmp_path, items, "tuned, base", number=5)) == 5
+    with pytest.raises(Problem, match="of two models"):
+        review.pairs_of_run(tmp_path, items, "tuned")
+    with pytest.raises(Problem, match="cannot be compared"):
+        review.pairs_of_run(tmp_path, items, "tuned, gpt")
+
+
+def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, tmp_path):
+    cards = review.pairs(*compared, ("tuned", "base"), number=5)
+    session = review.Session(store, cards, reviewer="Ada")
+    for action in ("left", "right", "tie", "left", "left"):
+        session.act({"act": "vote", "action": action, "serial": session.serial})
+    path = review.write_votes(tmp_path / "human_votes.jsonl", store.votes(), model="tuned")
+    read = evaluation.load_votes(path)
+    assert len(read) == 5 and {vote.winner for vote in read} <= {"model", "reference", "tie"}
+    assert {vote.rater for vote in read} == {store.alias("Ada")} and "Ada" not in path.read_text()
+
+
+def test_models_that_are_not_there_are_named(compared):
+    items, texts = compared
+    for models in (("tuned", "gpt"), ("tuned", "tuned")):
+        with pytest.raises(Problem, match="cannot be compared"):
+            review.pairs(items, texts, models)
+
+
+def test_a_rehearsal_is_the_same_every_time_and_kept_nowhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cards = review.cards(dataset(40))
+    plain = [[vote._replace(uid="", at=0.0) for vote in review.rehearse(cards)] for _ in range(2)]
+    assert plain[0] == plain[1] and len(plain[0]) == 80 and list(tmp_path.iterdir()) == []
