@@ -2,7 +2,7 @@
 
 from medinstruct.evaluation import benchmarks
 from medinstruct.evaluation.aligning import load_answers
-from medinstruct.evaluation.answering import answer_all, answerers
+from medinstruct.evaluation.answering import answer_all, answerers, texts_said
 from medinstruct.evaluation.attacks import attack_pairs, attack_results, try_attacks
 from medinstruct.evaluation.bias import bias_panel, family, self_preference
 from medinstruct.evaluation.drift import anchors, drift
@@ -28,6 +28,6 @@ __all__ = [
     "judge_health", "judge_pairs", "judge_prompt", "judge_source", "jury", "label_figure", "length_controlled", "length_figure",
     "load_answers", "load_items", "load_rubrics", "load_verdicts", "load_votes", "looks", "majority", "on_shared", "parse_grade",
     "parse_verdict", "prompt_hash", "published_example", "question", "reader", "reference_texts", "rubric_figure",
-    "rubric_scores", "score_heat", "self_preference", "texts_of", "try_attacks", "vote_results", "weak_cells", "win_rates",
+    "rubric_scores", "score_heat", "self_preference", "texts_of", "texts_said", "try_attacks", "vote_results", "weak_cells", "win_rates",
     "write_focus", "write_results",
 ]  # fmt: skip

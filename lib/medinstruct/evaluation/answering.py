@@ -1,16 +1,19 @@
-"""Answers of a model to the test items, in the template that it was trained with and up to that template's own stop strings."""
+"""Answers of models to questions, in the template that they were trained with and up to that template's own stop strings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from medinstruct.errors import Problem
 from medinstruct.evaluation.looks import ALPACA_STOPS
-from medinstruct.llm import Client, LocalModel, Request
+from medinstruct.llm import Client, LocalModel, Reply, Request
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training.templates import message, prompt
 
+Models = Mapping[str, Client | LocalModel]
+
 
 def answerers(
-    names: Iterable[str], *, local: LocalModel | None, url: str = "", served: dict[str, str], template: str = "alpaca", **client: object
+    names: Iterable[str], *, local: LocalModel | None, url: str = "", served: Mapping[str, str], template: str = "alpaca", **client: Any
 ) -> dict[str, Client | LocalModel]:  # fmt: skip
     """Who answers under each name: `local` with its adapter off for base and on for tuned, or the model `served[name]` at `url`."""
     names = list(names)
@@ -23,28 +26,35 @@ def answerers(
     return {name: Client(url=url, model=served[name], **client) if url else local for name in names}  # type: ignore[misc]
 
 
-async def answer_all(
-    items: Iterable[TestItem], who: dict[str, Client | LocalModel], *, template: str = "alpaca", max_tokens: int = 200
-) -> list[Answer]:
-    """The greedy answers of all models to all items; what is kept in the cache is not asked again."""
-    items, room = list(items), {"template": template, "max_tokens": max_tokens}
-    return [one for name, model in who.items() for one in await _answers(items, name=name, who=model, **room)]
+async def replies_of(
+    who: Models, questions: Iterable[tuple[str, str]], *, template: str = "alpaca", max_tokens: int = 200
+) -> dict[str, list[Reply]]:
+    """Greedy replies of each model to (instruction, input) pairs; what is kept in the cache is not asked again."""
+    worded, stop = (prompt, {"stop": list(ALPACA_STOPS)}) if template == "alpaca" else (message, {})
+    settings = {"max_tokens": max_tokens, "temperature": 0.0, **stop}
+    texts = [worded(*question) for question in questions]
+    asked = [Request(messages=[{"role": "user", "content": text}], parameters=settings) for text in texts]
+    return {name: await _turned(model, name).ask_all(asked, label=f"answers of {name}") for name, model in who.items()}
 
 
-async def _answers(
-    items: list[TestItem], *, name: str, who: Client | LocalModel, template: str, max_tokens: int
-) -> list[Answer]:
-    """One greedy answer an item."""
-    if isinstance(who, LocalModel) and who.has_adapter:
-        who.with_adapter(name == "tuned")
-    worded = prompt if template == "alpaca" else message
-    settings = {"max_tokens": max_tokens, "temperature": 0.0, **({"stop": list(ALPACA_STOPS)} if template == "alpaca" else {})}
-    asked = [
-        Request(messages=[{"role": "user", "content": worded(i.instruction, i.input)}], parameters=settings) for i in items
-    ]
-    replies = await who.ask_all(asked, label=f"answers of {name}")
-    return [
-        Answer(item=i.id, model=name, text=reply.text, finish_reason=reply.finish_reason,
-               provenance=Provenance(source="answer", model=reply.model, request=reply.key))
-        for i, reply in zip(items, replies, strict=True)
-    ]  # fmt: skip
+async def answer_all(items: Iterable[TestItem], who: Models, **form: Any) -> list[Answer]:
+    """The answers of all models to all items, as `replies_of` gives them."""
+    items = list(items)
+    told = await replies_of(who, [(item.instruction, item.input) for item in items], **form)
+    return [_answer(item, name, reply) for name, found in told.items() for item, reply in zip(items, found, strict=True)]
+
+
+async def texts_said(prompts: Iterable[str], who: Models, **form: Any) -> dict[str, list[str]]:
+    """What each model says to some prompts, as plain texts in their order."""
+    told = await replies_of(who, [(text, "") for text in prompts], **form)
+    return {name: [reply.text for reply in found] for name, found in told.items()}
+
+
+def _turned(model: Client | LocalModel, name: str) -> Client | LocalModel:
+    """The one loaded model with its adapter on for tuned; a server needs no turning."""
+    return model.with_adapter(name == "tuned") if isinstance(model, LocalModel) and model.has_adapter else model
+
+
+def _answer(item: TestItem, name: str, reply: Reply) -> Answer:
+    origin = Provenance(source="answer", model=reply.model, request=reply.key)
+    return Answer(item=item.id, model=name, text=reply.text, finish_reason=reply.finish_reason, provenance=origin)

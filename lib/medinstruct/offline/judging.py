@@ -1,4 +1,7 @@
-"""How the stand-in judges: by a stated lexical rule, the share of words that an answer has in common with its own."""
+"""How the stand-in judges: by a stated lexical rule, the share of words that an answer has in common with its own.
+
+An answer that stops in the middle of a sentence counts half.
+"""
 
 import random
 import re
@@ -20,6 +23,7 @@ ASKING = set(
     re.findall(r"\w+", "says explains names advises states tells mentions describes recommends gives asks not does without")
 )
 MARGIN = 0.01
+UNFINISHED = 0.5
 
 
 def agreement(text: str, own: str) -> float:
@@ -29,12 +33,18 @@ def agreement(text: str, own: str) -> float:
     return 2 * shared / (sum(a.values()) + sum(b.values())) if shared else 0.0
 
 
+def _worth(text: str, own: str) -> float:
+    """The agreement of an answer, halved where it is cut."""
+    is_whole = text.rstrip().rstrip("*_`)\"'").endswith((".", "!", "?", ":", "</s>"))
+    return agreement(text, own) * (1.0 if is_whole else UNFINISHED)
+
+
 def judge(question: str, first: str, second: str) -> str:
     """ "a", "b" or "tie", the same whichever stands first; what it could not answer itself it does not judge: a tie."""
     own = _own(question)
     if own == UNKNOWN:
         return "tie"
-    gap = agreement(first, own) - agreement(second, own)
+    gap = _worth(first, own) - _worth(second, own)
     return "tie" if abs(gap) < MARGIN else "a" if gap > 0 else "b"
 
 
@@ -55,7 +65,7 @@ def say(
         return "Both outputs have their merits, and it depends on the reader."
     if bracketed:
         shares = [round(100 * agreement(text, _own(question))) for text in (first, second)]
-        why = f"Output a shares {shares[0]} % of its content words with what I would have answered, output b {shares[1]} %."
+        why = f"Output a shares {shares[0]} % of its content words with what I would have answered, output b {shares[1]} %; a cut answer counts half."
         return f"{why}\n\n[[{ {'a': 'A', 'b': 'B', 'tie': 'C'}[winner] }]]"
     text = {"a": "Output (a)", "b": "Output (b)", "tie": "Tie"}[winner]
     if chance.random() >= rate["explained"]:
@@ -64,7 +74,7 @@ def say(
         return "Tie. The question is outside what I know, so I do not prefer either."
     if winner == "tie":
         return "Tie. Both outputs share about as many words with what I would have answered."
-    return f"{text} is better because it shares more words with what I would have answered."
+    return f"{text} is better because, cut answers counting half, it shares more words with what I would have answered."
 
 
 def grade(answer: str, criterion: str) -> str:

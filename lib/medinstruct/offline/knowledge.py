@@ -163,15 +163,19 @@ def _tell_drug(drug: Drug) -> str:
 
 
 def prose(*, seed: int = 42) -> list[str]:
-    """Plain medical prose, several paragraphs a condition in several orders of facets; no instruction among them."""
+    """Plain medical prose, several entries a condition in several orders of facets, as a handbook has them; no instruction among them."""
     chance = random.Random(seed)
     texts = []
     for condition in conditions():
-        for size in (4, 4, 4):
-            facets = chance.sample(FACETS, size)
-            texts.append(" ".join(tell(condition, facet) for facet in facets))
-        texts.append(" ".join(tell(condition, facet) for facet in FACETS))
+        for size in (4, 4, 4, len(FACETS)):
+            facets = chance.sample(FACETS, size) if size < len(FACETS) else FACETS
+            texts.append(" ".join([_entry(condition), *(tell(condition, facet) for facet in facets)]))
     return chance.sample(texts, len(texts))
+
+
+def _entry(condition: Condition) -> str:
+    """How an entry begins: "Acute myocardial infarction, also called heart attack."."""
+    return f"{condition.name}, also called {' or '.join(condition.also)}." if condition.also else f"{condition.name}."
 
 
 def called(condition: Condition | str) -> str:

@@ -37,7 +37,9 @@ def shown(text: str) -> list[float]:
     ]  # fmt: skip
 
 
-def estimate_difficulty(texts: Sequence[str], *, known: Sequence[str], levels: Sequence[int], seed: int = 42, folds: int = 5) -> Estimated:
+def estimate_difficulty(
+    texts: Sequence[str], *, known: Sequence[str], levels: Sequence[int], seed: int = 42, folds: int = 5
+) -> Estimated:
     """The difficulty of `texts` from 1 to 5, learned from `known` texts with their `levels`.
 
     Correlation (Spearman) and mean absolute error are of cross-validated estimates of the known ones: no text helps to estimate itself.
