@@ -69,13 +69,18 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    records.write_text(out / notebook.name, nbformat.writes(cleaned(nbformat.read(draft, as_version=4))) + "\n")
+    records.write_text(
+        out / notebook.name, nbformat.writes(cleaned(nbformat.read(draft, as_version=4), timings=out.name != "demo")) + "\n"
+    )
     draft.unlink()
     failed.unlink(missing_ok=True)
 
 
-def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The executed copy without what changes from run to run: times, progress bars, widget state."""
+def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbformat.NotebookNode:
+    """The executed copy without what changes from run to run: times, progress bars, widget state.
+
+    Without `timings` the outputs of cells tagged "timing" go as well: the demo that is kept in git is the same at every run.
+    """
     for name in ("papermill", "widgets"):
         notebook.metadata.pop(name, None)
     notebook.metadata.get("language_info", {}).pop("version", None)
@@ -84,7 +89,11 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.metadata.pop(name, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected"
-        if cell.cell_type == "code":
+        if "timing" in cell.metadata.get("tags", []) and not timings:
+            cell.outputs = [
+                nbformat.v4.new_output("stream", text="(Measured times differ at every run; run it to see yours.)\n")
+            ]
+        elif cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_passing(output)]
     return notebook
 

@@ -57,7 +57,7 @@ def probe() -> Hardware:
 
     if not torch.cuda.is_available():
         count = int(os.environ.get("WORLD_SIZE", "1"))
-        return Hardware("CPU", count=count, memory=psutil.virtual_memory().available / GB)
+        return Hardware("CPU", count=count, memory=psutil.virtual_memory().total / GB)
     first = torch.cuda.get_device_properties(0)
     is_ampere = first.major >= 8
     flash = is_ampere and importlib.util.find_spec("flash_attn") is not None
