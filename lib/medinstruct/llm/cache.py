@@ -27,7 +27,7 @@ class Cache:
             if path:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            self._base.execute("PRAGMA journal_mode=WAL")
+            share(self._base)
             self._base.execute("PRAGMA synchronous=NORMAL")
             self._base.executescript(TABLES)
             self._add_missing_columns()
@@ -88,3 +88,16 @@ class Cache:
     def _problem(self, error: Exception) -> Problem:
         do = "Free some space or name another file; what was kept before is still there."
         return Problem(f"The answer cache {self.path} cannot be used.", got=error, do=do)
+
+
+def share(base: sqlite3.Connection, *, patience: float = 60.0) -> None:
+    """Let readers and a writer work at once; SQLite does not wait by itself while another connection changes this mode."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            base.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)

@@ -48,7 +48,8 @@ class LocalModel:
             self._tuned = loaded(str(adapter), self.device)[1].eval()
         self.model.eval()
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
-        self.name, self._identity = str(base), [fingerprint(base), fingerprint(adapter) if adapter else ""]
+        self.name = Path(base).name if Path(base).is_dir() else str(base)  # a folder's path would tell whose machine it was
+        self._identity = [fingerprint(base), fingerprint(adapter) if adapter else ""]
         self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0}
 
     def with_adapter(self, on: bool) -> Self:

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from medinstruct.errors import Problem
+from medinstruct.llm.cache import share
 
 VERSION = 2
 OURS = 0x4D495256  # "MIRV" in the header of the file, so that a database of something else is not taken for ours
@@ -33,7 +34,7 @@ def opened(path: Path, *, salt: str = "") -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         base.execute("PRAGMA busy_timeout = " + str(int(PATIENCE * 1000)))
-        base.execute("PRAGMA journal_mode = WAL")
+        share(base, patience=PATIENCE)
         base.execute("PRAGMA synchronous = FULL")
         _settle(base, path, salt or secrets.token_hex(16))
     except (sqlite3.Error, OSError) as error:
