@@ -361,9 +361,8 @@ def test_model_written_text_is_escaped_on_the_page():
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """An untrained Llama with one layer, saved and loaded as any other."""
-    from medinstruct import llm
+def tiny_folder(tmp_path_factory):
+    """An untrained Llama with one layer, saved as any other."""
     from medinstruct.training import student
 
     questions = records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
@@ -371,7 +370,14 @@ def tiny(tmp_path_factory):
     shape = {"hidden_size": 16, "layers": 1, "heads": 2, "max_length": 512}
     student._model(tokenizer, shape, seed=1).save_pretrained(folder := tmp_path_factory.mktemp("model"))
     tokenizer.save_pretrained(folder)
-    return llm.LocalModel(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_folder):
+    from medinstruct import llm
+
+    return llm.LocalModel(tiny_folder)
 
 
 def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(real_data, tiny, tmp_path):
@@ -391,7 +397,7 @@ def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(real_d
     assert likelihood.scores.tolist() == right and len(generation.samples) == 4
 
 
-def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its_turn(tiny, tmp_path):
+def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its_turn(tiny, tiny_folder, tmp_path):
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -400,9 +406,9 @@ def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its
 
     torch.manual_seed(3)
     config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
-    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny.name), config).save_pretrained(tmp_path / "adapter")
-    both = llm.LocalModel(tiny.name, adapter=tmp_path / "adapter")
-    sat = benchmarks.contestants(both, more=f"again={tiny.name}")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_folder), config).save_pretrained(tmp_path / "adapter")
+    both = llm.LocalModel(tiny_folder, adapter=tmp_path / "adapter")
+    sat = benchmarks.contestants(both, more=f"again={tiny_folder}")
     found = benchmarks.load("own_ll", limit=6)
     base, tuned, again = benchmarks.run(found, sat, folder=tmp_path / "kept")
     assert [one.name for one in sat] == ["base", "tuned", "again"] and len({one.key for one in sat}) == 3
