@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a profile or look at the machine; a user's mistake ends in one message and status 2."""
     given = _parser().parse_args(arguments)
     try:
-        return {"run": _run, "sweep": _sweep, "doctor": _doctor}[given.command](given)
+        return {"run": _run, "sweep": _sweep, "doctor": _doctor, "contents": _contents}[given.command](given)
     except Problem as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 2
@@ -47,6 +47,13 @@ def _doctor(given: argparse.Namespace) -> int:
     return 0
 
 
+def _contents(given: argparse.Namespace) -> int:
+    from medinstruct import run
+
+    print("\n".join(run.contents()) or "All navigation, badges and tables are current.")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="medinstruct", description="Medical instruction tuning in notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -60,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--grid", nargs="+", required=True, metavar="key=value,value", help="axes, or a file of params/grids/")
     sweep.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="values for all cells")
     commands.add_parser("doctor", help="say what this machine has and lacks")
+    commands.add_parser("contents", help="write navigation, badges, set-up cells and the README's tables anew")
     return parser
 
 
