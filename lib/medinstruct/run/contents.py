@@ -13,8 +13,8 @@ SETUP = """import importlib.util
 import os
 
 if "COLAB_RELEASE_TAG" in os.environ and not importlib.util.find_spec("medinstruct"):
-    source = os.environ.get("MEDINSTRUCT_SOURCE", "{address}")
-    !test -d medinstruct || git clone --quiet --depth 1 {{source}} medinstruct
+    os.environ.setdefault("MEDINSTRUCT_SOURCE", "{address}")
+    !test -d medinstruct || git clone --quiet --depth 1 "$MEDINSTRUCT_SOURCE" medinstruct
     %run medinstruct/lib/medinstruct/run/colab.py"""
 
 
