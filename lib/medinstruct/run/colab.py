@@ -89,8 +89,8 @@ def _version(name: str) -> str:
 def _pip(*arguments: str) -> str:
     done = subprocess.run([sys.executable, "-m", "pip", *arguments, "--quiet"], capture_output=True, text=True)
     if done.returncode:
-        told = "\n".join(done.stderr.splitlines()[-12:])
-        raise SystemExit(f"pip could not add what is missing. Restart the session and run this cell first.\n{told}")
+        told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-5:]
+        raise RuntimeError("\n".join(["pip could not add what is missing. Restart the session, run this cell first.", *told]))
     return done.stdout
 
 

@@ -14,8 +14,8 @@ import os
 
 if "COLAB_RELEASE_TAG" in os.environ and not importlib.util.find_spec("medinstruct"):
     os.environ.setdefault("MEDINSTRUCT_SOURCE", "{address}")
-    !test -d medinstruct || git clone --quiet --depth 1 "$MEDINSTRUCT_SOURCE" medinstruct
-    %run medinstruct/lib/medinstruct/run/colab.py"""
+    !test -d medinstruct-notebooks || git clone --quiet --depth 1 "$MEDINSTRUCT_SOURCE" medinstruct-notebooks
+    %run medinstruct-notebooks/lib/medinstruct/run/colab.py"""
 
 
 def contents() -> list[str]:
