@@ -53,3 +53,25 @@ def test_papermill_can_document_every_parameter():
         cell = next(cell for cell in CELLS[book.stem] if cell["id"] == "parameters")
         for line in "".join(cell["source"]).splitlines():
             assert re.fullmatch(r"\w+: (str|int|float|bool) = (\"[^\"=#]*\"|[^\"=#]+)  # [^=]+\.", line), f"{book.stem}: {line}"
+
+
+def test_navigation_badges_and_the_readmes_tables_are_current():
+    from medinstruct.run.contents import current
+
+    stale = [path.name for path, text in current().items() if path.read_text(encoding="utf-8") != text]
+    assert not stale, "run: python -m medinstruct contents"
+
+
+def test_every_link_of_a_notebook_and_of_the_readme_leads_somewhere():
+    texts = {
+        book: "".join("".join(cell["source"]) for cell in CELLS[book.stem] if cell["cell_type"] == "markdown") for book in BOOKS
+    }
+    texts[paths.root() / "README.md"] = (paths.root() / "README.md").read_text(encoding="utf-8")
+    links = [(file, link) for file, text in texts.items() for link in re.findall(r"\]\(([^)#]+)\)", text)]
+    assert len(links) > 50
+    missing = [(file.name, link) for file, link in links if "://" not in link and not (file.parent / link).exists()]
+    assert not missing
+
+
+def test_the_readme_is_short():
+    assert len((paths.root() / "README.md").read_text(encoding="utf-8").splitlines()) < 200

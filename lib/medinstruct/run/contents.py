@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medinstruct import paths, records
+from medinstruct.errors import Problem
 
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 SETUP = """import importlib.util
@@ -37,8 +38,13 @@ def between(text: str, name: str, content: str) -> str:
     >>> between("<!-- a -->\\nold\\n<!-- /a -->", "a", "new")
     '<!-- a -->\\nnew\\n<!-- /a -->'
     """
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-    return pattern.sub(lambda match: match[1] + content + match[2], text)
+    before, opening, rest = text.partition(f"<!-- {name} -->\n")
+    _, closing, after = rest.partition(f"<!-- /{name} -->")
+    if not closing:
+        raise Problem(
+            f"README.md has no place for the table of {name}.", do=f"Write <!-- {name} --> and <!-- /{name} --> there."
+        )
+    return f"{before}{opening}{content}\n{closing}{after}"
 
 
 def notebook_table(books: list[Path]) -> str:
@@ -46,7 +52,14 @@ def notebook_table(books: list[Path]) -> str:
     lines = ["| | does | reads → writes | takes | open |", "| --- | --- | --- | --- | --- |"]
     for book in books:
         about, cells = _read(book)["metadata"]["medinstruct"], _read(book)["cells"]
-        takes = "".join(cells[0]["source"]).split("| --- | --- | --- |\n")[1].splitlines()[0].split(" | ")[-1].rstrip(" |")
+        takes = (
+            "".join(cells[0]["source"])
+            .split("| --- | --- | --- |\n")[1]
+            .splitlines()[0]
+            .split(" | ")[-1]
+            .rstrip(" |")
+            .split("; ")[0]
+        )
         links = f"[source](notebooks/{book.name}) · [executed](outputs/demo/{book.name}) · [Colab]({_colab(book)})"
         flow = f"{_names(about['reads'])} → {_names(about['writes'])}"
         lines.append(f"| **{book.stem}** | {about['does']} | {flow} | {takes} | {links} |")
