@@ -23,6 +23,15 @@ SETTLED = """() => {
   return {failed, left, idle: notebook.sessionContext.session?.kernel?.status === 'idle'};
 }"""
 
+DRAWN = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  const pictures = [...notebook.node.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg')];
+  const wide = pictures.filter(one => one.getBoundingClientRect().width > one.closest('.jp-OutputArea').clientWidth + 2);
+  const texts = [...notebook.widgets].filter(cell => cell.model.type === 'markdown').map(cell => cell.model.sharedModel.getSource());
+  const levels = texts.flatMap(text => [...text.matchAll(/^(#+) /gm)].map(found => found[1].length));
+  return {wide: wide.map(one => one.alt || one.tagName), pictures: pictures.length, levels};
+}"""
+
 
 @contextmanager
 def jupyterlab(folder, outputs):
@@ -72,7 +81,7 @@ def run_all(page, url, name, *, seconds):
     return look
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser():
     if not CHROMIUM:
         pytest.skip("no chromium on this machine")
@@ -83,12 +92,31 @@ def browser():
         opened.close()
 
 
-@pytest.mark.parametrize("name", ["01_explore_seeds"])
-def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, tmp_path):
-    shutil.copytree(paths.root() / "notebooks", tmp_path / "notebooks")  # JupyterLab saves by itself
-    with jupyterlab(tmp_path / "notebooks", tmp_path) as url:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        look = run_all(page, url, f"{name}.ipynb", seconds=180)
-        page.screenshot(path=tmp_path / f"{name}.png")
-        assert look == {"failed": [], "left": [], "idle": True}
-        assert (tmp_path / "demo" / "seeds.jsonl").stat().st_size > 10_000
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab over copies of the notebooks (it saves by itself), with the shipped demo run as what earlier notebooks wrote."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(paths.root() / "notebooks", folder / "notebooks")
+    shutil.copytree(paths.root() / "outputs" / "demo", folder / "demo", ignore=shutil.ignore_patterns("*.sqlite*", "figures"))
+    with jupyterlab(folder / "notebooks", folder) as url:
+        yield url, folder
+
+
+@pytest.mark.parametrize("name", ["01_explore_seeds", "05_measure_diversity", "06_review_quality", "08_judge_answers"])
+def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
+    url, folder = lab
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    told = []
+    page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: told.append(str(error)))
+    look = run_all(page, url, f"{name}.ipynb", seconds=300)
+    about = page.evaluate(DRAWN)
+    page.screenshot(path=folder / f"{name}.png")
+    page.close()
+    assert look == {"failed": [], "left": [], "idle": True}
+    assert about["wide"] == [], "figures that are cut"
+    assert about["levels"] and about["levels"][0] == 1 and 1 not in about["levels"][1:], "one title"
+    assert all(after <= before + 1 for before, after in zip(about["levels"], about["levels"][1:], strict=False)), (
+        "headings nest"
+    )
+    assert not [text for text in told if "medinstruct" in text or "anywidget" in text.lower()], told
