@@ -4,7 +4,7 @@ BIN := .venv/bin
 TORCH := torch==2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lock clean
+.PHONY: demo test lock audit clean
 
 demo: .venv/ready
 	$(BIN)/python -m medinstruct run params/demo.yaml
@@ -31,6 +31,14 @@ lock: .venv/ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra train --extra dev --no-emit-package torch \
 	  --no-header --no-annotate pyproject.toml | grep -vE "^(nvidia-|cuda-|triton)" >> requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip check
+	$(BIN)/python -m medinstruct.run.licences
+
+# Asks the public database of vulnerabilities about every locked version.
+audit: .venv/ready
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean:
 	rm -rf .venv

@@ -19,3 +19,22 @@ def test_every_dependency_is_locked_at_a_version_that_is_allowed():
     for one in wanted:
         versions = locked.get(one.name.lower(), ["2.13.0"] if one.name == "torch" else [])
         assert versions and all(one.specifier.contains(version) for version in versions), one
+
+
+def test_every_locked_package_stands_in_the_list_of_licences_with_one():
+    from medinstruct.run import licences
+
+    rows = dict(
+        line.strip("| ").split(" | ")
+        for line in (paths.root() / "LICENSES.md").read_text().splitlines()
+        if line.startswith("| ")
+    )
+    assert set(licences.locked()) <= set(rows) and "torch" in rows
+    assert not [name for name, text in rows.items() if text == "not stated" or text.startswith("GNU General Public")]
+    here = {name: licences.stated(name) for name in rows if name not in ("package", "---")}
+    differ = {
+        name: (rows[name], text)
+        for name, text in here.items()
+        if "not installed" not in text + rows[name] and text != rows[name]
+    }
+    assert not differ, "run: make lock"

@@ -75,3 +75,18 @@ def test_every_link_of_a_notebook_and_of_the_readme_leads_somewhere():
 
 def test_the_readme_is_short():
     assert len((paths.root() / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+
+
+@pytest.mark.parametrize("name", [name for name in CELLS if name[:2] in ("01", "02", "03", "04", "05", "06")])
+def test_the_data_notebooks_open_without_torch(name):
+    import subprocess
+    import sys
+
+    lines = "".join(next(cell for cell in code(name) if cell["id"] == "imports")["source"]).splitlines()
+    imports = "\n".join(line for line in lines if line.startswith(("import ", "from ")))
+    assert "medinstruct" in imports
+    found = subprocess.run(
+        [sys.executable, "-c", f"{imports}\nimport sys\nprint({{'torch', 'transformers', 'datasets'}} & set(sys.modules))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "set()"
