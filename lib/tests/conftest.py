@@ -1,8 +1,13 @@
 """What the tests share."""
 
+import os
+
 import pytest
 
 from medinstruct import paths
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # beside other workers a second thread would only wait for the processor
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -44,6 +44,14 @@ def test_prose_stands_before_code_and_cells_are_short(name):
     assert not runs, "four cells of code in a row without a sentence"
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_headings_nest_under_one_title(name):
+    texts = ["".join(cell["source"]) for cell in CELLS[name] if cell["cell_type"] == "markdown"]
+    levels = [len(found) for text in texts for found in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
+    assert levels[0] == 1 and 1 not in levels[1:]
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
 def test_the_set_up_cell_is_the_same_everywhere():
     assert len({"".join(code(name)[0]["source"]) for name in CELLS}) == 1
 

@@ -14,7 +14,7 @@ def real_run(real_data, tmp_path, monkeypatch):
     data = real_data / "alpacare"
     sets = [f"seeds={data / 'med_seed.json'}", f"test_set={data / 'MedInstruct-test.jsonl'}", "run=real"]
     sets += [f"references={data / 'reference_outputs'}", "requests=30", "student_epochs=2", "answer_max_tokens=40"]
-    sets += [f"published_verdicts={real_data}"]
+    sets += [f"published_verdicts={real_data}", "train_share=0.3", "gate_prompts=8", "benchmark_limit=20", "generation_limit=4"]
     return tmp_path / "real", lambda: runner.run(str(paths.root() / "params" / "demo.yaml"), sets=sets)
 
 
