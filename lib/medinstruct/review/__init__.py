@@ -7,9 +7,11 @@ from medinstruct.review.comparing import pairs_of_run, preferences, write_votes
 
 # audits, safety, monitoring, papers
 from medinstruct.review.counterfactual import as_samples, case_differences, cases, measure_cases, planted, worst_pairs
-from medinstruct.review.dataset_card import croissant, dataset_facts, datasheet, push_to_hub, write_papers
+from medinstruct.review.croissant import croissant
+from medinstruct.review.dataset_card import dataset_facts, datasheet, write_papers
 from medinstruct.review.demographics import balance, demographic_shares, lopsided
 from medinstruct.review.difficulty import estimate_difficulty
+from medinstruct.review.hub import push_to_hub
 from medinstruct.review.licences import conflicts
 from medinstruct.review.monitoring import compare_rates, compare_scores, compare_versions, grow_log, version_line
 from medinstruct.review.planner import design_effect, estimate, items_to_review, items_to_rule_out, pace, plan, precision_curve
