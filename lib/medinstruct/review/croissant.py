@@ -1,4 +1,4 @@
-"""Croissant metadata (MLCommons, version 1.0): the file of a dataset with its hash, and every column of it."""
+"""Croissant metadata (MLCommons, version 1.0): the file of a dataset with its hash, and the columns that are in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def croissant(known: Mapping[str, Any], *, name: str = "medinstruct", url: str =
     }  # fmt: skip
     records = {
         "@type": "cr:RecordSet", "@id": "examples", "name": "examples", "key": {"@id": "examples/id"},
-        "field": [_field(known["file"], column, kind) for column, kind in FIELDS.items()],
+        "field": [_field(known["file"], column, kind) for column, kind in FIELDS.items() if column in known["columns"]],
     }  # fmt: skip
     told = {
         "@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0", "name": name, "url": url,

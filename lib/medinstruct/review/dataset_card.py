@@ -30,6 +30,7 @@ def dataset_facts(folder: str | Path, *, seeds: str = "own", file: str = "datase
         "file": file, "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest(), "bytes": (folder / file).stat().st_size,
         "examples": len(examples), "with_input": sum(bool(one.input) for one in examples), "models": dict(models),
         "sources": dict(Counter(one.provenance.source or "unknown" for one in examples)),
+        "columns": sorted({name for _, row in records.rows(folder / file) for name in row}),
         "labels": {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in ("type", "view", "topic", "difficulty")},
         "words": {name: _median(len(getattr(one, name).split()) for one in examples) for name in ("instruction", "output")},
         "set_aside": {name: len(records.rows(folder / f"{name}.jsonl")) for name in SET_ASIDE if (folder / f"{name}.jsonl").exists()},

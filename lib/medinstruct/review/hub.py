@@ -15,13 +15,13 @@ from medinstruct.review.privacy import scan_identifiers
 def push_to_hub(folder: str | Path, repo: str, *, known: Mapping[str, Any], private: bool = True) -> str:
     """Upload the data and its papers to a (private) dataset repository, owner/name; its address. An empty `repo` uploads nothing.
 
-    Refused where licences are in conflict, or where something in the very file that would go could name a person.
+    Refused where something in the very file that would go could name a person, and in public while conditions of its inputs are open.
     """
     if not repo:
         return ""
-    if known["conflicts"]:
-        do = "Settle them, or publish the seeds and the responses apart."
-        raise Problem("The dataset has licences in conflict and is not uploaded.", got="; ".join(known["conflicts"]), do=do)
+    if known["conflicts"] and not private:
+        do = "Settle them first; a private upload is none."
+        raise Problem("The dataset has licences in conflict and is not published.", got="; ".join(known["conflicts"]), do=do)
     file = Path(folder) / known["file"]
     texts = {one.id: f"{one.instruction} {one.input} {one.output}" for one in records.read(file, Example)}
     found = scan_identifiers(texts).query("counted")
