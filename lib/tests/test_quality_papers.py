@@ -60,7 +60,7 @@ def test_a_rate_rings_only_if_it_moves_and_is_certain():
 def test_a_model_that_loses_on_the_same_items_rings():
     before = {str(n): 1.0 for n in range(30)}
     worse = review.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
-    assert worse["alarm"] and worse["items"] == 30 and not review.compare_scores(before, before)["alarm"]
+    assert worse["alarm"] and worse["n"] == 30 and not review.compare_scores(before, before)["alarm"]
 
 
 def test_the_growth_log_holds_every_version_once(tmp_path):

@@ -75,7 +75,7 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
 def compare_rates(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
     """One row a rate that both versions have, (hits, n) each, such as flags or accepted reviews: both shares, their difference with
     Newcombe's interval, and an alarm where it lies wholly beyond 0 and is larger than the threshold."""
-    rows = {}
+    rows, columns = {}, ["before", "after", "change", "low", "high", "limit", "alarm"]
     for name in [name for name in before if name in after]:
         a, b = proportions.wilson(*before[name]), proportions.wilson(*after[name])
         gap = b.share - a.share
@@ -83,7 +83,7 @@ def compare_rates(before: Mapping[str, tuple[int, int]], after: Mapping[str, tup
         high = gap + ((b.high - b.share) ** 2 + (a.share - a.low) ** 2) ** 0.5
         rows[name] = {"before": a.share, "after": b.share, "change": gap, "low": low, "high": high, "limit": RATE_LIMIT,
                       "alarm": bool(abs(gap) > RATE_LIMIT and (low > 0 or high < 0))}  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rate")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")
 
 
 def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, seed: int = 42) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, s
     shared = [name for name in before if name in after]
     gap = np.array([after[name] - before[name] for name in shared])
     low, high = stats.bootstrap_interval(gap, seed=seed)
-    return {"items": len(shared), "before": _mean(before[name] for name in shared), "after": _mean(after[name] for name in shared),
+    return {"n": len(shared), "before": _mean(before[name] for name in shared), "after": _mean(after[name] for name in shared),
             "change": _mean(gap), "low": low, "high": high, "alarm": bool(high < 0)}  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def compare_models(before: str | Path, after: str | Path, *, model: str = "tuned
     difference with its interval, and the alarm of `compare_scores`."""
     old, new = (model_scores(folder, model=model) for folder in (before, after))
     rows = {axis: compare_scores(old[axis], new[axis], seed=seed) for axis in old if set(old[axis]) & set(new.get(axis, ()))}
-    columns = ["items", "before", "after", "change", "low", "high", "alarm"]
+    columns = ["n", "before", "after", "change", "low", "high", "alarm"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("axis")
 
 
