@@ -6,9 +6,9 @@ import random
 import pytest
 import yaml
 
-from medinstruct import records, review
+from medinstruct import labels, records, review
 from medinstruct.errors import Problem
-from medinstruct.records import Example, Provenance, content_hash
+from medinstruct.records import Example, Provenance, Verdict, content_hash
 from medinstruct.review import licences, monitoring
 
 TYPES = ("chat", "rewrite", "open Q&A", "classification")
@@ -61,6 +61,64 @@ def test_a_model_that_loses_on_the_same_items_rings():
     before = {str(n): 1.0 for n in range(30)}
     worse = review.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
     assert worse["alarm"] and worse["n"] == 30 and not review.compare_scores(before, before)["alarm"]
+
+
+def run_of(folder, wins, *, judge="j", safe=True):
+    """A run in which the tuned model wins so many of twenty comparisons, each judged in both orders."""
+    folder.mkdir()
+    rows = [
+        Verdict(
+            id=f"q{n}", model="tuned", reference="base", order=order, winner="model" if n < wins else "reference", judge=judge
+        )
+        for n in range(20)
+        for order in ("model_first", "reference_first")
+    ]
+    records.write(folder / "verdicts.jsonl", rows)
+    (folder / "safety_models.jsonl").write_text(
+        "".join(json.dumps({"model": "tuned", "id": f"s{n}", "rule": safe}) + "\n" for n in range(20)), encoding="utf-8"
+    )
+    return folder
+
+
+def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path):
+    table = review.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
+    won, safe = table.loc["score against base, by j"], table.loc["safe answers, by rule"]
+    assert (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3) and won["alarm"] and safe["alarm"] and safe["change"] == -1
+    assert not review.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), "a gain is no alarm"
+    other = review.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
+    assert list(other.index) == ["safe answers, by rule"], "two judges are two rulers"
+    assert review.compare_models(tmp_path / "none", tmp_path / "a").empty
+
+
+def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tmp_path):
+    rates = {}
+    for name, kept in (("a", 0.9), ("b", 0.4)):
+        folder = tmp_path / name
+        folder.mkdir()
+        items = examples(150)
+        odd = [one.model_copy(update={"output": f"It is completely safe. {one.output}"}) for one in examples(50, seed=9)]
+        records.write(folder / "dataset.jsonl", [*items, *odd])
+        assert review.review_rates(folder) == {}
+        store, chance = review.Store(folder / "reviews.sqlite"), random.Random(name)
+        for card in [*review.cards(items)[:40], *review.cards(odd)]:  # all suspicious ones were read, of the others few
+            action = "reject" if "completely" in card.texts["output"] or chance.random() > kept else "accept"
+            store.cast("Dr X", kind="dataset", item=card.id, hash=card.hash, action=action)
+        rates[name] = review.review_rates(folder)
+        hits, n = rates[name]["review: accepted"]
+        assert abs(hits / n - 0.75 * kept) < 0.12
+    table = review.compare_rates(rates["a"], rates["b"])
+    assert table.loc["review: accepted", "alarm"] and table.loc["review: accepted", "change"] < -0.2
+    assert not table.loc["review: edited", "alarm"] and review.compare_rates({}, {}).empty
+
+
+def test_labels_dealt_at_random_ring_once_in_a_hundred():
+    chance = random.Random(0)
+    pool = [one.model_copy(update={"topic": chance.choice(sorted(labels.SPECIALTIES))}) for one in examples(300)]
+    rung = 0
+    for _ in range(40):
+        dealt = chance.sample(pool, len(pool))
+        rung += review.compare_versions(dealt[::2], dealt[1::2])["alarm"].sum()
+    assert rung <= 6, "seven axes, forty times: 2.8 are to be expected"
 
 
 def test_the_growth_log_holds_every_version_once(tmp_path):

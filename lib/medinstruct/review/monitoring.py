@@ -87,13 +87,13 @@ def compare_rates(before: Mapping[str, tuple[int, int]], after: Mapping[str, tup
 
 
 def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, seed: int = 42) -> dict[str, Any]:
-    """Scores of two model versions on the same items, such as wins: the paired difference with its bootstrap interval, and an alarm
-    where the later version is worse and the interval does not hold 0."""
+    """Scores of two model versions on the same items, such as wins: the paired difference with its bootstrap interval (Newcombe's
+    where all are 0 or 1), and an alarm where the later version is worse and the interval does not hold 0."""
     shared = [name for name in before if name in after]
-    gap = np.array([after[name] - before[name] for name in shared])
-    low, high = stats.bootstrap_interval(gap, seed=seed)
-    return {"n": len(shared), "before": _mean(before[name] for name in shared), "after": _mean(after[name] for name in shared),
-            "change": _mean(gap), "low": low, "high": high, "alarm": bool(high < 0)}  # fmt: skip
+    old, new = (np.array([of[name] for name in shared], dtype=float) for of in (before, after))
+    plain = set(old) | set(new) <= {0.0, 1.0}
+    low, high = proportions.paired_interval(old, new) if plain else stats.bootstrap_interval(new - old, seed=seed)
+    return {"n": len(shared), "before": _mean(old), "after": _mean(new), "change": _mean(new - old), "low": low, "high": high, "alarm": bool(high < 0)}  # fmt: skip
 
 
 def model_scores(folder: str | Path, *, model: str = "tuned") -> dict[str, dict[str, float]]:
