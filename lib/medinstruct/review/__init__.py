@@ -21,7 +21,7 @@ from medinstruct.review.monitoring import (
     grow_log,
     version_line,
 )
-from medinstruct.review.planner import design_effect, estimate, items_to_review, items_to_rule_out, pace, plan, precision_curve
+from medinstruct.review.planner import estimate, items_to_review, items_to_rule_out, pace, plan, precision_curve
 from medinstruct.review.privacy import find_identifiers, notebook_texts, phi_accuracy, phi_snippets, scan_identifiers
 from medinstruct.review.proportions import mcnemar, wilson
 from medinstruct.review.quality import LIMITS, as_json, finding, findings_table
@@ -54,7 +54,7 @@ __all__ = [
     "phi_accuracy", "phi_snippets", "planted", "push_to_hub", "reading_figure", "reading_gap", "reading_levels", "risks", "safety_change", "safety_json",
     "safety_rates", "scan_identifiers", "version_line", "wilson", "worst_pairs", "worst_safety", "write_papers", "write_safety",
 
-    "Card", "Change", "Drawn", "Reviewed", "Session", "Store", "Vote", "agreement", "agreement_table", "cards", "decide", "design_effect", "desk",
+    "Card", "Change", "Drawn", "Reviewed", "Session", "Store", "Vote", "agreement", "agreement_table", "cards", "decide", "desk",
     "disagreements", "estimate", "gwet", "items_to_review", "items_to_rule_out", "load", "pace", "pairs", "pairs_of_run", "panel", "percent_agreement",
     "plan", "precision_curve", "preferences", "printed", "reasons", "rehearse", "reviewed", "review_rates", "reviewed_share", "sample", "standing",
     "to_adjudicate", "weighted_kappa", "write", "write_votes",

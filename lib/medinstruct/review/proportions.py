@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 
 class Share(NamedTuple):
-    """A share of `n` with its 95 % Wilson interval; all nan where n is 0."""
+    """A share of `n` with its 95 % Wilson interval; all nan where n is 0. A weighted sample may count less than whole items."""
 
     share: float
     low: float
     high: float
-    hits: int
-    n: int
+    hits: float
+    n: float
 
 
-def wilson(hits: int, n: int, *, level: float = 0.95) -> Share:
+def wilson(hits: float, n: float, *, level: float = 0.95) -> Share:
     """The share hits / n with Wilson's interval, which stays inside 0 to 1 and is honest for few and for rare (Wilson 1927).
 
     >>> [round(value, 3) for value in wilson(0, 20)[:3]]
