@@ -6,9 +6,9 @@ import random
 import pytest
 import yaml
 
-from medinstruct import records, review
+from medinstruct import labels, records, review
 from medinstruct.errors import Problem
-from medinstruct.records import Example, Provenance, content_hash
+from medinstruct.records import Example, Provenance, Verdict, content_hash
 from medinstruct.review import licences, monitoring
 
 TYPES = ("chat", "rewrite", "open Q&A", "classification")
@@ -60,7 +60,65 @@ def test_a_rate_rings_only_if_it_moves_and_is_certain():
 def test_a_model_that_loses_on_the_same_items_rings():
     before = {str(n): 1.0 for n in range(30)}
     worse = review.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
-    assert worse["alarm"] and worse["items"] == 30 and not review.compare_scores(before, before)["alarm"]
+    assert worse["alarm"] and worse["n"] == 30 and not review.compare_scores(before, before)["alarm"]
+
+
+def run_of(folder, wins, *, judge="j", safe=True):
+    """A run in which the tuned model wins so many of twenty comparisons, each judged in both orders."""
+    folder.mkdir()
+    rows = [
+        Verdict(
+            id=f"q{n}", model="tuned", reference="base", order=order, winner="model" if n < wins else "reference", judge=judge
+        )
+        for n in range(20)
+        for order in ("model_first", "reference_first")
+    ]
+    records.write(folder / "verdicts.jsonl", rows)
+    (folder / "safety_models.jsonl").write_text(
+        "".join(json.dumps({"model": "tuned", "id": f"s{n}", "rule": safe}) + "\n" for n in range(20)), encoding="utf-8"
+    )
+    return folder
+
+
+def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path):
+    table = review.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
+    won, safe = table.loc["score against base, by j"], table.loc["safe answers, by rule"]
+    assert (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3) and won["alarm"] and safe["alarm"] and safe["change"] == -1
+    assert not review.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), "a gain is no alarm"
+    other = review.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
+    assert list(other.index) == ["safe answers, by rule"], "two judges are two rulers"
+    assert review.compare_models(tmp_path / "none", tmp_path / "a").empty
+
+
+def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tmp_path):
+    rates = {}
+    for name, kept in (("a", 0.9), ("b", 0.4)):
+        folder = tmp_path / name
+        folder.mkdir()
+        items = examples(150)
+        odd = [one.model_copy(update={"output": f"It is completely safe. {one.output}"}) for one in examples(50, seed=9)]
+        records.write(folder / "dataset.jsonl", [*items, *odd])
+        assert review.review_rates(folder) == {}
+        store, chance = review.Store(folder / "reviews.sqlite"), random.Random(name)
+        for card in [*review.cards(items)[:40], *review.cards(odd)]:  # all suspicious ones were read, of the others few
+            action = "reject" if "completely" in card.texts["output"] or chance.random() > kept else "accept"
+            store.cast("Dr X", kind="dataset", item=card.id, hash=card.hash, action=action)
+        rates[name] = review.review_rates(folder)
+        hits, n = rates[name]["review: accepted"]
+        assert abs(hits / n - 0.75 * kept) < 0.12
+    table = review.compare_rates(rates["a"], rates["b"])
+    assert table.loc["review: accepted", "alarm"] and table.loc["review: accepted", "change"] < -0.2
+    assert not table.loc["review: edited", "alarm"] and review.compare_rates({}, {}).empty
+
+
+def test_labels_dealt_at_random_ring_once_in_a_hundred():
+    chance = random.Random(0)
+    pool = [one.model_copy(update={"topic": chance.choice(sorted(labels.SPECIALTIES))}) for one in examples(300)]
+    rung = 0
+    for _ in range(40):
+        dealt = chance.sample(pool, len(pool))
+        rung += review.compare_versions(dealt[::2], dealt[1::2])["alarm"].sum()
+    assert rung <= 6, "seven axes, forty times: 2.8 are to be expected"
 
 
 def test_the_growth_log_holds_every_version_once(tmp_path):
@@ -106,7 +164,37 @@ def test_croissant_names_the_file_its_hash_and_every_column(folder):
     assert file["sha256"] == hashlib.sha256((folder / "dataset.jsonl").read_bytes()).hexdigest()
     assert told["conformsTo"] == "http://mlcommons.org/croissant/1.0" and json.dumps(told)
     columns = {name for _, row in records.rows(folder / "dataset.jsonl") for name in row} - {"provenance"}
-    assert columns <= {row["name"] for row in rows} and {row["source"]["fileObject"]["@id"] for row in rows} == {file["@id"]}
+    assert columns == {row["name"] for row in rows} and {row["source"]["fileObject"]["@id"] for row in rows} == {file["@id"]}
+
+
+def test_mlcroissant_finds_no_error_and_loads_every_example(folder):
+    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    known = review.dataset_facts(folder)
+    path = records.write_json(
+        folder / "croissant.json", review.croissant(known, name="demo", url="https://x.org/d", date="2026-11-25")
+    )
+    found = mlcroissant.Dataset(str(path))
+    assert not found.metadata.ctx.issues.errors and not found.metadata.ctx.issues.warnings
+    loaded = [{name.partition("/")[2]: value for name, value in row.items()} for row in found.records("examples")]
+    for row, one in zip(loaded, records.read(folder / "dataset.jsonl", Example), strict=True):
+        assert row["output"].decode() == one.output and row["difficulty"] == one.difficulty and row["id"].decode() == one.id
+
+
+def test_before_it_is_published_a_dataset_has_neither_an_address_nor_a_date(folder):
+    told = review.croissant(review.dataset_facts(folder))
+    assert not {"url", "datePublished"} & set(told) and told["version"].endswith(review.dataset_facts(folder)["sha256"][:12])
+
+
+def test_the_hubs_own_reader_understands_the_card_and_loads_the_data_that_it_names(folder):
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    review.write_papers(folder, review.dataset_facts(folder), name="demo")
+    card = DatasetCard.load(folder / "README.md")
+    assert isinstance(card.data, DatasetCardData) and card.data.license == "apache-2.0" and card.data.pretty_name == "demo"
+    assert not DatasetCardData(**card.data.to_dict()).to_dict().keys() ^ card.data.to_dict().keys()
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(folder / "cache"))
+    assert len(loaded) == 40 and set(loaded.column_names) >= {"instruction", "output", "difficulty"}
 
 
 @pytest.mark.parametrize(
@@ -121,17 +209,46 @@ def test_licences_that_do_not_go_together_are_named(seeds, model, words):
     assert any(words in conflict for conflict in review.conflicts(licences.of_inputs(seeds=seeds, models=[model])))
 
 
+@pytest.mark.parametrize(
+    ("model", "restricts"),
+    [
+        ("meta-llama/Meta-Llama-3-8B-Instruct", "no other models improved"), ("Llama-2-7b-chat", "no other models improved"),
+        ("meta-llama/Llama-3.3-70B-Instruct", "name carried on"), ("Qwen/Qwen2.5-72B-Instruct", "notice carried on"), ("Qwen/Qwen3-32B", ""),
+        ("deepseek-ai/DeepSeek-R1", ""), ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "name carried on"),
+        ("deepseek-ai/DeepSeek-V3", "use restrictions passed on"), ("mistralai/Mistral-7B-Instruct-v0.3", ""), ("openai/gpt-oss-120b", ""),
+        ("mistralai/Mistral-Large-Instruct-2411", "non-commercial"), ("gemini-2.5-pro", "no clinical practice"),
+    ],
+)  # fmt: skip
+def test_the_terms_of_a_model_depend_on_its_version(model, restricts):
+    found = licences.of_inputs(seeds="own", models=[model])[1]
+    assert restricts in found.restricts if restricts else not found.restricts and found.licence != "unknown"
+
+
+def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it_was_looked_at():
+    table = licences._table()
+    for row in table["seeds"] + table["models"]:
+        assert row["says"].endswith(".") and row["url"].startswith("https://") and row["licence"] and row["hub"]
+    told = review.conflicts(licences.of_inputs(seeds="own", models=["gpt-4"]))
+    assert str(table["looked"]) in told[0] and "https://openai.com" in told[0]
+
+
+def test_where_a_local_file_lies_says_nothing_of_its_licence():
+    assert licences.of_inputs(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].licence == "unknown"
+
+
 def test_our_own_seeds_and_the_stand_in_are_free():
     assert review.conflicts(licences.of_inputs(seeds="own", models=["offline-stand-in"])) == []
 
 
-def test_nothing_is_uploaded_unless_asked_nor_with_a_conflict_nor_unaudited(folder):
+def test_nothing_is_uploaded_unless_asked_nor_in_public_with_a_conflict_nor_with_a_name(folder):
     known = review.dataset_facts(folder)
     assert review.push_to_hub(folder, "", known=known) == ""
     with pytest.raises(Problem, match="licences in conflict"):
-        review.push_to_hub(folder, "me/data", known=known | {"conflicts": ["x"]})
-    with pytest.raises(Problem, match="may name people"):
-        review.push_to_hub(folder, "me/data", known={**known, "quality": {}})
+        review.push_to_hub(folder, "me/data", known=known | {"conflicts": ["x"]}, private=False)
+    named = examples(3)[0].model_copy(update={"output": "Mr. Oskar Trell, MRN 00482913, was seen."})
+    records.write(folder / "dataset.jsonl", [*examples(40), named])
+    with pytest.raises(Problem, match="may name people"):  # though the audit that was written before says that it does not
+        review.push_to_hub(folder, "me/data", known=known)
 
 
 def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, monkeypatch):
@@ -148,8 +265,11 @@ def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, mo
             sent.update(more)
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    assert review.push_to_hub(folder, "me/data", known=review.dataset_facts(folder)) == "https://hub/me/data"
+    known = review.dataset_facts(folder) | {"conflicts": ["x"]}
+    assert review.push_to_hub(folder, "me/data", known=known) == "https://hub/me/data"
     assert sent["private"] and set(sent["allow_patterns"]) == {"dataset.jsonl", "README.md", "croissant.json", "datasheet.md"}
+    told = json.loads((folder / "croissant.json").read_text(encoding="utf-8"))
+    assert told["url"] == "https://hub/me/data" and len(told["datePublished"]) == 10 and told["name"] == "data"
 
 
 def test_findings_that_miss_their_threshold_stand_first():

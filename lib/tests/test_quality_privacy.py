@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import review
+from medinstruct import paths, records, review
 from medinstruct.errors import Problem
-from medinstruct.review import privacy
+from medinstruct.records import Task
+from medinstruct.review import presidio, privacy
 
 
 def test_there_are_enough_snippets_and_every_label_stands_where_it_says():
@@ -84,6 +85,61 @@ def test_published_dialogues_without_people_raise_few_hits(real_data):
     rows = json.loads((real_data / "chatdoctor" / "chatdoctor5k.json").read_text(encoding="utf-8"))[:500]
     hits = review.scan_identifiers({str(n): f"{row['input']} {row['output']}" for n, row in enumerate(rows)})
     assert hits["where"].nunique() <= 5
+
+
+def test_a_day_without_its_year_counts_only_beside_another_identifier():
+    texts = {"case": "On 2 July her knee hurt.", "person": "Mr. Oskar Trell came on 2 July.", "year": "Born 2 July 1961."}
+    hits = review.scan_identifiers(texts)
+    assert list(hits["where"]) == ["case", "person", "person", "year"] and list(hits["counted"]) == [False, True, True, True]
+    dates = review.phi_accuracy(review.phi_snippets()).loc["date"]
+    assert dates["labels"] >= 30 and dates["recall"] == 1, "what is not counted is still found"
+
+
+def test_no_text_of_ours_could_name_anybody():
+    seeds = records.read(paths.data("seeds.jsonl"), Task)
+    assert review.scan_identifiers({one.id: f"{one.instruction} {one.input}" for one in seeds}).query("counted").empty
+
+
+@pytest.fixture
+def analyzer(monkeypatch):
+    pytest.importorskip("presidio_analyzer", reason="presidio-analyzer is not installed (extra privacy)")
+    presidio._analyzer.cache_clear()
+    yield monkeypatch
+    presidio._analyzer.cache_clear()
+
+
+def test_presidio_loses_nothing_that_the_rules_find_and_seldom_errs(analyzer):
+    for part in ("develop", "held_out", "hard"):
+        rules, both = (
+            review.phi_accuracy(review.phi_snippets(part), engine=engine).loc["all"] for engine in ("rules", "presidio")
+        )
+        assert both["recall"] >= rules["recall"] and both["precision"] >= rules["precision"] - 0.02, part
+
+
+def test_presidio_finds_what_the_rules_do_not_know_and_goes_to_no_network(analyzer):
+    import socket
+
+    import tldextract
+
+    fresh = tldextract.TLDExtract(cache_dir=None)  # has read no list of suffixes yet
+    analyzer.setattr(tldextract.tldextract, "TLD_EXTRACTOR", fresh)
+    analyzer.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("the network was asked"))
+    text = "Pay to GB33BUKB20201555555555 or write to a.b@example.org."
+    assert not any(hit.kind == "id" for hit in review.find_identifiers(text))
+    kinds = {hit.kind: hit.text for hit in review.find_identifiers(text, engine="presidio")}
+    assert kinds == {"id": "GB33BUKB20201555555555", "email": "a.b@example.org"}
+
+
+def test_with_a_model_of_spacy_presidio_finds_names_without_a_cue_but_no_today(analyzer):
+    import spacy
+
+    plain = spacy.blank("en")
+    names = [{"label": "PERSON", "pattern": "Maren Osk"}, {"label": "DATE", "pattern": "today"}]
+    plain.add_pipe("entity_ruler").add_patterns(names)
+    analyzer.setattr(presidio, "_pipeline", lambda: plain)
+    text = "It was Maren Osk who fell today."
+    assert not review.find_identifiers(text)
+    assert [(hit.kind, hit.text) for hit in review.find_identifiers(text, engine="presidio")] == [("name", "Maren Osk")]
 
 
 def test_a_notebook_with_a_name_in_an_output_is_stopped_before_the_commit(tmp_path):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from medinstruct import llm, review
+from medinstruct import evaluation, llm, review, training
 from medinstruct.records import SafetyPrompt
 from medinstruct.review import proportions, safety
 
@@ -93,6 +93,54 @@ def test_wilsons_interval_and_mcnemars_test_equal_published_examples():
     assert math.isnan(review.wilson(0, 0).share)
     assert review.mcnemar(10, 1) == pytest.approx(2 * (1 + 11) / 2**11)
     assert proportions.wilson(5, 5).high == 1
+
+
+def test_the_interval_of_a_paired_change_equals_published_examples_and_has_a_width_where_nothing_changed():
+    def answers(both, only_after, only_before, neither):
+        before = [1] * both + [0] * only_after + [1] * only_before + [0] * neither
+        return before, [1] * both + [1] * only_after + [0] * only_before + [0] * neither
+
+    # Newcombe (1998b), method 10: 36, 12, 2, 0; Fagerland, Lydersen, Laake (2014): airway responsiveness, 1, 1, 7, 12
+    assert [round(x, 4) for x in proportions.paired_interval(*answers(36, 12, 2, 0))] == [0.0569, 0.3404]
+    assert [round(x, 3) for x in proportions.paired_interval(*answers(1, 1, 7, 12))] == [-0.507, -0.026]
+    for both, neither in ((0, 60), (60, 0), (30, 30)):
+        low, high = proportions.paired_interval(*answers(both, 0, 0, neither))
+        assert low < 0 < high and low == pytest.approx(-high)
+    assert all(math.isnan(x) for x in proportions.paired_interval([], []))
+
+
+def odd_adapter(student, folder):
+    """An adapter that changes what a model says: its weights are chance."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    tuned = get_peft_model(llm.LocalModel(student).model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    torch.manual_seed(1)
+    for value in tuned.parameters():
+        if value.requires_grad:
+            torch.nn.init.normal_(value)
+    tuned.save_pretrained(folder)
+    return folder
+
+
+def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
+    student, words = tmp_path / "student", ["Call 112 now. Rest and drink water at home."] * 30
+    training.build_student(words, folder=student, vocab_size=300, hidden_size=16, layers=1, heads=2, max_length=64, epochs=1)
+    adapter = odd_adapter(student, tmp_path / "adapter")
+    model = llm.LocalModel(student, adapter=adapter, batch_size=16)
+    who = evaluation.answerers(["base", "tuned"], local=model, url="", served={})
+    prompts = review.load_safety(limit=6)
+    said = asyncio.run(evaluation.texts_said([one.prompt for one in prompts], who, max_tokens=8))
+    assert said["base"] != said["tuned"], "the adapter changes what is said"
+    change = review.safety_change(evaluate(prompts, said)).loc["all"]
+    assert change["n"] == 6 and change["low"] < change["high"], "the headline has an interval"
+    cases = review.cases(traits=["insurance"])[:30]
+    for name in who:
+        texts = asyncio.run(evaluation.texts_said([case.task.instruction for case in cases], {name: who[name]}, max_tokens=8))[
+            name
+        ]
+        found = review.case_differences(review.measure_cases(cases, texts))
+        assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(axis=None)
 
 
 def test_safety_is_kept_as_json_without_nan(tmp_path):

@@ -76,10 +76,8 @@ def weighted_kappa(
 ) -> Agreement:  # fmt: skip
     """Cohen's weighted kappa of two raters on an ordered scale: a near miss counts less than a far one (Cohen 1968)."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
-    if not pairs:
-        return Agreement(*[float("nan")] * 3, 0)
     steps = list(values or sorted({value for pair in pairs for value in pair}))
-    if len(steps) < 2:
+    if not pairs or len(steps) < 2:
         return Agreement(*[float("nan")] * 3, len(pairs))
     code, weight = {value: n for n, value in enumerate(steps)}, weights(len(steps), kind)
     a, b = (np.eye(len(steps))[[code[pair[side]] for pair in pairs]] for side in (0, 1))

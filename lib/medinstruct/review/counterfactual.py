@@ -74,7 +74,7 @@ def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
 
 
 def case_differences(measured: pd.DataFrame, *, seed: int = 42, alpha: float = 0.05) -> pd.DataFrame:
-    """One row a trait's value and measure: mean with and without the trait, the paired difference with a bootstrap interval, the p
+    """One row a trait's value and measure: mean with and without the trait, the paired difference with its interval, the p
     value and Holm's over all rows; `biased` where it holds and no reason can justify it.
 
     Wilcoxon's signed-rank test for counts, McNemar's exact test for urgent advice; similarity against that of asking again.
@@ -134,7 +134,7 @@ def _task(template: str, words: dict[str, str]) -> Task:
 def _row(trait: str, value: str, name: str, plain: pd.Series, other: pd.Series, seed: int, test: Callable) -> dict:
     a, b = plain.to_numpy(dtype=float), other.to_numpy(dtype=float)
     gap = b - a
-    low, high = stats.bootstrap_interval(gap, seed=seed)
+    low, high = proportions.paired_interval(a, b) if test is _mcnemar else stats.bootstrap_interval(gap, seed=seed)
     return {"trait": trait, "value": value, "measure": name, "n": len(gap), "plain": a.mean(), "changed": b.mean(), "difference": gap.mean(),
             "low": low, "high": high, "p": test(gap)}  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The papers of a dataset, filled from measured files and from nothing else: Hugging Face card, Croissant metadata, datasheet."""
+"""The papers of a dataset, filled from measured files and from nothing else: Hugging Face card, datasheet, Croissant metadata."""
 
 import hashlib
 import json
@@ -10,20 +10,10 @@ from typing import Any
 import yaml
 
 from medinstruct import labels, records
-from medinstruct.errors import Problem
 from medinstruct.records import Example
+from medinstruct.review.croissant import croissant
 from medinstruct.review.licences import Licence, conflicts, of_inputs
 
-CONTEXT = {
-    "@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/", "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/", "dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo", "recordSet": "cr:recordSet",
-    "field": "cr:field", "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "source": "cr:source", "extract": "cr:extract", "column": "cr:column",
-    "fileObject": "cr:fileObject", "jsonPath": "cr:jsonPath", "md5": "cr:md5", "citeAs": "cr:citeAs", "isLiveDataset": "cr:isLiveDataset",
-}  # fmt: skip
-FIELDS = {
-    "id": "sc:Text", "type": "sc:Text", "topic": "sc:Text", "view": "sc:Text", "difficulty": "sc:Integer", "instruction": "sc:Text",
-    "input": "sc:Text", "output": "sc:Text", "task": "sc:Text",
-}  # fmt: skip
 # the files of a run that hold what did not become an example
 SET_ASIDE = {"rejects": "pieces that could not be read as a task", "dropped": "tasks that a filter took out", "unfinished": "answers that were empty, refused or cut"}  # fmt: skip
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -40,6 +30,7 @@ def dataset_facts(folder: str | Path, *, seeds: str = "own", file: str = "datase
         "file": file, "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest(), "bytes": (folder / file).stat().st_size,
         "examples": len(examples), "with_input": sum(bool(one.input) for one in examples), "models": dict(models),
         "sources": dict(Counter(one.provenance.source or "unknown" for one in examples)),
+        "columns": sorted({name for _, row in records.rows(folder / file) for name in row}),
         "labels": {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in ("type", "view", "topic", "difficulty")},
         "words": {name: _median(len(getattr(one, name).split()) for one in examples) for name in ("instruction", "output")},
         "set_aside": {name: len(records.rows(folder / f"{name}.jsonl")) for name in SET_ASIDE if (folder / f"{name}.jsonl").exists()},
@@ -65,23 +56,6 @@ def card(known: Mapping[str, Any], *, name: str = "medinstruct") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def croissant(known: Mapping[str, Any], *, name: str = "medinstruct", url: str = "") -> dict[str, Any]:
-    """Croissant 1.0 metadata (MLCommons): the file with its hash, and every column."""
-    fields = [
-        {"@type": "cr:Field", "@id": f"examples/{column}", "name": column, "dataType": kind,
-         "source": {"fileObject": {"@id": known["file"]}, "extract": {"jsonPath": f"$.{column}"}}}
-        for column, kind in FIELDS.items()
-    ]  # fmt: skip
-    return {
-        "@context": CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.0", "name": name, "url": url or name,
-        "description": f"{known['examples']:,} medical instructions with responses written by {_listed(known['models'])}.",
-        "license": [one.url or one.licence for one in known["licences"]], "isLiveDataset": False,
-        "distribution": [{"@type": "cr:FileObject", "@id": known["file"], "name": known["file"], "contentUrl": known["file"],
-                          "contentSize": f"{known['bytes']} B", "encodingFormat": "application/jsonlines", "sha256": known["sha256"]}],
-        "recordSet": [{"@type": "cr:RecordSet", "@id": "examples", "name": "examples", "field": fields}],
-    }  # fmt: skip
-
-
 def datasheet(known: Mapping[str, Any], *, name: str = "medinstruct") -> str:
     """The datasheet (questions after Gebru and others 2021), answered where a file of the run holds the answer, else said to be open."""
     quality = known.get("quality", {})
@@ -104,41 +78,14 @@ def datasheet(known: Mapping[str, Any], *, name: str = "medinstruct") -> str:
     return f"# Datasheet of {name}\n\nFilled from the files of the run; sha256 of the data `{known['sha256']}`.\n\n{body}\n"
 
 
-def write_papers(folder: str | Path, known: Mapping[str, Any], *, name: str) -> list[Path]:
-    """Write README.md, croissant.json and datasheet.md beside the data."""
+def write_papers(folder: str | Path, known: Mapping[str, Any], *, name: str, url: str = "", date: str = "") -> list[Path]:
+    """Write README.md, croissant.json and datasheet.md beside the data; `url` and `date` where it is published."""
     folder = Path(folder)
     return [
         records.write_text(folder / "README.md", card(known, name=name)),
-        records.write_json(folder / "croissant.json", croissant(known, name=name)),
+        records.write_json(folder / "croissant.json", croissant(known, name=name, url=url, date=date)),
         records.write_text(folder / "datasheet.md", datasheet(known, name=name)),
     ]
-
-
-def push_to_hub(folder: str | Path, repo: str, *, known: Mapping[str, Any], private: bool = True) -> str:
-    """Upload data and papers to a (private) dataset repository of the hub; its address. An empty `repo` uploads nothing.
-
-    Refused while identifiers were found in the data or licences are in conflict.
-    """
-    if not repo:
-        return ""
-    if known["conflicts"]:
-        do = "Settle them, or publish the seeds and the responses apart."
-        raise Problem("The dataset has licences in conflict and is not uploaded.", got="; ".join(known["conflicts"]), do=do)
-    audits = {one["audit"]: one for one in known.get("quality", {}).get("findings", [])}
-    clean = audits.get("identifiers, in the dataset") or {}
-    if clean.get("keeps") is not True:
-        raise Problem(
-            "The dataset may name people and is not uploaded.",
-            got=clean.get("value", "not audited"),
-            do="Run notebook 06, look at the hits.",
-        )
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    url = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
-    wanted = [known["file"], "README.md", "croissant.json", "datasheet.md"]
-    api.upload_folder(folder_path=str(folder), repo_id=repo, repo_type="dataset", allow_patterns=wanted)
-    return url
 
 
 def _labels(known: Mapping[str, Any]) -> str:

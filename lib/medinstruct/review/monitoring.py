@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import labels, records, stats
-from medinstruct.records import content_hash
+from medinstruct.records import Verdict, content_hash
 from medinstruct.review import proportions
 
 PSI_LIMIT = 0.2  # the usual rule: below 0.1 none, to 0.2 some, above 0.2 a real change
@@ -27,20 +27,19 @@ def psi(before: Mapping[Any, float], after: Mapping[Any, float]) -> float:
     (0.0, 0.41)
     """
     names = sorted({*before, *after}, key=str)
-    a, b = (np.array([counts.get(name, 0) + 0.5 for name in names]) for counts in (before, after))
-    a, b = a / a.sum(), b / b.sum()
-    return float(((b - a) * np.log(b / a)).sum())
+    return float(_psi(*(np.array([[counts.get(name, 0) for name in names]]) for counts in (before, after)))[0])
 
 
-def psi_limit(labels: int, before: int, after: int, *, limit: float = PSI_LIMIT) -> float:
-    """The threshold for so many labels and items: never below what chance alone reaches once in twenty (Yurdakul, Naranjo 2020).
+def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, limit: float = PSI_LIMIT, seed: int = 42) -> float:
+    """The threshold for two versions: never below what chance alone reaches once in a hundred, found by dealing the same labels out
+    at random again and again. (The usual chi-square rule rings too often where labels are many and rare.)
 
-    >>> psi_limit(10, 10_000, 10_000), psi_limit(60, 100, 100) > 1
-    (0.2, True)
+    >>> psi_limit({"a": 5000, "b": 5000}, {"a": 5000, "b": 5000})
+    0.2
     """
-    from scipy.stats import chi2
-
-    return max(limit, float(chi2.ppf(0.95, max(labels - 1, 1))) * (1 / max(before, 1) + 1 / max(after, 1)))
+    pool = Counter(before) + Counter(after)
+    dealt = np.random.default_rng(seed).multivariate_hypergeometric(list(pool.values()), sum(before.values()), size=999)
+    return max(limit, float(np.quantile(_psi(dealt, np.array(list(pool.values())) - dealt), 0.99)))
 
 
 def ks_limit(before: int, after: int, *, limit: float = KS_LIMIT) -> float:
@@ -55,14 +54,15 @@ def ks_limit(before: int, after: int, *, limit: float = KS_LIMIT) -> float:
 def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
     """One row an axis of two lists of tasks or examples: the measure, its value and threshold, labels that are new or gone, alarm.
 
-    Labels by PSI, the lengths of the texts by Kolmogorov and Smirnov. A label that is gone is an alarm if it had 1 % or more before.
+    Labels by PSI, the lengths of the texts by Kolmogorov and Smirnov. A label that is gone is an alarm if it had 1 % or more before
+    and chance would seldom (once in a hundred, over all labels of the axis) put all of it on one side.
     """
-    rows = []
+    rows, part = [], len(before) / max(len(before) + len(after), 1)
     for axis in AXES:
         a, b = (Counter(str(labels.canonical(axis, getattr(one, axis))) for one in version) for version in (before, after))
-        value, limit = psi(a, b), psi_limit(len({*a, *b}), len(before), len(after))
+        value, limit = psi(a, b), psi_limit(a, b)
         new, gone = sorted({*b} - {*a}), sorted({*a} - {*b})
-        lost = [name for name in gone if a[name] >= 0.01 * len(before)]
+        lost = [name for name in gone if a[name] >= 0.01 * len(before) and part ** a[name] < 0.01 / len(a)]
         rows.append((axis, "PSI", value, limit, "", ", ".join(new), ", ".join(gone), value > limit or bool(lost)))
     for name in LENGTHS:
         a, b = ([len(getattr(one, name, "").split()) for one in version] for version in (before, after))
@@ -75,7 +75,7 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
 def compare_rates(before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
     """One row a rate that both versions have, (hits, n) each, such as flags or accepted reviews: both shares, their difference with
     Newcombe's interval, and an alarm where it lies wholly beyond 0 and is larger than the threshold."""
-    rows = {}
+    rows, columns = {}, ["before", "after", "change", "low", "high", "limit", "alarm"]
     for name in [name for name in before if name in after]:
         a, b = proportions.wilson(*before[name]), proportions.wilson(*after[name])
         gap = b.share - a.share
@@ -83,17 +83,42 @@ def compare_rates(before: Mapping[str, tuple[int, int]], after: Mapping[str, tup
         high = gap + ((b.high - b.share) ** 2 + (a.share - a.low) ** 2) ** 0.5
         rows[name] = {"before": a.share, "after": b.share, "change": gap, "low": low, "high": high, "limit": RATE_LIMIT,
                       "alarm": bool(abs(gap) > RATE_LIMIT and (low > 0 or high < 0))}  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rate")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")
 
 
 def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, seed: int = 42) -> dict[str, Any]:
-    """Scores of two model versions on the same items, such as wins: the paired difference with its bootstrap interval, and an alarm
-    where the later version is worse and the interval does not hold 0."""
+    """Scores of two model versions on the same items, such as wins: the paired difference with its bootstrap interval (Newcombe's
+    where all are 0 or 1), and an alarm where the later version is worse and the interval does not hold 0."""
     shared = [name for name in before if name in after]
-    gap = np.array([after[name] - before[name] for name in shared])
-    low, high = stats.bootstrap_interval(gap, seed=seed)
-    return {"items": len(shared), "before": _mean(before[name] for name in shared), "after": _mean(after[name] for name in shared),
-            "change": _mean(gap), "low": low, "high": high, "alarm": bool(high < 0)}  # fmt: skip
+    old, new = (np.array([of[name] for name in shared], dtype=float) for of in (before, after))
+    plain = set(old) | set(new) <= {0.0, 1.0}
+    low, high = proportions.paired_interval(old, new) if plain else stats.bootstrap_interval(new - old, seed=seed)
+    return {"n": len(shared), "before": _mean(old), "after": _mean(new), "change": _mean(new - old), "low": low, "high": high, "alarm": bool(high < 0)}  # fmt: skip
+
+
+def model_scores(folder: str | Path, *, model: str = "tuned") -> dict[str, dict[str, float]]:
+    """What notebook 08 found of a model in a run, item by item: its score against each reference by each judge (ties a half, both
+    orders together), and its safe answers by rule. Empty before notebook 08 has run."""
+    found: dict[str, dict[str, list[float]]] = {}
+    path = Path(folder) / "verdicts.jsonl"
+    for one in records.read(path, Verdict) if path.exists() else []:
+        if one.model == model and one.winner:
+            score = {"model": 1.0, "tie": 0.5, "reference": 0.0}[one.winner]
+            found.setdefault(f"score against {one.reference}, by {one.judge}", {}).setdefault(one.id, []).append(score)
+    path = Path(folder) / "safety_models.jsonl"
+    for _, row in records.rows(path) if path.exists() else []:
+        if row["model"] == model:
+            found.setdefault("safe answers, by rule", {}).setdefault(row["id"], []).append(float(row["rule"]))
+    return {axis: {item: sum(of) / len(of) for item, of in items.items()} for axis, items in found.items()}
+
+
+def compare_models(before: str | Path, after: str | Path, *, model: str = "tuned", seed: int = 42) -> pd.DataFrame:
+    """One row an axis on which a model was measured in two runs, on the same items by the same judge: both scores, the paired
+    difference with its interval, and the alarm of `compare_scores`."""
+    old, new = (model_scores(folder, model=model) for folder in (before, after))
+    rows = {axis: compare_scores(old[axis], new[axis], seed=seed) for axis in old if set(old[axis]) & set(new.get(axis, ()))}
+    columns = ["n", "before", "after", "change", "low", "high", "alarm"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("axis")
 
 
 def version_line(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str, Any]:
@@ -120,6 +145,12 @@ def grow_log(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
     rows = [dict(line) if n in places else one for n, one in enumerate(known)] + ([] if places else [dict(line)])
     records.write_text(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
     return pd.DataFrame(rows)
+
+
+def _psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The index of each row of two tables of counts, half a count added."""
+    a, b = ((of + 0.5) / (of + 0.5).sum(axis=1, keepdims=True) for of in (before, after))
+    return ((b - a) * np.log(b / a)).sum(axis=1)
 
 
 def _ks(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:

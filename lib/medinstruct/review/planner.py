@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from medinstruct.review import proportions
+
 SECONDS = 60.0  # what one item takes until it has been measured
 
 
@@ -107,11 +109,6 @@ def precision_curve(
     return pd.DataFrame(columns, index=pd.Index(numbers, name="items read"))
 
 
-def design_effect(weights: Sequence[float]) -> float:
-    """By how much unequal weights blow up a sample that says the same (Kish)."""
-    return len(weights) * sum(weight**2 for weight in weights) / sum(weights) ** 2 if len(weights) else 1.0
-
-
 def pace(votes: Sequence[Any]) -> float:
     """The median seconds an item took, from the votes that know it; a minute where none does. A pause over 20 minutes is none."""
     known = [vote.seconds for vote in votes if vote.seconds and vote.seconds < 1200]
@@ -128,9 +125,5 @@ def _half(share: float, n: float) -> float:
     return (high - low) / 2
 
 
-def _wilson(share: float, n: float, z: float = 1.959964) -> tuple[float, float]:
-    if math.isinf(n):
-        return share, share
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    return (share, share) if math.isinf(n) else proportions.wilson(share * n, n)[1:3]

@@ -6,27 +6,22 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import Problem
 from medinstruct.review import proportions
+from medinstruct.review.presidio import found_by_presidio
 from medinstruct.review.recognisers import NOT_NAMES, RULES, compiled
 
 KINDS = tuple(RULES)
 LABELLED = ("record", "id")
 MOST = 200_000  # characters of one text that are searched; a longer one is cut into pieces
 SHOWN = {"text/plain", "text/html", "text/markdown"}
-# presidio's names for the same things
-PRESIDIO = {
-    "PERSON": "name", "DATE_TIME": "date", "PHONE_NUMBER": "phone", "EMAIL_ADDRESS": "email", "URL": "url", "US_SSN": "id", "UK_NHS": "id",
-    "IP_ADDRESS": "id", "US_PASSPORT": "id", "US_DRIVER_LICENSE": "id", "IBAN_CODE": "id", "MEDICAL_LICENSE": "id", "LOCATION": "address",
-}  # fmt: skip
 
 
 class Hit(NamedTuple):
@@ -50,10 +45,11 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
     found: list[Hit] = []
     for start in range(0, max(len(text), 1), MOST):
         piece = text[start : start + MOST]
-        found += [
-            hit._replace(start=hit.start + start)
-            for hit in _by_rules(piece) + (_presidio(piece) if engine == "presidio" else [])
-        ]
+        ours = _by_rules(piece)
+        more = [Hit(*one) for one in found_by_presidio(piece)] if engine == "presidio" else []
+        # where both see something and call it by two names, ours stands
+        more = [hit for hit in more if not any(hit.kind != one.kind and _overlap(hit, one) for one in ours)]
+        found += [hit._replace(start=hit.start + start) for hit in ours + more]
     return _apart(found)
 
 
@@ -70,8 +66,20 @@ def masked(text: str, hits: Iterable[Hit]) -> str:
     return text
 
 
+def counted(hits: Sequence[Hit]) -> list[bool]:
+    """Which hits of one text could name somebody: a day without its year does so only beside another identifier.
+
+    "On 2 July her knee became painful" in a teaching case is about nobody; with a name, a record number or a full date it is.
+
+    >>> [counted(find_identifiers(text)) for text in ("On 2 July it was painful.", "Mr. Oskar Trell came on 2 July.", "Born 2 July 1961.")]
+    [[False], [True, True], [True]]
+    """
+    alone = all(_yearless(hit) for hit in hits)
+    return [not (alone and _yearless(hit)) for hit in hits]
+
+
 def scan_identifiers(texts: Mapping[str, str], *, engine: str = "rules", mask: bool = True) -> pd.DataFrame:
-    """One row a hit over named texts: where, kind, text, and the words around it, for human eyes.
+    """One row a hit over named texts: where, kind, text, whether it is `counted`, and the words around it, for human eyes.
 
     Masked unless told otherwise, since a list of what was found would itself give it away.
     """
@@ -79,10 +87,10 @@ def scan_identifiers(texts: Mapping[str, str], *, engine: str = "rules", mask: b
     for where, text in texts.items():
         hits = find_identifiers(text, engine=engine)
         shown = masked(text, hits) if mask else text
-        for kind, start, said in hits:
+        for (kind, start, said), counts in zip(hits, counted(hits), strict=True):
             end = start + len(said)
-            rows.append((where, kind, shown[start:end], " ".join(shown[max(start - 40, 0) : end + 40].split())))
-    return pd.DataFrame(rows, columns=["where", "kind", "text", "around"])
+            rows.append((where, kind, shown[start:end], counts, " ".join(shown[max(start - 40, 0) : end + 40].split())))
+    return pd.DataFrame(rows, columns=["where", "kind", "text", "counted", "around"]).astype({"counted": bool})
 
 
 def phi_snippets(split: str = "") -> list[dict]:
@@ -132,7 +140,7 @@ def main(files: list[str]) -> int:
     except Problem as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
-    hits = pd.concat(found) if found else pd.DataFrame()
+    hits = pd.concat(found).query("counted") if found else pd.DataFrame()
     for row in hits.itertuples():
         sys.stderr.write(f"{row.where}: {row.kind} {row.text!r}\n")
     return int(len(hits) > 0)
@@ -153,33 +161,25 @@ def _by_rules(text: str) -> list[Hit]:
     return found
 
 
-def _presidio(text: str) -> list[Hit]:
-    results = _analyzer().analyze(text=text, language="en", entities=list(PRESIDIO))
-    return [Hit(PRESIDIO[one.entity_type], one.start, text[one.start : one.end]) for one in results]
-
-
-@cache
-def _analyzer() -> Any:
-    """presidio's analyzer, which loads its language model once."""
-    try:
-        from presidio_analyzer import AnalyzerEngine
-    except ImportError:
-        do = "pip install presidio-analyzer and a spaCy model, or take engine='rules'."
-        raise Problem("presidio is not installed.", got="engine='presidio'", do=do) from None
-    return AnalyzerEngine()
-
-
 def _apart(hits: list[Hit]) -> list[Hit]:
     """Of hits that overlap the longest, and of equal ones that which a label before it names; in the order of the text."""
     kept: list[Hit] = []
     for hit in sorted(hits, key=lambda hit: (-len(hit.text), hit.kind not in LABELLED, hit.start)):
-        if not any(hit.start < one.start + len(one.text) and one.start < hit.start + len(hit.text) for one in kept):
+        if not any(_overlap(hit, one) for one in kept):
             kept.append(hit)
     return sorted(kept, key=lambda hit: hit.start)
 
 
+def _overlap(one: Hit, other: Hit) -> bool:
+    return one.start < other.start + len(other.text) and other.start < one.start + len(one.text)
+
+
 def _meet(one: Hit, other: Hit) -> bool:
-    return one.kind == other.kind and one.start < other.start + len(other.text) and other.start < one.start + len(one.text)
+    return one.kind == other.kind and _overlap(one, other)
+
+
+def _yearless(hit: Hit) -> bool:
+    return hit.kind == "date" and not re.search(r"\d{4}|\d[-/.]\d+[-/.]\d", hit.text)
 
 
 def _shares(labels: int, found: int, hits: int, right: int) -> dict[str, float]:

@@ -118,8 +118,10 @@ def difficulty_figure(labelled: Sequence[int], estimated: Sequence[float], *, ti
     return figures.titled(figure, title)
 
 
-def change_figure(change: pd.DataFrame, *, title: str, before: str = "base", after: str = "tuned") -> Any:
-    """What one model does and the next does not: an arrow a category from the share of safe answers before to that after."""
+def change_figure(
+    change: pd.DataFrame, *, title: str, before: str = "base", after: str = "tuned", label: str = "share of safe answers"
+) -> Any:
+    """From one model to the next: an arrow a row from the score before to that after, and the change with its interval in figures."""
     import matplotlib.pyplot as plt
 
     if not change["n"].sum():
@@ -138,7 +140,7 @@ def change_figure(change: pd.DataFrame, *, title: str, before: str = "base", aft
         axes.text(1.03, place, text, va="center", fontsize=9, color=figures.SOFT, transform=axes.get_yaxis_transform())
     axes.set_yticks(range(len(change) - 1, -1, -1), [f"{name} (n {n:.0f})" for name, n in change["n"].items()])
     axes.set(
-        xlabel=f"share of safe answers, from {before} (ring) to {after} (arrow)",
+        xlabel=f"{label}, from {before} (ring) to {after} (arrow)",
         xlim=(-0.03, 1.03),
         ylim=(-0.6, len(change) - 0.4),
     )

@@ -6,6 +6,7 @@ Own rules since the usual library loads a pronouncing dictionary over the networ
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import pandas as pd
 
@@ -32,6 +33,7 @@ RARE = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=100_000)
 def syllables(word: str) -> int:
     """How many syllables a word has, by rule; about nine of ten are right.
 

@@ -90,7 +90,10 @@ def _missing(example: Any, text: str) -> str:
 
 def _above(text: str) -> str:
     """The first dose of a known drug above what is usual a day; the dose must follow the name within a few words."""
+    lowered = text.lower()
     for drug, most in MOST_A_DAY.items():
+        if drug not in lowered:  # twenty patterns over every answer were half of the audit's time
+            continue
         for match in re.finditer(rf"\b{drug}\b[^.;\n]{{0,25}}?{DOSE.pattern}(?!/)", text, re.IGNORECASE):
             amount = float(match[1].replace(",", ".")) * {"mcg": 0.001, "mg": 1, "g": 1000}[match[2].lower()]
             if amount > most:

@@ -108,11 +108,9 @@ def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     return found
 
 
-def safety_change(
-    results: pd.DataFrame, *, before: str = "base", after: str = "tuned", by: str = "rule", seed: int = 42
-) -> pd.DataFrame:
-    """What changed from one model to another on the same prompts, by category: the difference with a bootstrap interval over
-    prompts, what was lost and gained, McNemar's exact p, and Holm's correction over the categories."""
+def safety_change(results: pd.DataFrame, *, before: str = "base", after: str = "tuned", by: str = "rule") -> pd.DataFrame:
+    """What changed from one model to another on the same prompts, by category: the difference with Newcombe's paired interval,
+    what was lost and gained, McNemar's exact p, and Holm's correction over the categories."""
     wide = results[results[by].notna()].pivot(index="id", columns="model", values=by)
     wide = wide.reindex(columns=[before, after]).dropna().astype(float)
     category = results.drop_duplicates("id").set_index("id")["category"].reindex(wide.index)
@@ -120,7 +118,7 @@ def safety_change(
     for name in [*GROUPS, "all"]:
         part = wide if name == "all" else wide[category == name]
         gap = (part[after] - part[before]).to_numpy()
-        low, high = stats.bootstrap_interval(gap, seed=seed)
+        low, high = proportions.paired_interval(part[before], part[after])
         lost, gained = int((gap < 0).sum()), int((gap > 0).sum())
         p = proportions.mcnemar(lost, gained)
         rows[name] = {"n": len(part), before: part[before].mean(), after: part[after].mean(), "change": gap.mean() if len(gap) else float("nan"),
