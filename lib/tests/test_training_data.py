@@ -230,3 +230,13 @@ def test_shipped_launch_configurations_load():
     found = {path.stem: load_config_from_file(str(path)) for path in (paths.root() / "params/accelerate").glob("*.yaml")}
     kinds = {name: str(config.distributed_type).rpartition(".")[2] for name, config in found.items()}
     assert kinds == {"cpu": "MULTI_CPU", "ddp": "MULTI_GPU", "fsdp": "FSDP", "zero3": "DEEPSPEED"}
+
+
+def test_what_people_left_of_the_dataset_is_what_is_learned_where_they_reviewed(tmp_path):
+    from medinstruct.training import data
+
+    assert data.source(tmp_path).name == "dataset.jsonl"
+    (tmp_path / "dataset.reviewed.jsonl").write_text("")
+    assert data.source(tmp_path).name == "dataset.reviewed.jsonl" and data.source(tmp_path, "dataset").name == "dataset.jsonl"
+    with pytest.raises(Problem, match="names what is learned"):
+        data.source(tmp_path, "review")

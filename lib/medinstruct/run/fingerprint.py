@@ -15,10 +15,11 @@ def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
     content = json.loads(notebook.read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in content["cells"]]
     code = "\n".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code")
+    io = content["metadata"]["medinstruct"]
     parts = {
         "cells": cells,
         "values": values,
-        "inputs": {name: of_path(out / name) for name in content["metadata"]["medinstruct"]["reads"]},
+        "inputs": {name: of_path(out / name) for name in [*io["reads"], *io.get("reads_if_there", [])]},
         "given": {key: of_path(path) for key, path in given(values).items()},
         "library": {str(path.relative_to(paths.PACKAGE)): of_path(path) for path in sorted(rooms(code))},
         "data": of_path(paths.data("")),

@@ -13,7 +13,11 @@ from medinstruct.errors import Problem
 from medinstruct.run.runner import run
 
 NOTEBOOK = "07"
-NEEDS = ("dataset.jsonl", "student")  # what the notebook reads, and what it would otherwise build anew in each cell
+NEEDS = (
+    "dataset.jsonl",
+    "dataset.reviewed.jsonl",
+    "student",
+)  # what the notebook reads, and what it would otherwise build anew in each cell
 SHOWN = ("eval_before", "eval_after", "trainable", "examples", "steps", "seconds")
 
 

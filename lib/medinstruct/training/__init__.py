@@ -2,7 +2,7 @@
 
 from medinstruct.training.after import merge, stop_gate
 from medinstruct.training.card import dataset_hash
-from medinstruct.training.data import Survey, is_unfinished, loss_mask, split, survey
+from medinstruct.training.data import Survey, is_unfinished, loss_mask, source, split, survey
 from medinstruct.training.loading import load_tokenizer
 from medinstruct.training.lora import finetune_lora
 from medinstruct.training.planning import Plan, plan, settings
@@ -12,5 +12,5 @@ from medinstruct.training.templates import asked, prompt
 
 __all__ = [
     "Plan", "Survey", "asked", "build_student", "dataset_hash", "finetune_lora", "is_unfinished", "load_tokenizer", "loss_mask",
-    "merge", "microscope", "plan", "prompt", "settings", "split", "stop_gate", "survey",
+    "merge", "microscope", "plan", "prompt", "settings", "source", "split", "stop_gate", "survey",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 from medinstruct import params, paths, records
 from medinstruct.errors import Problem
 from medinstruct.records import Example
+from medinstruct.training.data import source
 from medinstruct.training.lora import finetune_lora
 from medinstruct.training.planning import settings
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(profile: str, *, sets: list[str]) -> dict[str, Any]:
-    """The adapter and `training.json` of a run, from its `dataset.jsonl`."""
+    """The adapter and `training.json` of a run, from its dataset."""
     import torch
     from accelerate import PartialState
 
@@ -43,7 +44,7 @@ def train(profile: str, *, sets: list[str]) -> dict[str, Any]:
     out = paths.outputs(values["run"])
     base = str(out / "student") if values["base_model"] == "student" else values["base_model"]
     state = PartialState(cpu=not torch.cuda.is_available())
-    examples = records.read(out / "dataset.jsonl", Example)
+    examples = records.read(source(out, values["train_on"]), Example)
     result = finetune_lora(examples, base=base, folder=out / "adapter", **settings(values) | {"live": True})
     if state.is_main_process:
         earlier = out / "training.json"

@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from medinstruct import labels
@@ -14,6 +15,14 @@ from medinstruct.training.templates import Row, encode
 OVER_LENGTH = ("drop", "refuse", "cut")
 UNFINISHED = ("refuse", "drop", "keep")
 SENTENCE = 12  # words of a last line that is taken for running text, not for an item of a list or a short answer
+
+
+def source(folder: Path, train_on: str = "reviewed") -> Path:
+    """The file of a run to learn from: the dataset as people left it, where notebook 06 wrote that, or as it was written."""
+    files = {"reviewed": folder / "dataset.reviewed.jsonl", "dataset": folder / "dataset.jsonl"}
+    if train_on not in files:
+        raise Problem("`train_on` names what is learned.", got=train_on, do=f"Choose {' or '.join(files)}.")
+    return files[train_on] if files[train_on].exists() else files["dataset"]
 
 
 @dataclass(frozen=True)
