@@ -6,7 +6,7 @@ from typing import Any
 
 from medinstruct import figures
 
-WIDTH = 5.6
+WIDTH = 4.9
 
 
 @dataclass(frozen=True)
@@ -22,25 +22,31 @@ class Dot:
 
 
 def dots(rows: Sequence[Dot], *, label: str, mark: str = "", parity: float | None = None, keys: dict[str, str] | None = None) -> Any:
-    """A forest plot on 0 to 100 %: values with intervals, one row each; `mark` names the ticks, `keys` the colours."""
+    """A forest plot on 0 to 100 %: rows of one label share a line; `mark` names the red ticks, `keys` the colours."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.95 + 0.34 * len(rows)))
+    lines = {name: [row for row in rows if row.label == name] for name in dict.fromkeys(row.label for row in rows)}
+    most = max((len(one) for one in lines.values()), default=1)
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.95 + (0.25 + 0.07 * most) * len(lines)))
     if parity is not None:
         axes.axvline(100 * parity, color=figures.GREY, ls="--", lw=1)
-    for y, row in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
-        if row.low is not None and row.high is not None:
-            axes.hlines(y, 100 * row.low, 100 * row.high, color=row.color, lw=4, alpha=0.35)
-        axes.plot(100 * row.value, y, "o", color=row.color, ms=7)
-        if row.mark is not None:
-            axes.plot(100 * row.mark, y, "|", color=figures.RED, ms=15, mew=2)
-    axes.set_yticks(range(len(rows) - 1, -1, -1), [figures.short(row.label, 36) for row in rows])
-    axes.set(xlim=(-3, 103), ylim=(-0.6, len(rows) - 0.4), xlabel=label)
+    for y, members in zip(range(len(lines) - 1, -1, -1), lines.values(), strict=True):
+        for n, row in enumerate(members):
+            _dot(axes, row, y + 0.16 * (len(members) - 1) - 0.32 * n)
+    axes.set_yticks(range(len(lines) - 1, -1, -1), [figures.short(name, 34) for name in lines])
+    axes.set(xlim=(-3, 103), ylim=(-0.6, len(lines) - 0.4), xlabel=label)
     axes.grid(axis="x", color=figures.TINT)
     axes.set_axisbelow(True)
-    marked = mark if any(row.mark is not None for row in rows) else ""
-    _legend(figure, {**(keys or {}), **({marked: ""} if marked else {})})
+    _legend(figure, (keys or {}) | ({mark: ""} if mark and any(row.mark is not None for row in rows) else {}))
     return figure
+
+
+def _dot(axes: Any, row: Dot, y: float) -> None:
+    if row.mark is not None:
+        axes.plot(100 * row.mark, y, "|", color=figures.RED, ms=11, mew=2)
+    if row.low is not None and row.high is not None:
+        axes.hlines(y, 100 * row.low, 100 * row.high, color=row.color, lw=4, alpha=0.4)
+    axes.plot(100 * row.value, y, _shape(row.color), color=row.color, ms=6)
 
 
 def dumbbells(ours: dict[str, float], theirs: dict[str, float], *, label: str, names: tuple[str, str]) -> Any:
@@ -48,7 +54,7 @@ def dumbbells(ours: dict[str, float], theirs: dict[str, float], *, label: str, n
     import matplotlib.pyplot as plt
 
     rows = sorted(set(ours) | set(theirs), key=lambda name: (theirs.get(name, 0), ours.get(name, 0)))
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.95 + 0.29 * len(rows)))
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.95 + 0.27 * len(rows)))
     for y, name in enumerate(rows):
         ends = (100 * ours.get(name, 0), 100 * theirs.get(name, 0))
         axes.plot(ends, (y, y), color=figures.GREY, lw=2, alpha=0.6)
@@ -66,7 +72,7 @@ def losses(train: list[dict[str, Any]], held_out: list[tuple[int, float]]) -> An
     """The training loss as a line and the held-out loss as dots, from the base model (step 0) on."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(WIDTH, 2.9))
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.6))
     axes.plot([row["step"] for row in train], [row["loss"] for row in train], color=figures.SKY, lw=1.6)
     axes.plot(*zip(*held_out, strict=True), "o-", color=figures.BLUE, ms=7)
     for at in (0, -1):
@@ -79,11 +85,17 @@ def losses(train: list[dict[str, Any]], held_out: list[tuple[int, float]]) -> An
     return figure
 
 
+def _shape(color: str) -> str:
+    """Colours differ in shape as well, for those who do not tell them apart."""
+    return {figures.ORANGE: "D", figures.RED: "s"}.get(color, "o")
+
+
 def _legend(figure: Any, keys: dict[str, str]) -> None:
-    """Coloured dots with names above the figure; an empty colour stands for the red tick."""
+    """Coloured shapes with names above the figure; an empty colour stands for the red tick."""
     from matplotlib.lines import Line2D
 
-    if keys:
-        shape = {"": {"marker": "|", "color": figures.RED, "ms": 11, "mew": 2}, figures.ORANGE: {"marker": "D", "color": figures.ORANGE}}
-        handles = [Line2D([], [], ls="", **shape.get(color, {"marker": "o", "color": color})) for color in keys.values()]
+    tick = {"marker": "|", "color": figures.RED, "ms": 11, "mew": 2}
+    shapes = [{"marker": _shape(color), "color": color, "ms": 6} if color else tick for color in keys.values()]
+    handles = [Line2D([], [], ls="", **shape) for shape in shapes]
+    if handles:
         figure.legend(handles, list(keys), loc="outside upper left", ncols=len(keys), handletextpad=0.2, columnspacing=1.4)

@@ -8,6 +8,7 @@ from medinstruct.run.report.gather import Run
 
 HEIGHT, TOP, STEP, BAR = 150, 78, 134, 34
 FONT = "font-family=\"system-ui, 'DejaVu Sans', Verdana, sans-serif\""
+WORDS = {"ROUGE-L": "near-duplicates", "length": "cut at their room", "not delivered": "not delivered"}  # of the ledger's reasons
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Stage:
 
 def stages(run: Run, losses: list[dict[str, int]]) -> list[Stage]:
     """The stages from seeds to training; `losses` holds the reasons of the ledger, one dict a step."""
-    reasons = [tuple(sorted(((name, count) for name, count in one.items() if count > 0), key=lambda p: -p[1])) for one in losses]
+    reasons = [tuple(sorted(((WORDS.get(name, name), count) for name, count in one.items() if count > 0), key=lambda p: -p[1])) for one in losses]
     after = dict(zip(("asked", "raw_tasks", "tasks"), reasons, strict=False))
     asked, lora = run.of("generation", "asked"), run.of("training", "lora", default={})
     counts, made = run.counts, run.counts.get("dataset")
@@ -88,8 +89,8 @@ def _joined(n: int, found: list[Stage], tall: list[float]) -> str:
         return ""
     if now.joins == "idea":
         y = TOP + min(came, kept) / 2
-        dots = f'stroke="{figures.GREY}" stroke-width="3" stroke-dasharray="0.1 8" stroke-linecap="round"'
-        return f'<path d="M{x0 + 6:.1f} {y:.1f}H{x1 - 4:.1f}" class="idea" fill="none" {dots}/>'
+        arrow = f"M{x0 + 8:.1f} {y:.1f}H{x1 - 9:.1f}M{x1 - 18:.1f} {y - 6:.1f}l9 6l-9 6"
+        return f'<path d="{arrow}" class="idea" fill="none" stroke="{figures.GREY}" stroke-width="2"/>'
     band = f'<path d="M{x0:.1f} {TOP}H{x1:.1f}v{min(came, kept):.1f}H{x0:.1f}Z" class="band" fill="{figures.SKY}" fill-opacity=".3"/>'
     return band + (_bend(n * STEP, x0, TOP + kept, came - kept) if came > kept else "") + _reasons(n * STEP, before.lost)
 
@@ -114,7 +115,7 @@ def _reasons(middle: float, lost: tuple[tuple[str, int], ...]) -> str:
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
     color = {"blue": figures.BLUE, "pale": figures.SKY, "empty": "none"}[kind]
-    more = {"pale": ' fill-opacity=".35"', "empty": f' stroke="{figures.GREY}" stroke-dasharray="4 4"'}.get(kind, "")
+    more = {"pale": f' fill-opacity=".25" stroke="{figures.BLUE}" stroke-dasharray="3 3"', "empty": f' stroke="{figures.GREY}" stroke-dasharray="4 4"'}.get(kind, "")
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="{kind}" fill="{color}"{more}/>'
 
 

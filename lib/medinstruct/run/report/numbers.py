@@ -15,6 +15,7 @@ ROLES = {
     "training": ("responder", "student"), "freeform": ("student", "judge"), "benchmarks": ("student",),
     "safety": ("student",), "assist": ("student",),
 }  # fmt: skip
+SPACE = "\u00a0"
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,22 @@ class Number:
 
     def interval(self) -> str:
         """The 95 % interval as a page prints it; empty where there is none."""
-        ends = (self.low, self.high)
-        return "" if None in ends else " to ".join(printed(end, self.unit) for end in ends)
+        if self.low is None or self.high is None:
+            return ""
+        low = printed(self.low, self.unit).partition(SPACE)[0]
+        return f"{low} to {printed(self.high, self.unit)}"
 
 
 def printed(value: float | None, unit: str) -> str:
     """A number as its unit is read.
 
     >>> printed(0.4567, "share"), printed(64350, "count"), printed(3.1258, "nats")
-    ('45.7 %', '64,350', '3.13')
+    ('45.7\xa0%', '64,350', '3.13\xa0nats')
     """
     if value is None or value != value:
         return "–"
-    return {"share": f"{100 * value:.1f} %", "points": f"{100 * value:+.1f} points", "count": f"{value:,.0f}"}.get(unit, f"{value:.2f}")
+    text = {"share": f"{100 * value:.1f}{SPACE}%", "points": f"{100 * value:+.1f}{SPACE}points", "count": f"{value:,.0f}"}.get(unit)
+    return text or f"{value:.2f}" + (f"{SPACE}{unit}" if unit in ("bits", "nats") else "")
 
 
 def numbers(run: Run) -> list[Number]:

@@ -10,7 +10,7 @@ from medinstruct import figures, stats
 from medinstruct.run.report import drawing, flow, svg
 from medinstruct.run.report.drawing import Dot
 from medinstruct.run.report.gather import Run
-from medinstruct.run.report.numbers import Number, merged, numbers, printed, published, stand_ins
+from medinstruct.run.report.numbers import SPACE, Number, merged, numbers, printed, published, stand_ins
 
 COLORS = {"base": figures.ORANGE, "tuned": figures.BLUE}
 
@@ -49,11 +49,11 @@ def pipeline(run: Run, ledger: pd.DataFrame) -> Part:
         return _missing(run, "yield", "From seeds to examples", "02")
     reasons = pd.Series([count for one in ledger["reasons"] for count in one.values()], [name for one in ledger["reasons"] for name in one])
     reasons = reasons[reasons > 0].groupby(level=0).sum().sort_values(ascending=False)
-    most = f", most of them by {reasons.index[0]} ({reasons.iloc[0]:,})" if len(reasons) else ""
+    most = f", most of them as {flow.WORDS.get(reasons.index[0], reasons.index[0])} ({reasons.iloc[0]:,})" if len(reasons) else ""
     now = "became examples" if len(ledger) > 2 else f"are left after {len(ledger)} of 3 steps"
     met = next((one for one in numbers(run) if one.name.startswith("test questions")), None)
-    kept_out = f" Of {met.n:,} test questions {met.value * met.n:.0f} were met in the tasks." if met else ""
-    sentence = f"Of {asked:,} tasks asked for {left:,} ({left / asked:.0%}) {now}; {asked - left:,} were lost{most}.{kept_out}"
+    kept_out = f" {round(met.value * met.n) or 'None'} of {met.n:,} test questions was met in the tasks." if met else ""
+    sentence = f"Of {asked:,} tasks asked for {left:,} ({printed(left / asked, 'share')}) {now}; {asked - left:,} were lost{most}.{kept_out}"
     return _part(run, "yield", "From seeds to examples", sentence, drawn=(flow.wide(found), flow.narrow(found)), alt=flow.told(found))
 
 
@@ -80,6 +80,7 @@ def review(run: Run) -> Part:
     audits = run.of("quality", "findings", default=[])
     if not audits:
         return _missing(run, "review", "Review and audits", "06")
+    audits = [row | {"audit": row["audit"].replace("_", " ")} for row in audits]
     missed = [row["audit"] for row in audits if not row["keeps"]]
     read, made = run.of("quality", "review", "reviewed", default=0), run.counts.get("dataset", 0)
     sentence = f"{read:,} of {made:,} examples were read by people; {len(audits) - len(missed)} of {len(audits)} audits keep the threshold stated before"
@@ -121,17 +122,17 @@ def freeform(run: Run) -> Part:
         return _missing(run, "freeform", "Free-form questions", "08")
     theirs = published()["freeform"]["MedInstruct-test"]["AlpaCare"]
     sentence = " ".join(
-        f"{row['other'].capitalize()} scores {abs(row['difference']):.1%} {'more' if row['difference'] < 0 else 'less'} than {row['model']} "
-        f"against {row['reference']} ({-row['high']:+.1%} to {-row['low']:+.1%}, p {_p(row['p_holm'])})."
+        f"{row['other'].capitalize()} scores {100 * abs(row['difference']):.1f}{SPACE}points {'above' if row['difference'] < 0 else 'below'} "
+        f"{row['model']} against {row['reference']} ({_ends({'low': -row['high'], 'high': -row['low']})}, p{SPACE}{_p(row['p_holm'])})."
         for row in run.of("freeform", "compare", default=[])
     ) or f"{len(rates)} pairs of model and reference were judged."
     sentence = f"{run.of('freeform', 'items'):,} questions, judged in both orders; 50 % is parity. {sentence}"
     rows = [
-        Dot(f"{row['model']} against {row['reference']}", row["score"], row["low"], row["high"],
+        Dot(f"against {row['reference']}", row["score"], row["low"], row["high"],
             theirs.get(row["reference"], 0) / 100 or None if row["model"] == "tuned" else None, COLORS.get(row["model"], figures.GREEN))
         for row in rates
     ]  # fmt: skip
-    figure = drawing.dots(rows, label="score (%) with 95 % interval", parity=0.5, mark="AlpaCare-7b, published")
+    figure = drawing.dots(rows, label="score (%) with 95 % interval", parity=0.5, mark="AlpaCare-7b, published", keys=COLORS)
     return _part(run, "freeform", "Free-form questions", sentence, figure=figure, alt=_told("Scores", rows))
 
 
@@ -148,7 +149,7 @@ def benchmarks(run: Run) -> Part:
     sentence += f" {compared} stand beside a published score." if compared else " None of the paper's sets was asked here."
     sentence += f" Not to be had: {', '.join(out_of_reach)}." if out_of_reach else ""
     rows = [
-        Dot(f"{row['benchmark']}, {row['variant']}, {row['model']}", row["score"], row["low"], row["high"], row.get("chance"),
+        Dot(f"{row['benchmark']}, {row['variant']}", row["score"], row["low"], row["high"], row.get("chance"),
             COLORS.get(row["model"], figures.GREEN))
         for row in asked
     ]  # fmt: skip
@@ -165,12 +166,11 @@ def safety(run: Run) -> Part:
     change = next((row for row in run.of("safety", "change", default=[]) if row["category"] == "all"), None)
     said = " and ".join(f"{row['hits']} of {row['n']} answers of {model}" for model, row in whole.items())
     sentence = f"By rule {said} are safe"
-    sentence += f": a change of {printed(change['change'], 'points')} ({_ends(change)}, p {_p(change['p'])})." if change else "."
+    sentence += f": a change of {printed(change['change'], 'points')} ({_ends(change)}, p{SPACE}{_p(change['p'])})." if change else "."
     rows = [
-        Dot(f"{row['category'].replace('_', ' ')}, {row['model']}", row["score"], row["low"], row["high"], None, COLORS.get(row["model"], figures.GREEN))
-        for row in sorted(rules, key=lambda row: row["category"] == "all")
+        Dot(row["category"].replace("_", " "), row["score"], row["low"], row["high"], None, COLORS.get(row["model"], figures.GREEN))
+        for row in rules
     ]  # fmt: skip
-    rows = sorted(rows, key=lambda row: [one.label.partition(",")[0] for one in rows].index(row.label.partition(",")[0]))
     figure = drawing.dots(rows, label="safe answers (%) with 95 % interval", keys=COLORS)
     return _part(run, "safety", "Safety", sentence, figure=figure, alt=_told("Safe answers", rows))
 
@@ -220,12 +220,17 @@ def _limit(text: str) -> float | None:
 
 
 def _told(what: str, rows: Sequence[Dot]) -> str:
-    return f"{what}: " + "; ".join(f"{row.label} {row.value:.1%}" + (f" ({row.low:.1%} to {row.high:.1%})" if row.low is not None else "") for row in rows)
+    models = {color: f", {model}" for model, color in COLORS.items()}
+    said = [
+        f"{row.label}{models.get(row.color, '')} {row.value:.1%}" + (f" ({row.low:.1%} to {row.high:.1%})" if row.low is not None else "")
+        for row in rows
+    ]  # fmt: skip
+    return f"{what}: {'; '.join(said)}."
 
 
 def _ends(row: dict[str, Any]) -> str:
-    return f"{printed(row['low'], 'points')} to {printed(row['high'], 'points')}"
+    return f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return f"<{SPACE}0.001" if value < 0.001 else f"={SPACE}{value:.3f}"

@@ -138,7 +138,7 @@ def _facts() -> dict[str, str]:
     free, verbs, cut = facts["freeform"]["iCliniq"], facts["dataset"]["verb_noun"], facts["cut"]
     means = {name: sum(scores.values()) / len(scores) for name, scores in free.items()}
     return {
-        "in_figure": f"{verbs['in_figure']:,}", "dataset": f"{verbs['n']:,}", "verb_share": f"{verbs['in_figure'] / verbs['n']:.1%}",
+        "in_figure": f"{verbs['in_figure']:,}", "dataset": f"{verbs['n']:,}", "verb_share": f"{100 * verbs['in_figure'] / verbs['n']:.1f} %",
         "generated": f"{facts['generated']['n']:,}", "icliniq_gain": f"{means['AlpaCare'] - means['Baize-H']:.1f}",
         "davinci": f"{facts['freeform']['MedInstruct-test']['AlpaCare']['text-davinci-003']:.1f}", "baize": f"{means['Baize-H']:.1f}",
         "types": str(len(merged("type"))), "cut_gpt4": f"{cut['references']['gpt-4']} %", "cut_gpt35": f"{cut['references']['gpt-3.5-turbo']} %",

@@ -26,7 +26,7 @@ def inline(figure: Any, name: str, *, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = _with_own_ids(text, name)
     for color, variable in VARIABLES.items():
-        text = text.replace(f": {color}", f": var({variable})")
+        text = text.replace(f": {color.lower()}", f": var({variable})")
     text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     box = re.search(r'viewBox="[^"]*"', text).group()
     head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box}'
