@@ -1,7 +1,8 @@
-"""Running notebooks end to end, and the page that reports on a run."""
+"""Running notebooks end to end, the report on a run, and two runs side by side."""
 
+from medinstruct.run.comparing import Comparison, compare
 from medinstruct.run.doctor import doctor
-from medinstruct.run.runner import run
+from medinstruct.run.runner import Done, run, run_each, time_table
 from medinstruct.run.sweep import sweep
 
-__all__ = ["doctor", "run", "sweep"]
+__all__ = ["Comparison", "Done", "compare", "doctor", "run", "run_each", "sweep", "time_table"]

@@ -1,5 +1,6 @@
 """Two runs side by side: the parameters that differ, and every number of both with its interval."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def _difference(a: Number | None, b: Number | None) -> str:
     if a is None or b is None:
         return ""
     gap = b.value - a.value
-    return {"share": f"{100 * gap:+.1f} points", "points": f"{100 * gap:+.1f} points", "count": f"{gap:+,.0f}"}.get(a.unit, f"{gap:+.2f}")
+    return {"share": f"{100 * gap:+.1f} points", "points": f"{100 * gap:+.1f} points", "count": f"{gap:+,.0f}"}.get(
+        a.unit, f"{gap:+.2f}"
+    )
 
 
 def _apart(a: Number | None, b: Number | None) -> str:
@@ -67,16 +70,18 @@ def _apart(a: Number | None, b: Number | None) -> str:
 
 def _told(table: pd.DataFrame) -> str:
     known = table["intervals"][table["intervals"] != ""]
-    stars = " A * marks numbers in which a stand-in had a part." if table.map(lambda text: str(text).endswith("*")).any(axis=None) else ""
+    stars = (
+        " A * marks numbers in which a stand-in had a part."
+        if table.map(lambda text: str(text).endswith("*")).any(axis=None)
+        else ""
+    )
     return f"{(known == 'apart').sum()} of {len(known)} numbers with intervals in both runs lie apart.{stars}"
 
 
 def _folder(given: str | Path) -> Path:
     """The folder of a run that is given by its path or by its name."""
-    place = Path(given)
-    for folder in (place, paths.root() / place):
-        if folder.is_dir() and any(folder.glob("*.json*")):
+    runs = Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or paths.root() / "outputs")
+    for folder in (Path(given), paths.root() / given, runs / given):
+        if str(given) and folder.is_dir() and any(folder.glob("*.json*")):
             return folder
-    if place.name == str(given) and str(given) and any(paths.outputs(str(given)).glob("*.json*")):
-        return paths.outputs(str(given))
     raise Problem("There is no such run.", got=given, do="Give the folder of a run, for example outputs/demo, or its name.")

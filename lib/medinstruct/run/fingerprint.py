@@ -13,12 +13,13 @@ from medinstruct import paths
 def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
     """The hash that decides whether a notebook is up to date."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
+    io = content["metadata"]["medinstruct"]
     cells = ["".join(cell["source"]) for cell in content["cells"]]
     code = "\n".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code")
     parts = {
         "cells": cells,
         "values": values,
-        "inputs": {name: of_path(out / name) for name in content["metadata"]["medinstruct"]["reads"]},
+        "inputs": {name: of_path(out / name) for name in [*io["reads"], *io.get("reads_if_there", [])]},
         "given": {key: of_path(path) for key, path in given(values).items()},
         "library": {str(path.relative_to(paths.PACKAGE)): of_path(path) for path in sorted(rooms(code))},
         "data": of_path(paths.data("")),

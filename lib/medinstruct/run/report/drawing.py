@@ -21,7 +21,9 @@ class Dot:
     color: str = figures.BLUE
 
 
-def dots(rows: Sequence[Dot], *, label: str, mark: str = "", parity: float | None = None, keys: dict[str, str] | None = None) -> Any:
+def dots(
+    rows: Sequence[Dot], *, label: str, mark: str = "", parity: float | None = None, keys: dict[str, str] | None = None
+) -> Any:
     """A forest plot on 0 to 100 %: rows of one label share a line; `mark` names the red ticks, `keys` the colours."""
     import matplotlib.pyplot as plt
 

@@ -8,7 +8,11 @@ from medinstruct.run.report.gather import Run
 
 HEIGHT, TOP, STEP, BAR = 150, 78, 134, 34
 FONT = "font-family=\"system-ui, 'DejaVu Sans', Verdana, sans-serif\""
-WORDS = {"ROUGE-L": "near-duplicates", "length": "cut at their room", "not delivered": "not delivered"}  # of the ledger's reasons
+WORDS = {
+    "ROUGE-L": "near-duplicates",
+    "length": "cut at their room",
+    "not delivered": "not delivered",
+}  # of the ledger's reasons
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class Stage:
 
 def stages(run: Run, losses: list[dict[str, int]]) -> list[Stage]:
     """The stages from seeds to training; `losses` holds the reasons of the ledger, one dict a step."""
-    reasons = [tuple(sorted(((WORDS.get(name, name), count) for name, count in one.items() if count > 0), key=lambda p: -p[1])) for one in losses]
+    reasons = [
+        tuple(sorted(((WORDS.get(name, name), count) for name, count in one.items() if count > 0), key=lambda p: -p[1]))
+        for one in losses
+    ]
     after = dict(zip(("asked", "raw_tasks", "tasks"), reasons, strict=False))
     asked, lora = run.of("generation", "asked"), run.of("training", "lora", default={})
     counts, made = run.counts, run.counts.get("dataset")
@@ -65,7 +72,10 @@ def narrow(found: list[Stage]) -> str:
         y, width = 8 + 56 * n, 348 * (one.count or 0) / most
         count = "–" if one.count is None else f"{one.count:,}"
         lost = sum(number for _, number in one.lost)
-        parts.append(_text(0, y + 16, count, size=17, bold=True, anchor="start") + _text(62, y + 16, f"{one.name}, {one.below}".strip(", "), size=14, anchor="start"))
+        parts.append(
+            _text(0, y + 16, count, size=17, bold=True, anchor="start")
+            + _text(62, y + 16, f"{one.name}, {one.below}".strip(", "), size=14, anchor="start")
+        )
         parts.append(_rect(0, y + 24, max(width, 1), 14, "blue") + _rect(width, y + 24, 348 * one.pale / most, 14, "pale"))
         parts.append(_text(348, y + 16, f"−{lost:,}", size=14, kind="lost", anchor="end") if lost else "")
     return _svg(350, 56 * len(found) + 4, "".join(parts), told(found))
@@ -73,7 +83,9 @@ def narrow(found: list[Stage]) -> str:
 
 def _column(n: int, one: Stage, tall: float, pale: float) -> str:
     middle, left, solid = n * STEP + STEP / 2, n * STEP + (STEP - BAR) / 2, tall - pale
-    bars = _rect(left, TOP, BAR, max(solid, 2 if one.count else 0), "blue") + (_rect(left, TOP + solid, BAR, pale, "pale") if pale else "")
+    bars = _rect(left, TOP, BAR, max(solid, 2 if one.count else 0), "blue") + (
+        _rect(left, TOP + solid, BAR, pale, "pale") if pale else ""
+    )
     if one.count is None:
         bars = _rect(left, TOP, BAR, HEIGHT / 2, "empty")
     count = "–" if one.count is None else f"{one.count:,}"
@@ -115,7 +127,10 @@ def _reasons(middle: float, lost: tuple[tuple[str, int], ...]) -> str:
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
     color = {"blue": figures.BLUE, "pale": figures.SKY, "empty": "none"}[kind]
-    more = {"pale": f' fill-opacity=".25" stroke="{figures.BLUE}" stroke-dasharray="3 3"', "empty": f' stroke="{figures.GREY}" stroke-dasharray="4 4"'}.get(kind, "")
+    more = {
+        "pale": f' fill-opacity=".25" stroke="{figures.BLUE}" stroke-dasharray="3 3"',
+        "empty": f' stroke="{figures.GREY}" stroke-dasharray="4 4"',
+    }.get(kind, "")
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="{kind}" fill="{color}"{more}/>'
 
 

@@ -18,13 +18,17 @@ OFFLINE = "offline-stand-in"
 
 @dataclass(frozen=True)
 class Run:
-    """One run as the report sees it; what is not there yet is an empty dict or no key."""
+    """One run as the report sees it; what is not there yet is an empty dict or no key.
+
+    `values` are the parameters of its executed notebooks; `mixed` those that two notebooks did not share.
+    """
 
     folder: Path
     name: str
     files: dict[str, Any]
     counts: dict[str, int]
     values: dict[str, Any]
+    mixed: dict[str, dict[str, Any]]
     manifest: dict[str, Any]
     writers: dict[str, str]
 
@@ -52,11 +56,14 @@ def gather(folder: str | Path) -> Run:
     found = {name: _json(folder / f"{name}.json") for name in NOTEBOOKS}
     files = {name: content for name, content in found.items() if content}
     counts = {name: _lines(folder / f"{name}.jsonl") for name in LISTS if (folder / f"{name}.jsonl").exists()}
-    values = {}
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        if not path.stem.endswith("_failed"):
-            values |= values_of(path)
-    return Run(folder, folder.name, files, counts, values, _json(folder / "manifest.json"), _writers(folder, files, values))
+    books = [path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")) if not path.stem.endswith("_failed")]
+    each = {path.stem: values_of(path) for path in books}
+    values = {key: value for own in each.values() for key, value in own.items()}
+    said = {key: {name[:2]: own[key] for name, own in each.items() if key in own} for key in values}
+    mixed = {key: own for key, own in said.items() if len(set(map(repr, own.values()))) > 1}
+    return Run(
+        folder, folder.name, files, counts, values, mixed, _json(folder / "manifest.json"), _writers(folder, files, values)
+    )
 
 
 def is_stand_in(name: str) -> bool:

@@ -2,13 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import yaml
-
-from medinstruct import labels, paths, stats
+from medinstruct import stats
 from medinstruct.run.report.gather import Run
+from medinstruct.run.report.published import merged, published, published_benchmarks
 
 ROLES = {
     "yield": ("teacher", "responder"), "diversity": ("teacher", "responder"), "review": ("teacher", "responder"),
@@ -53,7 +51,9 @@ def printed(value: float | None, unit: str) -> str:
     """
     if value is None or value != value:
         return "–"
-    text = {"share": f"{100 * value:.1f}{SPACE}%", "points": f"{100 * value:+.1f}{SPACE}points", "count": f"{value:,.0f}"}.get(unit)
+    text = {"share": f"{100 * value:.1f}{SPACE}%", "points": f"{100 * value:+.1f}{SPACE}points", "count": f"{value:,.0f}"}.get(
+        unit
+    )
     return text or f"{value:.2f}" + (f"{SPACE}{unit}" if unit in ("bits", "nats") else "")
 
 
@@ -72,32 +72,6 @@ def number(part: str, name: str, row: dict[str, Any], *, value: str = "score", *
     """A number from a row of a JSON file with n, low and high."""
     n = row.get("n")
     return Number(part, name, row[value], n=None if n is None else int(n), low=row.get("low"), high=row.get("high"), **more)
-
-
-@cache
-def published() -> dict[str, Any]:
-    """The published counts and settings (data/published.yaml)."""
-    return yaml.safe_load(paths.data("published.yaml").read_text(encoding="utf-8"))
-
-
-@cache
-def published_benchmarks() -> dict[str, float]:
-    """AlpaCare's benchmark scores; the provenance is "recalled, unverified"."""
-    content = yaml.safe_load(paths.data("published_benchmarks.yaml").read_text(encoding="utf-8"))
-    return {name: value / 100 for name, value in content[0]["scores"]["AlpaCare"].items()}
-
-
-def merged(axis: str) -> dict[str, int]:
-    """The published counts of types or views after our label rules.
-
-    >>> len(merged("type")), merged("type")["rewrite"]
-    (10, 4758)
-    """
-    counts: dict[str, int] = {}
-    for raw, count in labels.published("generated", axis).items():
-        name = str(labels.canonical(axis, raw) or "other")
-        counts[name] = counts.get(name, 0) + count
-    return counts
 
 
 def _yield(run: Run) -> list[Number]:
@@ -134,7 +108,9 @@ def _diversity(run: Run) -> list[Number]:
         name = "tasks with a top verb and noun"
         found.append(Number("diversity", name, share, n=n, paper=facts["in_figure"] / facts["n"], paper_is="of 52,002"))
     near = run.of("diversity", "nearest_median", "nearest other task")
-    return found + ([Number("diversity", "ROUGE-L to the nearest task, median", near, "ratio", n=n)] if near is not None else [])
+    return found + (
+        [Number("diversity", "ROUGE-L to the nearest task, median", near, "ratio", n=n)] if near is not None else []
+    )
 
 
 def _review(run: Run) -> list[Number]:
@@ -157,7 +133,11 @@ def _training(run: Run) -> list[Number]:
     found = [Number("training", "examples trained on", lora["examples"], "count", paper=rows, paper_is="all of them")]
     found += [Number("training", f"held-out loss, {name}", lora[key], "nats", n=held)
               for name, key in (("base", "eval_before"), ("tuned", "eval_after"))]  # fmt: skip
-    found.append(Number("training", "trained share of the parameters", lora["trainable"] / lora["parameters"], paper=1.0, paper_is="full"))
+    found.append(
+        Number(
+            "training", "trained share of the parameters", lora["trainable"] / lora["parameters"], paper=1.0, paper_is="full"
+        )
+    )
     if gate.get("asked"):
         ends = 1 - published()["cut"]["models"]["AlpaCare-7b"] / 100
         row = gate | {"n": gate["asked"]}
@@ -192,6 +172,9 @@ def _benchmarks(run: Run) -> list[Number]:
 
 
 def _safety(run: Run) -> list[Number]:
-    found = [number("safety", f"{row['category'].replace('_', ' ')}, {row['model']}", row) for row in run.of("safety", "rule", default=[])]
+    found = [
+        number("safety", f"{row['category'].replace('_', ' ')}, {row['model']}", row)
+        for row in run.of("safety", "rule", default=[])
+    ]
     whole = next((row for row in run.of("safety", "change", default=[]) if row["category"] == "all"), None)
     return found + ([number("safety", "change from base to tuned", whole, value="change", unit="points")] if whole else [])

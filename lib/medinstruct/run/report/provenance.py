@@ -8,16 +8,14 @@ import platform
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
 
 import medinstruct
 from medinstruct import params, paths, records
 from medinstruct.run import fingerprint
 from medinstruct.run.report.gather import Run, is_stand_in
-from medinstruct.run.report.numbers import merged, published
+from medinstruct.run.report.published import published
 
 PACKAGES = ("openai", "torch", "transformers", "trl", "peft", "lm-eval", "numpy", "pandas", "matplotlib", "papermill")
 PAPER = {
@@ -28,7 +26,9 @@ PAPER = {
 
 def roles(run: Run) -> pd.DataFrame:
     """Who played which role here and in the paper, and whether it was a stand-in."""
-    seeds = {"own": "shipped here, not reviewed by clinicians"}.get(run.values.get("seeds", "own"), str(run.values.get("seeds")))
+    seeds = {"own": "shipped here, not reviewed by clinicians"}.get(
+        run.values.get("seeds", "own"), str(run.values.get("seeds"))
+    )
     items = run.of("freeform", "items")
     votes = run.of("quality", "review", "votes", default=0)
     here = {
@@ -88,7 +88,10 @@ def versions(run: Run) -> dict[str, str]:
             continue
     trained_on = run.of("training", "lora", "hardware")
     found |= {"trained on": str(trained_on)} if trained_on else {}
-    machine = {"Python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"}
+    machine = {
+        "Python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
     return found | (machine if run.is_timed else {})
 
 
@@ -99,20 +102,15 @@ def cost(run: Run) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns).set_index("model")
     sums = ", ".join(f"sum(json_extract(answer, '$.{name}'))" for name in ("prompt_tokens", "completion_tokens"))
-    query = f"SELECT json_extract(answer, '$.model') AS name, count(*), {sums}, sum(usd) FROM answers GROUP BY name ORDER BY name"
+    query = (
+        f"SELECT json_extract(answer, '$.model') AS name, count(*), {sums}, sum(usd) FROM answers GROUP BY name ORDER BY name"
+    )
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             rows = connection.execute(query).fetchall()
     except sqlite3.DatabaseError:
         rows = []
     return pd.DataFrame(rows, columns=columns).set_index("model")
-
-
-def deviations() -> pd.DataFrame:
-    """The known problems of the published numbers: the claim, what the files show, where it can be seen, what is done here."""
-    rows = yaml.safe_load(paths.data("deviations.yaml").read_text(encoding="utf-8"))
-    facts = _facts()
-    return pd.DataFrame([{key: text.format(**facts) if key == "shows" else text for key, text in row.items()} for row in rows])
 
 
 def mismatches(run: Run) -> list[str]:
@@ -127,20 +125,11 @@ def mismatches(run: Run) -> list[str]:
         if trained != records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)):
             found.append("The adapter was trained on another dataset: run notebook 07 again, then 08 and 09.")
     for name, entry in run.manifest.items():
-        changed = [file for file, value in entry["written"].items() if not file.endswith((".ipynb", "/")) and value != fingerprint.of_path(run.folder / file)]
+        changed = [
+            file
+            for file, value in entry["written"].items()
+            if not file.endswith((".ipynb", "/")) and value != fingerprint.of_path(run.folder / file)
+        ]
         if changed and name[:2] != "11":
             found.append(f"{', '.join(changed)} changed after notebook {name[:2]} wrote it: run that again.")
     return found
-
-
-def _facts() -> dict[str, str]:
-    facts = published()
-    free, verbs, cut = facts["freeform"]["iCliniq"], facts["dataset"]["verb_noun"], facts["cut"]
-    means = {name: sum(scores.values()) / len(scores) for name, scores in free.items()}
-    return {
-        "in_figure": f"{verbs['in_figure']:,}", "dataset": f"{verbs['n']:,}", "verb_share": f"{100 * verbs['in_figure'] / verbs['n']:.1f} %",
-        "generated": f"{facts['generated']['n']:,}", "icliniq_gain": f"{means['AlpaCare'] - means['Baize-H']:.1f}",
-        "davinci": f"{facts['freeform']['MedInstruct-test']['AlpaCare']['text-davinci-003']:.1f}", "baize": f"{means['Baize-H']:.1f}",
-        "types": str(len(merged("type"))), "cut_gpt4": f"{cut['references']['gpt-4']} %", "cut_gpt35": f"{cut['references']['gpt-3.5-turbo']} %",
-        "cut_7b": f"{cut['models']['AlpaCare-7b']} %", "cut_13b": f"{cut['models']['AlpaCare-13b']} %",
-    }  # fmt: skip
