@@ -61,7 +61,7 @@ def paid(run: Run) -> str:
 def _notebooks(run: Run) -> str:
     done = sorted(path.stem for path in run.folder.glob("[0-9][0-9]_*.ipynb") if not path.stem.endswith("_failed"))
     names = sorted({*done, *run.manifest} - {"11_report"})
-    rows = {name: {"read": _links(name)} | _entry(run.manifest.get(name, {}), run.is_timed) for name in names}
+    rows = {name: {"read": _links(run, name)} | _entry(run.manifest.get(name, {}), run.is_timed) for name in names}
     if not rows:
         return "<p>No notebook of this run was executed by papermill.</p>"
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
@@ -72,8 +72,14 @@ def _notebooks(run: Run) -> str:
     return boxed + (f"<p>Together {total:,.0f} s; the longest was {escaped(slow)}.</p>" if run.is_timed and slow else "")
 
 
-def _links(name: str) -> str:
-    return f'<a href="pages/{name}.html">page<span hidden> of {name}</span></a> · <a href="{name}.ipynb">notebook</a>'
+def _links(run: Run, name: str) -> str:
+    """The executed notebook as a page, where the run has made one, and as a file."""
+    page = (
+        f'<a href="pages/{name}.html" aria-label="{name} as a page">page</a> · '
+        if (run.folder / "pages" / f"{name}.html").exists()
+        else ""
+    )
+    return f'{page}<a href="{name}.ipynb" aria-label="{name} as a notebook">notebook</a>'
 
 
 def _entry(entry: Mapping[str, Any], timed: bool) -> dict[str, str]:

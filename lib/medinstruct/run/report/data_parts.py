@@ -7,7 +7,7 @@ from medinstruct.run.report import drawing, flow
 from medinstruct.run.report.drawing import Dot
 from medinstruct.run.report.gather import Run
 from medinstruct.run.report.numbers import numbers, printed
-from medinstruct.run.report.parts import Part, made, missing
+from medinstruct.run.report.parts import Part, missing, part_of
 from medinstruct.run.report.published import merged
 
 
@@ -28,7 +28,7 @@ def pipeline(run: Run, ledger: pd.DataFrame) -> Part:
     met = next((one for one in numbers(run) if one.name.startswith("test questions")), None)
     kept_out = f" {round(met.value * met.n) or 'None'} of {met.n:,} test questions was met in the tasks." if met else ""
     sentence = f"Of {asked:,} tasks asked for {left:,} ({printed(left / asked, 'share')}) {now}; {asked - left:,} were lost{most}.{kept_out}"
-    return made(
+    return part_of(
         run, "yield", "From seeds to examples", sentence, drawn=(flow.wide(found), flow.narrow(found)), alt=flow.told(found)
     )
 
@@ -48,7 +48,7 @@ def diversity(run: Run) -> Part:
     alt = "Share of each task type, this run and published: " + ", ".join(
         f"{name} {share:.0%} and {shares[1].get(name, 0):.0%}" for name, share in shares[0].items()
     )
-    return made(run, "diversity", "How varied it is", sentence, figure=figure, alt=alt)
+    return part_of(run, "diversity", "How varied it is", sentence, figure=figure, alt=alt)
 
 
 def review(run: Run) -> Part:
@@ -70,7 +70,7 @@ def review(run: Run) -> Part:
         rows, label="share (%) with 95 % interval", mark="threshold", keys={"kept": figures.GREEN, "missed": figures.RED}
     )
     alt = "Audits with thresholds: " + ", ".join(f"{row['audit']} {row['value']:.1%}, {row['limit']}" for row in shares)
-    return made(run, "review", "Review and audits", sentence, figure=figure, alt=alt)
+    return part_of(run, "review", "Review and audits", sentence, figure=figure, alt=alt)
 
 
 def _limit(text: str) -> float | None:

@@ -10,7 +10,7 @@ from medinstruct.run.report import drawing
 from medinstruct.run.report.drawing import Dot
 from medinstruct.run.report.gather import Run
 from medinstruct.run.report.numbers import SPACE, Number, numbers, printed
-from medinstruct.run.report.parts import Part, made, missing
+from medinstruct.run.report.parts import Part, missing, part_of
 from medinstruct.run.report.published import published
 
 COLORS = {"base": figures.ORANGE, "tuned": figures.BLUE}
@@ -31,7 +31,7 @@ def training(run: Run) -> Part:
     held = [(0, before), *((row["step"], row["held_out"]["all"]) for row in lora.get("held_out_losses", []))]
     held = held if len(held) > 1 else [*held, (lora["steps"], after)]
     alt = "Held-out loss by step: " + ", ".join(f"{loss:.2f} at {step}" for step, loss in held)
-    return made(
+    return part_of(
         run, "training", "What training changed", sentence, figure=drawing.losses(lora.get("train_losses", []), held), alt=alt
     )
 
@@ -57,7 +57,7 @@ def freeform(run: Run) -> Part:
         for row in rates
     ]  # fmt: skip
     figure = drawing.dots(rows, label="score (%) with 95 % interval", parity=0.5, mark="AlpaCare-7b, published", keys=COLORS)
-    return made(run, "freeform", "Free-form questions", sentence, figure=figure, alt=_told("Scores", rows))
+    return part_of(run, "freeform", "Free-form questions", sentence, figure=figure, alt=_told("Scores", rows))
 
 
 def benchmarks(run: Run) -> Part:
@@ -78,7 +78,7 @@ def benchmarks(run: Run) -> Part:
         for row in asked
     ]  # fmt: skip
     figure = drawing.dots(rows, label="right answers (%) with 95 % interval", mark="chance", keys=COLORS)
-    return made(run, "benchmarks", "Benchmarks", sentence, figure=figure, alt=_told("Right answers", rows))
+    return part_of(run, "benchmarks", "Benchmarks", sentence, figure=figure, alt=_told("Right answers", rows))
 
 
 def safety(run: Run) -> Part:
@@ -98,7 +98,7 @@ def safety(run: Run) -> Part:
         for row in rules
     ]  # fmt: skip
     figure = drawing.dots(rows, label="safe answers (%) with 95 % interval", keys=COLORS)
-    return made(run, "safety", "Safety", sentence, figure=figure, alt=_told("Safe answers", rows))
+    return part_of(run, "safety", "Safety", sentence, figure=figure, alt=_told("Safe answers", rows))
 
 
 def assist(run: Run) -> Part | None:
@@ -112,7 +112,7 @@ def assist(run: Run) -> Part | None:
     sentence = f"{len(rows):,} consultations are kept, in {len(ways)} ways of working."
     figure = figures.bars(ways.to_dict(), title="", label="consultations")
     alt = "Consultations by way of working: " + ", ".join(f"{name} {count}" for name, count in ways.items())
-    found = made(run, "assist", "Beside a clinician", sentence, figure=figure, alt=alt)
+    found = part_of(run, "assist", "Beside a clinician", sentence, figure=figure, alt=alt)
     found.numbers.append(Number("assist", "consultations", len(rows), "count", stand_in=", ".join(found.stand_ins)))
     return found
 

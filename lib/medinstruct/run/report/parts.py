@@ -37,7 +37,7 @@ class Part:
         return pd.DataFrame(rows, columns=["", "this run", "95 % interval", "n", "paper"]).set_index("")
 
 
-def made(
+def part_of(
     run: Run, name: str, heading: str, sentence: str, *, figure: Any = None, drawn: tuple[str, str] = ("", ""), alt: str
 ) -> Part:
     wide, narrow = drawn
