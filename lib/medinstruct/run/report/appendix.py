@@ -67,6 +67,8 @@ def _notebooks(run: Run) -> str:
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
     more = "" if run.is_timed else " (pages are made by a run; git keeps the notebooks alone)"
     boxed = table(frame, caption=f"Executed notebooks, as a page and as a file{more}", raw=["read"])
+    other = provenance.changed(run)
+    boxed += f"<p>Not as the runner left them: {escaped(', '.join(other))}.</p>" if other else ""
     total = sum(entry["seconds"] for entry in run.manifest.values())
     slow = max(run.manifest, key=lambda key: run.manifest[key]["seconds"]) if run.manifest else ""
     return boxed + (f"<p>Together {total:,.0f} s; the longest was {escaped(slow)}.</p>" if run.is_timed and slow else "")

@@ -151,7 +151,8 @@ def _cards(found: Sequence[Part]) -> list[str]:
 def _section(part: Part) -> str:
     head = f"<h2>{escaped(part.heading)}{badges(part.stand_ins if part.numbers else ())}</h2>"
     if part.todo:
-        body = f'<p class="todo">{escaped(part.sentence)} To run it: <code>{escaped(part.todo)}</code></p>'
+        command = escaped(part.todo).replace(" --set ", " <span>--set ") + "</span>"
+        body = f'<p class="todo">{escaped(part.sentence)} To run it: <code>{command}</code></p>'
         return f'<section id="{part.name}" class="card">{head}{body}</section>'
     drawn = f"<figure>{part.svg}</figure>"
     if part.svg_narrow:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from medinstruct import figures
-from medinstruct.run.report import svg
+from medinstruct.run.report import provenance, svg
 from medinstruct.run.report.gather import Run
 from medinstruct.run.report.numbers import Number, numbers, printed, stand_ins
 
@@ -40,15 +40,18 @@ class Part:
 def part_of(
     run: Run, name: str, heading: str, sentence: str, *, figure: Any = None, drawn: tuple[str, str] = ("", ""), alt: str
 ) -> Part:
+    import matplotlib.pyplot as plt
+
     wide, narrow = drawn
     if figure is not None:
         wide = svg.inline(figure, name, alt=alt)
-        figures.titled(figure, heading)
+        plt.close(figures.titled(figure, heading))  # who shows it decides when
     own = [one for one in numbers(run) if one.part == name]
     return Part(name, heading, sentence, figure, wide, narrow, alt, own, stand_ins(run, name))
 
 
 def missing(run: Run, name: str, heading: str, notebook: str) -> Part:
     sentence = f"Not measured in this run: notebook {notebook} has not written its files yet."
-    do = f"python -m medinstruct run PROFILE {notebook} --set run={run.name}"
+    profile = f"params/{provenance.nearest_profile(run)[0] or 'demo'}.yaml"
+    do = f"python -m medinstruct run {profile} {notebook} --set run={run.name}"
     return Part(name, heading, sentence, figures.note(f"{sentence} {do}"), alt=sentence, todo=do)
