@@ -164,10 +164,12 @@ def test_the_committed_demo_tells_no_times_and_other_runs_do(folder):
 
 def test_files_that_do_not_belong_together_name_the_notebook(folder):
     assert report.mismatches(report.gather(folder)) == []
-    lines = (folder / "dataset.jsonl").read_text().splitlines(keepends=True)
+    text = (folder / "dataset.jsonl").read_text()
+    lines = text.splitlines(keepends=True)
     (folder / "dataset.jsonl").write_text("".join(lines[1:]))
     wrong = " ".join(report.mismatches(report.gather(folder)))
     assert "run notebook 05 again" in wrong and "run notebook 07 again" in wrong
+    (folder / "dataset.jsonl").write_text(text)
     entry = {"fingerprint": "", "seconds": 1.0, "written": {"diversity.json": "of another day"}}
     records.write_json(folder / "manifest.json", {"05_measure_diversity": entry})
     assert "Not as the runner left them: diversity.json" in written(folder)[0]
