@@ -43,7 +43,7 @@ def _sweep(given: argparse.Namespace) -> int:
 def _compare(given: argparse.Namespace) -> int:
     from medinstruct import run
 
-    print("\n".join(run.compare(given.one, given.other).lines()))
+    print("\n".join(run.compare(given.one, given.other).lines(every=given.all)))
     return 0
 
 
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="two runs side by side: parameters that differ, numbers with intervals")
     compare.add_argument("one", help="a run's folder or name, such as outputs/demo")
     compare.add_argument("other", help="the other run")
+    compare.add_argument("--all", action="store_true", help="numbers that are the same as well")
     commands.add_parser("doctor", help="say what this machine has and lacks")
     return parser
 

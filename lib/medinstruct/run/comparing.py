@@ -8,7 +8,7 @@ import pandas as pd
 
 from medinstruct import paths
 from medinstruct.errors import Problem
-from medinstruct.run.report import Number, Run, gather, numbers
+from medinstruct.run.report import NAMES, Number, Run, gather, numbers
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,14 @@ class Comparison:
     parameters: pd.DataFrame
     numbers: pd.DataFrame
 
-    def lines(self) -> list[str]:
-        """Both tables as text."""
+    def lines(self, *, every: bool = False) -> list[str]:
+        """Both tables as text; of the numbers only those that differ, unless `every` one is wanted."""
         same = "No parameter differs." if self.parameters.empty else self.parameters.to_string()
-        return [same, "", self.numbers.to_string(), "", _told(self.numbers)]
+        names = self.numbers.columns[:2]
+        shown = self.numbers if every else self.numbers[self.numbers[names[0]] != self.numbers[names[1]]]
+        equal = len(self.numbers) - len(shown)
+        table = ["No number differs."] if shown.empty else [shown.to_string()]
+        return [same, "", *table, "", *([f"{equal} numbers are the same in both."] if equal else []), _told(self.numbers)]
 
 
 def compare(one: str | Path, other: str | Path) -> Comparison:
@@ -32,7 +36,7 @@ def compare(one: str | Path, other: str | Path) -> Comparison:
 
 
 def _parameters(a: Run, b: Run, names: tuple[str, str]) -> pd.DataFrame:
-    keys = [key for key in dict.fromkeys([*a.values, *b.values]) if key != "run" and a.values.get(key) != b.values.get(key)]
+    keys = [key for key in dict.fromkeys([*a.values, *b.values]) if key not in NAMES and a.values.get(key) != b.values.get(key)]
     rows = [(key, a.values.get(key, "–"), b.values.get(key, "–")) for key in keys]
     return pd.DataFrame(rows, columns=["parameter", *names]).set_index("parameter")
 

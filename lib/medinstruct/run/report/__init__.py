@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from medinstruct.run.report.data_parts import diversity, pipeline, review
-from medinstruct.run.report.gather import Run, gather
+from medinstruct.run.report.gather import NAMES, Run, gather
 from medinstruct.run.report.model_parts import assist, benchmarks, freeform, safety, training
 from medinstruct.run.report.numbers import Number, numbers
 from medinstruct.run.report.page import note, write_page
@@ -15,7 +15,7 @@ from medinstruct.run.report.published import deviations
 from medinstruct.run.report.saving import as_json
 
 __all__ = [
-    "Number", "Part", "Run", "as_json", "assist", "benchmarks", "cost", "deviations", "differs", "diversity", "freeform", "gather",
+    "NAMES", "Number", "Part", "Run", "as_json", "assist", "benchmarks", "cost", "deviations", "differs", "diversity", "freeform", "gather",
     "mismatches", "note", "numbers", "parts", "pipeline", "review", "roles", "safety", "settings", "training", "write_page",
 ]  # fmt: skip
 

@@ -27,10 +27,18 @@ def beside_paper(run: Run, found: Sequence[Part]) -> str:
 
 
 def beside_run(found: pd.DataFrame | None) -> str:
+    """The numbers that differ from those of another run, with intervals."""
     if found is None:
         return ""
-    boxed = table(found, caption="The numbers of both runs, with 95 % intervals", kind="words")
-    return f'<section id="beside"><h2>Beside another run</h2>{boxed}</section>'
+    one, other = found.columns[:2]
+    shown = found[found[one] != found[other]].reset_index("part")
+    known = found["intervals"][found["intervals"] != ""]
+    said = (
+        f"{len(shown)} of {len(found)} numbers differ between {one} and {other}; of {len(known)} with intervals in both "
+        f"{(known == 'apart').sum()} lie apart. A * marks numbers in which a stand-in had a part."
+    )
+    boxed = table(shown, caption="Numbers that differ, with 95 % intervals", kind="words") if len(shown) else ""
+    return f'<section id="beside"><h2>Beside another run</h2><p class="finding">{escaped(said)}</p>{boxed}</section>'
 
 
 def deviations() -> str:

@@ -14,6 +14,7 @@ LISTS = (
     "seeds", "raw_tasks", "rejects", "tasks", "dropped", "dataset", "unfinished", "human_votes", "consultations", "transcripts",
 )  # fmt: skip
 OFFLINE = "offline-stand-in"
+NAMES = ("run", "beside")  # parameters that say what a run is called, not how it was made
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 import medinstruct
 from medinstruct import params, paths, records
 from medinstruct.run import fingerprint
-from medinstruct.run.report.gather import Run, is_stand_in
+from medinstruct.run.report.gather import NAMES, Run, is_stand_in
 from medinstruct.run.report.published import published
 
 PACKAGES = ("openai", "torch", "transformers", "trl", "peft", "lm-eval", "numpy", "pandas", "matplotlib", "papermill")
@@ -53,7 +53,7 @@ def differs(run: Run, profile: str = "params/demo.yaml") -> pd.DataFrame:
     path = paths.root() / profile
     theirs = params.profile(path) if path.exists() else {}
     rows = [
-        (key, run.values[key], value) for key, value in theirs.items() if key != "run" and run.values.get(key, value) != value
+        (key, run.values[key], value) for key, value in theirs.items() if key not in NAMES and run.values.get(key, value) != value
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["parameter", "this run", Path(profile).stem]).set_index("parameter")
 
@@ -68,7 +68,7 @@ def nearest_profile(run: Run) -> tuple[str, int]:
 def hashes(run: Run) -> dict[str, str]:
     """SHA-256 of the dataset, the adapter, the parameters, the code and the shipped data; "" for what is not there."""
     code = sorted([*paths.PACKAGE.rglob("*.py"), *(paths.root() / "notebooks").glob("[0-9]*.ipynb")])
-    values = {key: value for key, value in run.values.items() if key != "run"}
+    values = {key: value for key, value in run.values.items() if key not in NAMES}
     return {
         "dataset.jsonl": fingerprint.of_path(run.folder / "dataset.jsonl"),
         "adapter": fingerprint.of_path(run.folder / "adapter" / "adapter_model.safetensors"),
