@@ -111,6 +111,17 @@ def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(fo
     assert "492 examples" in text or f"{report.gather(folder).counts['dataset']:,} examples" in text
 
 
+def test_consultations_have_a_part_once_there_are_any(folder):
+    assert report.assist(report.gather(folder)) is None
+    rows = [{"way": way, "model": model, "text": "<b>", "finish_reason": reason} for way in ("quiz", "hand-over") for model in ("base", "tuned")
+            for reason in ("stop", "length", "stop")]  # fmt: skip
+    (folder / "consultations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text, found = written(folder)
+    assert "12 answers in 2 ways of working are kept; 8 of them come to an end" in text
+    share = next(one for one in found["numbers"] if one["name"] == "hand-over, tuned: answers that end")
+    assert share["value"] == pytest.approx(2 / 3) and share["n"] == 3
+
+
 def test_an_empty_run_still_has_a_page(tmp_path):
     text, found = written(tmp_path)
     assert found["numbers"] == [] and len(found["missing"]) == 7 and "Nothing has been measured yet" in text

@@ -11,7 +11,7 @@ NOTEBOOKS = {
     "freeform": "08", "safety": "08", "benchmarks": "09",
 }  # fmt: skip
 LISTS = (
-    "seeds", "raw_tasks", "rejects", "tasks", "dropped", "dataset", "unfinished", "human_votes", "consultations", "transcripts",
+    "seeds", "raw_tasks", "rejects", "tasks", "dropped", "dataset", "unfinished", "human_votes", "consultations",
 )  # fmt: skip
 OFFLINE = "offline-stand-in"
 NAMES = ("run", "beside")  # parameters that say what a run is called, not how it was made

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
-from medinstruct import figures, records
+from medinstruct import figures
 from medinstruct.run.report import drawing
 from medinstruct.run.report.drawing import Dot
 from medinstruct.run.report.gather import Run
-from medinstruct.run.report.numbers import SPACE, Number, numbers, printed
+from medinstruct.run.report.numbers import SPACE, numbers, printed
 from medinstruct.run.report.parts import Part, missing, part_of
 from medinstruct.run.report.published import published
 
@@ -103,18 +101,18 @@ def safety(run: Run) -> Part:
 
 def assist(run: Run) -> Part | None:
     """The model beside a clinician; None where notebook 10 kept nothing."""
-
-    kept = [name for name in ("consultations", "transcripts") if run.counts.get(name)]
-    if not kept:
+    found = [one for one in numbers(run) if one.part == "assist"]
+    if not found:
         return None
-    rows = [row for name in kept for _, row in records.rows(run.folder / f"{name}.jsonl")]
-    ways = pd.Series([str(row.get("way") or row.get("mode") or "other") for row in rows]).value_counts()
-    sentence = f"{len(rows):,} consultations are kept, in {len(ways)} ways of working."
-    figure = figures.bars(ways.to_dict(), title="", label="consultations")
-    alt = "Consultations by way of working: " + ", ".join(f"{name} {count}" for name, count in ways.items())
-    found = part_of(run, "assist", "Beside a clinician", sentence, figure=figure, alt=alt)
-    found.numbers.append(Number("assist", "consultations", len(rows), "count", stand_in=", ".join(found.stand_ins)))
-    return found
+    ended = [(one.name.partition(": ")[0].rpartition(", "), one) for one in found[1:]]
+    rows = [Dot(way, one.value, one.low, one.high, None, COLORS.get(model, figures.GREEN)) for (way, _, model), one in ended]
+    whole = sum(round(one.value * (one.n or 0)) for _, one in ended)
+    sentence = (
+        f"{found[0].shown()} answers in {len({row.label for row in rows})} ways of working are kept; {whole:,} of them come to an end. "
+        "What the rules mark in them stands in notebook 10."
+    )
+    figure = drawing.dots(rows, label="answers that end (%) with 95 % interval", keys=COLORS)
+    return part_of(run, "assist", "Beside a clinician", sentence, figure=figure, alt=_told("Answers that end", rows))
 
 
 def _told(what: str, rows: Sequence[Dot]) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from medinstruct import stats
+from medinstruct import records, stats
 from medinstruct.run.report.gather import Run
 from medinstruct.run.report.published import merged, published, published_benchmarks
 
@@ -59,7 +59,16 @@ def printed(value: float | None, unit: str) -> str:
 
 def numbers(run: Run) -> list[Number]:
     """All numbers of a run, in the order of the report."""
-    found = [*_yield(run), *_diversity(run), *_review(run), *_training(run), *_freeform(run), *_benchmarks(run), *_safety(run)]
+    found = [
+        *_yield(run),
+        *_diversity(run),
+        *_review(run),
+        *_training(run),
+        *_freeform(run),
+        *_benchmarks(run),
+        *_safety(run),
+        *_assist(run),
+    ]
     return [dataclasses.replace(one, stand_in=", ".join(stand_ins(run, one.part))) for one in found]
 
 
@@ -178,3 +187,19 @@ def _safety(run: Run) -> list[Number]:
     ]
     whole = next((row for row in run.of("safety", "change", default=[]) if row["category"] == "all"), None)
     return found + ([number("safety", "change from base to tuned", whole, value="change", unit="points")] if whole else [])
+
+
+def _assist(run: Run) -> list[Number]:
+    """How many of the consultations that notebook 10 kept came to an end, by way of working and model."""
+    if not run.counts.get("consultations"):
+        return []
+    ends: dict[tuple[str, str], list[bool]] = {}
+    for _, row in records.rows(run.folder / "consultations.jsonl"):
+        ends.setdefault((str(row["way"]), str(row["model"])), []).append(row.get("finish_reason", "stop") != "length")
+    found = [Number("assist", "consultations", run.counts["consultations"], "count")]
+    for (way, model), ended in ends.items():
+        low, high = stats.bootstrap_interval(ended)
+        found.append(
+            Number("assist", f"{way}, {model}: answers that end", sum(ended) / len(ended), n=len(ended), low=low, high=high)
+        )
+    return found
