@@ -74,11 +74,11 @@ def _one(notebook: Path, *, values: dict[str, Any], out: Path, force: bool) -> D
         return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
     _execute(notebook, values=values, out=out)
+    _write_page(out / notebook.name)
     written = {name: fingerprint.of_path(out / name) for name in [*io["writes"], notebook.name]}
     seconds = round(time.perf_counter() - start, 1)
     entry = {"fingerprint": found, "written": written, "seconds": seconds}
     records.write_json(out / "manifest.json", _manifest(out) | {notebook.stem: entry})
-    _write_page(out / notebook.name)
     return Done(notebook.stem, seconds, False)
 
 
