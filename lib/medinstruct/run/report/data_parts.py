@@ -48,7 +48,8 @@ def diversity(run: Run) -> Part:
     alt = "Share of each task type, this run and published: " + ", ".join(
         f"{name} {share:.0%} and {shares[1].get(name, 0):.0%}" for name, share in shares[0].items()
     )
-    return part_of(run, "diversity", "How varied it is", sentence, figure=figure, alt=alt)
+    title = f"{len(counts)} task types: {stats.entropy(counts.values()):.2f} bits of {most:.2f}, published {stats.entropy(theirs.values()):.2f}"
+    return part_of(run, "diversity", "How varied it is", sentence, figure=figure, alt=alt, title=title)
 
 
 def review(run: Run) -> Part:
@@ -70,7 +71,8 @@ def review(run: Run) -> Part:
         rows, label="share (%) with 95 % interval", mark="threshold", keys={"kept": figures.GREEN, "missed": figures.RED}
     )
     alt = "Audits with thresholds: " + ", ".join(f"{row['audit']} {row['value']:.1%}, {row['limit']}" for row in shares)
-    return part_of(run, "review", "Review and audits", sentence, figure=figure, alt=alt)
+    title = f"{len(audits) - len(missed)} of {len(audits)} audits keep their threshold"
+    return part_of(run, "review", "Review and audits", sentence, figure=figure, alt=alt, title=title)
 
 
 def _limit(text: str) -> float | None:

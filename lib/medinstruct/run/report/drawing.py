@@ -93,11 +93,11 @@ def _shape(color: str) -> str:
 
 
 def _legend(figure: Any, keys: dict[str, str]) -> None:
-    """Coloured shapes with names above the figure; an empty colour stands for the red tick."""
+    """Coloured shapes with names below the figure; an empty colour stands for the red tick."""
     from matplotlib.lines import Line2D
 
     tick = {"marker": "|", "color": figures.RED, "ms": 11, "mew": 2}
     shapes = [{"marker": _shape(color), "color": color, "ms": 6} if color else tick for color in keys.values()]
     handles = [Line2D([], [], ls="", **shape) for shape in shapes]
     if handles:
-        figure.legend(handles, list(keys), loc="outside upper left", ncols=len(keys), handletextpad=0.2, columnspacing=1.4)
+        figure.legend(handles, list(keys), loc="outside lower left", ncols=len(keys), handletextpad=0.2, columnspacing=1.4)

@@ -29,9 +29,9 @@ def training(run: Run) -> Part:
     held = [(0, before), *((row["step"], row["held_out"]["all"]) for row in lora.get("held_out_losses", []))]
     held = held if len(held) > 1 else [*held, (lora["steps"], after)]
     alt = "Held-out loss by step: " + ", ".join(f"{loss:.2f} at {step}" for step, loss in held)
-    return part_of(
-        run, "training", "What training changed", sentence, figure=drawing.losses(lora.get("train_losses", []), held), alt=alt
-    )
+    title = f"Held-out loss from {before:.2f} to {after:.2f}"
+    figure = drawing.losses(lora.get("train_losses", []), held)
+    return part_of(run, "training", "What training changed", sentence, figure=figure, alt=alt, title=title)
 
 
 def freeform(run: Run) -> Part:
@@ -55,7 +55,8 @@ def freeform(run: Run) -> Part:
         for row in rates
     ]  # fmt: skip
     figure = drawing.dots(rows, label="score (%) with 95 % interval", parity=0.5, mark="AlpaCare-7b, published", keys=COLORS)
-    return part_of(run, "freeform", "Free-form questions", sentence, figure=figure, alt=_told("Scores", rows))
+    title = f"{run.of('freeform', 'items'):,} questions, judged in both orders"
+    return part_of(run, "freeform", "Free-form questions", sentence, figure=figure, alt=_told("Scores", rows), title=title)
 
 
 def benchmarks(run: Run) -> Part:
@@ -76,7 +77,8 @@ def benchmarks(run: Run) -> Part:
         for row in asked
     ]  # fmt: skip
     figure = drawing.dots(rows, label="right answers (%) with 95 % interval", mark="chance", keys=COLORS)
-    return part_of(run, "benchmarks", "Benchmarks", sentence, figure=figure, alt=_told("Right answers", rows))
+    title = f"{len(above)} of {len(asked)} scores lie above chance"
+    return part_of(run, "benchmarks", "Benchmarks", sentence, figure=figure, alt=_told("Right answers", rows), title=title)
 
 
 def safety(run: Run) -> Part:
@@ -96,7 +98,8 @@ def safety(run: Run) -> Part:
         for row in rules
     ]  # fmt: skip
     figure = drawing.dots(rows, label="safe answers (%) with 95 % interval", keys=COLORS)
-    return part_of(run, "safety", "Safety", sentence, figure=figure, alt=_told("Safe answers", rows))
+    title = f"Safe answers change by {printed(change['change'], 'points')}" if change else "Safe answers"
+    return part_of(run, "safety", "Safety", sentence, figure=figure, alt=_told("Safe answers", rows), title=title)
 
 
 def assist(run: Run) -> Part | None:
@@ -112,7 +115,10 @@ def assist(run: Run) -> Part | None:
         "What the rules mark in them stands in notebook 10."
     )
     figure = drawing.dots(rows, label="answers that end (%) with 95 % interval", keys=COLORS)
-    return part_of(run, "assist", "Beside a clinician", sentence, figure=figure, alt=_told("Answers that end", rows))
+    title = f"{whole:,} of {found[0].shown()} answers come to an end"
+    return part_of(
+        run, "assist", "Beside a clinician", sentence, figure=figure, alt=_told("Answers that end", rows), title=title
+    )
 
 
 def _told(what: str, rows: Sequence[Dot]) -> str:

@@ -38,14 +38,23 @@ class Part:
 
 
 def part_of(
-    run: Run, name: str, heading: str, sentence: str, *, figure: Any = None, drawn: tuple[str, str] = ("", ""), alt: str
+    run: Run,
+    name: str,
+    heading: str,
+    sentence: str,
+    *,
+    alt: str,
+    title: str = "",
+    figure: Any = None,
+    drawn: tuple[str, str] = ("", ""),
 ) -> Part:
+    """A part with its numbers; the page takes the figure before it gets the `title` that a notebook shows."""
     import matplotlib.pyplot as plt
 
     wide, narrow = drawn
     if figure is not None:
         wide = svg.inline(figure, name, alt=alt)
-        plt.close(figures.titled(figure, heading))  # who shows it decides when
+        plt.close(figures.titled(figure, title))  # who shows it decides when
     own = [one for one in numbers(run) if one.part == name]
     return Part(name, heading, sentence, figure, wide, narrow, alt, own, stand_ins(run, name))
 
