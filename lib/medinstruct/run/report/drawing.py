@@ -80,7 +80,7 @@ def losses(train: list[dict[str, Any]], held_out: list[tuple[int, float]]) -> An
     for at in (0, -1):
         step, loss = held_out[at]
         axes.annotate(f"{loss:.2f}", (step, loss), xytext=(0, 8), textcoords="offset points", ha="center", fontweight="bold")
-    axes.set(xlabel="step", ylabel="loss, nats a response token")
+    axes.set(xlabel="step", ylabel="nats a token")
     axes.margins(x=0.06, y=0.2)
     axes.grid(axis="y", color=figures.TINT)
     _legend(figure, {"training": figures.SKY, "held out": figures.BLUE})
