@@ -11,7 +11,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a profile or look at the machine; a user's mistake ends in one message and status 2."""
     given = _parser().parse_args(arguments)
     try:
-        return {"run": _run, "sweep": _sweep, "doctor": _doctor, "contents": _contents}[given.command](given)
+        commands = {"run": _run, "sweep": _sweep, "compare": _compare, "doctor": _doctor, "contents": _contents}
+        return commands[given.command](given)
     except Problem as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 2
@@ -23,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     from medinstruct import params, run
 
-    for line in run.run(given.profile, only=given.notebooks, sets=given.set, force=given.force):
-        print(line)
+    done = run.run_each(given.profile, only=given.notebooks, sets=given.set, force=given.force)
+    print("\n".join(run.time_table(done)))
     name = (params.profile(given.profile) | params.set_values(given.set)).get("run", "demo")
     report = paths.outputs(name) / "report.html"
     if report.exists():
@@ -37,6 +38,13 @@ def _sweep(given: argparse.Namespace) -> int:
 
     for line in run.sweep(given.profile, grid=given.grid, sets=given.set):
         print(line)
+    return 0
+
+
+def _compare(given: argparse.Namespace) -> int:
+    from medinstruct import run
+
+    print("\n".join(run.compare(given.one, given.other).lines(every=given.all)))
     return 0
 
 
@@ -67,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("profile", help="a flat YAML file such as params/demo.yaml")
     sweep.add_argument("--grid", nargs="+", required=True, metavar="key=value,value", help="axes, or a file of params/grids/")
     sweep.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value", help="values for all cells")
+    compare = commands.add_parser("compare", help="two runs side by side: parameters that differ, numbers with intervals")
+    compare.add_argument("one", help="a run's folder or name, such as outputs/demo")
+    compare.add_argument("other", help="the other run")
+    compare.add_argument("--all", action="store_true", help="numbers that are the same as well")
     doctor = commands.add_parser("doctor", help="say what this machine has, what would run on it, and what to do")
     doctor.add_argument("profile", nargs="?", default="", help="a profile to look at; all of params/ where none is given")
     commands.add_parser("contents", help="write navigation, badges, set-up cells and the README's tables anew")

@@ -45,6 +45,29 @@ def test_what_is_up_to_date_is_not_run_again_and_a_new_value_is(house):
     assert (house / "outputs/t/b.txt").read_text() == "x" * 6
 
 
+def test_each_executed_notebook_gets_a_page_and_the_table_says_where_the_time_went(house):
+    done = runner.run_each("params/p.yaml")
+    page = house / "outputs/t/pages/02_two.html"
+    assert "a.txt" in page.read_text() and (house / "outputs/t/pages/01_one.html").exists()
+    table = runner.time_table(done)
+    assert [line.split()[0] for line in table] == ["01_one", "02_two", "together"] and "█" in table[0]
+    assert float(table[-1].split()[1]) == pytest.approx(sum(one.seconds for one in done), abs=0.06)
+    page.unlink()
+    again = runner.time_table(runner.run_each("params/p.yaml"))
+    assert page.exists() and again[-1].split()[1] == "0.0" and all("up to date" in line for line in again[:2])
+
+
+def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_again(house):
+    path = house / "notebooks" / "02_two.ipynb"
+    book = nf.read(path, as_version=4)
+    book.metadata["medinstruct"] = {"reads": [], "reads_if_there": ["more.txt"], "writes": ["b.txt"]}
+    nf.write(book, path)
+    runner.run("params/p.yaml")
+    assert "02_two: up to date" in runner.run("params/p.yaml")
+    (house / "outputs/t/more.txt").write_text("news")
+    assert any("02_two: done" in line for line in runner.run("params/p.yaml"))
+
+
 def test_a_failure_names_notebook_and_cell_and_keeps_finished_work(house):
     notebook(house, "02_two", ["a.txt"], ["b.txt"], "1 / 0")
     with pytest.raises(Problem, match=r"02_two stopped at cell `work`(.|\n)*ZeroDivisionError"):

@@ -1,9 +1,11 @@
-"""Running notebooks end to end, and the page that reports on a run."""
+"""Running notebooks end to end, the report on a run, and two runs side by side."""
 
+from medinstruct.run.comparing import Comparison, compare
 from medinstruct.run.contents import contents
 from medinstruct.run.doctor import doctor
-from medinstruct.run.page import figure_html, frame_html, write_page
-from medinstruct.run.runner import run
+from medinstruct.run.runner import Done, run, run_each, time_table
 from medinstruct.run.sweep import sweep
 
-__all__ = ["contents", "doctor", "figure_html", "frame_html", "run", "sweep", "write_page"]
+__all__ = [
+    "Comparison", "Done", "compare", "contents", "doctor", "run", "run_each", "sweep", "time_table",
+]  # fmt: skip

@@ -13,9 +13,9 @@ from medinstruct import paths
 def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
     """The hash that decides whether a notebook is up to date."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
+    io = content["metadata"]["medinstruct"]
     cells = ["".join(cell["source"]) for cell in content["cells"]]
     code = "\n".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code")
-    io = content["metadata"]["medinstruct"]
     parts = {
         "cells": cells,
         "values": values,

@@ -3,18 +3,35 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from tqdm import tqdm
 
-from medinstruct import params, paths, records
+from medinstruct import figures, params, paths, records
 from medinstruct.errors import Problem
 from medinstruct.run import fingerprint
 
 
+class Done(NamedTuple):
+    """What became of one notebook: the seconds that it took, now or when it last ran, and whether it was up to date."""
+
+    notebook: str
+    seconds: float
+    is_current: bool
+
+    @property
+    def line(self) -> str:
+        return f"{self.notebook}: " + ("up to date" if self.is_current else f"done in {self.seconds} s")
+
+
 def run(profile: str, *, only: list[str] | None = None, sets: list[str] | None = None, force: bool = False) -> list[str]:
-    """Run a profile's notebooks into `outputs/<run>/`; returns one line a notebook: what was done.
+    """Run a profile's notebooks into `outputs/<run>/`; returns one line a notebook: what was done."""
+    return [done.line for done in run_each(profile, only=only, sets=sets, force=force)]
+
+
+def run_each(profile: str, *, only: list[str] | None = None, sets: list[str] | None = None, force: bool = False) -> list[Done]:
+    """The same with one record a notebook.
 
     Stops at the first failure with the notebook, the cell and the cause. A manifest, written after each good notebook,
     holds the hash of everything that its result depends on.
@@ -24,29 +41,52 @@ def run(profile: str, *, only: list[str] | None = None, sets: list[str] | None =
     wanted = _chosen(available, only or [])
     own = _own_values(available, values)
     out = paths.outputs(own[available[0]].get("run", "demo"))
-    lines = []
+    found = []
     with tqdm(wanted, unit="notebook", dynamic_ncols=True) as bar:
         for notebook in bar:
             bar.set_description(notebook.stem)
-            lines.append(_one(notebook, values=own[notebook], out=out, force=force))
-    return lines
+            found.append(_one(notebook, values=own[notebook], out=out, force=force))
+    return found
 
 
-def _one(notebook: Path, *, values: dict[str, Any], out: Path, force: bool) -> str:
+def time_table(found: list[Done]) -> list[str]:
+    """Where the time went: a line a notebook with a bar, and the sum of what was run now.
+
+    >>> time_table([Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)])[-1]
+    'together             5.8 s'
+    """
+    wide, most = max(len(done.notebook) for done in found), max(done.seconds for done in found) or 1.0
+    lines = []
+    for done in found:
+        bar = "up to date" if done.is_current else "█" * max(round(30 * done.seconds / most), 1)
+        lines.append(f"{done.notebook:<{wide}} {done.seconds:>6.1f} s  {bar}")
+    return [*lines, f"{'together':<{wide}} {sum(done.seconds for done in found if not done.is_current):>6.1f} s"]
+
+
+def _one(notebook: Path, *, values: dict[str, Any], out: Path, force: bool) -> Done:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
     io = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["medinstruct"]
     _require(notebook, io["reads"], out)
     found = fingerprint.of_notebook(notebook, values=values, out=out)
-    manifest = _manifest(out)
-    if not force and _is_current(manifest.get(notebook.stem), found, out):
-        return f"{notebook.stem}: up to date"
+    entry = _manifest(out).get(notebook.stem)
+    if not force and _is_current(entry, found, out):
+        _write_page(out / notebook.name, again=False)
+        return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
     _execute(notebook, values=values, out=out)
+    _write_page(out / notebook.name)
     written = {name: fingerprint.of_path(out / name) for name in [*io["writes"], notebook.name]}
     seconds = round(time.perf_counter() - start, 1)
     entry = {"fingerprint": found, "written": written, "seconds": seconds}
     records.write_json(out / "manifest.json", _manifest(out) | {notebook.stem: entry})
-    return f"{notebook.stem}: done in {seconds} s"
+    return Done(notebook.stem, seconds, False)
+
+
+def _write_page(executed: Path, *, again: bool = True) -> None:
+    """The executed notebook as an HTML page in pages/, to which the report links."""
+    page = executed.parent / "pages" / f"{executed.stem}.html"
+    if again or not page.exists():
+        records.write_text(page, figures.to_html(executed))
 
 
 def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:

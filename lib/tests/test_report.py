@@ -1,0 +1,243 @@
+"""The report: a page that a browser finds accessible, that needs nothing else, and whose numbers are those of the run's files."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+from test_jupyterlab import browser  # noqa: F401 (a fixture)
+
+from medinstruct import paths, records, tasks
+from medinstruct.errors import Problem
+from medinstruct.run import compare, report
+from medinstruct.run.report import flow
+from medinstruct.run.report.published import merged
+
+DEMO = paths.root() / "outputs" / "demo"
+WIDTHS = (380, 800, 1280)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the executed demo under another name, so that it counts as a run of one's own."""
+    shutil.copytree(DEMO, tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def written(folder, **more):
+    run = report.gather(folder)
+    found = report.parts(run, tasks.ledger(folder, asked=run.of("generation", "asked", default=0)))
+    return report.write_page(run, found, **more).read_text(encoding="utf-8"), report.as_json(run, found)
+
+
+def violations(page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    return [(one["id"], one["nodes"][0]["html"][:160]) for one in axe.run(page).response["violations"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_is_cut_or_fetched(browser, folder, scheme):  # noqa: F811
+    written(folder)
+    for width in WIDTHS:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        asked, told = [], []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        page.on("console", lambda message, told=told: told.append(message.text))
+        page.goto(f"file://{folder}/report.html")
+        assert violations(page) == [] and told == [] and len(asked) == 1
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.close()
+
+
+def test_a_missing_label_would_be_found(browser, folder):  # noqa: F811
+    text, _ = written(folder)
+    (folder / "report.html").write_text(re.sub(r' role="img" aria-label="[^"]*"', ' role="img"', text), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(f"file://{folder}/report.html")
+    assert "svg-img-alt" in dict(violations(page))
+
+
+def test_on_paper_all_numbers_stand_open_and_nothing_is_wider_than_the_page(browser, folder):  # noqa: F811
+    written(folder)
+    page = browser.new_page(viewport={"width": 696, "height": 1000}, color_scheme="dark")  # A4 less its margins
+    page.goto(f"file://{folder}/report.html")
+    page.emulate_media(media="print")
+    wide = (
+        "[...document.querySelectorAll('table, figure')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"
+    )
+    assert page.evaluate(wide) == 0
+    assert page.evaluate("[...document.querySelectorAll('details table')].every(e => e.checkVisibility())")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    pages = page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n")
+    assert 4 <= pages <= 10
+
+
+def test_headings_nest_tables_have_captions_and_every_link_leads_somewhere(folder):
+    (folder / "pages").mkdir()
+    (folder / "pages" / "03_filter_tasks.html").write_text("<p>3</p>")
+    text, _ = written(folder)
+    levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
+    assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert text.count("<table") == text.count("<caption") and "<th>" not in text
+    links, ids = re.findall(r'<a [^>]*href="([^"]+)"', text), set(re.findall(r' id="([^"]+)"', text))
+    assert "pages/03_filter_tasks.html" in links and "03_filter_tasks.ipynb" in links
+    assert all(link[1:] in ids if link[0] == "#" else (folder / link).exists() for link in links)
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', text) and "<script" not in text
+
+
+def test_what_a_model_is_called_or_wrote_is_only_text(folder):
+    rows = [row for _, row in records.rows(folder / "raw_tasks.jsonl")]
+    rows[0]["provenance"]["model"] = "<img src=x onerror=alert(1)>"
+    (folder / "raw_tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    content = json.loads((folder / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps(content | {"base_model": "<script>x</script>"}))
+    for book in folder.glob("*.ipynb"):
+        book.unlink()  # else their address says that the stand-in wrote it
+    text, _ = written(folder)
+    assert "<img" not in text and "<script" not in text and "&lt;script&gt;" in text and "&lt;img" in text
+
+
+def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(folder):
+    for name in ("training", "freeform", "safety", "benchmarks", "quality"):
+        (folder / f"{name}.json").unlink()
+    text, found = written(folder)
+    assert set(found["missing"]) == {"review", "training", "freeform", "safety", "benchmarks"}
+    assert (
+        found["missing"]["training"] == "python -m medinstruct run params/demo.yaml 07 --set run=mine"
+        and "Not in this report yet" in text
+    )
+    assert f"{report.gather(folder).counts['dataset']:,} training examples" in text
+
+
+def test_consultations_have_a_part_once_there_are_any(folder):
+    (folder / "consultations.jsonl").unlink(missing_ok=True)
+    assert report.assist(report.gather(folder)) is None
+    rows = [{"way": way, "model": model, "text": "<b>", "finish_reason": reason} for way in ("quiz", "hand-over") for model in ("base", "tuned")
+            for reason in ("stop", "length", "stop")]  # fmt: skip
+    (folder / "consultations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text, found = written(folder)
+    assert "12 answers in 2 ways of working are kept; 8 of them come to an end" in text
+    share = next(one for one in found["numbers"] if one["name"] == "hand-over, tuned: answers that end")
+    assert share["value"] == pytest.approx(2 / 3) and share["n"] == 3
+
+
+def test_an_empty_run_still_has_a_page(tmp_path):
+    text, found = written(tmp_path)
+    assert found["numbers"] == [] and len(found["missing"]) == 7 and "Nothing has been measured yet" in text
+
+
+def test_every_number_has_its_label_and_the_published_one_beside_it():
+    run = report.gather(DEMO)
+    found = {one.name: one for one in report.numbers(run)}
+    assert found["examples answered"].value == run.counts["dataset"] and found["examples answered"].paper == 52_002
+    assert found["tasks with a top verb and noun"].paper == pytest.approx(0.2245, abs=1e-4)
+    assert all(one.stand_in for one in found.values()), "the demo's numbers all come from stand-ins"
+    assert all(one.low <= one.value <= one.high for one in found.values() if one.low is not None)
+    assert found["tuned against written"].n == 150
+
+
+def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folder):
+    for book in folder.glob("*.ipynb"):
+        book.unlink()
+    content = json.loads((folder / "freeform.json").read_text())
+    content["rates"][1]["reference"] = "gpt-4"
+    (folder / "freeform.json").write_text(json.dumps(content | {"judge": "gpt-4o-mini"}))
+    training = json.loads((folder / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps(training | {"base_model": "Qwen/Qwen3-4B"}))
+    run = report.gather(folder)
+    score = next(one for one in report.numbers(run) if one.name == "tuned against gpt-4")
+    assert score.stand_in == "" and score.paper == pytest.approx(0.481) and run.stand_ins == ["teacher", "responder"]
+
+
+def test_the_picture_shows_the_counts_of_the_files_and_all_losses():
+    run = report.gather(DEMO)
+    ledger = tasks.ledger(DEMO, asked=run.of("generation", "asked"))
+    stages = flow.stages(run, list(ledger["reasons"]))
+    counts = [run.counts["seeds"], *ledger["in"].iloc[:1], *ledger["out"]]
+    assert [stage.count for stage in stages[:5]] == counts
+    assert sum(count for stage in stages for _, count in stage.lost) == ledger["lost"].sum()
+    for picture in (flow.wide(stages), flow.narrow(stages)):
+        assert all(f">{count:,}<" in picture for count in counts) and 'role="img"' in picture
+
+
+def test_the_committed_demo_tells_no_times_and_other_runs_do(folder):
+    records.write_json(
+        folder / "manifest.json", {"03_filter_tasks": {"fingerprint": "ab" * 32, "seconds": 61.5, "written": {}}}
+    )
+    text, found = written(folder)
+    assert "Not as the runner left them" not in text
+    assert "61.5" in text and found["seconds"] == {"03_filter_tasks": 61.5} and "machine" in found["versions"]
+    folder = folder.rename(folder.parent / "demo")
+    text, found = written(folder)
+    assert "61.5" not in text and not {"seconds", "cost"} & set(found) and "machine" not in found["versions"]
+
+
+def test_files_that_do_not_belong_together_name_the_notebook(folder):
+    assert report.mismatches(report.gather(folder)) == []
+    text = (folder / "dataset.jsonl").read_text()
+    lines = text.splitlines(keepends=True)
+    (folder / "dataset.jsonl").write_text("".join(lines[1:]))
+    wrong = " ".join(report.mismatches(report.gather(folder)))
+    assert "run notebook 05 again" in wrong and "run notebook 07 again" in wrong
+    (folder / "dataset.jsonl").write_text(text)
+    entry = {"fingerprint": "", "seconds": 1.0, "written": {"diversity.json": "of another day"}}
+    records.write_json(folder / "manifest.json", {"05_measure_diversity": entry})
+    assert "Not as the runner left them: diversity.json" in written(folder)[0]
+
+
+def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks(folder):
+    book = folder / "03_filter_tasks.ipynb"
+    text = re.sub(r"novelty_limit = [\d.]+", "novelty_limit = 0.55", book.read_text())
+    book.write_text(text)
+    run = report.gather(folder)
+    assert run.mixed["novelty_limit"]["03"] == 0.55
+    for other in ("02_generate_tasks", "05_measure_diversity"):
+        path = folder / f"{other}.ipynb"
+        path.write_text(re.sub(r"novelty_limit = [\d.]+", "novelty_limit = 0.55", path.read_text()))
+    run = report.gather(folder)
+    assert not run.mixed and report.differs(run).loc["novelty_limit"].tolist() == [0.55, 0.7]
+
+
+def test_the_deviations_follow_from_the_published_counts():
+    told = " ".join(report.deviations()["shows"])
+    assert "11,673 of 52,002 tasks are 22.4 %" in told and "give 24.1 points" in told and "38.1 is 67.6 - 29.5" in told
+    assert len(merged("type")) == 10 and "are 10 types" in told and "{" not in told
+    rows = yaml.safe_load(paths.data("deviations.yaml").read_text(encoding="utf-8"))
+    assert len(rows) >= 10 and all(set(row) == {"claim", "shows", "where", "here"} for row in rows)
+
+
+def test_the_deviations_can_be_seen_in_the_released_files(real_data):
+    ids = [json.loads(line)["id"] for line in (real_data / "alpacare/MedInstruct-test.jsonl").open(encoding="utf-8")]
+    assert len(ids) == 216 and set(range(217)) - {int(one) for one in ids} == {143}
+    cut = report.published.published()["cut"]["references"]
+    for name in ("gpt-4", "gpt-3.5-turbo", "text-davinci-003"):
+        path = real_data / "alpacare/reference_outputs" / name / "medsi_output.jsonl"
+        texts = [json.loads(line)["output"].strip() for line in path.open(encoding="utf-8")]
+        share = sum(text[-1] not in ".!?:;)]\"'*`" for text in texts) / len(texts)
+        assert 100 * share == pytest.approx(cut[name], abs=0.05)
+
+
+def test_two_runs_stand_side_by_side(folder, monkeypatch):
+    other = folder.parent / "other"
+    shutil.copytree(folder, other)
+    content = json.loads((other / "freeform.json").read_text())
+    content["rates"][1] |= {"score": 0.8, "low": 0.75, "high": 0.85}
+    (other / "freeform.json").write_text(json.dumps(content))
+    (other / "benchmarks.json").unlink()
+    for book in other.glob("*.ipynb"):
+        book.write_text(re.sub(r"novelty_limit = [\d.]+", "novelty_limit = 0.6", book.read_text()))
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(folder.parent))
+    found = compare(folder, "other")
+    assert found.parameters.loc["novelty_limit"].to_dict() == {"mine": 0.7, "other": 0.6}
+    row = found.numbers.loc[("freeform", "tuned against written")]
+    assert row["other"].startswith("80.0") and row["intervals"] == "apart" and row["difference"].startswith("+")
+    assert (found.numbers.loc["benchmarks"]["other"] == "–").all()
+    assert "1 of" in found.lines()[-1] and "tuned against written" in "\n".join(found.lines())
+    text, _ = written(folder, beside=found.numbers)
+    assert "Beside another run" in text
+    with pytest.raises(Problem, match="no such run"):
+        compare(folder, "nowhere")
+    assert not (folder.parent / "nowhere").exists()
