@@ -8,7 +8,12 @@ from medinstruct.assist.drugs import find_drugs, misspelt
 from medinstruct.assist.panels import NUMBER, as_number, read_panel
 from medinstruct.assist.ranges import plain_unit
 
-WORDS = {name: n for n, name in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1)}
+WORDS = {
+    name: n
+    for n, name in enumerate(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1
+    )
+}
 TIMES = "seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?(?:[- ]old)?"
 UNIT = (
     r"(?:[x×*]\s?)?10\s?(?:[\^*]\s?\d{1,2}|[⁰-⁹¹²³]{1,2})\s?/\s?[µμu]?[lL]|(?:cells\s?)?/\s?(?:[µμu]L|mm[3³])"
