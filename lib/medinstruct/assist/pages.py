@@ -9,6 +9,7 @@ from medinstruct.assist.asking import looked_at
 from medinstruct.assist.cases import Case
 from medinstruct.assist.checking import STYLE
 from medinstruct.assist.panels import Value
+from medinstruct.assist.ranges import plain_unit
 from medinstruct.assist.redflags import emergencies
 from medinstruct.assist.ways import NOTICE, WAYS
 from medinstruct.records import Consultation
@@ -88,10 +89,8 @@ def range_said(value: Value) -> str:
     ['70.3 to 101 mg/dL', 'up to 5 mg/L']
     """
     one = value.analyte
-    unit = (
-        next((name for name in one.units if one.to_si(1, name) == one.to_si(1, value.unit)), one.si) if value.unit else one.si
-    )
-    unit = one.si if value.si is None else unit
+    same = [name for name in (one.si, *one.units) if plain_unit(name) == plain_unit(value.unit)]
+    unit = same[0] if same and value.si is not None else one.si
     said = [_span(low and one.from_si(low, unit), high and one.from_si(high, unit)) for low, high in value.limits]
     names = ["women", "men"] if len(said) == 2 else [""]
     return "; ".join(f"{part} {unit} {name}".strip() for part, name in zip(said, names, strict=True))

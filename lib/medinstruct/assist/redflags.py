@@ -14,7 +14,7 @@ from medinstruct import paths
 FIRST = "If this is about a person now, call the emergency number (112, 911 or 999) or bring them to an emergency department."
 GENERAL = re.compile(
     r"\W*(?:please )?(?:can you |could you )?(?:what|which|how|why|when|explain|describe|define|list|name|compare|summari[sz]e|write|give|"
-    r"teach|discuss|outline|tell me about|is it true|does|do|draft|create|prepare)\b", re.I,
+    r"teach|rewrite|recast|rephrase|redraft|translate|simplify|shorten|discuss|outline|tell me about|is it true|does|do|draft|create|prepare)\b", re.I,
 )  # fmt: skip
 PERSON = re.compile(
     r"\b(?:i|i'm|i've|my|me|mine|we|our|he|she|his|her|him|they|their|year[- ]old|this (?:patient|man|woman|child)|the patient|right now|"
