@@ -14,12 +14,12 @@ from medinstruct.assist.plain import BANDS, band, reading_grade
 from medinstruct.assist.quizzing import chosen, draw_quiz, quiz_html, score
 from medinstruct.assist.ranges import Analyte, analytes
 from medinstruct.assist.redflags import Emergency, emergencies
-from medinstruct.assist.summing import found_table, levels_of, points_table, rule_agreement
+from medinstruct.assist.summing import found_table, levels_of, missed_and_false, points_table, rule_agreement
 from medinstruct.assist.ways import NOTICE, WAYS, Way
 
 __all__ = [
     "BANDS", "NOTICE", "WAYS", "Agreement", "Analyte", "Case", "Checked", "Conflict", "Emergency", "Mark", "Value", "Way", "agreement",
     "analytes", "band", "case_html", "cases", "cautions", "checked", "chosen", "clean", "conflicts", "consult", "draw_quiz", "drug_names",
-    "emergencies", "find_drugs", "found_figure", "found_table", "level_figure", "levels_of", "looked_at", "marks", "panel_figure", "panel_table",
+    "emergencies", "find_drugs", "found_figure", "found_table", "level_figure", "levels_of", "looked_at", "marks", "missed_and_false", "panel_figure", "panel_table",
     "points_held", "points_table", "quiz_html", "read_panel", "reading_grade", "rule_agreement", "score", "take_quiz", "toy_notice", "ways_table",
 ]  # fmt: skip

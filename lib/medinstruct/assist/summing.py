@@ -19,6 +19,8 @@ from medinstruct.review.proportions import wilson
 
 CHECKS = {"red_flags": "red flags", "panel": "reference ranges", "marks": "numbers and drugs", "claims": "text against values", "reading": "reading level"}  # fmt: skip
 
+PARTS = {"fresh": "new wording"}  # the other parts were seen, at the latest when the rules were repaired
+
 
 def found_table(answers: Sequence[Consultation]) -> pd.DataFrame:
     """One row an answer: marked numbers and drugs, conflicts with the values given, whether cut, whether uncertain."""
@@ -53,20 +55,39 @@ def points_table(cases: Sequence[Case], answers: Sequence[Consultation]) -> pd.D
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def rule_agreement(path: str = "") -> pd.DataFrame:
-    """How often each rule says what a person wrote beside an example: one row a check and part, with Wilson's interval.
+def labelled() -> list[dict[str, Any]]:
+    """The labelled examples that ship. Those of the part "fresh" were written last, by the same hand, and never tuned on."""
+    return [row for _, row in records.rows(paths.data("assist_checks.jsonl"))]
 
-    The labelled examples ship; those of the part "held_out" and "adversarial" were not looked at while the rules were written.
-    """
-    rows = [row for _, row in records.rows(path or paths.data("assist_checks.jsonl"))]
-    frame = pd.DataFrame(
-        [(CHECKS[row["check"]], row["part"].replace("_", " "), agrees(row)) for row in rows], columns=["check", "part", "right"]
+
+def rule_agreement() -> pd.DataFrame:
+    """How often each rule says what a person wrote beside an example: one row a check and part, with Wilson's interval."""
+    rows = [(CHECKS[row["check"]], PARTS.get(row["part"], "seen"), agrees(row)) for row in labelled()]
+    frame = pd.DataFrame(rows, columns=["check", "part", "right"])
+    groups = frame.groupby(["check", "part"], sort=False)
+    found = {", ".join(name): wilson(int(group["right"].sum()), len(group))._asdict() for name, group in groups}
+    return (
+        pd.DataFrame.from_dict(found, orient="index")
+        .rename(columns={"share": "score"})
+        .sort_index(key=lambda names: names.map(_rank))
     )
-    found = {
-        name: wilson(int(group["right"].sum()), len(group))._asdict()
-        for name, group in frame.groupby(["check", "part"], sort=False)
+
+
+def missed_and_false(part: str = "fresh") -> dict[str, int]:
+    """On one part of the labelled questions: emergencies, those of which none was found, harmless ones, and false alarms among them."""
+    rows = [row for row in labelled() if row["check"] == "red_flags" and row["part"] == part]
+    found = [(bool(row["expect"]), bool(emergencies(row["text"]))) for row in rows]
+    return {
+        "emergencies": sum(is_one for is_one, _ in found),
+        "missed": sum(is_one and not said for is_one, said in found),
+        "harmless": sum(not is_one for is_one, _ in found),
+        "false": sum(said and not is_one for is_one, said in found),
     }
-    return pd.DataFrame.from_dict(found, orient="index").rename(columns={"share": "score"}).astype({"hits": int, "n": int})
+
+
+def _rank(name: str) -> int:
+    check, _, part = name.partition(", ")
+    return 2 * list(CHECKS.values()).index(check) + (part != "seen")
 
 
 def agrees(row: dict[str, Any]) -> bool:
