@@ -38,7 +38,7 @@ def marked(answer, given=""):
 
 def test_there_are_labelled_examples_for_every_rule_seen_and_new():
     rows = summing.labelled()
-    assert len(rows) >= 300 and {row["check"] for row in rows} == set(summing.CHECKS)
+    assert len(rows) >= 400 and {row["check"] for row in rows} == set(summing.CHECKS)
     assert all(sum(row["check"] == check for row in rows) >= 15 for check in summing.CHECKS)
     assert len({(row["check"], row["text"], row.get("given"), row.get("sex")) for row in rows}) == len(rows)
 
@@ -50,7 +50,7 @@ def test_rules_agree_with_the_examples_that_they_were_written_and_mended_by(agre
 
 @pytest.mark.parametrize(
     ("check", "least"),
-    [("red flags", 0.3), ("reference ranges", 0.7), ("numbers and drugs", 0.8), ("text against values", 0.7)],
+    [("red flags", 0.7), ("reference ranges", 0.7), ("numbers and drugs", 0.8), ("text against values", 0.7)],
 )
 def test_on_new_wording_they_agree_as_far_as_was_measured(agreement, check, least):
     assert agreement.loc[f"{check}, new wording", "score"] >= least

@@ -96,7 +96,7 @@ def points_figure(table: Any, *, title: str) -> Any:
         axes.hlines(rows, 0, table[who], color=color, lw=1.5, alpha=0.5)
         axes.plot(table[who], rows, "o", color=color, label=who, ms=7, clip_on=False)
     axes.set_yticks(range(len(table)), table.index[::-1])
-    axes.set(xlabel="share of points whose words are found", xlim=(0, 1.02), ylim=(-0.6, len(table) - 0.4))
+    axes.set(xlabel="share of points whose words are found", xlim=(-0.03, 1.03), ylim=(-0.6, len(table) - 0.4))
     figure.legend(loc="outside lower left", ncols=3, fontsize=9)
     return titled(figure, title)
 

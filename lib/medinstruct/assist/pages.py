@@ -7,10 +7,9 @@ import pandas as pd
 
 from medinstruct.assist.asking import looked_at
 from medinstruct.assist.cases import Case
-from medinstruct.assist.checking import STYLE
+from medinstruct.assist.checking import STYLE, checked
 from medinstruct.assist.panels import Value
 from medinstruct.assist.ranges import plain_unit
-from medinstruct.assist.redflags import emergencies
 from medinstruct.assist.ways import WAYS
 from medinstruct.records import Consultation
 
@@ -50,7 +49,7 @@ def case_html(case: Case, answers: Sequence[Consultation]) -> str:
     """One case: the emergency notice first, the case, then for each reader the models' answers side by side and the one by hand."""
     alarms = "".join(
         f'<p class="alarm" role="alert"><b>{html.escape(one.name.capitalize())}?</b> {html.escape(one.notice)}</p>'
-        for one in emergencies(f"{case.question}\n{case.given}")
+        for one in checked(case.question, "", given=case.given).emergencies
     )
     asked = f"<p><b>{html.escape(case.question)}</b></p><p class='text'>{html.escape(case.given)}</p>"
     readers = "".join(_for_reader(case, answers, reader) for reader in case.readers)
