@@ -192,3 +192,28 @@ def test_the_committed_demo_keeps_no_measured_times_and_other_runs_do():
         return nf.v4.new_notebook(cells=[cell])
 
     assert "12.3" in str(runner.cleaned(book())) and "12.3" not in str(runner.cleaned(book(), timings=False))
+
+
+def test_the_imports_of_every_notebook_and_of_what_it_imports_are_found():
+    import json
+
+    fingerprint = importlib.import_module("medinstruct.run.fingerprint")
+    for book in sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb")):
+        cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        assert {"records.py", "errors.py", "paths.py"} <= {path.name for path in fingerprint.rooms(code)}, book.stem
+
+
+def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path):
+    from medinstruct import review
+
+    fingerprint = importlib.import_module("medinstruct.run.fingerprint")
+    file = tmp_path / "reviews.sqlite"
+    assert fingerprint.of_path(file) == ""
+    with review.Store(file) as store:
+        assert fingerprint.of_path(file) == ""
+        vote = {"kind": "dataset", "item": "a", "hash": "h", "action": "accept"}
+        store.add(review.Vote(reviewer="r", **vote))
+        first = fingerprint.of_path(file)
+        store.add(review.Vote(reviewer="s", **vote))
+    assert "" != first != fingerprint.of_path(file)

@@ -121,7 +121,8 @@ def mismatches(run: Run) -> list[str]:
         found.append(f"diversity.json counts {measured:,} examples, dataset.jsonl has {made:,}: run notebook 05 again.")
     trained = run.of("training", "dataset")
     if trained and made:
-        rows = [row for _, row in records.rows(run.folder / "dataset.jsonl")]
+        learned = run.folder / run.of("training", "learned_from", default="dataset.jsonl")
+        rows = [row for _, row in records.rows(learned)] if learned.exists() else []
         if trained != records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)):
             found.append("The adapter was trained on another dataset: run notebook 07 again, then 08 and 09.")
     return found
