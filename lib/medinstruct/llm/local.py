@@ -3,7 +3,8 @@
 import gc
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from medinstruct.errors import Problem
+from medinstruct.llm import streaming
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.client import Client, Reply, Request
 from medinstruct.llm.weights import ROOM, adapted, decoding, ends_of, fingerprint, loaded
@@ -49,6 +51,7 @@ class LocalModel:
         self.model.eval()
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
         self.name = Path(base).name if Path(base).is_dir() else str(base)  # a folder's path would tell whose machine it was
+        self._turn = threading.Lock()  # base and tuned are one copy: they answer one after the other
         self._identity = [fingerprint(base), fingerprint(adapter) if adapter else ""]
         self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0}
 
@@ -74,9 +77,17 @@ class LocalModel:
                     bar.update()
         return [Reply(**kept[key], key=key, cached=key not in new) for key in keys]
 
-    def key(self, request: Request) -> str:
+    def stream(self, request: Request, *, tuned: bool | None = None, keep: bool = True) -> streaming.Stream:
+        """One answer as it is written, made in a thread; `tuned` says with the adapter (True) or without, else as `with_adapter` set.
+
+        Without `keep` it is neither read from the cache nor put into it.
+        """
+        return streaming.from_model(self, request, tuned=self.use_adapter if tuned is None else tuned, keep=keep)
+
+    def key(self, request: Request, *, tuned: bool | None = None) -> str:
         """The hash of everything that determines the answer: weights, adapter, template, request."""
-        who = [self._identity[0], self._identity[1] if self.use_adapter else "", self.chat, self.device]
+        with_adapter = self.use_adapter if tuned is None else tuned
+        who = [self._identity[0], self._identity[1] if with_adapter else "", self.chat, self.device]
         whole = [who, request.messages, request.parameters, request.sample]
         return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
@@ -113,9 +124,7 @@ class LocalModel:
     def _asked(self, group: list[tuple[str, Request]]) -> Iterable[tuple[str, dict[str, Any]]]:
         """Answers of requests with the same parameters, longest prompts first."""
         first = group[0][1]
-        unknown = sorted(set(first.parameters) - KNOWN)
-        if unknown:
-            raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
+        _check(first)
         rows = self._sorted([(key, self._text(request)) for key, request in group])
         for start in range(0, len(rows), self.batch_size):
             part = rows[start : start + self.batch_size]
@@ -152,19 +161,59 @@ class LocalModel:
         parts = (prompts[:half], prompts[half:])
         return [answer for part in parts for answer in self._batch(part, parameters, sample)]
 
+    def spoken(self, request: Request, *, tuned: bool, put: Callable[[str], None], halted: threading.Event) -> dict[str, Any]:
+        """The answer to one request; `put` gets each new piece of it, and `halted` ends it within a token."""
+        _check(request)
+        while not self._turn.acquire(timeout=0.05):
+            if halted.is_set():
+                return {"text": "", "finish_reason": streaming.STOPPED, "model": self.name}
+        try:
+            return self._spoken(request, tuned, put, halted)
+        finally:
+            self._turn.release()
+
+    def _spoken(self, request: Request, tuned: bool, put: Callable[[str], None], halted: threading.Event) -> dict[str, Any]:
+        stop = _stops(request.parameters)
+        ends, text = ends_of(self.model, self.tokenizer), self._text(request)
+        start: list[int] = []
+        growing = streaming.Growing(lambda ids: self.tokenizer.decode(ids, skip_special_tokens=True), put, stop)
+
+        def after_token(ids: Any, scores: Any, **more: Any) -> Any:
+            start.append(ids.shape[1] - 1)  # at the first call exactly one token is new
+            growing.grow([token for token in ids[0, start[0] :].tolist() if token not in ends])
+            return ids.new_full((ids.shape[0],), halted.is_set(), dtype=bool)
+
+        answer = self._made([text], request.parameters, request.sample, tuned, [after_token])[0]
+        growing.end(answer["text"])
+        self.usage["asked"] += 1
+        for name in ("prompt_tokens", "completion_tokens"):
+            self.usage[name] += answer[name]
+        return answer | {"model": self.name} | ({"finish_reason": streaming.STOPPED} if halted.is_set() else {})
+
     def _generated(self, prompts: list[str], parameters: dict[str, Any], sample: int) -> list[dict[str, Any]]:
+        with self._turn:
+            return self._made(prompts, parameters, sample, self.use_adapter, [])
+
+    def _made(
+        self, prompts: list[str], parameters: dict[str, Any], sample: int, tuned: bool, watch: list[Callable[..., Any]]
+    ) -> list[dict[str, Any]]:
         import torch
+        from transformers import StoppingCriteriaList
 
         form = {"return_tensors": "pt", "padding": True, "return_token_type_ids": False, "add_special_tokens": not self.chat}
         given = self.tokenizer(prompts, **form).to(self.device)
-        stop = [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
-        ends = ends_of(self.model, self.tokenizer)
+        stop, ends = _stops(parameters), ends_of(self.model, self.tokenizer)
         how = decoding(parameters) | ({"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {})
-        model = self._tuned if self._tuned is not None and self.use_adapter else self.model
-        off = self.is_lora and not self.use_adapter
+        how |= {
+            "pad_token_id": self.tokenizer.pad_token_id,
+            "eos_token_id": ends,
+            "stopping_criteria": StoppingCriteriaList(watch),
+        }
+        model = self._tuned if self._tuned is not None and tuned else self.model
+        off = self.is_lora and not tuned
         with torch.random.fork_rng(), torch.inference_mode(), model.disable_adapter() if off else nullcontext():
             torch.manual_seed(parameters.get("seed", 0) + sample)
-            made = model.generate(**given, **how, pad_token_id=self.tokenizer.pad_token_id, eos_token_id=ends)
+            made = model.generate(**given, **how)
         new = made[:, given["input_ids"].shape[1] :]
         counts = given["attention_mask"].sum(dim=1)
         return [self._read(row, int(count), ends, stop) for row, count in zip(new.cpu(), counts, strict=True)]
@@ -188,6 +237,15 @@ def answerer(
     if url:
         return Client(url=url, model=model or str(base), cache=cache, **more)
     return LocalModel(base, adapter=adapter, cache=cache, **more)
+
+
+def _check(request: Request) -> None:
+    if unknown := sorted(set(request.parameters) - KNOWN):
+        raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
+
+
+def _stops(parameters: dict[str, Any]) -> list[str]:
+    return [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
 
 
 def _alike(waiting: dict[str, Request]) -> list[list[tuple[str, Request]]]:
