@@ -50,7 +50,7 @@ class Round:
             answer.finish, answer.trouble = "error", str(problem)
         except Exception as error:  # whatever goes wrong in one model is told, and the others go on
             answer.finish, answer.trouble = "error", f"{type(error).__name__}: {error}"[:500]
-        ruled.look(self.live, answer)
+        await asyncio.to_thread(ruled.look, self.live, answer)
         answer.state = "done"
         self.changed()
 
@@ -59,8 +59,12 @@ class Round:
         settings = dict(self.live.settings)
         if sample:
             settings["temperature"] = settings["temperature"] or WARM
-        pairs = [(one.asked, said.text) for one in self.past if (said := one.answer(answer.name)) and said.good]
-        stream = self.speakers[answer.name].stream(self.live.asked, settings=settings, past=pairs, sample=sample)
+        pairs = [
+            ((one.instruction, one.input), said.text) for one in self.past if (said := one.answer(answer.name)) and said.good
+        ]
+        stream = self.speakers[answer.name].stream(
+            (self.live.instruction, self.live.input), settings=settings, past=pairs, sample=sample
+        )
         self._streams.add(stream)
         if self.live.halted:
             stream.stop()

@@ -17,8 +17,8 @@ VIEW = "clinician"
 def as_example(turn: Turn, said: Said) -> Example:
     """A question of the chat and an answer to it, as a row of a dataset; the labels are those of any chat."""
     labels = {"type": "chat", "topic": "General Medicine", "view": VIEW, "difficulty": 3}
-    asked = turn.asked or turn.question
-    return Example(**labels, instruction=asked, task=content_hash(asked, ""), output=said.text)
+    asked = (turn.instruction or turn.question, turn.input)
+    return Example(**labels, instruction=asked[0], input=asked[1], task=content_hash(*asked), output=said.text)
 
 
 def give(

@@ -20,7 +20,7 @@ ENDS = {
 
 @dataclass
 class Answer:
-    """One model's answer: `state` is waiting, writing, sampling or done; `look` what the checks found in it."""
+    """One model's answer: `state` is waiting, writing, sampling or done; `spans` and `lines` are what the rules found."""
 
     name: str
     about: str = ""
@@ -33,7 +33,10 @@ class Answer:
     tokens: int = 0
     seconds: float = 0.0
     samples: list[str] = field(default_factory=list)
-    look: dict[str, Any] = field(default_factory=dict)
+    alone: bool = False
+    spans: list[tuple[int, int, str, str]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    agreement: dict[str, Any] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -53,15 +56,18 @@ class Live:
     """One question on the page. `saved` is no, yes, asks (whether something is an identifier) or never."""
 
     question: str
-    asked: str
+    instruction: str
+    input: str
     way: str
     settings: dict[str, Any]
     answers: list[Answer]
-    conversation: str
+    conversation: str = ""
     replaces: str = ""
+    reader: str = ""
+    given: str = ""
     privacy: str = ""
     saved: str = "no"
-    notices: list[str] = field(default_factory=list)
+    alarms: list[dict[str, str]] = field(default_factory=list)
     cleared: list[str] = field(default_factory=list)
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -71,7 +77,8 @@ class Live:
     def turn(self) -> Turn:
         """The turn as it is kept: what failed is left out."""
         return Turn(
-            id=self.id, conversation=self.conversation, at=self.at, question=self.question, asked=self.asked, way=self.way,
+            id=self.id, conversation=self.conversation, at=self.at, question=self.question, instruction=self.instruction, input=self.input,
+            way=self.way, reader=self.reader,
             settings=self.settings, answers=tuple(answer.said() for answer in self.answers if answer.good), replaces=self.replaces,
             privacy=self.privacy, cleared=tuple(self.cleared),
         )  # fmt: skip
@@ -96,7 +103,7 @@ def revived(turn: Turn) -> Live:
         for said in turn.answers
     ]  # fmt: skip
     return Live(
-        question=turn.question, asked=turn.asked, way=turn.way, settings=turn.settings, answers=answers, conversation=turn.conversation,
+        question=turn.question, instruction=turn.instruction, input=turn.input, way=turn.way, reader=turn.reader, settings=turn.settings, answers=answers, conversation=turn.conversation,
         replaces=turn.replaces, privacy=turn.privacy, saved="yes", cleared=list(turn.cleared), at=turn.at, id=turn.id,
     )  # fmt: skip
 
@@ -104,8 +111,8 @@ def revived(turn: Turn) -> Live:
 def shown(live: Live, *, feedback: dict[str, list[dict[str, str]]], full: set[str] = frozenset()) -> dict[str, Any]:
     """A turn as data for the page: plain texts in which nothing hides, long ones cut."""
     return {
-        "id": live.id, "at": live.at, "question": _cut(live.question, f"{live.id}/" in full), "way": live.way, "settings": live.settings,
-        "notices": live.notices, "saved": live.saved, "privacy": live.privacy, "busy": live.busy,
+        "id": live.id, "at": live.at, "question": _cut(live.question, f"{live.id}/" in full), "way": live.way, "reader": live.reader,
+        "settings": live.settings, "alarms": live.alarms, "saved": live.saved, "privacy": live.privacy, "busy": live.busy,
         "answers": [_shown(answer, feedback.get(answer.name, []), f"{live.id}/{answer.name}" in full) for answer in live.answers],
     }  # fmt: skip
 
@@ -115,10 +122,12 @@ def _shown(answer: Answer, feedback: list[dict[str, str]], full: bool) -> dict[s
     return {
         "name": answer.name, "about": answer.about, "data": answer.data, "state": answer.state, "badge": badge, "ended": ended,
         "trouble": review.visible(answer.trouble), "tokens": answer.tokens, "seconds": round(answer.seconds, 1), "good": answer.good,
-        "look": answer.look, "feedback": feedback, "samples": [_cut(text, False) for text in answer.samples], **_cut(answer.text, full),
+        "feedback": feedback, "lines": answer.lines, "agreement": answer.agreement, **_cut(answer.text, full),
+        "spans": [span for span in answer.spans if full or span[1] <= FIRST], "samples": [_cut(text, False) for text in answer.samples],
     }  # fmt: skip
 
 
 def _cut(text: str, full: bool) -> dict[str, Any]:
-    part = text if full or len(text) <= FIRST else text[:FIRST]
-    return {"text": review.visible(part), "length": len(text), "cut": len(part) < len(text)}
+    whole = review.visible(text)
+    part = whole if full or len(whole) <= FIRST else whole[:FIRST]
+    return {"text": part, "length": len(text), "cut": len(part) < len(whole)}

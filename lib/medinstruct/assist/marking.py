@@ -8,12 +8,17 @@ from medinstruct.assist.drugs import find_drugs, misspelt
 from medinstruct.assist.panels import NUMBER, as_number, read_panel
 from medinstruct.assist.ranges import plain_unit
 
-WORDS = {name: n for n, name in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1)}
+WORDS = {
+    name: n
+    for n, name in enumerate(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1
+    )
+}
 TIMES = "seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?(?:[- ]old)?"
 UNIT = (
     r"(?:[x×*]\s?)?10\s?(?:[\^*]\s?\d{1,2}|[⁰-⁹¹²³]{1,2})\s?/\s?[µμu]?[lL]|(?:cells\s?)?/\s?(?:[µμu]L|mm[3³])"
     rf"|(?:mmol|[µμunm]mol|mol|mEq|[mkµμun]?g|mcg|[mkdµμu]?[lL]|m?I?U|mosm)(?:/(?:mmol|mol|[dmµμu]?[lL]|kg|g|min|h|hr|day|d)){{0,2}}\b|%|°\s?[CF]\b"
-    rf"|mm\s?Hg\b|kPa\b|cm\b|mm\b|m\b|kg/m[2²]|bpm\b|beats(?: per minute)?|kcal\b|(?:{TIMES})\b|tablets?\b|pills?\b|capsules?\b|puffs?\b|drops?\b|doses?\b"
+    rf"|mm\s?Hg\b|kPa\b|cm\b|mm\b|m\b|lbs?\b|kg/m[2²]|bpm\b|beats(?: per minute)?|kcal\b|(?:{TIMES})\b|tablets?\b|pills?\b|capsules?\b|puffs?\b|drops?\b|doses?\b"
 )
 FIGURE = re.compile(
     rf"(?<![\w.,^°])(?<![A-Za-z]-)(?P<first>(?=[.\d]){NUMBER})(?<=\d)(?:\s?(?P<joint>[-–/]|to)\s?(?P<second>(?=[.\d]){NUMBER})(?<=\d))?"
@@ -21,14 +26,19 @@ FIGURE = re.compile(
     rf"|\b(?P<word>{'|'.join(WORDS)})[\s-](?P<word_unit>{UNIT})", re.I,
 )  # fmt: skip
 LISTED = re.compile(r"(?:^|\n|[:;,.]\s|\w\s)\s*$")
-NAMES = re.compile(r"\b(?:type|vitamin|covid|omega|factor|phase|figure|table|step|question|option|h)[\s-]$", re.I)
+NAMES = re.compile(
+    r"\b(?:section|chapter|type|vitamin|covid|omega|factor|phase|figure|table|step|question|option|h)[\s-]$", re.I
+)
 CALLS = {112, 911, 999, 988, 111, 116117}
 SCALES = {  # unit -> (what is measured, factor to one unit of it)
     "kg": ("mass", 1e6), "g": ("mass", 1e3), "mg": ("mass", 1.0), "ug": ("mass", 1e-3), "ng": ("mass", 1e-6), "l": ("volume", 1e3), "dl": ("volume", 1e2),
     "ml": ("volume", 1.0), "ul": ("volume", 1e-3), "cm": ("length", 10.0), "mm": ("length", 1.0), "m": ("length", 1000.0), "kpa": ("pressure", 7.50062),
     "mmhg": ("pressure", 1.0), "second": ("time", 1 / 60), "minute": ("time", 1.0), "min": ("time", 1.0), "hour": ("time", 60.0), "hr": ("time", 60.0),
     "day": ("time", 1440.0), "week": ("time", 10080.0), "month": ("months", 1.0), "year": ("months", 12.0), "tablet": ("pieces", 1.0),
-    "pill": ("pieces", 1.0), "capsule": ("pieces", 1.0), "mmol/l": ("mmol", 1.0), "meq/l": ("mmol", 1.0),
+    "pill": ("pieces", 1.0), "capsule": ("pieces", 1.0), "lb": ("mass", 453592.37), "mmol/l": ("amount a litre", 1.0), "meq/l": ("amount a litre", 1.0), "umol/l": ("amount a litre", 1e-3),
+    "nmol/l": ("amount a litre", 1e-6), "pmol/l": ("amount a litre", 1e-9), "g/dl": ("mass a litre", 1e4), "g/l": ("mass a litre", 1e3),
+    "mg/dl": ("mass a litre", 10.0), "mg/l": ("mass a litre", 1.0), "ug/ml": ("mass a litre", 1.0), "ug/dl": ("mass a litre", 1e-2),
+    "ug/l": ("mass a litre", 1e-3), "ng/ml": ("mass a litre", 1e-3), "ng/dl": ("mass a litre", 1e-5), "ng/l": ("mass a litre", 1e-6), "pg/ml": ("mass a litre", 1e-6),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from medinstruct import llm
 from medinstruct.errors import Problem
 from medinstruct.llm import Client, LocalModel, Request, Stream
 
+Asked = tuple[str, str]  # instruction and input
 Models = Mapping[str, Client | LocalModel]
 REMEMBERED = 6  # earlier turns that a model with a chat template reads again
 
@@ -23,20 +24,23 @@ class Speaker(NamedTuple):
     tuned: bool
     alone: bool
 
-    def stream(self, question: str, *, settings: Mapping[str, Any], past: Sequence[tuple[str, str]] = (), sample: int = 0) -> Stream:
+    def stream(
+        self, question: Asked, *, settings: Mapping[str, Any], past: Sequence[tuple[Asked, str]] = (), sample: int = 0
+    ) -> Stream:
         """The answer as it is written. Neither question nor answer goes into the cache of the run."""
         request = Request(messages=self._messages(question, past), parameters=self._parameters(settings), sample=sample)
         if isinstance(self.model, LocalModel):
             return self.model.stream(request, tuned=self.tuned, keep=False)
         return self.model.stream(request, keep=False)
 
-    def _messages(self, question: str, past: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-        from medinstruct.training.templates import prompt
+    def _messages(self, question: Asked, past: Sequence[tuple[Asked, str]]) -> list[dict[str, str]]:
+        from medinstruct.training.templates import message, prompt
 
         if self.alone:
-            return [{"role": "user", "content": prompt(question)}]
-        said = [(role, text) for pair in past[-REMEMBERED:] for role, text in zip(("user", "assistant"), pair, strict=True)]
-        return [{"role": role, "content": text} for role, text in [*said, ("user", question)]]
+            return [{"role": "user", "content": prompt(*question)}]
+        pairs = [(message(*asked), said) for asked, said in past[-REMEMBERED:]]
+        told = [(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
+        return [{"role": role, "content": text} for role, text in [*told, ("user", message(*question))]]
 
     def _parameters(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         from medinstruct.evaluation.looks import ALPACA_STOPS

@@ -2,17 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from medinstruct import review
-from medinstruct.assist import feedback, ruled, transcript
+from medinstruct.assist import feedback, ruled
 from medinstruct.assist.answering import Round
 from medinstruct.assist.live import Answer, Live, revived, shown
 from medinstruct.assist.privacy import Found, Guard, masked
-from medinstruct.assist.speaking import Models, speakers
+from medinstruct.assist.speaking import Models, Speaker, speakers
+from medinstruct.assist.transcript import Transcripts, Turn, as_jsonl, as_markdown
+from medinstruct.assist.ways import NOTICE
 from medinstruct.errors import Problem
 
 LONGEST = 20_000  # characters of a question
@@ -28,7 +30,7 @@ class Talk:
         settings: Mapping[str, Any] = START, engine: str = "rules",
     ) -> None:  # fmt: skip
         self.speakers = {one.name: one for one in speakers(models, folder=folder)}
-        self.kept, self.folder, self.reviewer = transcript.Transcripts(folder), Path(folder), reviewer.strip()
+        self.kept, self.folder, self.reviewer = Transcripts(folder), Path(folder), reviewer.strip()
         self.tell, self.settings = tell, _settings(settings, START)
         self.turns: list[Live] = []
         self.round: Round | None = None
@@ -63,7 +65,7 @@ class Talk:
             for name, turns in reversed(self.kept.conversations().items())
         ]
         return {
-            "models": [one._asdict() | {"model": None} for one in self.speakers.values()], "ways": ruled.ways(), "notice": ruled.notice(),
+            "models": [one._asdict() | {"model": None} for one in self.speakers.values()], "ways": ruled.ways(), "notice": NOTICE,
             "settings": self.settings, "room": ROOM, "turns": self._turns(), "earlier": said, "conversation": self.conversation,
             "busy": self.busy, "error": self.error, "note": self.note, "pending": self.guard.pending, "named": bool(self.reviewer),
         }  # fmt: skip
@@ -93,16 +95,16 @@ class Talk:
 
     def _begin(self, text: str, names: list[str], message: Mapping[str, Any], decision: str, hits: Found) -> None:
         """Put the question on the page and let the models answer; after an edit the talk goes on from there."""
-        way, replaces = str(message.get("way", "")), str(message.get("replaces", ""))
+        way, reader, replaces = (str(message.get(name) or "") for name in ("way", "reader", "replaces"))
         at = next((n for n, live in enumerate(self.turns) if live.id == replaces), len(self.turns))
-        live = Live(
-            question=text, asked=ruled.worded(way, text), way=way, settings=dict(self.settings), conversation=self.conversation,
-            answers=[Answer(name, about=self.speakers[name].about, data=self.speakers[name].data) for name in names],
-            replaces=replaces if at < len(self.turns) else "", notices=ruled.emergencies(text),
-        )  # fmt: skip
+        live = asked(text, [self.speakers[name] for name in names], way=way, reader=reader, settings=self.settings)
+        live.conversation, live.replaces = self.conversation, replaces if at < len(self.turns) else ""
+        live.given = _given(self.turns[:at])
         _mark(live, decision, hits)
         past, self.turns = self.turns[:at], [*self.turns[:at], live]
-        self.round = Round(live, self.speakers, past, piece=lambda *of: self._piece(live, *of), changed=lambda: self._changed(live))
+        self.round = Round(
+            live, self.speakers, past, piece=lambda *of: self._piece(live, *of), changed=lambda: self._changed(live)
+        )
         self.running = asyncio.get_running_loop().create_task(self._run(self.round))
 
     async def _run(self, round: Round) -> None:
@@ -182,11 +184,7 @@ class Talk:
         name = str(message.get("id", ""))
         turns = self.kept.conversations().get(name, [])
         self.conversation = name if turns else uuid.uuid4().hex[:12]
-        self.turns = [revived(turn) for turn in turns]
-        for live in self.turns:
-            live.notices = ruled.emergencies(live.question)
-            for answer in live.answers:
-                ruled.look(live, answer)
+        self.turns = _again(turns, self.speakers)
 
     def _export(self, message: Mapping[str, Any]) -> None:
         """The conversation as a file for the reader: only what is kept."""
@@ -194,7 +192,7 @@ class Talk:
         if not turns:
             raise Problem("There is nothing to export.", do="Only turns that are kept can be exported.")
         as_rows = message.get("form") == "jsonl"
-        text = transcript.as_jsonl(turns) if as_rows else transcript.as_markdown(turns, notice=ruled.notice())
+        text = as_jsonl(turns) if as_rows else as_markdown(turns, notice=NOTICE)
         self.tell({"event": "file", "name": f"conversation-{self.conversation}.{'jsonl' if as_rows else 'md'}", "text": text})
 
     def _all(self, message: Mapping[str, Any]) -> None:
@@ -216,7 +214,9 @@ class Talk:
         return found
 
     def _piece(self, live: Live, answer: Answer, text: str) -> None:
-        self.tell({"event": "piece", "turn": live.id, "name": answer.name, "text": review.visible(text), "length": len(answer.text)})
+        self.tell(
+            {"event": "piece", "turn": live.id, "name": answer.name, "text": review.visible(text), "length": len(answer.text)}
+        )
 
     def _changed(self, live: Live) -> None:
         self.tell({"event": "turn", "turn": next(turn for turn in self._turns() if turn["id"] == live.id)})
@@ -228,6 +228,35 @@ class Talk:
             with closing(feedback.store_of(self.folder)) as store:
                 said = feedback.given(store)
         return [shown(live, feedback=feedback.of(live, said), full=self._full) for live in self.turns]
+
+
+def asked(text: str, who: Iterable[Speaker], *, way: str = "", reader: str = "", settings: Mapping[str, Any] = START) -> Live:
+    """A question as a turn that waits for its answers, with the emergencies that its words can mean."""
+    instruction, given = ruled.worded(way, text, reader=reader)
+    answers = [Answer(one.name, about=one.about, data=one.data, alone=one.alone) for one in who]
+    return Live(
+        question=text, instruction=instruction, input=given, way=way, reader=reader, settings=_settings(settings, START),
+        answers=answers, alarms=ruled.alarms(text),
+    )  # fmt: skip
+
+
+def revive(turns: Sequence[Turn], models: Models, *, folder: str | Path) -> list[Live]:
+    """Kept turns as they are shown: the rules read them again."""
+    return _again(turns, {one.name: one for one in speakers(models, folder=folder)})
+
+
+def _again(turns: Sequence[Turn], who: Mapping[str, Speaker]) -> list[Live]:
+    found = [revived(turn) for turn in turns]
+    for n, live in enumerate(found):
+        live.alarms, live.given = ruled.alarms(live.question), _given(found[:n])
+        for answer in live.answers:
+            answer.alone = answer.name in who and who[answer.name].alone
+            ruled.look(live, answer)
+    return found
+
+
+def _given(turns: Sequence[Live]) -> str:
+    return "\n".join(live.question for live in turns)
 
 
 def _mark(live: Live, decision: str, hits: Found) -> None:

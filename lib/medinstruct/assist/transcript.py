@@ -30,7 +30,8 @@ class Said(BaseModel):
 
 
 class Turn(BaseModel):
-    """One question with the answers to it. `replaces` names the turn that was edited, after which the talk went on from here.
+    """One question with the answers to it. `instruction` and `input` are what the models were asked, `replaces` the turn that was
+    edited, in whose place this one stands.
 
     `privacy` says what was decided about what looked like an identifier: "masked", "no identifier", or "" where there was none;
     `cleared` are the words that somebody said are no identifiers.
@@ -41,8 +42,10 @@ class Turn(BaseModel):
     conversation: str
     at: str
     question: str
-    asked: str = ""
+    instruction: str = ""
+    input: str = ""
     way: str = ""
+    reader: str = ""
     settings: dict[str, Any] = {}
     answers: tuple[Said, ...] = ()
     replaces: str = ""
@@ -103,7 +106,9 @@ def as_jsonl(turns: Sequence[Turn]) -> str:
 
 
 def _who(said: Said) -> str:
-    ended = {"stop": "", "length": "cut at its room", "stopped": "stopped by the reader"}.get(said.finish_reason, said.finish_reason)
+    ended = {"stop": "", "length": "cut at its room", "stopped": "stopped by the reader"}.get(
+        said.finish_reason, said.finish_reason
+    )
     return " · ".join(filter(None, (said.name, said.model, said.data, ended)))
 
 
