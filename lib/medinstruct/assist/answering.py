@@ -40,11 +40,10 @@ class Round:
             stream.stop()
 
     async def _answer(self, answer: Answer) -> None:
-        start = time.monotonic()
         try:
             reply = await self._listened(answer)
             answer.text, answer.finish, answer.request = reply.text, reply.finish_reason, reply.key
-            answer.tokens, answer.seconds = reply.completion_tokens, time.monotonic() - start
+            answer.tokens = reply.completion_tokens
             await self._sample(answer)
         except Problem as problem:
             answer.finish, answer.trouble = "error", str(problem)
@@ -76,8 +75,11 @@ class Round:
         return stream.reply
 
     async def _shown(self, answer: Answer, stream: llm.Stream) -> None:
-        fresh, last = "", 0.0
+        fresh, last, begun = "", 0.0, time.monotonic()
         async for piece in stream:
+            if not answer.text:
+                begun = time.monotonic()  # a model of this process may have waited for its turn
+            answer.seconds = time.monotonic() - begun
             answer.state, answer.text, fresh = "writing", answer.text + piece, fresh + piece
             if time.monotonic() - last > EVERY:
                 self.piece(answer, fresh)

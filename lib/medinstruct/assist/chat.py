@@ -10,7 +10,7 @@ from typing import Any
 from medinstruct import figures, paths
 from medinstruct.assist.answering import Round
 from medinstruct.assist.live import Live
-from medinstruct.assist.page import printed
+from medinstruct.assist.printing import printed
 from medinstruct.assist.speaking import Models, speakers
 from medinstruct.assist.talk import Talk, asked, revive
 from medinstruct.assist.transcript import Transcripts

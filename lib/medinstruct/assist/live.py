@@ -111,7 +111,7 @@ def revived(turn: Turn) -> Live:
 def shown(live: Live, *, feedback: dict[str, list[dict[str, str]]], full: set[str] = frozenset()) -> dict[str, Any]:
     """A turn as data for the page: plain texts in which nothing hides, long ones cut."""
     return {
-        "id": live.id, "at": live.at, "question": _cut(live.question, f"{live.id}/" in full), "way": live.way, "reader": live.reader,
+        "id": live.id, "at": live.at, "question": _cut(live.question, True), "way": live.way, "reader": live.reader,
         "settings": live.settings, "alarms": live.alarms, "saved": live.saved, "privacy": live.privacy, "busy": live.busy,
         "answers": [_shown(answer, feedback.get(answer.name, []), f"{live.id}/{answer.name}" in full) for answer in live.answers],
     }  # fmt: skip

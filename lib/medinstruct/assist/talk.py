@@ -193,7 +193,7 @@ class Talk:
             raise Problem("There is nothing to export.", do="Only turns that are kept can be exported.")
         as_rows = message.get("form") == "jsonl"
         text = as_jsonl(turns) if as_rows else as_markdown(turns, notice=NOTICE)
-        self.tell({"event": "file", "name": f"conversation-{self.conversation}.{'jsonl' if as_rows else 'md'}", "text": text})
+        self.tell({"event": "file", "name": f"conversation-{self.conversation}.{'jsonl' if as_rows else 'md'}", "text": text, "nonce": message.get("nonce")})
 
     def _all(self, message: Mapping[str, Any]) -> None:
         self._full.add(f"{message.get('turn', '')}/{message.get('name', '')}")
