@@ -44,6 +44,7 @@ class Talk:
     def act(self, message: Mapping[str, Any]) -> None:
         """Do what the page asks; a mistake or a full disk is told on the page, and nothing that was typed is lost."""
         self.note = self.error = ""
+        message = {name: _text(value) if isinstance(value, str) else value for name, value in message.items()}
         steps = {
             "ask": self._ask, "stop": self._stop, "decide": self._decide, "judge": self._judge, "open": self._open, "new": self._open,
             "export": self._export, "all": self._all, "keep": self._keep_again, "look": lambda _: None,
@@ -193,7 +194,14 @@ class Talk:
             raise Problem("There is nothing to export.", do="Only turns that are kept can be exported.")
         as_rows = message.get("form") == "jsonl"
         text = as_jsonl(turns) if as_rows else as_markdown(turns, notice=NOTICE)
-        self.tell({"event": "file", "name": f"conversation-{self.conversation}.{'jsonl' if as_rows else 'md'}", "text": text, "nonce": message.get("nonce")})
+        self.tell(
+            {
+                "event": "file",
+                "name": f"conversation-{self.conversation}.{'jsonl' if as_rows else 'md'}",
+                "text": text,
+                "nonce": message.get("nonce"),
+            }
+        )
 
     def _all(self, message: Mapping[str, Any]) -> None:
         self._full.add(f"{message.get('turn', '')}/{message.get('name', '')}")
@@ -253,6 +261,11 @@ def _again(turns: Sequence[Turn], who: Mapping[str, Speaker]) -> list[Live]:
             answer.alone = answer.name in who and who[answer.name].alone
             ruled.look(live, answer)
     return found
+
+
+def _text(text: str) -> str:
+    """Text that can be kept: half of a surrogate pair, which a browser may send, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _given(turns: Sequence[Live]) -> str:

@@ -58,6 +58,7 @@ class Transcripts:
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / FILE
+        self._read: tuple[int, list[Turn]] = (0, [])
 
     def add(self, turn: Turn) -> None:
         """Keep a turn; it is on the disk when this returns, or nothing of it is."""
@@ -72,13 +73,14 @@ class Transcripts:
 
     def turns(self) -> list[Turn]:
         """All turns that were ever kept, in order; a line that a crash has torn is left out."""
-        if not self.path.exists():
-            return []
-        found = []
-        for line in self.path.read_bytes().split(b"\n"):
-            with contextlib.suppress(ValidationError, UnicodeDecodeError):
-                found.append(Turn.model_validate_json(line))
-        return found
+        size = self.path.stat().st_size if self.path.exists() else 0  # the file only grows
+        if size != self._read[0]:
+            found = []
+            for line in self.path.read_bytes().split(b"\n"):
+                with contextlib.suppress(ValidationError, UnicodeDecodeError):
+                    found.append(Turn.model_validate_json(line))
+            self._read = size, found
+        return list(self._read[1])
 
     def conversations(self) -> dict[str, list[Turn]]:
         """Conversation -> its turns as they stand after all edits; the one that was last spoken in comes last."""

@@ -23,7 +23,7 @@ function make(tag, options = {}, ...children) {
 
 function render({ model, el }) {
   const me = Math.random().toString(36).slice(2);
-  let view = null, last = null, count = 0, waiting = null, stick = true, first = true;
+  let view = null, last = null, count = 0, waiting = null, stick = true, asked = "";
   const nodes = new Map(); // "turn/model" -> the parts of a growing answer
   const open = {}; // what is being typed: "edit/turn" -> text, "judge/turn/model" -> {verdict, correction, comment}
   const chosen = { models: null, way: "", reader: "", settings: null, name: "" };
@@ -170,14 +170,14 @@ function render({ model, el }) {
     for (const row of view.earlier) pick.append(make("option", { value: row.id, selected: row.id === view.conversation }, `${row.title}  (${row.turns}, ${row.at.slice(0, 16).replace("T", " ")})`));
     pick.disabled = view.busy;
     top.replaceChildren(make("b", { class: "mi-title" }, "Beside a clinician"), pick,
-      button("＋ New", () => send({ act: "new" }), { key: "new", disabled: view.busy, title: "Begin a new conversation" }),
+      button("+ New", () => send({ act: "new" }), { key: "new", disabled: view.busy, title: "Begin a new conversation" }),
       button("↓ Markdown", () => send({ act: "export", form: "md" }), { key: "md", title: "Export this conversation as Markdown" }),
       button("↓ JSONL", () => send({ act: "export", form: "jsonl" }), { key: "jsonl", title: "Export this conversation as JSONL" }));
   }
 
   function identifiers() {
     asks.replaceChildren();
-    if (!view.pending) return;
+    if (!view.pending) { asked = ""; return; }
     const where = { question: "your question", answer: "an answer", correction: "what you wrote about an answer" }[view.pending.what];
     const decide = (decision) => send({ act: "decide", decision });
     const last = { question: "Take the question back", answer: null, correction: "Take it back" }[view.pending.what];
@@ -189,8 +189,8 @@ function render({ model, el }) {
         button(view.pending.what === "question" ? "Ask, but keep nothing" : "Keep nothing", () => decide("none"), { key: "none" }),
         button("It is not an identifier", () => decide("kept"), { key: "kept" }),
         last ? button(last, () => decide("back"), { key: "back" }) : null)));
-    if (first !== view.pending.what) asks.querySelector("button").focus({ preventScroll: true });
-    first = view.pending.what;
+    if (asked !== view.pending.what) asks.querySelector("button").focus({ preventScroll: true });
+    asked = view.pending.what;
     asks.scrollIntoView({ block: "nearest" });
   }
 
@@ -236,8 +236,9 @@ function render({ model, el }) {
     if (held.at !== undefined && held.at !== null && element.tagName === "TEXTAREA") element.setSelectionRange(held.at, held.at);
   }
 
+  // The newest question goes to the top of the page and stays there while its answers grow, unless somebody scrolls away.
   function follow() {
-    if (stick) log.scrollTop = log.scrollHeight;
+    if (stick && log.lastElementChild?.dataset.turn) log.scrollTop = log.lastElementChild.offsetTop - 2;
   }
 
   function draw() {
@@ -251,9 +252,9 @@ function render({ model, el }) {
       make("ul", {}, ...view.models.map((row) => make("li", {}, make("b", {}, row.name), ` — ${row.about}. ${row.data}`))))]));
     log.scrollTop = at;
     composer();
-    identifiers();
     refocus(held);
     follow();
+    identifiers();
   }
 
   function grow({ turn, name, text, length }) {
@@ -264,6 +265,7 @@ function render({ model, el }) {
       if (parts.body.lastChild?.nodeType !== Node.TEXT_NODE) parts.body.append("");
       parts.body.lastChild.appendData(text.slice(0, room));
       parts.drawn += text.length;
+      parts.body.scrollTop = parts.body.scrollHeight;
     } else parts.more.textContent = `… ${length.toLocaleString("en")} characters so far`;
     if (!parts.begun) {
       parts.begun = true;
@@ -287,7 +289,7 @@ function render({ model, el }) {
     if (message.event === "view") {
       const was = view;
       view = message.view;
-      if (mine && last?.act === "ask" && !view.error && !last.replaces) { box.value = ""; stick = true; }
+      if (mine && last?.act === "ask" && !view.error) { if (!last.replaces) box.value = ""; stick = true; }
       if (mine && last?.act === "judge" && !view.error && !view.pending) delete open[last.key];
       if (mine) last = null;
       if (was?.conversation !== view.conversation) { for (const key of Object.keys(open)) delete open[key]; stick = true; }
@@ -305,9 +307,11 @@ function render({ model, el }) {
     else if (message.event === "file" && mine) download(message);
   }
 
-  log.addEventListener("scroll", () => { stick = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
+  const byHand = () => { stick = false; };
+  for (const gesture of ["wheel", "touchmove", "pointerdown"]) log.addEventListener(gesture, byHand, { passive: true });
   root.addEventListener("keydown", (event) => {
     event.stopPropagation(); // or JupyterLab takes keys for its own
+    if (event.target === log) byHand();
     if (event.key === "Escape" && view?.busy) { event.preventDefault(); send({ act: "stop" }); }
     if (event.target === box && event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); ask(box.value); }
   });
