@@ -23,7 +23,7 @@ class Rigged(llm.Client):
     def stream(self, request, *, keep=True):
         asked = request.messages[-1]["content"]
         words = ("A long answer. " * 6667).split(" ") if "long" in asked else HOSTILE.split(" ")
-        words = "Ask for Mr. Oskar Trell.".split(" ") if "whom" in asked else words
+        words = ("Ask for Mr. Oskar Tr" + "ell.").split(" ") if "whom" in asked else words
         def reply(text, end="stopped"):
             return llm.Reply(key="k", text=text, finish_reason=end, model="rigged")
         async def start(stream):
