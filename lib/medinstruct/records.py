@@ -187,6 +187,22 @@ class Verdict(BaseModel):
     provenance: Provenance = Provenance()
 
 
+class Consultation(Record):
+    """What one model said in one way of working, to one reader: the question, what it was given, the answer and further samples."""
+
+    _content = ("way", "question", "given", "reader", "model", "text")
+    way: str
+    case: str
+    question: str
+    given: str = ""
+    reader: str = ""
+    model: str
+    text: str
+    finish_reason: str = "stop"
+    samples: tuple[str, ...] = ()
+    dataset: str = ""
+
+
 R = TypeVar("R", bound=BaseModel)
 
 

@@ -36,6 +36,8 @@ def chat(
         name = reviewer or os.environ.get("MEDINSTRUCT_REVIEWER", "")
         return widget(models, folder=folder, reviewer=name, settings=settings or {}, engine=engine)
     said = list(Transcripts(folder).conversations().values())
+    if not models:
+        return Printed([], "No model answers in this run.")
     if said:
         return Printed(revive(said[-1], models, folder=folder), "The last conversation of this run.")
     made = [_example(models, folder, example, way, settings or {})] if example else []

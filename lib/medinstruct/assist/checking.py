@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medinstruct.assist.agreeing import Agreement, agreement
 from medinstruct.assist.claims import Conflict, conflicts
@@ -53,6 +53,10 @@ class Checked:
             found.append(f"Not in what was given: numbers {kinds['number']}, drugs {kinds['drug']}; look them up.")
         found += [self.agreement.sentence] if self.agreement.score == self.agreement.score else []
         return found + ([f"Reading level: school grade {max(self.grade, 0):.0f}."] if self.grade == self.grade else [])
+
+    def without_alarm(self) -> "Checked":
+        """The same where no person stands behind the question, as in a quiz."""
+        return replace(self, emergencies=())
 
     def html(self, *, source: str = "", style: bool = True) -> str:
         """The emergency notice first, then the answer with its marks, then what else was found, `source`, and the standing notice."""

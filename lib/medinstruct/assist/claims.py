@@ -21,6 +21,16 @@ BOUNDS = re.compile(
     r"\b(?:normal(?:ly)?|reference|range|limits?|target|between|above|below|over|under|than|if|when|until|from)\b[^,;.]{0,24}$",
     re.I,
 )
+IF = re.compile(r"\b(?:if|when|whenever|unless|should|could|may|might|in case)\b[^,;.]*$", re.I)
+GROUPS = {  # words that speak of several analytes at once
+    "electrolytes?|salts": ("sodium", "potassium", "chloride", "calcium", "magnesium", "phosphate"),
+    "(?:kidney|renal) (?:function|values?|tests?)": ("creatinine", "eGFR", "urea"),
+    "(?:liver|hepatic) (?:function|values?|tests?|enzymes?)": ("ALT", "AST", "alkaline phosphatase", "GGT", "bilirubin"),
+    "(?:full |complete )?blood (?:count|picture)": ("haemoglobin", "leukocytes", "platelets"),
+    "thyroid (?:function|values?|tests?)": ("TSH", "free T4", "free T3"),
+    "clotting|coagulation": ("INR", "aPTT", "prothrombin time"),
+    "(?:all|every|the) (?:of the |these |the )?(?:values?|results?|tests?|bloods|laborator\\w+)|everything": ("",),
+}
 SENTENCE = re.compile(r"[^.!?;\n]*(?:[.!?](?=\d)[^.!?;\n]*)*[.!?;\n]?")
 CLOSE = 0.02  # share by which a number may differ and still be the one given
 
@@ -47,7 +57,11 @@ def conflicts(text: str, values: Sequence[Value]) -> list[Conflict]:
         return []
     by_name = {value.analyte.name: value for value in values}
     found = [one for start, end in _sentences(text) for one in _in_sentence(text, start, end, by_name)]
-    said = {analyte.name for _, _, analyte in named(text)} | {name for name, *_ in _words(text)}
+    said = (
+        {name for _, _, name in _grouped(text, by_name)}
+        | {analyte.name for _, _, analyte in named(text)}
+        | {name for name, *_ in _words(text)}
+    )
     found += [
         Conflict(
             name, "left out", f"{name} is {value.flag} ({value.number:g} {value.unit or 'without a unit'}) and is not named"
@@ -67,8 +81,8 @@ def _in_sentence(text: str, start: int, end: int, values: dict[str, Value]) -> l
     part = text[start:end]
     found = []
     for name, side, at, to in _words(part):
-        if name in values and not NOT.search(part[:at]):
-            found += _level(values[name], side, start + at, start + to)
+        if name in values and not IF.search(part[:at]):
+            found += (_denied if NOT.search(part[:at]) else _level)(values[name], side, start + at, start + to)
     for at, to, side in _levels(part):
         for name in _about(part, at, values):
             found += _level(values[name], side, start + at, start + to)
@@ -95,9 +109,14 @@ def _levels(part: str) -> list[tuple[int, int, str]]:
     for side, pattern in SIDES.items():
         for match in pattern.finditer(part):
             bound = re.match(
-                r"\W*(?:range|limits?|values?)?[\s:]*(?:is|are|of|from|between|up to|[<>≤≥])?\s*\d", part[match.end() :]
+                r"\W*(?:[a-z]+\s+){0,2}?(?:range|limits?|values?)?[\s:]*(?:(?:is|are|lies|of|from|between|above|below|over|under|up to|[<>≤≥])\s*){0,2}\d",
+                part[match.end() :],
             )
-            limit = bound and (side == "normal" or match.group().lower() in ("above", "below", "higher", "lower"))
+            limit = (
+                IF.search(part[: match.start()])
+                or bound
+                and (side == "normal" or match.group().lower() in ("above", "below", "higher", "lower"))
+            )
             if not NOT.search(part[: match.start()]) and not limit:
                 found.append((match.start(), match.end(), side))
     return found
@@ -105,16 +124,30 @@ def _levels(part: str) -> list[tuple[int, int, str]]:
 
 def _about(part: str, at: int, values: dict[str, Value]) -> list[str]:
     """The given analytes that a level word speaks of: the names just before it, joined by "and" or commas, else the next one."""
-    places = [(start, end, one.name) for start, end, one in named(part)]
+    direct = next((one.name for start, _, one in named(part) if re.fullmatch(r"\w+ ", part[at:start])), "")
+    if direct:
+        return [direct] if direct in values else []
+    places = sorted([(start, end, one.name) for start, end, one in named(part)] + _grouped(part, values))
     before = [place for place in places if place[1] <= at]
     if not before:
         after = [place for place in places if place[0] >= at and place[0] - at < 40]
         return [after[0][2]] if after and after[0][2] in values else []
     group = [before[-1]]
     for place in reversed(before[:-1]):
-        if re.fullmatch(r"[\s,]*(?:and|or|,|both|the|\s)*", part[place[1] : group[0][0]]):
+        if place[:2] == group[0][:2] or re.fullmatch(r"[\s,]*(?:and|or|,|both|the|\s)*", part[place[1] : group[0][0]]):
             group.insert(0, place)
     return [name for *_, name in group if name in values]
+
+
+def _grouped(part: str, values: dict[str, Value]) -> list[tuple[int, int, str]]:
+    """Where a word stands for several of the given analytes, as "the electrolytes" do: once for each."""
+    return [
+        (match.start(), match.end(), name)
+        for words, members in GROUPS.items()
+        for match in re.finditer(rf"\b(?:{words})\b", part, re.I)
+        for name in values
+        if name in members or members == ("",)
+    ]
 
 
 def _level(value: Value, side: str, start: int, end: int) -> list[Conflict]:
@@ -122,6 +155,17 @@ def _level(value: Value, side: str, start: int, end: int) -> list[Conflict]:
         return []
     reason = f"{value.analyte.name} is {value.flag} by the ranges, the text says {side}"
     return [Conflict(value.analyte.name, "level", reason, start, end)]
+
+
+def _denied(value: Value, side: str, start: int, end: int) -> list[Conflict]:
+    """A side that a text denies although the rule finds it."""
+    if value.side != side:
+        return []
+    return [
+        Conflict(
+            value.analyte.name, "level", f"{value.analyte.name} is {value.flag} by the ranges, the text denies it", start, end
+        )
+    ]
 
 
 def _changed(given: Value, said: Value, start: int) -> list[Conflict]:

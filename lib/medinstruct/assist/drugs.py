@@ -8,6 +8,7 @@ from typing import NamedTuple
 from medinstruct import paths
 
 WORD = re.compile(r"[A-Za-z]{6,}")
+NO_DRUGS = {"oxygen", "glucose", "water", "saline", "alcohol", "iron", "calcium", "potassium"}  # also names of what is measured
 NEAR = 0.88  # two spellings of one name, by difflib
 
 
@@ -69,7 +70,7 @@ def _taught() -> set[str]:
     files = sorted(paths.data("knowledge").glob("*.yaml"))
     rows = [row for file in files for row in yaml.load(file.read_text(encoding="utf-8"), Loader=_loader())]
     examples = {row["drug"]["example"].lower() for row in rows if isinstance(row.get("drug"), dict)}
-    return {name for name in examples if re.fullmatch(r"[a-z-]{5,}", name)}
+    return {name for name in examples if re.fullmatch(r"[a-z-]{5,}", name)} - NO_DRUGS
 
 
 def _loader() -> type:

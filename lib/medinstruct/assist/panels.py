@@ -82,7 +82,7 @@ def named(text: str) -> list[tuple[int, int, Analyte]]:
 
 
 def _key(alias: str) -> str:
-    return alias if len(alias) <= 4 else alias.lower()
+    return alias if len(alias) <= 3 else alias.lower()
 
 
 @cache
@@ -94,7 +94,7 @@ def _by_alias() -> dict[str, Analyte]:
 def _alias_pattern() -> str:
     """Short names as they are written, longer ones in any case and in the plural of a sentence's beginning."""
     aliases = sorted({alias for one in analytes() for alias in (one.name, *one.also)}, key=len, reverse=True)
-    words = [re.escape(alias) if len(alias) <= 4 else f"(?i:{re.escape(alias)})" for alias in aliases]
+    words = [re.escape(alias) if len(alias) <= 3 else f"(?i:{re.escape(alias)})" for alias in aliases]
     return rf"(?<![\w./-])(?<!vitamin )(?:{'|'.join(words)})(?![\w+])"
 
 
@@ -105,14 +105,16 @@ def _names() -> re.Pattern[str]:
 
 @cache
 def _pattern() -> re.Pattern[str]:
+    """A name, a number, and a unit right after it or after the report's own range."""
     number = rf"(?P<number>(?=[-−.\d]){NUMBER})(?<=\d)"
-    return re.compile(rf"(?P<name>{_alias_pattern()}){BETWEEN}(?P<sign>[<>≤≥]?)\s*{number}(?:\s?(?P<unit>{UNIT}))?(?![\w/])")
+    unit = rf"(?:\s?(?P<unit>{UNIT})|\s*[(\[][\d\s.,–to-]+[)\]]\s*(?P<late>{UNIT}))?"
+    return re.compile(rf"(?P<name>{_alias_pattern()}){BETWEEN}(?P<sign>[<>≤≥]?)\s*{number}{unit}(?![\w/])")
 
 
 def _value(match: re.Match[str], text: str, sex: Sex) -> Value:
     analyte = _by_alias()[_key(match["name"])]
-    number, unit = as_number(match["number"]), match["unit"] or ""
-    own = OWN_RANGE.match(text, match.end())
+    number, unit = as_number(match["number"]), match["unit"] or match["late"] or ""
+    own = OWN_RANGE.match(text, match.end("number") if match["late"] else match.end())
     si, flag, note, limits = _judged(analyte, number, unit, sex, own)
     return Value(analyte, match.group(), number, unit, si, flag, note, match.start(), match.end(), tuple(limits))
 

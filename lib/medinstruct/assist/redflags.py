@@ -14,7 +14,7 @@ from medinstruct import paths
 FIRST = "If this is about a person now, call the emergency number (112, 911 or 999) or bring them to an emergency department."
 GENERAL = re.compile(
     r"\W*(?:please )?(?:can you |could you )?(?:what|which|how|why|when|explain|describe|define|list|name|compare|summari[sz]e|write|give|"
-    r"teach|discuss|outline|tell me about|is it true|does|do|draft|create|prepare)\b", re.I,
+    r"teach|rewrite|recast|rephrase|redraft|translate|simplify|shorten|discuss|outline|tell me about|is it true|does|do|draft|create|prepare)\b", re.I,
 )  # fmt: skip
 PERSON = re.compile(
     r"\b(?:i|i'm|i've|my|me|mine|we|our|he|she|his|her|him|they|their|year[- ]old|this (?:patient|man|woman|child)|the patient|right now|"
@@ -22,7 +22,7 @@ PERSON = re.compile(
 )  # fmt: skip
 CLAUSE = re.compile(r"[.!?;\n](?!\d)|\b(?:but|however|although|though|except|now)\b", re.I)
 DENIES = re.compile(
-    r"\b(?:denie[sd]|deny(?:ing)?|negative for|no (?:signs?|evidence|history) of|absence of|free (?:of|from)|neither|rule[sd]? out)\b",
+    r"\b(?:denie[sd]|deny(?:ing)?|negative for|no (?:signs?|evidence|history) of|absence of|free (?:of|from)|neither|nobody|no one|rule[sd]? out|if \w+ (?:ever|should))\b",
     re.I,
 )
 NO = re.compile(r"\b(?:no(?! (?:doubt|longer|matter))|without(?! (?:me|warning|doubt)))\b", re.I)
@@ -37,6 +37,12 @@ PAST = re.compile(
     r"|in childhood|\blast (?:year|month|week|summer|winter|spring|autumn)\b|\bin (?:19|20)\d\d\b|\b(?:died|death) (?:of|from)\b|\bwhen i was\b", re.I,
 )  # fmt: skip
 BEFORE = re.compile(r"\b(?:(?:family |past |previous |prior )?(?:history|hx) of|previous|prior|fear of|afraid of|risk of|to prevent|screen\w* for)\W+(?:(?!presents?\b|presenting\b|with\b|has\b|now\b)[\w'-]+[ /-]+){0,4}$", re.I)  # fmt: skip
+
+SHORT_FORMS = {
+    "cp": "chest pain", "sob": "short of breath", "l arm": "left arm", "r arm": "right arm", "w/o": "without", "c/o": "complains of",
+    "ha": "headache", "bp": "blood pressure",
+}  # fmt: skip
+SHORT = re.compile(rf"(?<![\w/])(?:{'|'.join(map(re.escape, SHORT_FORMS))})(?![\w/])", re.I)
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,17 @@ def emergencies(question: str) -> list[Emergency]:
     >>> emergencies("No chest pain, and no pain in the arm."), emergencies("What is a stroke?")
     ([], [])
     """
-    text = " ".join(question.replace("’", "'").replace("‘", "'").split())
+    text = _written_out(question)
     if GENERAL.match(text) and not PERSON.search(text):
         return []
     found = ((name, notice, _words(text, ways)) for name, notice, ways in _rules())
     return [Emergency(name, words, f"{notice} {FIRST}") for name, notice, words in found if words]
+
+
+def _written_out(text: str) -> str:
+    """One line with plain apostrophes, and with the short forms of a busy ward written out."""
+    plain = " ".join(text.replace("’", "'").replace("‘", "'").split())
+    return SHORT.sub(lambda match: SHORT_FORMS[match.group().lower()], plain)
 
 
 @cache
@@ -94,8 +106,8 @@ def is_denied(text: str, match: re.Match[str]) -> bool:
     start = cuts[-1] if cuts else 0
     ended = CLAUSE.search(text, match.end())
     end = ended.start() if ended else len(text)
-    before, after = text[start : match.start()], text[match.end() : end]
-    if DENIES.search(before) or NOT.search(before) or BEFORE.search(before) or ABSENT.match(after):
+    before = text[start : match.start()]
+    if DENIES.search(before) or NOT.search(before) or BEFORE.search(before) or ABSENT.match(text, match.end()):
         return True
     return bool(PAST.search(text[start:end])) or _listed(before, text[match.start() : end])
 

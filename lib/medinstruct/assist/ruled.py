@@ -46,7 +46,7 @@ def alarms(text: str) -> list[dict[str, str]]:
 
 def look(live: Live, answer: Answer) -> None:
     """Let the rules read an answer; what they find is shown beside it."""
-    if not answer.good and not answer.text.strip():
+    if answer.finish == "error":
         return
     found = checked(
         live.question, review.visible(answer.text), samples=[review.visible(one) for one in answer.samples],

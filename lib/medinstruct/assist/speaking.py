@@ -59,9 +59,12 @@ def speakers(models: Models, *, folder: str | Path) -> list[Speaker]:
 def _speaker(name: str, model: Client | LocalModel, folder: Path) -> Speaker:
     if isinstance(model, LocalModel):
         tuned = model.has_adapter and name != "base"
-        about = f"{model.name}, {'with its adapter' if tuned else 'without adapter'}, in this process"
+        toy = " (a toy: it cannot answer anything)" if model.name == "student" else ""
+        about = f"{model.name}{toy}, {'with its adapter' if tuned else 'without adapter'}, in this process"
         return Speaker(name, model, about, _data(folder, tuned), tuned, alone=not model.chat)
-    return Speaker(name, model, llm.source(model.url, model.model), "Learned from: not known here.", False, alone=False)
+    about = llm.source(model.url, model.model)
+    data = "Learned from nothing: it follows rules." if about == llm.STAND_IN else "Learned from: not known here."
+    return Speaker(name, model, about, data, False, alone=False)
 
 
 def _data(folder: Path, tuned: bool) -> str:
