@@ -510,6 +510,13 @@ def test_in_print_stands_an_example_then_the_last_conversation_and_hostile_text_
     assert "What helps against a cold?" in assist.chat({"tuned": Says("")}, folder=tmp_path, show="print")._repr_html_()
 
 
+def test_a_consultation_that_was_held_already_is_shown_without_asking_again(tmp_path):
+    case = assist.cases("decision")[0]
+    told = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat", samples=1))
+    page = assist.chat({"tuned": Says("not asked")}, folder=tmp_path, example=told, show="print")._repr_html_()
+    assert "A worked case" in page and "not asked" not in page and "Decision support" in page and case.given[:40] in page
+
+
 def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(tmp_path):
     made = assist.chat({"tuned": Says("Rest, said the model.")}, folder=tmp_path, show="widget", reviewer="Dr. Maria Beispiel")
     sent = []

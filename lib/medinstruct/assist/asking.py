@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from medinstruct.assist.cases import Case
 from medinstruct.assist.checking import Checked, checked
-from medinstruct.assist.quizzing import as_case
 from medinstruct.assist.ways import WAYS
 from medinstruct.evaluation.looks import ALPACA_STOPS
 from medinstruct.llm import Client, LocalModel, Reply, Request
-from medinstruct.records import Consultation, MultipleChoice, Provenance
+from medinstruct.records import Consultation, Provenance
 
 Models = Mapping[str, Client | LocalModel]
 
@@ -40,11 +39,6 @@ async def consult(
             others = [reply.text for reply in replies[n + len(asked) :: len(asked)]]
             found.append(_consultation(case, reader, name, replies[n], others, dataset))
     return found
-
-
-async def take_quiz(questions: Sequence[MultipleChoice], who: Models, **how: object) -> list[Consultation]:
-    """What each model answers to multiple-choice questions, as consultations of the way "learning"."""
-    return await consult([as_case(question) for question in questions], who, **how)  # type: ignore[arg-type]
 
 
 def turned(model: Client | LocalModel, name: str) -> Client | LocalModel:

@@ -28,14 +28,16 @@ class Change(BaseModel):
 
 
 class Reviewed(NamedTuple):
-    """The next version; what changed; how many votes were on texts that are there no more."""
+    """The next version; what changed; how many votes were on texts that are there no more; how many items came from the chat."""
 
     items: list[Task]
     changes: list[Change]
     stale: int
 
+    joined: int = 0
+
     def count(self, action: str) -> int:
-        """How many items came to this end: accept, edit, reject or open."""
+        """How many items came to this end: accept, edit, reject or open; answers of the chat count as well."""
         return sum(change.action == action for change in self.changes)
 
 
@@ -88,10 +90,11 @@ def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1, chat:
                 Change(id=item.id, action=action, new=after.id if after and action == "edit" else "", how=how, **told)
             )
     joined, said = from_chat(chat, least=least)
-    kept |= {item.id: item for item in joined if item.id not in kept}
+    new = {item.id: item for item in joined if item.id not in kept}
+    kept |= new
     changes += said
     here = {(item.id, text_hash(item)) for item in items}
-    return Reviewed(list(kept.values()), changes, sum((vote.item, vote.hash) not in here for vote in votes))
+    return Reviewed(list(kept.values()), changes, sum((vote.item, vote.hash) not in here for vote in votes), len(new))
 
 
 def from_chat(votes: Sequence[Vote], *, least: int = 1) -> tuple[list[Example], list[Change]]:
