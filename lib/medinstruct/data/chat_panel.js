@@ -122,7 +122,7 @@ function render({ model, el }) {
     const more = make("div", { class: "mi-more" });
     if (one.cut && !busy) more.append(button(`Show all ${one.length.toLocaleString("en")} characters`, () => send({ act: "all", turn: turn.id, name: one.name }), { key: `all/${turn.id}/${one.name}` }));
     const state = { waiting: "waits for its turn", writing: "writes", sampling: "is asked again, to see whether it agrees" }[one.state];
-    const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}`, "aria-label": `Answer of ${one.name}`, "aria-busy": String(busy) },
+    const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}${one.state === "writing" ? " mi-writing" : ""}`, "aria-label": `Answer of ${one.name}`, "aria-busy": String(busy) },
       make("header", {}, make("b", {}, one.name), one.badge ? make("span", { class: "mi-badge" }, one.badge) : null,
         make("span", { class: "mi-state" }, busy ? make("i", { class: "mi-dots", "aria-hidden": "true" }) : null, busy ? state : one.tokens ? `${one.tokens} tokens · ${one.seconds.toFixed(1)} s` : "")),
       one.trouble ? make("div", { class: "mi-problem" }, one.trouble) : null, body, more,
@@ -214,7 +214,7 @@ function render({ model, el }) {
       if (on && chosen.models.length === 1) return;
       chosen.models = view.models.map((each) => each.name).filter((name) => name === row.name ? !on : chosen.models.includes(name));
       composer();
-    }, { class: "mi-model", "aria-pressed": String(chosen.models.includes(row.name)), title: `${row.about}. ${row.data}${row.alone ? " It takes each question by itself." : ""}`, key: `model/${row.name}` }));
+    }, { class: "mi-model", "aria-pressed": String(chosen.models.includes(row.name)), title: `${row.about.replace(/\.$/, "")}. ${row.data}${row.alone ? " It takes each question by itself." : ""}`, key: `model/${row.name}` }));
     const go = view.busy
       ? button("■ Stop", () => send({ act: "stop" }), { class: "mi-stop", key: "go", title: "Stop at once (Esc)" })
       : button("Send ↵", () => ask(box.value), { class: "mi-main mi-go", key: "go", disabled: Boolean(view.pending) });
@@ -223,8 +223,9 @@ function render({ model, el }) {
       number("temperature", "temp", "0.1", "0 gives the likeliest words; more gives more variety"), number("max_tokens", "tokens", "50", "Room for one answer"),
       number("samples", "samples", "1", "Ask so many times and see whether the answers agree"), make("span", { class: "mi-gap" }), go);
     refocus(held);
-    const alone = view.models.some((row) => row.alone && chosen.models.includes(row.name));
-    duty.replaceChildren(make("b", {}, "You: "), way.responsibility, alone ? make("span", {}, " This model takes each question by itself and reads no earlier turn.") : "");
+    const alone = view.models.filter((row) => row.alone && chosen.models.includes(row.name)).map((row) => row.name);
+    const each = alone.length ? ` Each question stands by itself for ${alone.join(" and ")}: no earlier turn is read.` : "";
+    duty.replaceChildren(make("b", {}, "You: "), way.responsibility, each);
   }
 
   const focused = () => root.contains(document.activeElement) ? { key: document.activeElement.dataset.key, at: document.activeElement.selectionStart } : null;
@@ -249,7 +250,7 @@ function render({ model, el }) {
     tell(view.error);
     log.replaceChildren(...(view.turns.length ? view.turns.map(one) : [make("div", { class: "mi-empty" },
       make("b", {}, "Ask the model, and judge it."), make("p", {}, view.notice),
-      make("ul", {}, ...view.models.map((row) => make("li", {}, make("b", {}, row.name), ` — ${row.about}. ${row.data}`))))]));
+      make("ul", {}, ...view.models.map((row) => make("li", {}, make("b", {}, row.name), ` — ${row.about.replace(/\.$/, "")}. ${row.data}`))))]));
     log.scrollTop = at;
     composer();
     refocus(held);
@@ -269,6 +270,7 @@ function render({ model, el }) {
     } else parts.more.textContent = `… ${length.toLocaleString("en")} characters so far`;
     if (!parts.begun) {
       parts.begun = true;
+      parts.card.classList.add("mi-writing");
       const state = parts.card.querySelector(".mi-state");
       state.replaceChildren(make("i", { class: "mi-dots", "aria-hidden": "true" }), "writes");
     }
