@@ -6,10 +6,10 @@ from medinstruct.assist.cases import Case, cases, points_held
 from medinstruct.assist.chat import chat
 from medinstruct.assist.checking import Checked, checked, clean
 from medinstruct.assist.claims import Conflict, conflicts
-from medinstruct.assist.drawing import found_figure, level_figure, panel_figure
+from medinstruct.assist.drawing import found_figure, level_figure, panel_figure, points_figure
 from medinstruct.assist.drugs import drug_names, find_drugs
 from medinstruct.assist.marking import Mark, marks
-from medinstruct.assist.pages import case_html, panel_table, toy_notice, ways_table
+from medinstruct.assist.pages import case_html, panel_table, toy_notice, ways_html
 from medinstruct.assist.panels import Value, cautions, read_panel
 from medinstruct.assist.plain import BANDS, band, reading_grade
 from medinstruct.assist.quizzing import as_case, chosen, draw_quiz, quiz_html, score
@@ -24,5 +24,5 @@ __all__ = [
     "BANDS", "NOTICE", "WAYS", "Agreement", "Analyte", "Case", "Checked", "Conflict", "Emergency", "Mark", "Value", "Way", "agreement",
     "analytes", "as_case", "band", "case_html", "cases", "cautions", "checked", "chosen", "clean", "conflicts", "consult", "draw_quiz", "drug_names",
     "emergencies", "find_drugs", "found_figure", "found_table", "level_figure", "levels_of", "looked_at", "marks", "missed_and_false", "panel_figure", "panel_table",
-    "points_held", "points_table", "quiz_html", "read_panel", "reading_grade", "rule_agreement", "score", "toy_notice", "ways_table",
+    "points_figure", "points_held", "points_table", "quiz_html", "read_panel", "reading_grade", "rule_agreement", "score", "toy_notice", "ways_html",
 ]  # fmt: skip

@@ -103,13 +103,20 @@ def checked(
     return Checked(
         question=question,
         answer=answer,
-        emergencies=tuple(emergencies(whole)),
+        emergencies=(*emergencies(whole), *criticals(found)),
         marks=tuple(marks(answer, whole)),
         conflicts=tuple(conflicts(answer, found)),
         agreement=agreement(told),
         is_cut=cut,
         grade=reading_grade(answer),
     )
+
+
+def criticals(values: Sequence[Value]) -> list[Emergency]:
+    """The critical values of a panel as one emergency, so that they stand first as well."""
+    words = tuple(f"{one.analyte.name} {one.number:g} {one.unit}".strip() for one in values if one.flag.startswith("critical"))
+    notice = "A laboratory telephones such values: look at the patient and the sample now, before any text is read."
+    return [Emergency("critical value", words, notice)] if words else []
 
 
 def clean(text: str) -> str:

@@ -7,11 +7,10 @@ import pandas as pd
 
 from medinstruct.assist.asking import looked_at
 from medinstruct.assist.cases import Case
-from medinstruct.assist.checking import STYLE
+from medinstruct.assist.checking import STYLE, checked
 from medinstruct.assist.panels import Value
 from medinstruct.assist.ranges import plain_unit
-from medinstruct.assist.redflags import emergencies
-from medinstruct.assist.ways import NOTICE, WAYS
+from medinstruct.assist.ways import WAYS
 from medinstruct.records import Consultation
 
 TOY = (
@@ -46,33 +45,41 @@ def source_line(one: Consultation) -> str:
     return f"Model: {name}. Data: {data or 'not known'}. {'Cut' if one.finish_reason == 'length' else 'Whole'}."
 
 
-def case_html(case: Case, answers: Sequence[Consultation], *, reader: str = "") -> str:
-    """One case for one reader: the emergency notice first, the case, the models' answers side by side, then the one by hand."""
-    ours = [one for one in answers if (one.way, one.case, one.reader) == (case.way, case.name, reader)]
+def case_html(case: Case, answers: Sequence[Consultation]) -> str:
+    """One case: the emergency notice first, the case, then for each reader the models' answers side by side and the one by hand."""
     alarms = "".join(
         f'<p class="alarm" role="alert"><b>{html.escape(one.name.capitalize())}?</b> {html.escape(one.notice)}</p>'
-        for one in emergencies(f"{case.question}\n{case.given}")
-    )
-    cells = "".join(
-        f'<div style="flex:1 1 20rem;min-width:0">{looked_at(one).without_alarm().html(source=source_line(one), style=False)}</div>'
-        for one in ours
-    )
-    written = case.written.get(reader, "")
-    hand = (
-        f"<details open><summary>By hand (not reviewed by clinicians)</summary><p class='text'>{html.escape(written)}</p></details>"
-        if written
-        else ""
+        for one in checked(case.question, "", given=case.given).emergencies
     )
     asked = f"<p><b>{html.escape(case.question)}</b></p><p class='text'>{html.escape(case.given)}</p>"
-    whom = f" for: {html.escape(reader)}" if reader else ""
-    head = f"<p><b>{html.escape(case.name)}</b>{whom}</p>"
-    return f'{STYLE}<div class="assist">{alarms}{head}{asked}<div style="display:flex;gap:.6rem;flex-wrap:wrap">{cells}</div>{hand}</div>'
+    readers = "".join(_for_reader(case, answers, reader) for reader in case.readers)
+    return f'{STYLE}<div class="assist">{alarms}<p><b>{html.escape(case.name)}</b></p>{asked}{readers}</div>'
 
 
-def ways_table() -> pd.DataFrame:
-    """The five ways: for whom the model writes, and what the clinician stays responsible for."""
-    rows = {way.title: (", ".join(way.readers) or "the clinician", way.responsibility) for way in WAYS.values()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["written for", "the clinician stays responsible for"])
+def _for_reader(case: Case, answers: Sequence[Consultation], reader: str) -> str:
+    ours = [one for one in answers if (one.way, one.case, one.reader) == (case.way, case.name, reader)]
+    cells = "".join(
+        f'<div style="flex:1 1 20rem;min-width:0"><b>{html.escape(one.model)}</b>'
+        f"{looked_at(one).without_alarm().html(source=source_line(one), style=False)}</div>"
+        for one in ours
+    )
+    head = f"<p style='margin:1rem 0 .3rem'>For: <b>{html.escape(reader)}</b></p>" if reader else ""
+    written = html.escape(case.written.get(reader, ""))
+    hand = f"<details open><summary>By hand (not reviewed by clinicians)</summary><p class='text'>{written}</p></details>"
+    return f'{head}<div style="display:flex;gap:.6rem;flex-wrap:wrap">{cells}</div>{hand if written else ""}'
+
+
+def ways_html() -> str:
+    """The five ways as a table: for whom the model writes, and what the clinician stays responsible for."""
+    cell = '<td style="text-align:left;vertical-align:top">'
+    heads = "".join(
+        f'<th style="text-align:left">{name}</th>' for name in ("way", "written for", "the clinician stays responsible for")
+    )
+    rows = "".join(
+        f"<tr>{cell}<b>{way.title}</b></td>{cell}{', '.join(way.readers) or 'the clinician'}</td>{cell}{way.responsibility}</td></tr>"
+        for way in WAYS.values()
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def panel_table(values: Sequence[Value]) -> pd.DataFrame:
@@ -100,6 +107,3 @@ def _span(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"up to {high:.3g}" if low is None else f"from {low:.3g}"
     return f"{low:.3g} to {high:.3g}"
-
-
-__all__ = ["NOTICE", "case_html", "panel_table", "range_said", "source_line", "toy_notice", "ways_table"]

@@ -128,8 +128,7 @@ def _judged(
         return *_guessed(analyte, number, limits), limits
     si = analyte.to_si(number, unit)
     if si is None:
-        known = ", ".join([analyte.si or "no unit", *analyte.units])
-        return None, "unknown unit", f"{analyte.name} is not measured in {unit} (known: {known})", limits
+        return None, "unknown unit", f"not measured in {unit}", limits
     if own and (bounds := [analyte.to_si(as_number(part), unit) for part in own.groups()])[0] is not None:
         limits = [(bounds[0], bounds[1])]
     return si, _flag(analyte, si, limits), "against the report's own range" if own else "", limits

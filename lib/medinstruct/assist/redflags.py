@@ -26,7 +26,7 @@ DENIES = re.compile(
     re.I,
 )
 NO = re.compile(r"\b(?:no(?! (?:doubt|longer|matter))|without(?! (?:me|warning|doubt)))\b", re.I)
-NOT = re.compile(r"\b(?:not(?! only)|never|\w+n't)\W+(?:[\w'-]+\W+){0,3}$", re.I)
+NOT = re.compile(r"\b(?:not(?! only)|never|(?:do|does|did|is|was|has|have|had|are|were)n't)\W+(?:[\w'-]+\W+){0,3}$", re.I)
 ABSENT = re.compile(
     r"\W{0,3}(?:(?:is|was|were|are|has been|have been)\W+)?(?:absent|denied|ruled out|excluded|negative|none\b|not present|resolved)",
     re.I,

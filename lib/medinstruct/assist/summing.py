@@ -27,7 +27,7 @@ def found_table(answers: Sequence[Consultation]) -> pd.DataFrame:
     rows = {}
     for one in answers:
         found = looked_at(one)
-        name = f"{WAYS[one.way].title}{', ' + one.reader if one.reader else ''}: {one.model}"
+        name = f"{_called(one.way, one.reader)}: {one.model}"
         kinds = [sum(mark.kind == kind for mark in found.marks) for kind in ("number", "drug")]
         rows[name] = [*kinds, len(found.conflicts), int(found.is_cut), int(found.agreement.low)]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "drugs", "conflicts", "cut", "uncertain"])
@@ -50,8 +50,9 @@ def points_table(cases: Sequence[Case], answers: Sequence[Consultation]) -> pd.D
             if case.points_for(reader):
                 texts = {"by hand": case.written.get(reader, "")}
                 texts |= {one.model: one.text for one in answers if (one.case, one.reader) == (case.name, reader)}
-                name = f"{WAYS[case.way].title}{', ' + reader if reader else ''}"
-                rows[name] = {who: _share(points_held(text, case, reader=reader)) for who, text in texts.items()}
+                rows[_called(case.way, reader)] = {
+                    who: _share(points_held(text, case, reader=reader)) for who, text in texts.items()
+                }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -108,6 +109,11 @@ def said_of(row: dict[str, Any]) -> Any:
     if row["check"] == "claims":
         return [[one.analyte, one.kind] for one in conflicts(text, read_panel(row["given"]))]
     return band(text)
+
+
+def _called(way: str, reader: str) -> str:
+    title = WAYS[way].title.partition(" between")[0]
+    return f"{title}, {reader}" if reader else title
 
 
 def _share(held: dict[str, bool]) -> float:
