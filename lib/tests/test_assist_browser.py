@@ -183,6 +183,10 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     ask(page, "Say something long.")
     done(page, 2)
     assert len(said(page, "rigged")) < 7_000
+    page.select_option("[data-key=way]", "handover")
+    page.select_option("[data-key=reader]", "nurse")
+    assert "open questions" in page.inner_text(f"{CHAT} .mi-duty")
+    page.select_option("[data-key=way]", "")
     page.click("[data-key='new']")  # the page answers while it holds the long text
     page.select_option("[data-key=earlier]", index=1)
     done(page, 2)
@@ -196,6 +200,11 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_timeout(500)
     assert page.locator(f"{CHAT} .mi-turn").count() == 2 and b"Weber" not in disk(folder) and b"00482913" not in disk(folder)
+    page.click("[data-key=back]")  # nothing that was typed is lost
+    page.wait_for_function(f"text => document.querySelector('{CHAT} .mi-box').value === text", arg=NAMED)
+    page.focus(f"{CHAT} .mi-box")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{CHAT} .mi-privacy")
     page.keyboard.press("Enter")  # the first button has the focus: mask and keep
     done(page, 3)
     assert "Mrs. [name], MRN [record]" in page.inner_text(f"{LAST} .mi-ask")

@@ -23,7 +23,7 @@ function make(tag, options = {}, ...children) {
 
 function render({ model, el }) {
   const me = Math.random().toString(36).slice(2);
-  let view = null, last = null, count = 0, waiting = null, stick = true, asked = "";
+  let view = null, last = null, count = 0, waiting = null, stick = true, asked = "", typed = "";
   const nodes = new Map(); // "turn/model" -> the parts of a growing answer
   const open = {}; // what is being typed: "edit/turn" -> text, "judge/turn/model" -> {verdict, correction, comment}
   const chosen = { models: null, way: "", reader: "", settings: null, name: "" };
@@ -57,7 +57,8 @@ function render({ model, el }) {
   }
 
   function ask(text, replaces = "") {
-    if (!view || view.busy || !text.trim()) return;
+    if (!view || view.busy || view.pending || !text.trim()) return;
+    typed = text;
     send({ act: "ask", text, replaces, models: chosen.models, way: chosen.way, reader: chosen.reader, settings: chosen.settings });
   }
 
@@ -179,7 +180,10 @@ function render({ model, el }) {
     asks.replaceChildren();
     if (!view.pending) { asked = ""; return; }
     const where = { question: "your question", answer: "an answer", correction: "what you wrote about an answer" }[view.pending.what];
-    const decide = (decision) => send({ act: "decide", decision });
+    const decide = (decision) => {
+      if (decision === "back" && view.pending.what === "question" && !box.value) box.value = typed;
+      send({ act: "decide", decision });
+    };
     const last = { question: "Take the question back", answer: null, correction: "Take it back" }[view.pending.what];
     asks.append(make("div", { class: "mi-privacy", role: "alertdialog", "aria-label": "Privacy" },
       make("b", {}, `This could name a person, in ${where}. Nothing has been kept${view.pending.what === "question" ? " or sent to a model" : ""}.`),
