@@ -16,7 +16,7 @@ from medinstruct.assist.privacy import Guard, masked
 from medinstruct.assist.talk import Talk
 from medinstruct.assist.transcript import Said, Transcripts, Turn, as_jsonl, as_markdown
 from medinstruct.errors import Problem
-from medinstruct.llm.streaming import settled
+from medinstruct.llm.streaming_local import settled
 from medinstruct.records import Example
 
 ASK = llm.Request(
@@ -437,7 +437,7 @@ def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
 
 
 def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.streaming.TRIES", 1)
+    monkeypatch.setattr("medinstruct.llm.streaming_served.TRIES", 1)
     gone = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     talk = talked(tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"})
     assert "gave no answer" in talk.turns[0].answers[0].trouble and talk.turns[0].saved == "yes"

@@ -9,10 +9,11 @@ from typing import Any
 
 from medinstruct import figures, paths
 from medinstruct.assist.answering import Round
+from medinstruct.assist.beginning import asked, revive
 from medinstruct.assist.live import Live
 from medinstruct.assist.printing import printed
 from medinstruct.assist.speaking import Models, speakers
-from medinstruct.assist.talk import Talk, asked, revive
+from medinstruct.assist.talk import Talk
 from medinstruct.assist.transcript import Said, Transcripts, Turn
 from medinstruct.errors import Problem
 from medinstruct.records import Consultation

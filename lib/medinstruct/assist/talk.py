@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,15 @@ from typing import Any
 from medinstruct import review
 from medinstruct.assist import feedback, ruled
 from medinstruct.assist.answering import Round
-from medinstruct.assist.live import Answer, Live, revived, shown
+from medinstruct.assist.beginning import ROOM, START, again, asked, given, settings_of
+from medinstruct.assist.live import Answer, Live, shown
 from medinstruct.assist.privacy import Found, Guard, masked
-from medinstruct.assist.speaking import Models, Speaker, speakers
-from medinstruct.assist.transcript import Transcripts, Turn, as_jsonl, as_markdown
+from medinstruct.assist.speaking import Models, speakers
+from medinstruct.assist.transcript import Transcripts, as_jsonl, as_markdown
 from medinstruct.assist.ways import NOTICE
 from medinstruct.errors import Problem
 
 LONGEST = 20_000  # characters of a question
-ROOM = {"temperature": (0.0, 2.0), "max_tokens": (1, 32_000), "samples": (1, 8)}
-START = {"temperature": 0.0, "max_tokens": 400, "samples": 1}
 
 
 class Talk:
@@ -31,7 +30,7 @@ class Talk:
     ) -> None:  # fmt: skip
         self.speakers = {one.name: one for one in speakers(models, folder=folder)}
         self.kept, self.folder, self.reviewer = Transcripts(folder), Path(folder), reviewer.strip()
-        self.tell, self.settings = tell, _settings(settings, START)
+        self.tell, self.settings = tell, settings_of(settings, START)
         self.turns: list[Live] = []
         self.round: Round | None = None
         self.running: asyncio.Task[None] | None = None
@@ -84,7 +83,7 @@ class Talk:
             raise Problem("This is no question.", got=f"{len(text):,} characters", do=f"Write one of at most {LONGEST:,}.")
         if not names or set(names) - set(self.speakers):
             raise Problem("No model is chosen.", got=names, do=f"Choose among {', '.join(self.speakers)}.")
-        self.settings = _settings(message.get("settings") or {}, self.settings)
+        self.settings = settings_of(message.get("settings") or {}, self.settings)
 
         def begin(decision: str, hits: Found) -> None:
             if decision == "back":
@@ -100,7 +99,7 @@ class Talk:
         at = next((n for n, live in enumerate(self.turns) if live.id == replaces), len(self.turns))
         live = asked(text, [self.speakers[name] for name in names], way=way, reader=reader, settings=self.settings)
         live.conversation, live.replaces = self.conversation, replaces if at < len(self.turns) else ""
-        live.given = _given(self.turns[:at])
+        live.given = given(self.turns[:at])
         _mark(live, decision, hits)
         past, self.turns = self.turns[:at], [*self.turns[:at], live]
         self.round = Round(
@@ -185,7 +184,7 @@ class Talk:
         name = str(message.get("id", ""))
         turns = self.kept.conversations().get(name, [])
         self.conversation = name if turns else uuid.uuid4().hex[:12]
-        self.turns = _again(turns, self.speakers)
+        self.turns = again(turns, self.speakers)
 
     def _export(self, message: Mapping[str, Any]) -> None:
         """The conversation as a file for the reader: only what is kept."""
@@ -238,38 +237,9 @@ class Talk:
         return [shown(live, feedback=feedback.of(live, said), full=self._full) for live in self.turns]
 
 
-def asked(text: str, who: Iterable[Speaker], *, way: str = "", reader: str = "", settings: Mapping[str, Any] = START) -> Live:
-    """A question as a turn that waits for its answers, with the emergencies that its words can mean."""
-    instruction, given = ruled.worded(way, text, reader=reader)
-    answers = [Answer(one.name, about=one.about, data=one.data, alone=one.alone) for one in who]
-    return Live(
-        question=text, instruction=instruction, input=given, way=way, reader=reader, settings=_settings(settings, START),
-        answers=answers, alarms=ruled.alarms(text),
-    )  # fmt: skip
-
-
-def revive(turns: Sequence[Turn], models: Models, *, folder: str | Path) -> list[Live]:
-    """Kept turns as they are shown: the rules read them again."""
-    return _again(turns, {one.name: one for one in speakers(models, folder=folder)})
-
-
-def _again(turns: Sequence[Turn], who: Mapping[str, Speaker]) -> list[Live]:
-    found = [revived(turn) for turn in turns]
-    for n, live in enumerate(found):
-        live.alarms, live.given = ruled.alarms(live.question), _given(found[:n])
-        for answer in live.answers:
-            answer.alone = answer.name in who and who[answer.name].alone
-            ruled.look(live, answer)
-    return found
-
-
 def _text(text: str) -> str:
     """Text that can be kept: half of a surrogate pair, which a browser may send, becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _given(turns: Sequence[Live]) -> str:
-    return "\n".join(live.question for live in turns)
 
 
 def _mark(live: Live, decision: str, hits: Found) -> None:
@@ -277,17 +247,3 @@ def _mark(live: Live, decision: str, hits: Found) -> None:
     live.privacy = {"mask": "masked", "kept": "no identifier"}.get(decision, live.privacy)
     live.saved = "never" if decision == "none" else live.saved
     live.cleared += [hit.text for found in hits for hit in found] if decision == "kept" else []
-
-
-def _settings(asked: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with those that were asked for, each a number within its room."""
-    found = dict(before)
-    for name, (low, high) in ROOM.items():
-        try:
-            value = float(asked.get(name, before[name]))
-        except (TypeError, ValueError):
-            value = float("nan")
-        if not low <= value <= high:
-            raise Problem(f"This is no {name}.", got=asked.get(name), do=f"A number from {low:g} to {high:g}.")
-        found[name] = value if name == "temperature" else int(value)
-    return found

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from medinstruct import offline
 from medinstruct.errors import Problem
-from medinstruct.llm import streaming, trouble
+from medinstruct.llm import streaming, streaming_served, trouble
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.gate import Gate
 from medinstruct.llm.prices import FREE, Price, price
@@ -158,7 +158,7 @@ class Client:
 
     def stream(self, request: Request, *, keep: bool = True) -> streaming.Stream:
         """One answer as it is written, within the same budget; without `keep` it is neither read from the cache nor put into it."""
-        return streaming.from_server(self, request, keep=keep)
+        return streaming_served.from_server(self, request, keep=keep)
 
     def key(self, request: Request) -> str:
         """The hash of everything that determines the answer."""

@@ -12,12 +12,10 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from medinstruct.errors import Problem
-from medinstruct.llm import streaming
+from medinstruct.llm import streaming, streaming_local
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.client import Client, Reply, Request
-from medinstruct.llm.weights import ROOM, adapted, decoding, ends_of, fingerprint, loaded
-
-KNOWN = {"max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed"}
+from medinstruct.llm.weights import ROOM, adapted, check, decoding, ends_of, fingerprint, loaded, stops
 
 
 class LocalModel:
@@ -51,7 +49,7 @@ class LocalModel:
         self.model.eval()
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
         self.name = Path(base).name if Path(base).is_dir() else str(base)  # a folder's path would tell whose machine it was
-        self._turn = threading.Lock()  # base and tuned are one copy: they answer one after the other
+        self.turn = threading.Lock()  # base and tuned are one copy: they answer one after the other
         self._identity = [fingerprint(base), fingerprint(adapter) if adapter else ""]
         self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0}
 
@@ -82,7 +80,7 @@ class LocalModel:
 
         Without `keep` it is neither read from the cache nor put into it.
         """
-        return streaming.from_model(self, request, tuned=self.use_adapter if tuned is None else tuned, keep=keep)
+        return streaming_local.from_model(self, request, tuned=self.use_adapter if tuned is None else tuned, keep=keep)
 
     def key(self, request: Request, *, tuned: bool | None = None) -> str:
         """The hash of everything that determines the answer: weights, adapter, template, request."""
@@ -124,8 +122,8 @@ class LocalModel:
     def _asked(self, group: list[tuple[str, Request]]) -> Iterable[tuple[str, dict[str, Any]]]:
         """Answers of requests with the same parameters, longest prompts first."""
         first = group[0][1]
-        _check(first)
-        rows = self._sorted([(key, self._text(request)) for key, request in group])
+        check(first.parameters)
+        rows = self._sorted([(key, self.text_of(request)) for key, request in group])
         for start in range(0, len(rows), self.batch_size):
             part = rows[start : start + self.batch_size]
             answers = self._batch([text for _, text in part], first.parameters, first.sample)
@@ -135,7 +133,8 @@ class LocalModel:
                     self.usage[name] += answer[name]
                 yield key, answer | {"model": self.name}
 
-    def _text(self, request: Request) -> str:
+    def text_of(self, request: Request) -> str:
+        """The prompt of a request."""
         if not self.chat:
             return "\n\n".join(message["content"] for message in request.messages)
         if not self.tokenizer.chat_template:
@@ -161,48 +160,20 @@ class LocalModel:
         parts = (prompts[:half], prompts[half:])
         return [answer for part in parts for answer in self._batch(part, parameters, sample)]
 
-    def spoken(self, request: Request, *, tuned: bool, put: Callable[[str], None], halted: threading.Event) -> dict[str, Any]:
-        """The answer to one request; `put` gets each new piece of it, and `halted` ends it within a token."""
-        _check(request)
-        while not self._turn.acquire(timeout=0.05):
-            if halted.is_set():
-                return {"text": "", "finish_reason": streaming.STOPPED, "model": self.name}
-        try:
-            return self._spoken(request, tuned, put, halted)
-        finally:
-            self._turn.release()
-
-    def _spoken(self, request: Request, tuned: bool, put: Callable[[str], None], halted: threading.Event) -> dict[str, Any]:
-        stop = _stops(request.parameters)
-        ends, text = ends_of(self.model, self.tokenizer), self._text(request)
-        start: list[int] = []
-        growing = streaming.Growing(lambda ids: self.tokenizer.decode(ids, skip_special_tokens=True), put, stop)
-
-        def after_token(ids: Any, scores: Any, **more: Any) -> Any:
-            start.append(ids.shape[1] - 1)  # at the first call exactly one token is new
-            growing.grow([token for token in ids[0, start[0] :].tolist() if token not in ends])
-            return ids.new_full((ids.shape[0],), halted.is_set(), dtype=bool)
-
-        answer = self._made([text], request.parameters, request.sample, tuned, [after_token])[0]
-        growing.end(answer["text"])
-        self.usage["asked"] += 1
-        for name in ("prompt_tokens", "completion_tokens"):
-            self.usage[name] += answer[name]
-        return answer | {"model": self.name} | ({"finish_reason": streaming.STOPPED} if halted.is_set() else {})
-
     def _generated(self, prompts: list[str], parameters: dict[str, Any], sample: int) -> list[dict[str, Any]]:
-        with self._turn:
-            return self._made(prompts, parameters, sample, self.use_adapter, [])
+        with self.turn:
+            return self.made(prompts, parameters, sample, self.use_adapter, [])
 
-    def _made(
+    def made(
         self, prompts: list[str], parameters: dict[str, Any], sample: int, tuned: bool, watch: list[Callable[..., Any]]
     ) -> list[dict[str, Any]]:
+        """The answers of one batch; each of `watch` is called after every token, and can end it."""
         import torch
         from transformers import StoppingCriteriaList
 
         form = {"return_tensors": "pt", "padding": True, "return_token_type_ids": False, "add_special_tokens": not self.chat}
         given = self.tokenizer(prompts, **form).to(self.device)
-        stop, ends = _stops(parameters), ends_of(self.model, self.tokenizer)
+        stop, ends = stops(parameters), ends_of(self.model, self.tokenizer)
         how = decoding(parameters) | ({"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {})
         how |= {
             "pad_token_id": self.tokenizer.pad_token_id,
@@ -237,15 +208,6 @@ def answerer(
     if url:
         return Client(url=url, model=model or str(base), cache=cache, **more)
     return LocalModel(base, adapter=adapter, cache=cache, **more)
-
-
-def _check(request: Request) -> None:
-    if unknown := sorted(set(request.parameters) - KNOWN):
-        raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
-
-
-def _stops(parameters: dict[str, Any]) -> list[str]:
-    return [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
 
 
 def _alike(waiting: dict[str, Request]) -> list[list[tuple[str, Request]]]:
