@@ -1,6 +1,7 @@
 """The chat without a browser: answers that grow and can be stopped, what is kept and what is asked about first, the loop closed."""
 
 import asyncio
+import functools
 import json
 import multiprocessing
 import time
@@ -100,8 +101,10 @@ def test_base_and_tuned_asked_at_the_same_moment_do_not_mix(model):
 
 
 def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(model):
-    seen, real = [], model.model.forward
+    inner = model.model.get_base_model()
+    seen, real = [], inner.forward
 
+    @functools.wraps(real)
     def counted(*given, **more):
         seen.append(time.monotonic())
         time.sleep(0.02)
@@ -114,15 +117,15 @@ def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(mode
         at = len(seen)
         reply = await llm.whole(stream)
         await asyncio.sleep(0.3)
-        return reply, len(seen) - at, model.cache.keys()
+        return reply, at, len(seen) - at, model.cache.keys()
 
-    model.model.forward = counted
+    inner.forward = counted
     try:
         before = model.cache.keys()
-        reply, more, keys = asyncio.run(stopped())
+        reply, at, more, keys = asyncio.run(stopped())
     finally:
-        del model.model.forward
-    assert reply.finish_reason == llm.STOPPED and more <= 2 and keys == before
+        del inner.forward
+    assert reply.finish_reason == llm.STOPPED and 0 < at < 20 and more <= 2 and keys == before
 
 
 def test_a_stopped_or_cancelled_answer_is_counted_but_not_kept_as_whole():
