@@ -182,6 +182,11 @@ def test_the_same_number_with_another_unit_is_marked():
     assert "another unit" in mark.reason
 
 
+def test_numbers_of_a_list_are_not_marked_and_a_dose_before_a_full_stop_is():
+    assert not marked("1. Rest. 2. Drink.\n3. Call us; 1) now 2) or later")
+    assert marked("The dose is: 5. Take it.") == ["5"]
+
+
 def test_two_names_of_one_drug_are_one_and_two_look_alikes_are_two():
     assert not marked("acetaminophen, epinephrine, albuterol", "paracetamol, adrenaline, salbutamol")
     assert marked("prednisolone", "prednisone") == ["prednisolone"]
@@ -290,6 +295,11 @@ def test_base_and_tuned_are_asked_for_every_reader_and_kept_as_records(tmp_path)
     assert records.read(path, records.Consultation) == told
     assert "<script" not in assist.case_html(assist.cases("handover")[0], told)
     assert len(assist.found_table(told)) == 8 and assist.looked_at(told[0]).answer
+
+
+def test_critical_values_stand_first_like_an_emergency():
+    page = assist.checked("K 7.1 mmol/L", "All is well.").html()
+    assert page.index("Critical value?") < page.index("All is well.")
 
 
 def test_the_page_says_first_that_a_toy_answers_and_not_where_none_does():

@@ -387,6 +387,8 @@ def test_the_emergency_stands_in_the_turn_before_any_model_has_spoken(tmp_path):
     talked(tmp_path, client(), {"act": "ask", "text": "I have crushing chest pain that goes into my left arm."}, told=told)
     first = next(row for row in told if row["event"] == "view" and row["view"]["turns"])["view"]["turns"][0]
     assert first["alarms"][0]["name"] == "heart attack" and first["answers"][0]["text"] == ""
+    talk = talked(tmp_path / "values", client(), {"act": "ask", "text": "What does it mean? Potassium 7.4 mmol/L"})
+    assert [alarm["name"] for alarm in talk.turns[0].alarms] == ["critical value"]
 
 
 def test_stop_ends_every_model_and_says_so(tmp_path, model):

@@ -4,7 +4,7 @@ from medinstruct.assist.agreeing import Agreement, agreement
 from medinstruct.assist.asking import consult, looked_at
 from medinstruct.assist.cases import Case, cases, points_held
 from medinstruct.assist.chat import chat
-from medinstruct.assist.checking import Checked, checked, clean
+from medinstruct.assist.checking import Checked, checked, clean, criticals
 from medinstruct.assist.claims import Conflict, conflicts
 from medinstruct.assist.drawing import found_figure, level_figure, panel_figure, points_figure
 from medinstruct.assist.drugs import drug_names, find_drugs
@@ -22,7 +22,7 @@ from medinstruct.assist.ways import NOTICE, WAYS, Way
 __all__ = [
     "Transcripts", "as_jsonl", "as_markdown", "chat",
     "BANDS", "NOTICE", "WAYS", "Agreement", "Analyte", "Case", "Checked", "Conflict", "Emergency", "Mark", "Value", "Way", "agreement",
-    "analytes", "as_case", "band", "case_html", "cases", "cautions", "checked", "chosen", "clean", "conflicts", "consult", "draw_quiz", "drug_names",
+    "analytes", "as_case", "band", "case_html", "cases", "cautions", "checked", "chosen", "clean", "conflicts", "consult", "criticals", "draw_quiz", "drug_names",
     "emergencies", "find_drugs", "found_figure", "found_table", "level_figure", "levels_of", "looked_at", "marks", "missed_and_false", "panel_figure", "panel_table",
     "points_figure", "points_held", "points_table", "quiz_html", "read_panel", "reading_grade", "rule_agreement", "score", "toy_notice", "ways_html",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The cases as questions to base and tuned model, in the template that they were trained with, all at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from medinstruct.assist.cases import Case
 from medinstruct.assist.checking import Checked, checked
@@ -9,6 +10,7 @@ from medinstruct.evaluation.looks import ALPACA_STOPS
 from medinstruct.llm import Client, LocalModel, Reply, Request
 from medinstruct.records import Consultation, Provenance
 
+TINY = 20_000_000  # parameters
 Models = Mapping[str, Client | LocalModel]
 
 
@@ -34,7 +36,8 @@ async def consult(
     more = [Request(messages=one, parameters=warm, sample=n) for n in range(1, samples + 1) for one in worded]
     found = []
     for name, model in who.items():
-        replies = await turned(model, name).ask_all([*first, *more], label=f"answers of {name}")
+        with one_thread(model):
+            replies = await turned(model, name).ask_all([*first, *more], label=f"answers of {name}")
         for n, (case, reader) in enumerate(asked):
             others = [reply.text for reply in replies[n + len(asked) :: len(asked)]]
             found.append(_consultation(case, reader, name, replies[n], others, dataset))
@@ -44,6 +47,22 @@ async def consult(
 def turned(model: Client | LocalModel, name: str) -> Client | LocalModel:
     """The one loaded model with its adapter on for tuned; a server needs no turning."""
     return model.with_adapter(name == "tuned") if isinstance(model, LocalModel) and model.has_adapter else model
+
+
+@contextmanager
+def one_thread(model: Client | LocalModel) -> Iterator[None]:
+    """One thread of torch while a tiny model answers on the CPU: more of them wait for each other longer than they work."""
+    if not isinstance(model, LocalModel) or model.device != "cpu" or model.model.num_parameters() > TINY:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def looked_at(one: Consultation) -> Checked:

@@ -25,7 +25,7 @@ FIGURE = re.compile(
     rf"(?:[\s-]?(?P<unit>{UNIT}))?(?![\w/])"
     rf"|\b(?P<word>{'|'.join(WORDS)})[\s-](?P<word_unit>{UNIT})", re.I,
 )  # fmt: skip
-LISTED = re.compile(r"(?:^|\n|[:;,.]\s|\w\s)\s*$")
+LISTED = re.compile(r"(?:^|\n|[.;:!?)]\s)[\s*#-]*$")
 NAMES = re.compile(
     r"\b(?:section|chapter|type|vitamin|covid|omega|factor|phase|figure|table|step|question|option|h)[\s-]$", re.I
 )
@@ -108,7 +108,8 @@ def _is_name(text: str, match: re.Match[str]) -> bool:
     if not whole:
         return False
     number = int(match["first"])
-    listed = number < 40 and re.match(r"[.)](?:\s|$)", after) and (after[0] == ")" or re.search(r"(?:^|\n)[\s*#-]*$", before))
+    follows = number == 1 or re.search(rf"(?<!\d){number - 1}[.)]\s", before)
+    listed = follows and re.match(r"[.)](?:\s|$)", after) and (after[0] == ")" or LISTED.search(before))
     return bool(listed) or 1900 <= number < 2100 or number in CALLS
 
 

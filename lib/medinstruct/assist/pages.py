@@ -22,7 +22,7 @@ TOY = (
 def toy_notice(base_model: str, url: str = "", *, teacher_url: str = "") -> str:
     """The first line of the page where no real model answers, or was taught by none; "" elsewhere.
 
-    >>> toy_notice("student")[:37], toy_notice("Qwen/Qwen3-8B")
+    >>> toy_notice("student")[:36], toy_notice("Qwen/Qwen3-8B")
     ('**The model on this page is a toy.**', '')
     """
     if url.partition("?")[0] == "offline":

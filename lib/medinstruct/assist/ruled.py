@@ -3,8 +3,9 @@
 from typing import Any
 
 from medinstruct import review
-from medinstruct.assist.checking import Checked, checked
+from medinstruct.assist.checking import Checked, checked, criticals
 from medinstruct.assist.live import Answer, Live
+from medinstruct.assist.panels import read_panel
 from medinstruct.assist.redflags import emergencies
 from medinstruct.assist.ways import HEADING, WAYS
 
