@@ -38,11 +38,9 @@ def worded(way: str, text: str, *, reader: str = "") -> tuple[str, str]:
 
 
 def alarms(text: str) -> list[dict[str, str]]:
-    """The emergencies that the words of a question can mean, in the order in which they are shown."""
-    return [
-        {"name": one.name, "notice": one.notice, "words": ", ".join(map(review.visible, one.words))}
-        for one in emergencies(text)
-    ]
+    """The emergencies that the words of a question can mean, and the critical values in it, in the order in which they are shown."""
+    found = [*emergencies(text), *criticals(read_panel(text))]
+    return [{"name": one.name, "notice": one.notice, "words": ", ".join(map(review.visible, one.words))} for one in found]
 
 
 def look(live: Live, answer: Answer) -> None:
