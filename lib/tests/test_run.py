@@ -210,10 +210,9 @@ def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path
     fingerprint = importlib.import_module("medinstruct.run.fingerprint")
     file = tmp_path / "reviews.sqlite"
     assert fingerprint.of_path(file) == ""
-    with review.Store(file) as store:
-        assert fingerprint.of_path(file) == ""
-        vote = {"kind": "dataset", "item": "a", "hash": "h", "action": "accept"}
-        store.add(review.Vote(reviewer="r", **vote))
-        first = fingerprint.of_path(file)
-        store.add(review.Vote(reviewer="s", **vote))
+    store = review.Store(file)
+    assert fingerprint.of_path(file) == ""
+    store.cast("a nurse", kind="dataset", item="a", hash="h", action="accept")
+    first = fingerprint.of_path(file)
+    store.cast("a doctor", kind="dataset", item="a", hash="h", action="accept")
     assert "" != first != fingerprint.of_path(file)
