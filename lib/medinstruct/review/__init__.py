@@ -57,5 +57,5 @@ __all__ = [
     "Card", "Change", "Drawn", "Reviewed", "Session", "Store", "Vote", "agreement", "agreement_table", "cards", "decide", "desk",
     "disagreements", "estimate", "from_chat", "gwet", "items_to_review", "items_to_rule_out", "load", "pace", "pairs", "pairs_of_run", "panel", "percent_agreement",
     "plan", "precision_curve", "preferences", "printed", "reasons", "rehearse", "reviewed", "review_rates", "reviewed_share", "sample", "standing",
-    "to_adjudicate", "weighted_kappa", "write", "write_votes",
+    "text_hash", "to_adjudicate", "visible", "weighted_kappa", "write", "write_votes",
 ]  # fmt: skip
