@@ -1,6 +1,7 @@
 """The notebooks in order, each with its own parameters; what is up to date is not run again."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +94,7 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
     """Run with papermill into a temporary name; a failed copy is kept beside for reading."""
     import papermill
 
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # beside other programs, threads that spin cost several times the time
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     try:
         papermill.execute_notebook(
