@@ -331,6 +331,16 @@ def test_scores_with_and_without_what_training_has_seen(tmp_path):
     path.write_text(json.dumps({"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}))
     row = benchmarks.without_seen([result([1, 0, 0, 1])], path).iloc[0]
     assert (row["seen"], row["score"], row["score_without"]) == (2, 0.5, 0.0)
+    assert benchmarks.searched([result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path) == [
+        "own_ll"
+    ]
+
+
+def test_questions_without_level_or_subject_are_a_note_and_no_crash():
+    results = [result([1.0, 0.0]), result([0.0, 0.0], model="tuned")]
+    levels, subjects = (benchmarks.by_group(results, by=by) for by in ("level", "subject"))
+    assert "level" in benchmarks.level_lines(levels, chance=0.25).axes[0].texts[0].get_text()
+    assert "subject" in benchmarks.subject_change(subjects).axes[0].texts[0].get_text()
 
 
 def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():

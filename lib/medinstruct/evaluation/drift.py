@@ -20,7 +20,7 @@ def anchors(
     style: str = "short",
     count: int = 50,
 ) -> tuple[list[Pair], list[Verdict]]:
-    """So many pairs of an earlier run (a folder with answers.jsonl and verdicts.jsonl), evenly over it, and what its first judge said of them.
+    """So many pairs (0: all) of an earlier run (a folder with answers.jsonl and verdicts.jsonl), evenly over it, and what its first judge said of them.
 
     `references` are today's; a pair is an anchor only where its answer and reference are word for word what was judged then.
     """
@@ -38,7 +38,7 @@ def anchors(
     if not same:
         do = "Name the folder of a run on the same test set, whose verdicts were stored with their answers."
         raise Problem("The earlier run holds no pair that can be judged again.", got=folder, do=do)
-    chosen = [same[n * len(same) // count] for n in range(count)] if count < len(same) else same
+    chosen = [same[n * len(same) // count] for n in range(count)] if 0 < count < len(same) else same
     return chosen, [old[pair.key] for pair in chosen]
 
 

@@ -100,8 +100,7 @@ def jury(
     """The judges of a run: the first at `url`, and `others`, "model, model@url, replay:path"; `settings` go to the client.
 
     A judge at "replay:path" reads its verdicts from a file; where its rows number the items, `items` tells which these are, and
-    `named` is the judged model where they do not say. `budget_usd` holds for all together: each judge may spend what those
-    before it have left.
+    `named` is the judged model where they do not say. `budget_usd` holds for all together (`judge_all`).
     """
     if url.startswith("replay:"):
         judges: list[Client | Replay] = [Replay.of(url, items=items, model=named)]
@@ -123,12 +122,18 @@ def judge_source(judge: Client | Replay) -> str:
 
 
 async def judge_all(judges: Sequence[Client | Replay], pairs: list[Pair], *, items: int = 0) -> list[Verdict]:
-    """The verdicts of the first judge on all pairs, and of the others on those of so many items, evenly over them (0: all)."""
+    """The verdicts of the first judge on all pairs, and of the others on those of so many items, evenly over them (0: all).
+
+    What is left of the budget for all stays with the first judge, whom attacks, rubrics and anchors ask again.
+    """
     names = list(dict.fromkeys(pair.id for pair in pairs))
     few = {names[n * len(names) // items] for n in range(items)} if 0 < items < len(names) else set(names)
-    verdicts = await judge(judges[0], pairs)
-    for n in range(1, len(judges)):
-        verdicts += await judge(_left(judges, n), [pair for pair in pairs if pair.id in few], label=f"judge {n + 1}")
+    verdicts = []
+    for n, one in enumerate(judges):
+        _share_budget(judges, one)
+        part = [pair for pair in pairs if n == 0 or pair.id in few]
+        verdicts += await judge(one, part, label=f"judge {n + 1}" if n else "verdicts")
+    _share_budget(judges, judges[0])
     return verdicts
 
 
@@ -139,13 +144,11 @@ async def cost(judge: Client | Replay, pairs: list[Pair], *, pilot: int = 10) ->
     return str(await forecast(judge, [pair.request for pair in pairs if not pair.by_rule], pilot=pilot))
 
 
-def _left(judges: Sequence[Client | Replay], number: int) -> Client | Replay:
-    """The judge of that number, allowed to spend what those before it have left of the budget for all."""
-    one = judges[number]
+def _share_budget(judges: Sequence[Client | Replay], one: Client | Replay) -> None:
+    """Let a judge spend what the others have left of the budget for all."""
     if isinstance(one, Client) and one.budget_usd:
-        spent = sum(other.usage["usd"] for other in judges[:number] if isinstance(other, Client))
+        spent = sum(other.usage["usd"] for other in judges if isinstance(other, Client) and other is not one)
         one.budget_usd = max(one.budget_usd - spent, 1e-9)
-    return one
 
 
 def _by_rule(answer: str, reference: str) -> str:

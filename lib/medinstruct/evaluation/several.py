@@ -97,15 +97,17 @@ def calibrated(votes: Iterable[Vote], verdicts: Iterable[Verdict]) -> pd.DataFra
 
     One row a model, reference and question (see `stats.prediction_powered`); needs three items with both.
     """
-    judged = table(verdicts).groupby(["model", "reference", "id"])["score"].mean().dropna()
+    judged: dict[tuple[str, str], dict[str, float]] = {}
+    for (model, reference, item), score in (
+        table(verdicts).groupby(["model", "reference", "id"])["score"].mean().dropna().items()
+    ):
+        judged.setdefault((model, reference), {})[item] = score
     groups: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for vote in votes:
         groups.setdefault((vote.model, vote.reference, vote.question), {}).setdefault(vote.id, []).append(vote.winner)
     rows = []
     for (model, reference, question), items in groups.items():
-        known = (
-            judged.get((model, reference), pd.Series(dtype=float)) if (model, reference) in judged.index.droplevel("id") else {}
-        )
+        known = judged.get((model, reference), {})
         human = {item: SCORE[_most(winners)] for item, winners in items.items() if item in known}
         if len(human) >= 3:
             rest = [score for item, score in known.items() if item not in human]
