@@ -386,6 +386,12 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
     assert review.standing([], drawn, population=40)["items"].sum() == 0
 
 
+def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
+    items = dataset(10)
+    said = [vote._replace(hash="of an older text") for vote in votes_on(items, ("Ada", 0, "reject", {}))]
+    assert review.standing(said, review.sample(items, 10), population=10)["items"].sum() == 0
+
+
 def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path):
     items = [example(n) for n in range(3)]
     records.write(tmp_path / "dataset.jsonl", items)

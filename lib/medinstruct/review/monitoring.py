@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +126,8 @@ def version_line(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str
     counts = {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in AXES}
     words = sum(len(getattr(one, field, "").split()) for one in examples for field in LENGTHS)
     bits = {f"{axis}_bits": round(stats.entropy(of.values()), 3) for axis, of in counts.items()}
-    return {
-        "version": content_hash(*sorted(one.id for one in examples)),
-        "name": name,
-        "examples": len(examples),
-        "words": words,
-        **bits,
-        **more,
-    }
+    version = content_hash(*sorted(one.id for one in examples))
+    return {"version": version, "name": name, "examples": len(examples), "words": words, **bits, **more}
 
 
 def grow_log(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
@@ -141,8 +135,8 @@ def grow_log(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
     path = Path(path)
     known = [fields for _, fields in records.rows(path)] if path.exists() else []
     key = (line["version"], line["name"])
-    places = [n for n, one in enumerate(known) if (one.get("version"), one.get("name")) == key]
-    rows = [dict(line) if n in places else one for n, one in enumerate(known)] + ([] if places else [dict(line)])
+    same = [(one.get("version"), one.get("name")) == key for one in known]
+    rows = [dict(line) if is_same else one for one, is_same in zip(known, same, strict=True)] + [dict(line)] * (not any(same))
     records.write_text(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
     return pd.DataFrame(rows)
 
@@ -162,6 +156,5 @@ def _ks(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     return float(found.statistic), float(found.pvalue)
 
 
-def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return float(np.mean(found)) if found else float("nan")
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

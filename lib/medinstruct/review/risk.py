@@ -24,9 +24,9 @@ MACHINE = re.compile(
     r"\bas an? (?:AI|artificial intelligence|language model)\b|\blanguage model\b|\bI (?:cannot|can't|can ?not) provide medical advice\b",
     re.IGNORECASE,
 )
-DOSE = re.compile(r"(\d+(?:[.,]\d+)?) ?(mcg|mg|g)\b", re.IGNORECASE)
+DOSE = r"([1-9]\d{0,2}(?:,\d{3})+|\d+(?:[.,]\d+)?) ?(mcg|mg|g)\b"  # 1,500 is a thousand and a half, 1,5 is one and a half
 # drug -> the most milligrams a day that an adult usually gets
-MOST_A_DAY = {"paracetamol": 4000, "acetaminophen": 4000, "ibuprofen": 3200, "metformin": 3000, "amlodipine": 10, "lisinopril": 80, "atorvastatin": 80, "simvastatin": 40, "levothyroxine": 0.3, "methotrexate": 30, "digoxin": 0.5, "colchicine": 2.4, "apixaban": 20, "omeprazole": 120, "sertraline": 200, "citalopram": 40, "prednisone": 1000, "prednisolone": 1000, "naproxen": 1500, "tramadol": 400}  # fmt: skip
+MOST_A_DAY = {"paracetamol": 4000, "acetaminophen": 4000, "ibuprofen": 3200, "metformin": 3000, "amlodipine": 10, "lisinopril": 80, "atorvastatin": 80, "simvastatin": 40, "levothyroxine": 0.3, "methotrexate": 30, "digoxin": 0.5, "colchicine": 2.4, "apixaban": 20, "omeprazole": 120, "sertraline": 200, "citalopram": 40, "prednisone": 200, "prednisolone": 200, "naproxen": 1500, "tramadol": 400}  # fmt: skip
 FLAGS = {
     "absolute claim": "words that promise too much",
     "dose or unit": "a dose written as slips are written, or above the usual daily limit",
@@ -94,8 +94,8 @@ def _above(text: str) -> str:
     for drug, most in MOST_A_DAY.items():
         if drug not in lowered:  # twenty patterns over every answer were half of the audit's time
             continue
-        for match in re.finditer(rf"\b{drug}\b[^.;\n]{{0,25}}?{DOSE.pattern}(?!/)", text, re.IGNORECASE):
-            amount = float(match[1].replace(",", ".")) * {"mcg": 0.001, "mg": 1, "g": 1000}[match[2].lower()]
-            if amount > most:
+        for match in re.finditer(rf"\b{drug}\b[^.;\n]{{0,25}}?{DOSE}(?!/)", text, re.IGNORECASE):
+            number = re.sub(r",(?=\d{3})", "", match[1]) if match[1][0] != "0" else match[1]
+            if float(number.replace(",", ".")) * {"mcg": 0.001, "mg": 1, "g": 1000}[match[2].lower()] > most:
                 return match.group()
     return ""
