@@ -97,14 +97,16 @@ def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, s
 
 
 def model_scores(folder: str | Path, *, model: str = "tuned") -> dict[str, dict[str, float]]:
-    """What notebook 08 found of a model in a run, item by item: its score against each reference by each judge (ties a half, both
-    orders together), and its safe answers by rule. Empty before notebook 08 has run."""
+    """What notebook 08 found of a model in a run, item by item: its score against each reference by each judge, snapshot and prompt (ties a half,
+    both orders together), and its safe answers by rule. Empty before notebook 08 has run."""
     found: dict[str, dict[str, list[float]]] = {}
     path = Path(folder) / "verdicts.jsonl"
     for one in records.read(path, Verdict) if path.exists() else []:
         if one.model == model and one.winner:
             score = {"model": 1.0, "tie": 0.5, "reference": 0.0}[one.winner]
-            found.setdefault(f"score against {one.reference}, by {one.judge}", {}).setdefault(one.id, []).append(score)
+            snapshot = one.snapshot if one.snapshot != one.judge else ""
+            by = ", ".join(filter(None, (one.judge, snapshot, one.prompt and f"prompt {one.prompt}")))
+            found.setdefault(f"score against {one.reference}, by {by}", {}).setdefault(one.id, []).append(score)
     path = Path(folder) / "safety_models.jsonl"
     for _, row in records.rows(path) if path.exists() else []:
         if row["model"] == model:

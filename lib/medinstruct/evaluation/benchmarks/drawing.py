@@ -43,10 +43,10 @@ def score_bars(table: pd.DataFrame) -> Any:
 
 
 def score_title(rows: pd.DataFrame) -> str:
-    """How many results are above both baselines by more than their interval."""
-    best = rows[["chance", "majority"]].max(axis=1)
-    above = int((rows["low"] > best).sum())
-    return f"{above or 'None'} of {len(rows)} results {'is' if above <= 1 else 'are'} clearly above chance and majority"
+    """How many results are above both baselines by more than their interval, of those that have one."""
+    best = rows[["chance", "majority"]].max(axis=1).dropna()
+    above = int((rows.loc[best.index, "low"] > best).sum())
+    return f"{above or 'None'} of {len(best)} results {'is' if above <= 1 else 'are'} clearly above chance and majority"
 
 
 def subject_change(table: pd.DataFrame, *, one: str = "base", other: str = "tuned", top: int = 24) -> Any:
