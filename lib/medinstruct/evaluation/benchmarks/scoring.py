@@ -1,4 +1,4 @@
-"""What the results say: scores with intervals beside chance and majority, paired tests, averages, the published numbers."""
+"""What the results say: scores with intervals beside chance and majority, paired tests, groups, what training may have seen."""
 
 import json
 from collections import Counter
@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from medinstruct import paths, stats
+from medinstruct import stats
 from medinstruct.errors import Problem
 from medinstruct.evaluation.benchmarks.extraction import rouge_l
 from medinstruct.evaluation.benchmarks.loading import Benchmark, belongs, config, names
 from medinstruct.evaluation.benchmarks.running import Result
 
-PUBLISHED = {"medical": ("medqa", "headqa", "pubmedqa", "medmcqa", "meqsum"), "general": ("mmlu", "bbh", "truthfulqa")}
 
-
-def scores(benchmarks: Sequence[Benchmark], results: Sequence[Result], *, limit: int = 0) -> pd.DataFrame:
+def scores(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
     """One row a benchmark and model: n, score, standard error, 95 % interval, chance, majority; unreachable ones have a status.
 
     The interval is Wilson's for accuracies and a bootstrap over questions for ROUGE-L. `chance` is guessing at random,
@@ -112,42 +109,6 @@ def pairs(results: Sequence[Result], *, one: str = "base", other: str = "tuned")
                 raise Problem(f"{one} and {other} answered different questions of {task}.", do="Run both with one limit.")
             found.append((task, before, after))
     return found
-
-
-def averages(table: pd.DataFrame) -> pd.DataFrame:
-    """The macro-averages of the paper by model, group and variant: over those of its benchmarks that were run, and how many."""
-    asked = table.dropna(subset=["score"]).assign(set=lambda rows: rows["task"].str.replace(r"_(ll|gen)$", "", regex=True))
-    rows = []
-    for (model, variant), part in asked.groupby(["model", "variant"], sort=False):
-        for group, wanted in PUBLISHED.items():
-            found = part[part["set"].isin(wanted)]
-            row = {"model": model, "variant": variant, "group": group, "run": len(found), "of": len(wanted)}
-            rows.append(row | {"average": found["score"].mean() if len(found) else np.nan})
-    return pd.DataFrame(rows, columns=["model", "variant", "group", "average", "run", "of"])
-
-
-def published() -> pd.DataFrame:
-    """The scores that others reported, each with how well it is sourced; facts only."""
-    content = yaml.safe_load(paths.data("published_benchmarks.yaml").read_text(encoding="utf-8"))
-    rows = [
-        {"set": name, "model": model, "published": value / 100, "provenance": source["provenance"], "source": source["source"]}
-        for source in content for model, values in source["scores"].items() for name, value in values.items()
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def beside(table: pd.DataFrame) -> pd.DataFrame:
-    """Our scores above the published ones: one row a model with its provenance, one column a set that either of them has."""
-    ran = table.dropna(subset=["score"])
-    ours = pd.DataFrame({
-        "model": ran["model"], "provenance": "measured here, by " + ran["variant"],
-        "set": ran["task"].str.replace(r"_(ll|gen)$", "", regex=True), "score": ran["score"],
-    })  # fmt: skip
-    theirs = published().rename(columns={"published": "score"})[list(ours.columns)]
-    both = pd.concat([ours, theirs], ignore_index=True)
-    order = list(dict.fromkeys(zip(both["model"], both["provenance"], strict=True)))
-    wide = both.pivot_table(index=["model", "provenance"], columns="set", values="score")
-    return wide.reindex(order)[list(dict.fromkeys(both["set"]))].rename_axis(None, axis="columns")
 
 
 def by_group(results: Sequence[Result], *, by: str, least: int = 1) -> pd.DataFrame:
