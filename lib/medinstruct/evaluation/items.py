@@ -16,7 +16,7 @@ PUBLISHED = {
 AS_A_DOCTOR = "If you are a doctor, please answer the medical questions based on the patient's description."
 
 
-def load_items(test_set: str, *, references: str = "", limit: int = 0, seed: int = 42) -> list[TestItem]:
+def load_items(test_set: str, *, references: str = "", limit: int = 0) -> list[TestItem]:
     """The items of a test set (path, URL, or "own"), with reference answers.
 
     `references` names a folder with one folder a model in it, each with a file of answers that fits the test set; "" takes those in

@@ -43,15 +43,13 @@ def judge_pairs(
     *,
     references: Mapping[str, Mapping[str, str]],
     style: str = "short",
-    orders: Sequence[str] = ORDERS,
-    max_tokens: int = 0,
 ) -> list[Pair]:
     """For each answer, each reference and both orders one pair. `references` is name -> item id -> answer.
 
-    Temperature 0 as in the paper (paper.md, 5.1); `max_tokens` 0 is enough room for the style.
+    Temperature 0 as in the paper (paper.md, 5.1).
     """
     by_item = {item.id: item for item in items}
-    parameters = {"temperature": 0.0, "max_tokens": max_tokens or ROOM.get(style, 100)}
+    parameters = {"temperature": 0.0, "max_tokens": ROOM.get(style, 100)}
     pairs = []
     for answer in answers:
         for name, texts in references.items():
@@ -61,7 +59,7 @@ def judge_pairs(
                 raise Problem("An answer belongs to no item.", got=answer.item, do="Take the answers to this test set.")
             two, rule = (answer.text, texts[answer.item]), _by_rule(answer.text, texts[answer.item])
             parents = (answer.id, content_hash(texts[answer.item]))
-            for order in orders:
+            for order in ORDERS:
                 shown = two if order == "model_first" else two[::-1]
                 request = Request(
                     messages=judge_prompt(question(by_item[answer.item]), *shown, style=style), parameters=parameters

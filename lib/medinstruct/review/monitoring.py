@@ -30,7 +30,7 @@ def psi(before: Mapping[Any, float], after: Mapping[Any, float]) -> float:
     return float(_psi(*(np.array([[counts.get(name, 0) for name in names]]) for counts in (before, after)))[0])
 
 
-def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, limit: float = PSI_LIMIT, seed: int = 42) -> float:
+def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, seed: int = 42) -> float:
     """The threshold for two versions: never below what chance alone reaches once in a hundred, found by dealing the same labels out
     at random again and again. (The usual chi-square rule rings too often where labels are many and rare.)
 
@@ -39,16 +39,16 @@ def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, limit: flo
     """
     pool = Counter(before) + Counter(after)
     dealt = np.random.default_rng(seed).multivariate_hypergeometric(list(pool.values()), sum(before.values()), size=999)
-    return max(limit, float(np.quantile(_psi(dealt, np.array(list(pool.values())) - dealt), 0.99)))
+    return max(PSI_LIMIT, float(np.quantile(_psi(dealt, np.array(list(pool.values())) - dealt), 0.99)))
 
 
-def ks_limit(before: int, after: int, *, limit: float = KS_LIMIT) -> float:
+def ks_limit(before: int, after: int) -> float:
     """The threshold for two samples of these sizes: never below what chance alone reaches once in a hundred.
 
     >>> ks_limit(10_000, 10_000), round(ks_limit(100, 100), 2)
     (0.1, 0.23)
     """
-    return max(limit, 1.628 * (1 / max(before, 1) + 1 / max(after, 1)) ** 0.5)
+    return max(KS_LIMIT, 1.628 * (1 / max(before, 1) + 1 / max(after, 1)) ** 0.5)
 
 
 def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
