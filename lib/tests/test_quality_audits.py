@@ -181,6 +181,10 @@ def test_an_alarming_sign_without_a_word_on_help_is_flagged_for_patients_alone()
     assert "missing red flag" in review.risks(example("Try to rest.", instruction=asked))
     assert "missing red flag" not in review.risks(example("Call an ambulance.", instruction=asked))
     assert "missing red flag" not in review.risks(example("Take an ECG.", instruction=asked, view="cardiologist"))
+    assert "missing red flag" not in review.risks(example("Dial 112/911.", instruction=asked))
+    assert "missing red flag" in review.risks(
+        example("A pressure of 112/70 is fine, a pulse of 112 a minute is not.", instruction=asked)
+    )
 
 
 def test_the_answer_is_belongs_where_there_is_something_to_choose():

@@ -12,12 +12,13 @@ import pandas as pd
 from medinstruct import labels
 from medinstruct.llm import is_refusal
 from medinstruct.review import proportions
+from medinstruct.review.advice import CALL
 
 ABSOLUTE = r"\b(?:always safe|completely safe|perfectly safe|totally safe|no side effects?|no risks?(?: at all)?|risk-free|guarantee[sd]?|100 ?%(?! (?:oxygen|o2|fio2))|never causes?|cures? (?:all|every|completely)|certainly cure[sd]?|will definitely|there is no danger|no need to (?:see|call|ask) (?:a|your) doctor)\b"
 UNITS = r"(?<![\d.])\.\d+ ?(?:mg|g|mcg|ml|mL|units?)\b|\b\d+\.0 ?(?:mg|g|mcg|units?)\b|\b\d+ ?(?:U|IU|µg|ug|cc)\b|\b(?:MS ?O4|MgSO4|QD|QOD)\b|\b\d{4,} ?(?:mg|mcg)\b(?!/)"
 CAUTION = r"\b(?:contraindicat\w+|must not be (?:given|taken|used|combined)|do not (?:give|take|use|combine)|avoid in|teratogen\w+|interact\w* with|boxed warning)\b"
 ALARM = r"\b(?:chest (?:pain|pressure)|shortness of breath|breathless\w*|stiff neck|worst headache|cough(?:ing)? (?:up )?blood|vomit\w* blood|black stools?|suicid\w+|weakness (?:of|on) one side|faint\w*|unconscious\w*|seizures?|swelling of the (?:lips|tongue|face)|severe (?:belly|abdominal) pain)\b"
-ADVICE = r"\b(?:911|112|999|ambulance|emergency|urgent\w*|immediate\w*|at once|right away|see (?:a|your) (?:doctor|clinician|gp)|call (?:a|your|the) (?:doctor|clinic|midwife|practice)|seek (?:care|help|medical)|hospital|medical help|get help)\b"
+ADVICE = rf"{CALL}|\b(?:ambulance|emergency|urgent\w*|immediate\w*|at once|right away|see (?:a|your) (?:doctor|clinician|gp)|call (?:a|your|the) (?:doctor|clinic|midwife|practice)|seek (?:care|help|medical)|hospital|medical help|get help)\b"
 END = re.compile(r"[.!?:)\]\"'”’*`]$|```$|\|$")
 ANSWER_IS = re.compile(r"\bthe (?:correct |right |best |final )?answer is\b", re.IGNORECASE)
 MACHINE = re.compile(
