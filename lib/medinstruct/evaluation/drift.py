@@ -8,7 +8,7 @@ import pandas as pd
 from medinstruct import records, stats
 from medinstruct.errors import Problem
 from medinstruct.evaluation.judging import Pair, judge_pairs
-from medinstruct.evaluation.verdicts import SCORE, by_judge, instrument
+from medinstruct.evaluation.verdicts import SCORE, by_judge, instrument, pair_key
 from medinstruct.records import Answer, TestItem, Verdict
 
 
@@ -26,7 +26,7 @@ def anchors(
     """
     answers = records.read(Path(folder) / "answers.jsonl", Answer)
     first = next(iter(by_judge(records.read(Path(folder) / "verdicts.jsonl", Verdict)).values()), [])
-    old = {(v.id, v.model, v.reference, v.order): v for v in first}
+    old = {pair_key(v): v for v in first}
     items = list(items)
     ids = {item.id for item in items}
     texts: dict[str, dict[str, str]] = {name: dict(known) for name, known in references.items()}
@@ -47,8 +47,8 @@ def drift(old: Iterable[Verdict], new: Iterable[Verdict], *, seed: int = 42) -> 
 
     Both must be verdicts on the same pairs.
     """
-    then = {(v.id, v.model, v.reference, v.order): v for v in old}
-    now = {(v.id, v.model, v.reference, v.order): v for v in new}
+    then = {pair_key(v): v for v in old}
+    now = {pair_key(v): v for v in new}
     if set(then) != set(now):
         got = sorted(set(then) ^ set(now))[:3]
         raise Problem("Drift needs the same pairs twice.", got=got, do="Judge the anchors again, all of them.")

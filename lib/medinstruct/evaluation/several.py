@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medinstruct import records, stats
 from medinstruct.errors import Problem
-from medinstruct.evaluation.verdicts import SCORE, by_judge, table
+from medinstruct.evaluation.verdicts import SCORE, by_judge, pair_key, table
 from medinstruct.records import Verdict
 
 KEY = ["id", "model", "reference", "order"]
@@ -48,7 +48,7 @@ def majority(verdicts: Iterable[Verdict]) -> list[Verdict]:
     judges = len(by_judge(verdicts))
     groups: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in verdicts:
-        groups.setdefault((verdict.id, verdict.model, verdict.reference, verdict.order), []).append(verdict)
+        groups.setdefault(pair_key(verdict), []).append(verdict)
     whole = {key: group for key, group in groups.items() if len(group) == judges}
     return [
         Verdict(**dict(zip(KEY, key, strict=True)), winner=_most([v.winner for v in group]), judge=f"majority of {judges}")
@@ -60,11 +60,8 @@ def on_shared(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
     """The verdicts of each judge on the pairs that all judges saw, and their majority: what may be laid side by side."""
     verdicts = list(verdicts)
     most = majority(verdicts)
-    shared = {(v.id, v.model, v.reference, v.order) for v in most}
-    found = {
-        name: [v for v in given if (v.id, v.model, v.reference, v.order) in shared]
-        for name, given in by_judge(verdicts).items()
-    }
+    shared = {pair_key(v) for v in most}
+    found = {name: [v for v in given if pair_key(v) in shared] for name, given in by_judge(verdicts).items()}
     return found | {most[0].judge: most} if most and len(found) > 1 else found
 
 
