@@ -7,6 +7,7 @@ import pandas as pd
 
 from medinstruct import records, stats
 from medinstruct.errors import Problem
+from medinstruct.evaluation.items import evenly
 from medinstruct.evaluation.judging import Pair, judge_pairs
 from medinstruct.evaluation.verdicts import SCORE, by_judge, instrument, pair_key
 from medinstruct.records import Answer, TestItem, Verdict
@@ -38,7 +39,7 @@ def anchors(
     if not same:
         do = "Name the folder of a run on the same test set, whose verdicts were stored with their answers."
         raise Problem("The earlier run holds no pair that can be judged again.", got=folder, do=do)
-    chosen = [same[n * len(same) // count] for n in range(count)] if 0 < count < len(same) else same
+    chosen = evenly(same, count)
     return chosen, [old[pair.key] for pair in chosen]
 
 

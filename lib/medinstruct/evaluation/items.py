@@ -1,5 +1,6 @@
 """Test sets: our own, MedInstruct-test, iCliniq-style questions and AlpacaFarm-style instructions, with reference answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,12 @@ def load_items(test_set: str, *, references: str = "", limit: int = 0) -> list[T
     if without:
         do = "Name a folder with reference answers in `references`."
         raise Problem("Test items have no reference answer.", got=f"{len(without)} of {len(items)}: {without[:3]}", do=do)
-    return items if not limit or limit >= len(items) else [items[n * len(items) // limit] for n in range(limit)]
+    return evenly(items, limit)
+
+
+def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
+    """That many of the rows, evenly over the whole; 0 for all."""
+    return [rows[n * len(rows) // limit] for n in range(limit)] if 0 < limit < len(rows) else list(rows)
 
 
 def reference_texts(items: list[TestItem]) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medinstruct.errors import Problem
-from medinstruct.evaluation.items import question
+from medinstruct.evaluation.items import evenly, question
 from medinstruct.evaluation.prompts import judge_prompt, prompt_hash
 from medinstruct.evaluation.replay import Replay
 from medinstruct.evaluation.verdicts import parse_verdict, winner_of
@@ -124,8 +124,7 @@ async def judge_all(judges: Sequence[Client | Replay], pairs: list[Pair], *, ite
 
     What is left of the budget for all stays with the first judge, whom attacks, rubrics and anchors ask again.
     """
-    names = list(dict.fromkeys(pair.id for pair in pairs))
-    few = {names[n * len(names) // items] for n in range(items)} if 0 < items < len(names) else set(names)
+    few = set(evenly(list(dict.fromkeys(pair.id for pair in pairs)), items))
     verdicts = []
     for n, one in enumerate(judges):
         _share_budget(judges, one)
