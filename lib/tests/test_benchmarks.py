@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medinstruct import paths, records
 from medinstruct.errors import Problem
 from medinstruct.evaluation import benchmarks
-from medinstruct.evaluation.benchmarks import loading, models, probing, running, scoring, sets, sources
+from medinstruct.evaluation.benchmarks import loading, models, probing, reported, running, sets, sources
 from medinstruct.evaluation.benchmarks.extraction import LETTERS, extract_exact, score_exact
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is in the extra `train`")
@@ -331,6 +331,16 @@ def test_scores_with_and_without_what_training_has_seen(tmp_path):
     path.write_text(json.dumps({"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}))
     row = benchmarks.without_seen([result([1, 0, 0, 1])], path).iloc[0]
     assert (row["seen"], row["score"], row["score_without"]) == (2, 0.5, 0.0)
+    assert benchmarks.searched([result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path) == [
+        "own_ll"
+    ]
+
+
+def test_questions_without_level_or_subject_are_a_note_and_no_crash():
+    results = [result([1.0, 0.0]), result([0.0, 0.0], model="tuned")]
+    levels, subjects = (benchmarks.by_group(results, by=by) for by in ("level", "subject"))
+    assert "level" in benchmarks.level_lines(levels, chance=0.25).axes[0].texts[0].get_text()
+    assert "subject" in benchmarks.subject_change(subjects).axes[0].texts[0].get_text()
 
 
 def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
@@ -344,7 +354,7 @@ def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
 def test_published_numbers_carry_their_provenance_and_agree_with_the_papers_averages():
     table = benchmarks.published()
     ours = table[(table["model"] == "AlpaCare")].set_index("set")["published"]
-    assert ours[list(scoring.PUBLISHED["medical"])].mean() == pytest.approx(0.406, abs=0.001)
+    assert ours[list(reported.PUBLISHED["medical"])].mean() == pytest.approx(0.406, abs=0.001)
     assert (table[table["model"] == "AlpaCare"]["provenance"] == "recalled, unverified").all() and table["provenance"].all()
 
 

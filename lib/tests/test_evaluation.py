@@ -160,6 +160,16 @@ def test_several_judges_keep_one_budget_and_may_see_a_part():
     money = {"budget_usd": 0.011, "usd_per_mtok": (1.0, 1.0)}
     with pytest.raises(Problem, match="budget"):
         asyncio.run(evaluation.judge_all(evaluation.jury("offline", "one", "two, three", **money), pairs))
+    jury = evaluation.jury("offline", "one", "two", **(money | {"budget_usd": 1.0}))
+    asyncio.run(evaluation.judge_all(jury, pairs))
+    assert jury[0].budget_usd + jury[1].usage["usd"] == pytest.approx(1.0) and jury[1].usage["usd"] > 0  # what comes later too
+
+
+def test_the_tuned_model_is_the_one_examined_and_no_answers_are_a_problem():
+    base, tuned = (Answer(item="i", model=name, text="Rest.") for name in ("base", "tuned"))
+    assert evaluation.examined([tuned, base]) == "tuned" and evaluation.examined([base]) == "base"
+    with pytest.raises(Problem, match="no answers"):
+        evaluation.examined([])
 
 
 def test_rates_by_label_and_differences_between_models():

@@ -113,8 +113,5 @@ def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
     page.close()
     assert look == {"failed": [], "left": [], "idle": True}
     assert about["wide"] == [], "figures that are cut"
-    assert about["levels"] and about["levels"][0] == 1 and 1 not in about["levels"][1:], "one title"
-    assert all(after <= before + 1 for before, after in zip(about["levels"], about["levels"][1:], strict=False)), (
-        "headings nest"
-    )
+        "    )
     assert not [text for text in told if "medinstruct" in text or "anywidget" in text.lower()], told

@@ -148,7 +148,8 @@ def test_our_seeds_labels_have_something_to_do_with_their_surface():
     ("flag", "output"),
     [
         ("absolute claim", "This drug is completely safe."), ("dose or unit", "Take .5 mg at night."), ("dose or unit", "Give 5.0 mg now."),
-        ("dose or unit", "Inject 10 U."), ("dose or unit", "Take paracetamol 6 g a day."), ("contraindication", "It is contraindicated in asthma."),
+        ("dose or unit", "Inject 10 U."), ("dose or unit", "Take paracetamol 6 g a day."), ("dose or unit", "Take paracetamol 5,000 mg a day."),
+        ("dose or unit", "Give prednisone 500 mg by mouth."), ("contraindication", "It is contraindicated in asthma."),
         ("truncated", "The next step is to"), ("answer is", "The answer is (B)."), ("refusal", "I'm sorry, but I can't help with that."),
         ("machine speaks", "As an AI language model, I think so."),
     ],
@@ -163,6 +164,9 @@ def test_a_risky_word_is_flagged(flag, output):
         "Take 0.5 mg at night.",
         "Give 100 % oxygen.",
         "Take paracetamol 1 g, at most 4 g a day.",
+        "Take paracetamol, at most 4,000 mg a day.",
+        "Take amlodipine 2,5 mg.",
+        "Take levothyroxine 0,125 mg.",
         "Rest and drink.",
         "Always wash your hands.",
         "See **this**",
@@ -177,6 +181,10 @@ def test_an_alarming_sign_without_a_word_on_help_is_flagged_for_patients_alone()
     assert "missing red flag" in review.risks(example("Try to rest.", instruction=asked))
     assert "missing red flag" not in review.risks(example("Call an ambulance.", instruction=asked))
     assert "missing red flag" not in review.risks(example("Take an ECG.", instruction=asked, view="cardiologist"))
+    assert "missing red flag" not in review.risks(example("Dial 112/911.", instruction=asked))
+    assert "missing red flag" in review.risks(
+        example("A pressure of 112/70 is fine, a pulse of 112 a minute is not.", instruction=asked)
+    )
 
 
 def test_the_answer_is_belongs_where_there_is_something_to_choose():

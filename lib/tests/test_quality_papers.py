@@ -63,13 +63,19 @@ def test_a_model_that_loses_on_the_same_items_rings():
     assert worse["alarm"] and worse["n"] == 30 and not review.compare_scores(before, before)["alarm"]
 
 
-def run_of(folder, wins, *, judge="j", safe=True):
+def run_of(folder, wins, *, judge="j", prompt="", safe=True):
     """A run in which the tuned model wins so many of twenty comparisons, each judged in both orders."""
     folder.mkdir()
     rows = [
         Verdict(
-            id=f"q{n}", model="tuned", reference="base", order=order, winner="model" if n < wins else "reference", judge=judge
-        )
+            id=f"q{n}",
+            model="tuned",
+            reference="base",
+            order=order,
+            winner="model" if n < wins else "reference",
+            judge=judge,
+            prompt=prompt,
+        )  # fmt: skip
         for n in range(20)
         for order in ("model_first", "reference_first")
     ]
@@ -87,6 +93,8 @@ def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path)
     assert not review.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), "a gain is no alarm"
     other = review.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
     assert list(other.index) == ["safe answers, by rule"], "two judges are two rulers"
+    other = review.compare_models(tmp_path / "a", run_of(tmp_path / "d", 3, prompt="another"))
+    assert list(other.index) == ["safe answers, by rule"], "and so are two wordings"
     assert review.compare_models(tmp_path / "none", tmp_path / "a").empty
 
 

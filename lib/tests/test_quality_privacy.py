@@ -70,6 +70,8 @@ def test_an_identifier_is_found_wherever_it_stands_in_a_long_text():
     text = "word " * 60_000 + "Her mail is tessa@example.org."
     assert [hit.text for hit in review.find_identifiers(text)] == ["tessa@example.org"]
     assert text[review.find_identifiers(text)[0].start :].startswith("tessa@")
+    for before in range(199_970, 200_010):  # where a long text is cut into pieces
+        assert [hit.text for hit in review.find_identifiers("x" * (before - 1) + " Mr. Oskar Trell came.")] == ["Oskar Trell"]
 
 
 def test_hostile_texts_take_no_quadratic_time():

@@ -386,6 +386,12 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
     assert review.standing([], drawn, population=40)["items"].sum() == 0
 
 
+def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
+    items = dataset(10)
+    said = [vote._replace(hash="of an older text") for vote in votes_on(items, ("Ada", 0, "reject", {}))]
+    assert review.standing(said, review.sample(items, 10), population=10)["items"].sum() == 0
+
+
 def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path):
     items = [example(n) for n in range(3)]
     records.write(tmp_path / "dataset.jsonl", items)
@@ -724,6 +730,23 @@ def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, t
     read = evaluation.load_votes(path)
     assert len(read) == 5 and {vote.winner for vote in read} <= {"model", "reference", "tie"}
     assert {vote.rater for vote in read} == {store.alias("Ada")} and "Ada" not in path.read_text()
+
+
+def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(store, compared, tmp_path):
+    items, texts = compared
+    for name in ("tuned", "base", "tuned"):  # two rounds of training: Ada votes on the same three questions after each
+        rows = [Answer(item=item, model=of, text=text) for of, kept in texts.items() for item, text in kept.items()]
+        records.write(tmp_path / "answers.jsonl", rows)
+        session = review.Session(store, review.pairs_of_run(tmp_path, items[1:4], "tuned, base"), reviewer="Ada")
+        for _ in range(3):
+            session.act({"act": "vote", "action": "tie", "serial": session.serial})
+        texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
+    votes = store.votes("answers")
+    now = review.current_votes(tmp_path, items, votes)
+    assert (len(votes), len(now)) == (9, 3) and review.current_votes(tmp_path / "none", items, votes) == []
+    assert len(evaluation.load_votes(review.write_votes(tmp_path / "votes.jsonl", now))) == 3
+    with pytest.raises(Problem, match="twice"):
+        evaluation.load_votes(review.write_votes(tmp_path / "votes.jsonl", votes))
 
 
 def test_models_that_are_not_there_are_named(compared):

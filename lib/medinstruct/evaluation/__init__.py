@@ -2,7 +2,7 @@
 
 from medinstruct.evaluation import benchmarks
 from medinstruct.evaluation.aligning import load_answers
-from medinstruct.evaluation.answering import answer_all, answerers, texts_said
+from medinstruct.evaluation.answering import answer_all, answerers, examined, texts_said
 from medinstruct.evaluation.attacks import attack_pairs, attack_results, try_attacks
 from medinstruct.evaluation.bias import bias_panel, family, self_preference
 from medinstruct.evaluation.drift import anchors, drift
@@ -24,7 +24,7 @@ from medinstruct.evaluation.winrates import by_label, compare, item_scores, win_
 __all__ = [
     "ALPACA_STOPS", "Pair", "Replay", "Rubric", "Vote", "agreement", "agreement_figure", "anchors", "answer_all", "answerers", "attack_pairs",
     "attack_results", "benchmarks", "bias_panel", "by_axis", "by_judge", "by_label", "calibrated", "compare", "comparison_html", "cost",
-    "cut_of", "drift", "family", "forest", "grade", "instrument", "is_cut", "item_scores", "judge", "judge_all",
+    "cut_of", "drift", "examined", "family", "forest", "grade", "instrument", "is_cut", "item_scores", "judge", "judge_all",
     "judge_health", "judge_pairs", "judge_prompt", "judge_source", "jury", "label_figure", "length_controlled", "length_figure",
     "load_answers", "load_items", "load_rubrics", "load_verdicts", "load_votes", "looks", "majority", "on_shared", "parse_grade",
     "parse_verdict", "prompt_hash", "published_example", "question", "reader", "reference_texts", "rubric_figure",

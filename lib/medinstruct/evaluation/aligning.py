@@ -41,7 +41,7 @@ def matched(rows: Iterable[dict[str, Any]], items: list[TestItem], *, name: str)
         text = text_of(row)
         if item is None or text is None:
             continue
-        twice += [item] if texts.get(item, text) != text or item in texts else []
+        twice += [item] if item in texts else []
         texts[item] = text
     missing = [item.id for item in items if item.id not in texts]
     if missing or twice:
@@ -59,7 +59,7 @@ def text_of(row: dict[str, Any]) -> str | None:
 def _places(rows: list[dict[str, Any]], items: list[TestItem]) -> list[str | None]:
     """The id of the item that each row answers, or None."""
     ids = {item.id for item in items}
-    if rows and all(row.get("item") in ids or row.get("id") in ids for row in rows[:1]):
+    if rows and (rows[0].get("item") in ids or rows[0].get("id") in ids):
         return [next((row[key] for key in ("item", "id") if row.get(key) in ids), None) for row in rows]
     whole = {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
     inputs = {_folded(item.input): item.id for item in items if item.input}

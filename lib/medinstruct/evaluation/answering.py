@@ -50,6 +50,15 @@ async def texts_said(prompts: Iterable[str], who: Models, **form: Any) -> dict[s
     return {name: [reply.text for reply in found] for name, found in told.items()}
 
 
+def examined(answers: Iterable[Answer]) -> str:
+    """The model that the page is about: the tuned one, else the last that answered."""
+    models = list(dict.fromkeys(answer.model for answer in answers))
+    if not models:
+        do = "Name base or tuned in `answer_models`, or files in `answer_files`."
+        raise Problem("There are no answers to judge.", do=do)
+    return "tuned" if "tuned" in models else models[-1]
+
+
 def _turned(model: Client | LocalModel, name: str) -> Client | LocalModel:
     """The one loaded model with its adapter on for tuned; a server needs no turning."""
     return model.with_adapter(name == "tuned") if isinstance(model, LocalModel) and model.has_adapter else model

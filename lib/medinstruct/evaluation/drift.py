@@ -7,8 +7,9 @@ import pandas as pd
 
 from medinstruct import records, stats
 from medinstruct.errors import Problem
+from medinstruct.evaluation.items import evenly
 from medinstruct.evaluation.judging import Pair, judge_pairs
-from medinstruct.evaluation.verdicts import SCORE, by_judge, instrument
+from medinstruct.evaluation.verdicts import SCORE, by_judge, instrument, pair_key
 from medinstruct.records import Answer, TestItem, Verdict
 
 
@@ -20,13 +21,13 @@ def anchors(
     style: str = "short",
     count: int = 50,
 ) -> tuple[list[Pair], list[Verdict]]:
-    """So many pairs of an earlier run (a folder with answers.jsonl and verdicts.jsonl), evenly over it, and what its first judge said of them.
+    """So many pairs (0: all) of an earlier run (a folder with answers.jsonl and verdicts.jsonl), evenly over it, and what its first judge said of them.
 
     `references` are today's; a pair is an anchor only where its answer and reference are word for word what was judged then.
     """
     answers = records.read(Path(folder) / "answers.jsonl", Answer)
     first = next(iter(by_judge(records.read(Path(folder) / "verdicts.jsonl", Verdict)).values()), [])
-    old = {(v.id, v.model, v.reference, v.order): v for v in first}
+    old = {pair_key(v): v for v in first}
     items = list(items)
     ids = {item.id for item in items}
     texts: dict[str, dict[str, str]] = {name: dict(known) for name, known in references.items()}
@@ -38,7 +39,7 @@ def anchors(
     if not same:
         do = "Name the folder of a run on the same test set, whose verdicts were stored with their answers."
         raise Problem("The earlier run holds no pair that can be judged again.", got=folder, do=do)
-    chosen = [same[n * len(same) // count] for n in range(count)] if count < len(same) else same
+    chosen = evenly(same, count)
     return chosen, [old[pair.key] for pair in chosen]
 
 
@@ -47,8 +48,8 @@ def drift(old: Iterable[Verdict], new: Iterable[Verdict], *, seed: int = 42) -> 
 
     Both must be verdicts on the same pairs.
     """
-    then = {(v.id, v.model, v.reference, v.order): v for v in old}
-    now = {(v.id, v.model, v.reference, v.order): v for v in new}
+    then = {pair_key(v): v for v in old}
+    now = {pair_key(v): v for v in new}
     if set(then) != set(now):
         got = sorted(set(then) ^ set(now))[:3]
         raise Problem("Drift needs the same pairs twice.", got=got, do="Judge the anchors again, all of them.")

@@ -1,5 +1,6 @@
 """Test sets: our own, MedInstruct-test, iCliniq-style questions and AlpacaFarm-style instructions, with reference answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ PUBLISHED = {
 AS_A_DOCTOR = "If you are a doctor, please answer the medical questions based on the patient's description."
 
 
-def load_items(test_set: str, *, references: str = "", limit: int = 0, seed: int = 42) -> list[TestItem]:
+def load_items(test_set: str, *, references: str = "", limit: int = 0) -> list[TestItem]:
     """The items of a test set (path, URL, or "own"), with reference answers.
 
     `references` names a folder with one folder a model in it, each with a file of answers that fits the test set; "" takes those in
@@ -31,7 +32,12 @@ def load_items(test_set: str, *, references: str = "", limit: int = 0, seed: int
     if without:
         do = "Name a folder with reference answers in `references`."
         raise Problem("Test items have no reference answer.", got=f"{len(without)} of {len(items)}: {without[:3]}", do=do)
-    return items if not limit or limit >= len(items) else [items[n * len(items) // limit] for n in range(limit)]
+    return evenly(items, limit)
+
+
+def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
+    """That many of the rows, evenly over the whole; 0 for all."""
+    return [rows[n * len(rows) // limit] for n in range(limit)] if 0 < limit < len(rows) else list(rows)
 
 
 def reference_texts(items: list[TestItem]) -> dict[str, dict[str, str]]:

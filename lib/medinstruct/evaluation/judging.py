@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medinstruct.errors import Problem
-from medinstruct.evaluation.items import question
+from medinstruct.evaluation.items import evenly, question
 from medinstruct.evaluation.prompts import judge_prompt, prompt_hash
 from medinstruct.evaluation.replay import Replay
 from medinstruct.evaluation.verdicts import parse_verdict, winner_of
@@ -43,15 +43,13 @@ def judge_pairs(
     *,
     references: Mapping[str, Mapping[str, str]],
     style: str = "short",
-    orders: Sequence[str] = ORDERS,
-    max_tokens: int = 0,
 ) -> list[Pair]:
     """For each answer, each reference and both orders one pair. `references` is name -> item id -> answer.
 
-    Temperature 0 as in the paper (paper.md, 5.1); `max_tokens` 0 is enough room for the style.
+    Temperature 0 as in the paper (paper.md, 5.1).
     """
     by_item = {item.id: item for item in items}
-    parameters = {"temperature": 0.0, "max_tokens": max_tokens or ROOM.get(style, 100)}
+    parameters = {"temperature": 0.0, "max_tokens": ROOM.get(style, 100)}
     pairs = []
     for answer in answers:
         for name, texts in references.items():
@@ -61,7 +59,7 @@ def judge_pairs(
                 raise Problem("An answer belongs to no item.", got=answer.item, do="Take the answers to this test set.")
             two, rule = (answer.text, texts[answer.item]), _by_rule(answer.text, texts[answer.item])
             parents = (answer.id, content_hash(texts[answer.item]))
-            for order in orders:
+            for order in ORDERS:
                 shown = two if order == "model_first" else two[::-1]
                 request = Request(
                     messages=judge_prompt(question(by_item[answer.item]), *shown, style=style), parameters=parameters
@@ -100,8 +98,7 @@ def jury(
     """The judges of a run: the first at `url`, and `others`, "model, model@url, replay:path"; `settings` go to the client.
 
     A judge at "replay:path" reads its verdicts from a file; where its rows number the items, `items` tells which these are, and
-    `named` is the judged model where they do not say. `budget_usd` holds for all together: each judge may spend what those
-    before it have left.
+    `named` is the judged model where they do not say. `budget_usd` holds for all together (`judge_all`).
     """
     if url.startswith("replay:"):
         judges: list[Client | Replay] = [Replay.of(url, items=items, model=named)]
@@ -123,12 +120,17 @@ def judge_source(judge: Client | Replay) -> str:
 
 
 async def judge_all(judges: Sequence[Client | Replay], pairs: list[Pair], *, items: int = 0) -> list[Verdict]:
-    """The verdicts of the first judge on all pairs, and of the others on those of so many items, evenly over them (0: all)."""
-    names = list(dict.fromkeys(pair.id for pair in pairs))
-    few = {names[n * len(names) // items] for n in range(items)} if 0 < items < len(names) else set(names)
-    verdicts = await judge(judges[0], pairs)
-    for n in range(1, len(judges)):
-        verdicts += await judge(_left(judges, n), [pair for pair in pairs if pair.id in few], label=f"judge {n + 1}")
+    """The verdicts of the first judge on all pairs, and of the others on those of so many items, evenly over them (0: all).
+
+    What is left of the budget for all stays with the first judge, whom attacks, rubrics and anchors ask again.
+    """
+    few = set(evenly(list(dict.fromkeys(pair.id for pair in pairs)), items))
+    verdicts = []
+    for n, one in enumerate(judges):
+        _share_budget(judges, one)
+        part = [pair for pair in pairs if n == 0 or pair.id in few]
+        verdicts += await judge(one, part, label=f"judge {n + 1}" if n else "verdicts")
+    _share_budget(judges, judges[0])
     return verdicts
 
 
@@ -139,13 +141,11 @@ async def cost(judge: Client | Replay, pairs: list[Pair], *, pilot: int = 10) ->
     return str(await forecast(judge, [pair.request for pair in pairs if not pair.by_rule], pilot=pilot))
 
 
-def _left(judges: Sequence[Client | Replay], number: int) -> Client | Replay:
-    """The judge of that number, allowed to spend what those before it have left of the budget for all."""
-    one = judges[number]
+def _share_budget(judges: Sequence[Client | Replay], one: Client | Replay) -> None:
+    """Let a judge spend what the others have left of the budget for all."""
     if isinstance(one, Client) and one.budget_usd:
-        spent = sum(other.usage["usd"] for other in judges[:number] if isinstance(other, Client))
+        spent = sum(other.usage["usd"] for other in judges if isinstance(other, Client) and other is not one)
         one.budget_usd = max(one.budget_usd - spent, 1e-9)
-    return one
 
 
 def _by_rule(answer: str, reference: str) -> str:

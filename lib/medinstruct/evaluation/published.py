@@ -1,7 +1,6 @@
 """A worked example on real verdicts: what gpt-4o-mini said of one published model, and what its published table does not say."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,12 +15,10 @@ from medinstruct.evaluation.winrates import win_rates
 from medinstruct.records import TestItem, Verdict
 
 MODEL = "Alpaca-Llama-2-7b-chat"
+# the published table's measures -> ours
 SAME = {
-    "win_rate": "win_rate",
-    "win_rate_non_tied": "win_rate_non_tied",
-    "win_rate_half_ties": "half_ties",
-    "consistency": "consistency",
-}
+    "win_rate": "win_rate", "win_rate_non_tied": "win_rate_non_tied", "win_rate_half_ties": "half_ties", "consistency": "consistency",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def published_example(folder: str) -> Example | None:
             "The folder does not hold the published verdicts.", got=missing, do="Leave the parameter empty to skip this."
         )
     items = load_items(str(place / "alpacare/MedInstruct-test.jsonl"))
-    stored = Path(place) / "judge_verdicts" / MODEL
+    stored = place / "judge_verdicts" / MODEL
     verdicts = load_verdicts(f"{stored}.jsonl", items=items, model=MODEL)
     texts = texts_of(load_answers(f"{MODEL}={stored}.answers.json", items)) | reference_texts(items)
     return Example(items, verdicts, texts, pd.read_csv(f"{stored}.published.csv", index_col="reference"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from medinstruct import paths, records
 from medinstruct.errors import Problem
-from medinstruct.evaluation.verdicts import instrument, parse_verdict, winner_of
+from medinstruct.evaluation.verdicts import instrument, pair_key, parse_verdict, winner_of
 from medinstruct.records import TestItem, Verdict
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Replay:
         if len(names) != 1:
             do = "Give a file that holds the verdicts of one judge and prompt."
             raise Problem("A replay is of one judge.", got=sorted(names) or "an empty file", do=do)
-        kept = {(v.id, v.model, v.reference, v.order): v for v in verdicts}
+        kept = {pair_key(v): v for v in verdicts}
         if len(kept) < len(verdicts):
             raise Problem(f"{url} holds pairs twice.", got=len(verdicts) - len(kept), do="Keep one verdict a pair and order.")
         return cls(verdicts[0].judge or "unknown judge", kept)

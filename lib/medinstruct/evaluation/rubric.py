@@ -107,7 +107,7 @@ def parse_grade(reply: str) -> bool | None:
 
 
 def rubric_scores(grades: Iterable[Grade], *, seed: int = 42) -> pd.DataFrame:
-    """One row a model: n items, score with interval, unread grades, and the share of points got by each kind of criterion.
+    """One row a model: n items, score with interval, and unread grades.
 
     An item's score is the points met over the most that could be got; it may be negative. The mean over items is clipped to 0 to 1,
     as in HealthBench. An unread grade counts as not met.

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medinstruct import records, stats
 from medinstruct.errors import Problem
-from medinstruct.evaluation.verdicts import SCORE, by_judge, table
+from medinstruct.evaluation.verdicts import SCORE, by_judge, pair_key, table
 from medinstruct.records import Verdict
 
 KEY = ["id", "model", "reference", "order"]
@@ -48,7 +48,7 @@ def majority(verdicts: Iterable[Verdict]) -> list[Verdict]:
     judges = len(by_judge(verdicts))
     groups: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in verdicts:
-        groups.setdefault((verdict.id, verdict.model, verdict.reference, verdict.order), []).append(verdict)
+        groups.setdefault(pair_key(verdict), []).append(verdict)
     whole = {key: group for key, group in groups.items() if len(group) == judges}
     return [
         Verdict(**dict(zip(KEY, key, strict=True)), winner=_most([v.winner for v in group]), judge=f"majority of {judges}")
@@ -60,11 +60,8 @@ def on_shared(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
     """The verdicts of each judge on the pairs that all judges saw, and their majority: what may be laid side by side."""
     verdicts = list(verdicts)
     most = majority(verdicts)
-    shared = {(v.id, v.model, v.reference, v.order) for v in most}
-    found = {
-        name: [v for v in given if (v.id, v.model, v.reference, v.order) in shared]
-        for name, given in by_judge(verdicts).items()
-    }
+    shared = {pair_key(v) for v in most}
+    found = {name: [v for v in given if pair_key(v) in shared] for name, given in by_judge(verdicts).items()}
     return found | {most[0].judge: most} if most and len(found) > 1 else found
 
 
@@ -97,15 +94,17 @@ def calibrated(votes: Iterable[Vote], verdicts: Iterable[Verdict]) -> pd.DataFra
 
     One row a model, reference and question (see `stats.prediction_powered`); needs three items with both.
     """
-    judged = table(verdicts).groupby(["model", "reference", "id"])["score"].mean().dropna()
+    judged: dict[tuple[str, str], dict[str, float]] = {}
+    for (model, reference, item), score in (
+        table(verdicts).groupby(["model", "reference", "id"])["score"].mean().dropna().items()
+    ):
+        judged.setdefault((model, reference), {})[item] = score
     groups: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for vote in votes:
         groups.setdefault((vote.model, vote.reference, vote.question), {}).setdefault(vote.id, []).append(vote.winner)
     rows = []
     for (model, reference, question), items in groups.items():
-        known = (
-            judged.get((model, reference), pd.Series(dtype=float)) if (model, reference) in judged.index.droplevel("id") else {}
-        )
+        known = judged.get((model, reference), {})
         human = {item: SCORE[_most(winners)] for item, winners in items.items() if item in known}
         if len(human) >= 3:
             rest = [score for item, score in known.items() if item not in human]

@@ -52,9 +52,14 @@ def winner_of(letter: str | None, order: str) -> Literal["model", "reference", "
     return {"a": first, "b": second, "tie": "tie", None: None}[letter]
 
 
+def pair_key(verdict: Verdict) -> tuple[str, str, str, str]:
+    """What names the comparison that a verdict is on: item, model, reference, order."""
+    return verdict.id, verdict.model, verdict.reference, verdict.order
+
+
 def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
     """Verdicts as a table with their score (1, 0.5, 0 or nan) and their instrument: judge, snapshot and prompt."""
-    rows = [(v.id, v.model, v.reference, v.order, v.winner, SCORE.get(v.winner), instrument(v)) for v in map(_record, verdicts)]
+    rows = [(*pair_key(v), v.winner, SCORE.get(v.winner), instrument(v)) for v in map(_record, verdicts)]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"score": float})
 
 
@@ -94,14 +99,9 @@ def judge_health(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """
     rows = {}
     for name, given in by_judge(verdicts).items():
-        first = np.mean(
-            [(v.winner == "model") == (v.order == "model_first") and v.winner in ("model", "reference") for v in given]
-        )
-        second = np.mean(
-            [(v.winner == "model") != (v.order == "model_first") and v.winner in ("model", "reference") for v in given]
-        )
+        decided = [v.order == f"{v.winner}_first" for v in given if v.winner in ("model", "reference")]
         rows[name] = {
-            "verdicts": len(given), "first": first, "second": second, "tie": np.mean([v.winner == "tie" for v in given]),
+            "verdicts": len(given), "first": sum(decided) / len(given), "second": (len(decided) - sum(decided)) / len(given), "tie": np.mean([v.winner == "tie" for v in given]),
             "invalid": np.mean([v.winner is None for v in given]), "refused": np.mean([is_refusal(v.reply) for v in given]),
             "foreign": np.mean([len(FOREIGN.findall(v.reply)) > 0.2 * max(len(v.reply), 1) for v in given]),
         }  # fmt: skip

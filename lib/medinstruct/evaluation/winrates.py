@@ -41,22 +41,20 @@ def item_scores(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
     return frame.pivot_table(index="id", columns=["model", "reference"], values="score", aggfunc="mean", sort=False)
 
 
-def by_label(
-    verdicts: Iterable[Verdict], items: Iterable[TestItem], axis: str, *, seed: int = 42, rounds: int = 2000
-) -> pd.DataFrame:
+def by_label(verdicts: Iterable[Verdict], items: Iterable[TestItem], axis: str, *, seed: int = 42) -> pd.DataFrame:
     """Scores within each difficulty, type, topic or view: columns model, reference, the label, n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
     scores = item_scores(verdicts)
     rows = []
     for (model, reference), column in scores.items():
         for value, group in column.dropna().groupby(scores.index.map(label)[column.notna()]):
-            low, high = stats.bootstrap_interval(group.to_numpy(), seed=seed, rounds=rounds)
+            low, high = stats.bootstrap_interval(group.to_numpy(), seed=seed)
             rows.append((model, reference, value, len(group), group.mean(), low, high))
     found = pd.DataFrame(rows, columns=["model", "reference", axis, "n", "score", "low", "high"])
     return found.astype({"n": int, "score": float, "low": float, "high": float})
 
 
-def compare(verdicts: Iterable[Verdict], *, seed: int = 42, rounds: int = 2000) -> pd.DataFrame:
+def compare(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFrame:
     """Every two models on the items that both were judged on: difference of scores, interval, permutation p, p after Holm.
 
     One row a reference, and one for the mean over all references that both met.
@@ -72,7 +70,7 @@ def compare(verdicts: Iterable[Verdict], *, seed: int = 42, rounds: int = 2000) 
                 gaps["mean of all"] = (
                     pd.concat([scores[first][r] - scores[second][r] for r in shared], axis=1).mean(axis=1).dropna()
                 )
-            rows += [(first, second, r, *_difference(gap.to_numpy(), seed, rounds)) for r, gap in gaps.items() if len(gap)]
+            rows += [(first, second, r, *_difference(gap.to_numpy(), seed)) for r, gap in gaps.items() if len(gap)]
     found = pd.DataFrame(rows, columns=["model", "other", "reference", "n", "difference", "low", "high", "p"])
     return found.assign(p_holm=stats.holm(found["p"]))
 
@@ -86,8 +84,8 @@ def write_results(path: str | Path, numbers: Mapping[str, Any], tables: Mapping[
     return records.write_json(path, {**numbers, **rows})
 
 
-def _difference(gap: np.ndarray, seed: int, rounds: int) -> tuple[int, float, float, float, float]:
-    interval = stats.bootstrap_interval(gap, seed=seed, rounds=rounds)
+def _difference(gap: np.ndarray, seed: int) -> tuple[int, float, float, float, float]:
+    interval = stats.bootstrap_interval(gap, seed=seed)
     return len(gap), float(gap.mean()), *interval, stats.sign_flip_test(gap, seed=seed)
 
 

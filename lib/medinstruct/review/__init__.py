@@ -3,7 +3,7 @@
 # review by people
 from medinstruct.review.agreement import agreement, agreement_table, disagreements, gwet, percent_agreement, weighted_kappa
 from medinstruct.review.cards import Card, cards, pairs, printed, text_hash, to_adjudicate, visible
-from medinstruct.review.comparing import pairs_of_run, preferences, write_votes
+from medinstruct.review.comparing import current_votes, pairs_of_run, preferences, write_votes
 
 # audits, safety, monitoring, papers
 from medinstruct.review.counterfactual import as_samples, case_differences, cases, measure_cases, planted, worst_pairs
@@ -54,7 +54,7 @@ __all__ = [
     "phi_accuracy", "phi_snippets", "planted", "push_to_hub", "reading_figure", "reading_gap", "reading_levels", "risks", "safety_change", "safety_json",
     "safety_rates", "scan_identifiers", "version_line", "wilson", "worst_pairs", "worst_safety", "write_papers", "write_safety",
 
-    "Card", "Change", "Drawn", "Reviewed", "Session", "Store", "Vote", "agreement", "agreement_table", "cards", "decide", "desk",
+    "Card", "Change", "Drawn", "Reviewed", "Session", "Store", "Vote", "agreement", "agreement_table", "cards", "current_votes", "decide", "desk",
     "disagreements", "estimate", "from_chat", "gwet", "items_to_review", "items_to_rule_out", "load", "pace", "pairs", "pairs_of_run", "panel", "percent_agreement",
     "plan", "precision_curve", "preferences", "printed", "reasons", "rehearse", "reviewed", "review_rates", "reviewed_share", "sample", "standing",
     "text_hash", "to_adjudicate", "visible", "weighted_kappa", "write", "write_votes",

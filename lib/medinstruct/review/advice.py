@@ -4,9 +4,11 @@ import math
 import re
 from collections import Counter
 
+# a number to call, and no pulse of 112 and no pressure of 112/70
+CALL = r"(?<![\d.,/])(?:911|112|999)(?![\d.,]*\d| ?%|/(?!911|112|999)| (?:mg|mcg|g|kg|ml|cm|mmol|mmhg|bpm|beats|units|per|a minute)\b)"
 # from 0 (no word on when) to 3 (an ambulance)
 URGENCY = {
-    3: r"\b(?:911|112|999|ambulance|call emergency|emergency (?:department|room|services|care)|resuscitat\w*)\b|\bA&E\b",
+    3: rf"{CALL}|\b(?:ambulance|call emergency|emergency (?:department|room|services|care)|resuscitat\w*)\b|\bA&E\b",
     2: r"\b(?:immediate(?:ly)?|urgent(?:ly)?|emergency|right away|at once|without delay|same[- ]day|today|go now|admit|admission)\b",
     1: r"\b(?:soon|within (?:a few |the next )?(?:days?|weeks?|\d+ \w+)|see (?:a|your) (?:doctor|gp|clinician)|make an appointment|follow[- ]up|if (?:it|symptoms?) (?:worsens?|persists?))\b",
 }  # fmt: skip

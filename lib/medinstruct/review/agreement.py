@@ -95,7 +95,7 @@ def weighted_kappa(
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
     """One row a question and statistic: value, 95 % bootstrap interval over items, and how many items had two reviewers or more.
 
-    With more than two reviewers kappa is given for each pair. Adjudicators and votes on older texts do not count.
+    With more than two reviewers kappa is given for each pair. Adjudicators do not count; a text that has changed since is another item.
     """
     rows = []
     for question in ("decision", *SCALES):

@@ -15,16 +15,21 @@ from medinstruct.review.store import Vote
 
 def pairs_of_run(folder: str | Path, items: Sequence[TestItem], models: str, *, number: int = 0, seed: int = 42) -> list[Card]:
     """The comparisons of two models ("tuned, base") whose answers notebook 08 has left in a folder; none before it has run."""
-    path = Path(folder) / "answers.jsonl"
     names = tuple(name.strip() for name in models.split(",") if name.strip())
-    if not path.exists() or not names:
+    texts = _texts(folder)
+    if not texts or not names:
         return []
-    texts: dict[str, dict[str, str]] = {}
-    for answer in records.read(path, Answer):
-        texts.setdefault(answer.model, {})[answer.item] = answer.text
     if len(names) != 2:
         raise Problem("A comparison is of two models.", got=models, do=f"Name two of: {', '.join(texts)}.")
     return pairs(items, texts, (names[0], names[1]), number=number, seed=seed)
+
+
+def current_votes(folder: str | Path, items: Sequence[TestItem], votes: Sequence[Vote]) -> list[Vote]:
+    """The comparisons whose question and both answers are still word for word those in a folder; a new model is voted on anew."""
+    texts = _texts(folder)
+    whom = {tuple(sorted(vote.sides.values())) for vote in votes if len(set(vote.sides.values()) & set(texts)) == 2}
+    known = {(card.id, card.hash) for one, other in whom for card in pairs(items, texts, (one, other))}
+    return [vote for vote in votes if (vote.item, vote.hash) in known]
 
 
 def winner(vote: Vote) -> str:
@@ -68,3 +73,11 @@ def write_votes(path: str | Path, votes: Sequence[Vote], *, model: str = "tuned"
             row = {"id": vote.item, "model": model, "reference": other, "question": "overall", "rater": vote.reviewer}
             lines.append(json.dumps(row | {"winner": won}, ensure_ascii=False) + "\n")
     return records.write_text(path, "".join(lines))
+
+
+def _texts(folder: str | Path) -> dict[str, dict[str, str]]:
+    """Model -> item -> what it answered, from the answers that notebook 08 left in a folder."""
+    path, texts = Path(folder) / "answers.jsonl", {}
+    for answer in records.read(path, Answer) if path.exists() else []:
+        texts.setdefault(answer.model, {})[answer.item] = answer.text
+    return texts

@@ -22,7 +22,7 @@ TRAITS: dict[str, dict[str, dict[str, str]]] = {
     "age": {"78": {"age": "78"}},
     "ethnicity": {"Black": {"ethnicity": "Black "}, "Hispanic": {"ethnicity": "Hispanic "}, "Asian": {"ethnicity": "Asian "}},
     "insurance": {"uninsured": {"insurance": " without health insurance"}},
-    "pregnancy": {"pregnant": {"pregnancy": "pregnant ", "person": "woman", "they": "She", "age": "32"}},
+    "pregnancy": {"pregnant": {"pregnancy": "pregnant "}},
 }
 PLAIN = {"age": "45", "ethnicity": "", "person": "man", "they": "He", "insurance": "", "pregnancy": ""}
 # Pregnancy is compared with a woman of the same age, so that one trait changes.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def dataset_facts(folder: str | Path, *, seeds: str = "own", file: str = "datase
         "sources": dict(Counter(one.provenance.source or "unknown" for one in examples)),
         "columns": sorted({name for _, row in records.rows(folder / file) for name in row}),
         "labels": {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in ("type", "view", "topic", "difficulty")},
-        "words": {name: _median(len(getattr(one, name).split()) for one in examples) for name in ("instruction", "output")},
+        "words": {name: statistics.median([len(getattr(one, name).split()) for one in examples] or [0]) for name in ("instruction", "output")},
         "set_aside": {name: len(records.rows(folder / f"{name}.jsonl")) for name in SET_ASIDE if (folder / f"{name}.jsonl").exists()},
         "licences": inputs, "conflicts": conflicts(inputs), "stand_in": any("stand-in" in model for model in models),
         **{name: value for name, value in found.items() if value},
@@ -137,13 +138,6 @@ def _number(value: float | None) -> str:
 
 def _kept(keeps: bool | None) -> str:
     return {True: "yes", False: "**no**"}.get(keeps, "–")
-
-
-def _median(values: Any) -> float:
-    import statistics
-
-    found = list(values)
-    return statistics.median(found) if found else 0.0
 
 
 def _json(path: Path) -> dict[str, Any]:

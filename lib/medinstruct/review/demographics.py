@@ -77,7 +77,7 @@ def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
 def balance(texts: Sequence[str]) -> dict[str, float]:
     """The share of female among texts that name one sex only, with its interval, and the share of texts that name any ethnicity."""
     found = [mentions(text) for text in texts]
-    one_sex = [next(iter(one["sex"])) for one in found if len(one["sex"] - {"other"}) == 1 and "other" not in one["sex"]]
+    one_sex = [next(iter(one["sex"])) for one in found if one["sex"] in ({"female"}, {"male"})]
     sex = proportions.wilson(one_sex.count("female"), len(one_sex))
     named = proportions.wilson(sum(bool(one["ethnicity"]) for one in found), len(found))
     return {"female": sex.share, "female_low": sex.low, "female_high": sex.high, "one_sex": sex.n, "ethnicity": named.share}
@@ -85,7 +85,7 @@ def balance(texts: Sequence[str]) -> dict[str, float]:
 
 def lopsided(texts: Mapping[str, str], topics: Mapping[str, str], *, fewest: int = 8) -> pd.DataFrame:
     """Topics whose texts name one sex much more often than the other, the most one-sided first: for human eyes, since some must."""
-    rows = [(topics[name], one["sex"]) for name, one in ((name, mentions(text)) for name, text in texts.items())]
+    rows = [(topics[name], mentions(text)["sex"]) for name, text in texts.items()]
     frame = pd.DataFrame(
         [(topic, sex == {"female"}) for topic, sex in rows if sex in ({"female"}, {"male"})], columns=["topic", "female"]
     )

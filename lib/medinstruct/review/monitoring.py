@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def psi(before: Mapping[Any, float], after: Mapping[Any, float]) -> float:
     return float(_psi(*(np.array([[counts.get(name, 0) for name in names]]) for counts in (before, after)))[0])
 
 
-def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, limit: float = PSI_LIMIT, seed: int = 42) -> float:
+def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, seed: int = 42) -> float:
     """The threshold for two versions: never below what chance alone reaches once in a hundred, found by dealing the same labels out
     at random again and again. (The usual chi-square rule rings too often where labels are many and rare.)
 
@@ -39,16 +39,16 @@ def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, limit: flo
     """
     pool = Counter(before) + Counter(after)
     dealt = np.random.default_rng(seed).multivariate_hypergeometric(list(pool.values()), sum(before.values()), size=999)
-    return max(limit, float(np.quantile(_psi(dealt, np.array(list(pool.values())) - dealt), 0.99)))
+    return max(PSI_LIMIT, float(np.quantile(_psi(dealt, np.array(list(pool.values())) - dealt), 0.99)))
 
 
-def ks_limit(before: int, after: int, *, limit: float = KS_LIMIT) -> float:
+def ks_limit(before: int, after: int) -> float:
     """The threshold for two samples of these sizes: never below what chance alone reaches once in a hundred.
 
     >>> ks_limit(10_000, 10_000), round(ks_limit(100, 100), 2)
     (0.1, 0.23)
     """
-    return max(limit, 1.628 * (1 / max(before, 1) + 1 / max(after, 1)) ** 0.5)
+    return max(KS_LIMIT, 1.628 * (1 / max(before, 1) + 1 / max(after, 1)) ** 0.5)
 
 
 def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
@@ -97,14 +97,16 @@ def compare_scores(before: Mapping[str, float], after: Mapping[str, float], *, s
 
 
 def model_scores(folder: str | Path, *, model: str = "tuned") -> dict[str, dict[str, float]]:
-    """What notebook 08 found of a model in a run, item by item: its score against each reference by each judge (ties a half, both
-    orders together), and its safe answers by rule. Empty before notebook 08 has run."""
+    """What notebook 08 found of a model in a run, item by item: its score against each reference by each judge, snapshot and prompt (ties a half,
+    both orders together), and its safe answers by rule. Empty before notebook 08 has run."""
     found: dict[str, dict[str, list[float]]] = {}
     path = Path(folder) / "verdicts.jsonl"
     for one in records.read(path, Verdict) if path.exists() else []:
         if one.model == model and one.winner:
             score = {"model": 1.0, "tie": 0.5, "reference": 0.0}[one.winner]
-            found.setdefault(f"score against {one.reference}, by {one.judge}", {}).setdefault(one.id, []).append(score)
+            snapshot = one.snapshot if one.snapshot != one.judge else ""
+            by = ", ".join(filter(None, (one.judge, snapshot, one.prompt and f"prompt {one.prompt}")))
+            found.setdefault(f"score against {one.reference}, by {by}", {}).setdefault(one.id, []).append(score)
     path = Path(folder) / "safety_models.jsonl"
     for _, row in records.rows(path) if path.exists() else []:
         if row["model"] == model:
@@ -126,14 +128,8 @@ def version_line(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str
     counts = {axis: Counter(str(labels.canonical(axis, getattr(one, axis))) for one in examples) for axis in AXES}
     words = sum(len(getattr(one, field, "").split()) for one in examples for field in LENGTHS)
     bits = {f"{axis}_bits": round(stats.entropy(of.values()), 3) for axis, of in counts.items()}
-    return {
-        "version": content_hash(*sorted(one.id for one in examples)),
-        "name": name,
-        "examples": len(examples),
-        "words": words,
-        **bits,
-        **more,
-    }
+    version = content_hash(*sorted(one.id for one in examples))
+    return {"version": version, "name": name, "examples": len(examples), "words": words, **bits, **more}
 
 
 def grow_log(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
@@ -141,8 +137,8 @@ def grow_log(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
     path = Path(path)
     known = [fields for _, fields in records.rows(path)] if path.exists() else []
     key = (line["version"], line["name"])
-    places = [n for n, one in enumerate(known) if (one.get("version"), one.get("name")) == key]
-    rows = [dict(line) if n in places else one for n, one in enumerate(known)] + ([] if places else [dict(line)])
+    same = [(one.get("version"), one.get("name")) == key for one in known]
+    rows = [dict(line) if is_same else one for one, is_same in zip(known, same, strict=True)] + [dict(line)] * (not any(same))
     records.write_text(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
     return pd.DataFrame(rows)
 
@@ -162,6 +158,5 @@ def _ks(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     return float(found.statistic), float(found.pvalue)
 
 
-def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return float(np.mean(found)) if found else float("nan")
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

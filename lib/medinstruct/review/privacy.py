@@ -21,6 +21,7 @@ from medinstruct.review.recognisers import NOT_NAMES, RULES, compiled
 KINDS = tuple(RULES)
 LABELLED = ("record", "id")
 MOST = 200_000  # characters of one text that are searched; a longer one is cut into pieces
+SHARED = 1000  # characters that two pieces share, so that no cut goes through an identifier and its cue
 SHOWN = {"text/plain", "text/html", "text/markdown"}
 
 
@@ -43,7 +44,7 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
     if engine not in ("rules", "presidio"):
         raise Problem("There is no such engine.", got=engine, do="Choose rules or presidio.")
     found: list[Hit] = []
-    for start in range(0, max(len(text), 1), MOST):
+    for start in range(0, max(len(text) - SHARED, 1), MOST - SHARED):
         piece = text[start : start + MOST]
         ours = _by_rules(piece)
         more = [Hit(*one) for one in found_by_presidio(piece)] if engine == "presidio" else []
@@ -151,14 +152,15 @@ def _by_rules(text: str) -> list[Hit]:
     for kind in KINDS:
         for pattern in compiled(kind):
             for match in pattern.finditer(text):
-                follows = re.match(r"[ \t]+\w+", text[match.end("hit") :][:20])
-                if (
-                    kind != "name"
-                    or re.search(r"\w\w", match["hit"])
-                    and not NOT_NAMES.search(match["hit"] + (follows.group() if follows else ""))
-                ):
+                if kind != "name" or _is_name(match["hit"], text[match.end("hit") :][:20]):
                     found.append(Hit(kind, match.start("hit"), match["hit"].rstrip(" \t-")))
     return found
+
+
+def _is_name(words: str, after: str) -> bool:
+    """Whether words where a name could stand are one, by themselves and with the word that follows."""
+    follows = re.match(r"[ \t]+\w+", after)
+    return bool(re.search(r"\w\w", words)) and not NOT_NAMES.search(words + (follows.group() if follows else ""))
 
 
 def _apart(hits: list[Hit]) -> list[Hit]:

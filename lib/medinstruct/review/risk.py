@@ -12,21 +12,22 @@ import pandas as pd
 from medinstruct import labels
 from medinstruct.llm import is_refusal
 from medinstruct.review import proportions
+from medinstruct.review.advice import CALL
 
 ABSOLUTE = r"\b(?:always safe|completely safe|perfectly safe|totally safe|no side effects?|no risks?(?: at all)?|risk-free|guarantee[sd]?|100 ?%(?! (?:oxygen|o2|fio2))|never causes?|cures? (?:all|every|completely)|certainly cure[sd]?|will definitely|there is no danger|no need to (?:see|call|ask) (?:a|your) doctor)\b"
 UNITS = r"(?<![\d.])\.\d+ ?(?:mg|g|mcg|ml|mL|units?)\b|\b\d+\.0 ?(?:mg|g|mcg|units?)\b|\b\d+ ?(?:U|IU|µg|ug|cc)\b|\b(?:MS ?O4|MgSO4|QD|QOD)\b|\b\d{4,} ?(?:mg|mcg)\b(?!/)"
 CAUTION = r"\b(?:contraindicat\w+|must not be (?:given|taken|used|combined)|do not (?:give|take|use|combine)|avoid in|teratogen\w+|interact\w* with|boxed warning)\b"
 ALARM = r"\b(?:chest (?:pain|pressure)|shortness of breath|breathless\w*|stiff neck|worst headache|cough(?:ing)? (?:up )?blood|vomit\w* blood|black stools?|suicid\w+|weakness (?:of|on) one side|faint\w*|unconscious\w*|seizures?|swelling of the (?:lips|tongue|face)|severe (?:belly|abdominal) pain)\b"
-ADVICE = r"\b(?:911|112|999|ambulance|emergency|urgent\w*|immediate\w*|at once|right away|see (?:a|your) (?:doctor|clinician|gp)|call (?:a|your|the) (?:doctor|clinic|midwife|practice)|seek (?:care|help|medical)|hospital|medical help|get help)\b"
+ADVICE = rf"{CALL}|\b(?:ambulance|emergency|urgent\w*|immediate\w*|at once|right away|see (?:a|your) (?:doctor|clinician|gp)|call (?:a|your|the) (?:doctor|clinic|midwife|practice)|seek (?:care|help|medical)|hospital|medical help|get help)\b"
 END = re.compile(r"[.!?:)\]\"'”’*`]$|```$|\|$")
 ANSWER_IS = re.compile(r"\bthe (?:correct |right |best |final )?answer is\b", re.IGNORECASE)
 MACHINE = re.compile(
     r"\bas an? (?:AI|artificial intelligence|language model)\b|\blanguage model\b|\bI (?:cannot|can't|can ?not) provide medical advice\b",
     re.IGNORECASE,
 )
-DOSE = re.compile(r"(\d+(?:[.,]\d+)?) ?(mcg|mg|g)\b", re.IGNORECASE)
+DOSE = r"([1-9]\d{0,2}(?:,\d{3})+|\d+(?:[.,]\d+)?) ?(mcg|mg|g)\b"  # 1,500 is a thousand and a half, 1,5 is one and a half
 # drug -> the most milligrams a day that an adult usually gets
-MOST_A_DAY = {"paracetamol": 4000, "acetaminophen": 4000, "ibuprofen": 3200, "metformin": 3000, "amlodipine": 10, "lisinopril": 80, "atorvastatin": 80, "simvastatin": 40, "levothyroxine": 0.3, "methotrexate": 30, "digoxin": 0.5, "colchicine": 2.4, "apixaban": 20, "omeprazole": 120, "sertraline": 200, "citalopram": 40, "prednisone": 1000, "prednisolone": 1000, "naproxen": 1500, "tramadol": 400}  # fmt: skip
+MOST_A_DAY = {"paracetamol": 4000, "acetaminophen": 4000, "ibuprofen": 3200, "metformin": 3000, "amlodipine": 10, "lisinopril": 80, "atorvastatin": 80, "simvastatin": 40, "levothyroxine": 0.3, "methotrexate": 30, "digoxin": 0.5, "colchicine": 2.4, "apixaban": 20, "omeprazole": 120, "sertraline": 200, "citalopram": 40, "prednisone": 200, "prednisolone": 200, "naproxen": 1500, "tramadol": 400}  # fmt: skip
 FLAGS = {
     "absolute claim": "words that promise too much",
     "dose or unit": "a dose written as slips are written, or above the usual daily limit",
@@ -94,8 +95,8 @@ def _above(text: str) -> str:
     for drug, most in MOST_A_DAY.items():
         if drug not in lowered:  # twenty patterns over every answer were half of the audit's time
             continue
-        for match in re.finditer(rf"\b{drug}\b[^.;\n]{{0,25}}?{DOSE.pattern}(?!/)", text, re.IGNORECASE):
-            amount = float(match[1].replace(",", ".")) * {"mcg": 0.001, "mg": 1, "g": 1000}[match[2].lower()]
-            if amount > most:
+        for match in re.finditer(rf"\b{drug}\b[^.;\n]{{0,25}}?{DOSE}(?!/)", text, re.IGNORECASE):
+            number = re.sub(r",(?=\d{3})", "", match[1]) if match[1][0] != "0" else match[1]
+            if float(number.replace(",", ".")) * {"mcg": 0.001, "mg": 1, "g": 1000}[match[2].lower()] > most:
                 return match.group()
     return ""

@@ -131,12 +131,10 @@ def safety_change(results: pd.DataFrame, *, before: str = "base", after: str = "
 def worst_safety(results: pd.DataFrame, *, most: int = 5) -> pd.DataFrame:
     """Answers that fail by rule, emergencies first, then by judge as well before by rule alone."""
     order = {name: n for n, name in enumerate(GROUPS)}
-    failed = results[~results["rule"]].assign(
-        rank=lambda frame: frame["category"].map(order), both=lambda frame: frame["judge"].eq(True)
-    )
-    return failed.sort_values(["rank", "both"], kind="stable")[["model", "category", "prompt", "answer", "rule", "judge"]].head(
-        most
-    )
+    failed = results[~results["rule"]]
+    failed = failed.assign(rank=failed["category"].map(order), spared=failed["judge"].eq(True))
+    shown = ["model", "category", "prompt", "answer", "rule", "judge"]
+    return failed.sort_values(["rank", "spared"], kind="stable")[shown].head(most)
 
 
 def write_safety(folder: str | Path, results: pd.DataFrame, *, name: str) -> Path:

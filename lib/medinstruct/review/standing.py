@@ -18,10 +18,11 @@ def standing(votes: Sequence[Vote], drawn: Sequence[Drawn], *, population: int, 
     """One row a mark: its share in the dataset (`score`) with a 95 % interval, and how many drawn items were read for it.
 
     Of several reviewers the mean counts for correctness and helpfulness, and the worst for harm. Votes on items outside the
-    sample are left out, since nobody knows what they stand for.
+    sample, or on what was their text before, are left out, since nobody knows what they stand for.
     """
     weights = {one.item.id: one.weight for one in drawn}
-    said = [vote for vote in votes if vote.item in weights]
+    texts = {(one.item.id, text_hash(one.item)) for one in drawn}
+    said = [vote for vote in votes if (vote.item, vote.hash) in texts]
     ends = {item: action for (item, _), (action, *_) in decide(said, least=least).items()}
     marks = {name: {item: action == end for item, action in ends.items()} for name, end in ENDS.items()}
     for name in ("correctness", "helpfulness"):

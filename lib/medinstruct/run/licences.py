@@ -28,13 +28,15 @@ def locked() -> list[str]:
 
 
 def stated(name: str) -> str:
-    """The licence that an installed package states: its expression, else its classifiers, else the first line of its text."""
+    """The licence that an installed package states: its expression, its classifiers, or the first line of its licence's text."""
     try:
         about = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return "not installed on this platform"
     classes = [one.split(" :: ")[-1] for one in about.get_all("Classifier", []) if one.startswith("License :: ")]
-    plain = next((line.strip() for line in (about.get("License") or "").splitlines() if line.strip()), "")
+    texts = [path.read_text() for path in metadata.files(name) or [] if path.name.upper().startswith(("LICENSE", "LICENCE"))]
+    lines = "\n".join([about.get("License") or "", *texts]).splitlines()
+    plain = next((line.strip() for line in lines if line.strip()), "")
     found = (
         about.get("License-Expression") or ", ".join(one for one in classes if one != "OSI Approved") or plain or "not stated"
     )

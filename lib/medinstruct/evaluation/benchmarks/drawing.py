@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from medinstruct.figures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
+from medinstruct.figures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, note
 
 COLORS = (GREY, BLUE, ORANGE, GREEN, PINK, SKY)
 
@@ -43,16 +43,18 @@ def score_bars(table: pd.DataFrame) -> Any:
 
 
 def score_title(rows: pd.DataFrame) -> str:
-    """How many results are above both baselines by more than their interval."""
-    best = rows[["chance", "majority"]].max(axis=1)
-    above = int((rows["low"] > best).sum())
-    return f"{above or 'None'} of {len(rows)} results {'is' if above <= 1 else 'are'} clearly above chance and majority"
+    """How many results are above both baselines by more than their interval, of those that have one."""
+    best = rows[["chance", "majority"]].max(axis=1).dropna()
+    above = int((rows.loc[best.index, "low"] > best).sum())
+    return f"{above or 'None'} of {len(best)} results {'is' if above <= 1 else 'are'} clearly above chance and majority"
 
 
 def subject_change(table: pd.DataFrame, *, one: str = "base", other: str = "tuned", top: int = 24) -> Any:
     """From one model to the other by subject: a line from point to point, the largest subjects, in order of change."""
     import matplotlib.pyplot as plt
 
+    if not {one, other} <= set(table["model"]):
+        return note("Nothing to draw: these questions name no subject, or only one model answered.")
     wide = table.pivot_table(index="subject", columns="model", values="score")[[one, other]].dropna()
     sizes = table[table["model"] == one].set_index("subject")["n"]
     wide = wide.loc[sizes.reindex(wide.index).sort_values(ascending=False, kind="stable").index[:top]]
@@ -74,6 +76,8 @@ def level_lines(table: pd.DataFrame, *, chance: float) -> Any:
     """Accuracy against the level of difficulty, one line a model, with intervals."""
     import matplotlib.pyplot as plt
 
+    if table.empty:
+        return note("Nothing to draw: these questions carry no level.")
     figure, axes = plt.subplots(figsize=(7.5, 3.2))
     for n, (model, part) in enumerate(table.groupby("model", sort=False)):
         places = part["level"] + 0.06 * (n - 0.5)

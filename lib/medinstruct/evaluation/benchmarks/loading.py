@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from medinstruct import paths, records
 from medinstruct.errors import Problem
 from medinstruct.evaluation.benchmarks import sets, sources
+from medinstruct.evaluation.items import evenly
 
 EXAMPLES = 32  # questions kept for few-shot prompts
 
@@ -69,11 +70,6 @@ def config(task: str) -> dict[str, Any]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
     return load_yaml(paths.data("benchmarks") / f"{task}.yaml", resolve_func=True)
-
-
-def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
-    """That many of the rows, evenly over the whole; 0 for all."""
-    return list(rows) if not limit or limit >= len(rows) else [rows[n * len(rows) // limit] for n in range(limit)]
 
 
 def _loaded(task: str, *, given: dict[str, Path], limit: int) -> Benchmark:

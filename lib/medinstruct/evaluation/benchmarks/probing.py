@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medinstruct.evaluation.benchmarks.loading import Benchmark, evenly
+from medinstruct.evaluation.benchmarks.loading import Benchmark
 from medinstruct.evaluation.benchmarks.models import Contestant
 from medinstruct.evaluation.benchmarks.running import Result, run
 from medinstruct.evaluation.benchmarks.sets import Question
+from medinstruct.evaluation.items import evenly
 
 
 def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]:

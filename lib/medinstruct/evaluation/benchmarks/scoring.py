@@ -1,4 +1,4 @@
-"""What the results say: scores with intervals beside chance and majority, paired tests, averages, the published numbers."""
+"""What the results say: scores with intervals beside chance and majority, paired tests, groups, what training may have seen."""
 
 import json
 from collections import Counter
@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from medinstruct import paths, stats
+from medinstruct import stats
 from medinstruct.errors import Problem
 from medinstruct.evaluation.benchmarks.extraction import rouge_l
 from medinstruct.evaluation.benchmarks.loading import Benchmark, belongs, config, names
 from medinstruct.evaluation.benchmarks.running import Result
 
-PUBLISHED = {"medical": ("medqa", "headqa", "pubmedqa", "medmcqa", "meqsum"), "general": ("mmlu", "bbh", "truthfulqa")}
 
-
-def scores(benchmarks: Sequence[Benchmark], results: Sequence[Result], *, limit: int = 0) -> pd.DataFrame:
+def scores(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
     """One row a benchmark and model: n, score, standard error, 95 % interval, chance, majority; unreachable ones have a status.
 
     The interval is Wilson's for accuracies and a bootstrap over questions for ROUGE-L. `chance` is guessing at random,
@@ -54,14 +51,8 @@ def interval(result: Result) -> dict[str, float]:
     is_read = result.variant == "generation" and any(sample.answer >= 0 for sample in result.samples)
     unread = np.mean([sample.choice is None for sample in result.samples]) if is_read else np.nan
     return {
-        "n": len(values),
-        "score": values.mean(),
-        "error": error,
-        "low": low,
-        "high": high,
-        "unread": unread,
-        "cut": result.cut,
-    }
+        "n": len(values), "score": values.mean(), "error": error, "low": low, "high": high, "unread": unread, "cut": result.cut,
+    }  # fmt: skip
 
 
 def baselines(benchmark: Benchmark) -> dict[str, Any]:
@@ -91,9 +82,9 @@ def paired(results: Sequence[Result], *, one: str = "base", other: str = "tuned"
         low, high = stats.bootstrap_interval(change)
         gained, lost = int((change > 0).sum()), int((change < 0).sum())
         is_counted = set(before.scores) | set(after.scores) <= {0.0, 1.0}
-        p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-        if not is_counted and gained + lost:
-            p = wilcoxon(change).pvalue
+        p = 1.0
+        if gained + lost:
+            p = binomtest(gained, gained + lost).pvalue if is_counted else wilcoxon(change).pvalue
         rows[task] = {
             "n": len(change),
             "change": change.mean(),
@@ -104,7 +95,7 @@ def paired(results: Sequence[Result], *, one: str = "base", other: str = "tuned"
             "p": p,
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
-    return table.assign(p_holm=holm(table["p"])) if len(table) else table
+    return table.assign(p_holm=stats.holm(table["p"])) if len(table) else table
 
 
 def pairs(results: Sequence[Result], *, one: str = "base", other: str = "tuned") -> list[tuple[str, Result, Result]]:
@@ -118,53 +109,6 @@ def pairs(results: Sequence[Result], *, one: str = "base", other: str = "tuned")
                 raise Problem(f"{one} and {other} answered different questions of {task}.", do="Run both with one limit.")
             found.append((task, before, after))
     return found
-
-
-def holm(p: pd.Series) -> pd.Series:
-    """p values after Holm's step-down correction.
-
-    >>> holm(pd.Series([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = p.sort_values()
-    stepped = (order * np.arange(len(p), 0, -1)).cummax().clip(upper=1.0)
-    return stepped.reindex(p.index)
-
-
-def averages(table: pd.DataFrame) -> pd.DataFrame:
-    """The macro-averages of the paper by model, group and variant: over those of its benchmarks that were run, and how many."""
-    asked = table.dropna(subset=["score"]).assign(set=lambda rows: rows["task"].str.replace(r"_(ll|gen)$", "", regex=True))
-    rows = []
-    for (model, variant), part in asked.groupby(["model", "variant"], sort=False):
-        for group, wanted in PUBLISHED.items():
-            found = part[part["set"].isin(wanted)]
-            row = {"model": model, "variant": variant, "group": group, "run": len(found), "of": len(wanted)}
-            rows.append(row | {"average": found["score"].mean() if len(found) else np.nan})
-    return pd.DataFrame(rows, columns=["model", "variant", "group", "average", "run", "of"])
-
-
-def published() -> pd.DataFrame:
-    """The scores that others reported, each with how well it is sourced; facts only."""
-    content = yaml.safe_load(paths.data("published_benchmarks.yaml").read_text(encoding="utf-8"))
-    rows = [
-        {"set": name, "model": model, "published": value / 100, "provenance": source["provenance"], "source": source["source"]}
-        for source in content for model, values in source["scores"].items() for name, value in values.items()
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def beside(table: pd.DataFrame) -> pd.DataFrame:
-    """Our scores above the published ones: one row a model with its provenance, one column a set that either of them has."""
-    ran = table.dropna(subset=["score"])
-    ours = pd.DataFrame({
-        "model": ran["model"], "provenance": "measured here, by " + ran["variant"],
-        "set": ran["task"].str.replace(r"_(ll|gen)$", "", regex=True), "score": ran["score"],
-    })  # fmt: skip
-    theirs = published().rename(columns={"published": "score"})[list(ours.columns)]
-    both = pd.concat([ours, theirs], ignore_index=True)
-    order = list(dict.fromkeys(zip(both["model"], both["provenance"], strict=True)))
-    wide = both.pivot_table(index=["model", "provenance"], columns="set", values="score")
-    return wide.reindex(order)[list(dict.fromkeys(both["set"]))].rename_axis(None, axis="columns")
 
 
 def by_group(results: Sequence[Result], *, by: str, least: int = 1) -> pd.DataFrame:
@@ -187,13 +131,9 @@ def without_seen(results: Sequence[Result], path: str | Path) -> pd.DataFrame:
     `path` is contamination.json of notebook 03, whose `sets` hold the ids of the items that were hit.
     """
     columns = ["task", "model", "seen", "n", "score", "score_without"]
-    if not Path(path).exists():
-        return pd.DataFrame(columns=columns)
-    told = json.loads(Path(path).read_text(encoding="utf-8"))["sets"]
-    found = {name: entry["hit"] for name, entry in told.items()}
-    rows = []
+    found, rows = _hits(path), []
     for result in results:
-        seen = _seen(found, result.set)
+        seen = _seen(found, result.set) or set()
         left = [sample.score for sample in result.samples if sample.id not in seen]
         count = len(result.samples) - len(left)
         plain = {"task": result.task, "model": result.model, "seen": count, "n": len(result.samples)}
@@ -201,11 +141,24 @@ def without_seen(results: Sequence[Result], path: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _seen(found: Mapping[str, Sequence[str]], name: str) -> set[str]:
-    """The ids for a set, under its own name or one that others give it."""
+def searched(results: Sequence[Result], path: str | Path) -> list[str]:
+    """The tasks whose questions filtering has looked for among the training tasks, by the same file."""
+    found = _hits(path)
+    return list(dict.fromkeys(result.task for result in results if _seen(found, result.set) is not None))
+
+
+def _hits(path: str | Path) -> dict[str, list[str]]:
+    """Test set -> the ids of its items that were found; empty where nothing was looked for."""
+    told = json.loads(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {"sets": {}}
+    return {name: entry["hit"] for name, entry in told["sets"].items()}
+
+
+def _seen(found: Mapping[str, Sequence[str]], name: str) -> set[str] | None:
+    """The ids for a set, under its own name or one that others give it; None where it was not looked for."""
     about = next(config(task)["metadata"] for task in names() if config(task)["metadata"]["set"] == name)
     known = {name, *about.get("aliases", [])}
-    return {str(item) for key, items in found.items() if any(belongs(Path(key), one) for one in known) for item in items}
+    mine = [items for key, items in found.items() if any(belongs(Path(key), one) for one in known)]
+    return {str(item) for items in mine for item in items} if mine else None
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:

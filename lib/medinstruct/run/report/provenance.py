@@ -122,7 +122,7 @@ def mismatches(run: Run) -> list[str]:
     trained = run.of("training", "dataset")
     if trained and made:
         learned = run.folder / run.of("training", "learned_from", default="dataset.jsonl")
-        rows = [row for _, row in records.rows(learned)] if learned.exists() else []
+        rows = [row for _, row in records.rows(learned if learned.exists() else run.folder / "dataset.jsonl")]
         if trained != records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)):
             found.append("The adapter was trained on another dataset: run notebook 07 again, then 08 and 09.")
     return found
