@@ -113,5 +113,4 @@ def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
     page.close()
     assert look == {"failed": [], "left": [], "idle": True}
     assert about["wide"] == [], "figures that are cut"
-        "    )
     assert not [text for text in told if "medinstruct" in text or "anywidget" in text.lower()], told

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medinstruct import paths, records
 
+ELSEWHERE = {"mlcroissant": "Apache-2.0, as its repository says (the package does not)"}
 HEAD = """# Licences of the packages
 
 Made from `requirements.lock` and the packages' own metadata by `make lock`; nothing is typed. None of these packages is copied into this
@@ -34,11 +35,16 @@ def stated(name: str) -> str:
     except metadata.PackageNotFoundError:
         return "not installed on this platform"
     classes = [one.split(" :: ")[-1] for one in about.get_all("Classifier", []) if one.startswith("License :: ")]
-    texts = [path.read_text() for path in metadata.files(name) or [] if path.name.upper().startswith(("LICENSE", "LICENCE"))]
-    lines = "\n".join([about.get("License") or "", *texts]).splitlines()
-    plain = next((line.strip() for line in lines if line.strip()), "")
+    files = [
+        path.locate() for path in metadata.files(name) or [] if path.name.upper() in ("LICENSE", "LICENSE.TXT", "LICENSE.MD")
+    ]
+    texts = [about.get("License") or "", *(Path(str(file)).read_text(encoding="utf-8", errors="replace") for file in files)]
+    plain = next((line.strip() for line in "\n".join(texts).splitlines() if line.strip()), "")
     found = (
-        about.get("License-Expression") or ", ".join(one for one in classes if one != "OSI Approved") or plain or "not stated"
+        about.get("License-Expression")
+        or ", ".join(one for one in classes if one != "OSI Approved")
+        or plain
+        or ELSEWHERE.get(name, "not stated")
     )
     return found.replace("|", "/")
 
