@@ -78,8 +78,11 @@ async def _send(client: "Client", api: openai.AsyncOpenAI, part: list[tuple[str,
 async def _fetch_open(
     client: "Client", api: openai.AsyncOpenAI, wanted: dict[str, "Request"], *, label: str, pause: float
 ) -> None:
-    """Wait for all batches that are under way and keep their answers; a batch that the server has lost is forgotten."""
-    waiting = client.cache.open_batches(client.url)
+    """Wait for the batches under way that hold wanted requests and keep their answers; one that the server has lost is forgotten.
+
+    Other batches of this address are another stage's: they stay open until that stage asks for them.
+    """
+    waiting = {name: keys for name, keys in client.cache.open_batches(client.url).items() if wanted.keys() & set(keys)}
     with tqdm(total=sum(map(len, waiting.values())), desc=f"{label} (batch)", unit="reply", leave=False) as bar:
         while waiting:
             for name, keys in list(waiting.items()):
