@@ -192,3 +192,37 @@ def test_the_committed_demo_keeps_no_measured_times_and_other_runs_do():
         return nf.v4.new_notebook(cells=[cell])
 
     assert "12.3" in str(runner.cleaned(book())) and "12.3" not in str(runner.cleaned(book(), timings=False))
+
+
+def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(house, tmp_path_factory, monkeypatch):
+    from medinstruct.run import fingerprint
+
+    (house / "one.csv").write_text("a")
+    (house / "two.csv").write_text("b")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    found = fingerprint.given({"benchmark_files": "one.csv, two.csv", "focus": "nowhere.json", "model": "student"})
+    assert list(found.values()) == [house / "one.csv", house / "two.csv"]
+
+
+def test_a_kernel_that_dies_is_one_message_that_names_the_notebook(house):
+    notebook(house, "02_two", ["a.txt"], ["b.txt"], "import os\nos._exit(9)")
+    with pytest.raises(Problem, match="02_two stopped: its kernel died"):
+        runner.run("params/p.yaml")
+    assert not list((house / "outputs" / "t").glob(".02*"))
+
+
+@pytest.mark.parametrize("number", ["011", "9", "1x"])
+def test_only_a_notebook_that_is_there_is_chosen(house, number):
+    with pytest.raises(Problem, match="no such notebook"):
+        runner.run("params/p.yaml", only=[number])
+
+
+def test_a_notebook_is_chosen_by_its_number_or_its_name(house):
+    assert [line.partition(":")[0] for line in runner.run("params/p.yaml", only=["1", "01_one"])] == ["01_one"]
+
+
+def test_a_stand_in_with_other_rates_is_no_address_and_a_bad_address_is_no_crash():
+    from medinstruct import params
+
+    assert doctor.obstacles(params.profile("params/demo.yaml") | {"teacher_url": "offline?refusal=0.2"}) == []
+    assert not doctor.reachable("http://[half")

@@ -69,8 +69,8 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
 
 def reachable(address: str) -> bool:
     """Whether something listens at the host and port of an address; nothing is sent."""
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         port = parts.port or (80 if parts.scheme == "http" else 443)
         socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
     except (OSError, ValueError):
@@ -86,7 +86,7 @@ def _places(values: dict[str, Any]) -> list[tuple[str, str]]:
         urls["base_model"] = HUB
     asked: dict[str, str] = {}
     for key, url in urls.items():
-        if url != "offline" and not url.startswith("replay:"):
+        if url.partition("?")[0] != "offline" and not url.startswith("replay:"):
             asked[url] = f"{asked[url]} {key}" if url in asked else key
     with ThreadPoolExecutor(8) as threads:
         answers = dict(zip(asked, threads.map(reachable, asked), strict=True))

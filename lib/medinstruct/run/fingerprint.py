@@ -36,10 +36,15 @@ def of_path(path: Path) -> str:
 
 
 def given(values: dict[str, Any]) -> dict[str, Path]:
-    """The parameters that name a file or a folder of the user's."""
-    texts = {key: value for key, value in values.items() if isinstance(value, str) and ("/" in value or "." in value)}
-    found = {key: base / value for key, value in texts.items() for base in (paths.root(), Path.cwd())}
-    return {key: path for key, path in found.items() if path.exists()}
+    """The files and folders of the user's that parameters name, alone or separated by commas; looked for as `paths.resolve` does."""
+    named = [(key, part.strip()) for key, value in values.items() if isinstance(value, str) for part in value.split(",")]
+    bases = (paths.root(), Path.cwd())  # the last one found counts
+    return {
+        f"{key}: {name}": base / name
+        for base in bases
+        for key, name in named
+        if re.search(r"[/.]", name) and (base / name).exists()
+    }
 
 
 def rooms(code: str) -> set[Path]:
