@@ -259,3 +259,22 @@ def test_a_price_table_without_models_is_one_clear_problem(tmp_path):
     (tmp_path / "mine.yaml").write_text("models:\n")
     with pytest.raises(Problem, match="not a price table"):
         llm.price("gpt-4", table=str(tmp_path / "mine.yaml"))
+
+
+def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(tmp_path):
+    from medinstruct.llm import batch
+    from medinstruct.offline import serving
+    from medinstruct.offline.server import Service
+
+    service = Service()
+
+    async def talk():
+        url = f"http://127.0.0.1:{serving.listen(0, service=service)}/v1"
+        client = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
+        service.batches._work = lambda one: one.update(status="failed")
+        with pytest.raises(Problem, match="refused a batch"):
+            await batch.ask_all(client, MANY, poll=0.0)
+        del service.batches._work
+        return await batch.ask_all(client, MANY, poll=0.0)
+
+    assert len(asyncio.run(talk())) == len(MANY)

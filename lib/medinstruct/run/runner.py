@@ -22,6 +22,7 @@ class Done(NamedTuple):
 
     @property
     def line(self) -> str:
+        """In words, for a terminal."""
         return f"{self.notebook}: " + ("up to date" if self.is_current else f"done in {self.seconds} s")
 
 
