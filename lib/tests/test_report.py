@@ -275,3 +275,8 @@ def test_answers_of_a_first_cache_without_costs_are_counted(tmp_path):
     assert report.cost(report.gather(tmp_path)).loc["m"].to_dict() == {
         "answers": 1, "prompt tokens": 2, "completion tokens": 3, "USD": 0.0,
     }  # fmt: skip
+
+
+def test_a_run_is_not_compared_with_itself(folder):
+    with pytest.raises(Problem, match="one run, not two"):
+        compare(folder, f"{folder}/../mine")

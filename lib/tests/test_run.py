@@ -226,3 +226,10 @@ def test_a_stand_in_with_other_rates_is_no_address_and_a_bad_address_is_no_crash
 
     assert doctor.obstacles(params.profile("params/demo.yaml") | {"teacher_url": "offline?refusal=0.2"}) == []
     assert not doctor.reachable("http://[half")
+
+
+def test_the_doctor_looks_for_every_benchmark_file():
+    from medinstruct import params
+
+    gone = doctor.obstacles(params.profile("params/demo.yaml") | {"benchmark_files": "params/demo.yaml, nowhere.csv"})
+    assert [what for what, _ in gone] == ["benchmark_files is not to be had: nowhere.csv"]

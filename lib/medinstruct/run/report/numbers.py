@@ -91,7 +91,7 @@ def _yield(run: Run) -> list[Number]:
     sets = run.of("contamination", "sets", default={})
     if sets:
         hit, items = sum(len(one["hit"]) for one in sets.values()), sum(one["items"] for one in sets.values())
-        found.append(Number("yield", "test questions met in the tasks", hit / max(items, 1), n=items))
+        found.append(Number("yield", "test questions met in tasks or seeds", hit / max(items, 1), n=items))
     return found
 
 
