@@ -200,8 +200,10 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(house,
     (house / "one.csv").write_text("a")
     (house / "two.csv").write_text("b")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    found = fingerprint.given({"benchmark_files": "one.csv, two.csv", "focus": "nowhere.json", "model": "student"})
-    assert list(found.values()) == [house / "one.csv", house / "two.csv"]
+    values = {"benchmark_files": "one.csv, two.csv", "focus": "nowhere.json", "model": "student", "judge_url": "replay:two.csv"}
+    found = fingerprint.given(values | {"answer_files": "mine=one.csv"})
+    assert [path.name for path in found.values()] == ["one.csv", "two.csv", "two.csv", "one.csv"]
+    assert {path.parent for path in found.values()} == {house}
 
 
 def test_a_kernel_that_dies_is_one_message_that_names_the_notebook(house):

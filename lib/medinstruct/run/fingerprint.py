@@ -36,15 +36,15 @@ def of_path(path: Path) -> str:
 
 
 def given(values: dict[str, Any]) -> dict[str, Path]:
-    """The files and folders of the user's that parameters name, alone or separated by commas; looked for as `paths.resolve` does."""
-    named = [(key, part.strip()) for key, value in values.items() if isinstance(value, str) for part in value.split(",")]
+    """The files and folders of the user's that parameters name, looked for as `paths.resolve` does.
+
+    A parameter may name several: "a.csv, b.csv", "model=answers.jsonl" or "replay:verdicts.jsonl".
+    """
+    texts = [(key, value) for key, value in values.items() if isinstance(value, str)]
+    named = [(key, part.strip()) for key, text in texts for part in (text, *re.split(r"[,=@]|replay:", text))]
+    named = [(key, name) for key, name in named if re.search(r"[/.]", name)]
     bases = (paths.root(), Path.cwd())  # the last one found counts
-    return {
-        f"{key}: {name}": base / name
-        for base in bases
-        for key, name in named
-        if re.search(r"[/.]", name) and (base / name).exists()
-    }
+    return {f"{key}: {name}": base / name for base in bases for key, name in named if (base / name).exists()}
 
 
 def rooms(code: str) -> set[Path]:
