@@ -249,7 +249,7 @@ def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
     rows = [row for _, row in records.rows(folder / "dataset.reviewed.jsonl")]
     told = records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows))
     trained = json.loads((folder / "training.json").read_text())
-    records.write_json(folder / "training.json", trained | {"dataset": told})
+    records.write_json(folder / "training.json", trained | {"dataset": told, "learned_from": "dataset.reviewed.jsonl"})
     assert report.mismatches(report.gather(folder)) == []
     (folder / "dataset.reviewed.jsonl").write_text("".join(lines[2:]))
     assert "run notebook 07 again" in " ".join(report.mismatches(report.gather(folder)))

@@ -235,3 +235,38 @@ def test_the_doctor_looks_for_every_benchmark_file():
 
     gone = doctor.obstacles(params.profile("params/demo.yaml") | {"benchmark_files": "params/demo.yaml, nowhere.csv"})
     assert [what for what, _ in gone] == ["benchmark_files is not to be had: nowhere.csv"]
+
+
+def test_the_imports_of_every_notebook_and_of_what_it_imports_are_found():
+    import json
+
+    fingerprint = importlib.import_module("medinstruct.run.fingerprint")
+    for book in sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb")):
+        cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        assert {"kinds.py", "files.py", "errors.py", "paths.py"} <= {path.name for path in fingerprint.rooms(code)}, book.stem
+
+
+def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path):
+    from medinstruct import review
+
+    fingerprint = importlib.import_module("medinstruct.run.fingerprint")
+    file = tmp_path / "reviews.sqlite"
+    assert fingerprint.of_path(file) == ""
+    store = review.Store(file)
+    assert fingerprint.of_path(file) == ""
+    store.cast("a nurse", kind="dataset", item="a", hash="h", action="accept")
+    first = fingerprint.of_path(file)
+    store.cast("a doctor", kind="dataset", item="a", hash="h", action="accept")
+    assert "" != first != fingerprint.of_path(file)
+
+
+def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(tmp_path):
+    from medinstruct.llm import Cache
+    from medinstruct.run import fingerprint
+
+    (tmp_path / "tasks.jsonl").write_text("{}")
+    before = fingerprint.of_path(tmp_path)
+    Cache(tmp_path / "answers.sqlite").close()
+    (tmp_path / "tasks.jsonl").write_text("{} {}")
+    assert fingerprint.of_path(tmp_path) not in ("", before)

@@ -5,6 +5,7 @@ from medinstruct.llm.client import Client, Reply, Request, is_refusal
 from medinstruct.llm.forecast import Forecast, forecast
 from medinstruct.llm.local import LocalModel, answerer
 from medinstruct.llm.prices import Price, price
+from medinstruct.llm.streaming import STOPPED, Stream, whole
 from medinstruct.offline import NOTICE as STAND_IN
 from medinstruct.offline import prose as stand_in_prose
 
@@ -15,6 +16,6 @@ def source(url: str, model: str) -> str:
 
 
 __all__ = [
-    "STAND_IN", "Cache", "Client", "Forecast", "LocalModel", "Price", "Reply", "Request", "answerer", "forecast", "is_refusal", "price", "source",
-    "stand_in_prose",
+    "STAND_IN", "STOPPED", "Cache", "Client", "Forecast", "LocalModel", "Price", "Reply", "Request", "Stream", "answerer", "forecast",
+    "is_refusal", "price", "source", "stand_in_prose", "whole",
 ]  # fmt: skip

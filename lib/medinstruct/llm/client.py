@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from medinstruct import offline
 from medinstruct.errors import Problem
-from medinstruct.llm import trouble
+from medinstruct.llm import streaming, streaming_served, trouble
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.gate import Gate
 from medinstruct.llm.prices import FREE, Price, price
@@ -155,6 +156,10 @@ class Client:
             bar.close()
             await self._ended(running, api)
 
+    def stream(self, request: Request, *, keep: bool = True) -> streaming.Stream:
+        """One answer as it is written, within the same budget; without `keep` it is neither read from the cache nor put into it."""
+        return streaming_served.from_server(self, request, keep=keep)
+
     def key(self, request: Request) -> str:
         """The hash of everything that determines the answer."""
         whole = [self.url, self.model, request.messages, request.parameters, request.sample]
@@ -167,18 +172,33 @@ class Client:
 
     def keep(self, request: Request, completion: Any, *, seconds: float = 0.0, batch: bool = False) -> Reply:
         """Store what the API sent for a request, and count it."""
-        answer = _read(completion)
-        usd = self.price.of(answer["prompt_tokens"], answer["completion_tokens"], batch=batch)
-        kept = self.cache.put(self.key(request), request.model_dump(), answer, seconds=seconds, usd=usd)
-        self.usage["asked"] += 1
-        self.usage["prompt_tokens"] += answer["prompt_tokens"]
-        self.usage["completion_tokens"] += answer["completion_tokens"]
-        self.usage["usd"] += usd
-        return Reply(**kept, key=self.key(request))
+        return self.keep_answer(request, _read(completion), seconds=seconds, batch=batch)
 
-    def sent(self, request: Request) -> dict[str, Any]:
+    def keep_answer(
+        self, request: Request, answer: dict[str, Any], *, seconds: float = 0.0, batch: bool = False, keep: bool = True
+    ) -> Reply:
+        """Count an answer, and store it unless told not to."""
+        usd = self.count(answer["prompt_tokens"], answer["completion_tokens"], batch=batch)
+        if keep:
+            answer = self.cache.put(self.key(request), request.model_dump(), answer, seconds=seconds, usd=usd)
+        return Reply(**answer, key=self.key(request))
+
+    def count(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
+        """Note one more answer; what it cost in US dollars."""
+        usd = self.price.of(prompt_tokens, completion_tokens, batch=batch)
+        self.usage["asked"] += 1
+        self.usage["prompt_tokens"] += prompt_tokens
+        self.usage["completion_tokens"] += completion_tokens
+        self.usage["usd"] += usd
+        return usd
+
+    def guessed(self, body: dict[str, Any], text: str) -> tuple[int, int]:
+        """Prompt and completion tokens where no server says: rather too many than too few."""
+        return _prompt_tokens(body), 1 + len(text.encode()) // 3
+
+    def sent(self, request: Request, **more: Any) -> dict[str, Any]:
         """The body of a request: its parameters without those that this server refuses; further samples by their seed."""
-        parameters = dict(request.parameters)
+        parameters = request.parameters | more
         if request.sample:
             parameters["seed"] = parameters.get("seed", 0) + request.sample
         return {"model": self.model, "messages": request.messages, **trouble.adapted(parameters, self._refused)}
@@ -230,11 +250,8 @@ class Client:
         if reply := self.kept(request):
             self.usage["cached"] += 1
             return reply
-        worst = await self._afford(request)
-        try:
+        async with self.afforded(request):
             return await self._tried(api, gate, request)
-        finally:
-            self._reserved -= worst
 
     async def _tried(self, api: openai.AsyncOpenAI, gate: Gate, request: Request) -> Reply:
         """Ask, and ask again after growing, jittered pauses where another try can help; a pause holds no place."""
@@ -259,6 +276,15 @@ class Client:
                 rest, after = trouble.pause(error, attempt, longest=0.4 if gate.is_healthy else 60.0)
                 gate.report(good=False, too_many=isinstance(error, openai.RateLimitError), after=after)
                 await asyncio.sleep(rest)
+
+    @asynccontextmanager
+    async def afforded(self, request: Request) -> AsyncIterator[None]:
+        """While a request is under way, the most that it can cost is set aside."""
+        worst = await self._afford(request)
+        try:
+            yield
+        finally:
+            self._reserved -= worst
 
     async def _afford(self, request: Request) -> float:
         """Set aside the most that a request can cost; wait for others to come back cheaper, and stop where it cannot be had."""

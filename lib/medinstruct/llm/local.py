@@ -3,7 +3,8 @@
 import gc
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -11,11 +12,10 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from medinstruct.errors import Problem
+from medinstruct.llm import streaming, streaming_local
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.client import Client, Reply, Request
-from medinstruct.llm.weights import ROOM, adapted, decoding, ends_of, fingerprint, loaded
-
-KNOWN = {"max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed"}
+from medinstruct.llm.weights import ROOM, adapted, check, decoding, ends_of, fingerprint, loaded, stops
 
 
 class LocalModel:
@@ -49,6 +49,7 @@ class LocalModel:
         self.model.eval()
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
         self.name = Path(base).name if Path(base).is_dir() else str(base)  # a folder's path would tell whose machine it was
+        self.turn = threading.Lock()  # base and tuned are one copy: they answer one after the other
         self._identity = [fingerprint(base), fingerprint(adapter) if adapter else ""]
         self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0}
 
@@ -74,9 +75,17 @@ class LocalModel:
                     bar.update()
         return [Reply(**kept[key], key=key, cached=key not in new) for key in keys]
 
-    def key(self, request: Request) -> str:
+    def stream(self, request: Request, *, tuned: bool | None = None, keep: bool = True) -> streaming.Stream:
+        """One answer as it is written, made in a thread; `tuned` says with the adapter (True) or without, else as `with_adapter` set.
+
+        Without `keep` it is neither read from the cache nor put into it.
+        """
+        return streaming_local.from_model(self, request, tuned=self.use_adapter if tuned is None else tuned, keep=keep)
+
+    def key(self, request: Request, *, tuned: bool | None = None) -> str:
         """The hash of everything that determines the answer: weights, adapter, template, request."""
-        who = [self._identity[0], self._identity[1] if self.use_adapter else "", self.chat, self.device]
+        with_adapter = self.use_adapter if tuned is None else tuned
+        who = [self._identity[0], self._identity[1] if with_adapter else "", self.chat, self.device]
         whole = [who, request.messages, request.parameters, request.sample]
         return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
@@ -113,10 +122,8 @@ class LocalModel:
     def _asked(self, group: list[tuple[str, Request]]) -> Iterable[tuple[str, dict[str, Any]]]:
         """Answers of requests with the same parameters, longest prompts first."""
         first = group[0][1]
-        unknown = sorted(set(first.parameters) - KNOWN)
-        if unknown:
-            raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
-        rows = self._sorted([(key, self._text(request)) for key, request in group])
+        check(first.parameters)
+        rows = self._sorted([(key, self.text_of(request)) for key, request in group])
         for start in range(0, len(rows), self.batch_size):
             part = rows[start : start + self.batch_size]
             answers = self._batch([text for _, text in part], first.parameters, first.sample)
@@ -126,7 +133,8 @@ class LocalModel:
                     self.usage[name] += answer[name]
                 yield key, answer | {"model": self.name}
 
-    def _text(self, request: Request) -> str:
+    def text_of(self, request: Request) -> str:
+        """The prompt of a request."""
         if not self.chat:
             return "\n\n".join(message["content"] for message in request.messages)
         if not self.tokenizer.chat_template:
@@ -153,18 +161,30 @@ class LocalModel:
         return [answer for part in parts for answer in self._batch(part, parameters, sample)]
 
     def _generated(self, prompts: list[str], parameters: dict[str, Any], sample: int) -> list[dict[str, Any]]:
+        with self.turn:
+            return self.made(prompts, parameters, sample, self.use_adapter, [])
+
+    def made(
+        self, prompts: list[str], parameters: dict[str, Any], sample: int, tuned: bool, watch: list[Callable[..., Any]]
+    ) -> list[dict[str, Any]]:
+        """The answers of one batch; each of `watch` is called after every token, and can end it."""
         import torch
+        from transformers import StoppingCriteriaList
 
         form = {"return_tensors": "pt", "padding": True, "return_token_type_ids": False, "add_special_tokens": not self.chat}
         given = self.tokenizer(prompts, **form).to(self.device)
-        stop = [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
-        ends = ends_of(self.model, self.tokenizer)
+        stop, ends = stops(parameters), ends_of(self.model, self.tokenizer)
         how = decoding(parameters) | ({"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {})
-        model = self._tuned if self._tuned is not None and self.use_adapter else self.model
-        off = self.is_lora and not self.use_adapter
+        how |= {
+            "pad_token_id": self.tokenizer.pad_token_id,
+            "eos_token_id": ends,
+            "stopping_criteria": StoppingCriteriaList(watch),
+        }
+        model = self._tuned if self._tuned is not None and tuned else self.model
+        off = self.is_lora and not tuned
         with torch.random.fork_rng(), torch.inference_mode(), model.disable_adapter() if off else nullcontext():
             torch.manual_seed(parameters.get("seed", 0) + sample)
-            made = model.generate(**given, **how, pad_token_id=self.tokenizer.pad_token_id, eos_token_id=ends)
+            made = model.generate(**given, **how)
         new = made[:, given["input_ids"].shape[1] :]
         counts = given["attention_mask"].sum(dim=1)
         return [self._read(row, int(count), ends, stop) for row, count in zip(new.cpu(), counts, strict=True)]

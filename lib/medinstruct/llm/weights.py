@@ -7,6 +7,7 @@ from typing import Any
 
 from medinstruct.errors import Problem
 
+KNOWN = {"max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed"}
 ROOM = 256  # new tokens where a request does not say
 NAMING = {"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json"}
 EDGE = 1 << 20  # bytes at the end of a large file that go into its name; of its beginning 32 times as many
@@ -20,6 +21,17 @@ def decoding(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"max_new_tokens": room, "do_sample": warm > 0} | (
         heat if warm else {"temperature": None, "top_p": None, "top_k": None}
     )
+
+
+def check(parameters: dict[str, Any]) -> None:
+    """Refuse a parameter that a local model does not know."""
+    if unknown := sorted(set(parameters) - KNOWN):
+        raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
+
+
+def stops(parameters: dict[str, Any]) -> list[str]:
+    """The strings at which an answer ends."""
+    return [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
 
 
 def ends_of(model: Any, tokenizer: Any) -> list[int]:

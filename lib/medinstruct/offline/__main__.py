@@ -6,7 +6,7 @@ import sys
 
 from medinstruct.errors import Problem
 from medinstruct.offline import slips
-from medinstruct.offline.server import MODEL, Service
+from medinstruct.offline.server import MODEL, PACE, Service
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
+    parser.add_argument("--pace", type=float, default=PACE, metavar="SECONDS", help="between two words of a streamed answer")
     parser.add_argument("--errors", type=float, default=0.0, metavar="SHARE", help="answer with 500")
     parser.add_argument("--limited", type=float, default=0.0, metavar="SHARE", help="answer with 429 and Retry-After")
     parser.add_argument("--drops", type=float, default=0.0, metavar="SHARE", help="drop the connection")
@@ -44,7 +45,7 @@ def _serve(given: argparse.Namespace) -> int:
 
     changes = {name: _number(value) for name, _, value in (text.partition("=") for text in given.rate)}
     service = Service(rate=slips.rates(changes), refused=tuple(filter(None, given.refuse.split(","))))
-    names = ("latency", "errors", "limited", "drops", "rpm", "seed")
+    names = ("latency", "errors", "limited", "drops", "rpm", "seed", "pace")
     troubles = serving.Troubles(**{name: getattr(given, name) for name in names})
     asyncio.run(serving.serve(given.port, host=given.host, ready=_hello, service=service, troubles=troubles))
     return 0

@@ -1,10 +1,11 @@
 """The stand-in behind the OpenAI API: requests in, JSON out, in this process or (see `serving`) over a socket."""
 
+import asyncio
 import hashlib
 import json
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,8 @@ from medinstruct.offline.batches import Batches
 from medinstruct.offline.judging import grade, say
 
 MODEL = "offline-stand-in"
+EVENT = b"data: "
+PACE = 0.02  # seconds between two words of a streamed answer
 COUNT = re.compile(r"Write (\d+) new medical tasks")
 NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
 ORDERED = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
@@ -26,12 +29,16 @@ SORRY = "I'm sorry, but I can't help with creating medical content."
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
-    """The client to hand to the `openai` SDK; `offline?refusal=0.2` changes the rates of `slips.RATES`."""
-    rate = slips.rates({name: _share(value) for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)})
-    service = Service(rate=rate)
+    """The client to hand to the `openai` SDK; `offline?refusal=0.2` changes the rates of `slips.RATES`, `pace=0.1` the seconds
+    between two words of a streamed answer."""
+    given = {name: _share(value) for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+    pace = max(given.pop("pace", PACE), 0.0)
+    service = Service(rate=slips.rates(given))
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         status, content = service.handle(request.method, request.url.path, request.headers, request.content)
+        if content.startswith(EVENT):
+            return httpx2.Response(status, content=paced(content, pace), headers={"content-type": "text/event-stream"})
         return httpx2.Response(status, content=content, headers={"content-type": "application/json"})
 
     return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
@@ -61,11 +68,12 @@ class Service:
             status, value = 400, _error(f"Malformed request: {error}", "invalid_request_error")
         return status, value if isinstance(value, bytes) else json.dumps(value).encode()
 
-    def complete(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Status and chat completion for a request body."""
+    def complete(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """Status and chat completion for a request body; its events as bytes where it is to be streamed."""
         if wrong := self._wrong(body):
             return 400, wrong
-        return 200, respond(body, rate=self.rate)
+        completion = respond(body, rate=self.rate)
+        return 200, events(completion, usage=_wants_usage(body)) if body.get("stream") else completion
 
     def _wrong(self, body: dict[str, Any]) -> dict[str, Any] | None:
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
@@ -94,6 +102,28 @@ def respond(body: dict[str, Any], *, rate: Mapping[str, float] = slips.RATES) ->
     name = hashlib.sha256(whole.encode()).hexdigest()[:12]
     about = {"id": f"offline-{name}", "object": "chat.completion", "created": 0, "model": MODEL}
     return about | {"choices": [choice], "usage": usage}
+
+
+def events(completion: dict[str, Any], *, usage: bool = False) -> bytes:
+    """A completion as the events of a stream, one for each word."""
+    choice = completion["choices"][0]
+    words = re.findall(r"\s*\S+\s*$|\s*\S+", choice["message"]["content"])
+    parts = [
+        ({"role": "assistant", "content": ""}, None),
+        *(({"content": word}, None) for word in words),
+        ({}, choice["finish_reason"]),
+    ]
+    head = {name: completion[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    rows = [head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]} for delta, reason in parts]
+    rows += [head | {"choices": [], "usage": completion["usage"]}] if usage else []
+    return b"".join(EVENT + json.dumps(row).encode() + b"\n\n" for row in rows) + EVENT + b"[DONE]\n\n"
+
+
+async def paced(content: bytes, pace: float) -> AsyncIterator[bytes]:
+    """The events one after the other, at the pace of somebody who writes."""
+    for event in content.split(b"\n\n")[:-1]:
+        yield event + b"\n\n"
+        await asyncio.sleep(pace)
 
 
 def _say(text: str, *, chance: random.Random, rate: Mapping[str, float], as_json: bool) -> tuple[str, bool]:
@@ -148,6 +178,11 @@ def _task(text: str) -> dict[str, str]:
 def _wants_json(body: dict[str, Any]) -> bool:
     form = body.get("response_format")
     return isinstance(form, dict) and form.get("type") in ("json_schema", "json_object")
+
+
+def _wants_usage(body: dict[str, Any]) -> bool:
+    option = body.get("stream_options")
+    return isinstance(option, dict) and bool(option.get("include_usage"))
 
 
 def _count(text: str) -> int:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tornado import web
+from tornado import iostream, web
 
-from medinstruct.offline.server import Service
+from medinstruct.offline.server import EVENT, PACE, Service, paced
 
 
 class Troubles:
-    """How the server behaves besides answering: seconds of latency, shares of errors, requests a minute, most at once."""
+    """How the server behaves besides answering: latency and pace in seconds, shares of errors, requests a minute, most at once."""
 
     def __init__(
         self,
@@ -23,8 +23,9 @@ class Troubles:
         limited: float = 0.0,
         rpm: int = 0,
         seed: int = 0,
+        pace: float = PACE,
     ) -> None:
-        self.latency, self.errors, self.drops, self.limited, self.rpm = latency, errors, drops, limited, rpm
+        self.latency, self.errors, self.drops, self.limited, self.rpm, self.pace = latency, errors, drops, limited, rpm, pace
         self.chance = random.Random(seed)
         self.recent: list[float] = []
         self.seen = {"requests": 0, "answered": 0, "at_once": 0, "most_at_once": 0}
@@ -83,7 +84,19 @@ class Handler(web.RequestHandler):
         self.set_header("Content-Type", "application/json")
         if self.troubles.rpm:
             self.set_header("x-ratelimit-limit-requests", str(self.troubles.rpm))
-        self.finish(content)
+        await self._streamed(content) if content.startswith(EVENT) else self.finish(content)
+
+    async def _streamed(self, content: bytes) -> None:
+        """Event by event; whoever hangs up gets no more."""
+        self.set_header("Content-Type", "text/event-stream")
+        try:
+            async for event in paced(content, self.troubles.pace):
+                self.write(event)
+                await self.flush()
+                self.troubles.seen["events"] = self.troubles.seen.get("events", 0) + 1
+        except iostream.StreamClosedError:
+            return
+        self.finish()
 
     get = post = handle
 

@@ -2,7 +2,7 @@
 
 # review by people
 from medinstruct.review.agreement import agreement, agreement_table, disagreements, gwet, percent_agreement, weighted_kappa
-from medinstruct.review.cards import Card, cards, pairs, printed, to_adjudicate
+from medinstruct.review.cards import Card, cards, pairs, printed, text_hash, to_adjudicate, visible
 from medinstruct.review.comparing import pairs_of_run, preferences, write_votes
 
 # audits, safety, monitoring, papers
@@ -43,7 +43,7 @@ from medinstruct.review.sampling import Drawn, reasons, sample
 from medinstruct.review.session import Session
 from medinstruct.review.standing import review_rates, standing
 from medinstruct.review.store import Store, Vote
-from medinstruct.review.versions import Change, Reviewed, decide, load, reviewed, reviewed_share, write
+from medinstruct.review.versions import Change, Reviewed, decide, from_chat, load, reviewed, reviewed_share, write
 from medinstruct.review.widget import desk, panel
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "safety_rates", "scan_identifiers", "version_line", "wilson", "worst_pairs", "worst_safety", "write_papers", "write_safety",
 
     "Card", "Change", "Drawn", "Reviewed", "Session", "Store", "Vote", "agreement", "agreement_table", "cards", "decide", "desk",
-    "disagreements", "estimate", "gwet", "items_to_review", "items_to_rule_out", "load", "pace", "pairs", "pairs_of_run", "panel", "percent_agreement",
+    "disagreements", "estimate", "from_chat", "gwet", "items_to_review", "items_to_rule_out", "load", "pace", "pairs", "pairs_of_run", "panel", "percent_agreement",
     "plan", "precision_curve", "preferences", "printed", "reasons", "rehearse", "reviewed", "review_rates", "reviewed_share", "sample", "standing",
-    "to_adjudicate", "weighted_kappa", "write", "write_votes",
+    "text_hash", "to_adjudicate", "visible", "weighted_kappa", "write", "write_votes",
 ]  # fmt: skip

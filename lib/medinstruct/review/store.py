@@ -19,10 +19,10 @@ UNDO = "undo"
 
 
 class Vote(NamedTuple):
-    """What one reviewer said about one item: `kind` dataset, seeds or answers; `hash` names the text that was voted on.
+    """What one reviewer said about one item: `kind` dataset, seeds, answers or chat; `hash` names the text that was voted on.
 
-    `action` is accept, edit or reject, or left, right or tie in a comparison; `edit` holds the changed fields, `sides` which
-    model stood where. `role` is reviewer or adjudicator; `reviewer` is an alias outside the store.
+    `action` is accept, edit or reject, or left, right or tie in a comparison; `edit` holds the changed fields (of a chat, which
+    is no item of the dataset yet, all of them), `sides` which model stood where. `role` is reviewer or adjudicator; `reviewer` is an alias outside the store.
     """
 
     uid: str
@@ -44,7 +44,8 @@ class Vote(NamedTuple):
 
 COLUMNS = ", ".join(Vote._fields)
 SCALES = {"correctness": range(1, 6), "helpfulness": range(1, 6), "harm": range(0, 4)}
-ACTIONS = {"dataset": ("accept", "edit", "reject"), "seeds": ("accept", "edit", "reject"), "answers": ("left", "right", "tie")}
+ITEM = ("accept", "edit", "reject")
+ACTIONS = {"dataset": ITEM, "seeds": ITEM, "answers": ("left", "right", "tie"), "chat": ITEM}
 
 
 class Store:

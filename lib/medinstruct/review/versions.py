@@ -28,14 +28,16 @@ class Change(BaseModel):
 
 
 class Reviewed(NamedTuple):
-    """The next version; what changed; how many votes were on texts that are there no more."""
+    """The next version; what changed; how many votes were on texts that are there no more; how many items came from the chat."""
 
     items: list[Task]
     changes: list[Change]
     stale: int
 
+    joined: int = 0
+
     def count(self, action: str) -> int:
-        """How many items came to this end: accept, edit, reject or open."""
+        """How many items came to this end: accept, edit, reject or open; answers of the chat count as well."""
         return sum(change.action == action for change in self.changes)
 
 
@@ -63,10 +65,11 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], tu
     return found
 
 
-def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1) -> Reviewed:
+def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()) -> Reviewed:
     """The next version of a dataset or of seeds: accepted and unread items stay, edited ones are replaced, rejected ones go.
 
-    What is open is held back until it is settled. A vote counts only for the very text it was given on.
+    What is open is held back until it is settled. A vote counts only for the very text it was given on. `chat` are votes on
+    answers of a chat (kind "chat"): those accepted or corrected join the dataset as new items.
     """
     decided = decide(votes, least=least)
     by_key: dict[tuple[str, str], list[Vote]] = {}
@@ -86,8 +89,27 @@ def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1) -> Re
             changes.append(
                 Change(id=item.id, action=action, new=after.id if after and action == "edit" else "", how=how, **told)
             )
+    joined, said = from_chat(chat, least=least)
+    new = {item.id: item for item in joined if item.id not in kept}
+    kept |= new
+    changes += said
     here = {(item.id, text_hash(item)) for item in items}
-    return Reviewed(list(kept.values()), changes, sum((vote.item, vote.hash) not in here for vote in votes))
+    return Reviewed(list(kept.values()), changes, sum((vote.item, vote.hash) not in here for vote in votes), len(new))
+
+
+def from_chat(votes: Sequence[Vote], *, least: int = 1) -> tuple[list[Example], list[Change]]:
+    """The new items that votes on answers of a chat make, and what became of every answer that was voted on.
+
+    Each carries the provenance "chat", the model that answered, and as its parent the answer as it was given.
+    """
+    found, changes = [], []
+    for (item, mark), (action, how, vote) in decide(votes, least=least).items():
+        told = tuple(one for one in votes if (one.item, one.hash) == (item, mark))
+        new = _of_chat(vote, action) if action in ("accept", "edit") else None
+        found += [new] if new else []
+        people = {"reviewers": tuple(dict.fromkeys(one.reviewer for one in told)), "votes": tuple(one.uid for one in told)}
+        changes.append(Change(id=item, action=action, new=new.id if new else "", how=f"chat, {how}", **people))
+    return found, changes
 
 
 def load(mode: str, folder: str | Path) -> list[Task]:
@@ -117,6 +139,14 @@ def reviewed_share(items: Sequence[Task], votes: Sequence[Vote]) -> str:
         return f"Not reviewed by clinicians: 0 of {len(items)} items have been read."
     rest = "" if len(read) == len(keys) else f"; the other {len(keys) - len(read):,} are not reviewed by clinicians"
     return f"{len(read):,} of {len(keys):,} items reviewed by {len(people)} reviewer{'s' * (len(people) > 1)}{rest}."
+
+
+def _of_chat(vote: Vote, action: str) -> Example:
+    origin = Provenance(
+        source=f"chat; {action}ed in review", model=vote.sides.get("model", ""), request=vote.sides.get("request", ""),
+        parents=(vote.item,),
+    )  # fmt: skip
+    return records.parse(Example, {**vote.edit, "provenance": origin}, where=f"The answer {vote.item} of the chat")
 
 
 def _after(item: T, action: str, vote: Vote | None) -> T | None:

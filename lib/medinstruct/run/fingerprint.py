@@ -4,6 +4,8 @@ import ast
 import hashlib
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,23 @@ def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
 
 
 def of_path(path: Path) -> str:
-    """The hash of a file or of a folder's files; "" where there is none."""
+    """The hash of a file, of a folder's files, or of the votes in a database; "" where there is none."""
+    if path.suffix == ".sqlite":
+        return _of_votes(path)
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         return hashlib.sha256("".join(f"{p.relative_to(path)}{of_path(p)}" for p in files).encode()).hexdigest()
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _of_votes(path: Path) -> str:
+    """Votes are only ever added: their ids tell whether people have voted since; a database without votes counts as none."""
+    if not path.is_file():
+        return ""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+        has_votes = base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone()
+        ids = [row[0] for row in base.execute("SELECT uid FROM votes ORDER BY uid")] if has_votes else []
+    return hashlib.sha256("".join(ids).encode()).hexdigest() if ids else ""
 
 
 def given(values: dict[str, Any]) -> dict[str, Path]:
@@ -48,9 +62,9 @@ def given(values: dict[str, Any]) -> dict[str, Path]:
 
 
 def rooms(code: str) -> set[Path]:
-    """The files of this package that some code imports, and those that they import in turn."""
+    """The files of this package that a notebook's code imports, and those that they import in turn."""
     seen: set[Path] = set()
-    waiting = _imported(code)
+    waiting = _imported(re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE).replace("await ", ""))
     while waiting:
         path = waiting.pop()
         if path not in seen:
@@ -60,7 +74,6 @@ def rooms(code: str) -> set[Path]:
 
 
 def _imported(code: str) -> set[Path]:
-    code = re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE).replace("await ", "")
     names = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "medinstruct":

@@ -1,6 +1,7 @@
 """The notebooks in order, each with its own parameters; what is up to date is not run again."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # beside other programs, threads that spin cost several times the time
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
     try:

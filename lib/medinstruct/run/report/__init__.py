@@ -13,10 +13,11 @@ from medinstruct.run.report.parts import Part
 from medinstruct.run.report.provenance import cost, differs, mismatches, roles, settings
 from medinstruct.run.report.published import deviations
 from medinstruct.run.report.saving import as_json
+from medinstruct.run.report.svg import on_white
 
 __all__ = [
     "NAMES", "Number", "Part", "Run", "as_json", "assist", "benchmarks", "cost", "deviations", "differs", "diversity", "freeform", "gather",
-    "mismatches", "note", "numbers", "parts", "pipeline", "review", "roles", "safety", "settings", "training", "write_page",
+    "mismatches", "note", "numbers", "on_white", "parts", "pipeline", "review", "roles", "safety", "settings", "training", "write_page",
 ]  # fmt: skip
 
 

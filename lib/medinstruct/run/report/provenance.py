@@ -120,21 +120,12 @@ def mismatches(run: Run) -> list[str]:
     if None not in (made, measured) and made != measured and not run.values.get("measure"):
         found.append(f"diversity.json counts {measured:,} examples, dataset.jsonl has {made:,}: run notebook 05 again.")
     trained = run.of("training", "dataset")
-    return found + (_of_another_dataset(run, trained) if trained and made else [])
-
-
-def _of_another_dataset(run: Run, trained: str) -> list[str]:
-    """Whether the adapter's dataset is the one that is there, as people left it where notebook 07 trains on that."""
-    rows = [row for _, row in records.rows(run.folder / "dataset.jsonl")]
-    reviewed = run.folder / "dataset.reviewed.jsonl"
-    if run.values.get("train_on", "reviewed") == "reviewed" and reviewed.exists():
-        tasks = {row["task"] for row in rows}
-        rows = [row for _, row in records.rows(reviewed)]
-        if any(row["task"] not in tasks for row in rows):
-            return ["dataset.reviewed.jsonl comes from another dataset: run notebook 06 again, then 07, 08 and 09."]
-    if trained != records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)):
-        return ["The adapter was trained on another dataset: run notebook 07 again, then 08 and 09."]
-    return []
+    if trained and made:
+        learned = run.folder / run.of("training", "learned_from", default="dataset.jsonl")
+        rows = [row for _, row in records.rows(learned)] if learned.exists() else []
+        if trained != records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)):
+            found.append("The adapter was trained on another dataset: run notebook 07 again, then 08 and 09.")
+    return found
 
 
 def changed(run: Run) -> list[str]:

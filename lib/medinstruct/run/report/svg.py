@@ -37,3 +37,8 @@ def _with_own_ids(text: str, name: str) -> str:
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", text)
     return re.sub(r'(url\(#|href="#)', rf"\1{name}-", text)
+
+
+def on_white(picture: str) -> str:
+    """A picture of the page as a file of its own, on white, so that it can be read where a dark page shows it."""
+    return re.sub(r"(<svg[^>]*>)", r'\1<rect width="100%" height="100%" rx="8" fill="#fff"/>', picture, count=1)
