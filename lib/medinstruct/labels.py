@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import yaml
 
@@ -131,11 +132,10 @@ def _folded(raw: object) -> str:
 
 
 @cache
-def published(data: str, axis: str) -> dict[str | int, int]:
-    """Counts that the paper's authors published: `data` is seeds (167) or generated (64,350); see `data/published.yaml`.
+def published(data: str, axis: str) -> Any:
+    """What the paper's authors published, counts by label or one number: `data` is seeds (167), generated (64,350) or cut.
 
-    >>> published("seeds", "difficulty")[3]
-    51
+    >>> published("seeds", "difficulty")[3], published("seeds", "with_input")
+    (51, 112)
     """
-    facts = yaml.safe_load(paths.data("published.yaml").read_text(encoding="utf-8"))
-    return dict(facts[data][axis])
+    return yaml.safe_load(paths.data("published.yaml").read_text(encoding="utf-8"))[data][axis]

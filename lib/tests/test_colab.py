@@ -121,3 +121,21 @@ def test_one_notebook_alone_in_an_empty_folder_sets_itself_up_and_runs(tmp_path)
     clone = content / "medinstruct-notebooks"
     assert "medinstruct is ready; 0 packages" in str(book.cells[1].outputs) and str(clone) in str(book.cells[-1].outputs)
     assert len((clone / "outputs/demo/seeds.jsonl").read_text().splitlines()) == 201
+
+
+def test_a_copy_of_the_demo_that_was_interrupted_is_made_anew(tmp_path, monkeypatch):
+    from medinstruct.run import colab
+
+    (tmp_path / "outputs/demo").mkdir(parents=True)
+    (tmp_path / "outputs/demo/seeds.jsonl").write_text("{}")
+    monkeypatch.setattr(colab, "HOME", tmp_path)
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path / "kept"))
+
+    def interrupted(source, target, **more):
+        Path(target).mkdir(parents=True)
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as full, pytest.raises(OSError):
+        full.setattr(shutil, "copytree", interrupted)
+        colab.results_folder()
+    assert (colab.results_folder() / "demo/seeds.jsonl").exists()

@@ -185,3 +185,8 @@ def test_shared_words_are_marked_and_all_else_is_escaped():
     assert left == "&lt;script&gt;<mark>Explain</mark>&lt;/script&gt; <mark>asthma</mark>"
     assert right == "<mark>Explain</mark> the <mark>ASTHMA</mark>"
     assert "<script>" not in filtering.side_by_side([(0.5, "<script>", "x")], names=("<b>", "c"))
+
+
+def test_the_marks_of_a_script_without_spaces_are_those_that_the_score_counts():
+    one, other = filtering.marked("喘息とは?", "喘息とは何", tokenizer="unicode")
+    assert one.count("<mark>") == 4 and other.endswith("<mark>は</mark>何")

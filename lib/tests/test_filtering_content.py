@@ -224,3 +224,29 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
     assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [item.id]
     assert tasks.ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
+
+
+def test_two_test_files_of_one_name_are_two_sets(tmp_path):
+    files = [tmp_path / name / "test.jsonl" for name in ("medqa", "other")]
+    for n, path in enumerate(files):
+        path.parent.mkdir()
+        path.write_text(f'{{"question": "What is {n}?"}}\n')
+    items = filtering.test_items("own", [*map(str, files), str(files[0])])
+    assert [(item.set, item.text) for item in items[-3:]] == [
+        ("test", "What is 0?"), ("test-2", "What is 1?"), ("test-3", "What is 0?"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ['{"data": [{"question": "Why?"}]}', '{"a": {"question": "Why?"}', "[]", "", "{}"])
+def test_a_json_file_in_another_shape_is_a_problem_and_never_an_empty_set(tmp_path, text):
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(Problem):
+        filtering.test_items("own", str(path))
+
+
+@pytest.mark.parametrize("text", ['{"question": "Why?"}', '{"a": {"question": "Why?"}}', '[{"question": "Why?"}]'])
+def test_one_question_is_read_from_every_shape_of_json(tmp_path, text):
+    path = tmp_path / "good.json"
+    path.write_text(text)
+    assert filtering.test_items("own", str(path))[-1].text == "Why?"

@@ -237,3 +237,44 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
         served_here.terminate()
     assert 40 <= kept < 400
     assert (tmp_path / "killed").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_batch_of_another_stage_stays_open_until_that_stage_asks(tmp_path):
+    from medinstruct.llm import batch
+
+    async def talk(url, seen):
+        judge, writer = (llm.Client(url=url, model=name, mode="batch", cache=tmp_path / "c.sqlite") for name in "jw")
+        for part in batch.parts(judge, MANY):
+            await batch._send(judge, judge.connected(), part)  # and here the kernel dies
+        await batch.ask_all(writer, MANY[:3], poll=0.0)
+        still_open = judge.cache.open_batches(url)
+        await batch.ask_all(judge, MANY, poll=0.0)
+        return still_open, judge.usage["asked"], judge.cache._do("SELECT count(*) FROM batches").fetchone()[0]
+
+    still_open, asked, batches = served(talk)
+    assert len(still_open) == 1 and asked == len(MANY) and batches == 2
+
+
+def test_a_price_table_without_models_is_one_clear_problem(tmp_path):
+    (tmp_path / "mine.yaml").write_text("models:\n")
+    with pytest.raises(Problem, match="not a price table"):
+        llm.price("gpt-4", table=str(tmp_path / "mine.yaml"))
+
+
+def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(tmp_path):
+    from medinstruct.llm import batch
+    from medinstruct.offline import serving
+    from medinstruct.offline.server import Service
+
+    service = Service()
+
+    async def talk():
+        url = f"http://127.0.0.1:{serving.listen(0, service=service)}/v1"
+        client = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
+        service.batches._work = lambda one: one.update(status="failed")
+        with pytest.raises(Problem, match="refused a batch"):
+            await batch.ask_all(client, MANY, poll=0.0)
+        del service.batches._work
+        return await batch.ask_all(client, MANY, poll=0.0)
+
+    assert len(asyncio.run(talk())) == len(MANY)

@@ -182,7 +182,7 @@ def test_files_that_do_not_belong_together_name_the_notebook(folder):
     for name in ("dataset.jsonl", "dataset.reviewed.jsonl"):  # the model learned from the second where it is
         (folder / name).write_text("".join(lines[1:]))
     wrong = " ".join(report.mismatches(report.gather(folder)))
-    assert "run notebook 05 again" in wrong and "run notebook 07 again" in wrong
+    assert "run notebook 05 again" in wrong and re.search("run notebook 0[67] again", wrong)
     for name in ("dataset.jsonl", "dataset.reviewed.jsonl"):
         (folder / name).write_text(text)
     entry = {"fingerprint": "", "seconds": 1.0, "written": {"diversity.json": "of another day"}}
@@ -243,3 +243,42 @@ def test_two_runs_stand_side_by_side(folder, monkeypatch):
     with pytest.raises(Problem, match="no such run"):
         compare(folder, "nowhere")
     assert not (folder.parent / "nowhere").exists()
+
+
+def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
+    lines = (folder / "dataset.jsonl").read_text().splitlines(keepends=True)
+    (folder / "dataset.reviewed.jsonl").write_text("".join(lines[1:]))
+    rows = [row for _, row in records.rows(folder / "dataset.reviewed.jsonl")]
+    told = records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows))
+    trained = json.loads((folder / "training.json").read_text())
+    records.write_json(folder / "training.json", trained | {"dataset": told, "learned_from": "dataset.reviewed.jsonl"})
+    assert report.mismatches(report.gather(folder)) == []
+    (folder / "dataset.reviewed.jsonl").write_text("".join(lines[2:]))
+    assert "run notebook 07 again" in " ".join(report.mismatches(report.gather(folder)))
+
+
+def test_a_backslash_in_a_name_does_not_break_a_figure():
+    import matplotlib.pyplot as plt
+
+    from medinstruct.run.report import svg
+
+    figure, _ = plt.subplots()
+    assert r'aria-label="C:\models\1 &lt;b&gt;"' in svg.inline(figure, "x", alt=r"C:\models\1 <b>")
+    plt.close(figure)
+
+
+def test_answers_of_a_first_cache_without_costs_are_counted(tmp_path):
+    from medinstruct.llm import Cache
+
+    answer = {"model": "m", "prompt_tokens": 2, "completion_tokens": 3}
+    cache = Cache(tmp_path / "answers.sqlite")
+    cache.put("k", {}, answer)
+    cache._do("UPDATE answers SET usd = NULL")
+    assert report.cost(report.gather(tmp_path)).loc["m"].to_dict() == {
+        "answers": 1, "prompt tokens": 2, "completion tokens": 3, "USD": 0.0,
+    }  # fmt: skip
+
+
+def test_a_run_is_not_compared_with_itself(folder):
+    with pytest.raises(Problem, match="one run, not two"):
+        compare(folder, f"{folder}/../mine")

@@ -194,6 +194,49 @@ def test_the_committed_demo_keeps_no_measured_times_and_other_runs_do():
     assert "12.3" in str(runner.cleaned(book())) and "12.3" not in str(runner.cleaned(book(), timings=False))
 
 
+def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(house, tmp_path_factory, monkeypatch):
+    from medinstruct.run import fingerprint
+
+    (house / "one.csv").write_text("a")
+    (house / "two.csv").write_text("b")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    values = {"benchmark_files": "one.csv, two.csv", "focus": "nowhere.json", "model": "student", "judge_url": "replay:two.csv"}
+    found = fingerprint.given(values | {"answer_files": "mine=one.csv"})
+    assert [path.name for path in found.values()] == ["one.csv", "two.csv", "two.csv", "one.csv"]
+    assert {path.parent for path in found.values()} == {house}
+
+
+def test_a_kernel_that_dies_is_one_message_that_names_the_notebook(house):
+    notebook(house, "02_two", ["a.txt"], ["b.txt"], "import os\nos._exit(9)")
+    with pytest.raises(Problem, match="02_two stopped: its kernel died"):
+        runner.run("params/p.yaml")
+    assert not list((house / "outputs" / "t").glob(".02*"))
+
+
+@pytest.mark.parametrize("number", ["011", "9", "1x"])
+def test_only_a_notebook_that_is_there_is_chosen(house, number):
+    with pytest.raises(Problem, match="no such notebook"):
+        runner.run("params/p.yaml", only=[number])
+
+
+def test_a_notebook_is_chosen_by_its_number_or_its_name(house):
+    assert [line.partition(":")[0] for line in runner.run("params/p.yaml", only=["1", "01_one"])] == ["01_one"]
+
+
+def test_a_stand_in_with_other_rates_is_no_address_and_a_bad_address_is_no_crash():
+    from medinstruct import params
+
+    assert doctor.obstacles(params.profile("params/demo.yaml") | {"teacher_url": "offline?refusal=0.2"}) == []
+    assert not doctor.reachable("http://[half")
+
+
+def test_the_doctor_looks_for_every_benchmark_file():
+    from medinstruct import params
+
+    gone = doctor.obstacles(params.profile("params/demo.yaml") | {"benchmark_files": "params/demo.yaml, nowhere.csv"})
+    assert [what for what, _ in gone] == ["benchmark_files is not to be had: nowhere.csv"]
+
+
 def test_the_imports_of_every_notebook_and_of_what_it_imports_are_found():
     import json
 
@@ -201,7 +244,7 @@ def test_the_imports_of_every_notebook_and_of_what_it_imports_are_found():
     for book in sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb")):
         cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-        assert {"records.py", "errors.py", "paths.py"} <= {path.name for path in fingerprint.rooms(code)}, book.stem
+        assert {"kinds.py", "files.py", "errors.py", "paths.py"} <= {path.name for path in fingerprint.rooms(code)}, book.stem
 
 
 def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path):
@@ -216,3 +259,14 @@ def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path
     first = fingerprint.of_path(file)
     store.cast("a doctor", kind="dataset", item="a", hash="h", action="accept")
     assert "" != first != fingerprint.of_path(file)
+
+
+def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(tmp_path):
+    from medinstruct.llm import Cache
+    from medinstruct.run import fingerprint
+
+    (tmp_path / "tasks.jsonl").write_text("{}")
+    before = fingerprint.of_path(tmp_path)
+    Cache(tmp_path / "answers.sqlite").close()
+    (tmp_path / "tasks.jsonl").write_text("{} {}")
+    assert fingerprint.of_path(tmp_path) not in ("", before)

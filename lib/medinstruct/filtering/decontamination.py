@@ -1,8 +1,9 @@
 """Tasks that stand in a test set: whoever trains on them has seen the examination."""
 
-import re
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,13 +41,17 @@ def test_items(test_set: str = "own", benchmarks: str | Sequence[str] = "") -> l
     files = benchmarks.split(",") if isinstance(benchmarks, str) else benchmarks
     named = {name: paths.data(file) for name, file in OWN.items()}
     named |= {"freeform": paths.resolve(test_set)} if test_set != "own" else {}
-    named |= {Path(file.strip()).stem: paths.resolve(file.strip()) for file in files if file.strip()}
+    for file in filter(None, map(str.strip, files)):
+        named[_free(Path(file).stem, named)] = paths.resolve(file)
     return [item for name, path in named.items() for item in read_items(name, path)]
 
 
 def read_items(name: str, path: Path) -> list[Item]:
-    """The questions of one file: JSONL, a JSON list or object by id, or a table that pandas reads."""
-    return [_item(name, key, row, f"{path}, entry {key}") for key, row in _rows(path)]
+    """The questions of one file: JSONL, a JSON list or object by id, or a table that pandas reads; a file without any is refused."""
+    found = [_item(name, key, row, f"{path}, entry {key}") for key, row in _rows(path)]
+    if not found:
+        raise Problem(f"{path} holds no question.", got="an empty file", do="Name a file with one question a row.")
+    return found
 
 
 def contaminated(tasks: Sequence[Task], items: Sequence[Item], *, limit: float = 0.7, share: float = 0.5) -> list[Hit]:
@@ -73,6 +78,11 @@ def contamination(hits: Sequence[Hit], items: Sequence[Item], leaked: Sequence[H
         entry["hit"] = sorted({hit.item.id for hit in found if hit.item.set == name})
     rows = [hit._asdict() | {"item": hit.item.id, "set": hit.item.set, "text": hit.item.text} for hit in found]
     return {"sets": sets, "removed": len(hits), "seeds": len(leaked), "hits": rows}
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, or with a number where another set has it: test.jsonl of two folders are two sets."""
+    return next(one for one in chain([name], (f"{name}-{n}" for n in count(2))) if one not in taken)
 
 
 def normal(text: str) -> str:
@@ -149,15 +159,22 @@ def _item(name: str, key: str, row: dict[str, Any], where: str) -> Item:
 
 
 def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    import json
-
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv", ".parquet", ".xlsx"):
         return _table(path, kind)
-    text = path.read_text(encoding="utf-8-sig").lstrip()
-    if kind == ".json" and text.startswith("{") and not re.match(r"\{[^\n]*\}\s*\n\s*\{", text):
-        return [(key, row) for key, row in json.loads(text).items() if isinstance(row, dict)]
-    return [(str(n), row) for n, row in records.rows(path)]
+    by_id = _object(path) if kind == ".json" else {}
+    if by_id and all(isinstance(row, dict) for row in by_id.values()):
+        return list(by_id.items())
+    return [("1", by_id)] if by_id else [(str(n), row) for n, row in records.rows(path)]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The one JSON object that a file holds; empty where it holds a list, lines, or what `records.rows` will find fault with."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _table(path: Path, kind: str) -> list[tuple[str, dict[str, Any]]]:

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from medinstruct.filtering.words import ANY_SCRIPT, TOKEN
+from medinstruct.filtering.words import ANY_SCRIPT, TOKEN, tokenizer_named
 
 
 def marked(one: str, other: str, *, tokenizer: str = "rouge") -> tuple[str, str]:
@@ -35,11 +35,20 @@ def side_by_side(rows: Iterable[tuple[float, str, str]], *, names: tuple[str, st
 
 
 def _words(text: str, tokenizer: str) -> list[tuple[str, int, int]]:
-    pattern = TOKEN if tokenizer == "rouge" else ANY_SCRIPT
+    """The tokens that the score counts, each with where it stands in the text."""
+    split = tokenizer_named(tokenizer)
+    runs = re.finditer(TOKEN.pattern, text, re.I) if tokenizer == "rouge" else ANY_SCRIPT.finditer(text)
     return [
-        (match.group().lower(), *match.span())
-        for match in re.finditer(pattern.pattern, text, re.I if tokenizer == "rouge" else 0)
+        (token, *span)
+        for run in runs
+        for found in [split(run.group())]
+        for token, span in zip(found, _spans(*run.span(), len(found)), strict=True)
     ]
+
+
+def _spans(start: int, end: int, tokens: int) -> list[tuple[int, int]]:
+    """One span a token: the whole run, or of a script without spaces each character."""
+    return [(start, end)] if tokens == 1 else [(n, n + 1) for n in range(start, start + tokens)]
 
 
 def _html(text: str, spans: list[tuple[int, int]]) -> str:

@@ -78,8 +78,11 @@ async def _send(client: "Client", api: openai.AsyncOpenAI, part: list[tuple[str,
 async def _fetch_open(
     client: "Client", api: openai.AsyncOpenAI, wanted: dict[str, "Request"], *, label: str, pause: float
 ) -> None:
-    """Wait for all batches that are under way and keep their answers; a batch that the server has lost is forgotten."""
-    waiting = client.cache.open_batches(client.url)
+    """Wait for the batches under way that hold wanted requests and keep their answers; one that the server has lost is forgotten.
+
+    Other batches of this address are another stage's: they stay open until that stage asks for them.
+    """
+    waiting = {name: keys for name, keys in client.cache.open_batches(client.url).items() if wanted.keys() & set(keys)}
     with tqdm(total=sum(map(len, waiting.values())), desc=f"{label} (batch)", unit="reply", leave=False) as bar:
         while waiting:
             for name, keys in list(waiting.items()):
@@ -88,16 +91,18 @@ async def _fetch_open(
                 except openai.NotFoundError:
                     batch = None
                 if batch is None or batch.status in ENDED:
-                    if batch:
-                        await _collect(client, api, batch, wanted)
+                    wrong = await _collect(client, api, batch, wanted) if batch else None
                     client.cache.note_batch(name, client.url, keys, status="done")
                     bar.update(len(waiting.pop(name)))
+                    if wrong:
+                        raise wrong  # only now, or every later start would meet this batch again
             if waiting:
                 await asyncio.sleep(pause)
 
 
-async def _collect(client: "Client", api: openai.AsyncOpenAI, batch: Any, wanted: dict[str, "Request"]) -> None:
-    """Keep the answers of a batch; learn from rows that the server refused, and stop for those that no other try can mend."""
+async def _collect(client: "Client", api: openai.AsyncOpenAI, batch: Any, wanted: dict[str, "Request"]) -> Problem | None:
+    """Keep the answers of a batch and learn from rows that the server refused; returns what no other try can mend."""
+    wrong = None
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
         text = (await api.files.content(file)).text
         for row in map(json.loads, filter(None, text.split("\n"))):
@@ -105,23 +110,22 @@ async def _collect(client: "Client", api: openai.AsyncOpenAI, batch: Any, wanted
             if request and response.get("status_code") == 200:
                 client.keep(request, ChatCompletion.model_validate(response["body"]), batch=True)
             elif request and response.get("status_code") in (400, 401, 403, 404, 422):
-                _learn(client, request, response)
-    if batch.status == "failed":
-        raise Problem(
-            "The server refused a batch.", got=str(getattr(batch, "errors", ""))[:300], do="Check the model and the limits."
-        )
+                wrong = _learn(client, request, response) or wrong
+    if batch.status == "failed" and not wrong:
+        got = str(getattr(batch, "errors", ""))[:300]
+        return Problem("The server refused a batch.", got=got, do="Check the model and the limits.")
+    return wrong
 
 
-def _learn(client: "Client", request: "Request", response: dict[str, Any]) -> None:
-    """As after an error online: a parameter is left out next time, anything else ends the run."""
+def _learn(client: "Client", request: "Request", response: dict[str, Any]) -> Problem | None:
+    """As after an error online: a parameter is left out next time, anything else is a problem that ends the run."""
     import httpx2
 
     detail = (response.get("body") or {}).get("error") or {}
     answer = httpx2.Response(response["status_code"], request=httpx2.Request("POST", "http://batch/"))
     kind = openai.BadRequestError if response["status_code"] in (400, 422) else openai.APIStatusError
     error = kind(str(detail.get("message", "refused")), response=answer, body=detail)
-    if not client.learn(error, client.sent(request)):
-        raise client.problem(error)
+    return None if client.learn(error, client.sent(request)) else client.problem(error)
 
 
 def _check_budget(client: "Client", missing: dict[str, "Request"]) -> None:
@@ -132,16 +136,14 @@ def _check_budget(client: "Client", missing: dict[str, "Request"]) -> None:
         prompt = sum(10 + len(message["content"].encode()) // 3 for message in body["messages"])
         worst += client.price.of(prompt, body.get("max_completion_tokens") or body.get("max_tokens") or 4096, batch=True)
     if client.budget_usd and client.usage["usd"] + worst > client.budget_usd:
-        got = (
-            f"up to {worst:.2f} USD for {len(missing)} requests, {client.usage['usd']:.2f} of {client.budget_usd:.2f} USD spent"
-        )
+        spent = f"{client.usage['usd']:.2f} of {client.budget_usd:.2f} USD spent"
+        got = f"up to {worst:.2f} USD for {len(missing)} requests, {spent}"
         raise Problem("The batch could pass the budget.", got=got, do="Raise budget_usd, or send fewer requests.")
 
 
 def _all(client: "Client", requests: list["Request"]) -> list["Reply"]:
     replies = [client.kept(request) for request in requests]
     if gone := sum(reply is None for reply in replies):
-        raise Problem(
-            f"{gone} requests got no answer.", got=f"after {ROUNDS} rounds", do="Start again: only these are asked for."
-        )
+        do = "Start again: only these are asked for."
+        raise Problem(f"{gone} requests got no answer.", got=f"after {ROUNDS} rounds", do=do)
     return [reply for reply in replies if reply]

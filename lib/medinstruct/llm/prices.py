@@ -44,12 +44,11 @@ def price(model: str, *, table: str = "", given: tuple[float, float] = (0.0, 0.0
 def _table(name: str) -> dict[str, dict[str, float]]:
     path = paths.resolve(name)
     try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["models"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise Problem(
             f"{path} is not a price table.", got=str(error)[:200], do="Write it like the shipped prices.yaml."
         ) from None
-    return rows
 
 
 def _price(row: dict[str, float], *, where: str) -> Price:

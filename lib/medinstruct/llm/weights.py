@@ -75,6 +75,7 @@ def loaded(base: str, device: str) -> tuple[Any, Any]:
 
 
 def adapted(model: Any, adapter: str) -> Any:
+    """The model with a LoRA adapter on top, from its folder."""
     from peft import PeftModel
 
     try:

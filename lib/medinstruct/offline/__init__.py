@@ -4,8 +4,8 @@ It writes tasks, answers them and judges answers from a small hand-written knowl
 pipeline works, never that a model is good. `python -m medinstruct.offline --port 8000` serves it to any client.
 """
 
-from medinstruct.offline.knowledge import prose
 from medinstruct.offline.server import MODEL, http_client, respond
+from medinstruct.offline.telling import prose
 
 NOTICE = "Written by the offline stand-in, a rule-based program, not by a language model and not by a clinician."
 

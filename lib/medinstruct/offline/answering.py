@@ -4,7 +4,8 @@ import re
 from functools import cache
 
 from medinstruct import labels
-from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell, tell_plainly
+from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed
+from medinstruct.offline.telling import tell, tell_plainly
 from medinstruct.offline.wording import LAY
 
 ASKED = {

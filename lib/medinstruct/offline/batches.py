@@ -58,26 +58,13 @@ class Batches:
     def _work(self, batch: dict[str, Any]) -> None:
         rows = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines() if line.strip()]
         lost, self.lost = self.lost, 0
-        kept = rows[: len(rows) - lost] if lost else rows
+        kept = rows[: len(rows) - lost]
         done, failed = [], []
         for row in kept:
             status, answer = self.complete(row["body"])
-            line = {
-                "id": row["custom_id"],
-                "custom_id": row["custom_id"],
-                "response": {"status_code": status, "body": answer},
-                "error": None,
-            }
+            line = _line(row, response={"status_code": status, "body": answer})
             (done if status == 200 else failed).append(line)
-        gone = [
-            {
-                "id": r["custom_id"],
-                "custom_id": r["custom_id"],
-                "response": None,
-                "error": {"code": "batch_expired", "message": "expired"},
-            }
-            for r in rows[len(kept) :]
-        ]
+        gone = [_line(row, error={"code": "batch_expired", "message": "expired"}) for row in rows[len(kept) :]]
         batch["output_file_id"] = self._keep(_lines(done)) if done else None
         batch["error_file_id"] = self._keep(_lines(failed + gone)) if failed or gone else None
         batch["request_counts"] |= {"completed": len(done), "failed": len(failed) + len(gone)}
@@ -93,16 +80,12 @@ class Batches:
         return name
 
     def _file(self, name: str) -> dict[str, Any]:
-        size = len(self.files[name])
-        return {
-            "id": name,
-            "object": "file",
-            "bytes": size,
-            "created_at": 0,
-            "filename": "requests.jsonl",
-            "purpose": "batch",
-            "status": "processed",
-        }
+        about = {"id": name, "object": "file", "bytes": len(self.files[name]), "created_at": 0}
+        return about | {"filename": "requests.jsonl", "purpose": "batch", "status": "processed"}
+
+
+def _line(row: dict[str, Any], *, response: Any = None, error: Any = None) -> dict[str, Any]:
+    return {"id": row["custom_id"], "custom_id": row["custom_id"], "response": response, "error": error}
 
 
 def _lines(rows: list[dict[str, Any]]) -> bytes:

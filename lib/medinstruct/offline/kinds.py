@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable
 
-from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed, tell
+from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed
+from medinstruct.offline.telling import tell
 from medinstruct.offline.wording import ASPECTS, FORMATS, LAY, LAY_ASPECTS, RELATIVES, aspect, setting, tail, unlike
 from medinstruct.offline.wording import a as _a
 

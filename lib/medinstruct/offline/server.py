@@ -58,10 +58,8 @@ class Service:
             if place == "chat/completions" and method == "POST":
                 status, value = self.complete(json.loads(content))
             elif place.startswith("models"):
-                status, value = (
-                    200,
-                    {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "medinstruct"}]},
-                )
+                one = {"id": MODEL, "object": "model", "created": 0, "owned_by": "medinstruct"}
+                status, value = 200, {"object": "list", "data": [one]}
             elif place.startswith(("files", "batches")):
                 status, value = self.batches.handle(method, place, headers, content)
             else:
@@ -102,14 +100,8 @@ def respond(body: dict[str, Any], *, rate: Mapping[str, float] = slips.RATES) ->
     usage = {"prompt_tokens": asked, "completion_tokens": _count(said), "total_tokens": asked + _count(said)}
     choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": reason}
     name = hashlib.sha256(whole.encode()).hexdigest()[:12]
-    return {
-        "id": f"offline-{name}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": MODEL,
-        "choices": [choice],
-        "usage": usage,
-    }
+    about = {"id": f"offline-{name}", "object": "chat.completion", "created": 0, "model": MODEL}
+    return about | {"choices": [choice], "usage": usage}
 
 
 def events(completion: dict[str, Any], *, usage: bool = False) -> bytes:

@@ -50,9 +50,11 @@ class Handler(web.RequestHandler):
     """Every address of the API, answered by the same service as in the process."""
 
     def initialize(self, service: Service, troubles: Troubles) -> None:
+        """Called by tornado for each request."""
         self.service, self.troubles = service, troubles
 
     async def handle(self) -> None:
+        """Answer, and count how many are under way."""
         seen = self.troubles.seen
         seen["requests"] += 1
         seen["at_once"] += 1

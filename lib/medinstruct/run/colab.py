@@ -68,7 +68,8 @@ def results_folder() -> Path:
     given = os.environ.get("MEDINSTRUCT_OUTPUTS")
     folder = Path(given) if given else (DRIVE / "medinstruct" if DRIVE.is_dir() else HOME) / "outputs"
     if not (folder / "demo").exists():
-        shutil.copytree(HOME / "outputs" / "demo", folder / "demo")
+        shutil.copytree(HOME / "outputs" / "demo", folder / ".demo", dirs_exist_ok=True)
+        (folder / ".demo").rename(folder / "demo")  # there only if it is whole
     return folder
 
 

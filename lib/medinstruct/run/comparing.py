@@ -30,7 +30,10 @@ class Comparison:
 
 def compare(one: str | Path, other: str | Path) -> Comparison:
     """Compare two runs by name or folder; numbers that only one of them has are kept, parameters too."""
-    a, b = (gather(_folder(given)) for given in (one, other))
+    folders = [_folder(given) for given in (one, other)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise Problem("These are one run, not two.", got=folders[0], do="Give another run to compare it with.")
+    a, b = map(gather, folders)
     names = (a.name, b.name) if a.name != b.name else (str(one), str(other))
     return Comparison(_parameters(a, b, names), _numbers(a, b, names))
 
@@ -60,9 +63,8 @@ def _difference(a: Number | None, b: Number | None) -> str:
     if a is None or b is None:
         return ""
     gap = b.value - a.value
-    return {"share": f"{100 * gap:+.1f} points", "points": f"{100 * gap:+.1f} points", "count": f"{gap:+,.0f}"}.get(
-        a.unit, f"{gap:+.2f}"
-    )
+    points = f"{100 * gap:+.1f} points"
+    return {"share": points, "points": points, "count": f"{gap:+,.0f}"}.get(a.unit, f"{gap:+.2f}")
 
 
 def _apart(a: Number | None, b: Number | None) -> str:
@@ -74,11 +76,8 @@ def _apart(a: Number | None, b: Number | None) -> str:
 
 def _told(table: pd.DataFrame) -> str:
     known = table["intervals"][table["intervals"] != ""]
-    stars = (
-        " A * marks numbers in which a stand-in had a part."
-        if table.map(lambda text: str(text).endswith("*")).any(axis=None)
-        else ""
-    )
+    has_stars = table.map(lambda text: str(text).endswith("*")).any(axis=None)
+    stars = " A * marks numbers in which a stand-in had a part." if has_stars else ""
     return f"{(known == 'apart').sum()} of {len(known)} numbers with intervals in both runs lie apart.{stars}"
 
 

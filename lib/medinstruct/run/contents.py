@@ -21,7 +21,8 @@ if "COLAB_RELEASE_TAG" in os.environ and not importlib.util.find_spec("medinstru
 
 def contents() -> list[str]:
     """Write the repeated parts of notebooks and README anew; returns the files that changed."""
-    return [str(path) for path, text in current().items() if path.read_text(encoding="utf-8") != text and _write(path, text)]
+    stale = {path: text for path, text in current().items() if path.read_text(encoding="utf-8") != text}
+    return [str(records.write_text(path, text)) for path, text in stale.items()]
 
 
 def current() -> dict[Path, str]:
@@ -51,15 +52,10 @@ def notebook_table(books: list[Path]) -> str:
     """One row a notebook: what it does, reads, writes and takes; where its source, its executed copy and Colab are."""
     lines = ["| | does | reads → writes | takes | open |", "| --- | --- | --- | --- | --- |"]
     for book in books:
-        about, cells = _read(book)["metadata"]["medinstruct"], _read(book)["cells"]
-        takes = (
-            "".join(cells[0]["source"])
-            .split("| --- | --- | --- |\n")[1]
-            .splitlines()[0]
-            .split(" | ")[-1]
-            .rstrip(" |")
-            .split("; ")[0]
-        )
+        content = _read(book)
+        about, title = content["metadata"]["medinstruct"], "".join(content["cells"][0]["source"])
+        row = title.partition("| --- | --- | --- |\n")[2].partition("\n")[0]
+        takes = row.rstrip(" |").rpartition(" | ")[2].partition("; ")[0]
         links = f"[source](notebooks/{book.name}) · [executed](outputs/demo/{book.name}) · [Colab]({_colab(book)})"
         flow = f"{_names(about['reads'])} → {_names(about['writes'])}"
         lines.append(f"| **{book.stem}** | {about['does']} | {flow} | {takes} | {links} |")
@@ -112,7 +108,3 @@ def _first_line(path: Path) -> str:
 
 def _read(book: Path) -> dict[str, Any]:
     return json.loads(book.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, text: str) -> Path:
-    return records.write_text(path, text)

@@ -69,8 +69,8 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
 
 def reachable(address: str) -> bool:
     """Whether something listens at the host and port of an address; nothing is sent."""
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         port = parts.port or (80 if parts.scheme == "http" else 443)
         socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
     except (OSError, ValueError):
@@ -86,7 +86,7 @@ def _places(values: dict[str, Any]) -> list[tuple[str, str]]:
         urls["base_model"] = HUB
     asked: dict[str, str] = {}
     for key, url in urls.items():
-        if url != "offline" and not url.startswith("replay:"):
+        if url.partition("?")[0] != "offline" and not url.startswith("replay:"):
             asked[url] = f"{asked[url]} {key}" if url in asked else key
     with ThreadPoolExecutor(8) as threads:
         answers = dict(zip(asked, threads.map(reachable, asked), strict=True))
@@ -97,9 +97,10 @@ def _places(values: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
-    given = {key: str(values.get(key, "")) for key in ("seeds", "test_set", "references", "prices", "focus", "earlier")}
+    given = [(key, str(values.get(key, ""))) for key in ("seeds", "test_set", "references", "prices", "focus", "earlier")]
+    given += [("benchmark_files", part.strip()) for part in str(values.get("benchmark_files", "")).split(",")]
     found = []
-    for key, text in given.items():
+    for key, text in given:
         if text.startswith("http"):
             is_there = paths.fetched_before(text) or reachable(text)
         else:
@@ -112,9 +113,8 @@ def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
 def _hardware(values: dict[str, Any]) -> list[tuple[str, str]]:
     has_gpu = _version("torch") and _cuda().is_available()
     if values.get("quantization") == "4bit" and not (has_gpu and _version("bitsandbytes")):
-        lacks = (
-            "bitsandbytes: pip install 'medinstruct[gpu]'" if has_gpu else "use a machine with an NVIDIA GPU, such as Colab's"
-        )
+        elsewhere = "use a machine with an NVIDIA GPU, such as Colab's"
+        lacks = "bitsandbytes: pip install 'medinstruct[gpu]'" if has_gpu else elsewhere
         return [("4-bit training needs a GPU and bitsandbytes", lacks)]
     if _is_of_hub(values.get("base_model", "student")) and not has_gpu:
         return [(f"{values['base_model']} is large for a processor", "use a GPU, or --set base_model=student")]
@@ -128,19 +128,15 @@ def _is_of_hub(model: str) -> bool:
 def _remedy(url: str, keys: str) -> str:
     if url == HUB:
         return "check the network, or give the folder of a model with --set base_model=…"
-    return (
-        "check the network"
-        if url == OPENAI
-        else f"start the server there, or give another address with --set {'=… '.join(keys.split())}=…"
-    )
+    other = f"start the server there, or give another address with --set {'=… '.join(keys.split())}=…"
+    return "check the network" if url == OPENAI else other
 
 
 def _packages(missing: dict[str, str]) -> list[str]:
     lines = [f"Packages     {'all that are needed' if not missing else 'some are missing or too old'}"]
     lines += [f"  {name}: {f'found {version}' if version else 'not installed'}" for name, version in missing.items()]
-    return lines + (
-        ["  do: .venv/bin/pip install -r requirements.lock, or pip install 'medinstruct[train]'"] if missing else []
-    )
+    do = "  do: .venv/bin/pip install -r requirements.lock, or pip install 'medinstruct[train]'"
+    return lines + ([do] if missing else [])
 
 
 def _version(name: str) -> str:

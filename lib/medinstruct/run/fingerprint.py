@@ -40,19 +40,25 @@ def of_path(path: Path) -> str:
 
 
 def _of_votes(path: Path) -> str:
-    """Votes are only ever added: their ids tell whether people have voted since; a database without a vote counts as none."""
+    """Votes are only ever added: their ids tell whether people have voted since; a database without votes counts as none."""
     if not path.is_file():
         return ""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
-        ids = [row[0] for row in base.execute("SELECT uid FROM votes ORDER BY uid")]
+        has_votes = base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone()
+        ids = [row[0] for row in base.execute("SELECT uid FROM votes ORDER BY uid")] if has_votes else []
     return hashlib.sha256("".join(ids).encode()).hexdigest() if ids else ""
 
 
 def given(values: dict[str, Any]) -> dict[str, Path]:
-    """The parameters that name a file or a folder of the user's."""
-    texts = {key: value for key, value in values.items() if isinstance(value, str) and ("/" in value or "." in value)}
-    found = {key: base / value for key, value in texts.items() for base in (paths.root(), Path.cwd())}
-    return {key: path for key, path in found.items() if path.exists()}
+    """The files and folders of the user's that parameters name, looked for as `paths.resolve` does.
+
+    A parameter may name several: "a.csv, b.csv", "model=answers.jsonl" or "replay:verdicts.jsonl".
+    """
+    texts = [(key, value) for key, value in values.items() if isinstance(value, str)]
+    named = [(key, part.strip()) for key, text in texts for part in (text, *re.split(r"[,=@]|replay:", text))]
+    named = [(key, name) for key, name in named if re.search(r"[/.]", name)]
+    bases = (paths.root(), Path.cwd())  # the last one found counts
+    return {f"{key}: {name}": base / name for base in bases for key, name in named if (base / name).exists()}
 
 
 def rooms(code: str) -> set[Path]:

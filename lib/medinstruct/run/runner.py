@@ -23,6 +23,7 @@ class Done(NamedTuple):
 
     @property
     def line(self) -> str:
+        """In words, for a terminal."""
         return f"{self.notebook}: " + ("up to date" if self.is_current else f"done in {self.seconds} s")
 
 
@@ -93,21 +94,20 @@ def _write_page(executed: Path, *, again: bool = True) -> None:
 def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
     """Run with papermill into a temporary name; a failed copy is kept beside for reading."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # beside other programs, threads that spin cost several times the time
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
+    quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
     try:
-        papermill.execute_notebook(
-            notebook,
-            draft,
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=False,
-            extra_arguments=["--log-level=50"],
-        )
+        papermill.execute_notebook(notebook, draft, parameters=values, **quiet)
     except papermill.PapermillExecutionError as error:
         draft.replace(failed)
         raise _failure(notebook, error, failed) from None
+    except DeadKernelError as error:
+        draft.unlink(missing_ok=True)
+        do = "Most often memory ran out: free some, or make batches smaller. Then give the same command again."
+        raise Problem(f"{notebook.stem} stopped: its kernel died.", got=error, do=do) from None
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -159,10 +159,11 @@ def _failure(notebook: Path, error: Any, failed: Path) -> Problem:
 
 def _chosen(available: list[Path], only: list[str]) -> list[Path]:
     names = {notebook.stem[:2]: notebook for notebook in available}
-    for number in only:
-        if number.zfill(2)[:2] not in names:
-            raise Problem("There is no such notebook.", got=number, do=f"Choose from {', '.join(names)}.")
-    return [names[n] for n in sorted({number.zfill(2)[:2] for number in only})] or available
+    asked = {text: text.partition("_")[0].zfill(2) for text in only}
+    for text, number in asked.items():
+        if number not in names:
+            raise Problem("There is no such notebook.", got=text, do=f"Choose from {', '.join(names)}.")
+    return [names[number] for number in sorted(set(asked.values()))] or available
 
 
 def _own_values(available: list[Path], values: dict[str, Any]) -> dict[Path, dict[str, Any]]:

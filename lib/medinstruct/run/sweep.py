@@ -13,11 +13,8 @@ from medinstruct.errors import Problem
 from medinstruct.run.runner import run
 
 NOTEBOOK = "07"
-NEEDS = (
-    "dataset.jsonl",
-    "dataset.reviewed.jsonl",
-    "student",
-)  # what the notebook reads, and what it would otherwise build anew in each cell
+# What the notebook reads, and what it would otherwise build anew in each cell.
+NEEDS = ("dataset.jsonl", "dataset.reviewed.jsonl", "student")
 SHOWN = ("eval_before", "eval_after", "trainable", "examples", "steps", "seconds")
 
 
@@ -37,7 +34,7 @@ def sweep(profile: str, *, grid: list[str], sets: list[str] | None = None) -> li
         lines += [
             f"{cell.name}: {line}" for line in run(profile, only=[NOTEBOOK], sets=[*(sets or []), *pairs, f"run={cell.name}"])
         ]
-        found = json.loads((cell / "training.json").read_text())
+        found = json.loads((cell / "training.json").read_text(encoding="utf-8"))
         rows.append(values | {key: found["lora"].get(key) for key in SHOWN} | {"ends": found.get("gate", {}).get("share")})
     return [*lines, f"The comparison is {_kept(out, list(axes), rows)}"]
 

@@ -8,7 +8,6 @@ from medinstruct.tasks.generation import (
     generate,
     response_requests,
     responses_from,
-    task_requests,
     tasks_from,
 )
 from medinstruct.tasks.ledger import ledger, ledger_figure, trace
@@ -18,5 +17,5 @@ from medinstruct.tasks.steering import Coverage, load_focus
 
 __all__ = [
     "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "load_focus", "parse_tasks", "response_prompt", "response_requests",
-    "responses_from", "task_prompt", "task_requests", "tasks_from", "trace",
+    "responses_from", "task_prompt", "tasks_from", "trace",
 ]  # fmt: skip

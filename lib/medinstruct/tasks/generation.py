@@ -15,7 +15,7 @@ from medinstruct.tasks.prompts import SCHEMA, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
 Planned = tuple[Request, tuple[str, ...]]
-NOTHING_GAINED = 0.02  # of the tasks asked for: a round that adds fewer new ones is the last but two
+NOTHING_GAINED = 0.02  # of the tasks asked for: three rounds in a row that add fewer new ones end the loop
 
 
 class Round(BaseModel):
@@ -63,14 +63,9 @@ async def generate(
         planner.learn(novel)
         made.tasks.extend(found)
         made.rejects.extend(rejects)
+        asked = len(planned) * tasks_per_request
         made.rounds.append(
-            Round(
-                requests=len(planned),
-                asked=len(planned) * tasks_per_request,
-                parsed=len(found),
-                novel=len(novel),
-                filled=planner.filled,
-            )
+            Round(requests=len(planned), asked=asked, parsed=len(found), novel=len(novel), filled=planner.filled)
         )
     made.given_up.extend(map(str, planner.coverage.given_up if planner.coverage else []))
     return made
@@ -79,14 +74,8 @@ async def generate(
 def first_requests(seeds: list[Task], *, requests: int, **settings: Any) -> list[Request]:
     """The requests of the first round of `generate` with the same settings: what a pilot may ask without paying twice."""
     names = {
-        "steer": "none",
-        "seeds_per_request": 3,
-        "tasks_per_request": 9,
-        "machine_examples": 0,
-        "form": "blocks",
-        "focus": (),
-        "seed": 42,
-    }
+        "steer": "none", "seeds_per_request": 3, "tasks_per_request": 9, "machine_examples": 0, "form": "blocks", "focus": (), "seed": 42,
+    }  # fmt: skip
     known = {name: settings.pop(name, default) for name, default in names.items()}
     for name in ("novelty_limit", "novelty_fields", "tokenizer"):
         settings.pop(name, None)
@@ -134,22 +123,6 @@ class _Planner:
         examples = _examples(self.seeds, self.kept, self.examples, self.machine, self.chance)
         messages = task_prompt(examples, new=self.new, cells=cells, form=self.form)
         return Request(messages=messages, parameters=self.parameters, sample=number), tuple(task.id for task in examples)
-
-
-def task_requests(
-    seeds: list[Task], *, count: int, seeds_per_request: int = 3, tasks_per_request: int = 9, seed: int = 42, **parameters: Any
-) -> list[Planned]:
-    """`count` requests of the published method with the ids of the seeds that stand in each; the same for the same `seed`."""
-    _check(seeds, seeds_per_request, 0, "none")
-    chance = random.Random(seed)
-    drawn = [_examples(seeds, [], seeds_per_request, 0, chance) for _ in range(count)]
-    return [
-        (
-            Request(messages=task_prompt(examples, new=tasks_per_request), parameters=parameters, sample=n),
-            tuple(task.id for task in examples),
-        )
-        for n, examples in enumerate(drawn)
-    ]
 
 
 def tasks_from(

@@ -1,5 +1,6 @@
 """The yield ledger: what was asked for, what became of it, and why the rest was lost; and the life of a single record."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,14 @@ FILES = {
 def ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
     """One row a stage: in, out, lost, and the reasons with their counts; `in` less `lost` is `out`, and `out` the next `in`.
 
-    `asked` is the number of tasks asked for; only the first `stages` are shown, since files of later stages may be of an
-    earlier run. Stages whose files are not there yet are left out. A reply may hold more or
-    fewer pieces than were asked for; the difference stands as a reason of the first stage (negative where there were more).
+    `asked` is the number of tasks asked for; only the first `stages` are shown, since files of later stages may be of an earlier
+    run. Stages whose files are not there yet are left out. A reply may hold more or fewer pieces than were asked for; the
+    difference stands as a reason of the first stage (negative where there were more).
     """
     folder = Path(folder)
     raw, rejects = _read(folder, "raw_tasks.jsonl"), _read(folder, "rejects.jsonl")
-    rows = [
-        _row(
-            "asked -> parsed",
-            asked,
-            len(raw),
-            {"not delivered": asked - len(raw) - len(rejects), **_reasons(rejects, "reason")},
-        )
-    ]
+    gone = {"not delivered": asked - len(raw) - len(rejects), **_reasons(rejects, "reason")}
+    rows = [_row("asked -> parsed", asked, len(raw), gone)]
     if stages > 1 and (folder / "tasks.jsonl").exists():
         kept, dropped = _read(folder, "tasks.jsonl"), _read(folder, "dropped.jsonl")
         rows.append(_row("parsed -> new and clean", len(raw), len(kept), _reasons(dropped, "rule")))
@@ -91,19 +86,15 @@ def trace(record_id: str, folder: str | Path) -> dict[str, Any]:
 def _request(key: str, folder: Path) -> dict[str, Any]:
     """Model, tokens, time and cost of the request with this key; empty where nothing was asked."""
     path = folder / "answers.sqlite"
-    row = Cache(path).row(key) if key and path.exists() else None
-    if not row:
+    if not key or not path.exists():
         return {"key": key} if key else {}
-    answer = row["answer"]
-    kept = {name: answer[name] for name in ("model", "finish_reason", "prompt_tokens", "completion_tokens")}
-    return {
-        "key": key,
-        **kept,
-        "at": row["at"],
-        "seconds": row["seconds"],
-        "usd": row["usd"],
-        "parameters": row["request"]["parameters"],
-    }
+    with closing(Cache(path)) as cache:
+        row = cache.row(key)
+    if not row:
+        return {"key": key}
+    kept = {name: row["answer"][name] for name in ("model", "finish_reason", "prompt_tokens", "completion_tokens")}
+    spent = {name: row[name] for name in ("at", "seconds", "usd")}
+    return {"key": key, **kept, **spent, "parameters": row["request"]["parameters"]}
 
 
 def _parents(record: Any, folder: Path) -> list[Any]:
@@ -114,12 +105,9 @@ def _parents(record: Any, folder: Path) -> list[Any]:
 def _row(stage: str, given: int, out: int, reasons: dict[str, int]) -> dict[str, Any]:
     reasons = {name: count for name, count in reasons.items() if count}
     if given - out != sum(reasons.values()):
+        got = f"{given} in, {out} out, {sum(reasons.values())} accounted for"
         do = "Run the notebooks of this stage again; their files do not belong together."
-        raise Problem(
-            f"The ledger does not add up at {stage}.",
-            got=f"{given} in, {out} out, {sum(reasons.values())} accounted for",
-            do=do,
-        )
+        raise Problem(f"The ledger does not add up at {stage}.", got=got, do=do)
     return {"stage": stage, "in": given, "out": out, "lost": given - out, "reasons": reasons}
 
 

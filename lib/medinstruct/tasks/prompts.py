@@ -26,7 +26,7 @@ List of {total} tasks:
 """
 FORMS = {
     "blocks": "Separate tasks with ### and a running number.",
-    "json": 'Reply with one JSON object, {{"tasks": [...]}}; every task has the keys type, topic, view, difficulty (a number), '
+    "json": 'Reply with one JSON object, {"tasks": [...]}; every task has the keys type, topic, view, difficulty (a number), '
     'instruction and input ("" where none is needed).',
 }
 SCHEMA = {
@@ -68,13 +68,10 @@ def task_prompt(
     """
     shown = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
     first = len(examples) + 1
-    end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}"
-    end += "" if form == "blocks" else "."
+    end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
     asked = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
     order = f"The new tasks have these labels, in this order:\n{asked}\n" if asked else ""
-    text = WRITER_RULES.format(
-        new=new, total=len(examples) + new, form=FORMS[form].replace("{{", "{").replace("}}", "}"), order=order
-    )
+    text = WRITER_RULES.format(new=new, total=len(examples) + new, form=FORMS[form], order=order)
     return [{"role": "system", "content": WRITER}, {"role": "user", "content": text + shown + end}]
 
 

@@ -18,19 +18,13 @@ WHO = {
     "patient/public": ("patient", "parent", "caregiver", "family member", "school pupil", "athlete"),
     "student/trainee": ("medical student", "nursing student", "resident", "intern", "pharmacy student"),
     "clinician": (
-        "general practitioner",
-        "surgeon",
-        "emergency physician",
-        "psychiatrist",
-        "pediatrician",
-        "radiologist",
-        "intensivist",
+        "general practitioner", "surgeon", "emergency physician", "psychiatrist", "pediatrician", "radiologist", "intensivist",
     ),
     "allied health": ("nurse", "pharmacist", "physiotherapist", "dietitian", "paramedic", "midwife", "occupational therapist"),
     "public health/policy": ("public health officer", "epidemiologist", "health policy adviser", "hospital administrator"),
     "researcher": ("clinical researcher", "biostatistician", "laboratory scientist"),
     "educator/writer": ("medical educator", "medical writer", "health journalist"),
-}
+}  # fmt: skip
 ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
 GIVE_UP_AFTER = 6  # tasks of a topic that were asked for without one that survived
 FOCUS_SHARE = 0.5  # of the tasks: what the cells of a focus get beside their even share

@@ -17,7 +17,8 @@ def beside_paper(run: Run, found: Sequence[Part]) -> str:
     settings = provenance.settings(run)
     if not both:
         return ""
-    played = sorted({name for part in found for name in part.stand_ins if any(one.paper is not None for one in part.numbers)})
+    with_paper = [part for part in found if any(one.paper is not None for one in part.numbers)]
+    played = sorted({name for part in with_paper for name in part.stand_ins})
     said = f"{len(both)} numbers of this run have a published counterpart." + (
         " They show the scale, not a contest." if played else ""
     )
@@ -42,13 +43,15 @@ def beside_run(found: pd.DataFrame | None) -> str:
 
 
 def deviations() -> str:
-    found = published.deviations().rename(columns={"shows": "what the files show", "where": "where it is seen", "here": "here"})
+    """The published claims that the released files do not bear out."""
+    found = published.deviations().rename(columns={"shows": "what the files show", "where": "where it is seen"})
     boxed = table(found.set_index("claim"), caption="Published claims and what the released files show", kind="words long")
     said = f"{len(found)} published claims about AlpaCare do not agree with the files that were released with it, or cannot be checked."
     return f'<section id="published"><h2>The published numbers and their problems</h2><p class="finding">{said}</p>{boxed}</section>'
 
 
 def where_from(run: Run) -> str:
+    """Notebooks, parameters that differ from the demo's, versions and hashes."""
     changed = provenance.differs(run)
     parts = ["<h2>Provenance</h2><h3>Notebooks</h3>", _notebooks(run)]
     if len(changed):
@@ -59,6 +62,7 @@ def where_from(run: Run) -> str:
 
 
 def paid(run: Run) -> str:
+    """What the answers cost, in a sentence; by model where the run is timed, "" where nothing was asked."""
     asked = provenance.cost(run)
     if not run.is_timed:
         return f"Paid: {asked['USD'].sum():.2f} USD." if len(asked) else ""
@@ -84,11 +88,8 @@ def _notebooks(run: Run) -> str:
 
 def _links(run: Run, name: str) -> str:
     """The executed notebook as a page, where the run has made one, and as a file."""
-    page = (
-        f'<a href="pages/{name}.html" aria-label="{name} as a page">page</a> · '
-        if (run.folder / "pages" / f"{name}.html").exists()
-        else ""
-    )
+    has_page = (run.folder / "pages" / f"{name}.html").exists()
+    page = f'<a href="pages/{name}.html" aria-label="{name} as a page">page</a> · ' if has_page else ""
     return f'{page}<a href="{name}.ipynb" aria-label="{name} as a notebook">notebook</a>'
 
 

@@ -26,7 +26,10 @@ def pipeline(run: Run, ledger: pd.DataFrame) -> Part:
     )
     now = "became examples" if len(ledger) > 2 else f"are left after {len(ledger)} of 3 steps"
     met = next((one for one in numbers(run) if one.name.startswith("test questions")), None)
-    kept_out = f" {round(met.value * met.n) or 'None'} of {met.n:,} test questions was met in the tasks." if met else ""
+    seen = round(met.value * met.n) if met else 0
+    kept_out = (
+        f" {seen or 'None'} of {met.n:,} test questions {'were' if seen > 1 else 'was'} met in tasks or seeds." if met else ""
+    )
     sentence = f"Of {asked:,} tasks asked for {left:,} ({printed(left / asked, 'share')}) {now}; {asked - left:,} were lost{most}.{kept_out}"
     return part_of(
         run, "yield", "From seeds to examples", sentence, drawn=(flow.wide(found), flow.narrow(found)), alt=flow.told(found)

@@ -8,11 +8,7 @@ from medinstruct.run.report.gather import Run
 
 HEIGHT, TOP, STEP, BAR = 150, 78, 134, 34
 FONT = "font-family=\"system-ui, 'DejaVu Sans', Verdana, sans-serif\""
-WORDS = {
-    "ROUGE-L": "near-duplicates",
-    "length": "cut at their room",
-    "not delivered": "not delivered",
-}  # of the ledger's reasons
+WORDS = {"ROUGE-L": "near-duplicates", "length": "cut at their room"}  # of the ledger's reasons
 
 
 @dataclass(frozen=True)

@@ -59,16 +59,8 @@ def printed(value: float | None, unit: str) -> str:
 
 def numbers(run: Run) -> list[Number]:
     """All numbers of a run, in the order of the report."""
-    found = [
-        *_yield(run),
-        *_diversity(run),
-        *_review(run),
-        *_training(run),
-        *_freeform(run),
-        *_benchmarks(run),
-        *_safety(run),
-        *_assist(run),
-    ]
+    chapters = (_yield, _diversity, _review, _training, _freeform, _benchmarks, _safety, _assist)
+    found = [one for chapter in chapters for one in chapter(run)]
     return [dataclasses.replace(one, stand_in=", ".join(stand_ins(run, one.part))) for one in found]
 
 
@@ -99,7 +91,7 @@ def _yield(run: Run) -> list[Number]:
     sets = run.of("contamination", "sets", default={})
     if sets:
         hit, items = sum(len(one["hit"]) for one in sets.values()), sum(one["items"] for one in sets.values())
-        found.append(Number("yield", "test questions met in the tasks", hit / max(items, 1), n=items))
+        found.append(Number("yield", "test questions met in tasks or seeds", hit / max(items, 1), n=items))
     return found
 
 
@@ -142,11 +134,8 @@ def _training(run: Run) -> list[Number]:
     found = [Number("training", "examples trained on", lora["examples"], "count", paper=rows, paper_is="all of them")]
     found += [Number("training", f"held-out loss, {name}", lora[key], "nats", n=held)
               for name, key in (("base", "eval_before"), ("tuned", "eval_after"))]  # fmt: skip
-    found.append(
-        Number(
-            "training", "trained share of the parameters", lora["trainable"] / lora["parameters"], paper=1.0, paper_is="full"
-        )
-    )
+    share = lora["trainable"] / lora["parameters"]
+    found.append(Number("training", "trained share of the parameters", share, paper=1.0, paper_is="full"))
     if gate.get("asked"):
         ends = 1 - published()["cut"]["models"]["AlpaCare-7b"] / 100
         row = gate | {"n": gate["asked"]}

@@ -42,14 +42,8 @@ def note(run: Run) -> str:
 def tiles(found: Sequence[Part]) -> list[Number]:
     """The few numbers that stand large at the top."""
     wanted = (
-        "examples answered",
-        "entropy of type",
-        "audits that keep",
-        "held-out loss, tuned",
-        "tuned against",
-        "likelihood, tuned",
-        "all, tuned",
-    )
+        "examples answered", "entropy of type", "audits that keep", "held-out loss, tuned", "tuned against", "likelihood, tuned", "all, tuned",
+    )  # fmt: skip
     every = [one for part in found for one in part.numbers]
     picked = [next((one for one in every if word in one.name), None) for word in wanted]
     return [one for one in picked if one]
@@ -102,11 +96,12 @@ def _lead(found: Sequence[Part]) -> str:
 
 
 def _label(one: Number) -> str:
-    return {
+    own = {
         "freeform": f"Score, {one.name}",
         "benchmarks": one.name.replace(" by likelihood", ""),
         "safety": "Safe answers, tuned",
-    }.get(one.part, one.name[0].upper() + one.name[1:])
+    }
+    return own.get(one.part, one.name[0].upper() + one.name[1:])
 
 
 def _large(one: Number) -> str:

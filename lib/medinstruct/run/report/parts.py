@@ -60,6 +60,7 @@ def part_of(
 
 
 def missing(run: Run, name: str, heading: str, notebook: str) -> Part:
+    """The part of a notebook that has not run, with the command that runs it."""
     sentence = f"Not measured in this run: notebook {notebook} has not written its files yet."
     profile = f"params/{provenance.nearest_profile(run)[0] or 'demo'}.yaml"
     do = f"python -m medinstruct run {profile} {notebook} --set run={run.name}"

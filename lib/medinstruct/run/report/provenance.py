@@ -102,8 +102,8 @@ def cost(run: Run) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=columns).set_index("model")
     sums = ", ".join(f"sum(json_extract(answer, '$.{name}'))" for name in ("prompt_tokens", "completion_tokens"))
-    query = (
-        f"SELECT json_extract(answer, '$.model') AS name, count(*), {sums}, sum(usd) FROM answers GROUP BY name ORDER BY name"
+    query = (  # total() and not sum(): a cache of the first version has no costs
+        f"SELECT json_extract(answer, '$.model') AS name, count(*), {sums}, total(usd) FROM answers GROUP BY name ORDER BY name"
     )
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:

@@ -1,5 +1,6 @@
 """A matplotlib figure as SVG inside a page: real text, no ground, and neutral colours that follow light and dark."""
 
+import html
 import io
 import re
 from typing import Any
@@ -15,8 +16,6 @@ VARIABLES = {
 
 def inline(figure: Any, name: str, *, alt: str) -> str:
     """The figure as an <svg> that scales with the page; `name` keeps its ids apart from those of other figures."""
-    import html
-
     import matplotlib as mpl
 
     buffer = io.StringIO()
@@ -30,7 +29,7 @@ def inline(figure: Any, name: str, *, alt: str) -> str:
     text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     box = re.search(r'viewBox="[^"]*"', text).group()
     head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box}'
-    return re.sub(r"<svg[^>]*>", f'{head} role="img" aria-label="{html.escape(alt)}">', text, count=1)
+    return f'{head} role="img" aria-label="{html.escape(alt)}">{text.partition(">")[2]}'
 
 
 def _with_own_ids(text: str, name: str) -> str:

@@ -62,5 +62,6 @@ def _papers(one: Number) -> str:
 
 
 def listed(values: Mapping[str, str], caption: str) -> str:
+    """Names and values as a table."""
     frame = pd.DataFrame({"value": values}).rename_axis("name")
     return table(frame, caption=caption)
