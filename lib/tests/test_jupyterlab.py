@@ -27,7 +27,9 @@ DRAWN = """() => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
   const pictures = [...notebook.node.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg')];
   const wide = pictures.filter(one => one.getBoundingClientRect().width > one.closest('.jp-OutputArea').clientWidth + 2);
-  return {wide: wide.map(one => one.alt || one.tagName), pictures: pictures.length};
+  const texts = [...notebook.widgets].filter(cell => cell.model.type === 'markdown').map(cell => cell.model.sharedModel.getSource());
+  const levels = texts.flatMap(text => [...text.matchAll(/^(#+) /gm)].map(found => found[1].length));
+  return {wide: wide.map(one => one.alt || one.tagName), levels};
 }"""
 
 
