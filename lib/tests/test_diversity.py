@@ -194,6 +194,11 @@ def test_every_figure_draws_or_says_why_not(name, tmp_path):
     assert len(list((tmp_path / "figures").glob("*.svg"))) == len(drawn)
 
 
+def test_a_chart_of_lines_draws_every_column():
+    figure = figures.lines(pd.DataFrame({f"c{n}": [n, n + 1] for n in range(7)}), title="t", label="x")
+    assert len(figure.axes[0].lines) == 7
+
+
 def test_nothing_from_the_data_reaches_the_browser_as_html():
     table = diversity.frame(HOSTILE["script everywhere"])
     page = browsing.Cards(table, 3)._repr_html_()

@@ -13,37 +13,14 @@ from medinstruct.training.card import write_card
 from medinstruct.training.planning import Plan, plan, smaller
 
 
-def finetune_lora(
-    examples: list[Example],
-    *,
-    base: str | Path,
-    folder: str | Path,
-    epochs: float = 3,
-    learning_rate: float = 2e-4,
-    batch_size: int = 16,
-    micro_batch_size: int = 8,
-    max_length: int = 1024,
-    lora_rank: int = 16,
-    lora_alpha: int = 32,
-    lora_dropout: float = 0.0,
-    warmup_ratio: float = 0.03,
-    eval_share: float = 0.1,
-    precision: str = "auto",
-    quantization: str = "none",
-    seed: int = 42,
-    **more: Any,
-) -> dict[str, Any]:
+def finetune_lora(examples: list[Example], *, base: str | Path, folder: str | Path, **settings: Any) -> dict[str, Any]:
     """Tune an adapter on some examples and save it in `folder`; returns losses (nats a response token), sizes and counts.
 
-    `more` may hold any key of `DEFAULTS`. The same call on the same data goes on from the last checkpoint of a run that was
-    killed, and gives back what a finished one has made, also one that `accelerate launch` ran; another call starts anew.
+    `settings` are those of `planning.DEFAULTS`, where their defaults stand; an unknown one is refused. The same call on the same
+    data goes on from the last checkpoint of a run that was killed, and gives back what a finished one has made, also one that
+    `accelerate launch` ran; another call starts anew.
     """
-    given = {
-        "epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "micro_batch_size": micro_batch_size,
-        "max_length": max_length, "lora_rank": lora_rank, "lora_alpha": lora_alpha, "lora_dropout": lora_dropout,
-        "warmup_ratio": warmup_ratio, "eval_share": eval_share, "precision": precision, "quantization": quantization, "seed": seed,
-    } | more  # fmt: skip
-    planned = plan(examples, base=base, timed=False, **given)
+    planned = plan(examples, base=base, timed=False, **settings)
     draft = Path(folder).with_name(f".{Path(folder).name}")
     name = resuming.name(examples, base, planned)
     made = Path(folder) / "made.json"
