@@ -27,9 +27,7 @@ DRAWN = """() => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
   const pictures = [...notebook.node.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg')];
   const wide = pictures.filter(one => one.getBoundingClientRect().width > one.closest('.jp-OutputArea').clientWidth + 2);
-  const texts = [...notebook.widgets].filter(cell => cell.model.type === 'markdown').map(cell => cell.model.sharedModel.getSource());
-  const levels = texts.flatMap(text => [...text.matchAll(/^(#+) /gm)].map(found => found[1].length));
-  return {wide: wide.map(one => one.alt || one.tagName), levels};
+  return {wide: wide.map(one => one.alt || one.tagName)};
 }"""
 
 
@@ -115,8 +113,4 @@ def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
     page.close()
     assert look == {"failed": [], "left": [], "idle": True}
     assert about["wide"] == [], "figures that are cut"
-    assert about["levels"] and about["levels"][0] == 1 and 1 not in about["levels"][1:], "one title"
-    assert all(after <= before + 1 for before, after in zip(about["levels"], about["levels"][1:], strict=False)), (
-        "headings nest"
-    )
     assert not [text for text in told if "medinstruct" in text or "anywidget" in text.lower()], told
