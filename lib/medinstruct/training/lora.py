@@ -94,19 +94,16 @@ def _watched(planned: Plan, model: Any, tokenizer: Any, arguments: Any) -> tuple
     """The trainer, and the callback that sees its losses."""
     settings = planned.settings
     tokens = sum(len(row.ids) for row in planned.trained) * settings["epochs"]
-    held: list[Any] = []
+    seen = watch.watcher(tokens=tokens, live=settings["live"])
+    sft = trainer.build(model, tokenizer, planned.trained, arguments, settings, [seen])
+    sft.by_length = settings["batching"] == "sorted"
 
     def evaluate() -> dict[str, float]:
-        sft = held[0]
         if sft.is_fsdp_enabled or sft.is_deepspeed_enabled:
             return {}  # the weights are spread over the devices; `_measured` makes up for it
         size = settings["micro_batch_size"]
         return watch.held_out_losses(sft.model, planned.held_out, pad=tokenizer.pad_token_id, batch_size=size)
 
-    seen = watch.watcher(tokens=tokens, evaluate=evaluate, live=settings["live"])
-    sft = trainer.build(model, tokenizer, planned.trained, arguments, settings, [seen])
-    sft.by_length = settings["batching"] == "sorted"
-    held.append(sft)
     seen.evaluate = evaluate
     return sft, seen
 
