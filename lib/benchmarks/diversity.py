@@ -6,6 +6,7 @@
 The tasks are the shipped seeds and test questions with words exchanged, so that no text occurs twice.
 """
 
+import json
 import os
 import random
 import sys
@@ -35,6 +36,7 @@ def tasks(size: int, *, seed: int = 1) -> list[dict[str, str]]:
 
 
 def engine() -> None:
+    """The rules alone, on instructions that are all different."""
     texts = [row["instruction"] for row in tasks(SIZE)]
     wall, cpu = time.perf_counter(), time.process_time()
     found = diversity.verb_noun(texts)
@@ -47,15 +49,14 @@ def engine() -> None:
 
 
 def notebook() -> None:
+    """The whole page, in a run folder of its own."""
     from medinstruct.run import runner
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MEDINSTRUCT_OUTPUTS"] = folder
-        big = Path(folder) / "big.jsonl"
-        records.write_text(big, "".join(f"{row}\n" for row in map(_json, tasks(SIZE))))
         profile = str(paths.root() / "params" / "demo.yaml")
         runner.run(profile, only=["01"], sets=["run=big"])
-        (Path(folder) / "big" / "dataset.jsonl").write_bytes(big.read_bytes())
+        records.write_text(Path(folder) / "big" / "dataset.jsonl", "".join(f"{json.dumps(row)}\n" for row in tasks(SIZE)))
         wall, cpu = time.perf_counter(), _children()
         runner.run(profile, only=["05"], sets=["run=big"])
         wall, cpu = time.perf_counter() - wall, _children() - cpu
@@ -69,12 +70,6 @@ def _children() -> float:
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _json(row: dict[str, str]) -> str:
-    import json
-
-    return json.dumps(row)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import random
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from medinstruct.training import loading, planning, trainer, watch
 from medinstruct.training.templates import Row
 
 COUNT, BATCH, LENGTH = 128, 8, 1024  # the published maximum length
+LADDER: dict[str, dict[str, Any]] = {
+    "padding": {"batching": "padded"}, "sorted": {"batching": "sorted"}, "padding-free": {"batching": "padding_free"},
+    "packed": {"batching": "packed"}, "packed, Liger kernels": {"batching": "packed", "kernels": "liger"},
+    "packed, compiled": {"batching": "packed", "compiled": True},
+}  # fmt: skip
 
 
 def student(folder: Path) -> Path:
@@ -33,14 +39,15 @@ def dataset() -> list[Example]:
 
 
 def speed() -> None:
-    """One pass over the same rows by each way, twice in turn; the better of tokens a CPU second."""
+    """One pass over the same rows by each way, twice in turn; the better of the two counts, in tokens a CPU second."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = student(folder)
         tokenizer = training.load_tokenizer(base)
         rows = training.survey(dataset(), tokenizer=tokenizer, max_length=LENGTH).rows[:COUNT]
         tokens = sum(len(row.ids) for row in rows)
-        ways = {"published recipe": published, "TRL defaults": trl, "TRL, no checkpointing": trl_plain, "ours": ours}
+        plain = partial(trl, gradient_checkpointing=False)
+        ways = {"published recipe": published, "TRL defaults": trl, "TRL, no checkpointing": plain, "ours": ours}
         found: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(2):
             for way, run in ways.items():
@@ -70,7 +77,7 @@ def published(model: Any, tokenizer: Any, rows: list[Row], folder: Path) -> floa
 
 
 def trl(model: Any, tokenizer: Any, rows: list[Row], folder: Path, **more: Any) -> float:
-    """SFTTrainer as it comes, in float32."""
+    """SFTTrainer as it comes, in float32; its defaults switch gradient checkpointing on."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -78,11 +85,6 @@ def trl(model: Any, tokenizer: Any, rows: list[Row], folder: Path, **more: Any) 
     args = SFTConfig(per_device_train_batch_size=BATCH, bf16=False, max_length=LENGTH, **_common(folder), **more)
     lora = trainer.lora_config(planning.DEFAULTS)
     return _timed(SFTTrainer(model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora))
-
-
-def trl_plain(model: Any, tokenizer: Any, rows: list[Row], folder: Path) -> float:
-    """SFTTrainer without gradient checkpointing, which its defaults switch on."""
-    return trl(model, tokenizer, rows, folder, gradient_checkpointing=False)
 
 
 def ours(model: Any, tokenizer: Any, rows: list[Row], folder: Path) -> float:
@@ -145,20 +147,10 @@ def gpu() -> None:
     """The ladder on one GPU; without one, the rows stay unmeasured."""
     import torch
 
-    ladder = {
-        "padding": {"batching": "padded"},
-        "sorted": {"batching": "sorted"},
-        "padding-free": {"batching": "padding_free"},
-        "packed": {"batching": "packed"},
-        "packed, Liger kernels": {"batching": "packed", "kernels": "liger"},
-        "packed, compiled": {"batching": "packed", "compiled": True},
-    }
     if not torch.cuda.is_available():
-        for rung in ladder:
+        for rung in LADDER:
             print(f"{rung:24} not measured (no CUDA GPU here)")
         return
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     rate = matrix_rate()
     print(f"{torch.cuda.get_device_name(0)}: {rate / 1e12:.0f} TFLOP/s in a bf16 matrix product of 8,192")
     with tempfile.TemporaryDirectory() as name:
@@ -166,22 +158,29 @@ def gpu() -> None:
         tokenizer = training.load_tokenizer(student(folder))
         rows = training.survey(dataset(), tokenizer=tokenizer, max_length=1024).rows
         tokens = sum(len(row.ids) for row in rows)
-        for rung, more in ladder.items():
+        for rung, more in LADDER.items():
             torch.cuda.reset_peak_memory_stats()
             settings = planning.DEFAULTS | {"epochs": 1, "batch_size": 16, "micro_batch_size": 8, "accumulation": 2}
             settings |= {"precision": "bfloat16", "gradient_checkpointing": False, "is_gpu": True, "checkpoints": 0} | more
-            with torch.device("cuda"):
-                model = LlamaForCausalLM._from_config(LlamaConfig(), dtype=torch.bfloat16)
-            args = trainer.arguments(folder / "x", steps=len(rows) // 16, settings=settings)
-            sft = trainer.build(model, tokenizer, rows, args, settings, [])
-            sft.by_length = settings["batching"] == "sorted"
-            start = time.perf_counter()
-            sft.train()
-            seconds = time.perf_counter() - start
-            share = 4 * model.num_parameters() * tokens / seconds / rate  # forward and backward, no gradients of the base
+            parameters, seconds = llama_pass(tokenizer, rows, settings, folder)
+            share = 4 * parameters * tokens / seconds / rate  # forward and backward, no gradients of the base
             memory = torch.cuda.max_memory_allocated() / 1024**3
             print(f"{rung:24} {tokens / seconds:8,.0f} tokens/s, {share:.0%} of the matrix rate, {memory:.1f} GB", flush=True)
-            del sft, model
+
+
+def llama_pass(tokenizer: Any, rows: list[Row], settings: dict[str, Any], folder: Path) -> tuple[int, float]:
+    """Parameters of the model, and seconds of one pass over the rows; the model is gone afterwards."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    with torch.device("cuda"):
+        model = LlamaForCausalLM._from_config(LlamaConfig(), dtype=torch.bfloat16)
+    args = trainer.arguments(folder / "x", steps=len(rows) // 16, settings=settings)
+    sft = trainer.build(model, tokenizer, rows, args, settings, [])
+    sft.by_length = settings["batching"] == "sorted"
+    start = time.perf_counter()
+    sft.train()
+    return model.num_parameters(), time.perf_counter() - start
 
 
 def matrix_rate(size: int = 8192) -> float:

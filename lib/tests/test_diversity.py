@@ -125,7 +125,24 @@ def test_the_tree_holds_every_task_once_and_shows_gaps():
 
 def test_cells_count_every_task_and_mark_the_empty_ones():
     table = diversity.cells(diversity.frame(rows(6, type=["chat", "Rewriting"])), "type", "difficulty")
-    assert table.to_numpy().sum() == 6 and table.shape == (10, 5) and diversity.empty(table) == 48
+    assert table.to_numpy().sum() == 6 and table.shape == (10, 5) and diversity.empty(table) == (48, 50)
+
+
+def test_a_task_without_a_label_makes_no_empty_cells():
+    table = diversity.cells(diversity.frame(rows(6, type=["chat", ""])), "type", "difficulty")
+    assert table.shape == (11, 5) and table.to_numpy().sum() == 6 and diversity.empty(table)[1] == 50
+
+
+def test_datasets_with_one_file_name_stay_apart(tmp_path):
+    for name, count in (("a", 1), ("b", 2)):
+        records.write_json(tmp_path / name / "tasks.jsonl", rows(count))
+    found = diversity.load_named(f"{tmp_path}/a/tasks.jsonl, {tmp_path}/b/tasks.jsonl,")
+    assert {name: len(table) for name, table in found.items()} == {"a/tasks.jsonl": 1, "b/tasks.jsonl": 2}
+    assert list(diversity.load_named(f"{tmp_path}/a/")) == ["a"] and diversity.load_named("") == {}
+
+
+def test_a_missing_topic_is_no_new_topic():
+    assert diversity.growth(["a", float("nan"), None, "b"])[4] == 2
 
 
 def test_a_dataset_is_read_from_every_shape_it_comes_in(tmp_path, monkeypatch):
@@ -175,6 +192,11 @@ def test_every_figure_draws_or_says_why_not(name, tmp_path):
         assert shown.png.startswith(b"\x89PNG") and len(shown.png) < 500_000
     diversity.live_sunburst(top).to_json()
     assert len(list((tmp_path / "figures").glob("*.svg"))) == len(drawn)
+
+
+def test_a_chart_of_lines_draws_every_column():
+    figure = figures.lines(pd.DataFrame({f"c{n}": [n, n + 1] for n in range(7)}), title="t", label="x")
+    assert len(figure.axes[0].lines) == 7
 
 
 def test_nothing_from_the_data_reaches_the_browser_as_html():

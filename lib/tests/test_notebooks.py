@@ -1,5 +1,6 @@
 """The notebook sources keep the house's form: no outputs, word ids, one skeleton, one set-up cell."""
 
+import ast
 import json
 import re
 
@@ -50,6 +51,17 @@ def test_headings_nest_under_one_title(name):
     levels = [len(found) for text in texts for found in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
     assert levels[0] == 1 and 1 not in levels[1:]
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_no_notebook_takes_the_figure_of_another():
+    kept = {}
+    for name in CELLS:
+        source = "\n".join("".join(cell["source"]) for cell in code(name)[1:])
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and len(node.args) > 1]
+        shown = [one.args[1] for one in calls if getattr(one.func, "attr", getattr(one.func, "id", "")) == "show"]
+        for figure in {argument.value for argument in shown if isinstance(argument, ast.Constant)}:
+            assert kept.setdefault(figure, name) == name, f"{figure} is kept by {kept[figure]} and by {name}"
+    assert len(kept) > 40
 
 
 def test_the_set_up_cell_is_the_same_everywhere():

@@ -187,6 +187,20 @@ def test_the_same_call_gives_back_what_was_made_and_trains_no_more(student, undi
         training.finetune_lora(examples(40), base=student, folder=undisturbed[0], **QUICK | {"seed": 43})
 
 
+def test_a_run_over_spread_weights_gets_its_held_out_losses_afterwards(student, undisturbed, tmp_path):
+    folder, result = undisturbed
+    shutil.copytree(folder, tmp_path / "adapter")
+    made = json.loads((folder / "made.json").read_text())
+    blank = {"eval_before": None, "eval_after": None, "by_type": {"before": {}, "after": {}}, "held_out_losses": []}
+    records.write_json(tmp_path / "adapter" / "made.json", made | {"result": result | blank})
+    found = training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **QUICK)
+    assert found["eval_before"] == result["eval_before"] and found["eval_after"] == pytest.approx(
+        result["eval_after"], abs=2e-4
+    )
+    assert found["by_type"]["after"].keys() == result["by_type"]["after"].keys()
+    assert f"{found['eval_after']} after" in (tmp_path / "adapter" / "README.md").read_text()
+
+
 def test_the_plan_says_what_the_run_then_does(student, undisturbed):
     planned = training.plan(examples(40), base=student, **QUICK)
     assert planned.steps == undisturbed[1]["steps"] and planned.seconds > 0 and sum(planned.memory.values()) > 0

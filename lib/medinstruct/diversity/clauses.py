@@ -9,6 +9,9 @@ from medinstruct.diversity.words import parts
 
 TASKS = vocabulary.some("task job goal role aim assignment objective mission work duty question")
 SCENES = vocabulary.some("imagine suppose assume consider read pretend let")
+FINITE = vocabulary.AUXILIARIES - {"be", "been", "being"}
+BEFORE_NOUNS = vocabulary.DETERMINERS | vocabulary.PREPOSITIONS
+OPEN_CLAUSES = vocabulary.QUESTION_WORDS | {"that"}
 
 
 class Clause(NamedTuple):
@@ -45,12 +48,7 @@ def _commands(w: list[str], i: int) -> bool:
         return False
     if set(parts(token)) == {"VERB"} or token in vocabulary.COMMON_VERBS:
         return token in vocabulary.COMMON_VERBS or is_word(after) or not after or after in "\"“‘'(.!,:"
-    if (
-        after in vocabulary.DETERMINERS
-        or after in vocabulary.PRONOUNS
-        or after in vocabulary.QUESTION_WORDS
-        or after in ("if",)
-    ):
+    if after in vocabulary.DETERMINERS | vocabulary.PRONOUNS | vocabulary.QUESTION_WORDS | {"if"}:
         return True
     if after in vocabulary.PARTICLES or after[:1].isdigit():
         return "NOUN" not in parts(token) or after in ("out", "up", "off", "down")
@@ -95,20 +93,10 @@ def _first_finite(w: list[str], i: int) -> Clause | None:
     for sure in (True, False):
         for place in range(i, len(w)):
             token, last = w[place], w[place - 1]
-            if (
-                last in vocabulary.DETERMINERS
-                or last in vocabulary.PREPOSITIONS
-                or (last in vocabulary.QUESTION_WORDS or last == "that")
-                and sure
-            ):
+            if last in BEFORE_NOUNS or (sure and last in OPEN_CLAUSES):
                 continue
-            auxiliary = (
-                token in vocabulary.BE - {"be", "been", "being"}
-                or token in vocabulary.MODALS
-                or token in vocabulary.HAVE | vocabulary.DO
-            )
             verb = "VERB" in parts(token) and not is_gerund(token) and ("NOUN" not in parts(token) or not sure)
-            if auxiliary or verb:
+            if token in FINITE or verb:
                 found, noun, _ = verb_phrase(w, place)
                 if found:
                     return Clause("statement", found, noun)

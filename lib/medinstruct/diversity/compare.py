@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medinstruct import labels, stats
-from medinstruct.diversity.loading import AXES, NO_LABEL, NO_MATCH
+from medinstruct.diversity.loading import AXES, NO_MATCH, UNLABELLED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def divergence(one: Counts, other: Counts) -> float:
     names = list(dict.fromkeys([*one, *other]))
     if not sum(one.values()) or not sum(other.values()):
         return float("nan")
-    left, right = (np.array([shares(counts).get(name, 0.0) for name in names]) for counts in (one, other))
+    left, right = (np.array([of.get(name, 0.0) for name in names]) for of in (shares(one), shares(other)))
     apart = stats.entropy((left + right) / 2) - (stats.entropy(left) + stats.entropy(right)) / 2
     return min(1.0, max(0.0, apart))
 
@@ -42,7 +42,7 @@ def divergence(one: Counts, other: Counts) -> float:
 def counts_of(frame: "pd.DataFrame", axis: str) -> dict[Hashable, int]:
     """Tasks by label, without those that have none."""
     found = frame[f"{axis}_of"].value_counts()
-    return {name: int(n) for name, n in found.items() if name not in (NO_LABEL, NO_MATCH)}
+    return {name: int(n) for name, n in found.items() if name not in UNLABELLED}
 
 
 def divergences(sets: Mapping[str, Mapping[str, Counts]]) -> "pd.DataFrame":

@@ -1,10 +1,11 @@
-"""What is covered and what is not: the verb-noun table, the cells of two labels, and the specialties."""
+"""What is covered and what is not: the verb-noun table, the cells of two labels, the specialties, and lengths by label."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from medinstruct import labels, stats
+from medinstruct.diversity.loading import UNLABELLED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,9 +78,10 @@ def ordered(names: Iterable[Hashable], axis: str) -> list[Hashable]:
     return sorted(names, key=lambda name: (known.get(name, len(known)), str(name)))
 
 
-def empty(table: "pd.DataFrame") -> int:
-    """How many cells of a table hold nothing."""
-    return int((table == 0).to_numpy().sum())
+def empty(table: "pd.DataFrame") -> tuple[int, int]:
+    """How many cells of two labels hold nothing, of how many; where a label is missing there is no cell to fill."""
+    named = table.drop(index=UNLABELLED, columns=UNLABELLED, errors="ignore")
+    return int((named == 0).to_numpy().sum()), named.size
 
 
 def specialty_tree(frame: "pd.DataFrame") -> dict[str, dict[str, int]]:
@@ -88,3 +90,14 @@ def specialty_tree(frame: "pd.DataFrame") -> dict[str, dict[str, int]]:
     tree = {field: {name: int(found.get(name, 0)) for name in names} for field, names in labels.FIELDS.items()}
     rest = {str(name): int(n) for name, n in found.items() if name not in labels.SPECIALTIES}
     return tree | ({"Other": rest} if rest else {})
+
+
+def lengths(frame: "pd.DataFrame", by: str = "type") -> dict[str, dict[str, list[int]]]:
+    """Words of instruction, input and response by a label; a text that is empty everywhere is left out."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for text, name in (("instruction", "instruction"), ("input", "input"), ("output", "response")):
+        filled = frame[frame[text] != ""]
+        words = filled[text].str.split().str.len()
+        grouped = {str(label): list(words[filled[f"{by}_of"] == label]) for label in ordered(filled[f"{by}_of"].unique(), by)}
+        found |= {name: grouped} if grouped else {}
+    return found

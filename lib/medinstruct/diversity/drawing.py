@@ -1,17 +1,13 @@
-"""The other figures of this chapter: the tree of specialties, lengths, distributions and growth."""
+"""The other figures of this chapter: the tree of specialties, spans of lengths, distributions, growth, published labels."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from medinstruct import figures
-from medinstruct.diversity.coverage import ordered
 from medinstruct.diversity.verb_figures import shade
 from medinstruct.figures import INK, PALETTE, RED, SOFT, TINT, WIDTH, note, short, titled
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def tree(fields: Mapping[str, Mapping[str, int]], *, title: str) -> Any:
@@ -149,21 +145,10 @@ def before_after(
             [100 * values.get(label, 0) for label in names],
             height=height * 0.92,
             label=short(name, 36),
-            color=PALETTE[2 * n],
+            color=PALETTE[2 * n % 7],
         )
     right.set_yticks(range(len(names)), [short(name, 24) for name in names])
     right.invert_yaxis()
     right.set(xlabel="% of the tasks, after our label rules")
     figure.legend(loc="outside lower right", ncols=2, fontsize=9)
     return titled(figure, title)
-
-
-def lengths(frame: "pd.DataFrame", by: str = "type") -> dict[str, dict[str, list[int]]]:
-    """Words of instruction, input and response by a label; a text that is empty everywhere is left out."""
-    found: dict[str, dict[str, list[int]]] = {}
-    for text, name in (("instruction", "instruction"), ("input", "input"), ("output", "response")):
-        filled = frame[frame[text] != ""]
-        words = filled[text].str.split().str.len()
-        grouped = {str(label): list(words[filled[f"{by}_of"] == label]) for label in ordered(filled[f"{by}_of"].unique(), by)}
-        found |= {name: grouped} if grouped else {}
-    return found

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 AXES = ("type", "view", "topic", "difficulty")
 TEXTS = ("instruction", "input", "output")
-NO_LABEL, NO_MATCH = "(no label)", "(no match)"
+NO_LABEL, NO_MATCH = UNLABELLED = ["(no label)", "(no match)"]
 # Other projects' names for the same fields.
 ALIASES = {"response": "output", "context": "input", "question": "instruction", "prompt": "instruction"}
 DATA_FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
@@ -25,6 +25,18 @@ def load(source: str | Path) -> "pd.DataFrame":
     if table.empty:
         raise Problem("A dataset holds no task.", got=str(source), do="Run the earlier notebooks, or check the file.")
     return table
+
+
+def load_named(sources: str) -> "dict[str, pd.DataFrame]":
+    """Datasets named by commas; each is called by as much of the end of its path as tells it from the others."""
+    found = list(dict.fromkeys(source.strip() for source in sources.split(",") if source.strip()))
+    return {_ending(source, found): load(source) for source in found}
+
+
+def _ending(source: str, sources: list[str]) -> str:
+    parts = source.rstrip("/").split("/")
+    ends = ("/".join(parts[-n:]) for n in range(1, len(parts)))
+    return next((end for end in ends if sum(f"/{other.rstrip('/')}".endswith(f"/{end}") for other in sources) == 1), source)
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":

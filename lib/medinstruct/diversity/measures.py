@@ -116,7 +116,8 @@ def growth(items: Sequence[Hashable | None], *, points: int = 60) -> dict[int, i
     known: set[Hashable] = set()
     found = {0: 0}
     for place, item in enumerate(items, 1):
-        known |= {item} - {None}
+        if item is not None and item == item:  # pandas makes None nan
+            known.add(item)
         if place in stops:
             found[place] = len(known)
     return found

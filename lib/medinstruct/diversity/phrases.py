@@ -5,6 +5,7 @@ from typing import NamedTuple
 from medinstruct.diversity import vocabulary
 from medinstruct.diversity.words import parts
 
+SKIPPED = vocabulary.ADVERBS | vocabulary.NEGATIONS
 UNCHANGED = vocabulary.some("put cut set read hit let hurt spread cast shut cost quit split")
 
 
@@ -27,6 +28,7 @@ def is_base(token: str) -> bool:
 
 
 def is_gerund(token: str) -> bool:
+    """Whether a token may be a verb's form in -ing."""
     return token.endswith("ing") and "VERB" in parts(token)
 
 
@@ -39,16 +41,13 @@ def is_participle(token: str) -> bool:
 
 
 def is_word(token: str) -> bool:
-    return bool(token) and (token[0].isalnum())
+    """Whether a token is a word or a number, not punctuation and not the end."""
+    return bool(token) and token[0].isalnum()
 
 
 def skip_adverbs(w: list[str], i: int) -> int:
     """The place behind adverbs and negations."""
-    while (
-        at(w, i) in vocabulary.ADVERBS
-        or at(w, i) in vocabulary.NEGATIONS
-        or (is_word(at(w, i)) and set(parts(w[i])) == {"ADV"})
-    ):
+    while at(w, i) in SKIPPED or (is_word(at(w, i)) and set(parts(w[i])) == {"ADV"}):
         i += 1
     return i
 

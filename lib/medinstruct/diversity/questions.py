@@ -25,11 +25,7 @@ def question(w: list[str], i: int) -> Clause | None:
         i += 1
     if at(w, i) in vocabulary.QUESTION_WORDS and at(w, i) != "whether":
         return _asked(w, i, with_preposition=i > start)
-    if (
-        i == start
-        and (at(w, i) in vocabulary.MODALS | vocabulary.BE | vocabulary.HAVE | vocabulary.DO)
-        and at(w, i) not in ("be", "having", "being")
-    ):
+    if i == start and at(w, i) in vocabulary.AUXILIARIES - {"be", "having", "being"}:
         return _yes_no(w, i)
     return None
 
@@ -47,7 +43,7 @@ def _asked(w: list[str], i: int, *, with_preposition: bool) -> Clause | None:
         return Clause("question", verb, noun) if verb else None
     if token in vocabulary.BE:
         return _what_is(w, end, asks=asks, head=front.head)
-    if token in vocabulary.MODALS | vocabulary.DO | vocabulary.HAVE:
+    if token in vocabulary.AUXILIARIES:
         subject = _subject(w, skip_adverbs(w, end + 1), have=token in vocabulary.HAVE)
         if subject is None:
             verb, noun, _ = verb_phrase(w, end)
@@ -68,15 +64,11 @@ def _fronted(w: list[str], i: int) -> Phrase:
         phrase = _shortened(w, i + 1)
         return Phrase(skip_prepositional(w, phrase.end), phrase.head)
     if asks == "how":
-        while (
-            is_word(at(w, i))
-            and ({"ADJ", "ADV"} & set(parts(w[i])) or w[i] in vocabulary.ADVERBS)
-            and "VERB" not in parts(w[i])
-        ):
+        while is_word(at(w, i)) and _is_degree(w[i]):
             i += 1
         return Phrase(i, None)
     if asks in ("what", "which", "whose"):
-        if asks != "whose" and (at(w, i) in vocabulary.BE or at(w, i) in vocabulary.MODALS | vocabulary.DO | vocabulary.HAVE):
+        if asks != "whose" and at(w, i) in vocabulary.AUXILIARIES:
             return Phrase(i, None)
         if at(w, i) == "of":
             end = skip_prepositional(w, i)
@@ -87,11 +79,16 @@ def _fronted(w: list[str], i: int) -> Phrase:
     return Phrase(skip_adverbs(w, i), None)
 
 
+def _is_degree(token: str) -> bool:
+    """Whether a word goes with "how" ("how often", "how long"): an adjective or adverb that is no verb."""
+    return "VERB" not in parts(token) and bool({"ADJ", "ADV"} & set(parts(token)) or token in vocabulary.ADVERBS)
+
+
 def _shortened(w: list[str], i: int) -> Phrase:
     """A noun phrase after a question word, given back its last word where that must be the verb ("what causes gout")."""
     phrase = noun_phrase(w, i)
     after = at(w, phrase.end)
-    if after in vocabulary.MODALS | vocabulary.DO | vocabulary.HAVE | vocabulary.BE:
+    if after in vocabulary.AUXILIARIES:
         return phrase
     for place in range(phrase.end - 1, i - 1, -1):
         token = w[place]

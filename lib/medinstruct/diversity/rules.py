@@ -32,7 +32,7 @@ def clause(sentence: str) -> Clause:
     found = asks or imperative(w, start) or question(w, start)
     if found and found.kind == "scene":
         return _second(w, start) or found
-    return found or _later(w, start) or _plain(w, start)
+    return found or _later(w, start) or statement(w, start) or Clause("fragment")
 
 
 def _start(w: list[str]) -> int:
@@ -64,9 +64,7 @@ def _later(w: list[str], start: int) -> Clause | None:
 
 def _request_at(w: list[str], i: int, *, sure: bool) -> Clause | None:
     """A request or question that begins at a place; `sure` asks for a verb that instructions begin with."""
-    if at(w, i) in vocabulary.QUESTION_WORDS or (
-        w[-1] == "?" and at(w, i) in vocabulary.MODALS | vocabulary.BE | vocabulary.HAVE | vocabulary.DO
-    ):
+    if at(w, i) in vocabulary.QUESTION_WORDS or (w[-1] == "?" and at(w, i) in vocabulary.AUXILIARIES):
         return question(w, i) if w[-1] == "?" or not sure else None
     if sure and not (at(w, i) in vocabulary.INSTRUCTION_VERBS or at(w, i) == "please"):
         return None
@@ -94,11 +92,3 @@ def _introduces(token: str) -> bool:
     """Whether a sentence that begins with this word has an introduction before its main clause."""
     prepares = token in vocabulary.PREPOSITIONS | vocabulary.SUBORDINATORS | vocabulary.ADVERBS | {"step", "when", "where"}
     return bool(token) and (prepares or is_gerund(token) or is_participle(token))
-
-
-def _plain(w: list[str], start: int) -> Clause:
-    """A statement, or a fragment where no verb is found."""
-    if w and w[-1] == "?" and not _introduces(at(w, start)):
-        found = statement(w, start)
-        return found if found and (found.verb != "be" or found.noun) else found or Clause("fragment")
-    return statement(w, start) or Clause("fragment")

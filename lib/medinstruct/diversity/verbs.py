@@ -59,7 +59,7 @@ def _is_particle(w: list[str], i: int, verb: str) -> bool:
     return token in vocabulary.PARTICLES - {"in"} and nominal and not unclear
 
 
-def verb_phrase(w: list[str], i: int, *, passive: bool = False) -> tuple[str | None, str | None, int]:
+def verb_phrase(w: list[str], i: int) -> tuple[str | None, str | None, int]:
     """Verb, object and the place behind the verb of the verb phrase at `i`, from its auxiliaries or its verb on."""
     i = skip_adverbs(w, i)
     token = at(w, i)
@@ -74,17 +74,9 @@ def verb_phrase(w: list[str], i: int, *, passive: bool = False) -> tuple[str | N
         return being(w, i + 1)
     if token in vocabulary.HAVE:
         after = skip_adverbs(w, i + 1)
-        if at(w, after) == "to":
-            return verb_phrase(w, after)
-        if (
-            at(w, after) in vocabulary.BE
-            or at(w, after) in vocabulary.HAVE
-            or at(w, after) in ("done",)
-            or is_participle(at(w, after))
-        ):
-            return verb_phrase(w, after)
-        return unwrapped(w, i + 1, "have")
-    if token == "done" or (token in ("doing",)):
+        goes_on = at(w, after) in vocabulary.BE | vocabulary.HAVE | {"to", "done"} or is_participle(at(w, after))
+        return verb_phrase(w, after) if goes_on else unwrapped(w, i + 1, "have")
+    if token in ("done", "doing"):
         return "do", object_of(w, i + 1, "do"), i + 1
     if not token or "VERB" not in parts(token):
         return None, None, i
@@ -115,12 +107,7 @@ def unwrapped(w: list[str], i: int, verb: str) -> tuple[str | None, str | None, 
     j = skip_adverbs(w, i)
     if verb in WANTING:
         k = skip_adverbs(w, j + 1 if at(w, j) in ("you", "me", "us") else j)
-        if (
-            at(w, k) == "to"
-            and is_base(at(w, skip_adverbs(w, k + 1)))
-            or at(w, k + 1) in ("be", "have", "do")
-            and at(w, k) == "to"
-        ):
+        if at(w, k) == "to" and (is_base(at(w, skip_adverbs(w, k + 1))) or at(w, k + 1) in ("be", "have", "do")):
             return verb_phrase(w, k)
         if verb == "help" and k > j and is_base(at(w, k)):
             return verb_phrase(w, k)

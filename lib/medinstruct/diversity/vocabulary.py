@@ -33,20 +33,10 @@ ADVERBS = some(
     "today yesterday soon again further together instead perhaps maybe however therefore first firstly secondly lastly ok okay hi "
     "hello thus ago already yet almost once twice never so then sometimes later"
 )
+AUXILIARIES = BE | MODALS | HAVE | DO
 CLOSED = (
-    DETERMINERS
-    | PRONOUNS
-    | PREPOSITIONS
-    | QUESTION_WORDS
-    | MODALS
-    | BE
-    | HAVE
-    | DO
-    | JOINERS
-    | SUBORDINATORS
-    | NEGATIONS
-    | ADVERBS
-)
+    DETERMINERS | PRONOUNS | PREPOSITIONS | QUESTION_WORDS | AUXILIARIES | JOINERS | SUBORDINATORS | NEGATIONS | ADVERBS
+)  # fmt: skip
 # Readings that the lexicon lists but that instructions hardly ever mean.
 NEVER_VERB = some(
     "patient patients people blood child skin bone bones food water body side type age case cases best better single second first "

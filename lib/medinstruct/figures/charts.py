@@ -1,6 +1,7 @@
-"""Charts that every chapter uses: ranked bars, bars side by side, heat maps and intervals."""
+"""Charts that every chapter uses: bars, bars side by side, heat maps, intervals, histograms and lines."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from medinstruct.figures.look import BLUE, GREEN, GREY, ORANGE, PALETTE, RED, SKY, SOFT, TINT, WIDTH, note, short, titled
@@ -117,7 +118,7 @@ def lines(frame: Any, *, title: str, label: str) -> Any:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(WIDTH, 3.2))
-    for (name, column), color in zip(frame.items(), (GREY, BLUE, ORANGE, GREEN, RED), strict=False):
+    for (name, column), color in zip(frame.items(), cycle((GREY, BLUE, ORANGE, GREEN, RED)), strict=False):
         axes.plot(column.index, column, "o-", color=color, label=short(name, 40))
     axes.set(xlabel=frame.index.name or "", ylabel=label, ylim=(0, None))
     axes.grid(axis="y", color=TINT)

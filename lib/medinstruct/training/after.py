@@ -9,6 +9,8 @@ from typing import Any
 from medinstruct.errors import Problem
 from medinstruct.training.loading import load_model, load_tokenizer
 
+PROBE = "The patient has had a cough and fever for three days."
+
 
 def stop_gate(reasons: Sequence[str], *, least: float = 0.9) -> dict[str, Any]:
     """How many answers ended at the end-of-sequence token ("stop"), with a 95 % Wilson interval, and a warning when few did.
@@ -48,9 +50,7 @@ def merge(
     except (OSError, ValueError) as error:
         do = "Give the folder of a LoRA adapter."
         raise Problem("The adapter could not be loaded.", got=str(error).split("\n")[0], do=do) from None
-    given = tokenizer("The patient has had a cough and fever for three days.", return_tensors="pt")["input_ids"].to(
-        model.device
-    )
+    given = tokenizer(PROBE, return_tensors="pt")["input_ids"].to(model.device)
     with torch.inference_mode():
         before = tuned(input_ids=given).logits.float()
         merged = tuned.merge_and_unload()
@@ -58,9 +58,8 @@ def merge(
     change = ((after - before).abs().max() / before.abs().max()).item()
     limit = tolerance if precision == "float32" else 0.05
     if not change <= limit:
-        raise Problem(
-            "The merged model answers differently.", got=f"logits change by {change:.2g}", do="Set precision: float32."
-        )
+        got = f"logits change by {change:.2g}"
+        raise Problem("The merged model answers differently.", got=got, do="Set precision: float32.")
     draft = Path(folder).with_name(f".{Path(folder).name}")
     shutil.rmtree(draft, ignore_errors=True)
     merged.save_pretrained(draft, safe_serialization=True)

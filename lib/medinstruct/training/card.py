@@ -23,7 +23,7 @@ tags: [medical, instruction-tuning, {method}]
 | dataset | {all} examples, content hash `{hash}`; written by {writers} |
 | left out | {cut} longer than {max_length} tokens |
 | held out | {held_out} |
-| held-out loss, nats a response token | {before} before, {after} after |
+| held-out loss, nats a response token | {losses} |
 | trained parameters | {trainable} of {parameters} |
 | prompt | {template} template |
 | {steps} steps on | {hardware} |
@@ -62,13 +62,15 @@ def write_card(
     """Write README.md beside the weights; a folder of this machine is named by its last part only."""
     is_lora = settings["method"] == "lora"
     shown = {key: value for key, value in sorted(settings.items()) if key not in ("live", "report_to", "is_gpu")}
+    measured = result["eval_after"] is not None
+    losses = f"{result['eval_before']} before, {result['eval_after']} after" if measured else "not measured"
     name = Path(base).name if Path(base).exists() else str(base)
     return records.write_text(folder / "README.md", TEXT.format(
         base=name, library="peft" if is_lora else "transformers", method=settings["method"],
         title="Adapter" if is_lora else "Model", what="A LoRA adapter" if is_lora else "Full fine-tuning",
         examples=f"{result['examples']:,}", all=f"{len(examples):,}", hash=dataset_hash(examples), writers=_writers(examples),
-        cut=result["cut"], max_length=settings["max_length"], held_out=result["held_out"], before=result["eval_before"],
-        after=result["eval_after"], trainable=f"{result['trainable']:,}", parameters=f"{result['parameters']:,}",
+        cut=result["cut"], max_length=settings["max_length"], held_out=result["held_out"], losses=losses,
+        trainable=f"{result['trainable']:,}", parameters=f"{result['parameters']:,}",
         template=settings["template"], steps=result["steps"], hardware=result["hardware"],
         settings="\n".join(f"| {key} | {value} |" for key, value in shown.items()), use=ADAPTER if is_lora else WHOLE,
     ))  # fmt: skip

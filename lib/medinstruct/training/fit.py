@@ -8,7 +8,6 @@ from typing import Any
 from medinstruct.errors import Problem
 from medinstruct.training import forecast
 
-GB = 1024**3
 CHOICES = {
     "precision": ("auto", "float32", "bfloat16", "float16"),
     "quantization": ("auto", "none", "4bit"),
@@ -55,14 +54,13 @@ def probe() -> Hardware:
     import psutil
     import torch
 
+    count = int(os.environ.get("WORLD_SIZE", "1"))
     if not torch.cuda.is_available():
-        count = int(os.environ.get("WORLD_SIZE", "1"))
-        return Hardware("CPU", count=count, memory=psutil.virtual_memory().total / GB)
+        return Hardware("CPU", count=count, memory=psutil.virtual_memory().total / forecast.GB)
     first = torch.cuda.get_device_properties(0)
     is_ampere = first.major >= 8
     flash = is_ampere and importlib.util.find_spec("flash_attn") is not None
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    memory, visible = first.total_memory / GB, torch.cuda.device_count()
+    memory, visible = first.total_memory / forecast.GB, torch.cuda.device_count()
     return Hardware(first.name, count=count, memory=memory, bf16=is_ampere, flash=flash, visible=visible)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medinstruct import records
+from medinstruct.training.watch import losses
 
 SPECIAL = ["<pad>", "<s>", "</s>"]
 
@@ -39,10 +40,10 @@ def build_student(
     tokenizer = _tokenizer(texts, size=vocab_size, max_length=max_length)
     model = _model(tokenizer, shape, seed=seed)
     blocks = _blocks(texts, tokenizer, length=max_length // 2)
-    losses = _train(model, blocks, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, folder=draft)
+    curve = _train(model, blocks, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, folder=draft)
     model.save_pretrained(draft, safe_serialization=True)
     tokenizer.save_pretrained(draft)
-    result = {"parameters": model.num_parameters(), "tokens": sum(map(len, blocks)), "losses": losses}
+    result = {"parameters": model.num_parameters(), "tokens": sum(map(len, blocks)), "losses": curve}
     records.write_json(draft / "built.json", {"fingerprint": name, "result": result})
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -100,7 +101,7 @@ def _train(
     trainer = Trainer(model=model, args=arguments, train_dataset=[{"input_ids": block, "labels": block} for block in blocks])
     quiet(trainer)
     trainer.train()
-    return losses_of(trainer)
+    return losses(trainer.state)
 
 
 def quiet(trainer: Any) -> None:
@@ -111,8 +112,3 @@ def quiet(trainer: Any) -> None:
     trainer.remove_callback(PrinterCallback)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-
-
-def losses_of(trainer: Any) -> list[dict[str, float]]:
-    """The training losses by step, in nats a token."""
-    return [{"step": row["step"], "loss": round(row["loss"], 4)} for row in trainer.state.log_history if "loss" in row]

@@ -11,15 +11,16 @@ from medinstruct.training.data import kind
 from medinstruct.training.templates import Row
 
 
-def watcher(*, tokens: float, evaluate: Callable[[], dict[str, float]], live: bool) -> Any:
-    """A callback for the trainer; `tokens` is what the whole run reads, `evaluate` gives the held-out losses by task type.
+def watcher(*, tokens: float, live: bool) -> Any:
+    """A callback for the trainer; `tokens` is what the whole run reads, `.evaluate` gives the held-out losses by task type.
 
-    After the run: `.losses` and `.held_out` by step, `.seconds` of training without the evaluations.
+    After the run: `.losses` and `.held_out` by step, `.seconds` of training without the evaluations, `.rate` in tokens a second.
     """
     from tqdm import tqdm
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
+        evaluate: Callable[[], dict[str, float]] = dict
         losses: list[dict[str, float]] = []
         held_out: list[dict[str, Any]] = []
         seconds = 0.0
@@ -50,7 +51,7 @@ def watcher(*, tokens: float, evaluate: Callable[[], dict[str, float]], live: bo
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             began = time.perf_counter()
-            found = {} if any(row["step"] == state.global_step for row in self.held_out) else evaluate()
+            found = {} if any(row["step"] == state.global_step for row in self.held_out) else self.evaluate()
             if found:
                 self.held_out.append({"step": state.global_step, "held_out": found})
                 state.log_history.append(self.held_out[-1])  # goes into the checkpoints, so that a resumed run has it
