@@ -11,7 +11,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/ruff check lib notebooks
-	$(BIN)/python -m pytest lib -n 2 --dist loadfile
+	$(BIN)/python -m pytest lib -n 2 --dist loadfile --no-loadscope-reorder
 
 # PyTorch comes first: the CPU build from its own index where Linux has no NVIDIA GPU, else the usual build.
 .venv/ready: requirements.lock pyproject.toml

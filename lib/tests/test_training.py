@@ -248,6 +248,21 @@ def test_an_adapter_loads_with_plain_peft(undisturbed):
     assert AutoPeftModelForCausalLM.from_pretrained(undisturbed[0]).num_parameters() == undisturbed[1]["parameters"]
 
 
+def test_an_adapter_of_a_run_names_its_base_without_the_machines_path_and_its_modules_in_order(tmp_path):
+    from medinstruct.training.lora import _portable
+
+    (tmp_path / "student").mkdir()
+    file, modules = tmp_path / "adapter_config.json", ["v_proj", "gate_proj"]
+    for base, found in (
+        (tmp_path / "student", "student"),
+        (tmp_path.parent, str(tmp_path.parent)),
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+    ):
+        file.write_text(json.dumps({"base_model_name_or_path": str(base), "target_modules": modules}))
+        _portable(file, tmp_path)
+        assert json.loads(file.read_text()) == {"base_model_name_or_path": found, "target_modules": sorted(modules)}
+
+
 def test_a_missing_model_an_unknown_setting_and_an_uneven_batch_are_refused(student, tmp_path):
     with pytest.raises(Problem, match="could not be loaded"):
         training.finetune_lora(examples(4), base=tmp_path, folder=tmp_path / "a")

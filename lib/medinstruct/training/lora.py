@@ -57,11 +57,22 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
     result = _result(planned, sft, seen, before, after) | {"wall_seconds": round(time.perf_counter() - start, 1)}
     if state.is_main_process:
         tokenizer.save_pretrained(draft)
+        _portable(draft / "adapter_config.json", Path(folder).parent)
         write_card(draft, result, examples=examples, base=base, settings=settings)
         records.write_json(draft / "made.json", {"name": name, "result": result})
         resuming.settle(draft, folder)
     state.wait_for_everyone()
     return result
+
+
+def _portable(file: Path, run: Path) -> None:
+    """The adapter's settings in one order, and a base that lies in the same run by its name there: the same training, the same file."""
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        base, modules = Path(kept["base_model_name_or_path"]), kept["target_modules"]
+        kept["base_model_name_or_path"] = base.name if base.is_dir() and base.resolve().parent == run.resolve() else str(base)
+        kept["target_modules"] = modules if isinstance(modules, str) else sorted(modules)
+        records.write_json(file, kept)
 
 
 def _loaded(planned: Plan, base: str | Path) -> Any:
