@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def _example(models: Models, folder: str | Path, question: str, settings: Mappin
 
 def _allow_in_colab() -> None:
     """Colab shows widgets of others only when told to."""
-    if "COLAB_RELEASE_TAG" in os.environ:
+    if "COLAB_RELEASE_TAG" in os.environ and find_spec("google") and find_spec("google.colab"):
         from google.colab import output  # ty: ignore
 
         output.enable_custom_widget_manager()

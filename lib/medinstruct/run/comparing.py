@@ -40,6 +40,7 @@ def compare(one: str | Path, other: str | Path) -> Comparison:
 
 def _parameters(a: Run, b: Run, names: tuple[str, str]) -> pd.DataFrame:
     keys = [key for key in dict.fromkeys([*a.values, *b.values]) if key not in NAMES and a.values.get(key) != b.values.get(key)]
+    keys.sort(key=lambda key: key not in a.values or key not in b.values)  # what only one run has stands last
     rows = [(key, a.values.get(key, "–"), b.values.get(key, "–")) for key in keys]
     return pd.DataFrame(rows, columns=["parameter", *names]).set_index("parameter")
 
@@ -78,6 +79,8 @@ def _told(table: pd.DataFrame) -> str:
     known = table["intervals"][table["intervals"] != ""]
     has_stars = table.map(lambda text: str(text).endswith("*")).any(axis=None)
     stars = " A * marks numbers in which a stand-in had a part." if has_stars else ""
+    if known.empty:
+        return f"No number has an interval in both runs.{stars}"
     return f"{(known == 'apart').sum()} of {len(known)} numbers with intervals in both runs lie apart.{stars}"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,7 +89,8 @@ def _write_page(executed: Path, *, again: bool = True) -> None:
     """The executed notebook as an HTML page in pages/, to which the report links."""
     page = executed.parent / "pages" / f"{executed.stem}.html"
     if again or not page.exists():
-        records.write_text(page, figures.to_html(executed))
+        text = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', figures.to_html(executed))  # from page to page
+        records.write_text(page, text)
 
 
 def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
@@ -180,7 +182,7 @@ def _own_values(available: list[Path], values: dict[str, Any]) -> dict[Path, dic
 def _require(notebook: Path, reads: list[str], out: Path) -> None:
     missing = [name for name in reads if not (out / name).exists()]
     if missing:
-        do = "Run the earlier notebooks first: leave the numbers away."
+        do = "Run the earlier notebooks first: give no numbers, and all run in order."
         raise Problem(f"{notebook.stem} reads files that are not there.", got=", ".join(missing), do=do)
 
 

@@ -10,12 +10,12 @@ from medinstruct.tasks.generation import (
     responses_from,
     tasks_from,
 )
-from medinstruct.tasks.ledger import ledger, ledger_figure, trace
+from medinstruct.tasks.ledger import ledger, ledger_figure, ledger_table, trace
 from medinstruct.tasks.parsing import parse_tasks
 from medinstruct.tasks.prompts import response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage, load_focus
 
 __all__ = [
-    "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "load_focus", "parse_tasks", "response_prompt", "response_requests",
+    "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "ledger_table", "load_focus", "parse_tasks", "response_prompt", "response_requests",
     "responses_from", "task_prompt", "tasks_from", "trace",
 ]  # fmt: skip

@@ -37,6 +37,12 @@ def ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("stage")
 
 
+def ledger_table(table: pd.DataFrame) -> Any:
+    """The ledger for a reader: each stage's reasons in words, nothing cut, every text escaped."""
+    words = [", ".join(f"{count:,} {name}" for name, count in of.items() if count) or "none" for of in table["reasons"]]
+    return table.assign(reasons=words).style.format(escape="html").set_properties(**{"text-align": "left"})
+
+
 def ledger_figure(table: pd.DataFrame) -> Any:
     """Stepped bars: what each stage leaves of what was asked for, with the losses on top."""
     import matplotlib.pyplot as plt
