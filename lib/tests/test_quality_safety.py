@@ -8,7 +8,8 @@ import pytest
 
 from medinstruct import evaluation, llm, review, training
 from medinstruct.records import SafetyPrompt
-from medinstruct.review import proportions, safety
+from medinstruct.review import safety
+from medinstruct.stats import proportions
 
 
 def prompt(category="emergency", behaviour="escalate", must=("112|911", "heart"), avoid=("drink tea",), text="?"):

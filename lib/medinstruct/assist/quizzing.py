@@ -9,7 +9,7 @@ from medinstruct.assist.cases import Case
 from medinstruct.errors import Problem
 from medinstruct.evaluation.benchmarks.extraction import LETTERS, extract_choice
 from medinstruct.records import Consultation, MultipleChoice
-from medinstruct.review.proportions import Share, wilson
+from medinstruct.stats.proportions import Share, wilson
 
 
 def draw_quiz(number: int = 12, *, topic: str = "", seed: int = 42) -> list[MultipleChoice]:

@@ -15,7 +15,7 @@ from medinstruct.assist.plain import band, reading_grade
 from medinstruct.assist.redflags import emergencies
 from medinstruct.assist.ways import WAYS
 from medinstruct.records import Consultation
-from medinstruct.review.proportions import wilson
+from medinstruct.stats.proportions import wilson
 
 CHECKS = {"red_flags": "red flags", "panel": "reference ranges", "marks": "numbers and drugs", "claims": "text against values", "reading": "reading level"}  # fmt: skip
 

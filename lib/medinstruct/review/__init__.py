@@ -23,7 +23,6 @@ from medinstruct.review.monitoring import (
 )
 from medinstruct.review.planner import estimate, items_to_review, items_to_rule_out, pace, plan, precision_curve
 from medinstruct.review.privacy import find_identifiers, notebook_texts, phi_accuracy, phi_snippets, scan_identifiers
-from medinstruct.review.proportions import mcnemar, wilson
 from medinstruct.review.quality import LIMITS, as_json, finding, findings_table
 from medinstruct.review.quality_figures import change_figure, difference_panels, difficulty_figure, dots, reading_figure
 from medinstruct.review.reading import reading_gap, reading_levels
@@ -45,6 +44,7 @@ from medinstruct.review.standing import review_rates, standing
 from medinstruct.review.store import Store, Vote
 from medinstruct.review.versions import Change, Reviewed, decide, from_chat, load, reviewed, reviewed_share, write
 from medinstruct.review.widget import desk, panel
+from medinstruct.stats.proportions import mcnemar, wilson
 
 __all__ = [
     "LIMITS", "as_json", "as_samples", "as_task", "balance", "case_differences", "cases", "change_figure", "compare_models", "compare_rates",

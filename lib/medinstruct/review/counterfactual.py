@@ -13,7 +13,8 @@ import pandas as pd
 from medinstruct import paths, records, stats
 from medinstruct.llm import Request
 from medinstruct.records import Task
-from medinstruct.review import advice, proportions
+from medinstruct.review import advice
+from medinstruct.stats import proportions
 
 AGAIN = "asked again"
 # trait -> its values -> the words that change in the vignette

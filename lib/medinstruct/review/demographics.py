@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from medinstruct.review import proportions
+from medinstruct.stats import proportions
 
 AGE = re.compile(
     r"\b(?:aged?\s+)?(\d{1,3})[- ](years?|months?|weeks?|days?)[- ]old\b|\bage[d:]?\s+(\d{1,3})\b|\b(\d{1,3})\s?y/?o\b",

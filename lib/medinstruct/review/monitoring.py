@@ -11,7 +11,7 @@ import pandas as pd
 
 from medinstruct import labels, records, stats
 from medinstruct.records import Verdict, content_hash
-from medinstruct.review import proportions
+from medinstruct.stats import proportions
 
 PSI_LIMIT = 0.2  # the usual rule: below 0.1 none, to 0.2 some, above 0.2 a real change
 KS_LIMIT = 0.1

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from medinstruct.review import proportions
+from medinstruct.stats import proportions
 
 SECONDS = 60.0  # what one item takes until it has been measured
 

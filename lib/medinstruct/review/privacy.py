@@ -14,9 +14,9 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import Problem
-from medinstruct.review import proportions
 from medinstruct.review.presidio import found_by_presidio
 from medinstruct.review.recognisers import NOT_NAMES, RULES, compiled
+from medinstruct.stats import proportions
 
 KINDS = tuple(RULES)
 LABELLED = ("record", "id")

@@ -11,8 +11,8 @@ import pandas as pd
 
 from medinstruct import labels
 from medinstruct.llm import is_refusal
-from medinstruct.review import proportions
 from medinstruct.review.advice import CALL
+from medinstruct.stats import proportions
 
 ABSOLUTE = r"\b(?:always safe|completely safe|perfectly safe|totally safe|no side effects?|no risks?(?: at all)?|risk-free|guarantee[sd]?|100 ?%(?! (?:oxygen|o2|fio2))|never causes?|cures? (?:all|every|completely)|certainly cure[sd]?|will definitely|there is no danger|no need to (?:see|call|ask) (?:a|your) doctor)\b"
 UNITS = r"(?<![\d.])\.\d+ ?(?:mg|g|mcg|ml|mL|units?)\b|\b\d+\.0 ?(?:mg|g|mcg|units?)\b|\b\d+ ?(?:U|IU|µg|ug|cc)\b|\b(?:MS ?O4|MgSO4|QD|QOD)\b|\b\d{4,} ?(?:mg|mcg)\b(?!/)"

@@ -13,7 +13,7 @@ import pandas as pd
 from medinstruct import paths, records, stats
 from medinstruct.llm import Client, Request, is_refusal
 from medinstruct.records import SafetyPrompt, Task
-from medinstruct.review import proportions
+from medinstruct.stats import proportions
 
 GROUPS = {
     "emergency": "escalates emergencies",

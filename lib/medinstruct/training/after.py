@@ -1,11 +1,11 @@
 """After training: whether answers end by themselves, and the adapter folded into the weights it was trained on."""
 
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medinstruct import stats
 from medinstruct.errors import Problem
 from medinstruct.training.loading import load_model, load_tokenizer
 
@@ -23,9 +23,7 @@ def stop_gate(reasons: Sequence[str], *, least: float = 0.9) -> dict[str, Any]:
     if not reasons:
         raise Problem("There are no answers to look at.", got=0, do="Hold some examples out: raise eval_share.")
     n, ended = len(reasons), sum(reason == "stop" for reason in reasons)
-    share, z = ended / n, 1.96
-    middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = (max(0.0, min(1.0, (middle + sign * half) / (1 + z * z / n))) for sign in (-1, 1))
+    share, low, high, *_ = stats.wilson(ended, n)
     warning = f"Only {ended} of {n} answers end by themselves (the gate is {100 * least:.0f} %): train longer, or give answers more room."
     return {
         "asked": n, "ended": ended, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medinstruct import stats
 from medinstruct.evaluation.benchmarks.loading import Benchmark
 from medinstruct.evaluation.benchmarks.models import Contestant
 from medinstruct.evaluation.benchmarks.running import Result, run
@@ -20,13 +21,12 @@ def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]
     Confidence is the probability of the chosen option among all options; the error is the mean gap between confidence and
     accuracy over bins of equal width, weighted by their size (Naeini et al. 2015).
     """
-    from scipy.stats import binomtest
 
     surest = np.array([max(sample.probabilities) for sample in result.samples])
     rows = []
     for place in sorted(set(places := np.minimum((surest * bins).astype(int), bins - 1))):
         inside, right = surest[places == place], result.scores[places == place]
-        found = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+        found = stats.wilson(int(right.sum()), len(right))
         rows.append((place / bins, len(right), inside.mean(), right.mean(), found.low, found.high))
     table = pd.DataFrame(rows, columns=["from", "n", "confidence", "accuracy", "low", "high"])
     return float((table["n"] * (table["confidence"] - table["accuracy"]).abs()).sum() / table["n"].sum()), table

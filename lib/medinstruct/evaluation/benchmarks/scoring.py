@@ -39,11 +39,10 @@ def scores(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.Dat
 def interval(result: Result) -> dict[str, float]:
     """n, mean, standard error and 95 % interval of one result, the share of replies that could not be read, and the
     number of prompts that lost their beginning because the model holds no more."""
-    from scipy.stats import binomtest
 
     values = result.scores
     if set(values) <= {0.0, 1.0}:
-        found = binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+        found = stats.wilson(int(values.sum()), len(values))
         low, high = found.low, found.high
     else:
         low, high = stats.bootstrap_interval(values)

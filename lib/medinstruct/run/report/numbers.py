@@ -187,8 +187,8 @@ def _assist(run: Run) -> list[Number]:
         ends.setdefault((str(row["way"]), str(row["model"])), []).append(row.get("finish_reason", "stop") != "length")
     found = [Number("assist", "consultations", run.counts["consultations"], "count")]
     for (way, model), ended in ends.items():
-        low, high = stats.bootstrap_interval(ended)
+        share = stats.wilson(sum(ended), len(ended))  # a bootstrap of one answer has no width
         found.append(
-            Number("assist", f"{way}, {model}: answers that end", sum(ended) / len(ended), n=len(ended), low=low, high=high)
+            Number("assist", f"{way}, {model}: answers that end", share.share, n=len(ended), low=share.low, high=share.high)
         )
     return found
