@@ -282,3 +282,10 @@ def test_answers_of_a_first_cache_without_costs_are_counted(tmp_path):
 def test_a_run_is_not_compared_with_itself(folder):
     with pytest.raises(Problem, match="one run, not two"):
         compare(folder, f"{folder}/../mine")
+
+
+def test_a_single_answer_beside_a_clinician_has_an_interval_with_a_width(folder):
+    row = {"way": "decision", "model": "base", "finish_reason": "length"}
+    (folder / "consultations.jsonl").write_text(json.dumps(row) + "\n")
+    _, ends = [one for one in report.numbers(report.gather(folder)) if one.part == "assist"]
+    assert ends.value == ends.low == 0 and ends.high > 0.5 and ends.n == 1
