@@ -270,3 +270,12 @@ def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(
     Cache(tmp_path / "answers.sqlite").close()
     (tmp_path / "tasks.jsonl").write_text("{} {}")
     assert fingerprint.of_path(tmp_path) not in ("", before)
+
+
+def test_two_runs_of_the_same_leave_the_same_file():
+    def book(address):
+        output = nf.v4.new_output("execute_result", data={"text/plain": f"<pandas.Styler at {address}>"}, execution_count=1)
+        cell = nf.v4.new_code_cell("1", outputs=[output], id="shown", metadata={"execution": {"iopub.status.busy": address}})
+        return runner.cleaned(nf.v4.new_notebook(cells=[cell], metadata={"papermill": {"start_time": address}}))
+
+    assert book("0x7f9c12ff3350") == book("0x7fd412f58cd0") and "pandas.Styler>" in str(book("0x1"))

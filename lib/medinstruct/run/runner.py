@@ -121,7 +121,7 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
 
 
 def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbformat.NotebookNode:
-    """The executed copy without what changes from run to run: times, progress bars, widget state.
+    """The executed copy without what changes from run to run: times, progress bars, widget state, addresses in memory.
 
     Without `timings` the outputs of cells tagged "timing" go as well: the demo that is kept in git is the same at every run.
     """
@@ -139,6 +139,9 @@ def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbforma
             ]
         elif cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_passing(output)]
+        for output in cell.get("outputs", []):
+            if "text/plain" in output.get("data", {}):  # where an object lay in memory is news to nobody
+                output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", output.data["text/plain"])
     return notebook
 
 

@@ -40,7 +40,7 @@ def ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
 def ledger_table(table: pd.DataFrame) -> Any:
     """The ledger for a reader: each stage's reasons in words, nothing cut, every text escaped."""
     words = [", ".join(f"{count:,} {name}" for name, count in of.items() if count) or "none" for of in table["reasons"]]
-    return table.assign(reasons=words).style.format(escape="html").set_properties(**{"text-align": "left"})
+    return table.assign(reasons=words).style.set_uuid("ledger").format(escape="html").set_properties(**{"text-align": "left"})
 
 
 def ledger_figure(table: pd.DataFrame) -> Any:
