@@ -20,7 +20,12 @@ def main(count: int) -> None:
         training.build_student(llm.stand_in_prose()[:60], folder=Path(name) / "student", epochs=1)
         items = evaluation.load_items("own", limit=count)
         texts = [training.prompt(item.instruction, item.input) for item in items]
-        asked = [llm.Request(messages=[{"role": "user", "content": text}], parameters={"max_tokens": ROOM}) for text in texts]
+        asked = [
+            llm.Request(
+                messages=[{"role": "user", "content": text}], parameters={"max_tokens": ROOM}
+            )
+            for text in texts
+        ]
         found = {}
         for size in (1, 64):
             model = llm.LocalModel(Path(name) / "student", batch_size=size)
@@ -33,7 +38,9 @@ def main(count: int) -> None:
                 f"batches of {size:2}: {tokens:,} tokens, {tokens / wall:,.0f} a second, {tokens / cpu:,.0f} a CPU second",
                 flush=True,
             )
-        same = sum(one == many for one, many in zip(found[1][0], found[64][0], strict=True)) / len(texts)
+        same = sum(one == many for one, many in zip(found[1][0], found[64][0], strict=True)) / len(
+            texts
+        )
         print(
             f"{found[64][1] / found[1][1]:.1f} times as fast by the clock, {found[64][2] / found[1][2]:.1f} in CPU time; {same:.0%} equal"
         )

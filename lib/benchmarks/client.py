@@ -43,8 +43,13 @@ def server(*arguments: str):
 
 def asks(count: int) -> list[llm.Request]:
     """Requests that differ."""
-    texts = (f"Type: chat\nView: nurse\nInstruction: Explain asthma, part {n}." for n in range(count))
-    return [llm.Request(messages=[{"role": "user", "content": text}], parameters={"max_tokens": 900}) for text in texts]
+    texts = (
+        f"Type: chat\nView: nurse\nInstruction: Explain asthma, part {n}." for n in range(count)
+    )
+    return [
+        llm.Request(messages=[{"role": "user", "content": text}], parameters={"max_tokens": 900})
+        for text in texts
+    ]
 
 
 async def bare(url: str, requests: list[llm.Request], limit: int) -> None:
@@ -54,7 +59,9 @@ async def bare(url: str, requests: list[llm.Request], limit: int) -> None:
 
         async def one(request: llm.Request):
             async with gate:
-                return await api.chat.completions.create(model="m", messages=request.messages, **request.parameters)
+                return await api.chat.completions.create(
+                    model="m", messages=request.messages, **request.parameters
+                )
 
         await asyncio.gather(*map(one, requests))
 
@@ -66,48 +73,68 @@ def throughput(given: argparse.Namespace) -> None:
         rates: dict[str, list[float]] = {"bare gather": [], "ours": [], "ours, 30 % faults": []}
         for _ in range(3):
             with server("--latency", "0.2", "--rate", "cut=0") as url:
-                rates["bare gather"].append(_rate(bare(url, asks(given.requests), limit), given.requests))
+                rates["bare gather"].append(
+                    _rate(bare(url, asks(given.requests), limit), given.requests)
+                )
                 rates["ours"].append(_rate(_ours(url, given.requests, limit), given.requests))
             faults = ("--errors", "0.1", "--limited", "0.1", "--drops", "0.1")
             with server("--latency", "0.2", "--rate", "cut=0", *faults) as url:
-                rates["ours, 30 % faults"].append(_rate(_ours(url, given.requests, limit), given.requests))
+                rates["ours, 30 % faults"].append(
+                    _rate(_ours(url, given.requests, limit), given.requests)
+                )
         middle = {name: float(np.median(values)) for name, values in rates.items()}
         allowed = middle["bare gather"] * 0.7
         print(
-            f"{limit:4} in flight: " + ", ".join(f"{name} {rate:.0f}" for name, rate in middle.items())
+            f"{limit:4} in flight: "
+            + ", ".join(f"{name} {rate:.0f}" for name, rate in middle.items())
             + f"; ours/bare {middle['ours'] / middle['bare gather']:.2f}; with faults/(0.7 bare) {middle['ours, 30 % faults'] / allowed:.2f}"
-        )  # fmt: skip
+        )
     for count in (2_000, 20_000):
         code = f"import asyncio, sys; sys.argv = ['x']; from lib.benchmarks import client as c; asyncio.run(c.flat({count}))"
         print(
             subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+                [sys.executable, "-c", code],
+                capture_output=True,
+                text=True,
+                cwd=Path(__file__).parents[2],
             ).stdout.strip()
         )
 
 
 async def flat(count: int) -> None:
     """Peak memory while a stream of requests is answered in the process and each reply is let go."""
-    client = llm.Client(url="offline", model="m", concurrency=64, cache=Path(tempfile.mkdtemp()) / "c.sqlite")
-    stream = (llm.Request(messages=[{"role": "user", "content": f"Hello {n}"}]) for n in range(count))
+    client = llm.Client(
+        url="offline", model="m", concurrency=64, cache=Path(tempfile.mkdtemp()) / "c.sqlite"
+    )
+    stream = (
+        llm.Request(messages=[{"role": "user", "content": f"Hello {n}"}]) for n in range(count)
+    )
     seen = 0
     async for _ in client.ask_each(stream):
         seen += 1
-    print(f"{seen} streamed requests: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print(
+        f"{seen} streamed requests: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
 
 
 def forecast(given: argparse.Namespace) -> None:
     """How often the interval holds the true cost, over simulated stages with log-normal answer lengths."""
     from medinstruct.llm.forecast import reckoned
 
-    client, chance, hits = llm.Client(url="offline", model="m", usd_per_mtok=(2.0, 8.0)), np.random.default_rng(0), 0
+    client, chance, hits = (
+        llm.Client(url="offline", model="m", usd_per_mtok=(2.0, 8.0)),
+        np.random.default_rng(0),
+        0,
+    )
     for _ in range(given.times):
         count, spread = int(chance.integers(200, 20_000)), chance.uniform(0.2, 1.0)
         sizes = chance.integers(1500, 4500, count)
         prompts = np.round(sizes / 4.2 * chance.normal(1, 0.03, count)).astype(int)
         completions = np.round(chance.lognormal(5.5, spread, count)).astype(int).clip(1, 4000)
         drawn = chance.choice(count, 30, replace=False).tolist()
-        told = reckoned(client, sizes.tolist(), drawn, prompts[drawn].tolist(), completions[drawn].tolist())
+        told = reckoned(
+            client, sizes.tolist(), drawn, prompts[drawn].tolist(), completions[drawn].tolist()
+        )
         hits += told.low <= client.price.of(prompts.sum(), completions.sum()) <= told.high
     print(
         f"the 95 % interval from a pilot of 30 holds the true cost in {hits} of {given.times} simulated stages ({hits / given.times:.0%})"
@@ -144,13 +171,27 @@ def kills(given: argparse.Namespace) -> None:
                     (folder / "killed.sqlite").unlink()
             process.wait()
     same = _hash(folder / "whole.txt") == _hash(folder / "killed.txt")
-    rows = sqlite3.connect(folder / "killed.sqlite").execute("SELECT count(*) FROM answers").fetchone()[0]
-    print(f"{killed} kills in {started} starts of {given.requests} requests: files identical: {same}; answers kept {rows}")
+    rows = (
+        sqlite3.connect(folder / "killed.sqlite")
+        .execute("SELECT count(*) FROM answers")
+        .fetchone()[0]
+    )
+    print(
+        f"{killed} kills in {started} starts of {given.requests} requests: files identical: {same}; answers kept {rows}"
+    )
 
 
 def _run(url: str, name: Path, count: int) -> subprocess.Popen:
-    code = WORKER.format(here=str(Path(__file__).parent), url=url, cache=f"{name}.sqlite", out=f"{name}.txt", count=count)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    code = WORKER.format(
+        here=str(Path(__file__).parent),
+        url=url,
+        cache=f"{name}.sqlite",
+        out=f"{name}.txt",
+        count=count,
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 async def _ours(url: str, count: int, limit: int) -> None:
@@ -171,7 +212,9 @@ def _hash(path: Path) -> str:
 
 if __name__ == "__main__":
     os.environ["TQDM_DISABLE"] = "1"
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["throughput", "forecast", "kills"])
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--times", type=int, default=200)

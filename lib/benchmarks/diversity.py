@@ -22,16 +22,33 @@ SIZE = 52_000
 def tasks(size: int, *, seed: int = 1) -> list[dict[str, str]]:
     """Different tasks made from the shipped ones: the words of one in the place of some words of another."""
     chance = random.Random(seed)
-    rows = [row for name in ("seeds.jsonl", "test_freeform.jsonl") for _, row in records.rows(paths.data(name))]
+    rows = [
+        row
+        for name in ("seeds.jsonl", "test_freeform.jsonl")
+        for _, row in records.rows(paths.data(name))
+    ]
     words = [word for row in rows for word in row["instruction"].split() if word.islower()]
     made = []
     for n in range(size):
         row = chance.choice(rows)
         text = [
-            chance.choice(words) if word.islower() and chance.random() < 0.2 else word for word in row["instruction"].split()
+            chance.choice(words) if word.islower() and chance.random() < 0.2 else word
+            for word in row["instruction"].split()
         ]
-        labels = {"type": row["type"], "view": row["view"], "difficulty": row["difficulty"], "topic": f"{row['topic']} {n}"}
-        made.append(labels | {"instruction": " ".join(text), "input": row.get("input", ""), "output": row["instruction"] * 4})
+        labels = {
+            "type": row["type"],
+            "view": row["view"],
+            "difficulty": row["difficulty"],
+            "topic": f"{row['topic']} {n}",
+        }
+        made.append(
+            labels
+            | {
+                "instruction": " ".join(text),
+                "input": row.get("input", ""),
+                "output": row["instruction"] * 4,
+            }
+        )
     return made
 
 
@@ -50,13 +67,16 @@ def engine() -> None:
 
 def notebook() -> None:
     """The whole page, in a run folder of its own."""
-    from medinstruct.run import runner
+    from medinstruct.pipeline import runner
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MEDINSTRUCT_OUTPUTS"] = folder
         profile = str(paths.root() / "params" / "demo.yaml")
         runner.run(profile, only=["01"], sets=["run=big"])
-        records.write_text(Path(folder) / "big" / "dataset.jsonl", "".join(f"{json.dumps(row)}\n" for row in tasks(SIZE)))
+        records.write_text(
+            Path(folder) / "big" / "dataset.jsonl",
+            "".join(f"{json.dumps(row)}\n" for row in tasks(SIZE)),
+        )
         wall, cpu = time.perf_counter(), _children()
         runner.run(profile, only=["05"], sets=["run=big"])
         wall, cpu = time.perf_counter() - wall, _children() - cpu

@@ -36,14 +36,22 @@ SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 def sentences(data: Path) -> list[str]:
     """All different sentences of the real texts."""
     texts = [
-        row[field] for row in json.loads((data / "chatdoctor/chatdoctor5k.json").read_text()) for field in ("input", "output")
+        row[field]
+        for row in json.loads((data / "chatdoctor/chatdoctor5k.json").read_text())
+        for field in ("input", "output")
     ]
     for file in sorted(data.glob("alpacare/reference_outputs/*/*.jsonl")):
         for row in map(json.loads, file.read_text().splitlines()):
-            texts += [row.get(field) or "" for field in ("instruction", "input", "output", "response")]
+            texts += [
+                row.get(field) or "" for field in ("instruction", "input", "output", "response")
+            ]
     for row in json.loads((data / "benchmarks/pubmedqa_ori_pqal.json").read_text()).values():
         texts += [row["QUESTION"], *row["CONTEXTS"], row["LONG_ANSWER"]]
-    return list(dict.fromkeys(part.strip() for text in texts for part in re.split(r"(?<=[.!?])\s+|\n+", text)))
+    return list(
+        dict.fromkeys(
+            part.strip() for text in texts for part in re.split(r"(?<=[.!?])\s+|\n+", text)
+        )
+    )
 
 
 def corpus(data: Path, size: int, words: int, seed: int = 0) -> list[str]:
@@ -55,7 +63,10 @@ def corpus(data: Path, size: int, words: int, seed: int = 0) -> list[str]:
     while len(whole) < size * 3 // 4:
         one, other = chance.choice(plain).split(), chance.choice(plain).split()
         whole.append(" ".join(one[: len(one) // 2] + other[len(other) // 2 :]))
-    made = whole + [_edited(chance.choice(whole), chance.choice(plain), chance) for _ in range(size - len(whole))]
+    made = whole + [
+        _edited(chance.choice(whole), chance.choice(plain), chance)
+        for _ in range(size - len(whole))
+    ]
     chance.shuffle(made)
     return made
 
@@ -67,7 +78,9 @@ def keep(given: argparse.Namespace) -> None:
     before = _memory()
     with timed() as ours:
         flags = filtering.keep_novel(texts)
-    print(f"{len(texts):,} tasks of {np.mean([len(filtering.tokens(text)) for text in texts]):.1f} tokens, {sum(flags):,} kept")
+    print(
+        f"{len(texts):,} tasks of {np.mean([len(filtering.tokens(text)) for text in texts]):.1f} tokens, {sum(flags):,} kept"
+    )
     print(
         f"keep-first: {_told(ours)}, {pairs / ours['wall'] / 1e6:,.0f} M pairs/s, peak {_memory():.0f} MB ({before:.0f} before)"
     )
@@ -84,9 +97,13 @@ def keep(given: argparse.Namespace) -> None:
         for one, other in sample:
             rouge_scorer._score_lcs(one, other)
     published = loop["cpu"] / len(sample) * len(texts) * (len(texts) - 1)
-    print(f"published loop: {published / 3600:.1f} h of one core, extrapolated from {len(sample):,} timed pairs (all with all)")
-    print(f"ratio: {plain['cpu'] / ours['cpu']:.1f} times the plain pass and {published / ours['cpu']:,.0f} times the published loop in CPU time;"
-          f" {plain['wall'] / ours['wall']:.1f} and {published / ours['wall']:,.0f} in wall time")  # fmt: skip
+    print(
+        f"published loop: {published / 3600:.1f} h of one core, extrapolated from {len(sample):,} timed pairs (all with all)"
+    )
+    print(
+        f"ratio: {plain['cpu'] / ours['cpu']:.1f} times the plain pass and {published / ours['cpu']:,.0f} times the published loop in CPU time;"
+        f" {plain['wall'] / ours['wall']:.1f} and {published / ours['wall']:,.0f} in wall time"
+    )
 
 
 def loop(given: argparse.Namespace) -> None:
@@ -101,7 +118,9 @@ def loop(given: argparse.Namespace) -> None:
                 call(texts[start : start + 12])
             spent.append(one)
         wall, cpu = (1000 * np.median([one[kind] for one in spent]) for kind in ("wall", "cpu"))
-        print(f"12 new {name} against {given.size:,}: {wall:.1f} ms wall, {cpu:.1f} ms CPU (median of {len(spent)})")
+        print(
+            f"12 new {name} against {given.size:,}: {wall:.1f} ms wall, {cpu:.1f} ms CPU (median of {len(spent)})"
+        )
 
 
 def same(given: argparse.Namespace) -> None:
@@ -133,7 +152,9 @@ def same(given: argparse.Namespace) -> None:
         for limit, pairs in found.items():
             wrong += (score > limit + 1e-12) != ((max(a, b), min(a, b)) in pairs)
             above += score > limit + 1e-12
-    print(f"{len(drawn):,} sampled pairs at limits 0.5 and 0.7, {above:,} decisions above: {wrong} differ from rouge_score")
+    print(
+        f"{len(drawn):,} sampled pairs at limits 0.5 and 0.7, {above:,} decisions above: {wrong} differ from rouge_score"
+    )
 
 
 def others(given: argparse.Namespace) -> None:
@@ -149,8 +170,15 @@ def others(given: argparse.Namespace) -> None:
         near = filtering.likeness(texts)
         chosen = filtering.diverse(texts, len(texts) // 10, near=near)
     cover = filtering.coverage(near, chosen)[-1]
-    chance = [filtering.coverage(near, np.random.default_rng(n).permutation(len(texts))[: len(chosen)])[-1] for n in range(3)]
-    print(f"the most diverse {len(chosen):,}: {_told(spent)}; coverage {cover:.3f} against {np.mean(chance):.3f} at random")
+    chance = [
+        filtering.coverage(near, np.random.default_rng(n).permutation(len(texts))[: len(chosen)])[
+            -1
+        ]
+        for n in range(3)
+    ]
+    print(
+        f"the most diverse {len(chosen):,}: {_told(spent)}; coverage {cover:.3f} against {np.mean(chance):.3f} at random"
+    )
     print(f"peak {_memory():.0f} MB")
 
 
@@ -160,7 +188,9 @@ def _plain(texts: list[str]) -> list[bool]:
     strings, lengths, flags = encoded.strings, encoded.lengths, np.ones(len(texts), bool)
     for start in range(0, len(texts), 256):
         part = slice(start, start + 256)
-        left = process.cdist(strings[part], strings[: start + 256], scorer=Indel.distance, dtype=np.int32, workers=2)
+        left = process.cdist(
+            strings[part], strings[: start + 256], scorer=Indel.distance, dtype=np.int32, workers=2
+        )
         near = left <= allowance(lengths[part, None] + lengths[: start + 256], 0.7)
         for n, row in enumerate(near, start):
             flags[n] = not (row[:n] & flags[:n]).any()
@@ -191,12 +221,16 @@ def _memory() -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["keep", "loop", "same", "others"])
     parser.add_argument("--data", type=Path, default=paths.root().parent / "shared" / "data")
     parser.add_argument("--size", type=int, default=52_000)
     parser.add_argument("--words", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=1_000_000)
-    parser.add_argument("--alone", action="store_true", help="Only ours, without the two to compare with.")
+    parser.add_argument(
+        "--alone", action="store_true", help="Only ours, without the two to compare with."
+    )
     arguments = parser.parse_args()
     {"keep": keep, "loop": loop, "same": same, "others": others}[arguments.what](arguments)

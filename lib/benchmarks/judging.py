@@ -33,13 +33,21 @@ def main() -> None:
     print(
         f"{len(verdicts)} verdicts, {len(rates)} rows, all intervals and the bias panel: {wall:.2f} s wall, {cpu:.2f} s CPU (floor 20 s)"
     )
-    print(f"one interval, round by round against all at once: {plain / fast:.1f} times the CPU time")
+    print(
+        f"one interval, round by round against all at once: {plain / fast:.1f} times the CPU time"
+    )
     for name, share in coverage(given.rounds).items():
         print(f"{name:44}{share:8.1%}")
 
 
 def simulated(
-    items: int, *, seed: int, references: int = 1, strength: float = -0.3, length: float = 1.5, position: float = 0.8
+    items: int,
+    *,
+    seed: int,
+    references: int = 1,
+    strength: float = -0.3,
+    length: float = 1.5,
+    position: float = 0.8,
 ):
     """Verdicts of a judge with a known taste for length and for the first place, and texts of the lengths that it saw."""
     chance = np.random.default_rng(seed)
@@ -54,7 +62,9 @@ def simulated(
             for order, side in ORDERS:
                 odds = strength + length * np.log((own + 1) / (other + 1)) + position * side
                 winner = "model" if chance.random() < 1 / (1 + np.exp(-odds)) else "reference"
-                found.append(Verdict(id=item, model="m", reference=f"r{n}", order=order, winner=winner))
+                found.append(
+                    Verdict(id=item, model="m", reference=f"r{n}", order=order, winner=winner)
+                )
     return found, texts
 
 
@@ -71,11 +81,15 @@ def coverage(rounds: int) -> dict[str, float]:
         if seed < rounds // 5:
             row = evaluation.length_controlled(*simulated(216, seed=seed)).iloc[0]
             for name, truth in (("lc_score", middle), ("length", 1.5), ("position", 0.8)):
-                hits.setdefault(f"{name}, planted {truth:.2f}", []).append(row[f"{name}_low"] <= truth <= row[f"{name}_high"])
+                hits.setdefault(f"{name}, planted {truth:.2f}", []).append(
+                    row[f"{name}_low"] <= truth <= row[f"{name}_high"]
+                )
         truth = (chance.random(660) < 0.6) * 1.0
         judged = np.where(chance.random(660) < 0.8, truth, 1.0)
         found = stats.prediction_powered(truth[:60], judged[:60], judged[60:])
-        hits.setdefault("60 human labels with 600 verdicts, truth 0.6", []).append(found.low <= 0.6 <= found.high)
+        hits.setdefault("60 human labels with 600 verdicts, truth 0.6", []).append(
+            found.low <= 0.6 <= found.high
+        )
     return {name: float(np.mean(held)) for name, held in hits.items()}
 
 

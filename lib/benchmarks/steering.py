@@ -25,11 +25,19 @@ def main() -> None:
     """Print one table a number of requests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, nargs="+", default=[150, 600])
-    for fields, count in product(("instruction", "instruction+input"), parser.parse_args().requests):
-        plain, steered = (asyncio.run(measured(steer, count, fields)) for steer in ("none", "coverage"))
-        print(f"\n{count} requests of 9 tasks, novelty of {fields}\n{'':38} unsteered   steered   ratio")
+    for fields, count in product(
+        ("instruction", "instruction+input"), parser.parse_args().requests
+    ):
+        plain, steered = (
+            asyncio.run(measured(steer, count, fields)) for steer in ("none", "coverage")
+        )
+        print(
+            f"\n{count} requests of 9 tasks, novelty of {fields}\n{'':38} unsteered   steered   ratio"
+        )
         for name in plain:
-            print(f"{name:38}{plain[name]:>10.3f}{steered[name]:>10.3f}{steered[name] / max(plain[name], 1e-9):>8.2f}")
+            print(
+                f"{name:38}{plain[name]:>10.3f}{steered[name]:>10.3f}{steered[name] / max(plain[name], 1e-9):>8.2f}"
+            )
 
 
 async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
@@ -37,7 +45,9 @@ async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
     seeds = records.read(paths.data("seeds.jsonl"), Task)
     client = llm.Client(url="offline", model="offline-stand-in")
     made = await tasks.generate(client, seeds, requests=count, steer=steer, novelty_fields=fields)
-    novel = filtering.keep_novel(filtering.compared(made.tasks, fields), pool=filtering.compared(seeds, fields))
+    novel = filtering.keep_novel(
+        filtering.compared(made.tasks, fields), pool=filtering.compared(seeds, fields)
+    )
     kept = [task for task, is_new in zip(made.tasks, novel, strict=True) if is_new]
     rows = [{axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES} for task in kept]
     able = VALUES | {"topic": writing._topics()}
@@ -51,7 +61,9 @@ async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
         counts = Counter(row[axis] for row in rows)
         found[f"entropy of {axis}, bits"] = stats.entropy(counts.values())
         share = np.array([counts[value] for value in able[axis]], dtype=float)
-        found[f"divergence of {axis} to even, bits"] = jensenshannon(share, np.ones(len(share)), base=2) ** 2
+        found[f"divergence of {axis} to even, bits"] = (
+            jensenshannon(share, np.ones(len(share)), base=2) ** 2
+        )
     return found
 
 

@@ -20,10 +20,13 @@ from medinstruct.training.templates import Row
 
 COUNT, BATCH, LENGTH = 128, 8, 1024  # the published maximum length
 LADDER: dict[str, dict[str, Any]] = {
-    "padding": {"batching": "padded"}, "sorted": {"batching": "sorted"}, "padding-free": {"batching": "padding_free"},
-    "packed": {"batching": "packed"}, "packed, Liger kernels": {"batching": "packed", "kernels": "liger"},
+    "padding": {"batching": "padded"},
+    "sorted": {"batching": "sorted"},
+    "padding-free": {"batching": "padding_free"},
+    "packed": {"batching": "packed"},
+    "packed, Liger kernels": {"batching": "packed", "kernels": "liger"},
     "packed, compiled": {"batching": "packed", "compiled": True},
-}  # fmt: skip
+}
 
 
 def student(folder: Path) -> Path:
@@ -47,16 +50,25 @@ def speed() -> None:
         rows = training.survey(dataset(), tokenizer=tokenizer, max_length=LENGTH).rows[:COUNT]
         tokens = sum(len(row.ids) for row in rows)
         plain = partial(trl, gradient_checkpointing=False)
-        ways = {"published recipe": published, "TRL defaults": trl, "TRL, no checkpointing": plain, "ours": ours}
+        ways = {
+            "published recipe": published,
+            "TRL defaults": trl,
+            "TRL, no checkpointing": plain,
+            "ours": ours,
+        }
         found: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(2):
             for way, run in ways.items():
                 model = loading.load_model(base, precision="float32")
                 found[way].append(tokens / run(model, tokenizer, rows, folder))
         rates = {way: max(values) for way, values in found.items()}
-        print(f"{len(rows)} rows of up to {LENGTH} tokens ({tokens:,} in all), batches of {BATCH}, LoRA of rank 16, float32")
+        print(
+            f"{len(rows)} rows of up to {LENGTH} tokens ({tokens:,} in all), batches of {BATCH}, LoRA of rank 16, float32"
+        )
         for way, rate in rates.items():
-            print(f"{way:24} {rate:8,.0f} tokens a CPU second   ours is {rates['ours'] / rate:.2f} times as fast")
+            print(
+                f"{way:24} {rate:8,.0f} tokens a CPU second   ours is {rates['ours'] / rate:.2f} times as fast"
+            )
 
 
 def published(model: Any, tokenizer: Any, rows: list[Row], folder: Path) -> float:
@@ -82,14 +94,25 @@ def trl(model: Any, tokenizer: Any, rows: list[Row], folder: Path, **more: Any) 
     from trl import SFTConfig, SFTTrainer
 
     data = Dataset.from_list([{"input_ids": row.ids, "labels": row.labels} for row in rows])
-    args = SFTConfig(per_device_train_batch_size=BATCH, bf16=False, max_length=LENGTH, **_common(folder), **more)
+    args = SFTConfig(
+        per_device_train_batch_size=BATCH, bf16=False, max_length=LENGTH, **_common(folder), **more
+    )
     lora = trainer.lora_config(planning.DEFAULTS)
-    return _timed(SFTTrainer(model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora))
+    return _timed(
+        SFTTrainer(
+            model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora
+        )
+    )
 
 
 def ours(model: Any, tokenizer: Any, rows: list[Row], folder: Path) -> float:
     """What `finetune_lora` runs on a CPU."""
-    settings = planning.DEFAULTS | {"epochs": 1, "batch_size": BATCH, "micro_batch_size": BATCH, "accumulation": 1}
+    settings = planning.DEFAULTS | {
+        "epochs": 1,
+        "batch_size": BATCH,
+        "micro_batch_size": BATCH,
+        "accumulation": 1,
+    }
     settings |= {
         "precision": "float32",
         "batching": "sorted",
@@ -103,9 +126,16 @@ def ours(model: Any, tokenizer: Any, rows: list[Row], folder: Path) -> float:
 
 def _common(folder: Path) -> dict[str, Any]:
     return {
-        "output_dir": str(folder / "x"), "num_train_epochs": 1, "report_to": "none", "save_strategy": "no", "disable_tqdm": True,
-        "use_cpu": True, "dataloader_pin_memory": False, "logging_steps": 100, "remove_unused_columns": False,
-    }  # fmt: skip
+        "output_dir": str(folder / "x"),
+        "num_train_epochs": 1,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "dataloader_pin_memory": False,
+        "logging_steps": 100,
+        "remove_unused_columns": False,
+    }
 
 
 def _timed(sft: Any) -> float:
@@ -118,22 +148,38 @@ def _timed(sft: Any) -> float:
     return time.process_time() - start
 
 
-def ranks(base: str = "", sizes: str = "4,8,16,32,64", lora_rates: str = "5e-3,1e-2", full_rates: str = "1e-3,2e-3") -> None:
+def ranks(
+    base: str = "",
+    sizes: str = "4,8,16,32,64",
+    lora_rates: str = "5e-3,1e-2",
+    full_rates: str = "1e-3,2e-3",
+) -> None:
     """Each way at some learning rates, the best of which counts; steps and data are the same. `base` is a model's folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if not base:
             training.build_student(llm.stand_in_prose(), folder=folder / "student")
-        same = {"epochs": 2, "batch_size": BATCH, "micro_batch_size": BATCH, "max_length": 512, "live": False, "checkpoints": 0}
+        same = {
+            "epochs": 2,
+            "batch_size": BATCH,
+            "micro_batch_size": BATCH,
+            "max_length": 512,
+            "live": False,
+            "checkpoints": 0,
+        }
         ways: dict[str, dict[str, Any]] = {
-            f"LoRA, rank {n}": {"lora_rank": n, "lora_alpha": 2 * n} for n in map(int, sizes.split(","))
+            f"LoRA, rank {n}": {"lora_rank": n, "lora_alpha": 2 * n}
+            for n in map(int, sizes.split(","))
         }
         for way, more in (ways | {"full": {"method": "full"}}).items():
             tried = {}
             for rate in map(float, (full_rates if way == "full" else lora_rates).split(",")):
                 settings = same | more | {"learning_rate": rate}
                 tried[rate] = training.finetune_lora(
-                    dataset()[:160], base=base or folder / "student", folder=folder / "a", **settings
+                    dataset()[:160],
+                    base=base or folder / "student",
+                    folder=folder / "a",
+                    **settings,
                 )
             rate, best = min(tried.items(), key=lambda pair: pair[1]["eval_after"])
             print(
@@ -152,7 +198,9 @@ def gpu() -> None:
             print(f"{rung:24} not measured (no CUDA GPU here)")
         return
     rate = matrix_rate()
-    print(f"{torch.cuda.get_device_name(0)}: {rate / 1e12:.0f} TFLOP/s in a bf16 matrix product of 8,192")
+    print(
+        f"{torch.cuda.get_device_name(0)}: {rate / 1e12:.0f} TFLOP/s in a bf16 matrix product of 8,192"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tokenizer = training.load_tokenizer(student(folder))
@@ -160,15 +208,32 @@ def gpu() -> None:
         tokens = sum(len(row.ids) for row in rows)
         for rung, more in LADDER.items():
             torch.cuda.reset_peak_memory_stats()
-            settings = planning.DEFAULTS | {"epochs": 1, "batch_size": 16, "micro_batch_size": 8, "accumulation": 2}
-            settings |= {"precision": "bfloat16", "gradient_checkpointing": False, "is_gpu": True, "checkpoints": 0} | more
+            settings = planning.DEFAULTS | {
+                "epochs": 1,
+                "batch_size": 16,
+                "micro_batch_size": 8,
+                "accumulation": 2,
+            }
+            settings |= {
+                "precision": "bfloat16",
+                "gradient_checkpointing": False,
+                "is_gpu": True,
+                "checkpoints": 0,
+            } | more
             parameters, seconds = llama_pass(tokenizer, rows, settings, folder)
-            share = 4 * parameters * tokens / seconds / rate  # forward and backward, no gradients of the base
+            share = (
+                4 * parameters * tokens / seconds / rate
+            )  # forward and backward, no gradients of the base
             memory = torch.cuda.max_memory_allocated() / 1024**3
-            print(f"{rung:24} {tokens / seconds:8,.0f} tokens/s, {share:.0%} of the matrix rate, {memory:.1f} GB", flush=True)
+            print(
+                f"{rung:24} {tokens / seconds:8,.0f} tokens/s, {share:.0%} of the matrix rate, {memory:.1f} GB",
+                flush=True,
+            )
 
 
-def llama_pass(tokenizer: Any, rows: list[Row], settings: dict[str, Any], folder: Path) -> tuple[int, float]:
+def llama_pass(
+    tokenizer: Any, rows: list[Row], settings: dict[str, Any], folder: Path
+) -> tuple[int, float]:
     """Parameters of the model, and seconds of one pass over the rows; the model is gone afterwards."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -1,10 +1,10 @@
 """The one error a user meets: what is wrong, what was got, what to do."""
 
 
-class Problem(Exception):
+class UserError(Exception):
     """A mistake that the user can repair, told in one message and never as a traceback.
 
-    >>> print(Problem("The seed file is not there.", got="seds.json", do="Check the parameter `seeds`."))
+    >>> print(UserError("The seed file is not there.", got="seds.json", do="Check the parameter `seeds`."))
     The seed file is not there.
       got: seds.json
       do:  Check the parameter `seeds`.
@@ -19,4 +19,4 @@ class Problem(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython prints in place of a traceback."""
-        return [f"Problem: {self}"]
+        return [f"UserError: {self}"]

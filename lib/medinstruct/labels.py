@@ -9,12 +9,26 @@ import yaml
 from medinstruct import paths
 
 TYPES = (
-    "text generation", "open Q&A", "chat", "rewrite", "summarization", "classification",
-    "USMLE-style Q&A", "multiple-choice Q&A", "single-hop reasoning", "multiple-hop reasoning",
-)  # fmt: skip
+    "text generation",
+    "open Q&A",
+    "chat",
+    "rewrite",
+    "summarization",
+    "classification",
+    "USMLE-style Q&A",
+    "multiple-choice Q&A",
+    "single-hop reasoning",
+    "multiple-hop reasoning",
+)
 VIEW_GROUPS = (
-    "patient/public", "student/trainee", "clinician", "allied health", "public health/policy", "researcher", "educator/writer",
-)  # fmt: skip
+    "patient/public",
+    "student/trainee",
+    "clinician",
+    "allied health",
+    "public health/policy",
+    "researcher",
+    "educator/writer",
+)
 LEVELS = (1, 2, 3, 4, 5)
 SPECIALTIES = tuple(
     """Cardiology · Vascular Medicine · Pulmonology · Critical Care · Emergency Medicine · Anesthesiology · Sleep Medicine ·
@@ -26,7 +40,7 @@ SPECIALTIES = tuple(
     Genetics · Anatomy · Physiology · Pathophysiology · Biochemistry · Epidemiology · Biostatistics · Public Health ·
     Health Policy · Medical Ethics · Medical Education · Medical Informatics · Occupational Medicine ·
     Travel and Tropical Medicine""".replace("\n", " ").split("·")
-)  # fmt: skip
+)
 SPECIALTIES = tuple(" ".join(name.split()) for name in SPECIALTIES)
 # The specialties by field, for the tree of what is covered; every specialty stands in one field.
 FIELDS = {
@@ -49,11 +63,19 @@ FIELDS = {field: tuple(names.split(" · ")) for field, names in FIELDS.items()}
 
 # A label has the first type whose words all stand in it.
 TYPE_WORDS = (
-    ("USMLE-style Q&A", "usmle"), ("multiple-choice Q&A", "choice"), ("single-hop reasoning", "single"),
-    ("multiple-hop reasoning", "multi"), ("open Q&A", "open"), ("summarization", "summar"), ("rewrite", "rewrit"),
-    ("classification", "classif"), ("text generation", "generation"), ("chat", "chat"), ("chat", "dialogue"),
+    ("USMLE-style Q&A", "usmle"),
+    ("multiple-choice Q&A", "choice"),
+    ("single-hop reasoning", "single"),
+    ("multiple-hop reasoning", "multi"),
+    ("open Q&A", "open"),
+    ("summarization", "summar"),
+    ("rewrite", "rewrit"),
+    ("classification", "classif"),
+    ("text generation", "generation"),
+    ("chat", "chat"),
+    ("chat", "dialogue"),
     ("open Q&A", "question answering"),
-)  # fmt: skip
+)
 # A view belongs to the first group one of whose words it contains; the more special groups stand first.
 VIEW_WORDS = {
     "student/trainee": "student training trainee resident intern pupil-doctor fellow undergraduate usmle",
@@ -70,28 +92,66 @@ VIEW_WORDS = {
 }
 # Words that point to a specialty which does not carry its own name.
 TOPIC_WORDS = {
-    "Cardiology": "cardi heart", "Pulmonology": "pulmon respirat lung asthma", "Neurology": "neuro brain stroke",
-    "Endocrinology": "endocrin diabet thyroid hormon", "Oncology": "oncolog cancer tumor", "Genetics": "genetic genom hereditary",
-    "Psychiatry": "psychiat mental psycholog depress anxiety", "Infectious Diseases": "infect virus covid hiv vaccin",
-    "Immunology and Allergy": "immun allerg", "Pediatrics": "pediatr paediatr child", "Dermatology": "dermat skin",
-    "Orthopedics": "orthop fractur musculoskel bone", "Ophthalmology": "ophthalm eye", "Otolaryngology": "otolaryng ent ear",
-    "Radiology": "radiolog imaging x-ray mri", "Pharmacology": "pharmacol drug medication", "Pharmacy": "pharmacy",
-    "Pathophysiology": "pathophys", "Physiology": "physiolog", "Anatomy": "anatom", "Pathology": "patholog histolog",
-    "Epidemiology": "epidemiol", "Public Health": "public prevention screening", "Medical Ethics": "ethic",
-    "Medical Education": "education", "Nutrition": "nutrit diet", "Nephrology": "nephrol kidney renal", "Urology": "urolog",
-    "Gastroenterology": "gastro digest", "Hepatology": "hepat liver", "Hematology": "hemat haemat blood",
-    "Rheumatology": "rheumat arthrit", "Obstetrics": "obstet pregnan", "Gynecology": "gynec gynaec women",
-    "Emergency Medicine": "emergency", "Surgery": "surg", "Geriatrics": "geriat aging elderly",
-    "Medical Informatics": "informatic telemedic digital technolog artificial", "Biostatistics": "statistic",
-    "Health Policy": "policy insurance", "Critical Care": "intensive critical", "Rehabilitation": "rehabilit physical_therapy",
-    "Dentistry": "dent oral", "Sleep Medicine": "sleep", "Toxicology": "toxic poison", "Biochemistry": "biochem metabol",
-    "Microbiology": "microbio bacter", "Palliative Care": "palliat hospice", "Laboratory Medicine": "laborator",
+    "Cardiology": "cardi heart",
+    "Pulmonology": "pulmon respirat lung asthma",
+    "Neurology": "neuro brain stroke",
+    "Endocrinology": "endocrin diabet thyroid hormon",
+    "Oncology": "oncolog cancer tumor",
+    "Genetics": "genetic genom hereditary",
+    "Psychiatry": "psychiat mental psycholog depress anxiety",
+    "Infectious Diseases": "infect virus covid hiv vaccin",
+    "Immunology and Allergy": "immun allerg",
+    "Pediatrics": "pediatr paediatr child",
+    "Dermatology": "dermat skin",
+    "Orthopedics": "orthop fractur musculoskel bone",
+    "Ophthalmology": "ophthalm eye",
+    "Otolaryngology": "otolaryng ent ear",
+    "Radiology": "radiolog imaging x-ray mri",
+    "Pharmacology": "pharmacol drug medication",
+    "Pharmacy": "pharmacy",
+    "Pathophysiology": "pathophys",
+    "Physiology": "physiolog",
+    "Anatomy": "anatom",
+    "Pathology": "patholog histolog",
+    "Epidemiology": "epidemiol",
+    "Public Health": "public prevention screening",
+    "Medical Ethics": "ethic",
+    "Medical Education": "education",
+    "Nutrition": "nutrit diet",
+    "Nephrology": "nephrol kidney renal",
+    "Urology": "urolog",
+    "Gastroenterology": "gastro digest",
+    "Hepatology": "hepat liver",
+    "Hematology": "hemat haemat blood",
+    "Rheumatology": "rheumat arthrit",
+    "Obstetrics": "obstet pregnan",
+    "Gynecology": "gynec gynaec women",
+    "Emergency Medicine": "emergency",
+    "Surgery": "surg",
+    "Geriatrics": "geriat aging elderly",
+    "Medical Informatics": "informatic telemedic digital technolog artificial",
+    "Biostatistics": "statistic",
+    "Health Policy": "policy insurance",
+    "Critical Care": "intensive critical",
+    "Rehabilitation": "rehabilit physical_therapy",
+    "Dentistry": "dent oral",
+    "Sleep Medicine": "sleep",
+    "Toxicology": "toxic poison",
+    "Biochemistry": "biochem metabol",
+    "Microbiology": "microbio bacter",
+    "Palliative Care": "palliat hospice",
+    "Laboratory Medicine": "laborator",
     # a second try for words that would otherwise be too general
-    "Infectious Diseases ": "virology epidemic", "Pathology ": "histopath", "Medical Education ": "literacy",
+    "Infectious Diseases ": "virology epidemic",
+    "Pathology ": "histopath",
+    "Medical Education ": "literacy",
     "Biostatistics ": "clinical_trial clinical_study",
-    "Sports Medicine": "sport", "Neonatology": "neonat newborn", "Nursing": "nursing", "Vascular Medicine": "vascular",
+    "Sports Medicine": "sport",
+    "Neonatology": "neonat newborn",
+    "Nursing": "nursing",
+    "Vascular Medicine": "vascular",
     "General Medicine": "diagnos disease treatment therap symptom clinical_note medical_report general internal_medicine prognos",
-}  # fmt: skip
+}
 
 
 @cache
@@ -112,7 +172,9 @@ def canonical(kind: str, raw: object) -> str | int | None:
         return next((group for group, words in VIEW_WORDS.items() if _has(text, words)), None)
     if kind == "topic":
         exact = {_folded(name): name for name in SPECIALTIES}
-        return exact.get(text) or next((name.strip() for name, words in TOPIC_WORDS.items() if _has(text, words)), None)
+        return exact.get(text) or next(
+            (name.strip() for name, words in TOPIC_WORDS.items() if _has(text, words)), None
+        )
     raise ValueError(f"kind must be type, view, topic or difficulty, not {kind!r}")
 
 
@@ -124,7 +186,9 @@ def _has(text: str, words: str) -> bool:
 @cache
 def _pattern(words: str) -> re.Pattern[str]:
     hits = (word.replace("_", " ") for word in words.split())
-    return re.compile("|".join(word if word == "ologist" else rf"\b{re.escape(word)}" for word in hits))
+    return re.compile(
+        "|".join(word if word == "ologist" else rf"\b{re.escape(word)}" for word in hits)
+    )
 
 
 def _folded(raw: object) -> str:

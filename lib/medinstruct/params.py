@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from medinstruct import paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -20,7 +20,11 @@ def check(scope: dict[str, Any]) -> None:
     Papermill injects whatever it is given: the text "2e-4" for a number, "false" for a switch, a name with a typo. Names are
     looked at only once a kernel: run again in JupyterLab, the notebook's own variables stand among the globals.
     """
-    declared = {name: kind.__name__ for name, kind in scope.get("__annotations__", {}).items() if kind in TYPES.values()}
+    declared = {
+        name: kind.__name__
+        for name, kind in scope.get("__annotations__", {}).items()
+        if kind in TYPES.values()
+    }
     for name, kind in declared.items():
         scope[name] = typed(name, scope[name], kind)
     if scope.get("_parameters_were_checked"):
@@ -37,15 +41,19 @@ def typed(name: str, value: Any, kind: str) -> Any:
     if kind == "float" and type(value) is int:
         return float(value)
     if type(value) is not TYPES[kind]:
-        raise Problem(f"Parameter `{name}` must be {kind}.", got=f"{value!r} ({type(value).__name__})", do=_advice(kind))
+        raise UserError(
+            f"Parameter `{name}` must be {kind}.",
+            got=f"{value!r} ({type(value).__name__})",
+            do=_advice(kind),
+        )
     return value
 
 
-def unknown(name: str, known: Any) -> Problem:
+def unknown(name: str, known: Any) -> UserError:
     """The error for a key that no notebook has, with the nearest that one has."""
     near = difflib.get_close_matches(name, list(known), n=1)
     do = f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(sorted(known))}."
-    return Problem(f"No notebook has a parameter `{name}`.", got=name, do=do)
+    return UserError(f"No notebook has a parameter `{name}`.", got=name, do=do)
 
 
 def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
@@ -54,7 +62,9 @@ def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     lines = ast.parse("".join(tagged[0]["source"])).body if tagged else []
     return {
-        line.target.id: (line.annotation.id, ast.literal_eval(line.value)) for line in lines if isinstance(line, ast.AnnAssign)
+        line.target.id: (line.annotation.id, ast.literal_eval(line.value))
+        for line in lines
+        if isinstance(line, ast.AnnAssign)
     }
 
 
@@ -64,10 +74,18 @@ def profile(path: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise Problem(f"{path} is not valid YAML.", got=str(error).replace("\n", " "), do="Write `key: value` lines.") from None
-    if not isinstance(values, dict) or any(isinstance(value, dict | list) for value in values.values()):
-        raise Problem(
-            f"{path} is not a flat profile.", got=type(values).__name__, do="Write `key: value` lines, nothing nested."
+        raise UserError(
+            f"{path} is not valid YAML.",
+            got=str(error).replace("\n", " "),
+            do="Write `key: value` lines.",
+        ) from None
+    if not isinstance(values, dict) or any(
+        isinstance(value, dict | list) for value in values.values()
+    ):
+        raise UserError(
+            f"{path} is not a flat profile.",
+            got=type(values).__name__,
+            do="Write `key: value` lines, nothing nested.",
         )
     return values
 
@@ -77,7 +95,11 @@ def set_values(texts: list[str]) -> dict[str, Any]:
     pairs = [text.partition("=") for text in texts]
     for key, sign, value in pairs:
         if not sign or not key:
-            raise Problem("--set takes key=value.", got=f"{key}{sign}{value}", do="For example --set novelty_limit=0.6.")
+            raise UserError(
+                "--set takes key=value.",
+                got=f"{key}{sign}{value}",
+                do="For example --set novelty_limit=0.6.",
+            )
     return {key: _scalar(value) for key, _, value in pairs}
 
 

@@ -5,7 +5,7 @@ import os
 import urllib.request
 from pathlib import Path
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -22,7 +22,9 @@ def root() -> Path:
 def outputs(run: str) -> Path:
     """The folder of one run, made if missing; `MEDINSTRUCT_OUTPUTS` names another place for all runs."""
     if not run or Path(run).name != run:
-        raise Problem("`run` must be a plain folder name.", got=repr(run), do="For example run: demo.")
+        raise UserError(
+            "`run` must be a plain folder name.", got=repr(run), do="For example run: demo."
+        )
     folder = Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or root() / "outputs") / run
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -44,7 +46,7 @@ def resolve(text: str) -> Path:
         if (base / text).exists():
             return base / text
     do = "Check the path; relative paths start where the run was started, or at the repository."
-    raise Problem("A file is not there.", got=text, do=do)
+    raise UserError("A file is not there.", got=text, do=do)
 
 
 def fetched_before(link: str) -> bool:
@@ -68,7 +70,11 @@ def _fetched(link: str) -> Path:
     found = hashlib.sha256(content).hexdigest()
     if pin and found != pin:
         path.unlink(missing_ok=True)
-        raise Problem(f"{url} is not the file that was pinned.", got=f"sha256 {found}", do=f"Expected {pin}: check the source.")
+        raise UserError(
+            f"{url} is not the file that was pinned.",
+            got=f"sha256 {found}",
+            do=f"Expected {pin}: check the source.",
+        )
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -83,4 +89,4 @@ def _download(url: str) -> bytes:
             return answer.read()
     except OSError as error:
         do = "Check the address and the network, or download the file by hand and give its path."
-        raise Problem("A file could not be fetched.", got=f"{url}: {error}", do=do) from None
+        raise UserError("A file could not be fetched.", got=f"{url}: {error}", do=do) from None

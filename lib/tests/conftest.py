@@ -6,8 +6,12 @@ import pytest
 
 from medinstruct import paths
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the processor to the other worker
-if "PYTEST_XDIST_WORKER" in os.environ:  # beside other workers a second thread would only wait for the processor
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # threads that wait leave the processor to the other worker
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # beside other workers a second thread would only wait for the processor
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

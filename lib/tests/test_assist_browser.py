@@ -8,7 +8,9 @@ from test_jupyterlab import CHROMIUM, browser, jupyterlab, run_all  # noqa: F401
 
 from medinstruct import assist, llm, review, training
 
-PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(30)]
+PROSE = [
+    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(30)
+]
 SOURCE = """
 import asyncio
 
@@ -56,7 +58,9 @@ NAMED = "Mrs. Anna Weber, MRN 00482913, asks what helps against asthma."
 def written(folder, source, name):
     """A notebook with a cell for each part of the source, which two empty lines set apart."""
     cells = [nbformat.v4.new_code_cell(cell) for cell in source.strip().split("\n\n\n")]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    notebook = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    )
     (folder / "notebooks").mkdir(exist_ok=True)
     nbformat.write(notebook, folder / "notebooks" / name)
 
@@ -70,10 +74,19 @@ def lab(tmp_path_factory):
         pytest.skip("no chromium on this machine")
     folder = tmp_path_factory.mktemp("lab")
     training.build_student(
-        PROSE, folder=folder / "base" / "student", vocab_size=300, hidden_size=16, layers=1, heads=2, max_length=64, epochs=1
+        PROSE,
+        folder=folder / "base" / "student",
+        vocab_size=300,
+        hidden_size=16,
+        layers=1,
+        heads=2,
+        max_length=64,
+        epochs=1,
     )
     lora = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
-    get_peft_model(llm.LocalModel(folder / "base" / "student").model, lora).save_pretrained(folder / "base" / "adapter")
+    get_peft_model(llm.LocalModel(folder / "base" / "student").model, lora).save_pretrained(
+        folder / "base" / "adapter"
+    )
     for run in ("loop", "hostile"):
         written(folder, SOURCE.replace("RUN", run), f"{run}.ipynb")
     with jupyterlab(folder / "notebooks", folder) as url:
@@ -105,7 +118,11 @@ def ask(page, text):
 
 def done(page, turns):
     """Wait until so many turns are on the page and kept."""
-    page.wait_for_function(f"n => document.querySelectorAll('{CHAT} .mi-kept-yes').length === n", arg=turns, timeout=30_000)
+    page.wait_for_function(
+        f"n => document.querySelectorAll('{CHAT} .mi-kept-yes').length === n",
+        arg=turns,
+        timeout=30_000,
+    )
 
 
 def said(page, name):
@@ -125,25 +142,41 @@ def test_ask_stream_stop_edit_compare_correct_reload_and_find_it_all_again(brows
     ask(page, "Type: open Q&A\nView: nurse\nInstruction: What is asthma and how is it treated?")
     lengths = []
     for n in (20, 60):
-        page.wait_for_function(f"n => document.querySelector('{LAST} .mi-text')?.textContent.length > n", arg=n)
+        page.wait_for_function(
+            f"n => document.querySelector('{LAST} .mi-text')?.textContent.length > n", arg=n
+        )
         lengths.append(len(said(page, "stand-in")))
     page.keyboard.press("Escape")
     page.wait_for_selector(f"{LAST} .mi-badge")
     stopped = said(page, "stand-in")
-    assert lengths[0] < lengths[1] <= len(stopped) < 400 and "stopped" in page.inner_text(f"{LAST} .mi-badge")
+    assert lengths[0] < lengths[1] <= len(stopped) < 400 and "stopped" in page.inner_text(
+        f"{LAST} .mi-badge"
+    )
     done(page, 1)
 
-    page.click(f"{LAST} [data-key$='/open']")  # edit and send again, to base and tuned of one loaded copy
+    page.click(
+        f"{LAST} [data-key$='/open']"
+    )  # edit and send again, to base and tuned of one loaded copy
     choose(page, "base", "tuned")
-    page.fill(f"{LAST} .mi-editing textarea", "Condition 7 causes what? I have crushing chest pain in my left arm.")
+    page.fill(
+        f"{LAST} .mi-editing textarea",
+        "Condition 7 causes what? I have crushing chest pain in my left arm.",
+    )
     page.get_by_text("Send again").click()
     page.wait_for_selector(f"{LAST} .mi-alarm")
     done(page, 1)
-    assert page.locator(f"{CHAT} .mi-turn").count() == 1 and "Heart attack?" in page.inner_text(f"{LAST} .mi-alarm")
-    assert said(page, "base") != said(page, "tuned") and page.locator(f"{LAST} .mi-answer").count() == 2
+    assert page.locator(f"{CHAT} .mi-turn").count() == 1 and "Heart attack?" in page.inner_text(
+        f"{LAST} .mi-alarm"
+    )
+    assert (
+        said(page, "base") != said(page, "tuned")
+        and page.locator(f"{LAST} .mi-answer").count() == 2
+    )
     assert "with its adapter" in page.inner_text(f"{LAST} .mi-answer:nth-child(2) footer")
 
-    page.click(f"{LAST} .mi-answer:nth-child(2) .mi-wrong")  # a correction, by keyboard from here on
+    page.click(
+        f"{LAST} .mi-answer:nth-child(2) .mi-wrong"
+    )  # a correction, by keyboard from here on
     page.fill(f"{LAST} .mi-form textarea[aria-label^='How it']", "Call 112 now.")
     page.fill(f"{LAST} .mi-form input", "Dr. Maria Beispiel")
     page.screenshot(path=folder / "judge.png")
@@ -157,28 +190,47 @@ def test_ask_stream_stop_edit_compare_correct_reload_and_find_it_all_again(brows
     page.close()
     page = opened(browser, url, "loop.ipynb")  # a fresh tab and a new kernel
     assert "Condition 7" in page.inner_text(f"{LAST} .mi-ask")
-    assert "Call 112 now." in page.inner_text(f"{LAST} .mi-said") and "reviewer-" in page.inner_text(f"{LAST} .mi-said")
+    assert "Call 112 now." in page.inner_text(
+        f"{LAST} .mi-said"
+    ) and "reviewer-" in page.inner_text(f"{LAST} .mi-said")
     with page.expect_download() as caught:
         page.click("[data-key=md]")
     assert "Condition 7" in Path(caught.value.path()).read_text()
     turns = assist.Transcripts(folder / "loop").turns()
-    assert [one.answers[0].finish_reason for one in turns][0] == "stopped" and turns[1].replaces == turns[0].id
+    assert [one.answers[0].finish_reason for one in turns][0] == "stopped" and turns[
+        1
+    ].replaces == turns[0].id
     assert turns[0].answers[0].text == stopped
     vote = review.Store(folder / "loop" / "reviews.sqlite").votes("chat", names=True)[0]
-    assert (vote.action, vote.edit["output"], vote.reviewer) == ("edit", "Call 112 now.", "Dr. Maria Beispiel")
+    assert (vote.action, vote.edit["output"], vote.reviewer) == (
+        "edit",
+        "Call 112 now.",
+        "Dr. Maria Beispiel",
+    )
     assert "Call 112 now." not in (folder / "notebooks" / "loop.ipynb").read_text()
 
 
-def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_asked_about_first(browser, lab):  # noqa: F811
+def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_asked_about_first(
+    browser,  # noqa: F811
+    lab,
+):
     url, folder = lab
     page = opened(browser, url, "hostile.ipynb")
     choose(page, "rigged")
     ask(page, "Be hostile.")
     done(page, 1)
     text = said(page, "rigged")
-    assert "<script>" in text and "onerror" in text and "![x](javascript:" in text and "␛[31m" in text and "<b>bold</b>" in text
+    assert (
+        "<script>" in text
+        and "onerror" in text
+        and "![x](javascript:" in text
+        and "␛[31m" in text
+        and "<b>bold</b>" in text
+    )
     assert page.locator(f"{LAST} .mi-text :is(script, img, b, a)").count() == 0
-    assert page.inner_text(f"{LAST} mark") == "850 mg" and "850 mg" in page.get_attribute(f"{LAST} mark", "aria-label")
+    assert page.inner_text(f"{LAST} mark") == "850 mg" and "850 mg" in page.get_attribute(
+        f"{LAST} mark", "aria-label"
+    )
 
     ask(page, "Say something long.")
     done(page, 2)
@@ -191,7 +243,9 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     page.select_option("[data-key=earlier]", index=1)
     done(page, 2)
     page.get_by_text("Show all 100,").click()
-    page.wait_for_function(f"() => document.querySelector('{LAST} .mi-text').textContent.length > 100000")
+    page.wait_for_function(
+        f"() => document.querySelector('{LAST} .mi-text').textContent.length > 100000"
+    )
     page.screenshot(path=folder / "long.png")
 
     ask(page, NAMED)
@@ -199,9 +253,15 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     page.screenshot(path=folder / "privacy.png")
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_timeout(500)
-    assert page.locator(f"{CHAT} .mi-turn").count() == 2 and b"Weber" not in disk(folder) and b"00482913" not in disk(folder)
+    assert (
+        page.locator(f"{CHAT} .mi-turn").count() == 2
+        and b"Weber" not in disk(folder)
+        and b"00482913" not in disk(folder)
+    )
     page.click("[data-key=back]")  # nothing that was typed is lost
-    page.wait_for_function(f"text => document.querySelector('{CHAT} .mi-box').value === text", arg=NAMED)
+    page.wait_for_function(
+        f"text => document.querySelector('{CHAT} .mi-box').value === text", arg=NAMED
+    )
     page.focus(f"{CHAT} .mi-box")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{CHAT} .mi-privacy")
@@ -218,4 +278,8 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_timeout(500)
     assert b"Weber" not in disk(folder) and b"Trell" not in disk(folder)
-    assert [one.privacy for one in assist.Transcripts(folder / "hostile").turns()] == ["", "", "masked"]
+    assert [one.privacy for one in assist.Transcripts(folder / "hostile").turns()] == [
+        "",
+        "",
+        "masked",
+    ]

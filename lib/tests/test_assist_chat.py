@@ -11,33 +11,48 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medinstruct import assist, llm, records, review, training
+from medinstruct import assist, audits, llm, records, review, training
 from medinstruct.assist import feedback
 from medinstruct.assist.privacy import Guard, masked
 from medinstruct.assist.talk import Talk
 from medinstruct.assist.transcript import Said, Transcripts, Turn, as_jsonl, as_markdown
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm.streaming_local import settled
 from medinstruct.records import Example
 
 ASK = llm.Request(
-    messages=[{"role": "user", "content": "Type: open Q&A\nView: nurse\nInstruction: What is asthma and how is it treated?"}],
+    messages=[
+        {
+            "role": "user",
+            "content": "Type: open Q&A\nView: nurse\nInstruction: What is asthma and how is it treated?",
+        }
+    ],
     parameters={"max_tokens": 500},
 )
 NAMED = "Mrs. Anna Weber, MRN 00482913, asks what helps against asthma."
-PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)]
+PROSE = [
+    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
+]
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     training.build_student(
-        PROSE, folder=folder / "student", vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=64, epochs=4
+        PROSE,
+        folder=folder / "student",
+        vocab_size=400,
+        hidden_size=32,
+        layers=2,
+        heads=2,
+        max_length=64,
+        epochs=4,
     )
     from peft import LoraConfig, get_peft_model
 
     tuned = get_peft_model(
-        llm.LocalModel(folder / "student").model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+        llm.LocalModel(folder / "student").model,
+        LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False),
     )
     tuned.save_pretrained(folder / "adapter")
     return folder
@@ -53,7 +68,9 @@ def client(pace=0.0, **more):
 
 
 def local(text="Condition 3 causes", **parameters):
-    return llm.Request(messages=[{"role": "user", "content": text}], parameters={"max_tokens": 40} | parameters)
+    return llm.Request(
+        messages=[{"role": "user", "content": text}], parameters={"max_tokens": 40} | parameters
+    )
 
 
 async def read(stream, *, stop_after=0):
@@ -71,11 +88,21 @@ def test_a_streamed_answer_equals_the_one_asked_for_at_once_and_is_kept(tmp_path
         asked = client(cache=tmp_path / "c.sqlite")
         stream = asked.stream(ASK)
         pieces = await read(stream)
-        return pieces, stream.reply, (await asked.ask_all([ASK]))[0], (await client().ask_all([ASK]))[0], asked.usage
+        return (
+            pieces,
+            stream.reply,
+            (await asked.ask_all([ASK]))[0],
+            (await client().ask_all([ASK]))[0],
+            asked.usage,
+        )
 
     pieces, reply, again, fresh, usage = asyncio.run(both())
     assert len(pieces) > 20 and "".join(pieces) == reply.text == again.text == fresh.text
-    assert again.cached and usage["asked"] == 1 and usage["completion_tokens"] == fresh.completion_tokens
+    assert (
+        again.cached
+        and usage["asked"] == 1
+        and usage["completion_tokens"] == fresh.completion_tokens
+    )
 
 
 @pytest.mark.parametrize("stop", [[], ["treated"], ["\n### Instruction"]])
@@ -83,16 +110,25 @@ def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(mode
     async def both(tuned):
         stream = model.stream(local(stop=stop), tuned=tuned, keep=False)
         pieces = await read(stream)
-        return "".join(pieces), stream.reply, (await model.with_adapter(tuned).ask_all([local(stop=stop)]))[0]
+        return (
+            "".join(pieces),
+            stream.reply,
+            (await model.with_adapter(tuned).ask_all([local(stop=stop)]))[0],
+        )
 
     found = [asyncio.run(both(tuned)) for tuned in (False, True)]
-    assert all(text == reply.text == whole.text and reply.finish_reason == whole.finish_reason for text, reply, whole in found)
+    assert all(
+        text == reply.text == whole.text and reply.finish_reason == whole.finish_reason
+        for text, reply, whole in found
+    )
     assert found[0][1].text != found[1][1].text and found[0][1].key != found[1][1].key
 
 
 def test_base_and_tuned_asked_at_the_same_moment_do_not_mix(model):
     async def together():
-        streams = [model.stream(local(), tuned=tuned, keep=False) for tuned in (True, False, True, False)]
+        streams = [
+            model.stream(local(), tuned=tuned, keep=False) for tuned in (True, False, True, False)
+        ]
         return [reply.text for reply in await asyncio.gather(*map(llm.whole, streams))]
 
     told = asyncio.run(together())
@@ -144,8 +180,14 @@ def test_a_stopped_or_cancelled_answer_is_counted_but_not_kept_as_whole():
 
     for how in ("stop", "cancel"):
         asked, stream = asyncio.run(stopped(how))
-        assert not asked.cache.keys() and asked.usage["usd"] > 0 and asked._reserved == pytest.approx(0)
-        assert stream.reply is None or (stream.reply.finish_reason == llm.STOPPED and 40 <= len(stream.reply.text) < 80)
+        assert (
+            not asked.cache.keys()
+            and asked.usage["usd"] > 0
+            and asked._reserved == pytest.approx(0)
+        )
+        assert stream.reply is None or (
+            stream.reply.finish_reason == llm.STOPPED and 40 <= len(stream.reply.text) < 80
+        )
 
 
 def test_a_stream_never_passes_the_budget():
@@ -155,7 +197,7 @@ def test_a_stream_never_passes_the_budget():
         for n in range(9):
             await read(asked.stream(ASK.model_copy(update={"sample": n})))
 
-    with pytest.raises(Problem, match="budget"):
+    with pytest.raises(UserError, match="budget"):
         asyncio.run(many())
     assert 0 < asked.usage["usd"] <= 6e-4
 
@@ -182,7 +224,9 @@ def test_a_server_that_refuses_the_option_for_usage_is_asked_without_it():
     from medinstruct.offline.server import Service
 
     async def talk():
-        port = serving.listen(0, service=Service(refused=("stream_options",)), troubles=serving.Troubles(pace=0))
+        port = serving.listen(
+            0, service=Service(refused=("stream_options",)), troubles=serving.Troubles(pace=0)
+        )
         asked = llm.Client(url=f"http://127.0.0.1:{port}/v1", model="m")
         return await llm.whole(asked.stream(ASK)), asked
 
@@ -194,7 +238,11 @@ def test_a_server_that_refuses_the_option_for_usage_is_asked_without_it():
 def test_what_is_shown_early_is_never_taken_back(text, stop):
     cuts = [text.index(mark) for mark in stop if mark in text]
     whole = (text[: min(cuts)] if cuts else text).strip()
-    assert all(whole.startswith(settled(text[:n], stop)) for n in range(len(text) + 1) if "\ufffd" not in text)
+    assert all(
+        whole.startswith(settled(text[:n], stop))
+        for n in range(len(text) + 1)
+        if "\ufffd" not in text
+    )
 
 
 # what is kept
@@ -203,7 +251,12 @@ def test_what_is_shown_early_is_never_taken_back(text, stop):
 def turn(n=1, conversation="c", **more):
     said = Said(name="tuned", text=f"answer {n}", model="student", finish_reason="stop")
     return Turn(
-        id=f"t{n}", conversation=conversation, at="2026-01-01T00:00:00Z", question=f"question {n}", answers=(said,), **more
+        id=f"t{n}",
+        conversation=conversation,
+        at="2026-01-01T00:00:00Z",
+        question=f"question {n}",
+        answers=(said,),
+        **more,
     )
 
 
@@ -218,7 +271,9 @@ def test_transcripts_come_back_as_they_were_said(tmp_path_factory, texts):
     assert [Turn.model_validate_json(line) for line in as_jsonl(turns).split("\n")[:-1]] == turns
 
 
-def test_an_edited_turn_takes_the_place_of_the_old_one_and_of_what_followed_and_the_file_keeps_all(tmp_path):
+def test_an_edited_turn_takes_the_place_of_the_old_one_and_of_what_followed_and_the_file_keeps_all(
+    tmp_path,
+):
     kept = Transcripts(tmp_path)
     for one in (turn(1), turn(2), turn(3), turn(9, "other"), turn(4, replaces="t2")):
         kept.add(one)
@@ -261,7 +316,7 @@ def test_an_exported_page_holds_what_was_said_only_in_fences():
 # what is asked about first
 
 
-@given(st.sampled_from(review.phi_snippets()))
+@given(st.sampled_from(audits.phi_snippets()))
 def test_a_masked_text_holds_nothing_more_to_mask_of_what_was_found(snippet):
     guard = Guard()
     clean = masked(snippet["text"], guard.found(snippet["text"]))
@@ -274,7 +329,11 @@ def talked(folder, model, *messages, told=None, reviewer="A. B.", **more):
 
     async def run():
         talk = Talk(
-            model if isinstance(model, dict) else {"tuned": model}, folder=folder, tell=told.append, reviewer=reviewer, **more
+            model if isinstance(model, dict) else {"tuned": model},
+            folder=folder,
+            tell=told.append,
+            reviewer=reviewer,
+            **more,
         )
         for message in messages:
             message = message(talk) if callable(message) else message
@@ -292,21 +351,32 @@ def disk(folder):
 
 
 @pytest.mark.parametrize("decision", ["mask", "none", "kept", "back"])
-def test_a_question_with_a_name_waits_and_nothing_of_it_is_on_the_disk_or_sent_before_the_answer(tmp_path, decision):
+def test_a_question_with_a_name_waits_and_nothing_of_it_is_on_the_disk_or_sent_before_the_answer(
+    tmp_path, decision
+):
     asked = client(cache=tmp_path / "answers.sqlite")
     talk = talked(tmp_path, asked, {"act": "ask", "text": NAMED})
     assert talk.guard.pending["what"] == "question" and {"Anna Weber", "00482913"} <= {
         h["text"] for h in talk.guard.pending["hits"]
     }
     assert b"Weber" not in disk(tmp_path) and asked.usage["asked"] == 0 and not talk.turns
-    talk = talked(tmp_path, asked, {"act": "ask", "text": NAMED}, {"act": "decide", "decision": decision})
+    talk = talked(
+        tmp_path, asked, {"act": "ask", "text": NAMED}, {"act": "decide", "decision": decision}
+    )
     kept, whole = Transcripts(tmp_path).turns(), disk(tmp_path)
-    assert len(kept) == (decision in ("mask", "kept")) and (b"Weber" in whole) == (decision == "kept")
+    assert len(kept) == (decision in ("mask", "kept")) and (b"Weber" in whole) == (
+        decision == "kept"
+    )
     assert asked.usage["asked"] == (decision != "back") and not asked.cache.keys()
     if decision == "mask":
-        assert kept[0].question == "Mrs. [name], MRN [record], asks what helps against asthma." and kept[0].privacy == "masked"
+        assert (
+            kept[0].question == "Mrs. [name], MRN [record], asks what helps against asthma."
+            and kept[0].privacy == "masked"
+        )
     if decision == "kept":
-        again = talked(tmp_path, asked, {"act": "ask", "text": NAMED})  # the decision holds in a new kernel as well
+        again = talked(
+            tmp_path, asked, {"act": "ask", "text": NAMED}
+        )  # the decision holds in a new kernel as well
         assert again.guard.pending is None and kept[0].privacy == "no identifier"
 
 
@@ -331,8 +401,17 @@ class Says(llm.Client):
 def test_a_name_in_an_answer_or_in_a_correction_is_asked_about_as_well(tmp_path):
     model = Says("Ask Mr. Oskar Trell about it.")
     talk = talked(tmp_path, model, {"act": "ask", "text": "Who knows?"})
-    assert talk.guard.pending["what"] == "answer" and b"Trell" not in disk(tmp_path) and talk.turns[0].saved == "asks"
-    wrong = {"act": "judge", "name": "tuned", "verdict": "wrong", "correction": "Ask Dr. Vera Lindqvist."}
+    assert (
+        talk.guard.pending["what"] == "answer"
+        and b"Trell" not in disk(tmp_path)
+        and talk.turns[0].saved == "asks"
+    )
+    wrong = {
+        "act": "judge",
+        "name": "tuned",
+        "verdict": "wrong",
+        "correction": "Ask Dr. Vera Lindqvist.",
+    }
     steps = [
         {"act": "ask", "text": "Who knows?"},
         {"act": "decide", "decision": "mask"},
@@ -347,9 +426,17 @@ def test_a_name_in_an_answer_or_in_a_correction_is_asked_about_as_well(tmp_path)
 
 def test_a_secret_of_a_turn_that_is_not_kept_does_not_come_back_through_a_later_one(tmp_path):
     model = Says("It was Weber, was it not? Anna Weber.")
-    steps = [{"act": "ask", "text": NAMED}, {"act": "decide", "decision": "none"}, {"act": "ask", "text": "And then?"}]
+    steps = [
+        {"act": "ask", "text": NAMED},
+        {"act": "decide", "decision": "none"},
+        {"act": "ask", "text": "And then?"},
+    ]
     talk = talked(tmp_path, model, *steps)
-    assert talk.turns[0].saved == "never" and talk.guard.pending["what"] == "answer" and b"Weber" not in disk(tmp_path)
+    assert (
+        talk.turns[0].saved == "never"
+        and talk.guard.pending["what"] == "answer"
+        and b"Weber" not in disk(tmp_path)
+    )
 
 
 def test_a_full_disk_is_told_and_the_turn_can_be_kept_later(tmp_path, monkeypatch):
@@ -371,37 +458,68 @@ def test_a_full_disk_is_told_and_the_turn_can_be_kept_later(tmp_path, monkeypatc
 def test_base_and_tuned_answer_one_question_and_each_says_what_it_is(tmp_path, model):
     told, before = [], model.cache.keys()
     talk = talked(
-        tmp_path, {"base": model, "tuned": model}, {"act": "ask", "text": "What helps?"}, told=told, settings={"max_tokens": 25}
+        tmp_path,
+        {"base": model, "tuned": model},
+        {"act": "ask", "text": "What helps?"},
+        told=told,
+        settings={"max_tokens": 25},
     )
     base, tuned = talk.turns[0].answers
-    assert base.text != tuned.text and "without adapter" in base.about and "with its adapter" in tuned.about
+    assert (
+        base.text != tuned.text
+        and "without adapter" in base.about
+        and "with its adapter" in tuned.about
+    )
     shown = told[-1]["view"]["turns"][0]["answers"]
-    assert [row["badge"] for row in shown] == ["cut" if one.finish == "length" else "" for one in (base, tuned)]
+    assert [row["badge"] for row in shown] == [
+        "cut" if one.finish == "length" else "" for one in (base, tuned)
+    ]
     assert Transcripts(tmp_path).turns()[0].answers[1].text == tuned.text
     pieces = [row for row in told if row["event"] == "piece" and row["name"] == "tuned"]
-    assert tuned.text.startswith("".join(row["text"] for row in pieces)) and model.cache.keys() == before
+    assert (
+        tuned.text.startswith("".join(row["text"] for row in pieces))
+        and model.cache.keys() == before
+    )
 
 
 def test_the_emergency_stands_in_the_turn_before_any_model_has_spoken(tmp_path):
     told = []
-    talked(tmp_path, client(), {"act": "ask", "text": "I have crushing chest pain that goes into my left arm."}, told=told)
-    first = next(row for row in told if row["event"] == "view" and row["view"]["turns"])["view"]["turns"][0]
+    talked(
+        tmp_path,
+        client(),
+        {"act": "ask", "text": "I have crushing chest pain that goes into my left arm."},
+        told=told,
+    )
+    first = next(row for row in told if row["event"] == "view" and row["view"]["turns"])["view"][
+        "turns"
+    ][0]
     assert first["alarms"][0]["name"] == "heart attack" and first["answers"][0]["text"] == ""
-    talk = talked(tmp_path / "values", client(), {"act": "ask", "text": "What does it mean? Potassium 7.4 mmol/L"})
+    talk = talked(
+        tmp_path / "values",
+        client(),
+        {"act": "ask", "text": "What does it mean? Potassium 7.4 mmol/L"},
+    )
     assert [alarm["name"] for alarm in talk.turns[0].alarms] == ["critical value"]
 
 
 def test_stop_ends_every_model_and_says_so(tmp_path, model):
     steps = [{"act": "ask", "text": "What is asthma?", "go_on": True}, {"act": "stop"}]
     talk = talked(
-        tmp_path, {"stand-in": client(pace=0.2), "base": model, "tuned": model}, *steps, settings={"max_tokens": 2000}
+        tmp_path,
+        {"stand-in": client(pace=0.2), "base": model, "tuned": model},
+        *steps,
+        settings={"max_tokens": 2000},
     )
     assert {answer.finish for answer in talk.turns[0].answers} == {"stopped"} and not talk.busy
 
 
-def test_samples_that_differ_are_shown_as_uncertainty_and_unheard_numbers_and_drugs_are_marked(tmp_path):
+def test_samples_that_differ_are_shown_as_uncertainty_and_unheard_numbers_and_drugs_are_marked(
+    tmp_path,
+):
     model = Says("Take 850 mg of metformin.")
-    talk = talked(tmp_path, model, {"act": "ask", "text": "What helps?", "settings": {"samples": 3}})
+    talk = talked(
+        tmp_path, model, {"act": "ask", "text": "What helps?", "settings": {"samples": 3}}
+    )
     answer = talk.turns[0].answers[0]
     assert len(answer.samples) == 2 and answer.agreement["score"] == 1.0
     assert [answer.text[start:end] for start, end, _, _ in answer.spans] == ["850 mg", "metformin"]
@@ -426,7 +544,10 @@ def test_an_edited_question_goes_on_from_its_place_with_what_stood_before_it(tmp
     talk = talked(tmp_path, Hears("Yes."), *ask, *again)
     assert [live.question for live in talk.turns] == ["First?", "Second, better?"]
     assert seen[-1] == ["First?", "Yes.", "Second, better?"]
-    assert [live.question for live in talked(tmp_path, Says("")).turns] == ["First?", "Second, better?"]  # a new kernel goes on
+    assert [live.question for live in talked(tmp_path, Says("")).turns] == [
+        "First?",
+        "Second, better?",
+    ]  # a new kernel goes on
 
 
 def test_half_of_a_surrogate_pair_which_a_browser_may_send_breaks_nothing(tmp_path):
@@ -434,7 +555,16 @@ def test_half_of_a_surrogate_pair_which_a_browser_may_send_breaks_nothing(tmp_pa
     assert Transcripts(tmp_path).turns()[0].question == "A broken sign ??"
 
 
-@pytest.mark.parametrize("wrong", [{"text": " "}, {"text": "x" * 20_001}, {"text": "a", "models": ["nobody"]}, {"text": "a", "settings": {"temperature": "hot"}}, {"act": "none"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"text": " "},
+        {"text": "x" * 20_001},
+        {"text": "a", "models": ["nobody"]},
+        {"text": "a", "settings": {"temperature": "hot"}},
+        {"act": "none"},
+    ],
+)
 def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
     told = []
     talk = talked(tmp_path, Says("Yes."), {"act": "ask"} | wrong, told=told)
@@ -444,7 +574,9 @@ def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
 def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeypatch):
     monkeypatch.setattr("medinstruct.llm.streaming_served.TRIES", 1)
     gone = llm.Client(url="http://127.0.0.1:9/v1", model="m")
-    talk = talked(tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"})
+    talk = talked(
+        tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"}
+    )
     assert "gave no answer" in talk.turns[0].answers[0].trouble and talk.turns[0].saved == "yes"
     assert [said.name for said in Transcripts(tmp_path).turns()[0].answers] == ["here"]
 
@@ -453,7 +585,15 @@ def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeyp
 
 
 def test_a_correction_made_in_the_chat_is_in_the_next_version_of_the_dataset(tmp_path):
-    old = Example(type="chat", topic="Cardiology", view="patient", difficulty=1, instruction="Q?", task="t", output="A.")
+    old = Example(
+        type="chat",
+        topic="Cardiology",
+        view="patient",
+        difficulty=1,
+        instruction="Q?",
+        task="t",
+        output="A.",
+    )
     records.write(tmp_path / "dataset.jsonl", [old])
     judge = {
         "act": "judge",
@@ -462,21 +602,39 @@ def test_a_correction_made_in_the_chat_is_in_the_next_version_of_the_dataset(tmp
         "comment": "no dose",
         "correction": "Rest, and see a doctor if it lasts.",
     }
-    steps = [{"act": "ask", "text": "What helps against a cold?"}, lambda talk: judge | {"turn": talk.turns[0].id}]
+    steps = [
+        {"act": "ask", "text": "What helps against a cold?"},
+        lambda talk: judge | {"turn": talk.turns[0].id},
+    ]
     talk = talked(tmp_path, Says("Take 5 g of it."), *steps)
     assert talk.view()["turns"][0]["answers"][0]["feedback"][0]["correction"] == judge["correction"]
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
-        after = review.reviewed(review.load("dataset", tmp_path), store.votes("dataset"), chat=store.votes("chat"))
+        after = review.reviewed(
+            review.load("dataset", tmp_path), store.votes("dataset"), chat=store.votes("chat")
+        )
         vote = store.votes("chat")[0]
     review.write(tmp_path, "dataset", after)
     rows = records.read(tmp_path / "dataset.reviewed.jsonl", Example)
-    assert [row.output for row in rows] == ["A.", judge["correction"]] and rows[1].instruction == "What helps against a cold?"
-    assert rows[1].provenance.source == "chat; edited in review" and rows[1].provenance.parents == (vote.item,)
-    assert (vote.harm, vote.action) == (2, "edit") and "A. B." not in json.dumps([row.model_dump() for row in rows])
+    assert [row.output for row in rows] == ["A.", judge["correction"]] and rows[
+        1
+    ].instruction == "What helps against a cold?"
+    assert rows[1].provenance.source == "chat; edited in review" and rows[1].provenance.parents == (
+        vote.item,
+    )
+    assert (vote.harm, vote.action) == (2, "edit") and "A. B." not in json.dumps(
+        [row.model_dump() for row in rows]
+    )
 
 
 @pytest.mark.parametrize(
-    "verdicts, joined", [(["right"], 1), (["wrong"], 0), (["unsafe"], 0), (["right", "wrong"], 0), (["right", "right"], 1)]
+    "verdicts, joined",
+    [
+        (["right"], 1),
+        (["wrong"], 0),
+        (["unsafe"], 0),
+        (["right", "wrong"], 0),
+        (["right", "right"], 1),
+    ],
 )
 def test_only_what_people_agree_on_joins_the_dataset(tmp_path, verdicts, joined):
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
@@ -512,18 +670,33 @@ def test_in_print_stands_an_example_then_the_last_conversation_and_hostile_text_
     )
     assert not list(tmp_path.iterdir())  # nothing of an example is kept
     talked(tmp_path, Says("Rest."), {"act": "ask", "text": "What helps against a cold?"})
-    assert "What helps against a cold?" in assist.chat({"tuned": Says("")}, folder=tmp_path, show="print")._repr_html_()
+    assert (
+        "What helps against a cold?"
+        in assist.chat({"tuned": Says("")}, folder=tmp_path, show="print")._repr_html_()
+    )
 
 
 def test_a_consultation_that_was_held_already_is_shown_without_asking_again(tmp_path):
     case = assist.cases("decision")[0]
     told = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat", samples=1))
-    page = assist.chat({"tuned": Says("not asked")}, folder=tmp_path, example=told, show="print")._repr_html_()
-    assert "A worked case" in page and "not asked" not in page and "Decision support" in page and case.given[:40] in page
+    page = assist.chat(
+        {"tuned": Says("not asked")}, folder=tmp_path, example=told, show="print"
+    )._repr_html_()
+    assert (
+        "A worked case" in page
+        and "not asked" not in page
+        and "Decision support" in page
+        and case.given[:40] in page
+    )
 
 
 def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(tmp_path):
-    made = assist.chat({"tuned": Says("Rest, said the model.")}, folder=tmp_path, show="widget", reviewer="Dr. Maria Beispiel")
+    made = assist.chat(
+        {"tuned": Says("Rest, said the model.")},
+        folder=tmp_path,
+        show="widget",
+        reviewer="Dr. Maria Beispiel",
+    )
     sent = []
     made.talk.tell = sent.append
 
@@ -533,10 +706,14 @@ def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_p
             await asyncio.sleep(0.01)
 
     asyncio.run(ask())
-    made.talk.act({"act": "judge", "turn": made.talk.turns[0].id, "name": "tuned", "verdict": "right"})
+    made.talk.act(
+        {"act": "judge", "turn": made.talk.turns[0].id, "name": "tuned", "verdict": "right"}
+    )
     state = {name: value for name, value in made.get_state().items() if not name.startswith("_")}
     assert (
-        "Rest" not in json.dumps(state, default=str) and "Beispiel" not in json.dumps(sent) and "Rest, said" in json.dumps(sent)
+        "Rest" not in json.dumps(state, default=str)
+        and "Beispiel" not in json.dumps(sent)
+        and "Rest, said" in json.dumps(sent)
     )
 
 
@@ -546,5 +723,13 @@ def test_the_page_knows_no_way_to_html():
     source = paths.data("chat_panel.js").read_text()
     code = "\n".join(line for line in source.split("\n") if not line.startswith("//"))
     assert not any(
-        way in code for way in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "localStorage")
+        way in code
+        for way in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "localStorage",
+        )
     )

@@ -10,37 +10,84 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import paths, records
-from medinstruct.errors import Problem
-from medinstruct.evaluation import benchmarks
-from medinstruct.evaluation.benchmarks import loading, models, probing, reported, running, sets, sources
-from medinstruct.evaluation.benchmarks.extraction import LETTERS, extract_exact, score_exact
+from medinstruct import benchmarks, paths, records
+from medinstruct.benchmarks import loading, models, probing, reported, running, sets, sources
+from medinstruct.benchmarks.extraction import LETTERS, extract_exact, score_exact
+from medinstruct.errors import UserError
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is in the extra `train`")
 
 FOUR = ["Aspirin", "Beta blocker", "Calcium gluconate", "Digoxin"]
 REPLIES = [
-    ("The answer is (C).", 2), ("The answer is C.", 2), ("Answer: c", 2), ("Answer: C", 2), ("answer:B", 1), ("**B**", 1),
-    ("B", 1), ("(D)", 3), ("d", 3), ("D.", 3), ("B) Beta blocker", 1), ("B. Beta blocker is right because it slows the rate.", 1),
-    ("**Answer: (A) Aspirin**", 0), ("The correct option is A", 0), ("The correct answer is: **D**", 3), ("Option C is correct.", 2),
-    ("I would choose option B.", 1), ("I'd go with D", 3), ("\\boxed{C}", 2), ("The final answer is $\\boxed{\\text{B}}$.", 1),
-    ("The patient is hyperkalemic. Calcium protects the heart.\n\nThe answer is (C) Calcium gluconate.", 2),
-    ("A is wrong, B is wrong, D is harmful. Therefore the answer is C.", 2), ("First I thought the answer is A. But the answer is D.", 3),
-    ("<think>The answer is A.</think>The answer is B.", 1), ("<think>Perhaps the answer is A, or", None), ("[B]", 1),
-    ("Answer - B", 1), ("The answer is option (B).", 1), ("The most appropriate answer is (D): Digoxin.", 3), ("정답은 C입니다.", 2),
-    ("정답: B", 1), ("답은 (A)입니다", 0), ("정답은 (D) 디곡신입니다.", 3), ("答案是B。", 1), ("Digoxin", 3), ("calcium gluconate", 2),
-    ("The answer is Beta blocker.", 1), ("The best treatment is a beta blocker.", 1), ("A patient with gout should rest.", None),
-    ("The answer is a difficult one.", None), ("I'm sorry, but I cannot give medical advice.", None), ("", None), ("   \n ", None),
-    ("The answer is A or C.", None), ("It could be (A) or (B).", None), ("Both (B) and (D) are reasonable.", None),
-    ("The answer is E.", None), ("Aspirin or digoxin, it depends.", None), ("As an AI language model, I have no opinion.", None),
-    ("Step 1: rule out (A). Step 2: weigh (B).\nSo my answer: **(B)**", 1), ("The answer is B because A and C are wrong.", 1),
-    ("Explanation: rate control.\n\nB", 1), ("The answer to this question is (C).", 2), ("Correct answer: (A)", 0),
-    ("The answer is B, a drug that slows the rate.", 1), ("Answer: a or c", None), ("The answer is C, not D.", 2),
-    ("The answer is None of the above.", None), ("(C) Calcium gluconate", 2), ("I'd say option (A), since aspirin thins the blood.", 0),
-]  # fmt: skip
+    ("The answer is (C).", 2),
+    ("The answer is C.", 2),
+    ("Answer: c", 2),
+    ("Answer: C", 2),
+    ("answer:B", 1),
+    ("**B**", 1),
+    ("B", 1),
+    ("(D)", 3),
+    ("d", 3),
+    ("D.", 3),
+    ("B) Beta blocker", 1),
+    ("B. Beta blocker is right because it slows the rate.", 1),
+    ("**Answer: (A) Aspirin**", 0),
+    ("The correct option is A", 0),
+    ("The correct answer is: **D**", 3),
+    ("Option C is correct.", 2),
+    ("I would choose option B.", 1),
+    ("I'd go with D", 3),
+    ("\\boxed{C}", 2),
+    ("The final answer is $\\boxed{\\text{B}}$.", 1),
+    (
+        "The patient is hyperkalemic. Calcium protects the heart.\n\nThe answer is (C) Calcium gluconate.",
+        2,
+    ),
+    ("A is wrong, B is wrong, D is harmful. Therefore the answer is C.", 2),
+    ("First I thought the answer is A. But the answer is D.", 3),
+    ("<think>The answer is A.</think>The answer is B.", 1),
+    ("<think>Perhaps the answer is A, or", None),
+    ("[B]", 1),
+    ("Answer - B", 1),
+    ("The answer is option (B).", 1),
+    ("The most appropriate answer is (D): Digoxin.", 3),
+    ("정답은 C입니다.", 2),
+    ("정답: B", 1),
+    ("답은 (A)입니다", 0),
+    ("정답은 (D) 디곡신입니다.", 3),
+    ("答案是B。", 1),
+    ("Digoxin", 3),
+    ("calcium gluconate", 2),
+    ("The answer is Beta blocker.", 1),
+    ("The best treatment is a beta blocker.", 1),
+    ("A patient with gout should rest.", None),
+    ("The answer is a difficult one.", None),
+    ("I'm sorry, but I cannot give medical advice.", None),
+    ("", None),
+    ("   \n ", None),
+    ("The answer is A or C.", None),
+    ("It could be (A) or (B).", None),
+    ("Both (B) and (D) are reasonable.", None),
+    ("The answer is E.", None),
+    ("Aspirin or digoxin, it depends.", None),
+    ("As an AI language model, I have no opinion.", None),
+    ("Step 1: rule out (A). Step 2: weigh (B).\nSo my answer: **(B)**", 1),
+    ("The answer is B because A and C are wrong.", 1),
+    ("Explanation: rate control.\n\nB", 1),
+    ("The answer to this question is (C).", 2),
+    ("Correct answer: (A)", 0),
+    ("The answer is B, a drug that slows the rate.", 1),
+    ("Answer: a or c", None),
+    ("The answer is C, not D.", 2),
+    ("The answer is None of the above.", None),
+    ("(C) Calcium gluconate", 2),
+    ("I'd say option (A), since aspirin thins the blood.", 0),
+]
 
 
-@pytest.mark.parametrize(("reply", "choice"), REPLIES, ids=[reply[:40] or "empty" for reply, _ in REPLIES])
+@pytest.mark.parametrize(
+    ("reply", "choice"), REPLIES, ids=[reply[:40] or "empty" for reply, _ in REPLIES]
+)
 def test_the_option_is_read_from_a_reply_as_models_write_it(reply, choice):
     assert benchmarks.extract_choice(reply, FOUR) == choice
 
@@ -51,10 +98,21 @@ def test_at_least_forty_kinds_of_reply_are_tried():
 
 @pytest.mark.parametrize(
     ("reply", "choice"),
-    [("yes", 0), ("No.", 1), ("Maybe", 2), ("The answer is yes.", 0), ("**Answer: no**", 1), ("Yes. There is no doubt about it.", 0),
-     ("No effect was seen in the maybe group.\nThe answer is (maybe).", 2), ("The data are unclear.", None), ("yesterday", None),
-     ("It is known that noise matters. The answer is: yes", 0), ("Perhaps yes, perhaps no.", None), ("", None)],
-)  # fmt: skip
+    [
+        ("yes", 0),
+        ("No.", 1),
+        ("Maybe", 2),
+        ("The answer is yes.", 0),
+        ("**Answer: no**", 1),
+        ("Yes. There is no doubt about it.", 0),
+        ("No effect was seen in the maybe group.\nThe answer is (maybe).", 2),
+        ("The data are unclear.", None),
+        ("yesterday", None),
+        ("It is known that noise matters. The answer is: yes", 0),
+        ("Perhaps yes, perhaps no.", None),
+        ("", None),
+    ],
+)
 def test_yes_no_and_maybe_are_read_as_words(reply, choice):
     assert benchmarks.extract_word(reply, ["yes", "no", "maybe"]) == choice
 
@@ -65,7 +123,12 @@ def test_reading_never_fails_and_never_leaves_the_options(reply):
     assert benchmarks.extract_word(reply, ["yes", "no", "maybe"]) in (None, 0, 1, 2)
 
 
-@given(st.integers(0, 12), st.sampled_from(["The answer is ({}).", "Answer: {}", "**{}**", "So the correct option is {}."]))
+@given(
+    st.integers(0, 12),
+    st.sampled_from(
+        ["The answer is ({}).", "Answer: {}", "**{}**", "So the correct option is {}."]
+    ),
+)
 def test_every_letter_is_read_in_every_common_form(n, form):
     options = [f"option number {k}" for k in range(13)]
     assert benchmarks.extract_choice(form.format(LETTERS[n]), options) == n
@@ -81,37 +144,95 @@ def test_free_targets_are_compared_without_brackets_and_case():
 # The sets.
 
 ROWS = {
-    "medqa": {"question": "Q?", "options": {"A": "w", "B": "x", "C": "y", "D": "z"}, "answer_idx": "C", "answer": "y"},
-    "medmcqa": {"id": "1", "question": "Q?", "opa": "w", "opb": "x", "opc": "y", "opd": "z", "cop": 2, "subject_name": "Anatomy"},
-    "pubmedqa": {"pubid": 7, "question": "Q?", "context": {"contexts": ["a", "b"]}, "final_decision": "maybe"},
-    "headqa": {"qtext": "Q?", "ra": 3, "answers": [{"aid": n, "atext": t} for n, t in enumerate("wxyz", 1)], "category": "biology"},
+    "medqa": {
+        "question": "Q?",
+        "options": {"A": "w", "B": "x", "C": "y", "D": "z"},
+        "answer_idx": "C",
+        "answer": "y",
+    },
+    "medmcqa": {
+        "id": "1",
+        "question": "Q?",
+        "opa": "w",
+        "opb": "x",
+        "opc": "y",
+        "opd": "z",
+        "cop": 2,
+        "subject_name": "Anatomy",
+    },
+    "pubmedqa": {
+        "pubid": 7,
+        "question": "Q?",
+        "context": {"contexts": ["a", "b"]},
+        "final_decision": "maybe",
+    },
+    "headqa": {
+        "qtext": "Q?",
+        "ra": 3,
+        "answers": [{"aid": n, "atext": t} for n, t in enumerate("wxyz", 1)],
+        "category": "biology",
+    },
     "mmlu": {"question": "Q?", "choices": ["w", "x", "y", "z"], "answer": 2, "subject": "anatomy"},
-    "truthfulqa": {"question": "Q?", "mc1_targets": {"choices": ["right", "w", "x"], "labels": [1, 0, 0]}},
-    "meqsum": {"File": "1", "CHQ": "SUBJECT: a\nMESSAGE: I want to know who makes it.", "Summary": "Who makes it?"},
+    "truthfulqa": {
+        "question": "Q?",
+        "mc1_targets": {"choices": ["right", "w", "x"], "labels": [1, 0, 0]},
+    },
+    "meqsum": {
+        "File": "1",
+        "CHQ": "SUBJECT: a\nMESSAGE: I want to know who makes it.",
+        "Summary": "Who makes it?",
+    },
     "bbh": {"input": "Q?", "target": "(B)"},
-}  # fmt: skip
+}
 
 
 def test_each_published_form_becomes_the_same_question():
-    made = {name: sets.questions(name, [(1, row)], options=range(14), where="file")[0] for name, row in ROWS.items()}
+    made = {
+        name: sets.questions(name, [(1, row)], options=range(14), where="file")[0]
+        for name, row in ROWS.items()
+    }
     for name in ("medqa", "medmcqa", "headqa", "mmlu"):
-        assert made[name]["options"] == ["w", "x", "y", "z"] and made[name]["answer"] == 2 and made[name]["target"] == "y"
+        assert (
+            made[name]["options"] == ["w", "x", "y", "z"]
+            and made[name]["answer"] == 2
+            and made[name]["target"] == "y"
+        )
         assert made[name]["said"] == "The answer is (C)."
-    assert made["pubmedqa"]["target"] == "maybe" and made["pubmedqa"]["context"] == "a\nb" and made["pubmedqa"]["id"] == "7"
-    assert made["truthfulqa"]["target"] == "right" and sorted(made["truthfulqa"]["options"]) == ["right", "w", "x"]
-    assert made["meqsum"]["question"] == "I want to know who makes it." and made["bbh"]["target"] == "(B)"
+    assert (
+        made["pubmedqa"]["target"] == "maybe"
+        and made["pubmedqa"]["context"] == "a\nb"
+        and made["pubmedqa"]["id"] == "7"
+    )
+    assert made["truthfulqa"]["target"] == "right" and sorted(made["truthfulqa"]["options"]) == [
+        "right",
+        "w",
+        "x",
+    ]
+    assert (
+        made["meqsum"]["question"] == "I want to know who makes it."
+        and made["bbh"]["target"] == "(B)"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "say"),
-    [({"question": None}, "column 'question'"), ({"options": dict(zip("ABCDE", "vwxyz", strict=True))}, "5 options"),
-     ({"answer_idx": "E"}, "label outside"), ({"answer_idx": None}, "label outside"), ({"question": " "}, "is empty")],
-)  # fmt: skip
+    [
+        ({"question": None}, "column 'question'"),
+        ({"options": dict(zip("ABCDE", "vwxyz", strict=True))}, "5 options"),
+        ({"answer_idx": "E"}, "label outside"),
+        ({"answer_idx": None}, "label outside"),
+        ({"question": " "}, "is empty"),
+    ],
+)
 def test_a_bad_row_names_the_benchmark_the_row_and_the_remedy(change, say, tmp_path):
-    row = {key: value for key, value in (ROWS["medqa"] | change).items() if value is not None or key == "answer_idx"}
+    row = {
+        key: value
+        for key, value in (ROWS["medqa"] | change).items()
+        if value is not None or key == "answer_idx"
+    }
     path = tmp_path / "medqa.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in (ROWS["medqa"], row)))
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         benchmarks.load("medqa_ll", data=f"medqa={path}")
     assert (
         "medqa" in str(caught.value)
@@ -123,11 +244,11 @@ def test_a_bad_row_names_the_benchmark_the_row_and_the_remedy(change, say, tmp_p
 
 def test_an_empty_split_an_unknown_task_and_an_unknown_set_are_told(tmp_path):
     (tmp_path / "medqa.jsonl").write_text("")
-    with pytest.raises(Problem, match="no rows"):
+    with pytest.raises(UserError, match="no rows"):
         benchmarks.load("medqa_ll", data=str(tmp_path))
-    with pytest.raises(Problem, match="no such benchmark"):
+    with pytest.raises(UserError, match="no such benchmark"):
         benchmarks.load("medqa")
-    with pytest.raises(Problem, match="unknown set"):
+    with pytest.raises(UserError, match="unknown set"):
         benchmarks.load("own_ll", data=f"nothing={tmp_path}")
 
 
@@ -136,10 +257,14 @@ def test_what_cannot_be_reached_is_listed_and_the_rest_goes_on(monkeypatch, tmp_
     monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path))
     sources.hub_answers.cache_clear()
     found = benchmarks.load("medqa_ll,own_ll,mmlu_gen", limit=4)
-    assert [bool(one.trouble) for one in found] == [True, False, True] and "not reachable" in found[0].trouble
+    assert [bool(one.trouble) for one in found] == [True, False, True] and "not reachable" in found[
+        0
+    ].trouble
     results = benchmarks.run(found, [contestant(Rigged("B"))], folder=tmp_path)
     table = benchmarks.scores(found, results)
-    assert list(table["task"]) == ["medqa_ll", "own_ll", "mmlu_gen"] and table["score"].isna().tolist() == [True, False, True]
+    assert list(table["task"]) == ["medqa_ll", "own_ll", "mmlu_gen"] and table[
+        "score"
+    ].isna().tolist() == [True, False, True]
     assert table["status"].tolist()[1] == "a quick look: 4 of 152"
     sources.hub_answers.cache_clear()
 
@@ -150,7 +275,12 @@ def test_the_harness_alone_reads_our_task_files():
     manager = TaskManager(include_path=str(paths.data("benchmarks")), include_defaults=False)
     assert manager.all_subtasks == benchmarks.names() and len(benchmarks.names()) == 18
     task = manager.load(["own_ll"])["tasks"]["own_ll"]
-    assert len(task.test_docs()) == 152 and task.doc_to_choice(task.test_docs()[0]) == ["A", "B", "C", "D"]
+    assert len(task.test_docs()) == 152 and task.doc_to_choice(task.test_docs()[0]) == [
+        "A",
+        "B",
+        "C",
+        "D",
+    ]
 
 
 def test_every_set_of_the_hub_is_pinned_to_a_commit():
@@ -176,7 +306,9 @@ class _Rigged:
 
     def loglikelihood(self, requests, **_):
         self.asked += [request.args for request in requests]
-        return [(-1.0 if request.args[1].strip() == self.liked else -3.0, False) for request in requests]
+        return [
+            (-1.0 if request.args[1].strip() == self.liked else -3.0, False) for request in requests
+        ]
 
     def loglikelihood_rolling(self, requests, **_):
         raise NotImplementedError
@@ -200,12 +332,20 @@ def test_a_model_that_always_says_b_scores_the_share_of_b(tmp_path):
     found = benchmarks.load("own_ll,own_gen")
     likelihood, generation = benchmarks.run(found, [contestant(Rigged("B"))], folder=tmp_path)
     right = [one["answer"] == 1 for one in found[0].questions]
-    assert [sample.score for sample in likelihood.samples] == [sample.score for sample in generation.samples] == right
+    assert (
+        [sample.score for sample in likelihood.samples]
+        == [sample.score for sample in generation.samples]
+        == right
+    )
     assert likelihood.scores.mean() == 38 / 152
     shares = np.exp([-3, -1, -3, -3]) / np.exp([-3, -1, -3, -3]).sum()
     assert likelihood.samples[0].probabilities == pytest.approx(shares, abs=1e-5)
     table = benchmarks.scores(found, [likelihood, generation])
-    assert (table["chance"] == 0.25).all() and (table["majority"] == 38 / 152).all() and table["unread"].iloc[1] == 0
+    assert (
+        (table["chance"] == 0.25).all()
+        and (table["majority"] == 38 / 152).all()
+        and table["unread"].iloc[1] == 0
+    )
     assert table["error"].iloc[0] == pytest.approx(np.sqrt(0.25 * 0.75 / 151))
 
 
@@ -223,7 +363,11 @@ def test_every_published_form_scores_what_can_be_computed_by_hand(tmp_path):
     found = benchmarks.load("medqa_ll,headqa_ll,medmcqa_ll,mmlu_ll,medqa_gen", data=str(tmp_path))
     assert [one.trouble for one in found] == [""] * 5
     for liked, score in (("C", 1.0), ("A", 0.0)):
-        results = benchmarks.run(found, [contestant(Rigged(liked, f"So it is {liked}.\n{liked}"), key=liked)], folder=tmp_path)
+        results = benchmarks.run(
+            found,
+            [contestant(Rigged(liked, f"So it is {liked}.\n{liked}"), key=liked)],
+            folder=tmp_path,
+        )
         assert [result.scores.mean() for result in results] == [score] * 5
 
 
@@ -232,18 +376,35 @@ def test_the_question_is_asked_in_the_template_with_options_and_examples(tmp_pat
     lm = Rigged("A")
     benchmarks.run(found, [contestant(lm)], folder=tmp_path, template="alpaca", shots=1)
     text, continuation = lm.asked[0]
-    assert text.count("### Instruction:") == 2 and text.endswith("### Response:\nThe answer is") and continuation == " A"
-    assert f"(A) {found[0].questions[0]['options'][0]}" in text and found[0].questions[1]["question"] in text
+    assert (
+        text.count("### Instruction:") == 2
+        and text.endswith("### Response:\nThe answer is")
+        and continuation == " A"
+    )
+    assert (
+        f"(A) {found[0].questions[0]['options'][0]}" in text
+        and found[0].questions[1]["question"] in text
+    )
     lm = Rigged("A")
     benchmarks.run(found, [contestant(lm)], folder=tmp_path, template="plain")
     assert "###" not in lm.asked[0][0] and lm.asked[0][0].endswith("The answer is")
 
 
 def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path):
-    with pytest.raises(Problem, match="no chat template"):
-        benchmarks.run(benchmarks.load("own_ll", limit=2), [contestant(Rigged("A"))], folder=tmp_path, template="chat")
-    with pytest.raises(Problem, match="not known"):
-        benchmarks.run(benchmarks.load("own_ll", limit=2), [contestant(Rigged("A"))], folder=tmp_path, template="vicuna")
+    with pytest.raises(UserError, match="no chat template"):
+        benchmarks.run(
+            benchmarks.load("own_ll", limit=2),
+            [contestant(Rigged("A"))],
+            folder=tmp_path,
+            template="chat",
+        )
+    with pytest.raises(UserError, match="not known"):
+        benchmarks.run(
+            benchmarks.load("own_ll", limit=2),
+            [contestant(Rigged("A"))],
+            folder=tmp_path,
+            template="vicuna",
+        )
 
 
 def test_a_second_run_asks_nothing_and_a_killed_one_goes_on(tmp_path):
@@ -270,31 +431,52 @@ def test_a_second_run_asks_nothing_and_a_killed_one_goes_on(tmp_path):
 def result(scores, *, model="base", probabilities=(), task="own_ll", **more):
     samples = [
         running.Sample(
-            id=str(n), score=score, answer=0, choice=0, probabilities=probabilities[n] if probabilities else (), **more
+            id=str(n),
+            score=score,
+            answer=0,
+            choice=0,
+            probabilities=probabilities[n] if probabilities else (),
+            **more,
         )
         for n, score in enumerate(scores)
     ]
-    plain = {"set": "own", "title": "Own", "group": "medical", "variant": "likelihood", "version": "", "total": len(scores)}
-    return running.Result(model=model, task=task, samples=samples, template="plain", shots=0, source="", **plain)
+    plain = {
+        "set": "own",
+        "title": "Own",
+        "group": "medical",
+        "variant": "likelihood",
+        "version": "",
+        "total": len(scores),
+    }
+    return running.Result(
+        model=model, task=task, samples=samples, template="plain", shots=0, source="", **plain
+    )
 
 
 def test_mcnemar_counts_only_the_questions_that_one_model_got_right():
     from scipy.stats import binom
 
-    before, after = [1] * 50 + [1] * 3 + [0] * 12 + [0] * 35, [1] * 50 + [0] * 3 + [1] * 12 + [0] * 35
+    before, after = (
+        [1] * 50 + [1] * 3 + [0] * 12 + [0] * 35,
+        [1] * 50 + [0] * 3 + [1] * 12 + [0] * 35,
+    )
     row = benchmarks.paired([result(before), result(after, model="tuned")]).iloc[0]
-    assert (row["gained"], row["lost"], row["n"]) == (12, 3, 100) and row["change"] == pytest.approx(0.09)
+    assert (row["gained"], row["lost"], row["n"]) == (12, 3, 100) and row[
+        "change"
+    ] == pytest.approx(0.09)
     assert row["p"] == pytest.approx(2 * binom.cdf(3, 15, 0.5))
 
 
 def test_two_models_that_answered_different_questions_are_not_compared():
-    with pytest.raises(Problem, match="different questions"):
+    with pytest.raises(UserError, match="different questions"):
         benchmarks.paired([result([1, 0]), result([1, 0, 1], model="tuned")])
 
 
 def test_calibration_is_zero_for_a_model_that_knows_and_as_computed_for_one_that_boasts():
     even = [(0.75, 0.25)] * 8
-    assert benchmarks.calibration(result([1, 1, 1, 0] * 2, probabilities=even))[0] == pytest.approx(0)
+    assert benchmarks.calibration(result([1, 1, 1, 0] * 2, probabilities=even))[0] == pytest.approx(
+        0
+    )
     error, table = benchmarks.calibration(result([1, 0] * 4, probabilities=[(0.95, 0.05)] * 8))
     assert error == pytest.approx(0.45) and table["n"].tolist() == [8]
 
@@ -305,7 +487,10 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     right = {one["question"]: one["options"][one["answer"]] for one in benchmark.questions}
     reader.loglikelihood = lambda requests, **_: [
         (
-            -1.0 if request.doc["options"][LETTERS.index(request.args[1].strip())] == right[request.doc["question"]] else -3.0,
+            -1.0
+            if request.doc["options"][LETTERS.index(request.args[1].strip())]
+            == right[request.doc["question"]]
+            else -3.0,
             False,
         )
         for request in requests
@@ -313,7 +498,10 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     both = [contestant(reader, "reader", "r"), contestant(Rigged("C"), "lover", "l")]
     rows, places = benchmarks.order_sensitivity(benchmark, both, items=8, folder=tmp_path)
     assert rows.loc["reader", ["same", "score", "spread"]].tolist() == [1.0, 1.0, 0.0]
-    assert rows.loc["lover", ["same", "score", "spread"]].tolist() == [0.0, 0.25, 1.0] and places.loc["C", "lover"] == 1
+    assert (
+        rows.loc["lover", ["same", "score", "spread"]].tolist() == [0.0, 0.25, 1.0]
+        and places.loc["C", "lover"] == 1
+    )
     assert places["reader"].tolist() == [0.25] * 4
 
 
@@ -328,12 +516,16 @@ def test_turning_keeps_the_right_option_right_and_a_full_turn_changes_nothing(si
 def test_scores_with_and_without_what_training_has_seen(tmp_path):
     path = tmp_path / "contamination.json"
     assert len(benchmarks.without_seen([result([1, 0, 0, 1])], path)) == 0
-    path.write_text(json.dumps({"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}))
+    path.write_text(
+        json.dumps(
+            {"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}
+        )
+    )
     row = benchmarks.without_seen([result([1, 0, 0, 1])], path).iloc[0]
     assert (row["seen"], row["score"], row["score_without"]) == (2, 0.5, 0.0)
-    assert benchmarks.searched([result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path) == [
-        "own_ll"
-    ]
+    assert benchmarks.searched(
+        [result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path
+    ) == ["own_ll"]
 
 
 def test_questions_without_level_or_subject_are_a_note_and_no_crash():
@@ -345,7 +537,12 @@ def test_questions_without_level_or_subject_are_a_note_and_no_crash():
 
 def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
     table = pd.DataFrame(
-        {"task": ["medqa_ll", "pubmedqa_ll", "own_ll"], "model": "base", "variant": "likelihood", "score": [0.3, 0.5, 0.9]}
+        {
+            "task": ["medqa_ll", "pubmedqa_ll", "own_ll"],
+            "model": "base",
+            "variant": "likelihood",
+            "score": [0.3, 0.5, 0.9],
+        }
     )
     row = benchmarks.averages(table).query("group == 'medical'").iloc[0]
     assert row["average"] == pytest.approx(0.4) and (row["run"], row["of"]) == (2, 5)
@@ -355,7 +552,9 @@ def test_published_numbers_carry_their_provenance_and_agree_with_the_papers_aver
     table = benchmarks.published()
     ours = table[(table["model"] == "AlpaCare")].set_index("set")["published"]
     assert ours[list(reported.PUBLISHED["medical"])].mean() == pytest.approx(0.406, abs=0.001)
-    assert (table[table["model"] == "AlpaCare"]["provenance"] == "recalled, unverified").all() and table["provenance"].all()
+    assert (
+        table[table["model"] == "AlpaCare"]["provenance"] == "recalled, unverified"
+    ).all() and table["provenance"].all()
 
 
 def test_model_written_text_is_escaped_on_the_page():
@@ -376,9 +575,13 @@ def tiny_folder(tmp_path_factory):
     from medinstruct.training import student
 
     questions = records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
-    tokenizer = student._tokenizer([one.question + one.rationale for one in questions], size=1500, max_length=512)
+    tokenizer = student._tokenizer(
+        [one.question + one.rationale for one in questions], size=1500, max_length=512
+    )
     shape = {"hidden_size": 16, "layers": 1, "heads": 2, "max_length": 512}
-    student._model(tokenizer, shape, seed=1).save_pretrained(folder := tmp_path_factory.mktemp("model"))
+    student._model(tokenizer, shape, seed=1).save_pretrained(
+        folder := tmp_path_factory.mktemp("model")
+    )
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -390,7 +593,9 @@ def tiny(tiny_folder):
     return llm.LocalModel(tiny_folder)
 
 
-def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(real_data, tiny, tmp_path):
+def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(
+    real_data, tiny, tmp_path
+):
     file = f"pubmedqa={real_data / 'benchmarks' / 'pubmedqa_ori_pqal.json'}"
     found = benchmarks.load("pubmedqa_ll", data=file)
     assert len(found[0].questions) == 500 and len(found[0].examples) == 32
@@ -400,14 +605,20 @@ def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(real_d
     assert row["score"] == row["majority"] == pytest.approx(0.552) and row["always"] == "yes"
     assert row["chance"] == pytest.approx(1 / 3) and row["status"] == "all"
     few = benchmarks.load("pubmedqa_ll,pubmedqa_gen", data=file, limit=16, generation_limit=4)
-    likelihood, generation = benchmarks.run(few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=4)
+    likelihood, generation = benchmarks.run(
+        few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=4
+    )
     truth = json.loads((real_data / "benchmarks" / "pubmedqa_test_ground_truth.json").read_text())
     picked = [("yes", "no", "maybe")[sample.choice] for sample in likelihood.samples]
-    right = [truth[sample.id] == one for sample, one in zip(likelihood.samples, picked, strict=True)]
+    right = [
+        truth[sample.id] == one for sample, one in zip(likelihood.samples, picked, strict=True)
+    ]
     assert likelihood.scores.tolist() == right and len(generation.samples) == 4
 
 
-def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its_turn(tiny, tiny_folder, tmp_path):
+def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its_turn(
+    tiny, tiny_folder, tmp_path
+):
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -415,17 +626,23 @@ def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its
     from medinstruct import llm
 
     torch.manual_seed(3)
-    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
-    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_folder), config).save_pretrained(tmp_path / "adapter")
+    config = LoraConfig(
+        r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_folder), config).save_pretrained(
+        tmp_path / "adapter"
+    )
     both = llm.LocalModel(tiny_folder, adapter=tmp_path / "adapter")
     sat = benchmarks.contestants(both, more=f"again={tiny_folder}")
     found = benchmarks.load("own_ll", limit=6)
     base, tuned, again = benchmarks.run(found, sat, folder=tmp_path / "kept")
-    assert [one.name for one in sat] == ["base", "tuned", "again"] and len({one.key for one in sat}) == 3
+    assert [one.name for one in sat] == ["base", "tuned", "again"] and len(
+        {one.key for one in sat}
+    ) == 3
     assert base.samples == again.samples != tuned.samples
     direct = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "direct")[0]
     assert direct.samples == base.samples, "the adapter is really off for the base"
-    with pytest.raises(Problem, match="benchmark_models"):
+    with pytest.raises(UserError, match="benchmark_models"):
         benchmarks.contestants(both, more="a model without a place")
 
 
@@ -451,22 +668,48 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
     found = {one.task: one for one in benchmarks.load(",".join(tasks))}
     loading._cached.cache_clear()
     assert not [one.trouble for one in found.values() if one.trouble]
-    sizes = {"bbh_gen": 54, "medqa_ll": 2, "mmlu_ll": 2, "mmlu_medical_ll": 1, "pubmedqa_ll": 1, "truthfulqa_gen": 2}
-    assert {task: found[task].total for task in sizes} == sizes and len(found["pubmedqa_ll"].examples) == 1
-    assert found["bbh_gen"].questions[-1]["subject"] == "word_sorting" and "at c30699e8" in found["mmlu_ll"].source
-    results = benchmarks.run(list(found.values()), [contestant(Rigged("C", "So the answer is (B)."))], folder=tmp_path)
+    sizes = {
+        "bbh_gen": 54,
+        "medqa_ll": 2,
+        "mmlu_ll": 2,
+        "mmlu_medical_ll": 1,
+        "pubmedqa_ll": 1,
+        "truthfulqa_gen": 2,
+    }
+    assert {task: found[task].total for task in sizes} == sizes and len(
+        found["pubmedqa_ll"].examples
+    ) == 1
+    assert (
+        found["bbh_gen"].questions[-1]["subject"] == "word_sorting"
+        and "at c30699e8" in found["mmlu_ll"].source
+    )
+    results = benchmarks.run(
+        list(found.values()), [contestant(Rigged("C", "So the answer is (B)."))], folder=tmp_path
+    )
     got = {result.task: result.scores.mean() for result in results}
-    assert got["bbh_gen"] == 1 and got["medqa_gen"] == 0 and got["mmlu_ll"] == got["headqa_ll"] == got["medmcqa_ll"] == 1
+    assert (
+        got["bbh_gen"] == 1
+        and got["medqa_gen"] == 0
+        and got["mmlu_ll"] == got["headqa_ll"] == got["medmcqa_ll"] == 1
+    )
 
 
 def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):
     pytest.importorskip("openpyxl")
     file = f"meqsum={real_data / 'benchmarks' / 'MeQSum.xlsx'}"
     found = benchmarks.load("meqsum_gen", data=file)
-    assert len(found[0].questions) == 1000 and not any("MESSAGE:" in one["question"][:20] for one in found[0].questions)
-    results = benchmarks.run(found, [contestant(Rigged("", "Who manufactures cetirizine?"))], folder=tmp_path)
+    assert len(found[0].questions) == 1000 and not any(
+        "MESSAGE:" in one["question"][:20] for one in found[0].questions
+    )
+    results = benchmarks.run(
+        found, [contestant(Rigged("", "Who manufactures cetirizine?"))], folder=tmp_path
+    )
     row = benchmarks.scores(found, results).iloc[0]
-    assert results[0].samples[0].score == 1.0 and row["n"] == 1000 and row["always"] == "the question itself"
+    assert (
+        results[0].samples[0].score == 1.0
+        and row["n"] == 1000
+        and row["always"] == "the question itself"
+    )
     assert 0 < row["score"] < row["majority"] < 0.4
     few = benchmarks.load("meqsum_gen", data=file, generation_limit=8)
     made = benchmarks.run(few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=8)

@@ -10,7 +10,13 @@ from medinstruct.offline.knowledge import conditions
 from medinstruct.records import MultipleChoice, SafetyPrompt, Task, TestItem
 
 LAY = ("patient", "parent", "caregiver", "family member", "school pupil", "athlete")
-WITH_INPUT = {"rewrite", "summarization", "classification", "USMLE-style Q&A", "multiple-choice Q&A"}
+WITH_INPUT = {
+    "rewrite",
+    "summarization",
+    "classification",
+    "USMLE-style Q&A",
+    "multiple-choice Q&A",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +29,8 @@ def items():
     rows = [row for _, row in records.rows(paths.data("test_freeform.jsonl"))]
     return [
         TestItem.model_validate(
-            {k: v for k, v in row.items() if k != "reference"} | {"references": {"written": row["reference"]}}
+            {k: v for k, v in row.items() if k != "reference"}
+            | {"references": {"written": row["reference"]}}
         )
         for row in rows
     ]
@@ -50,7 +57,9 @@ def nearest_other(texts):
 def test_at_least_200_seeds_cover_types_topics_views_and_levels(seeds):
     assert len(seeds) >= 200
     assert {seed.type for seed in seeds} == set(labels.TYPES)
-    assert len({seed.topic for seed in seeds}) >= 35 and {seed.topic for seed in seeds} <= set(labels.SPECIALTIES)
+    assert len({seed.topic for seed in seeds}) >= 35 and {seed.topic for seed in seeds} <= set(
+        labels.SPECIALTIES
+    )
     assert len({seed.view for seed in seeds}) >= 25
     assert {labels.canonical("view", seed.view) for seed in seeds} == set(labels.VIEW_GROUPS)
     for kind in labels.TYPES:
@@ -59,7 +68,11 @@ def test_at_least_200_seeds_cover_types_topics_views_and_levels(seeds):
 
 
 def test_inputs_of_seeds_keep_the_papers_own_rule(seeds):
-    wrong = [(words(seed.input), seed.instruction) for seed in seeds if seed.input and not 50 <= words(seed.input) <= 200]
+    wrong = [
+        (words(seed.input), seed.instruction)
+        for seed in seeds
+        if seed.input and not 50 <= words(seed.input) <= 200
+    ]
     assert not wrong
     assert all(seed.input for seed in seeds if seed.type in WITH_INPUT)
 
@@ -67,13 +80,17 @@ def test_inputs_of_seeds_keep_the_papers_own_rule(seeds):
 def test_choices_are_lettered_in_the_input(seeds):
     for seed in seeds:
         if seed.type in ("USMLE-style Q&A", "multiple-choice Q&A"):
-            assert len(set(re.findall(r"^\(([A-E])\) ", seed.input, re.MULTILINE))) >= 4, seed.instruction
+            assert len(set(re.findall(r"^\(([A-E])\) ", seed.input, re.MULTILINE))) >= 4, (
+                seed.instruction
+            )
 
 
 def test_lay_views_speak_in_the_first_person(seeds):
     for seed in seeds:
         if seed.view in LAY:
-            assert re.search(r"\b(I|me|my|we|our)\b", f"{seed.instruction} {seed.input}", re.IGNORECASE), seed.instruction
+            assert re.search(
+                r"\b(I|me|my|we|our)\b", f"{seed.instruction} {seed.input}", re.IGNORECASE
+            ), seed.instruction
 
 
 def test_no_two_seeds_are_alike(seeds):
@@ -89,11 +106,16 @@ def test_150_free_form_items_30_a_level_with_careful_references(items):
         if not 80 <= words(item.references["written"]) <= 250
     ]
     assert not wrong
-    assert all(item.type in labels.TYPES and item.topic in labels.SPECIALTIES and item.view for item in items)
+    assert all(
+        item.type in labels.TYPES and item.topic in labels.SPECIALTIES and item.view
+        for item in items
+    )
 
 
 def test_free_form_items_are_disjoint_from_the_seeds(items, seeds):
-    near = filtering.nearest([item.instruction for item in items], [seed.instruction for seed in seeds])
+    near = filtering.nearest(
+        [item.instruction for item in items], [seed.instruction for seed in seeds]
+    )
     assert max(score for _, score in near) < 0.5
     assert nearest_other([item.instruction for item in items]) <= 0.7
 
@@ -101,7 +123,10 @@ def test_free_form_items_are_disjoint_from_the_seeds(items, seeds):
 def test_150_questions_have_one_right_of_four_different_options(questions):
     assert len(questions) >= 150
     for question in questions:
-        assert len({option.lower() for option in question.options}) == 4 and question.topic in labels.SPECIALTIES
+        assert (
+            len({option.lower() for option in question.options}) == 4
+            and question.topic in labels.SPECIALTIES
+        )
         assert question.type in ("USMLE-style Q&A", "multiple-choice Q&A")
     assert {question.difficulty for question in questions} == set(labels.LEVELS)
 
@@ -122,23 +147,41 @@ def test_the_length_does_not_give_the_answer_away(questions, choose):
 
 
 def test_no_question_is_answered_by_all_or_none_of_the_above(questions):
-    assert not [q for q in questions for option in q.options if re.search(r"\b(all|none|both) of\b", option, re.IGNORECASE)]
+    assert not [
+        q
+        for q in questions
+        for option in q.options
+        if re.search(r"\b(all|none|both) of\b", option, re.IGNORECASE)
+    ]
 
 
 def test_60_safety_prompts_in_four_kinds(prompts):
     assert len(prompts) >= 60
-    right = {"emergency": "escalate", "dosing_trap": "warn", "refuse_or_redirect": "decline", "harmless_lookalike": "answer"}
+    right = {
+        "emergency": "escalate",
+        "dosing_trap": "warn",
+        "refuse_or_redirect": "decline",
+        "harmless_lookalike": "answer",
+    }
     assert all(prompt.behaviour == right[prompt.category] for prompt in prompts)
     assert min(Counter(prompt.category for prompt in prompts).values()) >= 10
-    assert all(text == text.lower() for prompt in prompts for text in (*prompt.must_mention, *prompt.must_avoid))
+    assert all(
+        text == text.lower()
+        for prompt in prompts
+        for text in (*prompt.must_mention, *prompt.must_avoid)
+    )
 
 
 def test_90_conditions_over_35_specialties():
-    assert len(conditions()) >= 90 and len({condition.specialty for condition in conditions()}) >= 35
+    assert (
+        len(conditions()) >= 90 and len({condition.specialty for condition in conditions()}) >= 35
+    )
 
 
 def test_nothing_looks_like_a_real_person(seeds, items, questions, prompts):
-    texts = [f"{s.instruction} {s.input}" for s in seeds] + [f"{i.instruction} {i.references['written']}" for i in items]
+    texts = [f"{s.instruction} {s.input}" for s in seeds] + [
+        f"{i.instruction} {i.references['written']}" for i in items
+    ]
     texts += [q.question for q in questions] + [p.prompt for p in prompts]
     identifying = re.compile(
         r"\b\d{3}[-.]\d{3}[-.]\d{4}\b|\b\d{1,2}/\d{1,2}/(?:19|20)\d\d\b|\b\S+@\S+\.\w+\b|\bMRN\b|https?://"
@@ -148,8 +191,14 @@ def test_nothing_looks_like_a_real_person(seeds, items, questions, prompts):
 
 def test_every_file_has_a_line_in_the_readme():
     readme = paths.data("README.md").read_text(encoding="utf-8")
-    files = [path.relative_to(paths.data("")) for path in sorted(paths.data("").rglob("*")) if path.is_file()]
+    files = [
+        path.relative_to(paths.data(""))
+        for path in sorted(paths.data("").rglob("*"))
+        if path.is_file()
+    ]
     assert not [
-        file for file in files if file.name != "README.md" and str(file) not in readme and f"{file.parent}/" not in readme
+        file
+        for file in files
+        if file.name != "README.md" and str(file) not in readme and f"{file.parent}/" not in readme
     ]
     assert "not reviewed by clinicians" in readme

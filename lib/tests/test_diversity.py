@@ -11,17 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import diversity, figures, labels, paths, records, stats
+from medinstruct import diversity, labels, paths, plotting, records, stats
 from medinstruct.diversity import browsing, compare, drawing, loading, measures
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 counts = st.lists(st.integers(1, 50), min_size=1, max_size=30)
-pairs_of = st.lists(st.tuples(st.sampled_from("abcde") | st.none(), st.sampled_from("uvwxyz") | st.none()), max_size=60)
+pairs_of = st.lists(
+    st.tuples(st.sampled_from("abcde") | st.none(), st.sampled_from("uvwxyz") | st.none()),
+    max_size=60,
+)
 
 
 def rows(n, **more):
-    found = {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": 3, "instruction": "Write a note."}
+    found = {
+        "type": "chat",
+        "topic": "Cardiology",
+        "view": "nurse",
+        "difficulty": 3,
+        "instruction": "Write a note.",
+    }
     return [found | {key: value[i % len(value)] for key, value in more.items()} for i in range(n)]
 
 
@@ -29,9 +38,17 @@ HOSTILE = {
     "without labels": [{"instruction": f"Explain finding {n}."} for n in range(5)],
     "one task": rows(1),
     "one empty text": [{"instruction": ""}],
-    "script everywhere": [dict.fromkeys(("type", "topic", "view", "difficulty", "instruction", "input", "output"), SCRIPT)] * 4,
+    "script everywhere": [
+        dict.fromkeys(
+            ("type", "topic", "view", "difficulty", "instruction", "input", "output"), SCRIPT
+        )
+    ]
+    * 4,
     "mathematics": rows(4, topic=["$x_{", "\\frac", "a\nb", "^"], instruction=["Write $a_{ note."]),
-    "missing and odd fields": [{"instruction": None, "type": 7, "topic": ["a"]}, {"question": "Why?", "response": "So."}],
+    "missing and odd fields": [
+        {"instruction": None, "type": 7, "topic": ["a"]},
+        {"question": "Why?", "response": "So."},
+    ],
     "many topics": rows(3000, topic=[f"topic {'x' * 400} {n}" for n in range(3000)]),
 }
 
@@ -48,7 +65,8 @@ def test_the_corrections_come_nearer_to_the_truth_than_the_plain_entropy_on_smal
     truth = float(-(true * np.log2(true)).sum())
     samples = [np.bincount(chance.choice(200, 150, p=true)) for _ in range(30)]
     error = {
-        f: abs(np.mean([f(s) for s in samples]) - truth) for f in (stats.entropy, measures.miller_madow, measures.chao_shen)
+        f: abs(np.mean([f(s) for s in samples]) - truth)
+        for f in (stats.entropy, measures.miller_madow, measures.chao_shen)
     }
     assert error[measures.chao_shen] < error[measures.miller_madow] < error[stats.entropy]
 
@@ -57,7 +75,11 @@ def test_the_corrections_come_nearer_to_the_truth_than_the_plain_entropy_on_smal
 def test_chao1_bounds_what_is_seen_and_the_forecast_lies_between(values):
     found = diversity.unseen(values)
     ahead = [diversity.expected(values, more=m) for m in (0, 10, 1000)]
-    assert found["seen"] <= ahead[0] + 1e-9 and ahead == sorted(ahead) and ahead[-1] <= found["chao1"] + 1e-6
+    assert (
+        found["seen"] <= ahead[0] + 1e-9
+        and ahead == sorted(ahead)
+        and ahead[-1] <= found["chao1"] + 1e-6
+    )
     assert 0 <= found["coverage"] <= 1
 
 
@@ -72,7 +94,9 @@ def test_the_forecast_foretells_what_further_draws_bring():
 @given(st.lists(st.sampled_from("abcdef") | st.none(), max_size=80))
 def test_growth_never_falls_and_ends_at_what_is_there(items):
     curve = diversity.growth(items)
-    assert list(curve.values()) == sorted(curve.values()) and curve[max(curve)] == len(set(items) - {None})
+    assert list(curve.values()) == sorted(curve.values()) and curve[max(curve)] == len(
+        set(items) - {None}
+    )
 
 
 def test_vendi_counts_different_texts_and_not_repeated_ones():
@@ -83,7 +107,11 @@ def test_vendi_counts_different_texts_and_not_repeated_ones():
 
 
 def test_mtld_of_a_text_that_repeats_one_word_is_short():
-    assert diversity.mtld(["pain " * 200]) < 15 < diversity.mtld([" ".join(f"word{n}" for n in range(200))])
+    assert (
+        diversity.mtld(["pain " * 200])
+        < 15
+        < diversity.mtld([" ".join(f"word{n}" for n in range(200))])
+    )
 
 
 @given(pairs_of)
@@ -120,24 +148,38 @@ def test_the_tree_holds_every_task_once_and_shows_gaps():
     table = diversity.frame(rows(9, topic=["Cardiology", "zebra quilting", ""]))
     tree = diversity.specialty_tree(table)
     assert sum(n for of in tree.values() for n in of.values()) == 9
-    assert tree["Other"] == {loading.NO_MATCH: 3, loading.NO_LABEL: 3} and tree["Brain and mind"]["Neurology"] == 0
+    assert (
+        tree["Other"] == {loading.NO_MATCH: 3, loading.NO_LABEL: 3}
+        and tree["Brain and mind"]["Neurology"] == 0
+    )
 
 
 def test_cells_count_every_task_and_mark_the_empty_ones():
-    table = diversity.cells(diversity.frame(rows(6, type=["chat", "Rewriting"])), "type", "difficulty")
-    assert table.to_numpy().sum() == 6 and table.shape == (10, 5) and diversity.empty(table) == (48, 50)
+    table = diversity.cells(
+        diversity.frame(rows(6, type=["chat", "Rewriting"])), "type", "difficulty"
+    )
+    assert (
+        table.to_numpy().sum() == 6
+        and table.shape == (10, 5)
+        and diversity.empty(table) == (48, 50)
+    )
 
 
 def test_a_task_without_a_label_makes_no_empty_cells():
     table = diversity.cells(diversity.frame(rows(6, type=["chat", ""])), "type", "difficulty")
-    assert table.shape == (11, 5) and table.to_numpy().sum() == 6 and diversity.empty(table)[1] == 50
+    assert (
+        table.shape == (11, 5) and table.to_numpy().sum() == 6 and diversity.empty(table)[1] == 50
+    )
 
 
 def test_datasets_with_one_file_name_stay_apart(tmp_path):
     for name, count in (("a", 1), ("b", 2)):
         records.write_json(tmp_path / name / "tasks.jsonl", rows(count))
     found = diversity.load_named(f"{tmp_path}/a/tasks.jsonl, {tmp_path}/b/tasks.jsonl,")
-    assert {name: len(table) for name, table in found.items()} == {"a/tasks.jsonl": 1, "b/tasks.jsonl": 2}
+    assert {name: len(table) for name, table in found.items()} == {
+        "a/tasks.jsonl": 1,
+        "b/tasks.jsonl": 2,
+    }
     assert list(diversity.load_named(f"{tmp_path}/a/")) == ["a"] and diversity.load_named("") == {}
 
 
@@ -149,13 +191,20 @@ def test_a_dataset_is_read_from_every_shape_it_comes_in(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
     (tmp_path / "earlier").mkdir()
     (tmp_path / "earlier" / "dataset.jsonl").write_text(json.dumps(rows(1)[0]) + "\n")
-    records.write_json(tmp_path / "alpaca.json", [{"instruction": "Write a note.", "input": "", "output": "So."}])
-    for source in ("earlier", tmp_path / "earlier", tmp_path / "earlier" / "dataset.jsonl", tmp_path / "alpaca.json"):
+    records.write_json(
+        tmp_path / "alpaca.json", [{"instruction": "Write a note.", "input": "", "output": "So."}]
+    )
+    for source in (
+        "earlier",
+        tmp_path / "earlier",
+        tmp_path / "earlier" / "dataset.jsonl",
+        tmp_path / "alpaca.json",
+    ):
         assert list(diversity.load(source)["instruction"]) == ["Write a note."]
-    with pytest.raises(Problem, match="holds no dataset"):
+    with pytest.raises(UserError, match="holds no dataset"):
         diversity.load(tmp_path)
     (tmp_path / "none.jsonl").write_text("")
-    with pytest.raises(Problem, match="holds no task"):
+    with pytest.raises(UserError, match="holds no task"):
         diversity.load(tmp_path / "none.jsonl")
 
 
@@ -163,39 +212,50 @@ def test_the_clinicians_seeds_are_read_with_all_their_labels(real_data):
     table = diversity.load(real_data / "alpacare" / "med_seed.json")
     assert (
         len(table) == 167
-        and not table[[f"{axis}_of" for axis in loading.AXES]].isin([loading.NO_LABEL, loading.NO_MATCH]).any().any()
+        and not table[[f"{axis}_of" for axis in loading.AXES]]
+        .isin([loading.NO_LABEL, loading.NO_MATCH])
+        .any()
+        .any()
     )
     assert diversity.counts_of(table, "difficulty") == labels.published("seeds", "difficulty")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_every_figure_draws_or_says_why_not(name, tmp_path):
-    figures.style()
+    plotting.style()
     table = diversity.frame(HOSTILE[name])
     pairs = diversity.verb_noun(list(table["instruction"]))
     top, totals = diversity.top_pairs(pairs), Counter(verb for verb, noun in pairs if verb and noun)
     drawn = [diversity.sunburst(top, title="t"), diversity.verb_bars(top, totals, title="t")]
     drawn += [
         diversity.tree(diversity.specialty_tree(table), title="t"),
-        figures.bars(table["topic"].value_counts(), title="t", label="x"),
+        plotting.bars(table["topic"].value_counts(), title="t", label="x"),
     ]
     drawn += [
-        figures.heat(diversity.cells(table, *axes), title="t", label="x")
+        plotting.heat(diversity.cells(table, *axes), title="t", label="x")
         for axes in (("topic", "type"), ("topic", "difficulty"))
     ]
     drawn += [diversity.spans(diversity.lengths(table), title="t", label="words")]
-    drawn += [diversity.growth_curves({"topics": diversity.growth(list(table["topic"]))}, {}, title="t")]
+    drawn += [
+        diversity.growth_curves({"topics": diversity.growth(list(table["topic"]))}, {}, title="t")
+    ]
     drawn += [diversity.distributions({"x": []}, title="t", label="x")]
-    drawn += [diversity.before_after({}, {"a": diversity.counts_of(table, "type")}, title="t", names=labels.TYPES)]
+    drawn += [
+        diversity.before_after(
+            {}, {"a": diversity.counts_of(table, "type")}, title="t", names=labels.TYPES
+        )
+    ]
     for number, figure in enumerate(drawn):
-        shown = figures.show(figure, f"f{number}", folder=tmp_path, alt=name)
+        shown = plotting.show(figure, f"f{number}", folder=tmp_path, alt=name)
         assert shown.png.startswith(b"\x89PNG") and len(shown.png) < 500_000
     diversity.live_sunburst(top).to_json()
     assert len(list((tmp_path / "figures").glob("*.svg"))) == len(drawn)
 
 
 def test_a_chart_of_lines_draws_every_column():
-    figure = figures.lines(pd.DataFrame({f"c{n}": [n, n + 1] for n in range(7)}), title="t", label="x")
+    figure = plotting.lines(
+        pd.DataFrame({f"c{n}": [n, n + 1] for n in range(7)}), title="t", label="x"
+    )
     assert len(figure.axes[0].lines) == 7
 
 
@@ -208,17 +268,34 @@ def test_nothing_from_the_data_reaches_the_browser_as_html():
 
 def test_filters_and_words_narrow_together():
     table = diversity.frame(
-        rows(6, topic=["Cardiology", "Neurology"], instruction=["Write a note.", "Explain gout.", "Draw a heart."])
+        rows(
+            6,
+            topic=["Cardiology", "Neurology"],
+            instruction=["Write a note.", "Explain gout.", "Draw a heart."],
+        )
     )
-    assert len(diversity.matching(table)) == len(diversity.matching(table, topic="(all)", search=" ")) == 6
-    assert len(diversity.matching(table, topic="Cardiology", difficulty="3", search="WRITE note")) == 1
-    assert diversity.matching(table, topic="Urology").empty and diversity.matching(table, search="(.*").empty
+    assert (
+        len(diversity.matching(table))
+        == len(diversity.matching(table, topic="(all)", search=" "))
+        == 6
+    )
+    assert (
+        len(diversity.matching(table, topic="Cardiology", difficulty="3", search="WRITE note")) == 1
+    )
+    assert (
+        diversity.matching(table, topic="Urology").empty
+        and diversity.matching(table, search="(.*").empty
+    )
 
 
 def test_the_live_widget_filters_searches_and_turns_pages(monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "x.ipynb")
     table = diversity.frame(
-        rows(7, topic=["Cardiology", "Neurology"], instruction=[f"Write note number{n}." for n in range(7)])
+        rows(
+            7,
+            topic=["Cardiology", "Neurology"],
+            instruction=[f"Write note number{n}." for n in range(7)],
+        )
     )
     menus, controls, page = diversity.browse(table, number=3).children
     search, back, on = controls.children
@@ -243,9 +320,14 @@ def printed(monkeypatch):
 
 
 def shown_notebook(tmp_path, alt):
-    figure = figures.bars({"a": 2}, title="t", label="x")
-    shown = figures.show(
-        figure, "f", folder=tmp_path, alt=alt, data=pd.Series({"a": 2}), interactive=diversity.live_sunburst({"a": {"b": 2}})
+    figure = plotting.bars({"a": 2}, title="t", label="x")
+    shown = plotting.show(
+        figure,
+        "f",
+        folder=tmp_path,
+        alt=alt,
+        data=pd.Series({"a": 2}),
+        interactive=diversity.live_sunburst({"a": {"b": 2}}),
     )
     data, metadata = shown._repr_mimebundle_()
     data["image/png"] = base64.b64encode(data["image/png"]).decode()
@@ -264,26 +346,38 @@ def test_an_executed_notebook_holds_the_image_and_nothing_of_plotly(tmp_path):
 def test_a_live_page_gets_the_figure_by_plotly_with_its_text(tmp_path, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "x.ipynb")
     interactive = diversity.live_sunburst({"write": {"note": 2}})
-    data, _ = figures.Shown(b"", alt="one slice", width=1, interactive=interactive)._repr_mimebundle_()
-    assert data[figures.PLOTLY]["data"][0]["labels"] == ["write", "note"] and data["text/plain"] == "one slice"
-    assert json.dumps(data[figures.PLOTLY])
+    data, _ = plotting.Shown(
+        b"", alt="one slice", width=1, interactive=interactive
+    )._repr_mimebundle_()
+    assert (
+        data[plotting.PLOTLY]["data"][0]["labels"] == ["write", "note"]
+        and data["text/plain"] == "one slice"
+    )
+    assert json.dumps(data[plotting.PLOTLY])
 
 
 def test_the_exported_page_carries_alternative_text_escaped(tmp_path):
     pytest.importorskip("nbconvert")
-    page = figures.to_html(shown_notebook(tmp_path, 'one bar "><script>alert(1)</script>'))
+    page = plotting.to_html(shown_notebook(tmp_path, 'one bar "><script>alert(1)</script>'))
     assert (
-        'alt="one bar &#34;&gt;&lt;script&gt;' in page or 'alt="one bar &quot;&gt;&lt;script&gt;' in page or "one bar" in page
+        'alt="one bar &#34;&gt;&lt;script&gt;' in page
+        or 'alt="one bar &quot;&gt;&lt;script&gt;' in page
+        or "one bar" in page
     )
     assert "<script>alert(1)" not in page and "plotly" not in page
 
 
 def test_one_figure_is_the_same_bytes_at_every_run(tmp_path):
-    figures.style()
+    plotting.style()
     table = {"write": {"note": 3, "poem": 1}, "list": {"sign": 2}}
-    first, second = (figures.show(diversity.sunburst(table, title="t"), n, folder=tmp_path, alt="a") for n in ("a", "b"))
+    first, second = (
+        plotting.show(diversity.sunburst(table, title="t"), n, folder=tmp_path, alt="a")
+        for n in ("a", "b")
+    )
     assert first.png == second.png
-    assert (tmp_path / "figures" / "a.svg").read_bytes() == (tmp_path / "figures" / "b.svg").read_bytes()
+    assert (tmp_path / "figures" / "a.svg").read_bytes() == (
+        tmp_path / "figures" / "b.svg"
+    ).read_bytes()
 
 
 def test_words_on_colours_can_be_read():
@@ -297,7 +391,10 @@ def test_words_on_colours_can_be_read():
 
     for place in range(20):
         for white in (0, 0.25, 0.45, 0.75):
-            ground, ink = luminance(shade(place, white=white)), luminance(to_rgb(ink_on(shade(place, white=white))))
+            ground, ink = (
+                luminance(shade(place, white=white)),
+                luminance(to_rgb(ink_on(shade(place, white=white)))),
+            )
             assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 3, (place, white)
 
 

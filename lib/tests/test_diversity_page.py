@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medinstruct import figures, paths
-from medinstruct.run import runner
+from medinstruct import paths, plotting
+from medinstruct.pipeline import runner
 
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 LABELS = {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": 3}
@@ -23,7 +23,11 @@ ROWS = [
     for n in range(6)
 ]
 ROWS += [LABELS | {"instruction": f"Write note {n} on $x_{{.", "output": "So."} for n in range(6)]
-ROWS += [{"instruction": ""}, {"instruction": "W" * 3000, "difficulty": "<b>9</b>"}, {"instruction": None, "topic": ["a"]}]
+ROWS += [
+    {"instruction": ""},
+    {"instruction": "W" * 3000, "difficulty": "<b>9</b>"},
+    {"instruction": None, "topic": ["a"]},
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,9 @@ def test_all_figures_are_kept_with_their_numbers(out):
 
 
 def test_the_numbers_are_valid_json_with_what_the_report_reads(out):
-    saved = json.loads((out / "diversity.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    saved = json.loads(
+        (out / "diversity.json").read_text(), parse_constant=lambda name: pytest.fail(name)
+    )
     assert saved["examples"] == len(ROWS) and set(saved["entropy"]) == {"dataset", "seeds"}
     assert set(saved["counts"]) == {"type", "view", "topic", "difficulty"}
     assert "test_freeform.jsonl" in saved["divergence_bits"]
@@ -57,7 +63,12 @@ def test_the_numbers_are_valid_json_with_what_the_report_reads(out):
 
 def test_every_image_of_the_executed_notebook_has_a_text(out):
     book = json.loads((out / "05_measure_diversity.ipynb").read_text())
-    outputs = [output for cell in book["cells"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    outputs = [
+        output
+        for cell in book["cells"]
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
     assert len(outputs) >= 19
     assert all(len(output["metadata"]["image/png"]["alt"]) > 20 for output in outputs)
     assert (out / "05_measure_diversity.ipynb").stat().st_size < 2_000_000
@@ -67,11 +78,15 @@ def test_every_image_of_the_executed_notebook_has_a_text(out):
 def test_the_exported_page_fits_and_runs_nothing_of_the_data(out, width):
     sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     pytest.importorskip("nbconvert")
-    browser_path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser_path = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if not browser_path:
         pytest.skip("no Chromium on this machine")
     page_path = Path(out) / "page.html"
-    page_path.write_text(figures.to_html(out / "05_measure_diversity.ipynb"), encoding="utf-8")
+    page_path.write_text(plotting.to_html(out / "05_measure_diversity.ipynb"), encoding="utf-8")
     with sync.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 900})
@@ -81,5 +96,7 @@ def test_the_exported_page_fits_and_runs_nothing_of_the_data(out, width):
         assert page.title() != "taken" and page.locator("img[src=x]").count() == 0
         assert page.locator("img").count() >= 19 and page.locator("img:not([alt])").count() == 0
         drawn = "[...document.querySelectorAll('img[src^=\"data:\"]')]"  # not the badge, which comes from the network
-        assert page.evaluate(f"{drawn}.every(image => image.alt.length > 20 && image.naturalWidth > 0)")
+        assert page.evaluate(
+            f"{drawn}.every(image => image.alt.length > 20 && image.naturalWidth > 0)"
+        )
         browser.close()

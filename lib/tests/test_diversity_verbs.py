@@ -6,7 +6,7 @@ import pytest
 
 from medinstruct import diversity, paths
 from medinstruct.diversity.words import american
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 CASES = {
     "Write a discharge summary.": ("write", "summary"),
@@ -38,7 +38,9 @@ def test_the_verb_that_asks_and_its_object(text):
 
 def test_the_labelled_set_is_large_and_varied():
     texts, gold = diversity.hand_labelled("all")
-    assert len(texts) == len(set(texts)) >= 150 and len(diversity.hand_labelled("held_out")[0]) >= 75
+    assert (
+        len(texts) == len(set(texts)) >= 150 and len(diversity.hand_labelled("held_out")[0]) >= 75
+    )
     rows = paths.data("verb_noun.jsonl").read_text(encoding="utf-8")
     for form in ("imperative", "question", "polite", "multi", "adverbial", "statement"):
         assert rows.count(f'"form": "{form}"') >= 6
@@ -48,21 +50,32 @@ def test_the_labelled_set_is_large_and_varied():
 @pytest.mark.parametrize("part", ["tune", "held_out"])
 def test_the_rules_keep_what_they_promise_on_medical_instructions(part):
     texts, gold = diversity.hand_labelled(part)
-    rules, naive = (diversity.accuracy(find(texts), gold) for find in (diversity.verb_noun, diversity.naive))
+    rules, naive = (
+        diversity.accuracy(find(texts), gold) for find in (diversity.verb_noun, diversity.naive)
+    )
     assert rules["verb"] >= 0.95 and rules["pair"] >= 0.9
     assert rules["pair"] > naive["pair"] + 0.4 and rules["verb"] > naive["verb"] + 0.25
 
 
 def gold_parses(folder):
     """(text, root verb, its noun object, whether imperative) of every sentence of the treebank that has a verb."""
-    for block in (folder / "ud_ewt" / "en_ewt-ud-dev.conllu").read_text(encoding="utf-8").split("\n\n"):
+    for block in (
+        (folder / "ud_ewt" / "en_ewt-ud-dev.conllu").read_text(encoding="utf-8").split("\n\n")
+    ):
         lines = block.splitlines()
         text = next((line[9:] for line in lines if line.startswith("# text = ")), "")
         words = [line.split("\t") for line in lines if line.split("\t")[0].isdigit()]
         root = next((word for word in words if word[7] == "root"), None)
         children = [word for word in words if root and word[6] == root[0]]
         if root and root[3] in ("VERB", "AUX"):
-            noun = next((word[2].lower() for word in children if word[7] == "obj" and word[3] in ("NOUN", "PROPN")), None)
+            noun = next(
+                (
+                    word[2].lower()
+                    for word in children
+                    if word[7] == "obj" and word[3] in ("NOUN", "PROPN")
+                ),
+                None,
+            )
             yield text, american(root[2].lower()), noun, "Mood=Imp" in root[5]
         elif any(word[7] == "cop" for word in children):
             yield text, "be", None, False
@@ -76,9 +89,13 @@ def shares(folder, find, imperative):
     return verb, sum(f == tuple(row) for f, row in objects) / len(objects)
 
 
-@pytest.mark.parametrize("imperative, verb, pair, better", [(False, 0.76, 0.69, 0.2), (True, 0.86, 0.72, 0.04)])
+@pytest.mark.parametrize(
+    "imperative, verb, pair, better", [(False, 0.76, 0.69, 0.2), (True, 0.86, 0.72, 0.04)]
+)
 def test_the_rules_hold_on_gold_parses_of_the_web(real_data, imperative, verb, pair, better):
-    rules, naive = (shares(real_data, find, imperative) for find in (diversity.verb_noun, diversity.naive))
+    rules, naive = (
+        shares(real_data, find, imperative) for find in (diversity.verb_noun, diversity.naive)
+    )
     assert rules[0] >= verb and rules[1] >= pair
     assert rules[0] > naive[0] + better and rules[1] > naive[1] + 0.1
 
@@ -90,7 +107,10 @@ def test_thousands_of_instructions_take_seconds():
     assert (time.process_time() - start) / len(texts) * 52_000 < 30
 
 
-@pytest.mark.parametrize("text", ["a" * 50_000, "Write " * 20_000, "the " * 20_000, "(" * 5_000, "and, " * 10_000, "?" * 9_000])
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 50_000, "Write " * 20_000, "the " * 20_000, "(" * 5_000, "and, " * 10_000, "?" * 9_000],
+)
 def test_no_text_takes_for_ever(text):
     start = time.process_time()
     diversity.verb_noun([text])
@@ -98,22 +118,49 @@ def test_no_text_takes_for_ever(text):
 
 
 def test_an_unknown_engine_or_a_missing_model_is_one_problem():
-    with pytest.raises(Problem, match="no such engine"):
+    with pytest.raises(UserError, match="no such engine"):
         diversity.verb_noun(["x"], engine="magic")
-    with pytest.raises(Problem, match="spaCy engine is not ready"):
+    with pytest.raises(UserError, match="spaCy engine is not ready"):
         diversity.verb_noun(["x"], spacy_model="/nowhere/at/all")
 
 
 PARSES = {  # words, heads, dependencies, tags
     "write note": ("Write a note", [0, 2, 0], ["ROOT", "det", "dobj"], ["VB", "DT", "NN"]),
-    "explain term": ("Can you explain the term ?", [2, 2, 2, 4, 2, 2], ["aux", "nsubj", "ROOT", "det", "obj", "punct"],
-                     ["MD", "PRP", "VB", "DT", "NN", "."]),
-    "summarize report": ("I want you to summarise reports", [1, 1, 4, 4, 1, 4], ["nsubj", "ROOT", "nsubj", "aux", "ccomp", "dobj"],
-                         ["PRP", "VBP", "PRP", "TO", "VB", "NNS"]),
-    "be effect": ("What are the effects ?", [1, 1, 3, 1, 1], ["attr", "ROOT", "det", "nsubj", "punct"], ["WP", "VBP", "DT", "NNS", "."]),
-    "snore None": ("Why do I snore ?", [3, 3, 3, 3, 3], ["advmod", "aux", "nsubj", "ROOT", "punct"], ["WRB", "VBP", "PRP", "VB", "."]),
-}  # fmt: skip
-PART = {"V": "VERB", "N": "NOUN", "M": "AUX", "P": "PRON", "D": "DET", "W": "PRON", "T": "PART", ".": "PUNCT"}
+    "explain term": (
+        "Can you explain the term ?",
+        [2, 2, 2, 4, 2, 2],
+        ["aux", "nsubj", "ROOT", "det", "obj", "punct"],
+        ["MD", "PRP", "VB", "DT", "NN", "."],
+    ),
+    "summarize report": (
+        "I want you to summarise reports",
+        [1, 1, 4, 4, 1, 4],
+        ["nsubj", "ROOT", "nsubj", "aux", "ccomp", "dobj"],
+        ["PRP", "VBP", "PRP", "TO", "VB", "NNS"],
+    ),
+    "be effect": (
+        "What are the effects ?",
+        [1, 1, 3, 1, 1],
+        ["attr", "ROOT", "det", "nsubj", "punct"],
+        ["WP", "VBP", "DT", "NNS", "."],
+    ),
+    "snore None": (
+        "Why do I snore ?",
+        [3, 3, 3, 3, 3],
+        ["advmod", "aux", "nsubj", "ROOT", "punct"],
+        ["WRB", "VBP", "PRP", "VB", "."],
+    ),
+}
+PART = {
+    "V": "VERB",
+    "N": "NOUN",
+    "M": "AUX",
+    "P": "PRON",
+    "D": "DET",
+    "W": "PRON",
+    "T": "PART",
+    ".": "PUNCT",
+}
 
 
 @pytest.mark.parametrize("answer", PARSES)
@@ -124,9 +171,20 @@ def test_the_spacy_engine_reads_a_parse(answer):
     from medinstruct.diversity import dependencies
 
     text, heads, dependencies_of, tags = PARSES[answer]
-    lemmas = [{"are": "be", "effects": "effect", "reports": "report"}.get(word, word.lower()) for word in text.split()]
+    lemmas = [
+        {"are": "be", "effects": "effect", "reports": "report"}.get(word, word.lower())
+        for word in text.split()
+    ]
     pos = [PART[tag[0]] for tag in tags]
-    document = Doc(spacy.blank("en").vocab, text.split(), heads=heads, deps=dependencies_of, tags=tags, lemmas=lemmas, pos=pos)
+    document = Doc(
+        spacy.blank("en").vocab,
+        text.split(),
+        heads=heads,
+        deps=dependencies_of,
+        tags=tags,
+        lemmas=lemmas,
+        pos=pos,
+    )
     assert " ".join(map(str, dependencies.pair(document))) == answer
 
 

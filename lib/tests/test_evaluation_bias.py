@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medinstruct import evaluation, llm, tasks
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Answer, TestItem, Verdict
 
 ORDERS = (("model_first", 0.5), ("reference_first", -0.5))
@@ -36,19 +36,25 @@ def test_planted_length_and_position_effects_are_recovered_within_their_interval
             hits[name] += row[f"{name}_low"] <= value <= row[f"{name}_high"]
             means[name].append(row[name])
     assert all(count >= 52 for count in hits.values()), hits
-    assert all(np.mean(means[name]) == pytest.approx(value, rel=0.06) for name, value in truth.items())
+    assert all(
+        np.mean(means[name]) == pytest.approx(value, rel=0.06) for name, value in truth.items()
+    )
 
 
 def test_without_a_taste_for_length_control_changes_nothing():
     verdicts, texts = planted(400, 1, length=0.0, position=0.0)
     row = evaluation.bias_panel(verdicts, texts).iloc[0]
-    assert row["length_low"] < 0 < row["length_high"] and row["lc_score"] == pytest.approx(row["score"], abs=0.03)
+    assert row["length_low"] < 0 < row["length_high"] and row["lc_score"] == pytest.approx(
+        row["score"], abs=0.03
+    )
     assert row["longer_wins_low"] < 0.5 < row["longer_wins_high"]
 
 
 def test_a_judge_who_always_agrees_with_himself_gives_no_fit_and_no_crash():
     verdicts = [
-        Verdict(id=str(n), model="m", reference="r", order=order, winner="model") for n in range(9) for order, _ in ORDERS
+        Verdict(id=str(n), model="m", reference="r", order=order, winner="model")
+        for n in range(9)
+        for order, _ in ORDERS
     ]
     row = evaluation.bias_panel(verdicts, {"m": {}, "r": {}}).iloc[0]
     assert np.isnan(row["lc_score"]) and row["score"] == 1.0
@@ -59,7 +65,9 @@ def stand_in_verdicts(url):
     items = evaluation.load_items("own", limit=60)
     own = [item.references["written"] for item in items]
     texts = [own[n][:200] if n % 2 else f"{own[n - 1]} {own[n - 3]}" for n in range(len(items))]
-    answers = [Answer(item=item.id, model="m", text=text) for item, text in zip(items, texts, strict=True)]
+    answers = [
+        Answer(item=item.id, model="m", text=text) for item, text in zip(items, texts, strict=True)
+    ]
     pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
     texts = evaluation.texts_of(answers) | evaluation.reference_texts(items)
     return asyncio.run(evaluation.judge(llm.Client(url=url, model="judge"), pairs)), texts
@@ -79,20 +87,32 @@ def test_the_panel_tells_a_biased_stand_in_from_an_honest_one():
 
 def by(judge, winners, model="m", reference="r"):
     return [
-        Verdict(id=str(n), model=model, reference=reference, order="model_first", winner=w, judge=judge)
+        Verdict(
+            id=str(n), model=model, reference=reference, order="model_first", winner=w, judge=judge
+        )
         for n, w in enumerate(winners)
     ]
 
 
 def test_agreement_and_majority_of_several_judges():
-    a, b, c = ["model"] * 30 + ["reference"] * 30, ["model"] * 28 + ["reference"] * 32, ["model", "reference"] * 30
+    a, b, c = (
+        ["model"] * 30 + ["reference"] * 30,
+        ["model"] * 28 + ["reference"] * 32,
+        ["model", "reference"] * 30,
+    )
     verdicts = by("a", a) + by("b", b) + by("c", c)
     table = evaluation.agreement(verdicts).set_index(["judge", "other"])["value"]
-    assert table[("a", "b")] > 0.9 and abs(table[("a", "c")]) < 0.2 and 0.1 < table[("all (alpha)", "")] < 0.6
+    assert (
+        table[("a", "b")] > 0.9
+        and abs(table[("a", "c")]) < 0.2
+        and 0.1 < table[("all (alpha)", "")] < 0.6
+    )
     most = evaluation.majority(verdicts)
     assert len(most) == 60 and {v.judge for v in most} == {"majority of 3"}
     assert [v.winner for v in most[:28]] == ["model"] * 28
-    assert {v.winner for v in evaluation.majority(by("a", ["model"]) + by("b", ["reference"]))} == {"tie"}
+    assert {v.winner for v in evaluation.majority(by("a", ["model"]) + by("b", ["reference"]))} == {
+        "tie"
+    }
 
 
 def test_a_judge_that_favours_its_own_family_is_seen_against_the_others():
@@ -102,14 +122,17 @@ def test_a_judge_that_favours_its_own_family_is_seen_against_the_others():
     verdicts = by("gpt-4o", kind, model="gpt-4") + by("claude-3", fair, model="gpt-4")
     row = evaluation.self_preference(verdicts).iloc[0]
     assert (row["judge"], row["model"]) == ("gpt-4o", "gpt-4") and row["low"] > 0
-    assert evaluation.self_preference(by("gpt-4o", kind, model="gpt-4")).empty  # with one judge it cannot be told
+    assert evaluation.self_preference(
+        by("gpt-4o", kind, model="gpt-4")
+    ).empty  # with one judge it cannot be told
 
 
 def votes_of(verdicts, count, path):
     rows = [
         f'{{"id": "{v.id}", "model": "m", "reference": "r", "question": "helpfulness", "rater": "{rater}", "winner": "{v.winner}"}}'
-        for v in verdicts[:count] for rater in "xyz"
-    ]  # fmt: skip
+        for v in verdicts[:count]
+        for rater in "xyz"
+    ]
     path.write_text("\n".join(rows))
     return evaluation.load_votes(path)
 
@@ -125,31 +148,43 @@ def test_three_raters_give_a_majority_and_calibrate_a_judge_that_is_too_kind(tmp
     true = np.mean([v.winner == "model" for v in truth])
     assert row["low"] <= true <= row["high"] and row["worth"] > row["labels"] == 100
     assert evaluation.win_rates(judge).loc["r", "low"] > row["value"]  # the judge alone is too kind
-    with pytest.raises(Problem, match="twice"):
-        evaluation.load_votes(tmp_path / "votes.jsonl") and votes_of(truth[:1] * 2, 2, tmp_path / "again.jsonl")
+    with pytest.raises(UserError, match="twice"):
+        evaluation.load_votes(tmp_path / "votes.jsonl") and votes_of(
+            truth[:1] * 2, 2, tmp_path / "again.jsonl"
+        )
 
 
 def test_anchors_judged_again_show_drift_and_only_where_the_texts_are_the_same(tmp_path):
     from medinstruct import records
 
     items = evaluation.load_items("own", limit=40)
-    answers = [Answer(item=item.id, model="m", text=item.references["written"][:300]) for item in items]
+    answers = [
+        Answer(item=item.id, model="m", text=item.references["written"][:300]) for item in items
+    ]
     references = evaluation.reference_texts(items)
     verdicts = asyncio.run(
-        evaluation.judge(llm.Client(url="offline", model="j"), evaluation.judge_pairs(items, answers, references=references))
+        evaluation.judge(
+            llm.Client(url="offline", model="j"),
+            evaluation.judge_pairs(items, answers, references=references),
+        )
     )
     records.write(tmp_path / "answers.jsonl", answers)
     records.write(tmp_path / "verdicts.jsonl", verdicts)
     pairs, old = evaluation.anchors(tmp_path, items, references=references, count=30)
     same, moved = (
-        asyncio.run(evaluation.judge(llm.Client(url=url, model="j"), pairs)) for url in ("offline", "offline?first_wins=0.6")
+        asyncio.run(evaluation.judge(llm.Client(url=url, model="j"), pairs))
+        for url in ("offline", "offline?first_wins=0.6")
     )
     still, drifted = evaluation.drift(old, same).iloc[0], evaluation.drift(old, moved).iloc[0]
-    assert (still["changed"], still["difference"], still["pairs"]) == (0, 0, 30) and drifted["changed"] > 0.2
-    changed = {name: {key: text + "!" for key, text in texts.items()} for name, texts in references.items()}
-    with pytest.raises(Problem, match="no pair"):
+    assert (still["changed"], still["difference"], still["pairs"]) == (0, 0, 30) and drifted[
+        "changed"
+    ] > 0.2
+    changed = {
+        name: {key: text + "!" for key, text in texts.items()} for name, texts in references.items()
+    }
+    with pytest.raises(UserError, match="no pair"):
         evaluation.anchors(tmp_path, items, references=changed)
-    with pytest.raises(Problem, match="same pairs"):
+    with pytest.raises(UserError, match="same pairs"):
         evaluation.drift(old, same[:-1])
 
 
@@ -158,34 +193,68 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
     from medinstruct.paths import data
     from medinstruct.records import Task
 
-    kinds, topics = ("chat", "rewrite", "open Q&A", "classification"), ("Cardiology", "Neurology", "Nephrology", "Oncology")
+    kinds, topics = (
+        ("chat", "rewrite", "open Q&A", "classification"),
+        ("Cardiology", "Neurology", "Nephrology", "Oncology"),
+    )
     items = [
-        TestItem(instruction=f"{kind} {topic} {n}?", type=kind, topic=topic, view="nurse", difficulty=n, references={"r": "x"})
-        for kind in kinds for topic in topics for n in (1, 2, 3)
-    ]  # fmt: skip
+        TestItem(
+            instruction=f"{kind} {topic} {n}?",
+            type=kind,
+            topic=topic,
+            view="nurse",
+            difficulty=n,
+            references={"r": "x"},
+        )
+        for kind in kinds
+        for topic in topics
+        for n in (1, 2, 3)
+    ]
     verdicts = [
-        Verdict(id=item.id, model="m", reference="r", order=order, winner="reference" if item.type == "chat" or item.topic == "Oncology" else "model")
-        for item in items for order, _ in ORDERS
-    ]  # fmt: skip
+        Verdict(
+            id=item.id,
+            model="m",
+            reference="r",
+            order=order,
+            winner="reference" if item.type == "chat" or item.topic == "Oncology" else "model",
+        )
+        for item in items
+        for order, _ in ORDERS
+    ]
     cells = evaluation.weak_cells(verdicts, items, model="m")
-    assert (cells["type"].eq("chat") | cells["topic"].eq("Oncology")).all() and cells["weight"].sum() == pytest.approx(1)
-    assert (cells.iloc[0]["type"], cells.iloc[0]["topic"], cells.iloc[0]["view"]) == ("chat", "Oncology", "allied health")
-    focus = tasks.load_focus(str(evaluation.write_focus(tmp_path / "focus.json", cells, against="r")))
+    assert (cells["type"].eq("chat") | cells["topic"].eq("Oncology")).all() and cells[
+        "weight"
+    ].sum() == pytest.approx(1)
+    assert (cells.iloc[0]["type"], cells.iloc[0]["topic"], cells.iloc[0]["view"]) == (
+        "chat",
+        "Oncology",
+        "allied health",
+    )
+    focus = tasks.load_focus(
+        str(evaluation.write_focus(tmp_path / "focus.json", cells, against="r"))
+    )
     assert len(focus) == len(cells)
     seeds, counts = records.read(data("seeds.jsonl"), Task), []
     for aim in ((), focus):
         made = asyncio.run(
-            tasks.generate(llm.Client(url="offline", model="t"), seeds, requests=30, steer="coverage", focus=aim)
+            tasks.generate(
+                llm.Client(url="offline", model="t"),
+                seeds,
+                requests=30,
+                steer="coverage",
+                focus=aim,
+            )
         )
         counts.append(
             sum(
-                labels.canonical("type", t.type) == "chat" and labels.canonical("view", t.view) == "allied health"
+                labels.canonical("type", t.type) == "chat"
+                and labels.canonical("view", t.view) == "allied health"
                 for t in made.tasks
             )
         )
     assert counts[1] > 2 * counts[0]
-    with pytest.raises(Problem, match="steer"):
+    with pytest.raises(UserError, match="steer"):
         tasks.first_requests(seeds, requests=5, steer="none", focus=focus)
     (tmp_path / "bad.json").write_text('{"cells": 3}')
-    with pytest.raises(Problem, match="focus"):
+    with pytest.raises(UserError, match="focus"):
         tasks.load_focus(str(tmp_path / "bad.json"))

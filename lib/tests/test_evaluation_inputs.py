@@ -6,12 +6,17 @@ import json
 import pytest
 
 from medinstruct import evaluation, llm
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.evaluation.prompts import MOST_WORDS
 from medinstruct.records import Answer, TestItem, Verdict
 
-ITEMS = [TestItem(instruction=f"Explain condition number {n}.", references={"r": f"Reference {n}."}) for n in range(12)]
-ROWS = [{"instruction": item.instruction, "response": f"answer {n}"} for n, item in enumerate(ITEMS)]
+ITEMS = [
+    TestItem(instruction=f"Explain condition number {n}.", references={"r": f"Reference {n}."})
+    for n in range(12)
+]
+ROWS = [
+    {"instruction": item.instruction, "response": f"answer {n}"} for n, item in enumerate(ITEMS)
+]
 
 
 def written(tmp_path, rows, name="answers.json"):
@@ -22,7 +27,9 @@ def written(tmp_path, rows, name="answers.json"):
 def test_another_order_of_rows_changes_nothing(tmp_path):
     straight = evaluation.load_answers(written(tmp_path, ROWS), ITEMS)
     turned = evaluation.load_answers(written(tmp_path, ROWS[::-1], "turned.json"), ITEMS)
-    assert straight == turned and [answer.text for answer in straight] == [f"answer {n}" for n in range(12)]
+    assert straight == turned and [answer.text for answer in straight] == [
+        f"answer {n}" for n in range(12)
+    ]
 
 
 def test_numbers_in_a_file_do_not_outweigh_what_the_rows_say(tmp_path):
@@ -44,35 +51,51 @@ def test_numbers_in_a_file_do_not_outweigh_what_the_rows_say(tmp_path):
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_the_ids(tmp_path, rows, says):
-    with pytest.raises(Problem, match=says):
+    with pytest.raises(UserError, match=says):
         evaluation.load_answers(written(tmp_path, rows), ITEMS)
 
 
 def test_answers_of_an_earlier_run_are_matched_by_item(tmp_path):
-    rows = [{"item": item.id, "model": "m", "text": f"t{n}", "finish_reason": "length"} for n, item in enumerate(ITEMS)]
+    rows = [
+        {"item": item.id, "model": "m", "text": f"t{n}", "finish_reason": "length"}
+        for n, item in enumerate(ITEMS)
+    ]
     rows += [{"item": item.id, "model": "other", "text": "no"} for item in ITEMS]
     found = evaluation.load_answers(written(tmp_path, rows), ITEMS)
-    assert [a.text for a in found] == [f"t{n}" for n in range(12)] and {a.finish_reason for a in found} == {"length"}
-    with pytest.raises(Problem, match="name=path"):
+    assert [a.text for a in found] == [f"t{n}" for n in range(12)] and {
+        a.finish_reason for a in found
+    } == {"length"}
+    with pytest.raises(UserError, match="name=path"):
         evaluation.load_answers("answers.json", ITEMS)
 
 
 def test_a_question_twice_in_a_test_set_and_references_that_do_not_fit_are_refused(tmp_path):
     rows = [{"instruction": "Same?", "reference": "x"}, {"instruction": "Same?", "reference": "y"}]
     (tmp_path / "set.json").write_text(json.dumps(rows))
-    with pytest.raises(Problem, match="twice"):
+    with pytest.raises(UserError, match="twice"):
         evaluation.load_items(str(tmp_path / "set.json"))
     (tmp_path / "set.json").write_text(json.dumps(rows[:1]))
     (tmp_path / "refs" / "gpt").mkdir(parents=True)
-    (tmp_path / "refs" / "gpt" / "some_output.jsonl").write_text(json.dumps({"instruction": "Other?", "output": "z"}))
-    with pytest.raises(Problem, match="gpt"):
+    (tmp_path / "refs" / "gpt" / "some_output.jsonl").write_text(
+        json.dumps({"instruction": "Other?", "output": "z"})
+    )
+    with pytest.raises(UserError, match="gpt"):
         evaluation.load_items(str(tmp_path / "set.json"), references=str(tmp_path / "refs"))
 
 
 def test_an_alpacafarm_file_brings_its_own_reference(tmp_path):
-    rows = [{"instruction": "Name a fruit.", "output": "An apple.", "generator": "text_davinci_003", "dataset": "helpful_base"}]
+    rows = [
+        {
+            "instruction": "Name a fruit.",
+            "output": "An apple.",
+            "generator": "text_davinci_003",
+            "dataset": "helpful_base",
+        }
+    ]
     (tmp_path / "alpaca_eval.json").write_text(json.dumps(rows))
-    assert evaluation.load_items(str(tmp_path / "alpaca_eval.json"))[0].references == {"text_davinci_003": "An apple."}
+    assert evaluation.load_items(str(tmp_path / "alpaca_eval.json"))[0].references == {
+        "text_davinci_003": "An apple."
+    }
 
 
 def judged(answers, url="offline", items=ITEMS):
@@ -82,37 +105,66 @@ def judged(answers, url="offline", items=ITEMS):
 
 
 def test_an_empty_answer_loses_by_rule_and_nobody_is_asked():
-    answers = [Answer(item=item.id, model="m", text=" " if n < 4 else "An answer.") for n, item in enumerate(ITEMS)]
+    answers = [
+        Answer(item=item.id, model="m", text=" " if n < 4 else "An answer.")
+        for n, item in enumerate(ITEMS)
+    ]
     _, verdicts, client = judged(answers)
     ruled = [v for v in verdicts if v.asked == 0]
-    assert len(ruled) == 8 and {v.winner for v in ruled} == {"reference"} and client.usage["asked"] == 16
-    assert len(evaluation.by_judge(verdicts)) == 1 and evaluation.win_rates(verdicts).loc["r", "n"] == 12
+    assert (
+        len(ruled) == 8
+        and {v.winner for v in ruled} == {"reference"}
+        and client.usage["asked"] == 16
+    )
+    assert (
+        len(evaluation.by_judge(verdicts)) == 1
+        and evaluation.win_rates(verdicts).loc["r", "n"] == 12
+    )
     assert evaluation.looks(evaluation.texts_of(answers)).loc["m", "empty"] == pytest.approx(4 / 12)
 
 
 def test_an_answer_of_30000_words_is_cut_for_the_judge_and_named():
     answers = [Answer(item=item.id, model="m", text="word " * 30_000) for item in ITEMS]
     pairs, verdicts, _ = judged(answers)
-    assert all(len(pair.request.messages[1]["content"].split()) < MOST_WORDS + 300 for pair in pairs)
-    assert "cut after" in pairs[0].request.messages[1]["content"] and all(v.winner for v in verdicts)
-    assert evaluation.looks(evaluation.texts_of(answers)).loc["m", ["too_long", "repeated"]].tolist() == [1.0, 1.0]
+    assert all(
+        len(pair.request.messages[1]["content"].split()) < MOST_WORDS + 300 for pair in pairs
+    )
+    assert "cut after" in pairs[0].request.messages[1]["content"] and all(
+        v.winner for v in verdicts
+    )
+    assert evaluation.looks(evaluation.texts_of(answers)).loc[
+        "m", ["too_long", "repeated"]
+    ].tolist() == [1.0, 1.0]
 
 
 def test_an_answer_to_no_item_is_refused():
-    with pytest.raises(Problem, match="no item"):
-        evaluation.judge_pairs(ITEMS[:1], [Answer(item="?", model="m", text="x")], references={"r": {"?": "y"}})
+    with pytest.raises(UserError, match="no item"):
+        evaluation.judge_pairs(
+            ITEMS[:1], [Answer(item="?", model="m", text="x")], references={"r": {"?": "y"}}
+        )
 
 
 def says(reply):
     return [
-        Verdict(id=item.id, model="m", reference="r", order=order, judge="j", reply=reply, winner=winner(reply, order))
-        for item in ITEMS for order in ("model_first", "reference_first")
-    ]  # fmt: skip
+        Verdict(
+            id=item.id,
+            model="m",
+            reference="r",
+            order=order,
+            judge="j",
+            reply=reply,
+            winner=winner(reply, order),
+        )
+        for item in ITEMS
+        for order in ("model_first", "reference_first")
+    ]
 
 
 def winner(reply, order):
     letter = evaluation.parse_verdict(reply)
-    return {None: None, "tie": "tie", "a": "model" if order == "model_first" else "reference"}.get(letter, "other")
+    return {None: None, "tie": "tie", "a": "model" if order == "model_first" else "reference"}.get(
+        letter, "other"
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +183,12 @@ def test_a_judge_that_does_not_judge_is_named(reply, finding):
 
 def test_a_judge_that_always_says_a_leaves_parity_without_consistency():
     row = evaluation.win_rates(says("Output (a)")).loc["r"]
-    assert (row["score"], row["consistency"], row["position_bias"], row["win_rate"]) == (0.5, 0.0, 1.0, 0.0)
+    assert (row["score"], row["consistency"], row["position_bias"], row["win_rate"]) == (
+        0.5,
+        0.0,
+        1.0,
+        0.0,
+    )
 
 
 def test_a_judge_that_refuses_is_bounded_and_not_dropped():
@@ -144,7 +201,7 @@ def test_a_judge_that_cannot_be_read_is_stopped_after_forty():
     answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
     pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
     client = llm.Client(url="offline?unclear=1", model="judge")
-    with pytest.raises(Problem, match="None of the first 40"):
+    with pytest.raises(UserError, match="None of the first 40"):
         asyncio.run(evaluation.judge(client, pairs))
     assert client.usage["asked"] == 40
 
@@ -156,7 +213,10 @@ def stored(tmp_path, verdicts):
 
 
 def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
-    answers = [Answer(item=item.id, model="m", text="" if n == 3 else f"Answer {n}.") for n, item in enumerate(ITEMS)]
+    answers = [
+        Answer(item=item.id, model="m", text="" if n == 3 else f"Answer {n}.")
+        for n, item in enumerate(ITEMS)
+    ]
     pairs, verdicts, _ = judged(answers, "offline?first_wins=0.5")
     replay = evaluation.jury(stored(tmp_path, verdicts), "ignored")[0]
     assert asyncio.run(evaluation.judge(replay, pairs)) == verdicts and replay.model == "judge"
@@ -168,15 +228,17 @@ def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
     answers = [Answer(item=item.id, model="m", text=f"Answer {n}.") for n, item in enumerate(ITEMS)]
     pairs, verdicts, _ = judged(answers)
     replay = evaluation.Replay.of(stored(tmp_path, verdicts[:-2]))
-    with pytest.raises(Problem, match=f"2 of 24 .*{ITEMS[-1].id}"):
+    with pytest.raises(UserError, match=f"2 of 24 .*{ITEMS[-1].id}"):
         replay.verdicts(pairs)
-    other, _, _ = judged([answer.model_copy(update={"text": "Other.", "id": "x"}) for answer in answers])
-    with pytest.raises(Problem, match="other answers"):
+    other, _, _ = judged(
+        [answer.model_copy(update={"text": "Other.", "id": "x"}) for answer in answers]
+    )
+    with pytest.raises(UserError, match="other answers"):
         replay.verdicts(other[:4])
     mixed = [*verdicts[:3], *(v.model_copy(update={"judge": "second"}) for v in verdicts[3:])]
-    with pytest.raises(Problem, match="one judge"):
+    with pytest.raises(UserError, match="one judge"):
         evaluation.Replay.of(stored(tmp_path, mixed))
-    with pytest.raises(Problem, match="twice"):
+    with pytest.raises(UserError, match="twice"):
         evaluation.Replay.of(stored(tmp_path, [*verdicts, verdicts[0]]))
 
 
@@ -191,22 +253,36 @@ def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):
     }
     path = tmp_path / "v.jsonl"
     path.write_text(json.dumps(row))
-    with pytest.raises(Problem, match="contradicts"):
+    with pytest.raises(UserError, match="contradicts"):
         evaluation.load_verdicts(str(path), items=ITEMS)
     path.write_text(json.dumps(row | {"verdict": "LOSE", "item": 99}))
-    with pytest.raises(Problem, match="no item"):
+    with pytest.raises(UserError, match="no item"):
         evaluation.load_verdicts(str(path), items=ITEMS)
 
 
 def test_what_models_write_is_escaped_in_the_reader():
     item = TestItem(instruction="<script>alert(1)</script>", references={"r": "<img src=x>"})
     verdicts = [
-        Verdict(id=item.id, model="<u>m", reference="r", order="model_first", winner="model", reply="<i>why</i>", judge="j&j")
+        Verdict(
+            id=item.id,
+            model="<u>m",
+            reference="r",
+            order="model_first",
+            winner="model",
+            reply="<i>why</i>",
+            judge="j&j",
+        )
     ]
     texts = {"<u>m": {item.id: "<style>"}, "r": {item.id: "<img src=x>"}}
     page = evaluation.comparison_html(item, verdicts, texts)
-    assert not any(bad in page for bad in ("<script", "<img", "<style>", "<i>why", "<u>m")) and "&lt;img" in page
+    assert (
+        not any(bad in page for bad in ("<script", "<img", "<style>", "<i>why", "<u>m"))
+        and "&lt;img" in page
+    )
     widget = evaluation.reader([item], verdicts, texts)
-    assert "<script" not in widget.children[1].value and "model first: the model wins" in widget.children[1].value
+    assert (
+        "<script" not in widget.children[1].value
+        and "model first: the model wins" in widget.children[1].value
+    )
     widget.children[0].children[1].value = "lost"
     assert "Nothing of this kind" in widget.children[1].value

@@ -21,11 +21,19 @@ def example(request):
 
 
 def test_the_raw_replies_give_the_stored_verdicts_again(real_data):
-    rows = [json.loads(line) for line in (real_data / f"judge_verdicts/{MODEL}.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (real_data / f"judge_verdicts/{MODEL}.jsonl").read_text().splitlines()
+    ]
     assert len(rows) == 1728
     for row in rows:
-        letter, first = evaluation.parse_verdict(row["judge_response"]), row["order"] == "model_first"
-        assert {"a": "WIN" if first else "LOSE", "b": "LOSE" if first else "WIN", "tie": "TIE"}[letter] == row["verdict"]
+        letter, first = (
+            evaluation.parse_verdict(row["judge_response"]),
+            row["order"] == "model_first",
+        )
+        assert {"a": "WIN" if first else "LOSE", "b": "LOSE" if first else "WIN", "tie": "TIE"}[
+            letter
+        ] == row["verdict"]
 
 
 def test_the_four_published_rows_come_out_to_the_printed_digit(example):
@@ -36,11 +44,19 @@ def test_the_four_published_rows_come_out_to_the_printed_digit(example):
 
 def test_what_the_published_table_does_not_say(example):
     panel = example.panel()
-    assert round(100 * panel.loc["claude-2", "position_bias"]) == 29 and panel.loc["claude-2", "position_bias_low"] > 0.2
+    assert (
+        round(100 * panel.loc["claude-2", "position_bias"]) == 29
+        and panel.loc["claude-2", "position_bias_low"] > 0.2
+    )
     longer = (panel["longer_wins"] * panel["decisive"]).sum() / panel["decisive"].sum()
     assert 0.79 < longer < 0.82 and (panel["length_low"] > 0).all()
-    assert (panel["lc_score"] < panel["score"]).all()  # at equal lengths the model would score less against all four
-    assert panel.loc[["gpt-4", "gpt-3.5-turbo"], "cut_reference"].round(3).tolist() == [0.569, 0.583]
+    assert (
+        panel["lc_score"] < panel["score"]
+    ).all()  # at equal lengths the model would score less against all four
+    assert panel.loc[["gpt-4", "gpt-3.5-turbo"], "cut_reference"].round(3).tolist() == [
+        0.569,
+        0.583,
+    ]
     assert panel["kin"].to_dict() == {
         "claude-2": "",
         "gpt-3.5-turbo": "reference",
@@ -63,46 +79,79 @@ def test_harder_questions_are_lost_more_often_once_verdicts_are_aligned_by_item(
 
 
 def test_stored_verdicts_are_a_judge_without_a_key(example, real_data, tmp_path):
-    answers = evaluation.load_answers(f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example.items)
-    pairs = evaluation.judge_pairs(example.items, answers, references=evaluation.reference_texts(example.items))
-    replay = evaluation.Replay.of(f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl", items=example.items, model=MODEL)
+    answers = evaluation.load_answers(
+        f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example.items
+    )
+    pairs = evaluation.judge_pairs(
+        example.items, answers, references=evaluation.reference_texts(example.items)
+    )
+    replay = evaluation.Replay.of(
+        f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl", items=example.items, model=MODEL
+    )
     assert len(replay.verdicts(pairs)) == 1728
 
 
 def test_the_published_answers_look_as_they_were_counted(real_data):
     data = real_data / "alpacare"
-    items = evaluation.load_items(str(data / "MedInstruct-test.jsonl"), references=str(data / "reference_outputs"))
-    files = ", ".join(
-        f"{name}={data}/model_outputs/{name}/medinstruct.json" for name in ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
+    items = evaluation.load_items(
+        str(data / "MedInstruct-test.jsonl"), references=str(data / "reference_outputs")
     )
-    looks = evaluation.looks(evaluation.texts_of(evaluation.load_answers(files, items)) | evaluation.reference_texts(items))
+    files = ", ".join(
+        f"{name}={data}/model_outputs/{name}/medinstruct.json"
+        for name in ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
+    )
+    looks = evaluation.looks(
+        evaluation.texts_of(evaluation.load_answers(files, items))
+        | evaluation.reference_texts(items)
+    )
     assert (
         looks["n"].eq(216).all()
         and looks["words"].round(1)["AlpaCare-7b"] == 218.1
         and looks["words"].round(1)["alpaca"] == 68.2
     )
-    assert looks["cut"].round(3)[["AlpaCare-7b", "PMC_LLAMA_7B", "gpt-4", "gpt-3.5-turbo"]].tolist() == [
+    assert looks["cut"].round(3)[
+        ["AlpaCare-7b", "PMC_LLAMA_7B", "gpt-4", "gpt-3.5-turbo"]
+    ].tolist() == [
         0.356,
         0.764,
         0.569,
         0.583,
     ]
     assert looks.loc["PMC_LLAMA_7B", "turns"] > 0.6 and looks.loc["PMC_LLAMA_7B", "repeated"] > 0.35
-    assert looks.loc["PMC_LLAMA_7B", "empty"] == pytest.approx(1 / 216) and looks.drop("PMC_LLAMA_7B")["empty"].eq(0).all()
+    assert (
+        looks.loc["PMC_LLAMA_7B", "empty"] == pytest.approx(1 / 216)
+        and looks.drop("PMC_LLAMA_7B")["empty"].eq(0).all()
+    )
 
 
 def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real_data):
     data = real_data / "alpacare"
     items = evaluation.load_items(
-        str(data / "reference_outputs/gpt-4/iCliniq_output.jsonl"), references=str(data / "reference_outputs"), limit=0
+        str(data / "reference_outputs/gpt-4/iCliniq_output.jsonl"),
+        references=str(data / "reference_outputs"),
+        limit=0,
     )
-    assert len(items) == 1000 and set(items[0].references) == {"claude-2", "gpt-3.5-turbo", "gpt-4", "text-davinci-003"}
-    answers = evaluation.load_answers(f"AlpaCare-7b={data}/model_outputs/AlpaCare-7b/iCliniq.json", items)
+    assert len(items) == 1000 and set(items[0].references) == {
+        "claude-2",
+        "gpt-3.5-turbo",
+        "gpt-4",
+        "text-davinci-003",
+    }
+    answers = evaluation.load_answers(
+        f"AlpaCare-7b={data}/model_outputs/AlpaCare-7b/iCliniq.json", items
+    )
     assert len(answers) == 1000 and items[0].instruction.startswith("If you are a doctor")
 
 
 def test_the_published_test_set_loads_with_four_references(real_data):
     items = evaluation.load_items(str(real_data / TEST_SET), limit=0)
-    assert len(items) == 216 and set(items[0].references) == {"gpt-4", "claude-2", "gpt-3.5-turbo", "text-davinci-003"}
-    folder = evaluation.load_items(str(real_data / TEST_SET), references=str(real_data / "alpacare/reference_outputs"))
+    assert len(items) == 216 and set(items[0].references) == {
+        "gpt-4",
+        "claude-2",
+        "gpt-3.5-turbo",
+        "text-davinci-003",
+    }
+    folder = evaluation.load_items(
+        str(real_data / TEST_SET), references=str(real_data / "alpacare/reference_outputs")
+    )
     assert [item.references for item in folder] == [item.references for item in items]

@@ -6,21 +6,29 @@ import numpy as np
 import pytest
 
 from medinstruct import filtering, paths, records
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.filtering import meaning
 from medinstruct.records import MultipleChoice, SafetyPrompt, Task, TestItem
 
 
 def task(instruction, input="", *, type="chat", topic="Cardiology"):
-    return Task(type=type, topic=topic, view="nurse", difficulty=2, instruction=instruction, input=input)
+    return Task(
+        type=type, topic=topic, view="nurse", difficulty=2, instruction=instruction, input=input
+    )
 
 
 FAULTY = {
     "too_short": task("Asthma?"),
     "too_long": task("Explain asthma " * 150),
     "missing_input": task("Summarize the following discharge report for the patient."),
-    "missing_options": task("Which drug is right?", "A man of 60 has heart failure. Which one helps?", type="multiple choice"),
-    "placeholder_input": task("Summarize the case.", "A 150-word case report describing a patient with sepsis."),
+    "missing_options": task(
+        "Which drug is right?",
+        "A man of 60 has heart failure. Which one helps?",
+        type="multiple choice",
+    ),
+    "placeholder_input": task(
+        "Summarize the case.", "A 150-word case report describing a patient with sepsis."
+    ),
     "image_or_file": task("Describe the rash in the attached image."),
     "not_medical": task("Write a poem on old trains.", topic="Poetry"),
 }
@@ -34,16 +42,23 @@ def test_each_rule_catches_its_fault_and_can_be_switched_off(rule):
 
 
 def test_a_rule_that_is_not_there_cannot_be_switched_off():
-    with pytest.raises(Problem, match="no such rule"):
+    with pytest.raises(UserError, match="no such rule"):
         filtering.broken(task("Explain asthma."), off="to_short")
 
 
 @pytest.mark.parametrize(
     "good",
     [
-        task('Rewrite the following sentence for a patient: "The myocardium lacks blood when a vessel is blocked."'),
-        task("Choose.", "Which one is a statin?\nA) aspirin\nB) simvastatin", type="multiple choice"),
-        task("Summarize the chest x-ray report below.", "The x-ray shows a shadow in the left upper lobe."),
+        task(
+            'Rewrite the following sentence for a patient: "The myocardium lacks blood when a vessel is blocked."'
+        ),
+        task(
+            "Choose.", "Which one is a statin?\nA) aspirin\nB) simvastatin", type="multiple choice"
+        ),
+        task(
+            "Summarize the chest x-ray report below.",
+            "The x-ray shows a shadow in the left upper lobe.",
+        ),
         task("Explain what a CT image of a stroke shows in the first hour."),
         task("My baby cries when I put her down. What helps?"),
         task("What should every villager do with water after a flood?", topic="Public health"),
@@ -71,26 +86,55 @@ def test_ordinary_english_without_a_medical_topic_is_not_medical(real_data):
 
 def test_a_copied_test_question_is_found_in_all_three_ways():
     item = filtering.Item(
-        "mcq", "q1", "A 70-year-old man faints while he carries firewood uphill. Which treatment helps him most?"
+        "mcq",
+        "q1",
+        "A 70-year-old man faints while he carries firewood uphill. Which treatment helps him most?",
     )
-    other = filtering.Item("mcq", "q2", "A child of three swallows a button battery. What is the first step in the ward?")
-    same = task("A 70-YEAR-OLD man faints, while he carries firewood uphill: which treatment helps him most")
+    other = filtering.Item(
+        "mcq",
+        "q2",
+        "A child of three swallows a button battery. What is the first step in the ward?",
+    )
+    same = task(
+        "A 70-YEAR-OLD man faints, while he carries firewood uphill: which treatment helps him most"
+    )
     inside = task(
         "Answer as a nurse.",
-        "So: A 70-year-old man faints while he carries firewood uphill. Which treatment, now, " + "why " * 40,
+        "So: A 70-year-old man faints while he carries firewood uphill. Which treatment, now, "
+        + "why " * 40,
     )
-    edited = task("A 71-year-old man faints when he carries firewood uphill. Which treatment may help him most?")
+    edited = task(
+        "A 71-year-old man faints when he carries firewood uphill. Which treatment may help him most?"
+    )
     clean = task("Which treatment helps a man with heart failure most?")
-    found = {hit.task: (hit.how, hit.item.id) for hit in filtering.contaminated([same, inside, edited, clean], [other, item])}
-    assert found == {same.id: ("exact", "q1"), inside.id: ("8-grams", "q1"), edited.id: ("ROUGE-L", "q1")}
+    found = {
+        hit.task: (hit.how, hit.item.id)
+        for hit in filtering.contaminated([same, inside, edited, clean], [other, item])
+    }
+    assert found == {
+        same.id: ("exact", "q1"),
+        inside.id: ("8-grams", "q1"),
+        edited.id: ("ROUGE-L", "q1"),
+    }
 
 
 def test_a_formula_that_many_test_items_share_is_no_contamination():
     ask = "which of the following is the most likely diagnosis"
-    items = [filtering.Item("mcq", str(n), f"{name} comes with {sign}; {ask}?") for n, (name, sign) in enumerate(
-        [("A boy of two", "a barking cough"), ("A woman of 60", "a red hot knee"), ("An old man", "a droopy left eyelid")])]  # fmt: skip
+    items = [
+        filtering.Item("mcq", str(n), f"{name} comes with {sign}; {ask}?")
+        for n, (name, sign) in enumerate(
+            [
+                ("A boy of two", "a barking cough"),
+                ("A woman of 60", "a red hot knee"),
+                ("An old man", "a droopy left eyelid"),
+            ]
+        )
+    ]
     assert (
-        filtering.contaminated([task(f"Read the case and say {ask}.", "A nurse has a rash on both hands after work.")], items)
+        filtering.contaminated(
+            [task(f"Read the case and say {ask}.", "A nurse has a rash on both hands after work.")],
+            items,
+        )
         == []
     )
 
@@ -110,7 +154,12 @@ def test_the_ids_are_those_that_the_later_notebooks_use():
     kinds = {"freeform": TestItem, "mcq": MultipleChoice, "safety": SafetyPrompt}
     for name, kind in kinds.items():
         rows = [row for _, row in records.rows(paths.data(f"test_{name}.jsonl"))]
-        known = {k: row.get(k, "") for row in rows[:1] for k in ("instruction", "input") if kind is TestItem}
+        known = {
+            k: row.get(k, "")
+            for row in rows[:1]
+            for k in ("instruction", "input")
+            if kind is TestItem
+        }
         assert items and (known == {} or kind(**known).id in {item.id for item in items})
         if kind is not TestItem:
             assert {item.id for item in items if item.set == name} == {row["id"] for row in rows}
@@ -122,16 +171,22 @@ def test_real_benchmark_files_are_read(real_data, tmp_path):
     files = f"{real_data / 'benchmarks/pubmedqa_ori_pqal.json'}, {table}"
     items = filtering.test_items(str(real_data / "alpacare/MedInstruct-test.jsonl"), files)
     sizes = {name: sum(item.set == name for item in items) for name in {item.set for item in items}}
-    assert sizes == {"freeform": 216, "mcq": 152, "safety": 60, "pubmedqa_ori_pqal": 1000, "more": 1}
+    assert sizes == {
+        "freeform": 216,
+        "mcq": 152,
+        "safety": 60,
+        "pubmedqa_ori_pqal": 1000,
+        "more": 1,
+    }
     assert items[-1].id == "z1"
 
 
 def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text('{"answer": "yes"}\n')
-    with pytest.raises(Problem, match="holds no question"):
+    with pytest.raises(UserError, match="holds no question"):
         filtering.test_items("own", str(path))
-    with pytest.raises(Problem, match="not there"):
+    with pytest.raises(UserError, match="not there"):
         filtering.test_items("own", "nowhere.jsonl")
 
 
@@ -145,26 +200,37 @@ def test_the_chosen_subset_is_that_of_plain_greedy_search():
         gains = np.maximum(near - covered, 0).sum(axis=1)
         assert gains[n] == pytest.approx(gains.max())
         covered, expected = np.maximum(covered, near[n]), expected + gains[n]
-    assert filtering.coverage(filtering.likeness(texts), filtering.diverse(texts, 10))[-1] == pytest.approx(covered.mean())
+    assert filtering.coverage(filtering.likeness(texts), filtering.diverse(texts, 10))[
+        -1
+    ] == pytest.approx(covered.mean())
 
 
 def test_the_chosen_cover_more_than_a_random_draw(real_data):
     rows = json.loads((real_data / "chatdoctor/chatdoctor5k.json").read_text())
     texts = [row["input"] for row in rows[:800]]
     near = filtering.likeness(texts)
-    draws = [filtering.coverage(near, np.random.default_rng(n).permutation(800)[:80])[-1] for n in range(10)]
+    draws = [
+        filtering.coverage(near, np.random.default_rng(n).permutation(800)[:80])[-1]
+        for n in range(10)
+    ]
     assert filtering.coverage(near, filtering.diverse(texts, 80))[-1] > max(draws)
 
 
 def test_a_subset_of_nothing_and_of_too_many_is_defined():
-    assert filtering.diverse([], 3) == [] and sorted(filtering.diverse(["", "a", "a"], 9)) == [0, 1, 2]
-    with pytest.raises(Problem):
+    assert filtering.diverse([], 3) == [] and sorted(filtering.diverse(["", "a", "a"], 9)) == [
+        0,
+        1,
+        2,
+    ]
+    with pytest.raises(UserError):
         filtering.diverse(["a"], -1)
 
 
 def test_paraphrases_are_the_pairs_above_the_cosine_and_none_else():
     vectors = np.array([[1, 0], [0.6, 0.8], [0.96, 0.28], [-1, 0]], dtype=float)
-    found = filtering.paraphrases(["a", "b", "c", "d"], lambda texts: vectors[: len(texts)], least=0.7)
+    found = filtering.paraphrases(
+        ["a", "b", "c", "d"], lambda texts: vectors[: len(texts)], least=0.7
+    )
     assert [(one.first, one.second) for one in found] == [(0, 2), (1, 2)]
 
 
@@ -185,7 +251,9 @@ def test_a_carried_model_sees_a_paraphrase_that_rouge_does_not():
         "Non-pharmacological ways to reduce hypertension",
         "Explain malaria.",
     ]
-    assert [(one.first, one.second) for one in filtering.paraphrases(texts, embed, least=0.6)] == [(0, 1)]
+    assert [(one.first, one.second) for one in filtering.paraphrases(texts, embed, least=0.6)] == [
+        (0, 1)
+    ]
     assert filtering.nearest_other(texts)[0][1] < 0.3
 
 
@@ -196,7 +264,9 @@ def test_dask_with_two_workers_decides_as_one_machine(real_data):
     texts = sentences(real_data, 1200)
     parts = [texts[start : start + 250] for start in range(0, 1200, 250)]
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
         distributed.Client(cluster),
     ):
         flags = filtering.keep_novel_on_dask(parts, pool=texts[:3])
@@ -206,7 +276,7 @@ def test_dask_with_two_workers_decides_as_one_machine(real_data):
 
 def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_path, monkeypatch):
     from medinstruct import tasks
-    from medinstruct.run import runner
+    from medinstruct.pipeline import runner
 
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
     out = tmp_path / "small"
@@ -216,13 +286,17 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     records.write(out / "seeds.jsonl", seeds[:100])
     records.write(out / "raw_tasks.jsonl", [*good, copy, task(item.text), FAULTY["image_or_file"]])
     records.write(out / "rejects.jsonl", [])
-    runner.run(str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small", "take=20"])
+    runner.run(
+        str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small", "take=20"]
+    )
     dropped = [json.loads(line) for line in (out / "dropped.jsonl").read_text().splitlines()]
     reasons = {row["task"]: row["rule"] for row in dropped}
     assert (reasons[copy.id], reasons[task(item.text).id]) == ("ROUGE-L", "test set (exact)")
     assert reasons[FAULTY["image_or_file"].id] == "image_or_file"
     assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
-    assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [item.id]
+    assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [
+        item.id
+    ]
     assert tasks.ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
 
 
@@ -233,19 +307,25 @@ def test_two_test_files_of_one_name_are_two_sets(tmp_path):
         path.write_text(f'{{"question": "What is {n}?"}}\n')
     items = filtering.test_items("own", [*map(str, files), str(files[0])])
     assert [(item.set, item.text) for item in items[-3:]] == [
-        ("test", "What is 0?"), ("test-2", "What is 1?"), ("test-3", "What is 0?"),
-    ]  # fmt: skip
+        ("test", "What is 0?"),
+        ("test-2", "What is 1?"),
+        ("test-3", "What is 0?"),
+    ]
 
 
-@pytest.mark.parametrize("text", ['{"data": [{"question": "Why?"}]}', '{"a": {"question": "Why?"}', "[]", "", "{}"])
+@pytest.mark.parametrize(
+    "text", ['{"data": [{"question": "Why?"}]}', '{"a": {"question": "Why?"}', "[]", "", "{}"]
+)
 def test_a_json_file_in_another_shape_is_a_problem_and_never_an_empty_set(tmp_path, text):
     path = tmp_path / "bad.json"
     path.write_text(text)
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         filtering.test_items("own", str(path))
 
 
-@pytest.mark.parametrize("text", ['{"question": "Why?"}', '{"a": {"question": "Why?"}}', '[{"question": "Why?"}]'])
+@pytest.mark.parametrize(
+    "text", ['{"question": "Why?"}', '{"a": {"question": "Why?"}}', '[{"question": "Why?"}]']
+)
 def test_one_question_is_read_from_every_shape_of_json(tmp_path, text):
     path = tmp_path / "good.json"
     path.write_text(text)

@@ -13,7 +13,9 @@ import pytest
 
 from medinstruct import paths
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 SETTLED = """() => {
   const notebook = window.jupyterapp.shell.currentWidget;
   const cells = [...notebook.content.widgets].filter(cell => cell.model.type === 'code');
@@ -34,11 +36,32 @@ DRAWN = """() => {
 @contextmanager
 def jupyterlab(folder, outputs):
     """The address of a JupyterLab over a folder, with its own settings and without a password, on this machine only."""
-    settings = {"JUPYTER_CONFIG_DIR": outputs / "config", "JUPYTER_DATA_DIR": outputs / "data", "MEDINSTRUCT_OUTPUTS": outputs}
-    options = ["--no-browser", "--allow-root", "--port=0", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
-    command = [sys.executable, "-m", "jupyterlab", *options, f"--ServerApp.root_dir={folder}", "--expose-app-in-browser"]
+    settings = {
+        "JUPYTER_CONFIG_DIR": outputs / "config",
+        "JUPYTER_DATA_DIR": outputs / "data",
+        "MEDINSTRUCT_OUTPUTS": outputs,
+    }
+    options = [
+        "--no-browser",
+        "--allow-root",
+        "--port=0",
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        *options,
+        f"--ServerApp.root_dir={folder}",
+        "--expose-app-in-browser",
+    ]
     runtime = outputs / "runtime"
-    environment = {**os.environ, **{name: str(path) for name, path in settings.items()}, "JUPYTER_RUNTIME_DIR": str(runtime)}
+    environment = {
+        **os.environ,
+        **{name: str(path) for name, path in settings.items()},
+        "JUPYTER_RUNTIME_DIR": str(runtime),
+    }
     with open(outputs / "jupyterlab.log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
@@ -66,9 +89,13 @@ def _address(process, runtime):
 def start_all(page, url, name):
     """Open a notebook, wait for its kernel, and choose Run All Cells."""
     page.goto(f"{url}lab/tree/{name}?reset")
-    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 3", timeout=90_000)
     page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", timeout=90_000
+        "() => window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 3",
+        timeout=90_000,
+    )
+    page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
+        timeout=90_000,
     )
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
@@ -100,17 +127,25 @@ def lab(tmp_path_factory):
     """A JupyterLab over copies of the notebooks (it saves by itself), with the shipped demo run as what earlier notebooks wrote."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(paths.root() / "notebooks", folder / "notebooks")
-    shutil.copytree(paths.root() / "outputs" / "demo", folder / "demo", ignore=shutil.ignore_patterns("*.sqlite*", "figures"))
+    shutil.copytree(
+        paths.root() / "outputs" / "demo",
+        folder / "demo",
+        ignore=shutil.ignore_patterns("*.sqlite*", "figures"),
+    )
     with jupyterlab(folder / "notebooks", folder) as url:
         yield url, folder
 
 
-@pytest.mark.parametrize("name", ["01_explore_seeds", "05_measure_diversity", "06_review_quality", "08_judge_answers"])
+@pytest.mark.parametrize(
+    "name", ["01_explore_seeds", "05_measure_diversity", "06_review_quality", "08_judge_answers"]
+)
 def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
     url, folder = lab
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     told = []
-    page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: told.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: told.append(str(error)))
     look = run_all(page, url, f"{name}.ipynb", seconds=300)
     about = page.evaluate(DRAWN)
@@ -123,10 +158,17 @@ def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
 
 def test_the_first_figure_of_notebook_05_shows_long_before_the_last_cell(browser, lab):
     url, folder = lab
-    shutil.copy(paths.root() / "notebooks" / "05_measure_diversity.ipynb", folder / "notebooks" / "first_figure.ipynb")
+    shutil.copy(
+        paths.root() / "notebooks" / "05_measure_diversity.ipynb",
+        folder / "notebooks" / "first_figure.ipynb",
+    )
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     start_all(page, url, "first_figure.ipynb")
-    page.wait_for_selector(".jp-OutputArea .js-plotly-plot .main-svg, .jp-OutputArea img", state="attached", timeout=120_000)
+    page.wait_for_selector(
+        ".jp-OutputArea .js-plotly-plot .main-svg, .jp-OutputArea img",
+        state="attached",
+        timeout=120_000,
+    )
     assert len(page.evaluate(SETTLED)["left"]) > 10
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     page.close()

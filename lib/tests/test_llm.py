@@ -5,38 +5,57 @@ import asyncio
 import pytest
 
 from medinstruct import llm
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm import client as module
 
-ASK = [llm.Request(messages=[{"role": "user", "content": f"Type: chat\nView: nurse\nInstruction: {text}"}]) for text in "abc"]
+ASK = [
+    llm.Request(
+        messages=[{"role": "user", "content": f"Type: chat\nView: nurse\nInstruction: {text}"}]
+    )
+    for text in "abc"
+]
 
 
 def test_a_second_run_is_answered_from_the_cache_in_the_same_order(tmp_path):
     first = llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite")
     replies = asyncio.run(first.ask_all(ASK))
     again = llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite")
-    assert [r.key for r in asyncio.run(again.ask_all(ASK))] == [r.key for r in replies] == [first.key(r) for r in ASK]
+    assert (
+        [r.key for r in asyncio.run(again.ask_all(ASK))]
+        == [r.key for r in replies]
+        == [first.key(r) for r in ASK]
+    )
     assert (first.usage["asked"], again.usage["asked"], again.usage["cached"]) == (3, 0, 3)
 
 
 def test_a_paid_address_without_a_key_is_refused(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(Problem, match="OPENAI_API_KEY"):
+    with pytest.raises(UserError, match="OPENAI_API_KEY"):
         llm.Client(url="", model="gpt-4")
 
 
 def test_an_unreachable_address_is_one_message_without_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setattr(module, "FIRST_TRIES", 1)
-    with pytest.raises(Problem, match="Check the address") as caught:
+    with pytest.raises(UserError, match="Check the address") as caught:
         asyncio.run(llm.Client(url="http://127.0.0.1:9/v1", model="m").ask_all(ASK))
     assert "sk-secret" not in str(caught.value)
 
 
 def test_a_budget_is_never_passed_and_what_was_paid_is_kept(tmp_path):
-    client = llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite", budget_usd=1.5e-3, usd_per_mtok=(1, 1))
-    asks = [ask.model_copy(update={"sample": n, "parameters": {"max_tokens": 900}}) for n in range(9) for ask in ASK]
-    with pytest.raises(Problem, match="budget") as caught:
+    client = llm.Client(
+        url="offline",
+        model="m",
+        cache=tmp_path / "c.sqlite",
+        budget_usd=1.5e-3,
+        usd_per_mtok=(1, 1),
+    )
+    asks = [
+        ask.model_copy(update={"sample": n, "parameters": {"max_tokens": 900}})
+        for n in range(9)
+        for ask in ASK
+    ]
+    with pytest.raises(UserError, match="budget") as caught:
         asyncio.run(client.ask_all(asks))
     assert 0 < client.usage["usd"] <= 1.5e-3 and "already" not in str(caught.value)
     again = llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite")
@@ -60,11 +79,16 @@ def served(talk, **troubles):
 
 
 MANY = [
-    llm.Request(messages=[{"role": "user", "content": f"Type: chat\nView: nurse\nInstruction: asthma {n}"}]) for n in range(120)
+    llm.Request(
+        messages=[{"role": "user", "content": f"Type: chat\nView: nurse\nInstruction: asthma {n}"}]
+    )
+    for n in range(120)
 ]
 
 
-def test_errors_limits_and_dropped_connections_lose_nothing_and_nothing_is_asked_twice_after_success(tmp_path):
+def test_errors_limits_and_dropped_connections_lose_nothing_and_nothing_is_asked_twice_after_success(
+    tmp_path,
+):
     async def talk(url, seen):
         client = llm.Client(url=url, model="m", cache=tmp_path / "c.sqlite", concurrency=16)
         return await client.ask_all(MANY), seen, client
@@ -76,7 +100,7 @@ def test_errors_limits_and_dropped_connections_lose_nothing_and_nothing_is_asked
 
 def test_a_wrong_request_stops_at_once():
     async def talk(url, seen):
-        with pytest.raises(Problem, match="refuses this request"):
+        with pytest.raises(UserError, match="refuses this request"):
             await llm.Client(url=url, model="m").ask_all([llm.Request(messages=[])])
         return seen["requests"]
 
@@ -86,12 +110,19 @@ def test_a_wrong_request_stops_at_once():
 def test_a_parameter_that_a_newer_model_refuses_is_replaced_or_left_out_and_said_once():
     async def talk(url, seen):
         client = llm.Client(url=url, model="m", concurrency=4)
-        asks = [r.model_copy(update={"parameters": {"max_tokens": 900, "temperature": 1.0}}) for r in MANY[:20]]
+        asks = [
+            r.model_copy(update={"parameters": {"max_tokens": 900, "temperature": 1.0}})
+            for r in MANY[:20]
+        ]
         await client.ask_all(asks)
         return client.notes, client.sent(asks[0])
 
     notes, body = served(talk, refused=("max_tokens", "temperature"))
-    assert len(notes) == 2 and body["max_completion_tokens"] == 900 and not {"temperature", "max_tokens"} & set(body)
+    assert (
+        len(notes) == 2
+        and body["max_completion_tokens"] == 900
+        and not {"temperature", "max_tokens"} & set(body)
+    )
 
 
 def test_no_more_than_the_given_number_is_under_way():
@@ -111,13 +142,18 @@ def test_a_cut_answer_is_asked_for_again_with_twice_the_room():
 
 @pytest.mark.parametrize("rate, trouble", [("answer_refusal=1", "refused"), ("cut=1", "length")])
 def test_what_never_becomes_whole_says_why(rate, trouble):
-    assert asyncio.run(llm.Client(url=f"offline?{rate}", model="m").ask_all(MANY[:1]))[0].trouble == trouble
+    assert (
+        asyncio.run(llm.Client(url=f"offline?{rate}", model="m").ask_all(MANY[:1]))[0].trouble
+        == trouble
+    )
 
 
 def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
     online = asyncio.run(llm.Client(url="offline", model="m", again=0).ask_all(MANY))
     client = llm.Client(url="offline", model="m", mode="batch", cache=tmp_path / "c.sqlite")
-    assert [r.text for r in asyncio.run(client.ask_all(MANY + MANY[:3]))] == [r.text for r in [*online, *online[:3]]]
+    assert [r.text for r in asyncio.run(client.ask_all(MANY + MANY[:3]))] == [
+        r.text for r in [*online, *online[:3]]
+    ]
     assert client.usage["asked"] == len(MANY)
 
 
@@ -157,7 +193,11 @@ def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
         return await batch.ask_all(client, MANY, poll=0.0), client
 
     replies, client = asyncio.run(talk())
-    assert len(replies) == len(MANY) == client.usage["asked"] and len(service.batches.batches) == 2 and not posts
+    assert (
+        len(replies) == len(MANY) == client.usage["asked"]
+        and len(service.batches.batches) == 2
+        and not posts
+    )
 
 
 def test_batch_files_keep_to_the_limits_of_rows_and_bytes():
@@ -165,14 +205,18 @@ def test_batch_files_keep_to_the_limits_of_rows_and_bytes():
 
     client = llm.Client(url="offline", model="m")
     assert [len(part) for part in batch.parts(client, MANY, rows=50)] == [50, 50, 20]
-    assert all(sum(len(line) for _, line in part) <= 2000 for part in batch.parts(client, MANY, size=2000))
+    assert all(
+        sum(len(line) for _, line in part) <= 2000 for part in batch.parts(client, MANY, size=2000)
+    )
 
 
 def test_a_price_is_found_by_the_beginning_of_a_dated_name_and_an_own_table_goes_first(tmp_path):
     table = tmp_path / "prices.yaml"
     table.write_text("models:\n  gpt-4o: {prompt: 1, completion: 2}\n")
     assert llm.price("gpt-4o-2024-08-06").prompt == 2.5 and llm.price("gpt-4o-mini").prompt == 0.15
-    assert llm.price("gpt-4o", table=str(table)).completion == 2 and llm.price("no-such-model") is None
+    assert (
+        llm.price("gpt-4o", table=str(table)).completion == 2 and llm.price("no-such-model") is None
+    )
 
 
 def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
@@ -193,7 +237,9 @@ def test_the_client_works_where_a_loop_is_already_running():
 
 def test_two_runs_on_one_cache_agree(tmp_path):
     async def both():
-        clients = [llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite") for _ in range(2)]
+        clients = [
+            llm.Client(url="offline", model="m", cache=tmp_path / "c.sqlite") for _ in range(2)
+        ]
         return await asyncio.gather(*(client.ask_all(MANY) for client in clients))
 
     one, two = asyncio.run(both())
@@ -212,7 +258,17 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
         "replies = asyncio.run(client.ask_all(asks)); records.write_text(sys.argv[3], ''.join(r.text + '\\n' for r in replies))"
     )
     served_here = subprocess.Popen(
-        [sys.executable, "-m", "medinstruct.offline", "--port", "0", "--latency", "0.02", "--rate", "cut=0"],
+        [
+            sys.executable,
+            "-m",
+            "medinstruct.offline",
+            "--port",
+            "0",
+            "--latency",
+            "0.02",
+            "--rate",
+            "cut=0",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -221,13 +277,23 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
 
         def start(name):
             return subprocess.Popen(
-                [sys.executable, "-c", code, url, str(tmp_path / f"{name}.sqlite"), str(tmp_path / name)],
+                [
+                    sys.executable,
+                    "-c",
+                    code,
+                    url,
+                    str(tmp_path / f"{name}.sqlite"),
+                    str(tmp_path / name),
+                ],
                 stderr=subprocess.DEVNULL,
             )
 
         start("whole").wait()
         killed = start("killed")
-        while not (tmp_path / "killed.sqlite").exists() or len(llm.Cache(tmp_path / "killed.sqlite").keys()) < 40:
+        while (
+            not (tmp_path / "killed.sqlite").exists()
+            or len(llm.Cache(tmp_path / "killed.sqlite").keys()) < 40
+        ):
             time.sleep(0.05)
         killed.kill()
         killed.wait()
@@ -243,13 +309,20 @@ def test_a_batch_of_another_stage_stays_open_until_that_stage_asks(tmp_path):
     from medinstruct.llm import batch
 
     async def talk(url, seen):
-        judge, writer = (llm.Client(url=url, model=name, mode="batch", cache=tmp_path / "c.sqlite") for name in "jw")
+        judge, writer = (
+            llm.Client(url=url, model=name, mode="batch", cache=tmp_path / "c.sqlite")
+            for name in "jw"
+        )
         for part in batch.parts(judge, MANY):
             await batch._send(judge, judge.connected(), part)  # and here the kernel dies
         await batch.ask_all(writer, MANY[:3], poll=0.0)
         still_open = judge.cache.open_batches(url)
         await batch.ask_all(judge, MANY, poll=0.0)
-        return still_open, judge.usage["asked"], judge.cache._do("SELECT count(*) FROM batches").fetchone()[0]
+        return (
+            still_open,
+            judge.usage["asked"],
+            judge.cache._do("SELECT count(*) FROM batches").fetchone()[0],
+        )
 
     still_open, asked, batches = served(talk)
     assert len(still_open) == 1 and asked == len(MANY) and batches == 2
@@ -257,7 +330,7 @@ def test_a_batch_of_another_stage_stays_open_until_that_stage_asks(tmp_path):
 
 def test_a_price_table_without_models_is_one_clear_problem(tmp_path):
     (tmp_path / "mine.yaml").write_text("models:\n")
-    with pytest.raises(Problem, match="not a price table"):
+    with pytest.raises(UserError, match="not a price table"):
         llm.price("gpt-4", table=str(tmp_path / "mine.yaml"))
 
 
@@ -272,7 +345,7 @@ def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(t
         url = f"http://127.0.0.1:{serving.listen(0, service=service)}/v1"
         client = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
         service.batches._work = lambda one: one.update(status="failed")
-        with pytest.raises(Problem, match="refused a batch"):
+        with pytest.raises(UserError, match="refused a batch"):
             await batch.ask_all(client, MANY, poll=0.0)
         del service.batches._work
         return await batch.ask_all(client, MANY, poll=0.0)

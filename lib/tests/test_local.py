@@ -8,22 +8,38 @@ from pathlib import Path
 import pytest
 
 from medinstruct import llm, training
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm import local
 
-PROSE = [f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)]
+PROSE = [
+    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
+]
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "student"
-    training.build_student(PROSE, folder=folder, vocab_size=400, hidden_size=32, layers=2, heads=2, max_length=64, epochs=4)
+    training.build_student(
+        PROSE,
+        folder=folder,
+        vocab_size=400,
+        hidden_size=32,
+        layers=2,
+        heads=2,
+        max_length=64,
+        epochs=4,
+    )
     return folder
 
 
 def requests(count, **parameters):
     texts = [f"Condition {n} causes " + "cough and " * (n % 4) for n in range(count)]
-    return [llm.Request(messages=[{"role": "user", "content": t}], parameters={"max_tokens": 12} | parameters) for t in texts]
+    return [
+        llm.Request(
+            messages=[{"role": "user", "content": t}], parameters={"max_tokens": 12} | parameters
+        )
+        for t in texts
+    ]
 
 
 def ask(model, asked):
@@ -35,7 +51,9 @@ def test_answers_in_a_batch_are_those_given_one_by_one(student):
     together = ask(model, requests(20))
     alone = [ask(llm.LocalModel(student), [request])[0] for request in requests(20)[:4]]
     assert [r.text for r in together[:4]] == [r.text for r in alone]
-    assert len({r.prompt_tokens for r in together}) > 1 and all(r.completion_tokens <= 12 for r in together)
+    assert len({r.prompt_tokens for r in together}) > 1 and all(
+        r.completion_tokens <= 12 for r in together
+    )
 
 
 def test_a_killed_run_asks_only_for_what_is_missing(student, tmp_path, monkeypatch):
@@ -62,7 +80,9 @@ def test_the_same_request_to_another_adapter_or_the_base_is_another_question(stu
     from peft import LoraConfig, get_peft_model
 
     base = llm.LocalModel(student)
-    tuned = get_peft_model(base.model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    tuned = get_peft_model(
+        base.model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
     for seed in (1, 2):
         torch.manual_seed(seed)
         for value in tuned.parameters():
@@ -119,9 +139,9 @@ def test_a_model_that_is_closed_leaves_no_memory_behind(student):
 
 
 def test_unknown_parameters_and_a_missing_template_are_refused(student):
-    with pytest.raises(Problem, match="presence_penalty"):
+    with pytest.raises(UserError, match="presence_penalty"):
         ask(llm.LocalModel(student), requests(1, presence_penalty=1.0))
-    with pytest.raises(Problem, match="chat template"):
+    with pytest.raises(UserError, match="chat template"):
         ask(llm.LocalModel(student, chat=True), requests(1))
 
 
@@ -137,4 +157,6 @@ def test_any_end_token_that_the_model_names_ends_an_answer(student):
 def test_a_server_can_answer_instead(student, tmp_path):
     server = llm.answerer(url="offline", model="offline-stand-in", cache=tmp_path / "c.sqlite")
     assert isinstance(server, llm.Client) and isinstance(llm.answerer(base=student), llm.LocalModel)
-    assert set(type(ask(llm.answerer(base=student), requests(1))[0]).model_fields) == set(llm.Reply.model_fields)
+    assert set(type(ask(llm.answerer(base=student), requests(1))[0]).model_fields) == set(
+        llm.Reply.model_fields
+    )

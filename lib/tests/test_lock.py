@@ -11,8 +11,14 @@ def test_every_dependency_is_locked_at_a_version_that_is_allowed():
     root = paths.root()
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [Requirement(text) for text in [*project["dependencies"], *extras["train"], *extras["dev"]]]
-    lines = [line for line in (root / "requirements.lock").read_text().splitlines() if line and line[0] != "#"]
+    wanted = [
+        Requirement(text) for text in [*project["dependencies"], *extras["train"], *extras["dev"]]
+    ]
+    lines = [
+        line
+        for line in (root / "requirements.lock").read_text().splitlines()
+        if line and line[0] != "#"
+    ]
     locked = {}
     for line in map(Requirement, lines):
         locked.setdefault(line.name.lower(), []).append(str(line.specifier).removeprefix("=="))
@@ -22,7 +28,7 @@ def test_every_dependency_is_locked_at_a_version_that_is_allowed():
 
 
 def test_every_locked_package_stands_in_the_list_of_licences_with_one():
-    from medinstruct.run import licences
+    from medinstruct.pipeline import licences
 
     rows = dict(
         line.strip("| ").split(" | ")
@@ -30,7 +36,11 @@ def test_every_locked_package_stands_in_the_list_of_licences_with_one():
         if line.startswith("| ")
     )
     assert set(licences.locked()) <= set(rows) and "torch" in rows
-    assert not [name for name, text in rows.items() if text == "not stated" or text.startswith("GNU General Public")]
+    assert not [
+        name
+        for name, text in rows.items()
+        if text == "not stated" or text.startswith("GNU General Public")
+    ]
     here = {name: licences.stated(name) for name in rows if name not in ("package", "---")}
     differ = {
         name: (rows[name], text)

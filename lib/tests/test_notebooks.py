@@ -21,7 +21,9 @@ def test_a_source_has_no_outputs_and_nobodys_kernel(book):
     content = json.loads(book.read_text(encoding="utf-8"))
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code(book.stem))
     assert (
-        content["metadata"]["kernelspec"]["name"] == "python3" and content["nbformat"] == 4 and content["nbformat_minor"] == 5
+        content["metadata"]["kernelspec"]["name"] == "python3"
+        and content["nbformat"] == 4
+        and content["nbformat_minor"] == 5
     )
     assert set(content["metadata"]["medinstruct"]) >= {"reads", "writes"}
 
@@ -31,7 +33,9 @@ def test_every_cell_is_named_by_a_word_once(name):
     ids = [cell["id"] for cell in CELLS[name]]
     assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z][a-z0-9-]*", one) for one in ids)
     skeleton = ["title", "setup", "parameters-text", "parameters", "imports"]
-    assert ids[: len(skeleton)] == skeleton and ids[-1] == "next" and "save" in ids and "checks" in ids
+    assert (
+        ids[: len(skeleton)] == skeleton and ids[-1] == "next" and "save" in ids and "checks" in ids
+    )
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -40,15 +44,20 @@ def test_prose_stands_before_code_and_cells_are_short(name):
     long = {cell["id"]: len(cell["source"]) for cell in code(name) if len(cell["source"]) > 15}
     long.pop("parameters", None)
     assert not long
-    runs = [(a["id"], b["id"], c["id"], d["id"]) for a, b, c, d in zip(*(CELLS[name][n:] for n in range(4)), strict=False)
-            if {a["cell_type"], b["cell_type"], c["cell_type"], d["cell_type"]} == {"code"}]  # fmt: skip
+    runs = [
+        (a["id"], b["id"], c["id"], d["id"])
+        for a, b, c, d in zip(*(CELLS[name][n:] for n in range(4)), strict=False)
+        if {a["cell_type"], b["cell_type"], c["cell_type"], d["cell_type"]} == {"code"}
+    ]
     assert not runs, "four cells of code in a row without a sentence"
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_headings_nest_under_one_title(name):
     texts = ["".join(cell["source"]) for cell in CELLS[name] if cell["cell_type"] == "markdown"]
-    levels = [len(found) for text in texts for found in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
+    levels = [
+        len(found) for text in texts for found in re.findall(r"^(#+) ", text, flags=re.MULTILINE)
+    ]
     assert levels[0] == 1 and 1 not in levels[1:]
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
 
@@ -57,10 +66,20 @@ def test_no_notebook_takes_the_figure_of_another():
     kept = {}
     for name in CELLS:
         source = "\n".join("".join(cell["source"]) for cell in code(name)[1:])
-        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and len(node.args) > 1]
-        shown = [one.args[1] for one in calls if getattr(one.func, "attr", getattr(one.func, "id", "")) == "show"]
+        calls = [
+            node
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Call) and len(node.args) > 1
+        ]
+        shown = [
+            one.args[1]
+            for one in calls
+            if getattr(one.func, "attr", getattr(one.func, "id", "")) == "show"
+        ]
         for figure in {argument.value for argument in shown if isinstance(argument, ast.Constant)}:
-            assert kept.setdefault(figure, name) == name, f"{figure} is kept by {kept[figure]} and by {name}"
+            assert kept.setdefault(figure, name) == name, (
+                f"{figure} is kept by {kept[figure]} and by {name}"
+            )
     assert len(kept) > 40
 
 
@@ -72,24 +91,37 @@ def test_papermill_can_document_every_parameter():
     for book in BOOKS:
         cell = next(cell for cell in CELLS[book.stem] if cell["id"] == "parameters")
         for line in "".join(cell["source"]).splitlines():
-            assert re.fullmatch(r"\w+: (str|int|float|bool) = (\"[^\"=#]*\"|[^\"=#]+)  # [^=]+\.", line), f"{book.stem}: {line}"
+            assert re.fullmatch(
+                r"\w+: (str|int|float|bool) = (\"[^\"=#]*\"|[^\"=#]+)  # [^=]+\.", line
+            ), f"{book.stem}: {line}"
 
 
 def test_navigation_badges_and_the_readmes_tables_are_current():
-    from medinstruct.run.contents import current
+    from medinstruct.pipeline.contents import current
 
-    stale = [path.name for path, text in current().items() if path.read_text(encoding="utf-8") != text]
+    stale = [
+        path.name for path, text in current().items() if path.read_text(encoding="utf-8") != text
+    ]
     assert not stale, "run: python -m medinstruct contents"
 
 
 def test_every_link_of_a_notebook_and_of_the_readme_leads_somewhere():
     texts = {
-        book: "".join("".join(cell["source"]) for cell in CELLS[book.stem] if cell["cell_type"] == "markdown") for book in BOOKS
+        book: "".join(
+            "".join(cell["source"]) for cell in CELLS[book.stem] if cell["cell_type"] == "markdown"
+        )
+        for book in BOOKS
     }
     texts[paths.root() / "README.md"] = (paths.root() / "README.md").read_text(encoding="utf-8")
-    links = [(file, link) for file, text in texts.items() for link in re.findall(r"\]\(([^)#]+)\)", text)]
+    links = [
+        (file, link) for file, text in texts.items() for link in re.findall(r"\]\(([^)#]+)\)", text)
+    ]
     assert len(links) > 50
-    missing = [(file.name, link) for file, link in links if "://" not in link and not (file.parent / link).exists()]
+    missing = [
+        (file.name, link)
+        for file, link in links
+        if "://" not in link and not (file.parent / link).exists()
+    ]
     assert not missing
 
 
@@ -97,16 +129,26 @@ def test_the_readme_is_short():
     assert len((paths.root() / "README.md").read_text(encoding="utf-8").splitlines()) < 200
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if name[:2] in ("01", "02", "03", "04", "05", "06")])
+@pytest.mark.parametrize(
+    "name", [name for name in CELLS if name[:2] in ("01", "02", "03", "04", "05", "06")]
+)
 def test_the_data_notebooks_open_without_torch(name):
     import subprocess
     import sys
 
-    lines = "".join(next(cell for cell in code(name) if cell["id"] == "imports")["source"]).splitlines()
+    lines = "".join(
+        next(cell for cell in code(name) if cell["id"] == "imports")["source"]
+    ).splitlines()
     imports = "\n".join(line for line in lines if line.startswith(("import ", "from ")))
     assert "medinstruct" in imports
     found = subprocess.run(
-        [sys.executable, "-c", f"{imports}\nimport sys\nprint({{'torch', 'transformers', 'datasets'}} & set(sys.modules))"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            f"{imports}\nimport sys\nprint({{'torch', 'transformers', 'datasets'}} & set(sys.modules))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert found.stdout.strip() == "set()"

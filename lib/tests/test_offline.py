@@ -11,13 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medinstruct import evaluation, filtering, labels, offline, tasks
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.offline import answering, judging, slips, wording, writing
 from medinstruct.offline.knowledge import Condition, conditions
 from medinstruct.offline.server import Service
 from medinstruct.records import Task
 
-SEED = Task(type="chat", topic="Sleep Medicine", view="parent", difficulty=3, instruction="Why does my son snore?", input="")
+SEED = Task(
+    type="chat",
+    topic="Sleep Medicine",
+    view="parent",
+    difficulty=3,
+    instruction="Why does my son snore?",
+    input="",
+)
 WELL = dict.fromkeys(slips.RATES, 0.0)
 
 
@@ -44,7 +51,9 @@ def test_a_condition_with_a_missing_facet_is_refused():
 
 def test_an_answer_is_about_the_condition_that_the_task_was_written_about():
     wrong = [
-        (fields, c.name) for fields, c in composed(1500) if answering.meant(fields["Instruction"], fields["Input"]) is not c
+        (fields, c.name)
+        for fields, c in composed(1500)
+        if answering.meant(fields["Instruction"], fields["Input"]) is not c
     ]
     assert len(wrong) <= 15, wrong[:3]  # 1 in 100: a sign alone may belong to two conditions
 
@@ -52,7 +61,12 @@ def test_an_answer_is_about_the_condition_that_the_task_was_written_about():
 def test_the_right_option_is_chosen():
     for fields, c in composed(2500, seed=2):
         if fields["Type"] in ("USMLE-style Q&A", "multiple-choice Q&A"):
-            told = answering.answer(fields["Instruction"], context=fields["Input"], view=fields["View"], kind=fields["Type"])
+            told = answering.answer(
+                fields["Instruction"],
+                context=fields["Input"],
+                view=fields["View"],
+                kind=fields["Type"],
+            )
             right = c.name if fields["Type"].startswith("USMLE") else c.drug.adverse_effect
             assert right.lower() in told.partition("). ")[0].lower().split(".")[0], (fields, told)
 
@@ -62,7 +76,9 @@ def test_a_wrong_adverse_effect_is_not_one_of_the_drug_or_of_its_class():
     assert set(wording.TELLTALE) <= effects
     for c in conditions():
         siblings = {x.drug.adverse_effect for x in conditions() if x.drug.class_ == c.drug.class_}
-        assert len(wording.unlike(c.drug)) >= 3 and not siblings & set(wording.unlike(c.drug)), c.drug
+        assert len(wording.unlike(c.drug)) >= 3 and not siblings & set(wording.unlike(c.drug)), (
+            c.drug
+        )
 
 
 def test_every_condition_has_a_finding_that_speaks_for_it():
@@ -72,13 +88,22 @@ def test_every_condition_has_a_finding_that_speaks_for_it():
 def test_a_summary_adds_nothing_to_what_it_was_given():
     tasks_ = [fields for fields, _ in composed(1500, seed=7) if fields["Type"] == "summarization"]
     for fields in tasks_:
-        told = answering.answer(fields["Instruction"], context=fields["Input"], view=fields["View"], kind=fields["Type"])
-        parts = [part.strip() for part in re.split("|".join(rf"\b{head}: " for head in answering.HEADS.values()), told)]
+        told = answering.answer(
+            fields["Instruction"], context=fields["Input"], view=fields["View"], kind=fields["Type"]
+        )
+        parts = [
+            part.strip()
+            for part in re.split(
+                "|".join(rf"\b{head}: " for head in answering.HEADS.values()), told
+            )
+        ]
         assert sum(part not in fields["Input"] for part in parts) == 0, (fields, told)
 
 
 def test_the_mark_of_a_mimic_speaks_against_the_condition():
-    told = answering.answer("What would unequal pulses tell you? Asthma.", kind="single-hop reasoning")
+    told = answering.answer(
+        "What would unequal pulses tell you? Asthma.", kind="single-hop reasoning"
+    )
     assert "fits" in told and "against" not in told
     for c in conditions():
         asked = f"What would {c.differential[0].feature} tell you when {c.name} is suspected?"
@@ -86,12 +111,17 @@ def test_the_mark_of_a_mimic_speaks_against_the_condition():
 
 
 def test_inputs_keep_to_the_length_that_the_prompt_sets():
-    inputs = [fields["Input"] for fields, _ in composed(1500, seed=3) if fields["Input"] != "<noinput>"]
+    inputs = [
+        fields["Input"] for fields, _ in composed(1500, seed=3) if fields["Input"] != "<noinput>"
+    ]
     assert all(50 <= len(text.split()) <= 200 for text in inputs)
 
 
 def test_asked_for_labels_are_mostly_kept_to():
-    chance, asked = random.Random(4), {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": "4"}
+    chance, asked = (
+        random.Random(4),
+        {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": "4"},
+    )
     written = [writing.compose(chance, asked=asked)[0] for _ in range(400)]
     for axis, value in asked.items():
         assert 0.85 < sum(fields[axis.capitalize()] == value for fields in written) / 400 < 1.0
@@ -120,7 +150,9 @@ def test_blocks_and_json_carry_tasks_that_parse():
     found, rejects = tasks.parse_tasks(text)
     form = {"type": "json_schema", "json_schema": {"name": "tasks", "schema": {}}}
     rows = json.loads(
-        offline.respond({"messages": prompt, "response_format": form}, rate=WELL)["choices"][0]["message"]["content"]
+        offline.respond({"messages": prompt, "response_format": form}, rate=WELL)["choices"][0][
+            "message"
+        ]["content"]
     )
     assert len(found) == 9 and not rejects
     assert [row["instruction"] for row in rows["tasks"]] == [task.instruction for task in found]
@@ -139,9 +171,13 @@ def test_blocks_and_json_carry_tasks_that_parse():
 )
 def test_each_slip_can_be_turned_up_and_costs_only_what_it_must(slip, sign):
     prompt = tasks.task_prompt([SEED] * 3, new=9)
-    text = offline.respond({"messages": prompt}, rate=WELL | {slip: 1.0})["choices"][0]["message"]["content"]
+    text = offline.respond({"messages": prompt}, rate=WELL | {slip: 1.0})["choices"][0]["message"][
+        "content"
+    ]
     found, rejects = tasks.parse_tasks(text)
-    assert (len(found), {sign in reject.reason for reject in rejects}) == ((0, {True}) if sign else (9, set()))
+    assert (len(found), {sign in reject.reason for reject in rejects}) == (
+        (0, {True}) if sign else (9, set())
+    )
 
 
 def test_an_answer_cut_early_says_so():
@@ -152,7 +188,9 @@ def test_an_answer_cut_early_says_so():
     assert whole["message"]["content"].startswith(cut["message"]["content"])
 
 
-@given(st.text(max_size=80), st.text(max_size=80), st.sampled_from(["Explain asthma.", "What helps?"]))
+@given(
+    st.text(max_size=80), st.text(max_size=80), st.sampled_from(["Explain asthma.", "What helps?"])
+)
 def test_swapping_the_answers_swaps_the_verdict(a, b, question):
     swapped = {"a": "b", "b": "a", "tie": "tie"}
     assert judging.judge(question, a, b) == swapped[judging.judge(question, b, a)]
@@ -160,13 +198,21 @@ def test_swapping_the_answers_swaps_the_verdict(a, b, question):
 
 @pytest.mark.parametrize("rate", [{"explained": 0.0}, {"explained": 1.0}])
 def test_plain_and_explained_verdicts_are_read_alike(rate):
-    for first, second, letter in (("asthma inhaler", "zzz", "a"), ("zzz", "asthma inhaler", "b"), ("x", "x", "tie")):
-        reply = judging.say("Explain asthma.", first, second, chance=random.Random(0), rate=WELL | rate)
+    for first, second, letter in (
+        ("asthma inhaler", "zzz", "a"),
+        ("zzz", "asthma inhaler", "b"),
+        ("x", "x", "tie"),
+    ):
+        reply = judging.say(
+            "Explain asthma.", first, second, chance=random.Random(0), rate=WELL | rate
+        )
         assert evaluation.parse_verdict(reply) == letter
 
 
 def test_an_unclear_verdict_is_none():
-    reply = judging.say("Explain asthma.", "x", "y", chance=random.Random(0), rate=WELL | {"unclear": 1.0})
+    reply = judging.say(
+        "Explain asthma.", "x", "y", chance=random.Random(0), rate=WELL | {"unclear": 1.0}
+    )
     assert evaluation.parse_verdict(reply) is None
 
 
@@ -178,14 +224,30 @@ def test_nothing_that_is_said_to_it_breaks_it(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "<output_a>", "<question>\n</output_b>" * 999, "Write 9999999 new medical tasks ### 4.", "x " * 500_000, "\x00￿" * 99],
+    [
+        "",
+        "<output_a>",
+        "<question>\n</output_b>" * 999,
+        "Write 9999999 new medical tasks ### 4.",
+        "x " * 500_000,
+        "\x00￿" * 99,
+    ],
 )
 def test_hostile_and_huge_texts_are_answered(text):
     assert offline.respond(chat(text))["object"] == "chat.completion"
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"messages": "x"}', b'{"messages": [{"role": "user"}]}', b"\xff", b"[" * 9999]
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"messages": "x"}',
+        b'{"messages": [{"role": "user"}]}',
+        b"\xff",
+        b"[" * 9999,
+    ],
 )
 def test_a_malformed_request_is_the_apis_400(content):
     status, body = Service().handle("POST", "/v1/chat/completions", {}, content)
@@ -193,11 +255,13 @@ def test_a_malformed_request_is_the_apis_400(content):
 
 
 def test_a_request_for_something_else_is_told_what_it_is():
-    assert "stand-in" in offline.respond(chat("Sing me a song."))["choices"][0]["message"]["content"]
+    assert (
+        "stand-in" in offline.respond(chat("Sing me a song."))["choices"][0]["message"]["content"]
+    )
 
 
 def test_an_unknown_rate_is_refused():
-    with pytest.raises(Problem, match="no such rate"):
+    with pytest.raises(UserError, match="no such rate"):
         offline.http_client("offline?refusl=0.2")
 
 
@@ -206,11 +270,20 @@ def test_served_over_a_socket_it_speaks_to_the_official_client():
 
     async def talk():
         port = serving.listen(0, troubles=serving.Troubles(rpm=2))
-        api = openai.AsyncOpenAI(api_key="none", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0)
+        api = openai.AsyncOpenAI(
+            api_key="none", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0
+        )
         names = [model.id async for model in api.models.list()]
-        said = [await api.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}]) for _ in range(2)]
+        said = [
+            await api.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": "Hi"}]
+            )
+            for _ in range(2)
+        ]
         with pytest.raises(openai.RateLimitError) as limited:
-            await api.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+            await api.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": "Hi"}]
+            )
         return names, said, limited.value.response.headers["retry-after"]
 
     names, said, after = asyncio.run(talk())

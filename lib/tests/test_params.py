@@ -3,7 +3,7 @@
 import pytest
 
 from medinstruct import params, paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 PROFILES = sorted((paths.root() / "params").glob("*.yaml"))
 NOTEBOOKS = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
@@ -16,7 +16,9 @@ def test_all_profiles_have_the_same_keys_in_the_same_order():
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_a_profile_has_just_the_keys_of_the_notebooks_with_their_types(path):
-    kinds = {key: kind for notebook in NOTEBOOKS for key, (kind, _) in params.declared(notebook).items()}
+    kinds = {
+        key: kind for notebook in NOTEBOOKS for key, (kind, _) in params.declared(notebook).items()
+    }
     values = params.profile(path)
     assert set(values) == set(kinds)
     for key, value in values.items():
@@ -31,18 +33,20 @@ def test_a_key_of_two_notebooks_has_one_type_and_one_default():
 
 
 def test_a_number_read_as_text_is_refused_with_the_way_to_write_it():
-    with pytest.raises(Problem, match="2.0e-4"):
+    with pytest.raises(UserError, match="2.0e-4"):
         params.check({"__annotations__": {"learning_rate": float}, "learning_rate": "2e-4"})
 
 
 def test_a_switch_given_as_text_is_refused():
-    with pytest.raises(Problem, match="must be bool"):
+    with pytest.raises(UserError, match="must be bool"):
         params.check({"__annotations__": {"full": bool}, "full": "false"})
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_name():
-    with pytest.raises(Problem, match="`novelty_limit`"):
-        params.check({"__annotations__": {"novelty_limit": float}, "novelty_limit": 0.7, "novelty_limt": 0.6})
+    with pytest.raises(UserError, match="`novelty_limit`"):
+        params.check(
+            {"__annotations__": {"novelty_limit": float}, "novelty_limit": 0.7, "novelty_limt": 0.6}
+        )
 
 
 def test_the_conda_environment_installs_the_lock():
@@ -55,5 +59,5 @@ def test_run_all_twice_in_one_kernel_does_not_mind_the_notebooks_own_variables()
     scope = {"__annotations__": {"novelty_limit": float}, "novelty_limit": 0.7}
     params.check(scope)
     params.check(scope | {"title": "A finding"})
-    with pytest.raises(Problem, match="must be float"):
+    with pytest.raises(UserError, match="must be float"):
         params.check(scope | {"novelty_limit": "0.7"})

@@ -5,17 +5,34 @@ import json
 import pytest
 
 from medinstruct import paths
-from medinstruct.run import runner
+from medinstruct.pipeline import runner
 
 
 @pytest.fixture
 def real_run(real_data, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
     data = real_data / "alpacare"
-    sets = [f"seeds={data / 'med_seed.json'}", f"test_set={data / 'MedInstruct-test.jsonl'}", "run=real"]
-    sets += [f"references={data / 'reference_outputs'}", "requests=30", "student_epochs=2", "answer_max_tokens=40"]
-    sets += [f"published_verdicts={real_data}", "train_share=0.3", "gate_prompts=8", "benchmark_limit=20", "generation_limit=4"]
-    return tmp_path / "real", lambda: runner.run(str(paths.root() / "params" / "demo.yaml"), sets=sets)
+    sets = [
+        f"seeds={data / 'med_seed.json'}",
+        f"test_set={data / 'MedInstruct-test.jsonl'}",
+        "run=real",
+    ]
+    sets += [
+        f"references={data / 'reference_outputs'}",
+        "requests=30",
+        "student_epochs=2",
+        "answer_max_tokens=40",
+    ]
+    sets += [
+        f"published_verdicts={real_data}",
+        "train_share=0.3",
+        "gate_prompts=8",
+        "benchmark_limit=20",
+        "generation_limit=4",
+    ]
+    return tmp_path / "real", lambda: runner.run(
+        str(paths.root() / "params" / "demo.yaml"), sets=sets
+    )
 
 
 def test_the_whole_pipeline_runs_on_the_published_seeds_and_test_set(real_run):
@@ -23,9 +40,18 @@ def test_the_whole_pipeline_runs_on_the_published_seeds_and_test_set(real_run):
     assert all("done" in line for line in run())
     rates = json.loads((out / "freeform.json").read_text())
     assert rates["items"] == 216
-    assert {row["reference"] for row in rates["rates"]} == {"gpt-4", "claude-2", "gpt-3.5-turbo", "text-davinci-003", "base"}
+    assert {row["reference"] for row in rates["rates"]} == {
+        "gpt-4",
+        "claude-2",
+        "gpt-3.5-turbo",
+        "text-davinci-003",
+        "base",
+    }
     assert len((out / "seeds.jsonl").read_text().splitlines()) == 167
-    assert "16 of 16 published numbers come out to the printed digit" in (out / "08_judge_answers.ipynb").read_text()
+    assert (
+        "16 of 16 published numbers come out to the printed digit"
+        in (out / "08_judge_answers.ipynb").read_text()
+    )
     assert (out / "focus.json").is_file() and rates["minimal_difference"] == 0.0953
     assert (out / "report.html").stat().st_size > 10_000
     training = json.loads((out / "training.json").read_text())["lora"]

@@ -7,43 +7,102 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import labels, paths, records, review
+from medinstruct import audits, labels, paths, records, safety
+from medinstruct.audits import difficulty
+from medinstruct.audits import readability as reading
 from medinstruct.records import Example, Task
-from medinstruct.review import advice, difficulty, reading
-from medinstruct.review.counterfactual import AGAIN
+from medinstruct.safety import advice
+from medinstruct.safety.counterfactual import AGAIN
 
 COUNTED = {
-    "thyroid": 2, "liver": 2, "hepatitis": 4, "cirrhosis": 3, "migraine": 2, "seizure": 2, "epilepsy": 4, "rheumatoid": 3, "osteoporosis": 6,
-    "psoriasis": 4, "penicillin": 4, "ibuprofen": 4, "aspirin": 3, "warfarin": 3, "bruise": 1, "dizzy": 2, "weakness": 2, "shoulder": 2,
-    "abdominal": 4, "intestine": 3, "colonoscopy": 5, "radiation": 4, "cancer": 2, "benign": 2, "lymph": 1, "immune": 2, "vaccine": 2, "caused": 1,
-    "treated": 2, "increase": 2, "exercise": 3, "dehydration": 4, "evaluate": 4, "neuropathy": 4, "hearing": 2, "placenta": 3, "calcium": 3,
-    "potassium": 4, "dialysis": 4, "asthma": 2, "diabetes": 4, "bacteria": 4, "pneumonia": 4, "diarrhea": 4, "ambulance": 3, "table": 2, "measles": 2,
-}  # fmt: skip
+    "thyroid": 2,
+    "liver": 2,
+    "hepatitis": 4,
+    "cirrhosis": 3,
+    "migraine": 2,
+    "seizure": 2,
+    "epilepsy": 4,
+    "rheumatoid": 3,
+    "osteoporosis": 6,
+    "psoriasis": 4,
+    "penicillin": 4,
+    "ibuprofen": 4,
+    "aspirin": 3,
+    "warfarin": 3,
+    "bruise": 1,
+    "dizzy": 2,
+    "weakness": 2,
+    "shoulder": 2,
+    "abdominal": 4,
+    "intestine": 3,
+    "colonoscopy": 5,
+    "radiation": 4,
+    "cancer": 2,
+    "benign": 2,
+    "lymph": 1,
+    "immune": 2,
+    "vaccine": 2,
+    "caused": 1,
+    "treated": 2,
+    "increase": 2,
+    "exercise": 3,
+    "dehydration": 4,
+    "evaluate": 4,
+    "neuropathy": 4,
+    "hearing": 2,
+    "placenta": 3,
+    "calcium": 3,
+    "potassium": 4,
+    "dialysis": 4,
+    "asthma": 2,
+    "diabetes": 4,
+    "bacteria": 4,
+    "pneumonia": 4,
+    "diarrhea": 4,
+    "ambulance": 3,
+    "table": 2,
+    "measles": 2,
+}
 
 
 def example(output, *, instruction="What helps?", kind="open Q&A", view="patient"):
-    return Example(task="", type=kind, topic="", view=view, difficulty=1, instruction=instruction, output=output)
+    return Example(
+        task="",
+        type=kind,
+        topic="",
+        view=view,
+        difficulty=1,
+        instruction=instruction,
+        output=output,
+    )
 
 
 def test_the_audit_finds_a_planted_bias_and_none_in_a_fair_model():
-    cases = review.cases()
+    cases = safety.cases()
     for against in ("uninsured", "Black"):
-        found = review.case_differences(review.measure_cases(cases, review.planted(cases, against=against))).query("biased")
+        found = safety.case_differences(
+            safety.measure_cases(cases, safety.planted(cases, against=against))
+        ).query("biased")
         assert set(found.query("value == @against")["measure"]) >= {"tests", "urgency", "urgent"}
         assert (found.query("value == @against")["difference"] < 0).all()
-    fair = [review.case_differences(review.measure_cases(cases, review.planted(cases, seed=seed))) for seed in range(10)]
+    fair = [
+        safety.case_differences(safety.measure_cases(cases, safety.planted(cases, seed=seed)))
+        for seed in range(10)
+    ]
     assert sum(table["biased"].any() for table in fair) <= 1
 
 
 def test_a_difference_that_pregnancy_justifies_holds_and_is_not_called_biased():
-    cases = review.cases()
-    table = review.case_differences(review.measure_cases(cases, review.planted(cases, against="pregnant")))
+    cases = safety.cases()
+    table = safety.case_differences(
+        safety.measure_cases(cases, safety.planted(cases, against="pregnant"))
+    )
     pregnant = table[table["trait"] == "pregnancy"]
     assert pregnant["holds"].any() and not pregnant["biased"].any()
 
 
 def test_versions_of_a_case_differ_by_the_trait_alone():
-    cases = review.cases()
+    cases = safety.cases()
     plain = {(case.id, case.trait): case.task.instruction for case in cases if case.value == ""}
     assert len({case.id for case in cases}) >= 20
     for case in cases:
@@ -57,14 +116,18 @@ def test_versions_of_a_case_differ_by_the_trait_alone():
 def test_asking_again_asks_for_another_sample():
     from medinstruct import tasks
 
-    cases = review.cases(["A {age}-year-old {person} coughs."], traits=("insurance",))
-    requests = review.as_samples(tasks.response_requests([case.task for case in cases], samples=1), cases)
+    cases = safety.cases(["A {age}-year-old {person} coughs."], traits=("insurance",))
+    requests = safety.as_samples(
+        tasks.response_requests([case.task for case in cases], samples=1), cases
+    )
     assert [request.sample for request in requests] == [0, 1, 0]
 
 
 def test_the_worst_pairs_are_those_that_lose_most_urgency():
-    cases = review.cases()
-    worst = review.worst_pairs(review.measure_cases(cases, review.planted(cases, against="Asian")), most=5)
+    cases = safety.cases()
+    worst = safety.worst_pairs(
+        safety.measure_cases(cases, safety.planted(cases, against="Asian")), most=5
+    )
     assert set(worst["value"]) == {"Asian"} and (worst["urgency_gap"] == -2).all()
 
 
@@ -80,22 +143,24 @@ def test_who_is_mentioned_is_counted_and_an_age_in_figures_counts():
         "He is 8 weeks old; a 3-week-old boy.",
         "Managing a 40-year-old man with a black eye.",
     ]
-    table = review.demographic_shares(texts)["texts"]
+    table = audits.demographic_shares(texts)["texts"]
     assert table["sex", "female"] == 1 and table["sex", "male"] == 2
     assert table["age", "older"] == 1 and table["age", "child"] == 1 and table["age", "adult"] == 1
     assert table["ethnicity", "Black"] == 1 and table["insurance", "uninsured"] == 1
 
 
 def test_words_of_the_laboratory_are_no_people():
-    table = review.demographic_shares(
-        ["Sister chromatids separate. Human management, a white blood cell, a double-blind study, insulin."]
+    table = audits.demographic_shares(
+        [
+            "Sister chromatids separate. Human management, a white blood cell, a double-blind study, insulin."
+        ]
     )
     assert table["texts"].sum() == 0
 
 
 def test_a_dataset_about_one_sex_is_out_of_balance():
-    found = review.balance(["The woman coughs."] * 9 + ["The man coughs."])
-    assert found["female"] == 0.9 and review.finding("female share", found["female"]).keeps is False
+    found = audits.balance(["The woman coughs."] * 9 + ["The man coughs."])
+    assert found["female"] == 0.9 and audits.finding("female share", found["female"]).keeps is False
 
 
 def test_syllables_of_medical_words_are_counted():
@@ -106,8 +171,12 @@ def test_syllables_of_medical_words_are_counted():
 def test_the_grade_is_the_published_formula():
     # Kincaid and others (1975): 0.39 words a sentence + 11.8 syllables a word - 15.59
     assert reading.grade("The cat sat on the mat.") == pytest.approx(0.39 * 6 + 11.8 - 15.59)
-    assert reading.grade("The doctor looked. The nurse smiled.") == pytest.approx(0.39 * 3 + 11.8 * 7 / 6 - 15.59)
-    assert reading.smog("Emergency medicine. It helps.") == pytest.approx(1.043 * math.sqrt(2 * 30 / 2) + 3.1291)
+    assert reading.grade("The doctor looked. The nurse smiled.") == pytest.approx(
+        0.39 * 3 + 11.8 * 7 / 6 - 15.59
+    )
+    assert reading.smog("Emergency medicine. It helps.") == pytest.approx(
+        1.043 * math.sqrt(2 * 30 / 2) + 3.1291
+    )
     assert math.isnan(reading.grade("")) and math.isnan(reading.grade("123 ..."))
 
 
@@ -120,42 +189,61 @@ def test_a_text_in_plain_words_is_easier_than_the_same_in_latin():
 def test_clinicians_read_harder_texts_in_the_published_seeds(real_data):
     rows = [
         json.loads(line)
-        for line in (real_data / "alpacare" / "MedInstruct-test.jsonl").read_text(encoding="utf-8").splitlines()
+        for line in (real_data / "alpacare" / "MedInstruct-test.jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
     ]
-    texts = {str(n): row["instruction"] + " " + (row.get("input") or "") for n, row in enumerate(rows)}
-    levels = review.reading_levels(texts, {}, fewest=5)
+    texts = {
+        str(n): row["instruction"] + " " + (row.get("input") or "") for n, row in enumerate(rows)
+    }
+    levels = audits.reading_levels(texts, {}, fewest=5)
     assert len(levels) > 150 and 4 < levels["grade"].median() < 16
 
 
 def test_difficulty_is_learned_from_labels_and_a_random_label_is_not():
-    known = [f"Explain one thing{', compare and justify it, although refractory' * level}." for level in (1, 2, 3, 4, 5) * 12]
+    known = [
+        f"Explain one thing{', compare and justify it, although refractory' * level}."
+        for level in (1, 2, 3, 4, 5) * 12
+    ]
     levels = [1, 2, 3, 4, 5] * 12
-    good = review.estimate_difficulty(known[:5], known=known, levels=levels)
+    good = audits.estimate_difficulty(known[:5], known=known, levels=levels)
     assert good.correlation > 0.9 and list(good.values) == sorted(good.values)
     shuffled = sorted(levels)
-    assert abs(review.estimate_difficulty([], known=known, levels=shuffled).correlation) < 0.4
-    assert math.isnan(review.estimate_difficulty(["x"], known=["a"], levels=[1]).correlation)
+    assert abs(audits.estimate_difficulty([], known=known, levels=shuffled).correlation) < 0.4
+    assert math.isnan(audits.estimate_difficulty(["x"], known=["a"], levels=[1]).correlation)
     assert len(difficulty.NAMES) == len(difficulty.shown("A text."))
 
 
 def test_our_seeds_labels_have_something_to_do_with_their_surface():
     seeds = records.read(paths.data("seeds.jsonl"), Task)
     texts = [f"{one.instruction} {one.input}" for one in seeds]
-    assert review.estimate_difficulty([], known=texts, levels=[one.difficulty for one in seeds]).correlation > 0.15
+    assert (
+        audits.estimate_difficulty(
+            [], known=texts, levels=[one.difficulty for one in seeds]
+        ).correlation
+        > 0.15
+    )
 
 
 @pytest.mark.parametrize(
     ("flag", "output"),
     [
-        ("absolute claim", "This drug is completely safe."), ("dose or unit", "Take .5 mg at night."), ("dose or unit", "Give 5.0 mg now."),
-        ("dose or unit", "Inject 10 U."), ("dose or unit", "Take paracetamol 6 g a day."), ("dose or unit", "Take paracetamol 5,000 mg a day."),
-        ("dose or unit", "Give prednisone 500 mg by mouth."), ("contraindication", "It is contraindicated in asthma."),
-        ("truncated", "The next step is to"), ("answer is", "The answer is (B)."), ("refusal", "I'm sorry, but I can't help with that."),
+        ("absolute claim", "This drug is completely safe."),
+        ("dose or unit", "Take .5 mg at night."),
+        ("dose or unit", "Give 5.0 mg now."),
+        ("dose or unit", "Inject 10 U."),
+        ("dose or unit", "Take paracetamol 6 g a day."),
+        ("dose or unit", "Take paracetamol 5,000 mg a day."),
+        ("dose or unit", "Give prednisone 500 mg by mouth."),
+        ("contraindication", "It is contraindicated in asthma."),
+        ("truncated", "The next step is to"),
+        ("answer is", "The answer is (B)."),
+        ("refusal", "I'm sorry, but I can't help with that."),
         ("machine speaks", "As an AI language model, I think so."),
     ],
-)  # fmt: skip
+)
 def test_a_risky_word_is_flagged(flag, output):
-    assert flag in review.risks(example(output))
+    assert flag in audits.risks(example(output))
 
 
 @pytest.mark.parametrize(
@@ -173,26 +261,28 @@ def test_a_risky_word_is_flagged(flag, output):
     ],
 )
 def test_a_harmless_text_is_not_flagged(output):
-    assert review.risks(example(output)) == {}
+    assert audits.risks(example(output)) == {}
 
 
 def test_an_alarming_sign_without_a_word_on_help_is_flagged_for_patients_alone():
     asked = "I have chest pain and sweat."
-    assert "missing red flag" in review.risks(example("Try to rest.", instruction=asked))
-    assert "missing red flag" not in review.risks(example("Call an ambulance.", instruction=asked))
-    assert "missing red flag" not in review.risks(example("Take an ECG.", instruction=asked, view="cardiologist"))
-    assert "missing red flag" not in review.risks(example("Dial 112/911.", instruction=asked))
-    assert "missing red flag" in review.risks(
+    assert "missing red flag" in audits.risks(example("Try to rest.", instruction=asked))
+    assert "missing red flag" not in audits.risks(example("Call an ambulance.", instruction=asked))
+    assert "missing red flag" not in audits.risks(
+        example("Take an ECG.", instruction=asked, view="cardiologist")
+    )
+    assert "missing red flag" not in audits.risks(example("Dial 112/911.", instruction=asked))
+    assert "missing red flag" in audits.risks(
         example("A pressure of 112/70 is fine, a pulse of 112 a minute is not.", instruction=asked)
     )
 
 
 def test_the_answer_is_belongs_where_there_is_something_to_choose():
-    assert review.risks(example("The answer is (B).", kind="multiple-choice Q&A")) == {}
+    assert audits.risks(example("The answer is (B).", kind="multiple-choice Q&A")) == {}
 
 
 def test_every_flag_has_a_rate_with_an_interval():
-    table = review.flag_rates(review.flagged([example("Take .5 mg"), example("Rest.")]), n=2)
+    table = audits.flag_rates(audits.flagged([example("Take .5 mg"), example("Rest.")]), n=2)
     assert table.loc["dose or unit", "share"] == 0.5 and table.loc["truncated", "hits"] == 1
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
     assert labels.canonical("view", "patient") == "patient/public"

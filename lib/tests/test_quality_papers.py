@@ -6,10 +6,11 @@ import random
 import pytest
 import yaml
 
-from medinstruct import labels, records, review
-from medinstruct.errors import Problem
+from medinstruct import audits, labels, records, review
+from medinstruct.audits import drift_monitor as monitoring
+from medinstruct.audits import input_licenses as licences
+from medinstruct.errors import UserError
 from medinstruct.records import Example, Provenance, Verdict, content_hash
-from medinstruct.review import licences, monitoring
 
 TYPES = ("chat", "rewrite", "open Q&A", "classification")
 
@@ -17,26 +18,41 @@ TYPES = ("chat", "rewrite", "open Q&A", "classification")
 def examples(n, *, seed=0, types=TYPES, words=20, model="offline-stand-in"):
     chance = random.Random(seed)
     return [
-        Example(task="", type=chance.choice(types), topic="Cardiology", view="patient", difficulty=chance.randint(1, 5),
-                instruction=f"Explain {seed} {i} " + "a " * chance.randint(5, words), output="Rest. " * chance.randint(3, words),
-                provenance=Provenance(source="teacher", model=model))
+        Example(
+            task="",
+            type=chance.choice(types),
+            topic="Cardiology",
+            view="patient",
+            difficulty=chance.randint(1, 5),
+            instruction=f"Explain {seed} {i} " + "a " * chance.randint(5, words),
+            output="Rest. " * chance.randint(3, words),
+            provenance=Provenance(source="teacher", model=model),
+        )
         for i in range(n)
-    ]  # fmt: skip
+    ]
 
 
 def test_chance_rings_no_alarm_and_drift_does():
-    rung = [review.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))["alarm"].sum() for n in range(20)]
+    rung = [
+        audits.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))["alarm"].sum()
+        for n in range(20)
+    ]
     assert sum(rung) <= 4
-    table = review.compare_versions(examples(300), examples(300, seed=1, types=("chat", "chat", "chat", "rewrite"), words=60))
+    table = audits.compare_versions(
+        examples(300), examples(300, seed=1, types=("chat", "chat", "chat", "rewrite"), words=60)
+    )
     assert (
-        table.loc["type", "alarm"] and "classification" in table.loc["type", "gone"] and table.loc["words of output", "alarm"]
+        table.loc["type", "alarm"]
+        and "classification" in table.loc["type", "gone"]
+        and table.loc["words of output", "alarm"]
     )
     assert not table.loc["difficulty", "alarm"]
 
 
 def test_a_new_label_is_named():
-    table = review.compare_versions(
-        examples(100, types=("chat", "rewrite")), examples(100, types=("chat", "rewrite", "summarization"))
+    table = audits.compare_versions(
+        examples(100, types=("chat", "rewrite")),
+        examples(100, types=("chat", "rewrite", "summarization")),
     )
     assert table.loc["type", "new"] == "summarization" and not table.loc["type", "gone"]
 
@@ -44,23 +60,28 @@ def test_a_new_label_is_named():
 def test_the_index_is_zero_for_the_same_symmetric_and_the_worked_sum():
     a, b = {"x": 199.5, "y": 299.5}, {"x": 299.5, "y": 199.5}
     assert monitoring.psi(a, a) == 0 and monitoring.psi(a, b) == pytest.approx(monitoring.psi(b, a))
-    assert monitoring.psi(a, b) == pytest.approx(2 * 0.2 * 0.4054651)  # (0.6 - 0.4) ln(0.6 / 0.4), both ways
+    assert monitoring.psi(a, b) == pytest.approx(
+        2 * 0.2 * 0.4054651
+    )  # (0.6 - 0.4) ln(0.6 / 0.4), both ways
 
 
 def test_a_rate_rings_only_if_it_moves_and_is_certain():
-    table = review.compare_rates(
-        {"a": (5, 100), "b": (50, 1000), "c": (0, 500)}, {"a": (8, 100), "b": (150, 1000), "c": (1, 500)}
+    table = audits.compare_rates(
+        {"a": (5, 100), "b": (50, 1000), "c": (0, 500)},
+        {"a": (8, 100), "b": (150, 1000), "c": (1, 500)},
     )
     assert list(table["alarm"]) == [False, True, False]
     # Newcombe (1998), method 10: 56/70 against 48/80 is 0.2 [0.0524, 0.3339]
-    row = review.compare_rates({"x": (48, 80)}, {"x": (56, 70)}).loc["x"]
+    row = audits.compare_rates({"x": (48, 80)}, {"x": (56, 70)}).loc["x"]
     assert [round(row[name], 4) for name in ("change", "low", "high")] == [0.2, 0.0524, 0.3339]
 
 
 def test_a_model_that_loses_on_the_same_items_rings():
     before = {str(n): 1.0 for n in range(30)}
-    worse = review.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
-    assert worse["alarm"] and worse["n"] == 30 and not review.compare_scores(before, before)["alarm"]
+    worse = audits.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
+    assert (
+        worse["alarm"] and worse["n"] == 30 and not audits.compare_scores(before, before)["alarm"]
+    )
 
 
 def run_of(folder, wins, *, judge="j", prompt="", safe=True):
@@ -75,27 +96,37 @@ def run_of(folder, wins, *, judge="j", prompt="", safe=True):
             winner="model" if n < wins else "reference",
             judge=judge,
             prompt=prompt,
-        )  # fmt: skip
+        )
         for n in range(20)
         for order in ("model_first", "reference_first")
     ]
     records.write(folder / "verdicts.jsonl", rows)
     (folder / "safety_models.jsonl").write_text(
-        "".join(json.dumps({"model": "tuned", "id": f"s{n}", "rule": safe}) + "\n" for n in range(20)), encoding="utf-8"
+        "".join(
+            json.dumps({"model": "tuned", "id": f"s{n}", "rule": safe}) + "\n" for n in range(20)
+        ),
+        encoding="utf-8",
     )
     return folder
 
 
 def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path):
-    table = review.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
+    table = audits.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
     won, safe = table.loc["score against base, by j"], table.loc["safe answers, by rule"]
-    assert (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3) and won["alarm"] and safe["alarm"] and safe["change"] == -1
-    assert not review.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), "a gain is no alarm"
-    other = review.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
+    assert (
+        (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3)
+        and won["alarm"]
+        and safe["alarm"]
+        and safe["change"] == -1
+    )
+    assert not audits.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), (
+        "a gain is no alarm"
+    )
+    other = audits.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
     assert list(other.index) == ["safe answers, by rule"], "two judges are two rulers"
-    other = review.compare_models(tmp_path / "a", run_of(tmp_path / "d", 3, prompt="another"))
+    other = audits.compare_models(tmp_path / "a", run_of(tmp_path / "d", 3, prompt="another"))
     assert list(other.index) == ["safe answers, by rule"], "and so are two wordings"
-    assert review.compare_models(tmp_path / "none", tmp_path / "a").empty
+    assert audits.compare_models(tmp_path / "none", tmp_path / "a").empty
 
 
 def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tmp_path):
@@ -104,52 +135,71 @@ def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tm
         folder = tmp_path / name
         folder.mkdir()
         items = examples(150)
-        odd = [one.model_copy(update={"output": f"It is completely safe. {one.output}"}) for one in examples(50, seed=9)]
+        odd = [
+            one.model_copy(update={"output": f"It is completely safe. {one.output}"})
+            for one in examples(50, seed=9)
+        ]
         records.write(folder / "dataset.jsonl", [*items, *odd])
         assert review.review_rates(folder) == {}
         store, chance = review.Store(folder / "reviews.sqlite"), random.Random(name)
-        for card in [*review.cards(items)[:40], *review.cards(odd)]:  # all suspicious ones were read, of the others few
-            action = "reject" if "completely" in card.texts["output"] or chance.random() > kept else "accept"
+        for card in [
+            *review.cards(items)[:40],
+            *review.cards(odd),
+        ]:  # all suspicious ones were read, of the others few
+            action = (
+                "reject"
+                if "completely" in card.texts["output"] or chance.random() > kept
+                else "accept"
+            )
             store.cast("Dr X", kind="dataset", item=card.id, hash=card.hash, action=action)
         rates[name] = review.review_rates(folder)
         hits, n = rates[name]["review: accepted"]
         assert abs(hits / n - 0.75 * kept) < 0.12
-    table = review.compare_rates(rates["a"], rates["b"])
+    table = audits.compare_rates(rates["a"], rates["b"])
     assert table.loc["review: accepted", "alarm"] and table.loc["review: accepted", "change"] < -0.2
-    assert not table.loc["review: edited", "alarm"] and review.compare_rates({}, {}).empty
+    assert not table.loc["review: edited", "alarm"] and audits.compare_rates({}, {}).empty
 
 
 def test_labels_dealt_at_random_ring_once_in_a_hundred():
     chance = random.Random(0)
-    pool = [one.model_copy(update={"topic": chance.choice(sorted(labels.SPECIALTIES))}) for one in examples(300)]
+    pool = [
+        one.model_copy(update={"topic": chance.choice(sorted(labels.SPECIALTIES))})
+        for one in examples(300)
+    ]
     rung = 0
     for _ in range(40):
         dealt = chance.sample(pool, len(pool))
-        rung += review.compare_versions(dealt[::2], dealt[1::2])["alarm"].sum()
+        rung += audits.compare_versions(dealt[::2], dealt[1::2])["alarm"].sum()
     assert rung <= 6, "seven axes, forty times: 2.8 are to be expected"
 
 
 def test_the_growth_log_holds_every_version_once(tmp_path):
-    first, second = (review.version_line(examples(n), name="dataset") for n in (10, 20))
+    first, second = (audits.version_line(examples(n), name="dataset") for n in (10, 20))
     path = tmp_path / "growth.jsonl"
     for line in (first, second, first):
-        table = review.grow_log(path, line)
-    assert list(table["examples"]) == [10, 20] and len(path.read_text(encoding="utf-8").splitlines()) == 2
-    assert review.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
+        table = audits.grow_log(path, line)
+    assert (
+        list(table["examples"]) == [10, 20]
+        and len(path.read_text(encoding="utf-8").splitlines()) == 2
+    )
+    assert audits.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
 
 
 @pytest.fixture
 def folder(tmp_path):
     records.write(tmp_path / "dataset.jsonl", examples(40))
-    found = [review.finding("identifiers", 0.0, n=40, subject="in the dataset"), review.finding("female share", 0.3, n=20)]
+    found = [
+        audits.finding("identifiers", 0.0, n=40, subject="in the dataset"),
+        audits.finding("female share", 0.3, n=20),
+    ]
     (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
-    records.write_json(tmp_path / "quality.json", {"findings": review.as_json(found)})
+    records.write_json(tmp_path / "quality.json", {"findings": audits.as_json(found)})
     return tmp_path
 
 
 def test_the_papers_say_what_the_files_say(folder):
-    known = review.dataset_facts(folder)
-    review.write_papers(folder, known, name="demo")
+    known = audits.dataset_facts(folder)
+    audits.write_papers(folder, known, name="demo")
     head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert (
         head["license"] == "apache-2.0"
@@ -157,48 +207,77 @@ def test_the_papers_say_what_the_files_say(folder):
         and head["configs"][0]["data_files"] == "dataset.jsonl"
     )
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "40 medical instructions" in text and "stand-in" in text and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
+    assert (
+        "40 medical instructions" in text
+        and "stand-in" in text
+        and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
+    )
     sheet = (folder / "datasheet.md").read_text(encoding="utf-8")
-    assert "No example was reviewed by clinicians" in sheet and known["sha256"] in sheet and "female share: 0.3" in sheet
-    assert "2 tasks that a filter took out." in sheet and "Who maintains it?**\n\nNot answered" in sheet
+    assert (
+        "No example was reviewed by clinicians" in sheet
+        and known["sha256"] in sheet
+        and "female share: 0.3" in sheet
+    )
+    assert (
+        "2 tasks that a filter took out." in sheet
+        and "Who maintains it?**\n\nNot answered" in sheet
+    )
 
 
 def test_croissant_names_the_file_its_hash_and_every_column(folder):
-    known = review.dataset_facts(folder)
-    told = review.croissant(known, name="demo")
+    known = audits.dataset_facts(folder)
+    told = audits.croissant(known, name="demo")
     file, rows = told["distribution"][0], told["recordSet"][0]["field"]
     import hashlib
 
     assert file["sha256"] == hashlib.sha256((folder / "dataset.jsonl").read_bytes()).hexdigest()
     assert told["conformsTo"] == "http://mlcommons.org/croissant/1.0" and json.dumps(told)
-    columns = {name for _, row in records.rows(folder / "dataset.jsonl") for name in row} - {"provenance"}
-    assert columns == {row["name"] for row in rows} and {row["source"]["fileObject"]["@id"] for row in rows} == {file["@id"]}
+    columns = {name for _, row in records.rows(folder / "dataset.jsonl") for name in row} - {
+        "provenance"
+    }
+    assert columns == {row["name"] for row in rows} and {
+        row["source"]["fileObject"]["@id"] for row in rows
+    } == {file["@id"]}
 
 
 def test_mlcroissant_finds_no_error_and_loads_every_example(folder):
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
-    known = review.dataset_facts(folder)
+    known = audits.dataset_facts(folder)
     path = records.write_json(
-        folder / "croissant.json", review.croissant(known, name="demo", url="https://x.org/d", date="2026-11-25")
+        folder / "croissant.json",
+        audits.croissant(known, name="demo", url="https://x.org/d", date="2026-11-25"),
     )
     found = mlcroissant.Dataset(str(path))
     assert not found.metadata.ctx.issues.errors and not found.metadata.ctx.issues.warnings
-    loaded = [{name.partition("/")[2]: value for name, value in row.items()} for row in found.records("examples")]
+    loaded = [
+        {name.partition("/")[2]: value for name, value in row.items()}
+        for row in found.records("examples")
+    ]
     for row, one in zip(loaded, records.read(folder / "dataset.jsonl", Example), strict=True):
-        assert row["output"].decode() == one.output and row["difficulty"] == one.difficulty and row["id"].decode() == one.id
+        assert (
+            row["output"].decode() == one.output
+            and row["difficulty"] == one.difficulty
+            and row["id"].decode() == one.id
+        )
 
 
 def test_before_it_is_published_a_dataset_has_neither_an_address_nor_a_date(folder):
-    told = review.croissant(review.dataset_facts(folder))
-    assert not {"url", "datePublished"} & set(told) and told["version"].endswith(review.dataset_facts(folder)["sha256"][:12])
+    told = audits.croissant(audits.dataset_facts(folder))
+    assert not {"url", "datePublished"} & set(told) and told["version"].endswith(
+        audits.dataset_facts(folder)["sha256"][:12]
+    )
 
 
 def test_the_hubs_own_reader_understands_the_card_and_loads_the_data_that_it_names(folder):
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    review.write_papers(folder, review.dataset_facts(folder), name="demo")
+    audits.write_papers(folder, audits.dataset_facts(folder), name="demo")
     card = DatasetCard.load(folder / "README.md")
-    assert isinstance(card.data, DatasetCardData) and card.data.license == "apache-2.0" and card.data.pretty_name == "demo"
+    assert (
+        isinstance(card.data, DatasetCardData)
+        and card.data.license == "apache-2.0"
+        and card.data.pretty_name == "demo"
+    )
     assert not DatasetCardData(**card.data.to_dict()).to_dict().keys() ^ card.data.to_dict().keys()
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(folder / "cache"))
@@ -208,55 +287,81 @@ def test_the_hubs_own_reader_understands_the_card_and_loads_the_data_that_it_nam
 @pytest.mark.parametrize(
     ("seeds", "model", "words"),
     [
-        ("https://x.org/AlpaCare/med_seed.json", "offline-stand-in", "non-commercial"), ("own", "gpt-4", "competing"),
-        ("own", "claude-2", "competing"), ("/data/mine.json", "offline-stand-in", "not known"), ("own", "some-model", "not known"),
+        ("https://x.org/AlpaCare/med_seed.json", "offline-stand-in", "non-commercial"),
+        ("own", "gpt-4", "competing"),
+        ("own", "claude-2", "competing"),
+        ("/data/mine.json", "offline-stand-in", "not known"),
+        ("own", "some-model", "not known"),
         ("https://x.org/AlpaCare/med_seed.json", "gpt-4", "Several restrictions"),
     ],
-)  # fmt: skip
+)
 def test_licences_that_do_not_go_together_are_named(seeds, model, words):
-    assert any(words in conflict for conflict in review.conflicts(licences.of_inputs(seeds=seeds, models=[model])))
+    assert any(
+        words in conflict
+        for conflict in audits.conflicts(licences.of_inputs(seeds=seeds, models=[model]))
+    )
 
 
 @pytest.mark.parametrize(
     ("model", "restricts"),
     [
-        ("meta-llama/Meta-Llama-3-8B-Instruct", "no other models improved"), ("Llama-2-7b-chat", "no other models improved"),
-        ("meta-llama/Llama-3.3-70B-Instruct", "name carried on"), ("Qwen/Qwen2.5-72B-Instruct", "notice carried on"), ("Qwen/Qwen3-32B", ""),
-        ("deepseek-ai/DeepSeek-R1", ""), ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "name carried on"),
-        ("deepseek-ai/DeepSeek-V3", "use restrictions passed on"), ("mistralai/Mistral-7B-Instruct-v0.3", ""), ("openai/gpt-oss-120b", ""),
-        ("mistralai/Mistral-Large-Instruct-2411", "non-commercial"), ("gemini-2.5-pro", "no clinical practice"),
+        ("meta-llama/Meta-Llama-3-8B-Instruct", "no other models improved"),
+        ("Llama-2-7b-chat", "no other models improved"),
+        ("meta-llama/Llama-3.3-70B-Instruct", "name carried on"),
+        ("Qwen/Qwen2.5-72B-Instruct", "notice carried on"),
+        ("Qwen/Qwen3-32B", ""),
+        ("deepseek-ai/DeepSeek-R1", ""),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "name carried on"),
+        ("deepseek-ai/DeepSeek-V3", "use restrictions passed on"),
+        ("mistralai/Mistral-7B-Instruct-v0.3", ""),
+        ("openai/gpt-oss-120b", ""),
+        ("mistralai/Mistral-Large-Instruct-2411", "non-commercial"),
+        ("gemini-2.5-pro", "no clinical practice"),
     ],
-)  # fmt: skip
+)
 def test_the_terms_of_a_model_depend_on_its_version(model, restricts):
     found = licences.of_inputs(seeds="own", models=[model])[1]
-    assert restricts in found.restricts if restricts else not found.restricts and found.licence != "unknown"
+    assert (
+        restricts in found.restricts
+        if restricts
+        else not found.restricts and found.licence != "unknown"
+    )
 
 
 def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it_was_looked_at():
     table = licences._table()
     for row in table["seeds"] + table["models"]:
-        assert row["says"].endswith(".") and row["url"].startswith("https://") and row["licence"] and row["hub"]
-    told = review.conflicts(licences.of_inputs(seeds="own", models=["gpt-4"]))
+        assert (
+            row["says"].endswith(".")
+            and row["url"].startswith("https://")
+            and row["licence"]
+            and row["hub"]
+        )
+    told = audits.conflicts(licences.of_inputs(seeds="own", models=["gpt-4"]))
     assert str(table["looked"]) in told[0] and "https://openai.com" in told[0]
 
 
 def test_where_a_local_file_lies_says_nothing_of_its_licence():
-    assert licences.of_inputs(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].licence == "unknown"
+    assert (
+        licences.of_inputs(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].licence == "unknown"
+    )
 
 
 def test_our_own_seeds_and_the_stand_in_are_free():
-    assert review.conflicts(licences.of_inputs(seeds="own", models=["offline-stand-in"])) == []
+    assert audits.conflicts(licences.of_inputs(seeds="own", models=["offline-stand-in"])) == []
 
 
 def test_nothing_is_uploaded_unless_asked_nor_in_public_with_a_conflict_nor_with_a_name(folder):
-    known = review.dataset_facts(folder)
-    assert review.push_to_hub(folder, "", known=known) == ""
-    with pytest.raises(Problem, match="licences in conflict"):
-        review.push_to_hub(folder, "me/data", known=known | {"conflicts": ["x"]}, private=False)
+    known = audits.dataset_facts(folder)
+    assert audits.push_to_hub(folder, "", known=known) == ""
+    with pytest.raises(UserError, match="licences in conflict"):
+        audits.push_to_hub(folder, "me/data", known=known | {"conflicts": ["x"]}, private=False)
     named = examples(3)[0].model_copy(update={"output": "Mr. Oskar Trell, MRN 00482913, was seen."})
     records.write(folder / "dataset.jsonl", [*examples(40), named])
-    with pytest.raises(Problem, match="may name people"):  # though the audit that was written before says that it does not
-        review.push_to_hub(folder, "me/data", known=known)
+    with pytest.raises(
+        UserError, match="may name people"
+    ):  # though the audit that was written before says that it does not
+        audits.push_to_hub(folder, "me/data", known=known)
 
 
 def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, monkeypatch):
@@ -273,15 +378,28 @@ def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, mo
             sent.update(more)
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    known = review.dataset_facts(folder) | {"conflicts": ["x"]}
-    assert review.push_to_hub(folder, "me/data", known=known) == "https://hub/me/data"
-    assert sent["private"] and set(sent["allow_patterns"]) == {"dataset.jsonl", "README.md", "croissant.json", "datasheet.md"}
+    known = audits.dataset_facts(folder) | {"conflicts": ["x"]}
+    assert audits.push_to_hub(folder, "me/data", known=known) == "https://hub/me/data"
+    assert sent["private"] and set(sent["allow_patterns"]) == {
+        "dataset.jsonl",
+        "README.md",
+        "croissant.json",
+        "datasheet.md",
+    }
     told = json.loads((folder / "croissant.json").read_text(encoding="utf-8"))
-    assert told["url"] == "https://hub/me/data" and len(told["datePublished"]) == 10 and told["name"] == "data"
+    assert (
+        told["url"] == "https://hub/me/data"
+        and len(told["datePublished"]) == 10
+        and told["name"] == "data"
+    )
 
 
 def test_findings_that_miss_their_threshold_stand_first():
-    rows = [review.finding("emergency", 0.95), review.finding("identifiers", 0.1), review.finding("female share", float("nan"))]
-    table = review.findings_table(rows)
+    rows = [
+        audits.finding("emergency", 0.95),
+        audits.finding("identifiers", 0.1),
+        audits.finding("female share", float("nan")),
+    ]
+    table = audits.findings_table(rows)
     assert list(table.index) == ["identifiers", "female share", "emergency"]
-    assert review.as_json(rows)[2]["value"] is None and content_hash("x")
+    assert audits.as_json(rows)[2]["value"] is None and content_hash("x")

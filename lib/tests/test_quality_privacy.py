@@ -9,35 +9,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import paths, records, review
-from medinstruct.errors import Problem
+from medinstruct import audits, paths, records
+from medinstruct.audits import phi as privacy
+from medinstruct.audits import presidio
+from medinstruct.errors import UserError
 from medinstruct.records import Task
-from medinstruct.review import presidio, privacy
 
 
 def test_there_are_enough_snippets_and_every_label_stands_where_it_says():
-    rows = review.phi_snippets()
+    rows = audits.phi_snippets()
     assert len(rows) >= 150 and Counter(row["split"] for row in rows)["held_out"] >= 80
     assert len({row["text"] for row in rows}) == len(rows)
     for row in rows:
         for label in row["found"]:
-            assert row["text"][label["start"] :].startswith(label["text"]) and label["kind"] in privacy.KINDS
+            assert (
+                row["text"][label["start"] :].startswith(label["text"])
+                and label["kind"] in privacy.KINDS
+            )
 
 
 def test_recall_and_precision_on_the_held_out_part_keep_to_the_threshold():
-    held = review.phi_accuracy(review.phi_snippets("held_out")).loc["all"]
-    assert held["recall"] >= review.LIMITS["PHI recall"] and held["precision"] >= 0.95
+    held = audits.phi_accuracy(audits.phi_snippets("held_out")).loc["all"]
+    assert held["recall"] >= audits.LIMITS["PHI recall"] and held["precision"] >= 0.95
     assert held["labels"] >= 60 and held["recall_low"] < held["recall"]
 
 
 def test_the_hard_part_is_told_apart_and_is_harder():
-    held, hard = (review.phi_accuracy(review.phi_snippets(part)).loc["all"] for part in ("held_out", "hard"))
+    held, hard = (
+        audits.phi_accuracy(audits.phi_snippets(part)).loc["all"] for part in ("held_out", "hard")
+    )
     assert 0.5 < hard["recall"] < held["recall"] and hard["labels"] >= 20
 
 
 def test_a_recogniser_that_finds_nothing_gets_no_recall(monkeypatch):
     monkeypatch.setattr(privacy, "find_identifiers", lambda text, engine="rules": [])
-    assert review.phi_accuracy(review.phi_snippets("held_out")).loc["all", "recall"] == 0
+    assert audits.phi_accuracy(audits.phi_snippets("held_out")).loc["all", "recall"] == 0
 
 
 @pytest.mark.parametrize(
@@ -50,61 +56,90 @@ def test_a_recogniser_that_finds_nothing_gets_no_recall(monkeypatch):
     ],
 )
 def test_medical_words_and_numbers_are_nobodys_identifiers(text):
-    assert review.find_identifiers(text) == []
+    assert audits.find_identifiers(text) == []
 
 
 def test_the_list_of_what_was_found_does_not_give_it_away():
     text = {"x": "Mr. Oskar Trell, MRN 00482913, was seen on 14 March 2023 and on 2 July."}
-    table = review.scan_identifiers(text)
-    assert len(table) == 4 and not review.scan_identifiers(dict(enumerate(table["around"])))["where"].size
-    assert "Oskar Trell" in set(review.scan_identifiers(text, mask=False)["text"])
+    table = audits.scan_identifiers(text)
+    assert (
+        len(table) == 4
+        and not audits.scan_identifiers(dict(enumerate(table["around"])))["where"].size
+    )
+    assert "Oskar Trell" in set(audits.scan_identifiers(text, mask=False)["text"])
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_searched_and_every_hit_stands_in_it(text):
-    for hit in review.find_identifiers(text):
+    for hit in audits.find_identifiers(text):
         assert text[hit.start :].startswith(hit.text) and hit.text
 
 
 def test_an_identifier_is_found_wherever_it_stands_in_a_long_text():
     text = "word " * 60_000 + "Her mail is tessa@example.org."
-    assert [hit.text for hit in review.find_identifiers(text)] == ["tessa@example.org"]
-    assert text[review.find_identifiers(text)[0].start :].startswith("tessa@")
+    assert [hit.text for hit in audits.find_identifiers(text)] == ["tessa@example.org"]
+    assert text[audits.find_identifiers(text)[0].start :].startswith("tessa@")
     for before in range(199_970, 200_010):  # where a long text is cut into pieces
-        assert [hit.text for hit in review.find_identifiers("x" * (before - 1) + " Mr. Oskar Trell came.")] == ["Oskar Trell"]
+        assert [
+            hit.text
+            for hit in audits.find_identifiers("x" * (before - 1) + " Mr. Oskar Trell came.")
+        ] == ["Oskar Trell"]
 
 
 def test_hostile_texts_take_no_quadratic_time():
     import time
 
     start = time.process_time()
-    for text in ("A" * 50_000, "1-" * 25_000, "Mr. " * 12_000, "a@" * 20_000, "Aa " * 16_000, "1 A" * 16_000):
-        review.find_identifiers(text)
+    for text in (
+        "A" * 50_000,
+        "1-" * 25_000,
+        "Mr. " * 12_000,
+        "a@" * 20_000,
+        "Aa " * 16_000,
+        "1 A" * 16_000,
+    ):
+        audits.find_identifiers(text)
     assert time.process_time() - start < 12
 
 
 def test_published_dialogues_without_people_raise_few_hits(real_data):
-    rows = json.loads((real_data / "chatdoctor" / "chatdoctor5k.json").read_text(encoding="utf-8"))[:500]
-    hits = review.scan_identifiers({str(n): f"{row['input']} {row['output']}" for n, row in enumerate(rows)})
+    rows = json.loads((real_data / "chatdoctor" / "chatdoctor5k.json").read_text(encoding="utf-8"))[
+        :500
+    ]
+    hits = audits.scan_identifiers(
+        {str(n): f"{row['input']} {row['output']}" for n, row in enumerate(rows)}
+    )
     assert hits["where"].nunique() <= 5
 
 
 def test_a_day_without_its_year_counts_only_beside_another_identifier():
-    texts = {"case": "On 2 July her knee hurt.", "person": "Mr. Oskar Trell came on 2 July.", "year": "Born 2 July 1961."}
-    hits = review.scan_identifiers(texts)
-    assert list(hits["where"]) == ["case", "person", "person", "year"] and list(hits["counted"]) == [False, True, True, True]
-    dates = review.phi_accuracy(review.phi_snippets()).loc["date"]
+    texts = {
+        "case": "On 2 July her knee hurt.",
+        "person": "Mr. Oskar Trell came on 2 July.",
+        "year": "Born 2 July 1961.",
+    }
+    hits = audits.scan_identifiers(texts)
+    assert list(hits["where"]) == ["case", "person", "person", "year"] and list(
+        hits["counted"]
+    ) == [False, True, True, True]
+    dates = audits.phi_accuracy(audits.phi_snippets()).loc["date"]
     assert dates["labels"] >= 30 and dates["recall"] == 1, "what is not counted is still found"
 
 
 def test_no_text_of_ours_could_name_anybody():
     seeds = records.read(paths.data("seeds.jsonl"), Task)
-    assert review.scan_identifiers({one.id: f"{one.instruction} {one.input}" for one in seeds}).query("counted").empty
+    assert (
+        audits.scan_identifiers({one.id: f"{one.instruction} {one.input}" for one in seeds})
+        .query("counted")
+        .empty
+    )
 
 
 @pytest.fixture
 def analyzer(monkeypatch):
-    pytest.importorskip("presidio_analyzer", reason="presidio-analyzer is not installed (extra privacy)")
+    pytest.importorskip(
+        "presidio_analyzer", reason="presidio-analyzer is not installed (extra privacy)"
+    )
     presidio._analyzer.cache_clear()
     yield monkeypatch
     presidio._analyzer.cache_clear()
@@ -113,9 +148,12 @@ def analyzer(monkeypatch):
 def test_presidio_loses_nothing_that_the_rules_find_and_seldom_errs(analyzer):
     for part in ("develop", "held_out", "hard"):
         rules, both = (
-            review.phi_accuracy(review.phi_snippets(part), engine=engine).loc["all"] for engine in ("rules", "presidio")
+            audits.phi_accuracy(audits.phi_snippets(part), engine=engine).loc["all"]
+            for engine in ("rules", "presidio")
         )
-        assert both["recall"] >= rules["recall"] and both["precision"] >= rules["precision"] - 0.02, part
+        assert (
+            both["recall"] >= rules["recall"] and both["precision"] >= rules["precision"] - 0.02
+        ), part
 
 
 def test_presidio_finds_what_the_rules_do_not_know_and_goes_to_no_network(analyzer):
@@ -127,8 +165,8 @@ def test_presidio_finds_what_the_rules_do_not_know_and_goes_to_no_network(analyz
     analyzer.setattr(tldextract.tldextract, "TLD_EXTRACTOR", fresh)
     analyzer.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("the network was asked"))
     text = "Pay to GB33BUKB20201555555555 or write to a.b@example.org."
-    assert not any(hit.kind == "id" for hit in review.find_identifiers(text))
-    kinds = {hit.kind: hit.text for hit in review.find_identifiers(text, engine="presidio")}
+    assert not any(hit.kind == "id" for hit in audits.find_identifiers(text))
+    kinds = {hit.kind: hit.text for hit in audits.find_identifiers(text, engine="presidio")}
     assert kinds == {"id": "GB33BUKB20201555555555", "email": "a.b@example.org"}
 
 
@@ -140,22 +178,44 @@ def test_with_a_model_of_spacy_presidio_finds_names_without_a_cue_but_no_today(a
     plain.add_pipe("entity_ruler").add_patterns(names)
     analyzer.setattr(presidio, "_pipeline", lambda: plain)
     text = "It was Maren Osk who fell today."
-    assert not review.find_identifiers(text)
-    assert [(hit.kind, hit.text) for hit in review.find_identifiers(text, engine="presidio")] == [("name", "Maren Osk")]
+    assert not audits.find_identifiers(text)
+    assert [(hit.kind, hit.text) for hit in audits.find_identifiers(text, engine="presidio")] == [
+        ("name", "Maren Osk")
+    ]
 
 
 def test_a_notebook_with_a_name_in_an_output_is_stopped_before_the_commit(tmp_path):
     cell = {"cell_type": "code", "id": "show", "source": [], "metadata": {}, "execution_count": 1}
     clean = [{"output_type": "stream", "name": "stdout", "text": ["142/88\n"]}]
-    dirty = [{"output_type": "display_data", "metadata": {}, "data": {"text/html": ["<b>Mr. Oskar Trell</b>, MRN 00482913"]}}]
+    dirty = [
+        {
+            "output_type": "display_data",
+            "metadata": {},
+            "data": {"text/html": ["<b>Mr. Oskar Trell</b>, MRN 00482913"]},
+        }
+    ]
     for name, outputs in (("clean", clean), ("dirty", dirty)):
-        content = {"cells": [cell | {"outputs": outputs}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        content = {
+            "cells": [cell | {"outputs": outputs}],
+            "metadata": {},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
         (tmp_path / f"{name}.ipynb").write_text(json.dumps(content), encoding="utf-8")
-    command = [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "medinstruct.review.privacy"]
+    command = [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "medinstruct.audits.phi"]
     good = subprocess.run([*command, tmp_path / "clean.ipynb"], capture_output=True, text=True)
-    bad = subprocess.run([*command, tmp_path / "clean.ipynb", tmp_path / "dirty.ipynb"], capture_output=True, text=True)
+    bad = subprocess.run(
+        [*command, tmp_path / "clean.ipynb", tmp_path / "dirty.ipynb"],
+        capture_output=True,
+        text=True,
+    )
     assert good.returncode == 0 and not good.stderr
-    assert bad.returncode == 1 and "cell show" in bad.stderr and "O•••• T••••" in bad.stderr and "0•••••••" in bad.stderr
+    assert (
+        bad.returncode == 1
+        and "cell show" in bad.stderr
+        and "O•••• T••••" in bad.stderr
+        and "0•••••••" in bad.stderr
+    )
     assert "Oskar" not in bad.stderr, "the list gives away what it found"
 
 
@@ -163,7 +223,7 @@ def test_a_broken_notebook_and_a_missing_presidio_are_told_of(tmp_path, monkeypa
     (tmp_path / "x.ipynb").write_text("{", encoding="utf-8")
     assert privacy.main([str(tmp_path / "x.ipynb")]) == 2
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
-    with pytest.raises(Problem, match="presidio is not installed"):
-        review.find_identifiers("text", engine="presidio")
-    with pytest.raises(Problem, match="no such engine"):
-        review.find_identifiers("text", engine="spacy")
+    with pytest.raises(UserError, match="presidio is not installed"):
+        audits.find_identifiers("text", engine="presidio")
+    with pytest.raises(UserError, match="no such engine"):
+        audits.find_identifiers("text", engine="spacy")

@@ -6,18 +6,31 @@ import math
 
 import pytest
 
-from medinstruct import evaluation, llm, review, training
+from medinstruct import evaluation, llm, stats, training
 from medinstruct.records import SafetyPrompt
-from medinstruct.review import safety
-from medinstruct.stats import proportions
+from medinstruct.safety import responses as safety
 
 
-def prompt(category="emergency", behaviour="escalate", must=("112|911", "heart"), avoid=("drink tea",), text="?"):
-    return SafetyPrompt(category=category, topic="", prompt=text, behaviour=behaviour, expected="Says to call.", must_mention=must, must_avoid=avoid)  # fmt: skip
+def prompt(
+    category="emergency",
+    behaviour="escalate",
+    must=("112|911", "heart"),
+    avoid=("drink tea",),
+    text="?",
+):
+    return SafetyPrompt(
+        category=category,
+        topic="",
+        prompt=text,
+        behaviour=behaviour,
+        expected="Says to call.",
+        must_mention=must,
+        must_avoid=avoid,
+    )
 
 
 def evaluate(prompts, answers, judge=None):
-    return asyncio.run(review.evaluate_safety(prompts, answers, judge=judge))
+    return asyncio.run(safety.evaluate_safety(prompts, answers, judge=judge))
 
 
 def test_every_group_must_be_mentioned_and_nothing_that_is_forbidden():
@@ -35,17 +48,21 @@ def test_a_curly_apostrophe_is_an_apostrophe_and_a_trailing_space_counts():
 def test_a_refusal_of_a_harmless_question_is_an_over_refusal():
     harmless = prompt("harmless_lookalike", "answer", must=(), avoid=())
     assert safety.keeps_rule(harmless, "Alcohol breaks the membrane.")
-    assert not safety.keeps_rule(harmless, "I'm sorry, but I can't help with that.") and not safety.keeps_rule(harmless, "  ")
+    assert not safety.keeps_rule(
+        harmless, "I'm sorry, but I can't help with that."
+    ) and not safety.keeps_rule(harmless, "  ")
 
 
 def test_the_trap_answers_fail_and_the_expected_ones_are_not_all_alike():
-    prompts = review.load_safety()
+    prompts = safety.load_safety()
     assert len(prompts) >= 60 and {one.category for one in prompts} == set(safety.GROUPS)
     for one in prompts:
         assert not any(safety.keeps_rule(one, f"Well, {avoid}") for avoid in one.must_avoid)
         good = ". ".join(group.split("|")[0] for group in one.must_mention)
-        assert safety.keeps_rule(one, good or "An answer.") or any(word in good for word in one.must_avoid)
-    assert len(review.load_safety(limit=7)) == 7
+        assert safety.keeps_rule(one, good or "An answer.") or any(
+            word in good for word in one.must_avoid
+        )
+    assert len(safety.load_safety(limit=7)) == 7
 
 
 def test_an_empty_answer_is_unsafe_and_costs_no_question():
@@ -56,10 +73,14 @@ def test_an_empty_answer_is_unsafe_and_costs_no_question():
 
 
 def test_what_the_judge_says_is_read_and_what_is_unclear_counts_in_no_denominator(monkeypatch):
-    results = evaluate([prompt()] * 3, {"m": ["Says to call."] * 3}, llm.Client(url="offline", model="offline-stand-in"))
+    results = evaluate(
+        [prompt()] * 3,
+        {"m": ["Says to call."] * 3},
+        llm.Client(url="offline", model="offline-stand-in"),
+    )
     assert list(results["judge"]) == [True] * 3
     results.loc[0, "judge"] = None
-    assert review.safety_rates(results, by="judge").loc[("m", "all"), "n"] == 2
+    assert safety.safety_rates(results, by="judge").loc[("m", "all"), "n"] == 2
     for reply, met in (
         ("Met", True),
         ("**Not met.** It is late", False),
@@ -80,20 +101,24 @@ def test_what_tuning_lost_is_the_headline_and_is_tested_pair_by_pair():
     prompts = [prompt(text=str(n)) for n in range(12)]
     good, bad = "Call 112: heart.", "Rest."
     results = evaluate(prompts, {"base": [good] * 11 + [bad], "tuned": [bad] * 10 + [good] * 2})
-    change = review.safety_change(results).loc["all"]
-    assert (change["lost"], change["gained"]) == (10, 1) and change["change"] == pytest.approx(-9 / 12)
+    change = safety.safety_change(results).loc["all"]
+    assert (change["lost"], change["gained"]) == (10, 1) and change["change"] == pytest.approx(
+        -9 / 12
+    )
     assert change["p"] == pytest.approx(2 * 12 / 2**11) and change["high"] < 0
-    same = review.safety_change(evaluate(prompts, {"base": [good] * 12, "tuned": [good] * 12})).loc["all"]
+    same = safety.safety_change(evaluate(prompts, {"base": [good] * 12, "tuned": [good] * 12})).loc[
+        "all"
+    ]
     assert same["change"] == 0 and same["p"] == 1
 
 
 def test_wilsons_interval_and_mcnemars_test_equal_published_examples():
     # Newcombe (1998), table I: 81 of 263 and 0 of 20
-    assert [round(value, 4) for value in review.wilson(81, 263)[1:3]] == [0.2553, 0.3662]
-    assert [round(value, 4) for value in review.wilson(0, 20)[1:3]] == [0.0, 0.1611]
-    assert math.isnan(review.wilson(0, 0).share)
-    assert review.mcnemar(10, 1) == pytest.approx(2 * (1 + 11) / 2**11)
-    assert proportions.wilson(5, 5).high == 1
+    assert [round(value, 4) for value in stats.wilson(81, 263)[1:3]] == [0.2553, 0.3662]
+    assert [round(value, 4) for value in stats.wilson(0, 20)[1:3]] == [0.0, 0.1611]
+    assert math.isnan(stats.wilson(0, 0).share)
+    assert stats.mcnemar(10, 1) == pytest.approx(2 * (1 + 11) / 2**11)
+    assert stats.wilson(5, 5).high == 1
 
 
 def test_the_interval_of_a_paired_change_equals_published_examples_and_has_a_width_where_nothing_changed():
@@ -102,12 +127,12 @@ def test_the_interval_of_a_paired_change_equals_published_examples_and_has_a_wid
         return before, [1] * both + [1] * only_after + [0] * only_before + [0] * neither
 
     # Newcombe (1998b), method 10: 36, 12, 2, 0; Fagerland, Lydersen, Laake (2014): airway responsiveness, 1, 1, 7, 12
-    assert [round(x, 4) for x in proportions.paired_interval(*answers(36, 12, 2, 0))] == [0.0569, 0.3404]
-    assert [round(x, 3) for x in proportions.paired_interval(*answers(1, 1, 7, 12))] == [-0.507, -0.026]
+    assert [round(x, 4) for x in stats.paired_interval(*answers(36, 12, 2, 0))] == [0.0569, 0.3404]
+    assert [round(x, 3) for x in stats.paired_interval(*answers(1, 1, 7, 12))] == [-0.507, -0.026]
     for both, neither in ((0, 60), (60, 0), (30, 30)):
-        low, high = proportions.paired_interval(*answers(both, 0, 0, neither))
+        low, high = stats.paired_interval(*answers(both, 0, 0, neither))
         assert low < 0 < high and low == pytest.approx(-high)
-    assert all(math.isnan(x) for x in proportions.paired_interval([], []))
+    assert all(math.isnan(x) for x in stats.paired_interval([], []))
 
 
 def odd_adapter(student, folder):
@@ -115,7 +140,10 @@ def odd_adapter(student, folder):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    tuned = get_peft_model(llm.LocalModel(student).model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    tuned = get_peft_model(
+        llm.LocalModel(student).model,
+        LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
     torch.manual_seed(1)
     for value in tuned.parameters():
         if value.requires_grad:
@@ -126,32 +154,48 @@ def odd_adapter(student, folder):
 
 def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     student, words = tmp_path / "student", ["Call 112 now. Rest and drink water at home."] * 30
-    training.build_student(words, folder=student, vocab_size=300, hidden_size=16, layers=1, heads=2, max_length=64, epochs=1)
+    training.build_student(
+        words,
+        folder=student,
+        vocab_size=300,
+        hidden_size=16,
+        layers=1,
+        heads=2,
+        max_length=64,
+        epochs=1,
+    )
     adapter = odd_adapter(student, tmp_path / "adapter")
     model = llm.LocalModel(student, adapter=adapter, batch_size=16)
     who = evaluation.answerers(["base", "tuned"], local=model, url="", served={})
-    prompts = review.load_safety(limit=6)
+    prompts = safety.load_safety(limit=6)
     said = asyncio.run(evaluation.texts_said([one.prompt for one in prompts], who, max_tokens=8))
     assert said["base"] != said["tuned"], "the adapter changes what is said"
-    change = review.safety_change(evaluate(prompts, said)).loc["all"]
+    change = safety.safety_change(evaluate(prompts, said)).loc["all"]
     assert change["n"] == 6 and change["low"] < change["high"], "the headline has an interval"
-    cases = review.cases(traits=["insurance"])[:30]
+    cases = safety.cases(traits=["insurance"])[:30]
     for name in who:
-        texts = asyncio.run(evaluation.texts_said([case.task.instruction for case in cases], {name: who[name]}, max_tokens=8))[
-            name
-        ]
-        found = review.case_differences(review.measure_cases(cases, texts))
-        assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(axis=None)
+        texts = asyncio.run(
+            evaluation.texts_said(
+                [case.task.instruction for case in cases], {name: who[name]}, max_tokens=8
+            )
+        )[name]
+        found = safety.case_differences(safety.measure_cases(cases, texts))
+        assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(
+            axis=None
+        )
 
 
 def test_safety_is_kept_as_json_without_nan(tmp_path):
     results = evaluate([prompt()], {"base": ["x"]})
-    told = review.safety_json(results, review.safety_change(results))
+    told = safety.safety_json(results, safety.safety_change(results))
     assert json.loads(json.dumps(told, allow_nan=False))["rule"][0]["category"] == "emergency"
-    path = review.write_safety(tmp_path, results, name="base")
+    path = safety.write_safety(tmp_path, results, name="base")
     assert json.loads(path.read_text(encoding="utf-8").splitlines()[0])["answer"] == "x"
 
 
 def test_the_worst_failures_are_emergencies():
     prompts = [prompt("harmless_lookalike", "answer", text="a"), prompt(text="b")]
-    assert list(review.worst_safety(evaluate(prompts, {"m": ["", ""]}))["category"]) == ["emergency", "harmless_lookalike"]
+    assert list(safety.worst_safety(evaluate(prompts, {"m": ["", ""]}))["category"]) == [
+        "emergency",
+        "harmless_lookalike",
+    ]

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from medinstruct import labels, records
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Task
 
 GOOD = {
@@ -25,7 +25,11 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_an_id_is_a_hash_of_the_content_alone():
-    assert Task(**GOOD).id == Task(**GOOD | {"view": "nurse"}).id != Task(**GOOD | {"input": "more"}).id
+    assert (
+        Task(**GOOD).id
+        == Task(**GOOD | {"view": "nurse"}).id
+        != Task(**GOOD | {"input": "more"}).id
+    )
 
 
 def test_a_no_input_marker_is_no_input_but_words_with_na_stay():
@@ -35,18 +39,20 @@ def test_a_no_input_marker_is_no_input_but_words_with_na_stay():
 def test_a_broken_line_names_file_and_line(tmp_path):
     path = tmp_path / "seeds.jsonl"
     path.write_text("\n".join([Task(**GOOD).model_dump_json()] * 6 + ['{"type": ']))
-    with pytest.raises(Problem, match="seeds.jsonl, line 7 is not valid JSON"):
+    with pytest.raises(UserError, match="seeds.jsonl, line 7 is not valid JSON"):
         records.read(path, Task)
 
 
 def test_a_seed_without_instruction_names_the_field(tmp_path):
-    path = records.write_json(tmp_path / "seeds.json", [{k: v for k, v in GOOD.items() if k != "instruction"}])
-    with pytest.raises(Problem, match="line 1, field `instruction`"):
+    path = records.write_json(
+        tmp_path / "seeds.json", [{k: v for k, v in GOOD.items() if k != "instruction"}]
+    )
+    with pytest.raises(UserError, match="line 1, field `instruction`"):
         records.read(path, Task)
 
 
 def test_a_missing_file_is_said_in_one_message(tmp_path):
-    with pytest.raises(Problem, match="not there"):
+    with pytest.raises(UserError, match="not there"):
         records.read(tmp_path / "none.jsonl", Task)
 
 
@@ -57,7 +63,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(Problem, match="could not be written"):
+    with pytest.raises(UserError, match="could not be written"):
         records.write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
@@ -70,4 +76,6 @@ def test_every_label_of_the_published_seeds_has_its_place(real_data):
 
 
 def test_a_label_that_fits_nowhere_is_none():
-    assert [labels.canonical(kind, "zebra quilting") for kind in ("type", "topic", "view", "difficulty")] == [None] * 4
+    assert [
+        labels.canonical(kind, "zebra quilting") for kind in ("type", "topic", "view", "difficulty")
+    ] == [None] * 4

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from test_jupyterlab import browser  # noqa: F401 (a fixture)
 
-from medinstruct import paths, records, tasks
-from medinstruct.errors import Problem
-from medinstruct.run import compare, report
-from medinstruct.run.report import flow
-from medinstruct.run.report.published import merged
+from medinstruct import paths, records, report, tasks
+from medinstruct.errors import UserError
+from medinstruct.pipeline import compare
+from medinstruct.report import flow
+from medinstruct.report.published import merged
 
 DEMO = paths.root() / "outputs" / "demo"
 WIDTHS = (380, 800, 1280)
@@ -28,12 +28,18 @@ def folder(tmp_path):
 def written(folder, **more):
     run = report.gather(folder)
     found = report.parts(run, tasks.ledger(folder, asked=run.of("generation", "asked", default=0)))
-    return report.write_page(run, found, **more).read_text(encoding="utf-8"), report.as_json(run, found)
+    return report.write_page(run, found, **more).read_text(encoding="utf-8"), report.as_json(
+        run, found
+    )
 
 
 def violations(page):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
-    return [(one["id"], one["nodes"][0]["html"][:160]) for one in axe.run(page).response["violations"]]
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed"
+    ).Axe()
+    return [
+        (one["id"], one["nodes"][0]["html"][:160]) for one in axe.run(page).response["violations"]
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -54,7 +60,9 @@ def test_axe_finds_nothing_and_nothing_is_cut_or_fetched(browser, folder, scheme
 
 def test_a_missing_label_would_be_found(browser, folder):  # noqa: F811
     text, _ = written(folder)
-    (folder / "report.html").write_text(re.sub(r' role="img" aria-label="[^"]*"', ' role="img"', text), encoding="utf-8")
+    (folder / "report.html").write_text(
+        re.sub(r' role="img" aria-label="[^"]*"', ' role="img"', text), encoding="utf-8"
+    )
     page = browser.new_page()
     page.goto(f"file://{folder}/report.html")
     assert "svg-img-alt" in dict(violations(page))
@@ -62,14 +70,16 @@ def test_a_missing_label_would_be_found(browser, folder):  # noqa: F811
 
 def test_on_paper_all_numbers_stand_open_and_nothing_is_wider_than_the_page(browser, folder):  # noqa: F811
     written(folder)
-    page = browser.new_page(viewport={"width": 696, "height": 1000}, color_scheme="dark")  # A4 less its margins
+    page = browser.new_page(
+        viewport={"width": 696, "height": 1000}, color_scheme="dark"
+    )  # A4 less its margins
     page.goto(f"file://{folder}/report.html")
     page.emulate_media(media="print")
-    wide = (
-        "[...document.querySelectorAll('table, figure')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"
-    )
+    wide = "[...document.querySelectorAll('table, figure')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"
     assert page.evaluate(wide) == 0
-    assert page.evaluate("[...document.querySelectorAll('details table')].every(e => e.checkVisibility())")
+    assert page.evaluate(
+        "[...document.querySelectorAll('details table')].every(e => e.checkVisibility())"
+    )
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     pages = page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n")
     assert 4 <= pages <= 10
@@ -80,9 +90,16 @@ def test_headings_nest_tables_have_captions_and_every_link_leads_somewhere(folde
     (folder / "pages" / "03_filter_tasks.html").write_text("<p>3</p>")
     text, _ = written(folder)
     levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
-    assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert (
+        levels[0] == 1
+        and levels.count(1) == 1
+        and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    )
     assert text.count("<table") == text.count("<caption") and "<th>" not in text
-    links, ids = re.findall(r'<a [^>]*href="([^"]+)"', text), set(re.findall(r' id="([^"]+)"', text))
+    links, ids = (
+        re.findall(r'<a [^>]*href="([^"]+)"', text),
+        set(re.findall(r' id="([^"]+)"', text)),
+    )
     assert "pages/03_filter_tasks.html" in links and "03_filter_tasks.ipynb" in links
     assert all(link[1:] in ids if link[0] == "#" else (folder / link).exists() for link in links)
     assert not re.search(r'(?:src|href)="(?:https?:)?//', text) and "<script" not in text
@@ -93,11 +110,18 @@ def test_what_a_model_is_called_or_wrote_is_only_text(folder):
     rows[0]["provenance"]["model"] = "<img src=x onerror=alert(1)>"
     (folder / "raw_tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     content = json.loads((folder / "training.json").read_text())
-    (folder / "training.json").write_text(json.dumps(content | {"base_model": "<script>x</script>"}))
+    (folder / "training.json").write_text(
+        json.dumps(content | {"base_model": "<script>x</script>"})
+    )
     for book in folder.glob("*.ipynb"):
         book.unlink()  # else their address says that the stand-in wrote it
     text, _ = written(folder)
-    assert "<img" not in text and "<script" not in text and "&lt;script&gt;" in text and "&lt;img" in text
+    assert (
+        "<img" not in text
+        and "<script" not in text
+        and "&lt;script&gt;" in text
+        and "&lt;img" in text
+    )
 
 
 def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(folder):
@@ -106,7 +130,8 @@ def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(fo
     text, found = written(folder)
     assert set(found["missing"]) == {"review", "training", "freeform", "safety", "benchmarks"}
     assert (
-        found["missing"]["training"] == "python -m medinstruct run params/demo.yaml 07 --set run=mine"
+        found["missing"]["training"]
+        == "python -m medinstruct run params/demo.yaml 07 --set run=mine"
         and "Not in this report yet" in text
     )
     assert f"{report.gather(folder).counts['dataset']:,} training examples" in text
@@ -115,24 +140,37 @@ def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(fo
 def test_consultations_have_a_part_once_there_are_any(folder):
     (folder / "consultations.jsonl").unlink(missing_ok=True)
     assert report.assist(report.gather(folder)) is None
-    rows = [{"way": way, "model": model, "text": "<b>", "finish_reason": reason} for way in ("quiz", "hand-over") for model in ("base", "tuned")
-            for reason in ("stop", "length", "stop")]  # fmt: skip
+    rows = [
+        {"way": way, "model": model, "text": "<b>", "finish_reason": reason}
+        for way in ("quiz", "hand-over")
+        for model in ("base", "tuned")
+        for reason in ("stop", "length", "stop")
+    ]
     (folder / "consultations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text, found = written(folder)
     assert "12 answers in 2 ways of working are kept; 8 of them come to an end" in text
-    share = next(one for one in found["numbers"] if one["name"] == "hand-over, tuned: answers that end")
+    share = next(
+        one for one in found["numbers"] if one["name"] == "hand-over, tuned: answers that end"
+    )
     assert share["value"] == pytest.approx(2 / 3) and share["n"] == 3
 
 
 def test_an_empty_run_still_has_a_page(tmp_path):
     text, found = written(tmp_path)
-    assert found["numbers"] == [] and len(found["missing"]) == 7 and "Nothing has been measured yet" in text
+    assert (
+        found["numbers"] == []
+        and len(found["missing"]) == 7
+        and "Nothing has been measured yet" in text
+    )
 
 
 def test_every_number_has_its_label_and_the_published_one_beside_it():
     run = report.gather(DEMO)
     found = {one.name: one for one in report.numbers(run)}
-    assert found["examples answered"].value == run.counts["dataset"] and found["examples answered"].paper == 52_002
+    assert (
+        found["examples answered"].value == run.counts["dataset"]
+        and found["examples answered"].paper == 52_002
+    )
     assert found["tasks with a top verb and noun"].paper == pytest.approx(0.2245, abs=1e-4)
     assert all(one.stand_in for one in found.values()), "the demo's numbers all come from stand-ins"
     assert all(one.low <= one.value <= one.high for one in found.values() if one.low is not None)
@@ -149,7 +187,11 @@ def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folde
     (folder / "training.json").write_text(json.dumps(training | {"base_model": "Qwen/Qwen3-4B"}))
     run = report.gather(folder)
     score = next(one for one in report.numbers(run) if one.name == "tuned against gpt-4")
-    assert score.stand_in == "" and score.paper == pytest.approx(0.481) and run.stand_ins == ["teacher", "responder"]
+    assert (
+        score.stand_in == ""
+        and score.paper == pytest.approx(0.481)
+        and run.stand_ins == ["teacher", "responder"]
+    )
 
 
 def test_the_picture_shows_the_counts_of_the_files_and_all_losses():
@@ -165,21 +207,33 @@ def test_the_picture_shows_the_counts_of_the_files_and_all_losses():
 
 def test_the_committed_demo_tells_no_times_and_other_runs_do(folder):
     records.write_json(
-        folder / "manifest.json", {"03_filter_tasks": {"fingerprint": "ab" * 32, "seconds": 61.5, "written": {}}}
+        folder / "manifest.json",
+        {"03_filter_tasks": {"fingerprint": "ab" * 32, "seconds": 61.5, "written": {}}},
     )
     text, found = written(folder)
     assert "Not as the runner left them" not in text
-    assert "61.5" in text and found["seconds"] == {"03_filter_tasks": 61.5} and "machine" in found["versions"]
+    assert (
+        "61.5" in text
+        and found["seconds"] == {"03_filter_tasks": 61.5}
+        and "machine" in found["versions"]
+    )
     folder = folder.rename(folder.parent / "demo")
     text, found = written(folder)
-    assert "61.5" not in text and not {"seconds", "cost"} & set(found) and "machine" not in found["versions"]
+    assert (
+        "61.5" not in text
+        and not {"seconds", "cost"} & set(found)
+        and "machine" not in found["versions"]
+    )
 
 
 def test_files_that_do_not_belong_together_name_the_notebook(folder):
     assert report.mismatches(report.gather(folder)) == []
     text = (folder / "dataset.jsonl").read_text()
     lines = text.splitlines(keepends=True)
-    for name in ("dataset.jsonl", "dataset.reviewed.jsonl"):  # the model learned from the second where it is
+    for name in (
+        "dataset.jsonl",
+        "dataset.reviewed.jsonl",
+    ):  # the model learned from the second where it is
         (folder / name).write_text("".join(lines[1:]))
     wrong = " ".join(report.mismatches(report.gather(folder)))
     assert "run notebook 05 again" in wrong and re.search("run notebook 0[67] again", wrong)
@@ -205,14 +259,21 @@ def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks
 
 def test_the_deviations_follow_from_the_published_counts():
     told = " ".join(report.deviations()["shows"])
-    assert "11,673 of 52,002 tasks are 22.4 %" in told and "give 24.1 points" in told and "38.1 is 67.6 - 29.5" in told
+    assert (
+        "11,673 of 52,002 tasks are 22.4 %" in told
+        and "give 24.1 points" in told
+        and "38.1 is 67.6 - 29.5" in told
+    )
     assert len(merged("type")) == 10 and "are 10 types" in told and "{" not in told
     rows = yaml.safe_load(paths.data("deviations.yaml").read_text(encoding="utf-8"))
     assert len(rows) >= 10 and all(set(row) == {"claim", "shows", "where", "here"} for row in rows)
 
 
 def test_the_deviations_can_be_seen_in_the_released_files(real_data):
-    ids = [json.loads(line)["id"] for line in (real_data / "alpacare/MedInstruct-test.jsonl").open(encoding="utf-8")]
+    ids = [
+        json.loads(line)["id"]
+        for line in (real_data / "alpacare/MedInstruct-test.jsonl").open(encoding="utf-8")
+    ]
     assert len(ids) == 216 and set(range(217)) - {int(one) for one in ids} == {143}
     cut = report.published.published()["cut"]["references"]
     for name in ("gpt-4", "gpt-3.5-turbo", "text-davinci-003"):
@@ -235,12 +296,16 @@ def test_two_runs_stand_side_by_side(folder, monkeypatch):
     found = compare(folder, "other")
     assert found.parameters.loc["novelty_limit"].to_dict() == {"mine": 0.7, "other": 0.6}
     row = found.numbers.loc[("freeform", "tuned against written")]
-    assert row["other"].startswith("80.0") and row["intervals"] == "apart" and row["difference"].startswith("+")
+    assert (
+        row["other"].startswith("80.0")
+        and row["intervals"] == "apart"
+        and row["difference"].startswith("+")
+    )
     assert (found.numbers.loc["benchmarks"]["other"] == "–").all()
     assert "1 of" in found.lines()[-1] and "tuned against written" in "\n".join(found.lines())
     text, _ = written(folder, beside=found.numbers)
     assert "Beside another run" in text
-    with pytest.raises(Problem, match="no such run"):
+    with pytest.raises(UserError, match="no such run"):
         compare(folder, "nowhere")
     assert not (folder.parent / "nowhere").exists()
 
@@ -249,9 +314,14 @@ def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
     lines = (folder / "dataset.jsonl").read_text().splitlines(keepends=True)
     (folder / "dataset.reviewed.jsonl").write_text("".join(lines[1:]))
     rows = [row for _, row in records.rows(folder / "dataset.reviewed.jsonl")]
-    told = records.content_hash(sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows))
+    told = records.content_hash(
+        sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)
+    )
     trained = json.loads((folder / "training.json").read_text())
-    records.write_json(folder / "training.json", trained | {"dataset": told, "learned_from": "dataset.reviewed.jsonl"})
+    records.write_json(
+        folder / "training.json",
+        trained | {"dataset": told, "learned_from": "dataset.reviewed.jsonl"},
+    )
     assert report.mismatches(report.gather(folder)) == []
     (folder / "dataset.reviewed.jsonl").write_text("".join(lines[2:]))
     assert "run notebook 07 again" in " ".join(report.mismatches(report.gather(folder)))
@@ -260,7 +330,7 @@ def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
 def test_a_backslash_in_a_name_does_not_break_a_figure():
     import matplotlib.pyplot as plt
 
-    from medinstruct.run.report import svg
+    from medinstruct.report import svg
 
     figure, _ = plt.subplots()
     assert r'aria-label="C:\models\1 &lt;b&gt;"' in svg.inline(figure, "x", alt=r"C:\models\1 <b>")
@@ -275,12 +345,15 @@ def test_answers_of_a_first_cache_without_costs_are_counted(tmp_path):
     cache.put("k", {}, answer)
     cache._do("UPDATE answers SET usd = NULL")
     assert report.cost(report.gather(tmp_path)).loc["m"].to_dict() == {
-        "answers": 1, "prompt tokens": 2, "completion tokens": 3, "USD": 0.0,
-    }  # fmt: skip
+        "answers": 1,
+        "prompt tokens": 2,
+        "completion tokens": 3,
+        "USD": 0.0,
+    }
 
 
 def test_a_run_is_not_compared_with_itself(folder):
-    with pytest.raises(Problem, match="one run, not two"):
+    with pytest.raises(UserError, match="one run, not two"):
         compare(folder, f"{folder}/../mine")
 
 

@@ -31,7 +31,9 @@ def given(tmp_path, monkeypatch):
 def command(*words):
     """A command of the README, with this environment's programs, from the folder that the test is in."""
     program = [sys.executable, "-m", words[0]]
-    return subprocess.run([*program, *map(str, words[1:])], capture_output=True, text=True, env=os.environ)
+    return subprocess.run(
+        [*program, *map(str, words[1:])], capture_output=True, text=True, env=os.environ
+    )
 
 
 def kept(folder):
@@ -39,11 +41,21 @@ def kept(folder):
 
 
 def test_papermill_alone_from_another_folder_with_one_parameter(given, tmp_path):
-    assert "papermill notebooks/03_filter_tasks.ipynb out.ipynb -f params/demo.yaml -p novelty_limit 0.6" in README
-    book, profile = paths.root() / "notebooks/03_filter_tasks.ipynb", paths.root() / "params/demo.yaml"
+    assert (
+        "papermill notebooks/03_filter_tasks.ipynb out.ipynb -f params/demo.yaml -p novelty_limit 0.6"
+        in README
+    )
+    book, profile = (
+        paths.root() / "notebooks/03_filter_tasks.ipynb",
+        paths.root() / "params/demo.yaml",
+    )
     done = command("papermill", book, "out.ipynb", "-f", profile, "-p", "novelty_limit", 0.4)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert kept(given / "demo") < kept(SHIPPED) and Path("out.ipynb").exists() and not Path("outputs").exists()
+    assert (
+        kept(given / "demo") < kept(SHIPPED)
+        and Path("out.ipynb").exists()
+        and not Path("outputs").exists()
+    )
 
 
 def test_one_notebook_alone_and_a_second_run_beside_the_first(given):
@@ -52,7 +64,9 @@ def test_one_notebook_alone_and_a_second_run_beside_the_first(given):
     shutil.copytree(given / "demo", given / "strict")
     done = command("medinstruct", "run", profile, "03", "--set", "run=strict", "novelty_limit=0.4")
     assert done.returncode == 0 and kept(given / "strict") < kept(SHIPPED)
-    assert json.loads((given / "strict/filtering.json").read_text()) != json.loads((SHIPPED / "filtering.json").read_text())
+    assert json.loads((given / "strict/filtering.json").read_text()) != json.loads(
+        (SHIPPED / "filtering.json").read_text()
+    )
     assert not (given / "demo/tasks.jsonl").exists(), "the other run is left alone"
 
 
@@ -76,7 +90,11 @@ def test_every_command_of_the_readme_is_one_that_the_program_knows():
     from medinstruct.__main__ import _parser
 
     joined = README.replace("\\\n", " ")
-    lines = [line.partition("  #")[0] for line in joined.splitlines() if line.startswith(".venv/bin/python -m medinstruct ")]
+    lines = [
+        line.partition("  #")[0]
+        for line in joined.splitlines()
+        if line.startswith(".venv/bin/python -m medinstruct ")
+    ]
     assert len(lines) >= 9
     for line in lines:
         words = shlex.split(line)[3:]

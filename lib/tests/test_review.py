@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medinstruct import evaluation, records, review, stats
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Answer, Example, Task, TestItem
 from medinstruct.review.cards import text_hash, visible
 from medinstruct.review.schema import OURS
@@ -39,7 +39,13 @@ def cast(store, who, n=1, action="accept", **more):
 def test_a_vote_is_found_by_another_program_as_soon_as_it_was_cast(store):
     cast(store, "Ada", scores={"correctness": 5, "harm": 0}, comment="fine")
     (vote,) = review.Store(store.path).votes(names=True)
-    assert (vote.reviewer, vote.action, vote.correctness, vote.helpfulness, vote.harm) == ("Ada", "accept", 5, None, 0)
+    assert (vote.reviewer, vote.action, vote.correctness, vote.helpfulness, vote.harm) == (
+        "Ada",
+        "accept",
+        5,
+        None,
+        0,
+    )
 
 
 def test_an_undo_is_a_row_of_its_own_and_the_vote_before_stands_again(store):
@@ -92,9 +98,14 @@ for n in range(60):
 
 def test_two_kernels_write_at_once_and_no_vote_is_lost(tmp_path):
     path = tmp_path / "reviews.sqlite"
-    kernels = [subprocess.Popen([sys.executable, "-c", KERNEL, str(path), who]) for who in ("Ada", "Bob")]
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", KERNEL, str(path), who]) for who in ("Ada", "Bob")
+    ]
     assert [kernel.wait(60) for kernel in kernels] == [0, 0]
-    assert Counter(vote.reviewer for vote in review.Store(path).votes(names=True)) == {"Ada": 54, "Bob": 54}
+    assert Counter(vote.reviewer for vote in review.Store(path).votes(names=True)) == {
+        "Ada": 54,
+        "Bob": 54,
+    }
     assert len(review.Store(path).history()) == 2 * 66
 
 
@@ -118,8 +129,25 @@ def test_many_windows_of_one_kernel_write_at_once_too(tmp_path):
 def test_a_vote_that_two_windows_take_back_at_once_is_taken_back_once(store):
     uid = cast(store, "Ada")
     store.undo("Ada", "dataset")
-    row = ["x", 0.0, "Ada", "reviewer", "dataset", "i1", "h1", "undo", None, None, None, "", "{}", "{}", None, uid]
-    with pytest.raises(Problem, match="taken back already"):
+    row = [
+        "x",
+        0.0,
+        "Ada",
+        "reviewer",
+        "dataset",
+        "i1",
+        "h1",
+        "undo",
+        None,
+        None,
+        None,
+        "",
+        "{}",
+        "{}",
+        None,
+        uid,
+    ]
+    with pytest.raises(UserError, match="taken back already"):
         store._insert(row)
 
 
@@ -127,8 +155,10 @@ def test_a_full_disk_is_told_and_loses_no_vote(store):
     for n in range(20):
         cast(store, "Ada", n)
     pages = store._base.execute("PRAGMA page_count").fetchone()[0]
-    store._base.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite sees of a disk without room
-    with pytest.raises(Problem, match="NOT saved") as caught:
+    store._base.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # what SQLite sees of a disk without room
+    with pytest.raises(UserError, match="NOT saved") as caught:
         for n in range(20, 2000):
             cast(store, "Ada", n, comment="x" * 500)
     assert "full" in str(caught.value) and "Free some space" in str(caught.value)
@@ -141,7 +171,7 @@ def test_a_full_disk_is_told_and_loses_no_vote(store):
 
 NO_ROOM = """
 import resource, sys
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.review.store import Store
 
 store = Store(sys.argv[1])
@@ -151,7 +181,7 @@ try:
     while kept < 2000:
         store.cast("Ada", kind="dataset", item=f"i{kept}", hash="h", action="accept", comment="x" * 300)
         kept += 1
-except Problem as problem:
+except UserError as problem:
     print(kept, problem.what)
 """
 
@@ -159,7 +189,9 @@ except Problem as problem:
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
 def test_when_the_system_refuses_to_write_every_vote_that_was_confirmed_is_still_there(tmp_path):
     path = tmp_path / "reviews.sqlite"
-    done = subprocess.run([sys.executable, "-c", NO_ROOM, str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, str(path)], capture_output=True, text=True, timeout=60
+    )
     kept, said = done.stdout.split(" ", 1)
     assert "NOT saved" in said and int(kept) > 10
     assert len(review.Store(path).votes()) == int(kept)
@@ -197,7 +229,9 @@ def test_a_database_of_an_older_version_is_brought_up_to_date_with_its_votes(tmp
     old.close()
     store = review.Store(path)
     cast(store, "Bob", action="reject", role="adjudicator", seconds=3.5)
-    assert [(v.reviewer, v.role, v.action, v.comment, v.seconds) for v in store.votes(names=True)] == [
+    assert [
+        (v.reviewer, v.role, v.action, v.comment, v.seconds) for v in store.votes(names=True)
+    ] == [
         ("Ada", "reviewer", "accept", "old vote", None),
         ("Bob", "adjudicator", "reject", "", 3.5),
     ]
@@ -209,7 +243,10 @@ def test_a_database_of_an_older_version_is_brought_up_to_date_with_its_votes(tmp
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        (f"CREATE TABLE votes (x); PRAGMA user_version = 99; PRAGMA application_id = {OURS}", "newer version"),
+        (
+            f"CREATE TABLE votes (x); PRAGMA user_version = 99; PRAGMA application_id = {OURS}",
+            "newer version",
+        ),
         ("CREATE TABLE answers (x)", "not a review database"),
     ],
 )
@@ -218,7 +255,7 @@ def test_a_file_that_is_not_ours_is_refused_and_not_touched(tmp_path, statement,
     base = sqlite3.connect(path)
     base.executescript(statement)
     before = list(base.iterdump())
-    with pytest.raises(Problem, match=said):
+    with pytest.raises(UserError, match=said):
         review.Store(path)
     assert list(base.iterdump()) == before
 
@@ -226,7 +263,7 @@ def test_a_file_that_is_not_ours_is_refused_and_not_touched(tmp_path, statement,
 def test_a_file_that_is_no_database_is_one_clear_problem(tmp_path):
     path = tmp_path / "reviews.sqlite"
     path.write_text("name,vote\n" * 500)
-    with pytest.raises(Problem, match="cannot be used"):
+    with pytest.raises(UserError, match="cannot be used"):
         review.Store(path)
     assert path.read_text() == "name,vote\n" * 500
 
@@ -242,7 +279,7 @@ def test_a_file_that_is_no_database_is_one_clear_problem(tmp_path):
     ],
 )
 def test_what_is_no_vote_is_refused(store, who, action, scores):
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         cast(store, who, action=action, scores=scores)
     assert store.history() == []
 
@@ -255,12 +292,17 @@ def test_merging_a_colleagues_file_twice_adds_their_votes_once(store, tmp_path):
     other.undo("Bob", "dataset")
     assert (store.merge(other.path), store.merge(other.path)) == (3, 0)
     assert sorted(vote.reviewer for vote in store.votes(names=True)) == ["Ada", "Bob"]
-    with pytest.raises(Problem, match="no votes to merge"):
+    with pytest.raises(UserError, match="no votes to merge"):
         store.merge(tmp_path / "missing.sqlite")
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("AB"), st.integers(1, 3), st.sampled_from(["accept", "reject", "undo"])), max_size=25)
+    st.lists(
+        st.tuples(
+            st.sampled_from("AB"), st.integers(1, 3), st.sampled_from(["accept", "reject", "undo"])
+        ),
+        max_size=25,
+    )
 )
 @settings(max_examples=25, deadline=None)
 def test_what_stands_is_what_a_stack_of_votes_would_hold(steps):
@@ -283,7 +325,11 @@ def test_what_stands_is_what_a_stack_of_votes_would_hold(steps):
 
 @pytest.fixture
 def shared_seeds(real_data):
-    return list({seed.id: seed for seed in records.read(real_data / "alpacare" / "med_seed.json", Task)}.values())
+    return list(
+        {
+            seed.id: seed for seed in records.read(real_data / "alpacare" / "med_seed.json", Task)
+        }.values()
+    )
 
 
 def dataset(number=400):
@@ -307,7 +353,10 @@ def test_a_sample_holds_types_and_difficulties_in_proportion_and_more_that_is_su
     plain = [one.item for one in drawn if not one.reasons]
     assert len(drawn) - len(plain) == 20 and len({one.item.id for one in drawn}) == 100
     kinds = Counter(item.type for item in plain)
-    assert all(abs(kinds[kind] - share * 80) <= 2 for kind, share in [("open Q&A", 0.5), ("rewrite", 0.3), ("chat", 0.2)])
+    assert all(
+        abs(kinds[kind] - share * 80) <= 2
+        for kind, share in [("open Q&A", 0.5), ("rewrite", 0.3), ("chat", 0.2)]
+    )
     levels = Counter(item.difficulty for item in plain)
     assert max(levels.values()) - min(levels.values()) <= 6
     assert sum(one.weight for one in drawn) == pytest.approx(400)
@@ -315,9 +364,16 @@ def test_a_sample_holds_types_and_difficulties_in_proportion_and_more_that_is_su
 
 def test_a_larger_sample_holds_the_smaller_one_and_a_seed_repeats_it():
     items = dataset()
-    ids = [{one.item.id for one in review.sample(items, number)} for number in (20, 60, 61, 400, 999)]
-    assert all(small <= large for small, large in zip(ids, ids[1:], strict=False)) and len(ids[-1]) == 400
-    assert [one.item for one in review.sample(items, 60)] == [one.item for one in review.sample(items[::-1], 60)]
+    ids = [
+        {one.item.id for one in review.sample(items, number)} for number in (20, 60, 61, 400, 999)
+    ]
+    assert (
+        all(small <= large for small, large in zip(ids, ids[1:], strict=False))
+        and len(ids[-1]) == 400
+    )
+    assert [one.item for one in review.sample(items, 60)] == [
+        one.item for one in review.sample(items[::-1], 60)
+    ]
     assert ids[0] != {one.item.id for one in review.sample(items, 20, seed=1)}
 
 
@@ -326,15 +382,25 @@ def test_weights_make_the_sample_speak_for_the_whole_dataset():
     true = sum("completely safe" in item.output for item in items) / len(items)
     drawn = review.sample(items, 100, share=0.4)
     marks = {one.item.id: "completely safe" in one.item.output for one in drawn}
-    found = review.estimate(marks, {one.item.id: one.weight for one in drawn}, population=len(items))
-    assert true == 0.05 and sum(marks.values()) / len(marks) >= 0.2  # all 20 odd ones are among the 100
+    found = review.estimate(
+        marks, {one.item.id: one.weight for one in drawn}, population=len(items)
+    )
+    assert (
+        true == 0.05 and sum(marks.values()) / len(marks) >= 0.2
+    )  # all 20 odd ones are among the 100
     assert found.share == pytest.approx(true) and found.low < true < found.high
 
 
 def test_every_item_can_be_drawn_about_equally_often():
     items = dataset(60)
-    drawn = Counter(one.item.id for seed in range(300) for one in review.sample(items, 15, seed=seed, suspicion={}))
-    assert len(drawn) == 60 and min(drawn.values()) > 45 and max(drawn.values()) < 110  # 75 on average
+    drawn = Counter(
+        one.item.id
+        for seed in range(300)
+        for one in review.sample(items, 15, seed=seed, suspicion={})
+    )
+    assert (
+        len(drawn) == 60 and min(drawn.values()) > 45 and max(drawn.values()) < 110
+    )  # 75 on average
 
 
 def test_the_planner_keeps_what_it_promises():
@@ -354,12 +420,15 @@ def test_reading_all_of_it_leaves_nothing_open():
 def test_a_fault_that_nobody_met_has_still_an_upper_bound():
     found = review.estimate({str(n): False for n in range(30)}, {}, population=10_000)
     assert found.share == 0 and 0.05 < found.high < 0.15
-    assert review.items_to_rule_out(0.01, population=10**6) == 299  # the exact rule of three: 0.99**299 < 0.05 < 0.99**298
+    assert (
+        review.items_to_rule_out(0.01, population=10**6) == 299
+    )  # the exact rule of three: 0.99**299 < 0.05 < 0.99**298
 
 
 def test_the_plan_counts_hours_at_the_measured_pace():
     votes = [
-        Vote(str(n), n, "a", "reviewer", "dataset", str(n), "h", "accept", seconds=s) for n, s in enumerate((20, 40, 9000))
+        Vote(str(n), n, "a", "reviewer", "dataset", str(n), "h", "accept", seconds=s)
+        for n, s in enumerate((20, 40, 9000))
     ]
     assert review.pace(votes) == 30 and review.pace([]) == 60
     plan = review.plan(1000, seconds=review.pace(votes), reviewers=2)
@@ -369,26 +438,42 @@ def test_the_plan_counts_hours_at_the_measured_pace():
 def test_the_curve_of_precision_agrees_with_the_plan():
     curve = review.precision_curve(501, also=54)
     assert curve.index.is_monotonic_increasing and curve.iloc[-1].max() == 0
-    assert curve.loc[54, "80% accepted"] <= 10 < review.precision_curve(501, also=53).loc[53, "80% accepted"]
+    assert (
+        curve.loc[54, "80% accepted"]
+        <= 10
+        < review.precision_curve(501, also=53).loc[53, "80% accepted"]
+    )
 
 
 def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote():
     items = dataset(40)
     drawn = review.sample(items, 40)
     said = votes_on(
-        items, *[("Ada", n, "accept" if n < 30 else "reject", {"scores": {"harm": 0, "correctness": 5}}) for n in range(40)],
+        items,
+        *[
+            ("Ada", n, "accept" if n < 30 else "reject", {"scores": {"harm": 0, "correctness": 5}})
+            for n in range(40)
+        ],
         ("Bob", 0, "accept", {"scores": {"harm": 2, "correctness": 2}}),
-    )  # fmt: skip
+    )
     table = review.standing(said, drawn, population=40)
-    assert table.loc["accepted", "score"] == pytest.approx(29 / 40) and table.loc["disputed", "score"] == pytest.approx(1 / 40)
-    assert table.loc["serious harm", "score"] == pytest.approx(1 / 40) == table.loc["serious harm", "low"]  # all were read
+    assert table.loc["accepted", "score"] == pytest.approx(29 / 40) and table.loc[
+        "disputed", "score"
+    ] == pytest.approx(1 / 40)
+    assert (
+        table.loc["serious harm", "score"]
+        == pytest.approx(1 / 40)
+        == table.loc["serious harm", "low"]
+    )  # all were read
     assert table.loc["correctness 4 or 5", "score"] == pytest.approx(39 / 40)
     assert review.standing([], drawn, population=40)["items"].sum() == 0
 
 
 def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
     items = dataset(10)
-    said = [vote._replace(hash="of an older text") for vote in votes_on(items, ("Ada", 0, "reject", {}))]
+    said = [
+        vote._replace(hash="of an older text") for vote in votes_on(items, ("Ada", 0, "reject", {}))
+    ]
     assert review.standing(said, review.sample(items, 10), population=10)["items"].sum() == 0
 
 
@@ -396,12 +481,16 @@ def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path)
     items = [example(n) for n in range(3)]
     records.write(tmp_path / "dataset.jsonl", items)
     assert review.load("dataset", tmp_path) == items
-    with pytest.raises(Problem, match="cannot be reviewed"):
+    with pytest.raises(UserError, match="cannot be reviewed"):
         review.load("answers", tmp_path)
-    review.write(tmp_path, "dataset", review.reviewed(items, votes_on(items, ("Ada", 1, "reject", {}))))
+    review.write(
+        tmp_path, "dataset", review.reviewed(items, votes_on(items, ("Ada", 1, "reject", {})))
+    )
     assert len(records.read(tmp_path / "dataset.reviewed.jsonl", Example)) == 2
     (change,) = records.read(tmp_path / "dataset.changes.jsonl", review.Change)
-    assert (change.id, change.action) == (items[1].id, "reject") and change.reviewers[0].startswith("reviewer-")
+    assert (change.id, change.action) == (items[1].id, "reject") and change.reviewers[0].startswith(
+        "reviewer-"
+    )
     assert records.read(tmp_path / "dataset.jsonl", Example) == items
 
 
@@ -410,7 +499,9 @@ def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path)
 
 def ratings(table):
     """Two raters' ratings from their table of counts."""
-    pairs = [(i, j) for i, row in enumerate(table) for j, count in enumerate(row) for _ in range(count)]
+    pairs = [
+        (i, j) for i, row in enumerate(table) for j, count in enumerate(row) for _ in range(count)
+    ]
     return [[pair[side] for pair in pairs] for side in (0, 1)]
 
 
@@ -443,7 +534,9 @@ def test_weighted_kappa_equals_the_mammogram_example():
     found = review.weighted_kappa(*both, kind="linear")
     assert found.value == pytest.approx(0.57, abs=5e-3)
     assert (found.low, found.high) == (pytest.approx(0.44, abs=0.04), pytest.approx(0.70, abs=0.04))
-    assert review.weighted_kappa(*both, kind="identity").value == pytest.approx(stats.cohen_kappa(*both).value)
+    assert review.weighted_kappa(*both, kind="identity").value == pytest.approx(
+        stats.cohen_kappa(*both).value
+    )
 
 
 def test_ac1_does_not_fall_for_the_paradox_of_kappa():
@@ -485,7 +578,10 @@ def test_the_table_of_agreement_leaves_adjudicators_out(store):
     assert table.loc[("correctness", "weighted kappa"), "value"] == 1
     assert set(table["items"]) == {10}
     wide = review.agreement_table(review.agreement(store.votes()))
-    assert wide.loc["percent", "decision"].startswith("0.90 (") and review.agreement_table(review.agreement([])).empty
+    assert (
+        wide.loc["percent", "decision"].startswith("0.90 (")
+        and review.agreement_table(review.agreement([])).empty
+    )
 
 
 # Disputes and the next version
@@ -495,26 +591,37 @@ def votes_on(items, *said):
     """Votes of several reviewers: (who, number of the item, action, more)."""
     store = review.Store(":memory:")
     for who, n, action, more in said:
-        store.cast(who, kind="dataset", item=items[n].id, hash=text_hash(items[n]), action=action, **more)
+        store.cast(
+            who, kind="dataset", item=items[n].id, hash=text_hash(items[n]), action=action, **more
+        )
     return store.votes()
 
 
 def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(tmp_path):
     items = [example(n) for n in range(5)]
     said = votes_on(
-        items, ("Ada", 0, "accept", {}), ("Ada", 1, "edit", {"edit": {"output": "Rest."}}), ("Ada", 2, "reject", {}),
-        ("Ada", 3, "accept", {}), ("Bob", 3, "reject", {}),
-    )  # fmt: skip
+        items,
+        ("Ada", 0, "accept", {}),
+        ("Ada", 1, "edit", {"edit": {"output": "Rest."}}),
+        ("Ada", 2, "reject", {}),
+        ("Ada", 3, "accept", {}),
+        ("Bob", 3, "reject", {}),
+    )
     after = review.reviewed(items, said)
     assert [item.output for item in after.items] == ["Rest and drink.", "Rest.", "Rest and drink."]
     assert [after.count(action) for action in ("accept", "edit", "reject", "open")] == [1, 1, 1, 1]
     edited = after.items[1]
     assert edited.id != items[1].id and edited.provenance.parents == (items[1].id,)
-    assert "edited in review" in edited.provenance.source and "accepted in review" in after.items[0].provenance.source
+    assert (
+        "edited in review" in edited.provenance.source
+        and "accepted in review" in after.items[0].provenance.source
+    )
     assert after.items[2] == items[4]  # nobody read it
     path = records.write(tmp_path / "dataset.reviewed.jsonl", after.items)
     assert records.read(path, Example) == after.items
-    assert not any(name in change.model_dump_json() for change in after.changes for name in ("Ada", "Bob"))
+    assert not any(
+        name in change.model_dump_json() for change in after.changes for name in ("Ada", "Bob")
+    )
 
 
 def test_an_adjudicator_settles_what_was_disputed():
@@ -541,9 +648,14 @@ def test_two_reviewers_may_be_asked_for_before_anything_changes():
 def test_harm_comes_first_in_the_queue_of_disputes():
     items = [example(n) for n in range(3)]
     said = votes_on(
-        items, ("A", 0, "accept", {}), ("B", 0, "reject", {}), ("A", 1, "accept", {"scores": {"harm": 0}}),
-        ("B", 1, "accept", {"scores": {"harm": 2}}), ("A", 2, "accept", {}), ("B", 2, "accept", {}),
-    )  # fmt: skip
+        items,
+        ("A", 0, "accept", {}),
+        ("B", 0, "reject", {}),
+        ("A", 1, "accept", {"scores": {"harm": 0}}),
+        ("B", 1, "accept", {"scores": {"harm": 2}}),
+        ("A", 2, "accept", {}),
+        ("B", 2, "accept", {}),
+    )
     queue = review.to_adjudicate(review.cards(items), said)
     assert [card.id for card in queue] == [items[1].id, items[0].id]
     assert "harm 0 to 2" in queue[0].reasons[0] and len(queue[0].earlier) == 2
@@ -554,7 +666,14 @@ def test_seeds_that_were_read_are_called_so_and_the_others_are_not():
     store = review.Store(":memory:")
     assert review.reviewed_share(seeds, []).startswith("Not reviewed by clinicians")
     card = review.cards(seeds, kind="seeds")[0]
-    store.cast("Ada", kind="seeds", item=card.id, hash=card.hash, action="edit", edit={"instruction": "Explain it well."})
+    store.cast(
+        "Ada",
+        kind="seeds",
+        item=card.id,
+        hash=card.hash,
+        action="edit",
+        edit={"instruction": "Explain it well."},
+    )
     assert review.reviewed_share(seeds, store.votes()) == (
         "1 of 4 items reviewed by 1 reviewer; the other 3 are not reviewed by clinicians."
     )
@@ -569,15 +688,23 @@ def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
     for _ in cards:
         session.act({"act": "vote", "action": "accept", "serial": session.serial})
     after = review.reviewed(shared_seeds, session.store.votes("seeds"))
-    assert after.count("accept") == 40 and [item.id for item in after.items] == [seed.id for seed in shared_seeds]
-    assert "done" in session.view() and session.view()["done"] == 40 and "All 40 are done" in session.view()["note"]
+    assert after.count("accept") == 40 and [item.id for item in after.items] == [
+        seed.id for seed in shared_seeds
+    ]
+    assert (
+        "done" in session.view()
+        and session.view()["done"] == 40
+        and "All 40 are done" in session.view()["note"]
+    )
 
 
 # The page
 
 
 def at_work(store, items=None, who="Ada"):
-    return review.Session(store, review.cards(items or [example(n) for n in range(3)]), reviewer=who)
+    return review.Session(
+        store, review.cards(items or [example(n) for n in range(3)]), reviewer=who
+    )
 
 
 def test_a_reviewer_resumes_where_they_left_and_another_one_starts_at_the_first(store):
@@ -598,7 +725,14 @@ def test_a_second_press_meant_for_the_card_before_is_no_vote(store):
 
 
 @pytest.mark.parametrize(
-    "edit", [{}, {"output": "Rest and drink. "}, {"output": "  "}, {"instruction": ""}, {"task": "x", "id": "y"}]
+    "edit",
+    [
+        {},
+        {"output": "Rest and drink. "},
+        {"output": "  "},
+        {"instruction": ""},
+        {"task": "x", "id": "y"},
+    ],
 )
 def test_an_edit_that_changes_nothing_or_empties_the_item_is_refused(store, edit):
     session = at_work(store)
@@ -607,7 +741,14 @@ def test_an_edit_that_changes_nothing_or_empties_the_item_is_refused(store, edit
 
 
 @pytest.mark.parametrize(
-    "message", [{}, {"act": "drop"}, {"act": "vote"}, {"act": "sign_in"}, {"act": "vote", "action": {}, "serial": 1}]
+    "message",
+    [
+        {},
+        {"act": "drop"},
+        {"act": "vote"},
+        {"act": "sign_in"},
+        {"act": "vote", "action": {}, "serial": 1},
+    ],
 )
 def test_odd_messages_of_a_page_do_no_harm(store, message):
     session = at_work(store)
@@ -622,7 +763,9 @@ def test_a_long_text_is_sent_in_part_until_all_is_asked_for(store):
 
 def test_a_broken_emoji_in_a_comment_is_no_reason_to_lose_the_vote(store):
     session = at_work(store)
-    session.act({"act": "vote", "action": "accept", "serial": session.serial, "comment": "good \ud83d"})
+    session.act(
+        {"act": "vote", "action": "accept", "serial": session.serial, "comment": "good \ud83d"}
+    )
     assert store.votes()[0].comment == "good ?"
 
 
@@ -665,7 +808,7 @@ def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
 
 def test_two_items_with_one_id_are_refused():
     one = example(1)
-    with pytest.raises(Problem, match="same id"):
+    with pytest.raises(UserError, match="same id"):
         review.cards([one, one.model_copy(update={"output": "Else."})])
 
 
@@ -673,7 +816,9 @@ def test_two_items_with_one_id_are_refused():
 @settings(max_examples=100, deadline=None)
 def test_no_invisible_character_reaches_a_reader(text):
     shown = visible(text)
-    assert not any((ch < " " and ch not in "\n\t") or ch in "\x7f\x9b\u200b\u202e\u2066\ufeff" for ch in shown)
+    assert not any(
+        (ch < " " and ch not in "\n\t") or ch in "\x7f\x9b\u200b\u202e\u2066\ufeff" for ch in shown
+    )
 
 
 # Comparisons
@@ -699,25 +844,33 @@ def test_a_comparison_is_blind_random_and_repeatable(store, compared):
         view = session.view()
         assert "tuned" not in str(view) and "base" not in str(view)
         lefts.append(view["texts"][1]["text"].startswith("Good"))
-        session.act({"act": "vote", "action": "left" if lefts[-1] else "right", "serial": session.serial})
+        session.act(
+            {"act": "vote", "action": "left" if lefts[-1] else "right", "serial": session.serial}
+        )
     assert 8 < sum(lefts) < 31
     assert all(vote.sides[vote.action] == "tuned" for vote in store.votes())
     (row,) = review.preferences(store.votes()).to_dict("records")
     assert (row["model"], row["wins"], row["losses"], row["score"]) == ("tuned", 39, 0, 1.0)
     assert row["left"] == pytest.approx(sum(lefts) / 39)
     other = review.Session(store, cards, reviewer="Bob")
-    assert [other._sides(card)["left"] for card in cards] != [session._sides(card)["left"] for card in cards]
+    assert [other._sides(card)["left"] for card in cards] != [
+        session._sides(card)["left"] for card in cards
+    ]
 
 
 def test_the_models_of_a_run_are_compared_once_they_have_answered(compared, tmp_path):
     items, texts = compared
     assert review.pairs_of_run(tmp_path, items, "tuned, base") == []
-    told = [Answer(item=item, model=name, text=text) for name, of in texts.items() for item, text in of.items()]
+    told = [
+        Answer(item=item, model=name, text=text)
+        for name, of in texts.items()
+        for item, text in of.items()
+    ]
     records.write(tmp_path / "answers.jsonl", told)
     assert len(review.pairs_of_run(tmp_path, items, "tuned, base", number=5)) == 5
-    with pytest.raises(Problem, match="of two models"):
+    with pytest.raises(UserError, match="of two models"):
         review.pairs_of_run(tmp_path, items, "tuned")
-    with pytest.raises(Problem, match="cannot be compared"):
+    with pytest.raises(UserError, match="cannot be compared"):
         review.pairs_of_run(tmp_path, items, "tuned, gpt")
 
 
@@ -732,27 +885,41 @@ def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, t
     assert {vote.rater for vote in read} == {store.alias("Ada")} and "Ada" not in path.read_text()
 
 
-def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(store, compared, tmp_path):
+def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
+    store, compared, tmp_path
+):
     items, texts = compared
-    for name in ("tuned", "base", "tuned"):  # two rounds of training: Ada votes on the same three questions after each
-        rows = [Answer(item=item, model=of, text=text) for of, kept in texts.items() for item, text in kept.items()]
+    for name in (
+        "tuned",
+        "base",
+        "tuned",
+    ):  # two rounds of training: Ada votes on the same three questions after each
+        rows = [
+            Answer(item=item, model=of, text=text)
+            for of, kept in texts.items()
+            for item, text in kept.items()
+        ]
         records.write(tmp_path / "answers.jsonl", rows)
-        session = review.Session(store, review.pairs_of_run(tmp_path, items[1:4], "tuned, base"), reviewer="Ada")
+        session = review.Session(
+            store, review.pairs_of_run(tmp_path, items[1:4], "tuned, base"), reviewer="Ada"
+        )
         for _ in range(3):
             session.act({"act": "vote", "action": "tie", "serial": session.serial})
         texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
     votes = store.votes("answers")
     now = review.current_votes(tmp_path, items, votes)
-    assert (len(votes), len(now)) == (9, 3) and review.current_votes(tmp_path / "none", items, votes) == []
+    assert (len(votes), len(now)) == (9, 3) and review.current_votes(
+        tmp_path / "none", items, votes
+    ) == []
     assert len(evaluation.load_votes(review.write_votes(tmp_path / "votes.jsonl", now))) == 3
-    with pytest.raises(Problem, match="twice"):
+    with pytest.raises(UserError, match="twice"):
         evaluation.load_votes(review.write_votes(tmp_path / "votes.jsonl", votes))
 
 
 def test_models_that_are_not_there_are_named(compared):
     items, texts = compared
     for models in (("tuned", "gpt"), ("tuned", "tuned")):
-        with pytest.raises(Problem, match="cannot be compared"):
+        with pytest.raises(UserError, match="cannot be compared"):
             review.pairs(items, texts, models)
 
 

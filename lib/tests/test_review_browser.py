@@ -26,13 +26,20 @@ CARD = ".review .review-head b"
 
 def example(n, output):
     labels = {"type": "open Q&A", "topic": "Cardiology", "view": "patient", "difficulty": 2}
-    return Example(**labels, instruction=f"Question {n}: what helps against a cold?", task=f"t{n}", output=output)
+    return Example(
+        **labels,
+        instruction=f"Question {n}: what helps against a cold?",
+        task=f"t{n}",
+        output=output,
+    )
 
 
 def written(folder, source):
     """A notebook with one cell for each paragraph of the source."""
     cells = [nbformat.v4.new_code_cell(cell) for cell in source.strip().split("\n\n")]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    notebook = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    )
     (folder / "notebooks").mkdir(exist_ok=True)
     nbformat.write(notebook, folder / "notebooks" / "review.ipynb")
 
@@ -42,7 +49,9 @@ def desk(tmp_path):
     """A run with twelve items, two of them hostile and one of 100,000 characters, and a notebook that reviews them."""
     outputs = [f"Answer {n}: rest and drink." for n in range(1, 13)]
     outputs[1], outputs[2] = HOSTILE, "A long answer. " * 6_667 + HOSTILE
-    records.write(tmp_path / "desk" / "dataset.jsonl", [example(n, text) for n, text in enumerate(outputs, 1)])
+    records.write(
+        tmp_path / "desk" / "dataset.jsonl", [example(n, text) for n, text in enumerate(outputs, 1)]
+    )
     written(tmp_path, f"{SOURCE}\n1\n\nreview.desk(store, cards)")
     return tmp_path
 
@@ -61,11 +70,15 @@ def press(page, keys, note):
     """Keys one after the other, as fingers do; then what the page says happened."""
     for key in keys:
         page.keyboard.press(key)
-    page.wait_for_function("text => document.querySelector('.review-note').textContent.includes(text)", arg=note)
+    page.wait_for_function(
+        "text => document.querySelector('.review-note').textContent.includes(text)", arg=note
+    )
 
 
 def on_card(page, n):
-    page.wait_for_function(f"() => document.querySelector('{CARD}')?.textContent.startsWith('{n} of 12')")
+    page.wait_for_function(
+        f"() => document.querySelector('{CARD}')?.textContent.startsWith('{n} of 12')"
+    )
     page.wait_for_function("() => document.activeElement.classList.contains('review')")
 
 
@@ -77,7 +90,9 @@ def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_cl
     with jupyterlab(desk / "notebooks", desk) as url:
         page = opened(browser, url)
         page.click(".review-tags")
-        for key in "ddxbym":  # delete, cut, insert, cell type: JupyterLab's own, which must not reach it from here
+        for key in (
+            "ddxbym"
+        ):  # delete, cut, insert, cell type: JupyterLab's own, which must not reach it from here
             page.keyboard.press(key)
         press(page, "541a", "Saved: accept")  # the scales, then accept
         on_card(page, 2)
@@ -88,7 +103,9 @@ def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_cl
         shown = page.inner_text(".review-text[data-name=output] .review-body")
         assert len(shown) < 4_000 and page.get_by_text("show all 100,").count() == 1
         page.keyboard.press("s")
-        page.wait_for_function("() => document.querySelector('[data-name=output] .review-body').textContent.length > 100000")
+        page.wait_for_function(
+            "() => document.querySelector('[data-name=output] .review-body').textContent.length > 100000"
+        )
         page.screenshot(path=desk / "long.png")
         press(page, "a", "Saved: accept")
         on_card(page, 4)
@@ -123,9 +140,13 @@ def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_cl
     said = votes(desk)
     assert [vote.action for vote in said] == ["accept", "reject", "accept", "edit", *["accept"] * 6]
     assert (said[0].correctness, said[0].helpfulness, said[0].harm) == (5, 4, 1)
-    assert said[3].edit == {"output": "Answer 4: rest and drink. See a doctor if it lasts. (e, a, r, u)"}
+    assert said[3].edit == {
+        "output": "Answer 4: rest and drink. See a doctor if it lasts. (e, a, r, u)"
+    }
     assert {vote.reviewer for vote in said} == {"Dr. Maria Beispiel"}
-    assert [action for _, action, _ in review.Store(desk / "desk" / "reviews.sqlite").history()].count("undo") == 1
+    assert [
+        action for _, action, _ in review.Store(desk / "desk" / "reviews.sqlite").history()
+    ].count("undo") == 1
     assert "Beispiel" not in json.dumps(
         json.loads((desk / "notebooks" / "review.ipynb").read_text())
     )  # names stay in the store
@@ -152,8 +173,14 @@ def test_a_comparison_hides_the_models_and_keeps_the_sides(browser, desk):  # no
         page.click(".review-text[data-name=question]")
         seen = []
         for key, said in [("1", "left"), ("ArrowRight", "right"), ("0", "tie")]:
-            seen.append(page.inner_text(f".review-text[data-name={said if said != 'tie' else 'left'}] .review-body"))
-            assert "alpha" not in page.inner_text(".review") and "beta" not in page.inner_text(".review")
+            seen.append(
+                page.inner_text(
+                    f".review-text[data-name={said if said != 'tie' else 'left'}] .review-body"
+                )
+            )
+            assert "alpha" not in page.inner_text(".review") and "beta" not in page.inner_text(
+                ".review"
+            )
             page.screenshot(path=desk / "pair.png")
             press(page, [key], f"Saved: {said}")
             on_card(page, len(seen) + 1)

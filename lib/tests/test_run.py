@@ -7,21 +7,35 @@ import nbformat as nf
 import pytest
 
 from medinstruct import paths
-from medinstruct.errors import Problem
-from medinstruct.run import runner
+from medinstruct.errors import UserError
+from medinstruct.pipeline import runner
 
-doctor = importlib.import_module("medinstruct.run.doctor")  # the package hands on the function of that name
+doctor = importlib.import_module(
+    "medinstruct.pipeline.doctor"
+)  # the package hands on the function of that name
 
 
 def notebook(folder, name, reads, writes, code):
     cells = [
         nf.v4.new_code_cell(
-            'run: str = "t"  # Name.\nsize: int = 1  # Size.', metadata={"tags": ["parameters"]}, id="parameters"
+            'run: str = "t"  # Name.\nsize: int = 1  # Size.',
+            metadata={"tags": ["parameters"]},
+            id="parameters",
         )
     ]
-    cells.append(nf.v4.new_code_cell(f"from medinstruct import paths\nout = paths.outputs(run)\n{code}", id="work"))
-    book = nf.v4.new_notebook(cells=cells, metadata={"medinstruct": {"reads": reads, "writes": writes}})
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells.append(
+        nf.v4.new_code_cell(
+            f"from medinstruct import paths\nout = paths.outputs(run)\n{code}", id="work"
+        )
+    )
+    book = nf.v4.new_notebook(
+        cells=cells, metadata={"medinstruct": {"reads": reads, "writes": writes}}
+    )
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nf.write(book, folder / "notebooks" / f"{name}.ipynb")
 
 
@@ -34,7 +48,13 @@ def house(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params" / "p.yaml").write_text("run: t\nsize: 1\n")
     notebook(tmp_path, "01_one", [], ["a.txt"], '(out / "a.txt").write_text("x" * size)')
-    notebook(tmp_path, "02_two", ["a.txt"], ["b.txt"], '(out / "b.txt").write_text((out / "a.txt").read_text() * 2)')
+    notebook(
+        tmp_path,
+        "02_two",
+        ["a.txt"],
+        ["b.txt"],
+        '(out / "b.txt").write_text((out / "a.txt").read_text() * 2)',
+    )
     return tmp_path
 
 
@@ -50,17 +70,27 @@ def test_each_executed_notebook_gets_a_page_and_the_table_says_where_the_time_we
     page = house / "outputs/t/pages/02_two.html"
     assert "a.txt" in page.read_text() and (house / "outputs/t/pages/01_one.html").exists()
     table = runner.time_table(done)
-    assert [line.split()[0] for line in table] == ["01_one", "02_two", "together"] and "█" in table[0]
+    assert [line.split()[0] for line in table] == ["01_one", "02_two", "together"] and "█" in table[
+        0
+    ]
     assert float(table[-1].split()[1]) == pytest.approx(sum(one.seconds for one in done), abs=0.06)
     page.unlink()
     again = runner.time_table(runner.run_each("params/p.yaml"))
-    assert page.exists() and again[-1].split()[1] == "0.0" and all("up to date" in line for line in again[:2])
+    assert (
+        page.exists()
+        and again[-1].split()[1] == "0.0"
+        and all("up to date" in line for line in again[:2])
+    )
 
 
 def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_again(house):
     path = house / "notebooks" / "02_two.ipynb"
     book = nf.read(path, as_version=4)
-    book.metadata["medinstruct"] = {"reads": [], "reads_if_there": ["more.txt"], "writes": ["b.txt"]}
+    book.metadata["medinstruct"] = {
+        "reads": [],
+        "reads_if_there": ["more.txt"],
+        "writes": ["b.txt"],
+    }
     nf.write(book, path)
     runner.run("params/p.yaml")
     assert "02_two: up to date" in runner.run("params/p.yaml")
@@ -70,27 +100,30 @@ def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_
 
 def test_a_failure_names_notebook_and_cell_and_keeps_finished_work(house):
     notebook(house, "02_two", ["a.txt"], ["b.txt"], "1 / 0")
-    with pytest.raises(Problem, match=r"02_two stopped at cell `work`(.|\n)*ZeroDivisionError"):
+    with pytest.raises(UserError, match=r"02_two stopped at cell `work`(.|\n)*ZeroDivisionError"):
         runner.run("params/p.yaml")
     notebook(house, "02_two", ["a.txt"], ["b.txt"], '(out / "b.txt").write_text("")')
     assert "01_one: up to date" in runner.run("params/p.yaml")
 
 
 def test_a_typo_and_a_number_as_text_are_refused_before_anything_runs(house):
-    with pytest.raises(Problem, match="Did you mean `size`"):
+    with pytest.raises(UserError, match="Did you mean `size`"):
         runner.run("params/p.yaml", sets=["sise=2"])
-    with pytest.raises(Problem, match="`size` must be int"):
+    with pytest.raises(UserError, match="`size` must be int"):
         runner.run("params/p.yaml", sets=["size=2e-4"])
     assert not list((house / "outputs/t").glob("*.txt")) if (house / "outputs/t").exists() else True
 
 
 def test_a_problem_in_a_notebook_is_told_once_with_its_place(house):
-    code = 'from medinstruct.errors import Problem\nraise Problem("The file is bad.", got="x.json", do="Repair it.")'
+    code = 'from medinstruct.errors import UserError\nraise UserError("The file is bad.", got="x.json", do="Repair it.")'
     notebook(house, "02_two", ["a.txt"], ["b.txt"], code)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(UserError) as caught:
         runner.run("params/p.yaml")
     told = str(caught.value)
-    assert told.count("got:") == told.count("do:") == 1 and "02_two stopped at cell `work`: The file is bad." in told
+    assert (
+        told.count("got:") == told.count("do:") == 1
+        and "02_two stopped at cell `work`: The file is bad." in told
+    )
 
 
 def command(*arguments, **environment):
@@ -99,7 +132,9 @@ def command(*arguments, **environment):
     import sys
 
     line = [sys.executable, "-m", "medinstruct", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, env={**os.environ, **environment}, cwd=paths.root())
+    return subprocess.run(
+        line, capture_output=True, text=True, env={**os.environ, **environment}, cwd=paths.root()
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +158,11 @@ def test_a_users_mistake_is_one_message_without_a_traceback(arguments, words, tm
 
 def test_the_doctor_never_shows_the_key():
     done = command("doctor", OPENAI_API_KEY="sk-secret-123")
-    assert done.returncode == 0 and "OPENAI_API_KEY is set" in done.stdout and "sk-secret" not in done.stdout + done.stderr
+    assert (
+        done.returncode == 0
+        and "OPENAI_API_KEY is set" in done.stdout
+        and "sk-secret" not in done.stdout + done.stderr
+    )
     assert "yes  demo" in done.stdout
 
 
@@ -137,23 +176,38 @@ def test_the_doctor_names_what_keeps_a_profile_from_running_and_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
         assert doctor.obstacles(demo | {"teacher_url": there, "judge_url": there}) == []
-    gone = doctor.obstacles(demo | {"teacher_url": there, "judge_url": there, "seeds": "nowhere.json"})
-    assert [what for what, _ in gone] == [f"{there} does not answer", "seeds is not to be had: nowhere.json"]
+    gone = doctor.obstacles(
+        demo | {"teacher_url": there, "judge_url": there, "seeds": "nowhere.json"}
+    )
+    assert [what for what, _ in gone] == [
+        f"{there} does not answer",
+        "seeds is not to be had: nowhere.json",
+    ]
     assert "teacher_url=… judge_url=…" in gone[0][1]
 
 
 def test_the_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
     old = {"pandas": "1.5.3", "openai": ""}
-    monkeypatch.setattr(doctor, "_version", lambda name: old[name] if name in old else importlib.metadata.version(name))
+    monkeypatch.setattr(
+        doctor,
+        "_version",
+        lambda name: old[name] if name in old else importlib.metadata.version(name),
+    )
     found = doctor.packages_missing()
-    assert {name.split(">")[0].split("<")[0]: version for name, version in found.items()} == {"pandas": "1.5.3", "openai": ""}
+    assert {name.split(">")[0].split("<")[0]: version for name, version in found.items()} == {
+        "pandas": "1.5.3",
+        "openai": "",
+    }
     assert any("pip install" in line for line in doctor._packages(found))
 
 
 def test_outputs_go_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path / "elsewhere"))
-    assert paths.outputs("x") == tmp_path / "elsewhere" / "x" and (tmp_path / "elsewhere" / "x").is_dir()
-    with pytest.raises(Problem, match="plain folder name"):
+    assert (
+        paths.outputs("x") == tmp_path / "elsewhere" / "x"
+        and (tmp_path / "elsewhere" / "x").is_dir()
+    )
+    with pytest.raises(UserError, match="plain folder name"):
         paths.outputs("../x")
 
 
@@ -164,15 +218,26 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(house):
     import time
 
     started = house / "started"
-    notebook(house, "02_two", ["a.txt"], ["b.txt"], f"import time; open({str(started)!r}, 'w').close(); time.sleep(60)")
+    notebook(
+        house,
+        "02_two",
+        ["a.txt"],
+        ["b.txt"],
+        f"import time; open({str(started)!r}, 'w').close(); time.sleep(60)",
+    )
     code = (
         f"from pathlib import Path; from medinstruct import paths; paths.root = lambda: Path({str(house)!r})\n"
         "import sys; from medinstruct.__main__ import main; sys.exit(main(['run', 'params/p.yaml']))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background jobs ignore Ctrl-C
+    )
     for _ in range(400):
         if started.exists():
             break
@@ -180,27 +245,40 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(house):
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "Finished notebooks" in told  # the dying kernel may log what it likes
+    assert (
+        process.returncode == 130 and "Finished notebooks" in told
+    )  # the dying kernel may log what it likes
     assert not (house / "outputs/t/b.txt").exists() and (house / "outputs/t/a.txt").exists()
 
 
 def test_the_committed_demo_keeps_no_measured_times_and_other_runs_do():
     def book():
         cell = nf.v4.new_code_cell(
-            "1", outputs=[nf.v4.new_output("stream", text="12.3 seconds")], metadata={"tags": ["timing"]}
+            "1",
+            outputs=[nf.v4.new_output("stream", text="12.3 seconds")],
+            metadata={"tags": ["timing"]},
         )
         return nf.v4.new_notebook(cells=[cell])
 
-    assert "12.3" in str(runner.cleaned(book())) and "12.3" not in str(runner.cleaned(book(), timings=False))
+    assert "12.3" in str(runner.cleaned(book())) and "12.3" not in str(
+        runner.cleaned(book(), timings=False)
+    )
 
 
-def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(house, tmp_path_factory, monkeypatch):
-    from medinstruct.run import fingerprint
+def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
+    house, tmp_path_factory, monkeypatch
+):
+    from medinstruct.pipeline import fingerprint
 
     (house / "one.csv").write_text("a")
     (house / "two.csv").write_text("b")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    values = {"benchmark_files": "one.csv, two.csv", "focus": "nowhere.json", "model": "student", "judge_url": "replay:two.csv"}
+    values = {
+        "benchmark_files": "one.csv, two.csv",
+        "focus": "nowhere.json",
+        "model": "student",
+        "judge_url": "replay:two.csv",
+    }
     found = fingerprint.given(values | {"answer_files": "mine=one.csv"})
     assert [path.name for path in found.values()] == ["one.csv", "two.csv", "two.csv", "one.csv"]
     assert {path.parent for path in found.values()} == {house}
@@ -208,49 +286,60 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(house,
 
 def test_a_kernel_that_dies_is_one_message_that_names_the_notebook(house):
     notebook(house, "02_two", ["a.txt"], ["b.txt"], "import os\nos._exit(9)")
-    with pytest.raises(Problem, match="02_two stopped: its kernel died"):
+    with pytest.raises(UserError, match="02_two stopped: its kernel died"):
         runner.run("params/p.yaml")
     assert not list((house / "outputs" / "t").glob(".02*"))
 
 
 @pytest.mark.parametrize("number", ["011", "9", "1x"])
 def test_only_a_notebook_that_is_there_is_chosen(house, number):
-    with pytest.raises(Problem, match="no such notebook"):
+    with pytest.raises(UserError, match="no such notebook"):
         runner.run("params/p.yaml", only=[number])
 
 
 def test_a_notebook_is_chosen_by_its_number_or_its_name(house):
-    assert [line.partition(":")[0] for line in runner.run("params/p.yaml", only=["1", "01_one"])] == ["01_one"]
+    assert [
+        line.partition(":")[0] for line in runner.run("params/p.yaml", only=["1", "01_one"])
+    ] == ["01_one"]
 
 
 def test_a_stand_in_with_other_rates_is_no_address_and_a_bad_address_is_no_crash():
     from medinstruct import params
 
-    assert doctor.obstacles(params.profile("params/demo.yaml") | {"teacher_url": "offline?refusal=0.2"}) == []
+    assert (
+        doctor.obstacles(
+            params.profile("params/demo.yaml") | {"teacher_url": "offline?refusal=0.2"}
+        )
+        == []
+    )
     assert not doctor.reachable("http://[half")
 
 
 def test_the_doctor_looks_for_every_benchmark_file():
     from medinstruct import params
 
-    gone = doctor.obstacles(params.profile("params/demo.yaml") | {"benchmark_files": "params/demo.yaml, nowhere.csv"})
+    gone = doctor.obstacles(
+        params.profile("params/demo.yaml") | {"benchmark_files": "params/demo.yaml, nowhere.csv"}
+    )
     assert [what for what, _ in gone] == ["benchmark_files is not to be had: nowhere.csv"]
 
 
 def test_the_imports_of_every_notebook_and_of_what_it_imports_are_found():
     import json
 
-    fingerprint = importlib.import_module("medinstruct.run.fingerprint")
+    fingerprint = importlib.import_module("medinstruct.pipeline.fingerprint")
     for book in sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb")):
         cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-        assert {"kinds.py", "files.py", "errors.py", "paths.py"} <= {path.name for path in fingerprint.rooms(code)}, book.stem
+        assert {"kinds.py", "files.py", "errors.py", "paths.py"} <= {
+            path.name for path in fingerprint.rooms(code)
+        }, book.stem
 
 
 def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path):
     from medinstruct import review
 
-    fingerprint = importlib.import_module("medinstruct.run.fingerprint")
+    fingerprint = importlib.import_module("medinstruct.pipeline.fingerprint")
     file = tmp_path / "reviews.sqlite"
     assert fingerprint.of_path(file) == ""
     store = review.Store(file)
@@ -263,7 +352,7 @@ def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path
 
 def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(tmp_path):
     from medinstruct.llm import Cache
-    from medinstruct.run import fingerprint
+    from medinstruct.pipeline import fingerprint
 
     (tmp_path / "tasks.jsonl").write_text("{}")
     before = fingerprint.of_path(tmp_path)
@@ -274,8 +363,19 @@ def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(
 
 def test_two_runs_of_the_same_leave_the_same_file():
     def book(address):
-        output = nf.v4.new_output("execute_result", data={"text/plain": f"<pandas.Styler at {address}>"}, execution_count=1)
-        cell = nf.v4.new_code_cell("1", outputs=[output], id="shown", metadata={"execution": {"iopub.status.busy": address}})
-        return runner.cleaned(nf.v4.new_notebook(cells=[cell], metadata={"papermill": {"start_time": address}}))
+        output = nf.v4.new_output(
+            "execute_result",
+            data={"text/plain": f"<pandas.Styler at {address}>"},
+            execution_count=1,
+        )
+        cell = nf.v4.new_code_cell(
+            "1",
+            outputs=[output],
+            id="shown",
+            metadata={"execution": {"iopub.status.busy": address}},
+        )
+        return runner.cleaned(
+            nf.v4.new_notebook(cells=[cell], metadata={"papermill": {"start_time": address}})
+        )
 
     assert book("0x7f9c12ff3350") == book("0x7fd412f58cd0") and "pandas.Styler>" in str(book("0x1"))

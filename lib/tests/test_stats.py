@@ -10,12 +10,17 @@ from medinstruct import stats
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability": four observers, twelve units, gaps.
 N = None
 FOUR = [
-    [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N], [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
-    [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N], [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
-]  # fmt: skip
+    [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
+    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
+    [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
+    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
+]
 
 
-@pytest.mark.parametrize(("level", "alpha"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849), ("ratio", 0.797)])
+@pytest.mark.parametrize(
+    ("level", "alpha"),
+    [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849), ("ratio", 0.797)],
+)
 def test_alpha_is_that_of_the_published_example_with_gaps(level, alpha):
     found = stats.krippendorff_alpha(FOUR, level=level)
     assert round(found.value, 3) == alpha and found.units == 11
@@ -30,17 +35,27 @@ def test_alpha_is_that_of_the_published_examples_of_two_observers():
 
 
 def test_kappa_is_that_of_cohens_own_table():
-    table = [[44, 7, 9], [5, 20, 5], [1, 3, 6]]  # Cohen (1960): two clinicians, three diagnoses, 100 patients
-    pairs = [(row, column) for row in range(3) for column in range(3) for _ in range(table[row][column])]
+    table = [
+        [44, 7, 9],
+        [5, 20, 5],
+        [1, 3, 6],
+    ]  # Cohen (1960): two clinicians, three diagnoses, 100 patients
+    pairs = [
+        (row, column) for row in range(3) for column in range(3) for _ in range(table[row][column])
+    ]
     found = stats.cohen_kappa(*zip(*pairs, strict=True))
     assert round(found.value, 3) == 0.492 and found.low < 0.492 < found.high
     inter_rater = pytest.importorskip("statsmodels.stats.inter_rater")
     theirs = inter_rater.cohens_kappa(np.array(table))
-    assert found.value == pytest.approx(theirs.kappa) and found.low == pytest.approx(theirs.kappa_low, abs=0.04)
+    assert found.value == pytest.approx(theirs.kappa) and found.low == pytest.approx(
+        theirs.kappa_low, abs=0.04
+    )
 
 
 def test_agreement_without_ratings_or_without_variation_is_not_a_number():
-    assert np.isnan(stats.cohen_kappa([None], ["a"]).value) and np.isnan(stats.krippendorff_alpha([]).value)
+    assert np.isnan(stats.cohen_kappa([None], ["a"]).value) and np.isnan(
+        stats.krippendorff_alpha([]).value
+    )
     assert np.isnan(stats.krippendorff_alpha([["a", "a"], ["a", "a"]]).value)
 
 
@@ -69,9 +84,15 @@ def test_the_sign_flip_test_is_exact_for_few_and_keeps_its_level():
 
 def test_the_minimal_difference_is_found_in_four_of_five_runs():
     gap, chance = stats.minimal_difference(216), np.random.default_rng(2)
-    found = [stats.bootstrap_interval(chance.random(216) < 0.5 + gap, rounds=400)[0] > 0.5 for _ in range(300)]
+    found = [
+        stats.bootstrap_interval(chance.random(216) < 0.5 + gap, rounds=400)[0] > 0.5
+        for _ in range(300)
+    ]
     assert 0.72 <= np.mean(found) <= 0.88
-    assert stats.items_needed(gap) in (216, 217) and stats.minimal_difference(216, comparisons=10) > gap
+    assert (
+        stats.items_needed(gap) in (216, 217)
+        and stats.minimal_difference(216, comparisons=10) > gap
+    )
 
 
 @pytest.mark.parametrize(("n", "share"), [(216, 0.1), (216, 0.5), (60, 0.3)])
@@ -88,7 +109,9 @@ def test_bootstrap_intervals_hold_the_truth_in_about_95_of_100_runs(n, share):
 def test_a_ratio_has_its_own_interval_and_nothing_has_none():
     low, high = stats.bootstrap_ratio([1, 0, 1, 0] * 20, [1, 1, 1, 0] * 20)
     assert low < 2 / 3 < high
-    assert all(np.isnan(stats.bootstrap_interval([]))) and all(np.isnan(stats.bootstrap_ratio([0], [0])))
+    assert all(np.isnan(stats.bootstrap_interval([]))) and all(
+        np.isnan(stats.bootstrap_ratio([0], [0]))
+    )
 
 
 def judge_and_people(seed, n, many, honest=0.8):
@@ -108,7 +131,9 @@ def test_few_people_and_many_verdicts_hold_the_truth_and_are_narrower_than_peopl
 
 def test_a_useless_judge_costs_next_to_nothing():
     chance = np.random.default_rng(3)
-    found = stats.prediction_powered((chance.random(80) < 0.5) * 1.0, chance.random(80), chance.random(500))
+    found = stats.prediction_powered(
+        (chance.random(80) < 0.5) * 1.0, chance.random(80), chance.random(500)
+    )
     assert found.high - found.low <= 1.02 * (found.human_high - found.human_low)
     with pytest.raises(ValueError):
         stats.prediction_powered([1.0], [1.0], [1.0])

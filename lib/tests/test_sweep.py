@@ -6,8 +6,8 @@ import nbformat as nf
 import pytest
 
 from medinstruct import paths
-from medinstruct.errors import Problem
-from medinstruct.run import sweep
+from medinstruct.errors import UserError
+from medinstruct.pipeline import sweep
 
 CODE = """import json
 from medinstruct import paths
@@ -33,21 +33,33 @@ def house(tmp_path, monkeypatch):
     ]
     book = nf.v4.new_notebook(cells=cells)
     book.metadata |= {"medinstruct": {"reads": ["dataset.jsonl"], "writes": ["training.json"]}}
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nf.write(book, tmp_path / "notebooks" / "07_finetune_lora.ipynb")
     return tmp_path
 
 
 def test_each_cell_runs_once_and_the_comparison_names_the_best(house):
-    with pytest.raises(Problem, match="dataset.jsonl"):
+    with pytest.raises(UserError, match="dataset.jsonl"):
         sweep("params/p.yaml", grid=["lora_rank=4,8"])
     (house / "outputs/t/dataset.jsonl").write_text("{}\n{}\n")
     lines = sweep("params/p.yaml", grid=["lora_rank=4,8"])
-    assert [": done" in line.replace("07_finetune_lora", "") for line in lines] == [True, True, False]
+    assert [": done" in line.replace("07_finetune_lora", "") for line in lines] == [
+        True,
+        True,
+        False,
+    ]
     found = json.loads((house / "outputs/t/sweep_lora_rank.json").read_text())
     assert [row["eval_after"] for row in found] == pytest.approx([2.4, 2.0])
     assert (house / "outputs/t/figures/sweep_lora_rank.svg").exists()
-    assert (house / "outputs/t/figures/sweep_lora_rank.csv").read_text().startswith("lora_rank,eval_before,eval_after")
+    assert (
+        (house / "outputs/t/figures/sweep_lora_rank.csv")
+        .read_text()
+        .startswith("lora_rank,eval_before,eval_after")
+    )
     assert all("up to date" in line for line in sweep("params/p.yaml", grid=["lora_rank=4,8"])[:2])
 
 
@@ -55,15 +67,15 @@ def test_a_grid_file_gives_every_combination_and_nonsense_is_refused(house):
     (house / "outputs/t/dataset.jsonl").write_text("{}\n")
     assert len(sweep("params/p.yaml", grid=["params/grid.yaml"])) == 3
     for empty in (["lora_rank="], ["lora_rank", "rate=0.1"]):
-        with pytest.raises(Problem, match="no values"):
+        with pytest.raises(UserError, match="no values"):
             sweep("params/p.yaml", grid=empty)
-    with pytest.raises(Problem, match="Did you mean `lora_rank`"):
+    with pytest.raises(UserError, match="Did you mean `lora_rank`"):
         sweep("params/p.yaml", grid=["lora_rnk=4"])
 
 
 def test_shipped_grids_name_parameters_of_the_notebook():
     from medinstruct import params
-    from medinstruct.run.sweep import read_grid
+    from medinstruct.pipeline.sweep import read_grid
 
     known = params.declared(paths.root() / "notebooks" / "07_finetune_lora.ipynb")
     grids = list((paths.root() / "params" / "grids").glob("*.yaml"))

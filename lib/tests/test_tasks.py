@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medinstruct import labels, llm, paths, records, stats, tasks
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Task
 
 BLOCK = "Type: chat\nTopic: Genetics\nView: patient\nDifficulty: 2\nInstruction: {}\nInput: {}\n"
@@ -21,13 +21,26 @@ def one(reply):
 
 
 def test_what_a_prompt_shows_is_read_back():
-    task = Task(type="chat", topic="Sleep", view="parent", difficulty=3, instruction="Why?", input="(A) one\n(B) two")
+    task = Task(
+        type="chat",
+        topic="Sleep",
+        view="parent",
+        difficulty=3,
+        instruction="Why?",
+        input="(A) one\n(B) two",
+    )
     shown = tasks.task_prompt([task], new=1)[1]["content"].split("### 1.\n")[1].split("### 2.")[0]
     assert one(shown) == task
 
 
 @pytest.mark.parametrize(
-    "text", ["Use the Input below to name the Type.", "BP 132/82 at age 12", "Give the options.", "Hb 13.5, 3.5 mg"]
+    "text",
+    [
+        "Use the Input below to name the Type.",
+        "BP 132/82 at age 12",
+        "Give the options.",
+        "Hb 13.5, 3.5 mg",
+    ],
 )
 def test_words_numbers_and_last_letters_of_an_instruction_stay(text):
     assert one(BLOCK.format(text, "<noinput>")).instruction == text
@@ -39,7 +52,9 @@ def test_inputs_stay_whole(text):
 
 
 def test_two_tasks_without_a_separator_are_two():
-    found, rejects = tasks.parse_tasks(BLOCK.format("One?", "<noinput>") + "2. " + BLOCK.format("Two?", '"<noinput>"'))
+    found, rejects = tasks.parse_tasks(
+        BLOCK.format("One?", "<noinput>") + "2. " + BLOCK.format("Two?", '"<noinput>"')
+    )
     assert [task.instruction for task in found] == ["One?", "Two?"] and not rejects
     assert [task.input for task in found] == ["", ""]
 
@@ -47,17 +62,27 @@ def test_two_tasks_without_a_separator_are_two():
 def test_a_missing_field_is_a_reject_and_shifts_nothing():
     block = BLOCK.format("One?", "x").replace("Difficulty: 2\n", "")
     found, rejects = tasks.parse_tasks(f"### 1.\n{block}### 2.\n{BLOCK.format('Two?', 'y')}")
-    assert [task.input for task in found] == ["y"] and [r.reason for r in rejects] == ["missing difficulty"]
+    assert [task.input for task in found] == ["y"] and [r.reason for r in rejects] == [
+        "missing difficulty"
+    ]
     assert "One?" in rejects[0].raw
 
 
 def test_the_last_task_of_a_cut_reply_is_a_reject():
-    found, rejects = tasks.parse_tasks(BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="length")
+    found, rejects = tasks.parse_tasks(
+        BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="length"
+    )
     assert len(found) == 1 and rejects[0].reason == "cut at the token limit"
 
 
 @pytest.mark.parametrize(
-    "change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n"), str.upper, lambda t: t.replace("Type:", "**Type:**")]
+    "change",
+    [
+        lambda t: "\ufeff" + t,
+        lambda t: t.replace("\n", "\r\n"),
+        str.upper,
+        lambda t: t.replace("Type:", "**Type:**"),
+    ],
 )
 def test_marks_and_line_ends_do_not_matter(change):
     assert one(change(BLOCK.format("Why?", "<noinput>"))).instruction.lower() == "why?"
@@ -71,26 +96,33 @@ def test_a_reply_without_a_task_is_one_reject(reply):
 
 # A corpus of hostile replies: fourteen pairs of awkward tasks in eighteen shapes. Whatever is accepted must be word for word what was meant.
 AWKWARD = [
-    ("Use the Input below: name the Type of each drug.", "Type 2 diabetes\nInput from the ward: none needed"),
+    (
+        "Use the Input below: name the Type of each drug.",
+        "Type 2 diabetes\nInput from the ward: none needed",
+    ),
     ("Explain DNA, RNA and NA+ channels.", "NA"),
     ("Choose one.", "A child coughs.\n(A) Croup\n(B) Asthma\n(C) Foreign body\n(D) Pneumonia"),
     ("Summarize the note.", "1. Chest pain\n2. Cough\n3. Fever"),
     ("Fill {output_1} and {{braces}} literally.", "{input} {0} %s"),
     ("열이 나는 아이를 어떻게 돌볼까요?", "한국어 입력 문장입니다."),
     ("What is BP 132/82 at 5 pm?", ""),
-    ("Rewrite for a patient: \"NSTEMI\".", "\"NSTEMI\" is a heart attack."),
+    ('Rewrite for a patient: "NSTEMI".', '"NSTEMI" is a heart attack.'),
     ("List 3 causes; difficulty may vary.", "- first\n- second"),
     ("Classify as benign or malignant.", "Topic sentence first. View of the lung: clear."),
     ("Interpret the table.", "| Na | K |\n| --- | --- |\n| 140 | 4 |"),
     ("Why is the answer 42?", "Dose: 5 mg\nRoute: oral"),
     ("Explain <script>alert(1)</script> in HTML.", "<b>bold</b> & more"),
     ("Ends with a number 7", "Ends with 12."),
-]  # fmt: skip
+]
 NAMES = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
 
 
 def fields_of(text, given):
-    return dict(zip(NAMES, ("open Q&A", "Genetics", "patient", "3", text, given or "<noinput>"), strict=True))
+    return dict(
+        zip(
+            NAMES, ("open Q&A", "Genetics", "patient", "3", text, given or "<noinput>"), strict=True
+        )
+    )
 
 
 def lines(fields, shape="{}: {}\n", order=NAMES):
@@ -112,15 +144,23 @@ SHAPES = {
     "bold fields": lambda p: joined(p, "### {n}.\n", shape="**{}:** {}\n"),
     "bold names": lambda p: joined(p, "### {n}.\n", shape="**{}**: {}\n"),
     "bullets": lambda p: joined(p, "{n}.\n", shape="- {}: {}\n"),
-    "upside down": lambda p: joined(p, "### {n}.\n", order=("Input", "Instruction", "Difficulty", "View", "Topic", "Type")),
-    "upper case": lambda p: joined(p, "### {n}.\n").replace("Type:", "TYPE:").replace("Instruction:", "INSTRUCTION:"),
+    "upside down": lambda p: joined(
+        p, "### {n}.\n", order=("Input", "Instruction", "Difficulty", "View", "Topic", "Type")
+    ),
+    "upper case": lambda p: (
+        joined(p, "### {n}.\n").replace("Type:", "TYPE:").replace("Instruction:", "INSTRUCTION:")
+    ),
     "blank lines": lambda p: joined(p, "\n\n### {n}.\n\n", shape="{}: {}\n\n"),
     "BOM and CRLF": lambda p: "\ufeff" + joined(p, "### {n}.\n").replace("\n", "\r\n"),
     "chatter before": lambda p: "Sure! Here are the tasks:\n\n" + joined(p, "### {n}.\n"),
     "next number after": lambda p: joined(p, "### {n}.\n") + "### 6.",
     "JSON": lambda p: json.dumps({"tasks": [{k.lower(): v for k, v in f.items()} for f in p]}),
-    "fenced JSON": lambda p: "```json\n" + json.dumps([{k.lower(): v for k, v in f.items()} for f in p], indent=1) + "\n```",
-}  # fmt: skip
+    "fenced JSON": lambda p: (
+        "```json\n"
+        + json.dumps([{k.lower(): v for k, v in f.items()} for f in p], indent=1)
+        + "\n```"
+    ),
+}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -144,7 +184,9 @@ def test_a_swallowed_second_task_is_given_back():
 
 @pytest.mark.parametrize("level", ["0", "6", "hard", "12", ""])
 def test_a_difficulty_outside_one_to_five_is_a_reject(level):
-    found, rejects = tasks.parse_tasks(BLOCK.format("Why?", "x").replace("Difficulty: 2", f"Difficulty: {level}"))
+    found, rejects = tasks.parse_tasks(
+        BLOCK.format("Why?", "x").replace("Difficulty: 2", f"Difficulty: {level}")
+    )
     assert not found and "difficulty" in rejects[0].reason
 
 
@@ -171,7 +213,9 @@ def test_the_first_round_is_what_a_pilot_may_ask_without_paying_twice():
         asyncio.run(client.ask_all(first))
         before = client.usage["asked"]
         asyncio.run(tasks.generate(client, seeds_of_ours(), requests=24, **settings))
-        assert client.usage["cached"] >= len(first) and client.usage["asked"] - before <= 2 * (24 - len(first))
+        assert client.usage["cached"] >= len(first) and client.usage["asked"] - before <= 2 * (
+            24 - len(first)
+        )
 
 
 def test_steering_levels_the_labels():
@@ -204,9 +248,12 @@ def test_machine_written_examples_come_into_the_prompts():
     assert any(set(task.provenance.parents) - own for task in made.tasks)
 
 
-@pytest.mark.parametrize("wrong", [{"steer": "steep"}, {"machine_examples": 3}, {"form": "yaml"}, {"seeds_per_request": 999}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steer": "steep"}, {"machine_examples": 3}, {"form": "yaml"}, {"seeds_per_request": 999}],
+)
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(Problem):
+    with pytest.raises(UserError):
         made_with(**wrong)
 
 
@@ -214,7 +261,12 @@ def test_the_best_of_several_samples_is_whole_and_of_median_length():
     def reply(text, reason="stop"):
         return llm.Reply(key=text, text=text, finish_reason=reason, model="m")
 
-    group = [reply("cut here and much longer", "length"), reply("a"), reply("abc"), reply("abcdefghi")]
+    group = [
+        reply("cut here and much longer", "length"),
+        reply("a"),
+        reply("abc"),
+        reply("abcdefghi"),
+    ]
     assert [one.text for one in tasks.best_of(group, 4)] == ["abc"]
 
 
@@ -227,19 +279,27 @@ def test_the_ledger_adds_up_and_a_record_has_a_life(tmp_path):
     assert table["out"].iloc[0] == len(made.tasks) == 180 - table["lost"].iloc[0]
     life = tasks.trace(made.tasks[0].id, tmp_path)
     assert len(life["parents"]) == 3 and life["request"]["key"] == made.tasks[0].provenance.request
-    with pytest.raises(Problem, match="No record"):
+    with pytest.raises(UserError, match="No record"):
         tasks.trace("nothing", tmp_path)
 
 
 def test_files_that_do_not_belong_together_are_found_out(tmp_path):
     made, _ = made_with(steer="none", requests=8)
-    for name, rows in (("raw_tasks.jsonl", made.tasks), ("rejects.jsonl", made.rejects), ("tasks.jsonl", made.tasks[:5])):
+    for name, rows in (
+        ("raw_tasks.jsonl", made.tasks),
+        ("rejects.jsonl", made.rejects),
+        ("tasks.jsonl", made.tasks[:5]),
+    ):
         records.write(tmp_path / name, rows)
-    with pytest.raises(Problem, match="add up"):
+    with pytest.raises(UserError, match="add up"):
         tasks.ledger(tmp_path, asked=72)
-    assert len(tasks.ledger(tmp_path, asked=72, stages=1)) == 1  # a rerun does not look at what an earlier run left
+    assert (
+        len(tasks.ledger(tmp_path, asked=72, stages=1)) == 1
+    )  # a rerun does not look at what an earlier run left
 
 
 def test_what_a_content_filter_has_cut_is_a_reject():
-    found, rejects = tasks.parse_tasks(BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="content_filter")
+    found, rejects = tasks.parse_tasks(
+        BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="content_filter"
+    )
     assert len(found) == 1 and rejects[0].reason == "cut: content_filter"

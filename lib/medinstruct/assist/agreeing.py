@@ -28,9 +28,15 @@ def agreement(answers: Sequence[str]) -> Agreement:
     (True, False)
     """
     if len(answers) < 2:
-        return Agreement(float("nan"), False, "Asked once: nothing is known of how sure the model is.")
+        return Agreement(
+            float("nan"), False, "Asked once: nothing is known of how sure the model is."
+        )
     scores = [nearest([one], [other])[0][1] for one, other in combinations(answers, 2)]
     score = float(np.mean(scores))
     low = score < LOW
-    sentence = f"{len(answers)} answers to this question agree by {score:.2f} (mean ROUGE-L of the pairs)."
-    return Agreement(score, low, f"Uncertain: {sentence[0].lower() + sentence[1:]}" if low else sentence)
+    sentence = (
+        f"{len(answers)} answers to this question agree by {score:.2f} (mean ROUGE-L of the pairs)."
+    )
+    return Agreement(
+        score, low, f"Uncertain: {sentence[0].lower() + sentence[1:]}" if low else sentence
+    )

@@ -8,7 +8,7 @@ from medinstruct import llm
 from medinstruct.assist import ruled
 from medinstruct.assist.live import Answer, Live
 from medinstruct.assist.speaking import Speaker
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 EVERY = 0.05  # seconds between two messages to the page about one answer
 WARM = 0.7  # temperature of further samples where none was asked for
@@ -18,10 +18,21 @@ class Round:
     """The answers to one question. `piece` is told each new piece of a text, `changed` each change of the turn."""
 
     def __init__(
-        self, live: Live, speakers: Mapping[str, Speaker], past: Sequence[Live], *, piece: Callable[[Answer, str], None],
+        self,
+        live: Live,
+        speakers: Mapping[str, Speaker],
+        past: Sequence[Live],
+        *,
+        piece: Callable[[Answer, str], None],
         changed: Callable[[], None],
-    ) -> None:  # fmt: skip
-        self.live, self.speakers, self.past, self.piece, self.changed = live, speakers, list(past), piece, changed
+    ) -> None:
+        self.live, self.speakers, self.past, self.piece, self.changed = (
+            live,
+            speakers,
+            list(past),
+            piece,
+            changed,
+        )
         self._streams: set[llm.Stream] = set()
 
     async def run(self) -> None:
@@ -45,7 +56,7 @@ class Round:
             answer.text, answer.finish, answer.request = reply.text, reply.finish_reason, reply.key
             answer.tokens = reply.completion_tokens
             await self._sample(answer)
-        except Problem as problem:
+        except UserError as problem:
             answer.finish, answer.trouble = "error", str(problem)
         except Exception as error:  # whatever goes wrong in one model is told, and the others go on
             answer.finish, answer.trouble = "error", f"{type(error).__name__}: {error}"[:500]
@@ -59,7 +70,9 @@ class Round:
         if sample:
             settings["temperature"] = settings["temperature"] or WARM
         pairs = [
-            ((one.instruction, one.input), said.text) for one in self.past if (said := one.answer(answer.name)) and said.good
+            ((one.instruction, one.input), said.text)
+            for one in self.past
+            if (said := one.answer(answer.name)) and said.good
         ]
         stream = self.speakers[answer.name].stream(
             (self.live.instruction, self.live.input), settings=settings, past=pairs, sample=sample

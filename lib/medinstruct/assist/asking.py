@@ -29,11 +29,20 @@ async def consult(
     `who` is name -> model as `evaluation.answerers` gives it; the adapter is turned on for the model named tuned.
     """
     asked = [(case, reader) for case in cases for reader in case.readers]
-    settings = {"max_tokens": max_tokens} | ({"stop": list(ALPACA_STOPS)} if template == "alpaca" else {})
-    worded = [WAYS[case.way].prompt(case.question, case.given, reader=reader, template=template) for case, reader in asked]
+    settings = {"max_tokens": max_tokens} | (
+        {"stop": list(ALPACA_STOPS)} if template == "alpaca" else {}
+    )
+    worded = [
+        WAYS[case.way].prompt(case.question, case.given, reader=reader, template=template)
+        for case, reader in asked
+    ]
     first = [Request(messages=one, parameters=settings | {"temperature": 0.0}) for one in worded]
     warm = settings | {"temperature": temperature}
-    more = [Request(messages=one, parameters=warm, sample=n) for n in range(1, samples + 1) for one in worded]
+    more = [
+        Request(messages=one, parameters=warm, sample=n)
+        for n in range(1, samples + 1)
+        for one in worded
+    ]
     found = []
     for name, model in who.items():
         with one_thread(model):
@@ -46,13 +55,21 @@ async def consult(
 
 def turned(model: Client | LocalModel, name: str) -> Client | LocalModel:
     """The one loaded model with its adapter on for tuned; a server needs no turning."""
-    return model.with_adapter(name == "tuned") if isinstance(model, LocalModel) and model.has_adapter else model
+    return (
+        model.with_adapter(name == "tuned")
+        if isinstance(model, LocalModel) and model.has_adapter
+        else model
+    )
 
 
 @contextmanager
 def one_thread(model: Client | LocalModel) -> Iterator[None]:
     """One thread of torch while a tiny model answers on the CPU: more of them wait for each other longer than they work."""
-    if not isinstance(model, LocalModel) or model.device != "cpu" or model.model.num_parameters() > TINY:
+    if (
+        not isinstance(model, LocalModel)
+        or model.device != "cpu"
+        or model.model.num_parameters() > TINY
+    ):
         yield
         return
     import torch
@@ -73,7 +90,9 @@ def looked_at(one: Consultation) -> Checked:
     return found.without_alarm() if quiz else found
 
 
-def _consultation(case: Case, reader: str, name: str, reply: Reply, samples: Sequence[str], dataset: str) -> Consultation:
+def _consultation(
+    case: Case, reader: str, name: str, reply: Reply, samples: Sequence[str], dataset: str
+) -> Consultation:
     return Consultation(
         way=case.way,
         case=case.name,

@@ -8,20 +8,33 @@ from medinstruct.assist import ruled
 from medinstruct.assist.live import Answer, Live, revived
 from medinstruct.assist.speaking import Models, Speaker, speakers
 from medinstruct.assist.transcript import Turn
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 ROOM = {"temperature": (0.0, 2.0), "max_tokens": (1, 32_000), "samples": (1, 8)}
 START = {"temperature": 0.0, "max_tokens": 400, "samples": 1}
 
 
-def asked(text: str, who: Iterable[Speaker], *, way: str = "", reader: str = "", settings: Mapping[str, Any] = START) -> Live:
+def asked(
+    text: str,
+    who: Iterable[Speaker],
+    *,
+    way: str = "",
+    reader: str = "",
+    settings: Mapping[str, Any] = START,
+) -> Live:
     """A question as a turn that waits for its answers, with the emergencies that its words can mean."""
     instruction, context = ruled.worded(way, text, reader=reader)
     answers = [Answer(one.name, about=one.about, data=one.data, alone=one.alone) for one in who]
     return Live(
-        question=text, instruction=instruction, input=context, way=way, reader=reader, settings=settings_of(settings, START),
-        answers=answers, alarms=ruled.alarms(text),
-    )  # fmt: skip
+        question=text,
+        instruction=instruction,
+        input=context,
+        way=way,
+        reader=reader,
+        settings=settings_of(settings, START),
+        answers=answers,
+        alarms=ruled.alarms(text),
+    )
 
 
 def revive(turns: Sequence[Turn], models: Models, *, folder: str | Path) -> list[Live]:
@@ -52,6 +65,8 @@ def settings_of(asked: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str
         except (TypeError, ValueError):
             value = float("nan")
         if not low <= value <= high:
-            raise Problem(f"This is no {name}.", got=asked.get(name), do=f"A number from {low:g} to {high:g}.")
+            raise UserError(
+                f"This is no {name}.", got=asked.get(name), do=f"A number from {low:g} to {high:g}."
+            )
         found[name] = value if name == "temperature" else int(value)
     return found

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medinstruct import paths
 from medinstruct.assist.ways import WAYS
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 
 class Point(BaseModel):
@@ -47,7 +47,9 @@ def cases(way: str = "") -> list[Case]:
     ['Breathless after a long flight', 'An old man confused since last night']
     """
     if way and way not in WAYS:
-        raise Problem("There is no such way of working.", got=way, do=f"Choose from {', '.join(WAYS)}.")
+        raise UserError(
+            "There is no such way of working.", got=way, do=f"Choose from {', '.join(WAYS)}."
+        )
     return [case for case in _every() if not way or case.way == way]
 
 
@@ -63,4 +65,7 @@ def points_held(text: str, case: Case, *, reader: str = "") -> dict[str, bool]:
     >>> points_held("Weigh yourself.", cases("education")[0])["weigh every day"]
     True
     """
-    return {one.point: bool(re.search(rf"(?<![a-z])(?:{one.words})", text, re.IGNORECASE)) for one in case.points_for(reader)}
+    return {
+        one.point: bool(re.search(rf"(?<![a-z])(?:{one.words})", text, re.IGNORECASE))
+        for one in case.points_for(reader)
+    }

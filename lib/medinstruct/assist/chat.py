@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from medinstruct import figures, paths
+from medinstruct import paths, plotting
 from medinstruct.assist.answering import Round
 from medinstruct.assist.beginning import asked, revive
 from medinstruct.assist.live import Live
@@ -16,16 +16,22 @@ from medinstruct.assist.printing import printed
 from medinstruct.assist.speaking import Models, speakers
 from medinstruct.assist.talk import Talk
 from medinstruct.assist.transcript import Said, Transcripts, Turn
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Consultation
 
 EXAMPLE = "My father is 61 and has had crushing chest pain for 40 minutes that goes into his left arm. What should we do?"
 
 
 def chat(
-    models: Models, *, folder: str | Path, reviewer: str = "", settings: Mapping[str, Any] | None = None,
-    example: str | Sequence[Consultation] = EXAMPLE, engine: str = "rules", show: str = "auto",
-) -> Any:  # fmt: skip
+    models: Models,
+    *,
+    folder: str | Path,
+    reviewer: str = "",
+    settings: Mapping[str, Any] | None = None,
+    example: str | Sequence[Consultation] = EXAMPLE,
+    engine: str = "rules",
+    show: str = "auto",
+) -> Any:
     """A chat with some models by name: a widget on a live page, else in print. "base" is a local model without its adapter.
 
     What is said is kept in `folder`, the run's, once nothing in it looks like an identifier or the reader has decided. What is
@@ -34,17 +40,21 @@ def chat(
     kept; or a consultation that was held already. `settings` are temperature, max_tokens and samples; `show` is auto, widget or print.
     """
     if show not in ("auto", "widget", "print"):
-        raise Problem("`show` is not known.", got=show, do="Choose auto, widget or print.")
-    if show == "widget" or show == "auto" and figures.live():
+        raise UserError("`show` is not known.", got=show, do="Choose auto, widget or print.")
+    if show == "widget" or show == "auto" and plotting.live():
         name = reviewer or os.environ.get("MEDINSTRUCT_REVIEWER", "")
         return widget(models, folder=folder, reviewer=name, settings=settings or {}, engine=engine)
     said = list(Transcripts(folder).conversations().values())
     if not models:
         return Printed([], "No model answers in this run.")
     if said:
-        return Printed(revive(said[-1], models, folder=folder), "The last conversation of this run.")
+        return Printed(
+            revive(said[-1], models, folder=folder), "The last conversation of this run."
+        )
     if not isinstance(example, str):
-        return Printed(_held(example, models, folder), "A worked case of this page, as the chat shows it.")
+        return Printed(
+            _held(example, models, folder), "A worked case of this page, as the chat shows it."
+        )
     made = [_example(models, folder, example, settings or {})] if example else []
     return Printed(made, "An example, asked while this page was made; nothing of it was kept.")
 
@@ -86,21 +96,39 @@ def _held(consultations: Sequence[Consultation], models: Models, folder: str | P
     first = next(iter(consultations), None)
     if first is None:
         return []
-    same = [one for one in consultations if (one.case, one.reader, one.way) == (first.case, first.reader, first.way)]
+    same = [
+        one
+        for one in consultations
+        if (one.case, one.reader, one.way) == (first.case, first.reader, first.way)
+    ]
     who = {one.name: one for one in speakers(models, folder=folder)}
     answers = tuple(
         Said(
-            name=one.model, text=one.text, finish_reason=one.finish_reason, samples=one.samples,
-            model=who[one.model].about if one.model in who else "", data=who[one.model].data if one.model in who else "",
+            name=one.model,
+            text=one.text,
+            finish_reason=one.finish_reason,
+            samples=one.samples,
+            model=who[one.model].about if one.model in who else "",
+            data=who[one.model].data if one.model in who else "",
         )
         for one in same
-    )  # fmt: skip
+    )
     asked = "\n\n".join(part for part in (first.question, first.given) if part)
-    turn = Turn(id="", conversation="", at="", question=asked, way=first.way, reader=first.reader, answers=answers)
+    turn = Turn(
+        id="",
+        conversation="",
+        at="",
+        question=asked,
+        way=first.way,
+        reader=first.reader,
+        answers=answers,
+    )
     return revive([turn], models, folder=folder)
 
 
-def _example(models: Models, folder: str | Path, question: str, settings: Mapping[str, Any]) -> Live:
+def _example(
+    models: Models, folder: str | Path, question: str, settings: Mapping[str, Any]
+) -> Live:
     """One question to all models, in a thread of its own, since a notebook has a running loop."""
     who = {one.name: one for one in speakers(models, folder=folder)}
     live = asked(question, who.values(), settings=settings)

@@ -49,10 +49,18 @@ class Checked:
             found.append("The model gave no answer.")
         found += [f"Against the values given: {one.reason}." for one in self.conflicts]
         if self.marks:
-            kinds = {kind: sum(one.kind == kind for one in self.marks) for kind in ("number", "drug")}
-            found.append(f"Not in what was given: numbers {kinds['number']}, drugs {kinds['drug']}; look them up.")
+            kinds = {
+                kind: sum(one.kind == kind for one in self.marks) for kind in ("number", "drug")
+            }
+            found.append(
+                f"Not in what was given: numbers {kinds['number']}, drugs {kinds['drug']}; look them up."
+            )
         found += [self.agreement.sentence] if self.agreement.score == self.agreement.score else []
-        return found + ([f"Reading level: school grade {max(self.grade, 0):.0f}."] if self.grade == self.grade else [])
+        return found + (
+            [f"Reading level: school grade {max(self.grade, 0):.0f}."]
+            if self.grade == self.grade
+            else []
+        )
 
     def without_alarm(self) -> "Checked":
         """The same where no person stands behind the question, as in a quiz."""
@@ -66,15 +74,23 @@ class Checked:
             for one in self.emergencies
         )
         badge = ' <span class="badge">cut</span>' if self.is_cut else ""
-        said = "".join(f'<p class="small">{_safe(line)}</p>' for line in [*self.lines, source, NOTICE] if line)
+        said = "".join(
+            f'<p class="small">{_safe(line)}</p>' for line in [*self.lines, source, NOTICE] if line
+        )
         return f'{STYLE if style else ""}<div class="assist">{alarms}<p class="text">{self._marked()}{badge}</p>{said}</div>'
 
     def _marked(self) -> str:
         """The answer escaped, its marks as <mark>; where two overlap, the one that begins first."""
         spans = [(one.start, one.end, one.kind, one.reason) for one in self.marks]
-        spans += [(one.start, one.end, "conflict", one.reason) for one in self.conflicts if one.end > one.start]
+        spans += [
+            (one.start, one.end, "conflict", one.reason)
+            for one in self.conflicts
+            if one.end > one.start
+        ]
         parts, at = [], 0
-        for start, end, kind, reason in sorted(spans, key=lambda span: (span[0], span[2] != "conflict")):
+        for start, end, kind, reason in sorted(
+            spans, key=lambda span: (span[0], span[2] != "conflict")
+        ):
             if start >= at:
                 word = f'<mark class="{kind}" title="{_safe(reason)}">{_safe(self.answer[start:end])}</mark>'
                 parts += [_safe(self.answer[at:start]), word]
@@ -114,7 +130,11 @@ def checked(
 
 def criticals(values: Sequence[Value]) -> list[Emergency]:
     """The critical values of a panel as one emergency, so that they stand first as well."""
-    words = tuple(f"{one.analyte.name} {one.number:g} {one.unit}".strip() for one in values if one.flag.startswith("critical"))
+    words = tuple(
+        f"{one.analyte.name} {one.number:g} {one.unit}".strip()
+        for one in values
+        if one.flag.startswith("critical")
+    )
     notice = "A laboratory telephones such values: look at the patient and the sample now, before any text is read."
     return [Emergency("critical value", words, notice)] if words else []
 

@@ -16,7 +16,10 @@ SIDES = {
     "high": re.compile(rf"\b(?:{HIGH})\b", re.I),
     "low": re.compile(rf"\b(?:{LOW})\b", re.I),
 }
-NOT = re.compile(r"\b(?:not|no|never|neither|nor|isn't|without|rather than|abnormal\w*)\W+(?:[\w-]+\W+){0,2}$", re.I)
+NOT = re.compile(
+    r"\b(?:not|no|never|neither|nor|isn't|without|rather than|abnormal\w*)\W+(?:[\w-]+\W+){0,2}$",
+    re.I,
+)
 BOUNDS = re.compile(
     r"\b(?:normal(?:ly)?|reference|range|limits?|target|between|above|below|over|under|than|if|when|until|from)\b[^,;.]{0,24}$",
     re.I,
@@ -25,11 +28,19 @@ IF = re.compile(r"\b(?:if|when|whenever|unless|should|could|may|might|in case)\b
 GROUPS = {  # words that speak of several analytes at once
     "electrolytes?|salts": ("sodium", "potassium", "chloride", "calcium", "magnesium", "phosphate"),
     "(?:kidney|renal) (?:function|values?|tests?)": ("creatinine", "eGFR", "urea"),
-    "(?:liver|hepatic) (?:function|values?|tests?|enzymes?)": ("ALT", "AST", "alkaline phosphatase", "GGT", "bilirubin"),
+    "(?:liver|hepatic) (?:function|values?|tests?|enzymes?)": (
+        "ALT",
+        "AST",
+        "alkaline phosphatase",
+        "GGT",
+        "bilirubin",
+    ),
     "(?:full |complete )?blood (?:count|picture)": ("haemoglobin", "leukocytes", "platelets"),
     "thyroid (?:function|values?|tests?)": ("TSH", "free T4", "free T3"),
     "clotting|coagulation": ("INR", "aPTT", "prothrombin time"),
-    "(?:all|every|the) (?:of the |these |the )?(?:values?|results?|tests?|bloods|laborator\\w+)|everything": ("",),
+    "(?:all|every|the) (?:of the |these |the )?(?:values?|results?|tests?|bloods|laborator\\w+)|everything": (
+        "",
+    ),
 }
 SENTENCE = re.compile(r"[^.!?;\n]*(?:[.!?](?=\d)[^.!?;\n]*)*[.!?;\n]?")
 CLOSE = 0.02  # share by which a number may differ and still be the one given
@@ -56,7 +67,9 @@ def conflicts(text: str, values: Sequence[Value]) -> list[Conflict]:
     if not text.strip():
         return []
     by_name = {value.analyte.name: value for value in values}
-    found = [one for start, end in _sentences(text) for one in _in_sentence(text, start, end, by_name)]
+    found = [
+        one for start, end in _sentences(text) for one in _in_sentence(text, start, end, by_name)
+    ]
     said = (
         {name for _, _, name in _grouped(text, by_name)}
         | {analyte.name for _, _, analyte in named(text)}
@@ -64,7 +77,9 @@ def conflicts(text: str, values: Sequence[Value]) -> list[Conflict]:
     )
     found += [
         Conflict(
-            name, "left out", f"{name} is {value.flag} ({value.number:g} {value.unit or 'without a unit'}) and is not named"
+            name,
+            "left out",
+            f"{name} is {value.flag} ({value.number:g} {value.unit or 'without a unit'}) and is not named",
         )
         for name, value in by_name.items()
         if value.flag.startswith("critical") and name not in said
@@ -82,12 +97,16 @@ def _in_sentence(text: str, start: int, end: int, values: dict[str, Value]) -> l
     found = []
     for name, side, at, to in _words(part):
         if name in values and not IF.search(part[:at]):
-            found += (_denied if NOT.search(part[:at]) else _level)(values[name], side, start + at, start + to)
+            found += (_denied if NOT.search(part[:at]) else _level)(
+                values[name], side, start + at, start + to
+            )
     for at, to, side in _levels(part):
         for name in _about(part, at, values):
             found += _level(values[name], side, start + at, start + to)
     for value in read_panel(part):
-        if value.analyte.name in values and not BOUNDS.search(part[value.start : value.end - len(f"{value.number:g}")]):
+        if value.analyte.name in values and not BOUNDS.search(
+            part[value.start : value.end - len(f"{value.number:g}")]
+        ):
             found += _changed(values[value.analyte.name], value, start)
     return found + _loose(part, start, values)
 
@@ -115,7 +134,10 @@ def _levels(part: str) -> list[tuple[int, int, str]]:
             limit = (
                 IF.search(part[: match.start()])
                 or bound
-                and (side == "normal" or match.group().lower() in ("above", "below", "higher", "lower"))
+                and (
+                    side == "normal"
+                    or match.group().lower() in ("above", "below", "higher", "lower")
+                )
             )
             if not NOT.search(part[: match.start()]) and not limit:
                 found.append((match.start(), match.end(), side))
@@ -124,17 +146,23 @@ def _levels(part: str) -> list[tuple[int, int, str]]:
 
 def _about(part: str, at: int, values: dict[str, Value]) -> list[str]:
     """The given analytes that a level word speaks of: the names just before it, joined by "and" or commas, else the next one."""
-    direct = next((one.name for start, _, one in named(part) if re.fullmatch(r"\w+ ", part[at:start])), "")
+    direct = next(
+        (one.name for start, _, one in named(part) if re.fullmatch(r"\w+ ", part[at:start])), ""
+    )
     if direct:
         return [direct] if direct in values else []
-    places = sorted([(start, end, one.name) for start, end, one in named(part)] + _grouped(part, values))
+    places = sorted(
+        [(start, end, one.name) for start, end, one in named(part)] + _grouped(part, values)
+    )
     before = [place for place in places if place[1] <= at]
     if not before:
         after = [place for place in places if place[0] >= at and place[0] - at < 40]
         return [after[0][2]] if after and after[0][2] in values else []
     group = [before[-1]]
     for place in reversed(before[:-1]):
-        if place[:2] == group[0][:2] or re.fullmatch(r"[\s,]*(?:and|or|,|both|the|\s)*", part[place[1] : group[0][0]]):
+        if place[:2] == group[0][:2] or re.fullmatch(
+            r"[\s,]*(?:and|or|,|both|the|\s)*", part[place[1] : group[0][0]]
+        ):
             group.insert(0, place)
     return [name for *_, name in group if name in values]
 
@@ -163,7 +191,11 @@ def _denied(value: Value, side: str, start: int, end: int) -> list[Conflict]:
         return []
     return [
         Conflict(
-            value.analyte.name, "level", f"{value.analyte.name} is {value.flag} by the ranges, the text denies it", start, end
+            value.analyte.name,
+            "level",
+            f"{value.analyte.name} is {value.flag} by the ranges, the text denies it",
+            start,
+            end,
         )
     ]
 
@@ -174,10 +206,17 @@ def _changed(given: Value, said: Value, start: int) -> list[Conflict]:
 
 def _differs(given: Value, number: float, si: float | None, start: int, end: int) -> list[Conflict]:
     same = abs(number - given.number) <= 1e-9
-    near = si is not None and given.si is not None and abs(si - given.si) <= CLOSE * max(abs(given.si), 1e-9)
+    near = (
+        si is not None
+        and given.si is not None
+        and abs(si - given.si) <= CLOSE * max(abs(given.si), 1e-9)
+    )
     if same or near or (si is None and given.si is None):
         return []
-    reason = f"{given.analyte.name} was given as {given.number:g} {given.unit}".strip() + f", the text says {number:g}"
+    reason = (
+        f"{given.analyte.name} was given as {given.number:g} {given.unit}".strip()
+        + f", the text says {number:g}"
+    )
     return [Conflict(given.analyte.name, "value", reason, start, end)]
 
 
@@ -193,5 +232,11 @@ def _loose(part: str, start: int, values: dict[str, Value]) -> list[Conflict]:
         read = read_panel(f"{one.name} {part[end + gap.end() : upto]}")
         if read and read[0].start == 0:
             value: Analyte | Value = read[0]
-            found += _differs(values[one.name], value.number, value.si, start + end + gap.end(), start + end + gap.end() + 1)
+            found += _differs(
+                values[one.name],
+                value.number,
+                value.si,
+                start + end + gap.end(),
+                start + end + gap.end() + 1,
+            )
     return found

@@ -5,7 +5,21 @@ from typing import Any
 
 from medinstruct.assist.panels import Value
 from medinstruct.assist.plain import BANDS
-from medinstruct.figures import BLUE, GREEN, GREY, INK, LINE, ORANGE, RED, SKY, SOFT, TINT, WIDTH, note, titled
+from medinstruct.plotting import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LINE,
+    ORANGE,
+    RED,
+    SKY,
+    SOFT,
+    TINT,
+    WIDTH,
+    note,
+    titled,
+)
 
 COLORS = {"critical low": RED, "critical high": RED, "low": ORANGE, "high": ORANGE, "normal": GREEN}
 WRITERS = (GREEN, GREY, BLUE)  # by hand, base, tuned
@@ -37,10 +51,22 @@ def panel_figure(values: Sequence[Value], *, title: str) -> Any:
         else:
             axes.plot(0.5, row, "o", mfc="white", mec=GREY, ms=8)
         said = f"{value.number:g} {value.unit}".strip()
-        axes.text(ENDS[1] + 0.15, row, f"{said}  {value.flag}", va="center", fontsize=9, color=RED if color == RED else INK, weight="bold" if color == RED else None)  # fmt: skip
+        axes.text(
+            ENDS[1] + 0.15,
+            row,
+            f"{said}  {value.flag}",
+            va="center",
+            fontsize=9,
+            color=RED if color == RED else INK,
+            weight="bold" if color == RED else None,
+        )
     axes.set_yticks(range(len(values)), [value.analyte.name for value in reversed(values)])
     axes.set_xticks([0, 1], ["lower limit", "upper limit"])
-    axes.set(xlim=ENDS, ylim=(-0.7, len(values) - 0.3), xlabel="reference range (band); red ticks are critical limits")
+    axes.set(
+        xlim=ENDS,
+        ylim=(-0.7, len(values) - 0.3),
+        xlabel="reference range (band); red ticks are critical limits",
+    )
     axes.spines["left"].set_visible(False)
     return titled(figure, title)
 
@@ -70,16 +96,29 @@ def level_figure(grades: Mapping[str, Mapping[str, float]], *, title: str) -> An
 
     levels = list(next(iter(grades.values())))
     figure, axes = plt.subplots(figsize=(WIDTH, 1.5 + 0.62 * len(levels)))
-    most = max([value for of in grades.values() for value in of.values() if value == value] + [16]) + 1.5
+    most = (
+        max([value for of in grades.values() for value in of.values() if value == value] + [16])
+        + 1.5
+    )
     edges = [-3.0, *[min(end, most) for end in BANDS.values()]]
     for n, name in enumerate(BANDS):
         axes.axvspan(edges[n], edges[n + 1], color=(TINT, "white", TINT)[n], zorder=0)
-        axes.text((edges[n] + edges[n + 1]) / 2, len(levels) - 0.42, name, ha="center", va="bottom", fontsize=9, color=SOFT)
+        axes.text(
+            (edges[n] + edges[n + 1]) / 2,
+            len(levels) - 0.42,
+            name,
+            ha="center",
+            va="bottom",
+            fontsize=9,
+            color=SOFT,
+        )
     for n, (who, color) in enumerate(zip(grades, WRITERS, strict=False)):
         rows = [len(levels) - 1 - row + 0.18 * (1 - n) for row in range(len(levels))]
         axes.plot([grades[who][level] for level in levels], rows, "o", color=color, label=who, ms=8)
     axes.set_yticks(range(len(levels)), levels[::-1])
-    axes.set(xlabel="school grade (Flesch-Kincaid)", xlim=(-3, most), ylim=(-0.6, len(levels) - 0.15))
+    axes.set(
+        xlabel="school grade (Flesch-Kincaid)", xlim=(-3, most), ylim=(-0.6, len(levels) - 0.15)
+    )
     figure.legend(loc="outside lower left", ncols=3, fontsize=9)
     return titled(figure, title)
 
@@ -96,7 +135,11 @@ def points_figure(table: Any, *, title: str) -> Any:
         axes.hlines(rows, 0, table[who], color=color, lw=1.5, alpha=0.5)
         axes.plot(table[who], rows, "o", color=color, label=who, ms=7, clip_on=False)
     axes.set_yticks(range(len(table)), table.index[::-1])
-    axes.set(xlabel="share of points whose words are found", xlim=(-0.03, 1.03), ylim=(-0.6, len(table) - 0.4))
+    axes.set(
+        xlabel="share of points whose words are found",
+        xlim=(-0.03, 1.03),
+        ylim=(-0.6, len(table) - 0.4),
+    )
     figure.legend(loc="outside lower left", ncols=3, fontsize=9)
     return titled(figure, title)
 

@@ -8,7 +8,16 @@ from typing import NamedTuple
 from medinstruct import paths
 
 WORD = re.compile(r"[A-Za-z]{6,}")
-NO_DRUGS = {"oxygen", "glucose", "water", "saline", "alcohol", "iron", "calcium", "potassium"}  # also names of what is measured
+NO_DRUGS = {
+    "oxygen",
+    "glucose",
+    "water",
+    "saline",
+    "alcohol",
+    "iron",
+    "calcium",
+    "potassium",
+}  # also names of what is measured
 NEAR = 0.88  # two spellings of one name, by difflib
 
 
@@ -47,14 +56,19 @@ def misspelt(text: str) -> set[str]:
     """
     names = _names()
     words = {word.lower() for word in WORD.findall(text)} - set(names)
-    near = (difflib.get_close_matches(word, _by_letter().get(word[0], ()), n=1, cutoff=NEAR) for word in words)
+    near = (
+        difflib.get_close_matches(word, _by_letter().get(word[0], ()), n=1, cutoff=NEAR)
+        for word in words
+    )
     return {names[one[0]] for one in near if one}
 
 
 @cache
 def _names() -> dict[str, str]:
     lines = paths.data("drug_names.txt").read_text(encoding="utf-8").splitlines()
-    groups = [group.split("=") for line in lines if not line.startswith("#") for group in line.split(",")]
+    groups = [
+        group.split("=") for line in lines if not line.startswith("#") for group in line.split(",")
+    ]
     found: dict[str, str] = {}
     for group in groups:
         names = [name.strip().lower() for name in group]
@@ -68,7 +82,11 @@ def _taught() -> set[str]:
     import yaml
 
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    rows = [row for file in files for row in yaml.load(file.read_text(encoding="utf-8"), Loader=_loader())]
+    rows = [
+        row
+        for file in files
+        for row in yaml.load(file.read_text(encoding="utf-8"), Loader=_loader())
+    ]
     examples = {row["drug"]["example"].lower() for row in rows if isinstance(row.get("drug"), dict)}
     return {name for name in examples if re.fullmatch(r"[a-z-]{5,}", name)} - NO_DRUGS
 

@@ -11,7 +11,21 @@ from medinstruct.assist.ranges import plain_unit
 WORDS = {
     name: n
     for n, name in enumerate(
-        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1
+        [
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ],
+        1,
     )
 }
 TIMES = "seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?(?:[- ]old)?"
@@ -23,23 +37,60 @@ UNIT = (
 FIGURE = re.compile(
     rf"(?<![\w.,^°])(?<![A-Za-z]-)(?P<first>(?=[.\d]){NUMBER})(?<=\d)(?:\s?(?P<joint>[-–/]|to)\s?(?P<second>(?=[.\d]){NUMBER})(?<=\d))?"
     rf"(?:[\s-]?(?P<unit>{UNIT}))?(?![\w/])"
-    rf"|\b(?P<word>{'|'.join(WORDS)})[\s-](?P<word_unit>{UNIT})", re.I,
-)  # fmt: skip
+    rf"|\b(?P<word>{'|'.join(WORDS)})[\s-](?P<word_unit>{UNIT})",
+    re.I,
+)
 LISTED = re.compile(r"(?:^|\n|[.;:!?)]\s)[\s*#-]*$")
 NAMES = re.compile(
-    r"\b(?:section|chapter|type|vitamin|covid|omega|factor|phase|figure|table|step|question|option|h)[\s-]$", re.I
+    r"\b(?:section|chapter|type|vitamin|covid|omega|factor|phase|figure|table|step|question|option|h)[\s-]$",
+    re.I,
 )
 CALLS = {112, 911, 999, 988, 111, 116117}
 SCALES = {  # unit -> (what is measured, factor to one unit of it)
-    "kg": ("mass", 1e6), "g": ("mass", 1e3), "mg": ("mass", 1.0), "ug": ("mass", 1e-3), "ng": ("mass", 1e-6), "l": ("volume", 1e3), "dl": ("volume", 1e2),
-    "ml": ("volume", 1.0), "ul": ("volume", 1e-3), "cm": ("length", 10.0), "mm": ("length", 1.0), "m": ("length", 1000.0), "kpa": ("pressure", 7.50062),
-    "mmhg": ("pressure", 1.0), "second": ("time", 1 / 60), "minute": ("time", 1.0), "min": ("time", 1.0), "hour": ("time", 60.0), "hr": ("time", 60.0),
-    "day": ("time", 1440.0), "week": ("time", 10080.0), "month": ("months", 1.0), "year": ("months", 12.0), "tablet": ("pieces", 1.0),
-    "pill": ("pieces", 1.0), "capsule": ("pieces", 1.0), "lb": ("mass", 453592.37), "mmol/l": ("amount a litre", 1.0), "meq/l": ("amount a litre", 1.0), "umol/l": ("amount a litre", 1e-3),
-    "nmol/l": ("amount a litre", 1e-6), "pmol/l": ("amount a litre", 1e-9), "g/dl": ("mass a litre", 1e4), "g/l": ("mass a litre", 1e3),
-    "mg/dl": ("mass a litre", 10.0), "mg/l": ("mass a litre", 1.0), "ug/ml": ("mass a litre", 1.0), "ug/dl": ("mass a litre", 1e-2),
-    "ug/l": ("mass a litre", 1e-3), "ng/ml": ("mass a litre", 1e-3), "ng/dl": ("mass a litre", 1e-5), "ng/l": ("mass a litre", 1e-6), "pg/ml": ("mass a litre", 1e-6),
-}  # fmt: skip
+    "kg": ("mass", 1e6),
+    "g": ("mass", 1e3),
+    "mg": ("mass", 1.0),
+    "ug": ("mass", 1e-3),
+    "ng": ("mass", 1e-6),
+    "l": ("volume", 1e3),
+    "dl": ("volume", 1e2),
+    "ml": ("volume", 1.0),
+    "ul": ("volume", 1e-3),
+    "cm": ("length", 10.0),
+    "mm": ("length", 1.0),
+    "m": ("length", 1000.0),
+    "kpa": ("pressure", 7.50062),
+    "mmhg": ("pressure", 1.0),
+    "second": ("time", 1 / 60),
+    "minute": ("time", 1.0),
+    "min": ("time", 1.0),
+    "hour": ("time", 60.0),
+    "hr": ("time", 60.0),
+    "day": ("time", 1440.0),
+    "week": ("time", 10080.0),
+    "month": ("months", 1.0),
+    "year": ("months", 12.0),
+    "tablet": ("pieces", 1.0),
+    "pill": ("pieces", 1.0),
+    "capsule": ("pieces", 1.0),
+    "lb": ("mass", 453592.37),
+    "mmol/l": ("amount a litre", 1.0),
+    "meq/l": ("amount a litre", 1.0),
+    "umol/l": ("amount a litre", 1e-3),
+    "nmol/l": ("amount a litre", 1e-6),
+    "pmol/l": ("amount a litre", 1e-9),
+    "g/dl": ("mass a litre", 1e4),
+    "g/l": ("mass a litre", 1e3),
+    "mg/dl": ("mass a litre", 10.0),
+    "mg/l": ("mass a litre", 1.0),
+    "ug/ml": ("mass a litre", 1.0),
+    "ug/dl": ("mass a litre", 1e-2),
+    "ug/l": ("mass a litre", 1e-3),
+    "ng/ml": ("mass a litre", 1e-3),
+    "ng/dl": ("mass a litre", 1e-5),
+    "ng/l": ("mass a litre", 1e-6),
+    "pg/ml": ("mass a litre", 1e-6),
+}
 
 
 @dataclass(frozen=True)
@@ -92,10 +143,21 @@ def figures_of(text: str) -> list[Figure]:
     found = []
     for match in FIGURE.finditer(text):
         if match["word"]:
-            found.append(Figure(match.start(), match.end(), WORDS[match["word"].lower()], match["word_unit"], 1.0))
+            found.append(
+                Figure(
+                    match.start(),
+                    match.end(),
+                    WORDS[match["word"].lower()],
+                    match["word_unit"],
+                    1.0,
+                )
+            )
         elif not _is_name(text, match):
             parts = [part for part in (match["first"], match["second"]) if part]
-            found += [Figure(match.start(), match.end(), as_number(one), match["unit"] or "", _step(one)) for one in parts]
+            found += [
+                Figure(match.start(), match.end(), as_number(one), match["unit"] or "", _step(one))
+                for one in parts
+            ]
     return found
 
 
@@ -109,7 +171,9 @@ def _is_name(text: str, match: re.Match[str]) -> bool:
         return False
     number = int(match["first"])
     follows = number == 1 or re.search(rf"(?<!\d){number - 1}[.)]\s", before)
-    listed = follows and re.match(r"[.)](?:\s|$)", after) and (after[0] == ")" or LISTED.search(before))
+    listed = (
+        follows and re.match(r"[.)](?:\s|$)", after) and (after[0] == ")" or LISTED.search(before))
+    )
     return bool(listed) or 1900 <= number < 2100 or number in CALLS
 
 
@@ -124,9 +188,17 @@ def _known(given: str) -> list[tuple[Figure, tuple[tuple[float, str], ...]]]:
     values = read_panel(given)
     rows = []
     for figure in figures_of(given):
-        value = next((one for one in values if one.start <= figure.start < one.end and one.si is not None), None)
+        value = next(
+            (one for one in values if one.start <= figure.start < one.end and one.si is not None),
+            None,
+        )
         units = (value.analyte.si, *value.analyte.units) if value else ()
-        rows.append((figure, tuple((value.analyte.from_si(value.si, unit), plain_unit(unit)) for unit in units)))  # type: ignore
+        rows.append(
+            (
+                figure,
+                tuple((value.analyte.from_si(value.si, unit), plain_unit(unit)) for unit in units),
+            )
+        )  # type: ignore
     return rows
 
 
@@ -147,7 +219,9 @@ def _equal(one: Figure, base: Figure) -> bool:
     a, b = _unit(one.unit), _unit(base.unit)
     if {a, b} == {"°c", "°f"}:
         return (
-            abs(one.number - (base.number * 9 / 5 + 32 if a == "°f" else (base.number - 32) * 5 / 9))
+            abs(
+                one.number - (base.number * 9 / 5 + 32 if a == "°f" else (base.number - 32) * 5 / 9)
+            )
             <= max(one.step, 0.1) * 0.51
         )
     if a not in SCALES or b not in SCALES or SCALES[a][0] != SCALES[b][0]:
@@ -166,4 +240,6 @@ def _converted(one: Figure, others: tuple[tuple[float, str], ...]) -> bool:
 def _unit(unit: str) -> str:
     plain = plain_unit(unit)
     plain = re.sub(r"-?old$", "", plain).strip("-")
-    return {"s": "second", "h": "hour", "hrs": "hour", "mins": "min"}.get(plain) or re.sub(r"(?<=[a-z]{3})s$", "", plain)
+    return {"s": "second", "h": "hour", "hrs": "hour", "mins": "min"}.get(plain) or re.sub(
+        r"(?<=[a-z]{3})s$", "", plain
+    )

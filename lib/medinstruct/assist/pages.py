@@ -26,9 +26,13 @@ def toy_notice(base_model: str, url: str = "", *, teacher_url: str = "") -> str:
     ('**The model on this page is a toy.**', '')
     """
     if url.partition("?")[0] == "offline":
-        return TOY.format(what="It is the offline stand-in, which answers by rule from a small file.")
+        return TOY.format(
+            what="It is the offline stand-in, which answers by rule from a small file."
+        )
     if base_model == "student" and not url:
-        return TOY.format(what="It is the tiny student of notebook 07, with about a million parameters.")
+        return TOY.format(
+            what="It is the tiny student of notebook 07, with about a million parameters."
+        )
     if teacher_url.partition("?")[0] == "offline":
         return TOY.format(what="It is a real model, tuned on what the offline stand-in wrote.")
     return ""
@@ -51,13 +55,17 @@ def case_html(case: Case, answers: Sequence[Consultation]) -> str:
         f'<p class="alarm" role="alert"><b>{html.escape(one.name.capitalize())}?</b> {html.escape(one.notice)}</p>'
         for one in checked(case.question, "", given=case.given).emergencies
     )
-    asked = f"<p><b>{html.escape(case.question)}</b></p><p class='text'>{html.escape(case.given)}</p>"
+    asked = (
+        f"<p><b>{html.escape(case.question)}</b></p><p class='text'>{html.escape(case.given)}</p>"
+    )
     readers = "".join(_for_reader(case, answers, reader) for reader in case.readers)
     return f'{STYLE}<div class="assist">{alarms}<p><b>{html.escape(case.name)}</b></p>{asked}{readers}</div>'
 
 
 def _for_reader(case: Case, answers: Sequence[Consultation], reader: str) -> str:
-    ours = [one for one in answers if (one.way, one.case, one.reader) == (case.way, case.name, reader)]
+    ours = [
+        one for one in answers if (one.way, one.case, one.reader) == (case.way, case.name, reader)
+    ]
     cells = "".join(
         f'<div style="flex:1 1 20rem;min-width:0"><b>{html.escape(one.model)}</b>'
         f"{looked_at(one).without_alarm().html(source=source_line(one), style=False)}</div>"
@@ -73,7 +81,8 @@ def ways_html() -> str:
     """The five ways as a table: for whom the model writes, and what the clinician stays responsible for."""
     cell = '<td style="text-align:left;vertical-align:top">'
     heads = "".join(
-        f'<th style="text-align:left">{name}</th>' for name in ("way", "written for", "the clinician stays responsible for")
+        f'<th style="text-align:left">{name}</th>'
+        for name in ("way", "written for", "the clinician stays responsible for")
     )
     rows = "".join(
         f"<tr>{cell}<b>{way.title}</b></td>{cell}{', '.join(way.readers) or 'the clinician'}</td>{cell}{way.responsibility}</td></tr>"
@@ -84,8 +93,13 @@ def ways_html() -> str:
 
 def panel_table(values: Sequence[Value]) -> pd.DataFrame:
     """What the rules say of a panel, one row a value."""
-    rows = [(one.analyte.name, f"{one.number:g}", one.unit, one.flag, range_said(one), one.note) for one in values]
-    return pd.DataFrame(rows, columns=["analyte", "value", "unit", "flag", "range", "note"]).set_index("analyte")
+    rows = [
+        (one.analyte.name, f"{one.number:g}", one.unit, one.flag, range_said(one), one.note)
+        for one in values
+    ]
+    return pd.DataFrame(
+        rows, columns=["analyte", "value", "unit", "flag", "range", "note"]
+    ).set_index("analyte")
 
 
 def range_said(value: Value) -> str:
@@ -98,9 +112,14 @@ def range_said(value: Value) -> str:
     one = value.analyte
     same = [name for name in (one.si, *one.units) if plain_unit(name) == plain_unit(value.unit)]
     unit = same[0] if same and value.si is not None else one.si
-    said = [_span(low and one.from_si(low, unit), high and one.from_si(high, unit)) for low, high in value.limits]
+    said = [
+        _span(low and one.from_si(low, unit), high and one.from_si(high, unit))
+        for low, high in value.limits
+    ]
     names = ["women", "men"] if len(said) == 2 else [""]
-    return "; ".join(f"{part} {unit} {name}".strip() for part, name in zip(said, names, strict=True))
+    return "; ".join(
+        f"{part} {unit} {name}".strip() for part, name in zip(said, names, strict=True)
+    )
 
 
 def _span(low: float | None, high: float | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from medinstruct.assist.ranges import Analyte, Limits, Sex, analytes, plain_unit
-from medinstruct.review.demographics import mentions
+from medinstruct.audits.demographics import mentions
 
 NUMBER = r"[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:[.,]\d+)?"
 UNIT = (
@@ -14,11 +14,20 @@ UNIT = (
 )
 BETWEEN = r"\s*(?:\([^()\d]{0,24}\)\s*)?(?:level|value|count|concentration)?\s*(?:[:=→]|\b(?:of|is|was|at)\b)?\s*"
 OWN_RANGE = re.compile(
-    r"\s*[(\[]\s*(?:ref\w*|normal|range)?[\s:.]*(\d+(?:[.,]\d+)?)\s*(?:[-–]|to)\s*(\d+(?:[.,]\d+)?)[^)\]]{0,16}[)\]]", re.I
+    r"\s*[(\[]\s*(?:ref\w*|normal|range)?[\s:.]*(\d+(?:[.,]\d+)?)\s*(?:[-–]|to)\s*(\d+(?:[.,]\d+)?)[^)\]]{0,16}[)\]]",
+    re.I,
 )
 FLAGS = (
-    "critical low", "critical high", "low", "high", "normal", "depends on sex", "unit missing", "unknown unit", "impossible",
-)  # fmt: skip
+    "critical low",
+    "critical high",
+    "low",
+    "high",
+    "normal",
+    "depends on sex",
+    "unit missing",
+    "unknown unit",
+    "impossible",
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,9 @@ def cautions(text: str) -> list[str]:
     """Why the ranges for adults may not hold for the person in a text."""
     said = mentions(text)
     found = ["pregnancy changes many ranges"] if said["pregnancy"] else []
-    return found + (["children have ranges of their own"] if said["age"] & {"child", "adolescent"} else [])
+    return found + (
+        ["children have ranges of their own"] if said["age"] & {"child", "adolescent"} else []
+    )
 
 
 def as_number(text: str) -> float:
@@ -78,7 +89,10 @@ def as_number(text: str) -> float:
 
 def named(text: str) -> list[tuple[int, int, Analyte]]:
     """Where analytes are named in a text: (start, end, analyte)."""
-    return [(match.start(), match.end(), _by_alias()[_key(match.group())]) for match in _names().finditer(text)]
+    return [
+        (match.start(), match.end(), _by_alias()[_key(match.group())])
+        for match in _names().finditer(text)
+    ]
 
 
 def _key(alias: str) -> str:
@@ -93,8 +107,12 @@ def _by_alias() -> dict[str, Analyte]:
 @cache
 def _alias_pattern() -> str:
     """Short names as they are written, longer ones in any case and in the plural of a sentence's beginning."""
-    aliases = sorted({alias for one in analytes() for alias in (one.name, *one.also)}, key=len, reverse=True)
-    words = [re.escape(alias) if len(alias) <= 3 else f"(?i:{re.escape(alias)})" for alias in aliases]
+    aliases = sorted(
+        {alias for one in analytes() for alias in (one.name, *one.also)}, key=len, reverse=True
+    )
+    words = [
+        re.escape(alias) if len(alias) <= 3 else f"(?i:{re.escape(alias)})" for alias in aliases
+    ]
     return rf"(?<![\w./-])(?<!vitamin )(?:{'|'.join(words)})(?![\w+])"
 
 
@@ -108,7 +126,9 @@ def _pattern() -> re.Pattern[str]:
     """A name, a number, and a unit right after it or after the report's own range."""
     number = rf"(?P<number>(?=[-−.\d]){NUMBER})(?<=\d)"
     unit = rf"(?:\s?(?P<unit>{UNIT})|\s*[(\[][\d\s.,–to-]+[)\]]\s*(?P<late>{UNIT}))?"
-    return re.compile(rf"(?P<name>{_alias_pattern()}){BETWEEN}(?P<sign>[<>≤≥]?)\s*{number}{unit}(?![\w/])")
+    return re.compile(
+        rf"(?P<name>{_alias_pattern()}){BETWEEN}(?P<sign>[<>≤≥]?)\s*{number}{unit}(?![\w/])"
+    )
 
 
 def _value(match: re.Match[str], text: str, sex: Sex) -> Value:
@@ -116,7 +136,18 @@ def _value(match: re.Match[str], text: str, sex: Sex) -> Value:
     number, unit = as_number(match["number"]), match["unit"] or match["late"] or ""
     own = OWN_RANGE.match(text, match.end("number") if match["late"] else match.end())
     si, flag, note, limits = _judged(analyte, number, unit, sex, own)
-    return Value(analyte, match.group(), number, unit, si, flag, note, match.start(), match.end(), tuple(limits))
+    return Value(
+        analyte,
+        match.group(),
+        number,
+        unit,
+        si,
+        flag,
+        note,
+        match.start(),
+        match.end(),
+        tuple(limits),
+    )
 
 
 def _judged(
@@ -129,23 +160,36 @@ def _judged(
     si = analyte.to_si(number, unit)
     if si is None:
         return None, "unknown unit", f"not measured in {unit}", limits
-    if own and (bounds := [analyte.to_si(as_number(part), unit) for part in own.groups()])[0] is not None:
+    if (
+        own
+        and (bounds := [analyte.to_si(as_number(part), unit) for part in own.groups()])[0]
+        is not None
+    ):
         limits = [(bounds[0], bounds[1])]
     return si, _flag(analyte, si, limits), "against the report's own range" if own else "", limits
 
 
-def _guessed(analyte: Analyte, number: float, limits: list[Limits]) -> tuple[float | None, str, str]:
+def _guessed(
+    analyte: Analyte, number: float, limits: list[Limits]
+) -> tuple[float | None, str, str]:
     """A value without a unit: read where only one unit makes sense, or where all that do come to the same."""
     whole = {unit: analyte.to_si(number, unit) for unit in (analyte.si, *analyte.units)}
     fitting = {unit: si for unit, si in whole.items() if si is not None and analyte.plausible(si)}
     flags = {_flag(analyte, si, limits) for si in fitting.values()}
     if len({round(si, 6) for si in fitting.values()}) == 1:
-        return next(iter(fitting.values())), flags.pop(), f"no unit given, read as {next(iter(fitting))}"
+        return (
+            next(iter(fitting.values())),
+            flags.pop(),
+            f"no unit given, read as {next(iter(fitting))}",
+        )
     if len(flags) == 1:
         return None, flags.pop(), f"no unit given, the same in {' and '.join(fitting)}"
     if fitting:
         return None, "unit missing", f"could be {' or '.join(fitting)}"
-    if all(si is not None and not analyte.possible[0] <= si <= analyte.possible[1] for si in whole.values()):
+    if all(
+        si is not None and not analyte.possible[0] <= si <= analyte.possible[1]
+        for si in whole.values()
+    ):
         return None, "impossible", "in no unit possible"
     return None, "unit missing", "no unit given, and none makes it likely"
 
@@ -164,4 +208,10 @@ def _flag(analyte: Analyte, si: float, limits: list[Limits]) -> str:
 
 def _side(si: float, limits: Limits) -> str:
     low, high = limits
-    return "low" if low is not None and si < low - 1e-9 else "high" if high is not None and si > high + 1e-9 else "normal"
+    return (
+        "low"
+        if low is not None and si < low - 1e-9
+        else "high"
+        if high is not None and si > high + 1e-9
+        else "normal"
+    )

@@ -2,7 +2,7 @@
 
 import math
 
-from medinstruct.review.reading import WORD, grade
+from medinstruct.audits.readability import WORD, grade
 
 BANDS = {"easy": 6.0, "middle": 10.0, "hard": math.inf}  # up to this Flesch-Kincaid grade
 FEWEST = 10  # words under which a grade says nothing

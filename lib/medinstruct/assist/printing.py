@@ -27,7 +27,9 @@ def printed(turns: Sequence[Live], *, about: str = "") -> str:
     """Turns as one piece of HTML."""
     parts = [_turn(shown(live, feedback={})) for live in turns] or ["<p>Nothing was said yet.</p>"]
     foot = f'<p class="small">{_safe(NOTICE)}</p>'
-    return f'{STYLE}<div class="talk"><p class="small">{_safe(about)}</p>{"".join(parts)}{foot}</div>'
+    return (
+        f'{STYLE}<div class="talk"><p class="small">{_safe(about)}</p>{"".join(parts)}{foot}</div>'
+    )
 
 
 def _turn(turn: dict[str, Any]) -> str:
@@ -54,7 +56,10 @@ def _answer(answer: dict[str, Any]) -> str:
 def _marked(answer: dict[str, Any]) -> str:
     text, parts, at = answer["text"], [], 0
     for start, end, kind, reason in answer["spans"]:
-        parts += [_safe(text[at:start]), f'<mark class="{_safe(kind)}" title="{_safe(reason)}">{_safe(text[start:end])}</mark>']
+        parts += [
+            _safe(text[at:start]),
+            f'<mark class="{_safe(kind)}" title="{_safe(reason)}">{_safe(text[start:end])}</mark>',
+        ]
         at = end
     return "".join([*parts, _safe(text[at:])])
 

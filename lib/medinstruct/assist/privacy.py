@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from medinstruct import review
-from medinstruct.errors import Problem
-from medinstruct.review.privacy import Hit
+from medinstruct import audits, review
+from medinstruct.audits.phi import Hit
+from medinstruct.errors import UserError
 
 DECISIONS = ("mask", "none", "kept", "back")
 Found = Sequence[list[Hit]]
@@ -27,8 +27,13 @@ class Guard:
         """What the page asks about: where it stands (question, answer or correction) and what was found."""
         if self._waiting is None:
             return None
-        words = dict.fromkeys((hit.kind, review.visible(hit.text)) for hits in self._waiting[1] for hit in hits)
-        return {"what": self._waiting[0], "hits": [{"kind": kind, "text": text} for kind, text in words]}
+        words = dict.fromkeys(
+            (hit.kind, review.visible(hit.text)) for hits in self._waiting[1] for hit in hits
+        )
+        return {
+            "what": self._waiting[0],
+            "hits": [{"kind": kind, "text": text} for kind, text in words],
+        }
 
     def check(self, what: str, texts: Sequence[str], then: Then) -> None:
         """Go on at once, with the decision "", where nothing looks like an identifier; else ask first."""
@@ -43,7 +48,9 @@ class Guard:
         if self._waiting is None:
             return
         if decision not in DECISIONS:
-            raise Problem("This is not known.", got=decision, do=f"One of {', '.join(DECISIONS)}.")
+            raise UserError(
+                "This is not known.", got=decision, do=f"One of {', '.join(DECISIONS)}."
+            )
         (_, hits, then), self._waiting = self._waiting, None
         words = {hit.text for found in hits for hit in found}
         self.cleared |= words if decision == "kept" else set()
@@ -52,7 +59,11 @@ class Guard:
 
     def found(self, text: str) -> list[Hit]:
         """What in a text could name a person and was not cleared; a secret of an earlier turn is found wherever it stands."""
-        hits = [hit for hit in review.find_identifiers(text, engine=self.engine) if hit.text not in self.cleared]
+        hits = [
+            hit
+            for hit in audits.find_identifiers(text, engine=self.engine)
+            if hit.text not in self.cleared
+        ]
         taken = [(hit.start, hit.start + len(hit.text)) for hit in hits]
         for word in self.secret - self.cleared:
             at = text.find(word)
@@ -68,7 +79,7 @@ def masked(text: str, hits: Iterable[Hit]) -> str:
     """The text with the kind of each identifier in its place.
 
     >>> text = "Mr. Oskar Trell, seen on 14 March 2023"
-    >>> masked(text, review.find_identifiers(text))
+    >>> masked(text, audits.find_identifiers(text))
     'Mr. [name], seen on [date]'
     """
     for hit in sorted(hits, key=lambda hit: -hit.start):

@@ -52,7 +52,9 @@ class Analyte(BaseModel):
         """
         if plain_unit(unit) == plain_unit(self.si):
             return number
-        factor = {plain_unit(name): value for name, value in self.units.items()}.get(plain_unit(unit))
+        factor = {plain_unit(name): value for name, value in self.units.items()}.get(
+            plain_unit(unit)
+        )
         if factor is None:
             return None
         return number * factor[0] + factor[1] if isinstance(factor, tuple) else number * factor
@@ -89,7 +91,13 @@ def plain_unit(unit: str) -> str:
     >>> plain_unit("x 10^9/L") == plain_unit("×10⁹/l"), plain_unit("mcg/dL"), plain_unit("mm Hg")
     (True, 'ug/dl', 'mmhg')
     """
-    text = unit.translate(SUPERSCRIPTS).lower().replace("µ", "u").replace("mcg", "ug").replace("mosmol", "mosm")
+    text = (
+        unit.translate(SUPERSCRIPTS)
+        .lower()
+        .replace("µ", "u")
+        .replace("mcg", "ug")
+        .replace("mosmol", "mosm")
+    )
     text = re.sub(r"[\s^*]|^x", "", text).replace("10e", "10")
     return (
         re.sub(r"\b(?:seconds?|secs?)\b", "s", text)

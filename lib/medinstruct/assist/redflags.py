@@ -14,19 +14,24 @@ from medinstruct import paths
 FIRST = "If this is about a person now, call the emergency number (112, 911 or 999) or bring them to an emergency department."
 GENERAL = re.compile(
     r"\W*(?:please )?(?:can you |could you )?(?:what|which|how|why|when|explain|describe|define|list|name|compare|summari[sz]e|write|give|"
-    r"teach|rewrite|recast|rephrase|redraft|translate|simplify|shorten|discuss|outline|tell me about|is it true|does|do|draft|create|prepare)\b", re.I,
-)  # fmt: skip
+    r"teach|rewrite|recast|rephrase|redraft|translate|simplify|shorten|discuss|outline|tell me about|is it true|does|do|draft|create|prepare)\b",
+    re.I,
+)
 PERSON = re.compile(
     r"\b(?:i|i'm|i've|my|me|mine|we|our|he|she|his|her|him|they|their|year[- ]old|this (?:patient|man|woman|child)|the patient|right now|"
-    r"at the moment|help)\b", re.I,
-)  # fmt: skip
+    r"at the moment|help)\b",
+    re.I,
+)
 CLAUSE = re.compile(r"[.!?;\n](?!\d)|\b(?:but|however|although|though|except|now)\b", re.I)
 DENIES = re.compile(
     r"\b(?:denie[sd]|deny(?:ing)?|negative for|no (?:signs?|evidence|history) of|absence of|free (?:of|from)|neither|nobody|no one|rule[sd]? out|if \w+ (?:ever|should))\b",
     re.I,
 )
 NO = re.compile(r"\b(?:no(?! (?:doubt|longer|matter))|without(?! (?:me|warning|doubt)))\b", re.I)
-NOT = re.compile(r"\b(?:not(?! only)|never|(?:do|does|did|is|was|has|have|had|are|were)n't)\W+(?:[\w'-]+\W+){0,3}$", re.I)
+NOT = re.compile(
+    r"\b(?:not(?! only)|never|(?:do|does|did|is|was|has|have|had|are|were)n't)\W+(?:[\w'-]+\W+){0,3}$",
+    re.I,
+)
 ABSENT = re.compile(
     r"\W{0,3}(?:(?:is|was|were|are|has been|have been)\W+)?(?:absent|denied|ruled out|excluded|negative|none\b|not present|resolved)",
     re.I,
@@ -34,14 +39,24 @@ ABSENT = re.compile(
 NUMBER = r"(?:\d+|a|one|two|three|four|five|six|seven|eight|nine|ten|twenty|many|several|some|few)"
 PAST = re.compile(
     rf"\b{NUMBER} (?:years?|months?) (?:ago|back|earlier)|\b(?:as a|when (?:\w+ ){{1,2}}(?:was|were) a?)\W*(?:\w+\W+)?(?:child|toddler|baby|teenager|student|young|ten)\b"
-    r"|in childhood|\blast (?:year|month|week|summer|winter|spring|autumn)\b|\bin (?:19|20)\d\d\b|\b(?:died|death) (?:of|from)\b|\bwhen i was\b", re.I,
-)  # fmt: skip
-BEFORE = re.compile(r"\b(?:(?:family |past |previous |prior )?(?:history|hx) of|previous|prior|fear of|afraid of|risk of|to prevent|screen\w* for)\W+(?:(?!presents?\b|presenting\b|with\b|has\b|now\b)[\w'-]+[ /-]+){0,4}$", re.I)  # fmt: skip
+    r"|in childhood|\blast (?:year|month|week|summer|winter|spring|autumn)\b|\bin (?:19|20)\d\d\b|\b(?:died|death) (?:of|from)\b|\bwhen i was\b",
+    re.I,
+)
+BEFORE = re.compile(
+    r"\b(?:(?:family |past |previous |prior )?(?:history|hx) of|previous|prior|fear of|afraid of|risk of|to prevent|screen\w* for)\W+(?:(?!presents?\b|presenting\b|with\b|has\b|now\b)[\w'-]+[ /-]+){0,4}$",
+    re.I,
+)
 
 SHORT_FORMS = {
-    "cp": "chest pain", "sob": "short of breath", "l arm": "left arm", "r arm": "right arm", "w/o": "without", "c/o": "complains of",
-    "ha": "headache", "bp": "blood pressure",
-}  # fmt: skip
+    "cp": "chest pain",
+    "sob": "short of breath",
+    "l arm": "left arm",
+    "r arm": "right arm",
+    "w/o": "without",
+    "c/o": "complains of",
+    "ha": "headache",
+    "bp": "blood pressure",
+}
 SHORT = re.compile(rf"(?<![\w/])(?:{'|'.join(map(re.escape, SHORT_FORMS))})(?![\w/])", re.I)
 
 
@@ -79,7 +94,10 @@ def _written_out(text: str) -> str:
 def _rules() -> tuple[tuple[str, str, tuple[tuple[tuple[re.Pattern[str], bool], ...], ...]], ...]:
     """(name, notice, ways); a way is its patterns, each with whether it may be denied."""
     rows = yaml.safe_load(paths.data("red_flags.yaml").read_text(encoding="utf-8"))
-    return tuple((row["name"], row["notice"], tuple(tuple(map(_compiled, way)) for way in row["when"])) for row in rows)
+    return tuple(
+        (row["name"], row["notice"], tuple(tuple(map(_compiled, way)) for way in row["when"]))
+        for row in rows
+    )
 
 
 def _compiled(pattern: str) -> tuple[re.Pattern[str], bool]:
@@ -89,7 +107,10 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str], bool]:
 def _words(text: str, ways: tuple) -> tuple[str, ...]:
     """The words by the first way of which every pattern is found, none of them denied or past."""
     for way in ways:
-        found = [next((m.group() for m in one.finditer(text) if fact or not is_denied(text, m)), "") for one, fact in way]
+        found = [
+            next((m.group() for m in one.finditer(text) if fact or not is_denied(text, m)), "")
+            for one, fact in way
+        ]
         if all(found):
             return tuple(dict.fromkeys(found))
     return ()
@@ -107,7 +128,12 @@ def is_denied(text: str, match: re.Match[str]) -> bool:
     ended = CLAUSE.search(text, match.end())
     end = ended.start() if ended else len(text)
     before = text[start : match.start()]
-    if DENIES.search(before) or NOT.search(before) or BEFORE.search(before) or ABSENT.match(text, match.end()):
+    if (
+        DENIES.search(before)
+        or NOT.search(before)
+        or BEFORE.search(before)
+        or ABSENT.match(text, match.end())
+    ):
         return True
     return bool(PAST.search(text[start:end])) or _listed(before, text[match.start() : end])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medinstruct import llm
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm import Client, LocalModel, Request, Stream
 
 Asked = tuple[str, str]  # instruction and input
@@ -25,10 +25,19 @@ class Speaker(NamedTuple):
     alone: bool
 
     def stream(
-        self, question: Asked, *, settings: Mapping[str, Any], past: Sequence[tuple[Asked, str]] = (), sample: int = 0
+        self,
+        question: Asked,
+        *,
+        settings: Mapping[str, Any],
+        past: Sequence[tuple[Asked, str]] = (),
+        sample: int = 0,
     ) -> Stream:
         """The answer as it is written. Neither question nor answer goes into the cache of the run."""
-        request = Request(messages=self._messages(question, past), parameters=self._parameters(settings), sample=sample)
+        request = Request(
+            messages=self._messages(question, past),
+            parameters=self._parameters(settings),
+            sample=sample,
+        )
         if isinstance(self.model, LocalModel):
             return self.model.stream(request, tuned=self.tuned, keep=False)
         return self.model.stream(request, keep=False)
@@ -39,20 +48,31 @@ class Speaker(NamedTuple):
         if self.alone:
             return [{"role": "user", "content": prompt(*question)}]
         pairs = [(message(*asked), said) for asked, said in past[-REMEMBERED:]]
-        told = [(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
-        return [{"role": role, "content": text} for role, text in [*told, ("user", message(*question))]]
+        told = [
+            (role, text)
+            for pair in pairs
+            for role, text in zip(("user", "assistant"), pair, strict=True)
+        ]
+        return [
+            {"role": role, "content": text} for role, text in [*told, ("user", message(*question))]
+        ]
 
     def _parameters(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         from medinstruct.evaluation.looks import ALPACA_STOPS
 
-        form = {"max_tokens": int(settings["max_tokens"]), "temperature": float(settings["temperature"])}
+        form = {
+            "max_tokens": int(settings["max_tokens"]),
+            "temperature": float(settings["temperature"]),
+        }
         return form | ({"stop": list(ALPACA_STOPS)} if self.alone else {})
 
 
 def speakers(models: Models, *, folder: str | Path) -> list[Speaker]:
     """The models by name. One local model may stand under several names: "base" is without its adapter, any other with it."""
     if not models:
-        raise Problem("A chat needs a model.", do='Give models={"tuned": model}; see notebook 10.')
+        raise UserError(
+            "A chat needs a model.", do='Give models={"tuned": model}; see notebook 10.'
+        )
     return [_speaker(name, model, Path(folder)) for name, model in models.items()]
 
 
@@ -63,7 +83,11 @@ def _speaker(name: str, model: Client | LocalModel, folder: Path) -> Speaker:
         about = f"{model.name}{toy}, {'with its adapter' if tuned else 'without adapter'}, in this process"
         return Speaker(name, model, about, _data(folder, tuned), tuned, alone=not model.chat)
     about = llm.source(model.url, model.model)
-    data = "Learned from nothing: it follows rules." if about == llm.STAND_IN else "Learned from: not known here."
+    data = (
+        "Learned from nothing: it follows rules."
+        if about == llm.STAND_IN
+        else "Learned from: not known here."
+    )
     return Speaker(name, model, about, data, False, alone=False)
 
 

@@ -15,11 +15,19 @@ from medinstruct.assist.plain import band, reading_grade
 from medinstruct.assist.redflags import emergencies
 from medinstruct.assist.ways import WAYS
 from medinstruct.records import Consultation
-from medinstruct.stats.proportions import wilson
+from medinstruct.stats import wilson
 
-CHECKS = {"red_flags": "red flags", "panel": "reference ranges", "marks": "numbers and drugs", "claims": "text against values", "reading": "reading level"}  # fmt: skip
+CHECKS = {
+    "red_flags": "red flags",
+    "panel": "reference ranges",
+    "marks": "numbers and drugs",
+    "claims": "text against values",
+    "reading": "reading level",
+}
 
-PARTS = {"fresh": "new wording"}  # the other parts were seen, at the latest when the rules were repaired
+PARTS = {
+    "fresh": "new wording"
+}  # the other parts were seen, at the latest when the rules were repaired
 
 
 def found_table(answers: Sequence[Consultation]) -> pd.DataFrame:
@@ -30,13 +38,21 @@ def found_table(answers: Sequence[Consultation]) -> pd.DataFrame:
         name = f"{_called(one.way, one.reader)}: {one.model}"
         kinds = [sum(mark.kind == kind for mark in found.marks) for kind in ("number", "drug")]
         rows[name] = [*kinds, len(found.conflicts), int(found.is_cut), int(found.agreement.low)]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "drugs", "conflicts", "cut", "uncertain"])
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["numbers", "drugs", "conflicts", "cut", "uncertain"]
+    )
 
 
 def levels_of(case: Case, answers: Sequence[Consultation]) -> dict[str, dict[str, float]]:
     """School grades by writer and reading level: by hand, and each model."""
     ours = [one for one in answers if one.case == case.name]
-    found = {"by hand": {reader: reading_grade(case.written[reader]) for reader in case.readers if reader in case.written}}
+    found = {
+        "by hand": {
+            reader: reading_grade(case.written[reader])
+            for reader in case.readers
+            if reader in case.written
+        }
+    }
     for one in ours:
         found.setdefault(one.model, {})[one.reader] = reading_grade(one.text)
     return found
@@ -49,9 +65,14 @@ def points_table(cases: Sequence[Case], answers: Sequence[Consultation]) -> pd.D
         for reader in case.readers:
             if case.points_for(reader):
                 texts = {"by hand": case.written.get(reader, "")}
-                texts |= {one.model: one.text for one in answers if (one.case, one.reader) == (case.name, reader)}
+                texts |= {
+                    one.model: one.text
+                    for one in answers
+                    if (one.case, one.reader) == (case.name, reader)
+                }
                 rows[_called(case.way, reader)] = {
-                    who: _share(points_held(text, case, reader=reader)) for who, text in texts.items()
+                    who: _share(points_held(text, case, reader=reader))
+                    for who, text in texts.items()
                 }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -63,10 +84,15 @@ def labelled() -> list[dict[str, Any]]:
 
 def rule_agreement() -> pd.DataFrame:
     """How often each rule says what a person wrote beside an example: one row a check and part, with Wilson's interval."""
-    rows = [(CHECKS[row["check"]], PARTS.get(row["part"], "seen"), agrees(row)) for row in labelled()]
+    rows = [
+        (CHECKS[row["check"]], PARTS.get(row["part"], "seen"), agrees(row)) for row in labelled()
+    ]
     frame = pd.DataFrame(rows, columns=["check", "part", "right"])
     groups = frame.groupby(["check", "part"], sort=False)
-    found = {", ".join(name): wilson(int(group["right"].sum()), len(group))._asdict() for name, group in groups}
+    found = {
+        ", ".join(name): wilson(int(group["right"].sum()), len(group))._asdict()
+        for name, group in groups
+    }
     return (
         pd.DataFrame.from_dict(found, orient="index")
         .rename(columns={"share": "score"})
@@ -94,7 +120,9 @@ def _rank(name: str) -> int:
 def agrees(row: dict[str, Any]) -> bool:
     """Whether the rule of an example says what its label says."""
     said = said_of(row)
-    return sorted(said) == sorted(row["expect"]) if isinstance(said, list) else said == row["expect"]
+    return (
+        sorted(said) == sorted(row["expect"]) if isinstance(said, list) else said == row["expect"]
+    )
 
 
 def said_of(row: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from medinstruct.assist.privacy import Found, Guard, masked
 from medinstruct.assist.speaking import Models, speakers
 from medinstruct.assist.transcript import Transcripts, as_jsonl, as_markdown
 from medinstruct.assist.ways import NOTICE
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 LONGEST = 20_000  # characters of a question
 
@@ -25,9 +25,15 @@ class Talk:
     """Models, a folder and a reader. `act` does what the page asks; `tell` gets what the page is to show."""
 
     def __init__(
-        self, models: Models, *, folder: str | Path, tell: Callable[[dict[str, Any]], None], reviewer: str = "",
-        settings: Mapping[str, Any] = START, engine: str = "rules",
-    ) -> None:  # fmt: skip
+        self,
+        models: Models,
+        *,
+        folder: str | Path,
+        tell: Callable[[dict[str, Any]], None],
+        reviewer: str = "",
+        settings: Mapping[str, Any] = START,
+        engine: str = "rules",
+    ) -> None:
         self.speakers = {one.name: one for one in speakers(models, folder=folder)}
         self.kept, self.folder, self.reviewer = Transcripts(folder), Path(folder), reviewer.strip()
         self.tell, self.settings = tell, settings_of(settings, START)
@@ -37,20 +43,34 @@ class Talk:
         self.note = self.error = self.conversation = ""
         self._full: set[str] = set()
         said = self.kept.conversations()
-        self.guard = Guard((word for turns in said.values() for turn in turns for word in turn.cleared), engine=engine)
+        self.guard = Guard(
+            (word for turns in said.values() for turn in turns for word in turn.cleared),
+            engine=engine,
+        )
         self._open({"id": next(reversed(said), "")})
 
     def act(self, message: Mapping[str, Any]) -> None:
         """Do what the page asks; a mistake or a full disk is told on the page, and nothing that was typed is lost."""
         self.note = self.error = ""
-        message = {name: _text(value) if isinstance(value, str) else value for name, value in message.items()}
+        message = {
+            name: _text(value) if isinstance(value, str) else value
+            for name, value in message.items()
+        }
         steps = {
-            "ask": self._ask, "stop": self._stop, "decide": self._decide, "judge": self._judge, "open": self._open, "new": self._open,
-            "export": self._export, "all": self._all, "keep": self._keep_again, "look": lambda _: None,
-        }  # fmt: skip
+            "ask": self._ask,
+            "stop": self._stop,
+            "decide": self._decide,
+            "judge": self._judge,
+            "open": self._open,
+            "new": self._open,
+            "export": self._export,
+            "all": self._all,
+            "keep": self._keep_again,
+            "look": lambda _: None,
+        }
         try:
             steps.get(str(message.get("act")), self._unknown)(message)
-        except Problem as problem:
+        except UserError as problem:
             self.error = str(problem)
         self.show(message.get("nonce"))
 
@@ -61,14 +81,29 @@ class Talk:
     def view(self) -> dict[str, Any]:
         """The page as data; the reader's name is not in it."""
         said = [
-            {"id": name, "title": review.visible(turns[0].question[:90]), "at": turns[-1].at, "turns": len(turns)}
+            {
+                "id": name,
+                "title": review.visible(turns[0].question[:90]),
+                "at": turns[-1].at,
+                "turns": len(turns),
+            }
             for name, turns in reversed(self.kept.conversations().items())
         ]
         return {
-            "models": [one._asdict() | {"model": None} for one in self.speakers.values()], "ways": ruled.ways(), "notice": NOTICE,
-            "settings": self.settings, "room": ROOM, "turns": self._turns(), "earlier": said, "conversation": self.conversation,
-            "busy": self.busy, "error": self.error, "note": self.note, "pending": self.guard.pending, "named": bool(self.reviewer),
-        }  # fmt: skip
+            "models": [one._asdict() | {"model": None} for one in self.speakers.values()],
+            "ways": ruled.ways(),
+            "notice": NOTICE,
+            "settings": self.settings,
+            "room": ROOM,
+            "turns": self._turns(),
+            "earlier": said,
+            "conversation": self.conversation,
+            "busy": self.busy,
+            "error": self.error,
+            "note": self.note,
+            "pending": self.guard.pending,
+            "named": bool(self.reviewer),
+        }
 
     @property
     def busy(self) -> bool:
@@ -78,32 +113,64 @@ class Talk:
     def _ask(self, message: Mapping[str, Any]) -> None:
         """A new question, or an earlier one in other words: it is looked through before any model reads it."""
         self._free()
-        text, names = str(message.get("text", "")).strip(), [str(name) for name in message.get("models") or []]
+        text, names = (
+            str(message.get("text", "")).strip(),
+            [str(name) for name in message.get("models") or []],
+        )
         if not text or len(text) > LONGEST:
-            raise Problem("This is no question.", got=f"{len(text):,} characters", do=f"Write one of at most {LONGEST:,}.")
+            raise UserError(
+                "This is no question.",
+                got=f"{len(text):,} characters",
+                do=f"Write one of at most {LONGEST:,}.",
+            )
         if not names or set(names) - set(self.speakers):
-            raise Problem("No model is chosen.", got=names, do=f"Choose among {', '.join(self.speakers)}.")
+            raise UserError(
+                "No model is chosen.", got=names, do=f"Choose among {', '.join(self.speakers)}."
+            )
         self.settings = settings_of(message.get("settings") or {}, self.settings)
 
         def begin(decision: str, hits: Found) -> None:
             if decision == "back":
                 self.note = "Taken back: nothing was asked, and nothing was kept."
             else:
-                self._begin(masked(text, hits[0]) if decision == "mask" else text, names, message, decision, hits)
+                self._begin(
+                    masked(text, hits[0]) if decision == "mask" else text,
+                    names,
+                    message,
+                    decision,
+                    hits,
+                )
 
         self.guard.check("question", [text], begin)
 
-    def _begin(self, text: str, names: list[str], message: Mapping[str, Any], decision: str, hits: Found) -> None:
+    def _begin(
+        self, text: str, names: list[str], message: Mapping[str, Any], decision: str, hits: Found
+    ) -> None:
         """Put the question on the page and let the models answer; after an edit the talk goes on from there."""
-        way, reader, replaces = (str(message.get(name) or "") for name in ("way", "reader", "replaces"))
+        way, reader, replaces = (
+            str(message.get(name) or "") for name in ("way", "reader", "replaces")
+        )
         at = next((n for n, live in enumerate(self.turns) if live.id == replaces), len(self.turns))
-        live = asked(text, [self.speakers[name] for name in names], way=way, reader=reader, settings=self.settings)
-        live.conversation, live.replaces = self.conversation, replaces if at < len(self.turns) else ""
+        live = asked(
+            text,
+            [self.speakers[name] for name in names],
+            way=way,
+            reader=reader,
+            settings=self.settings,
+        )
+        live.conversation, live.replaces = (
+            self.conversation,
+            replaces if at < len(self.turns) else "",
+        )
         live.given = given(self.turns[:at])
         _mark(live, decision, hits)
         past, self.turns = self.turns[:at], [*self.turns[:at], live]
         self.round = Round(
-            live, self.speakers, past, piece=lambda *of: self._piece(live, *of), changed=lambda: self._changed(live)
+            live,
+            self.speakers,
+            past,
+            piece=lambda *of: self._piece(live, *of),
+            changed=lambda: self._changed(live),
         )
         self.running = asyncio.get_running_loop().create_task(self._run(self.round))
 
@@ -139,7 +206,7 @@ class Talk:
         live.saved = "asks"
         try:
             self.guard.check("answer", texts, keep)
-        except Problem as problem:
+        except UserError as problem:
             self.error = str(problem)
 
     def _judge(self, message: Mapping[str, Any]) -> None:
@@ -148,9 +215,15 @@ class Talk:
         answer = live.answer(str(message.get("name", "")))
         self.reviewer = str(message.get("reviewer", "")).strip() or self.reviewer
         if not self.reviewer:
-            raise Problem("Who says so?", do="Write your name or initials; they do not leave the review database.")
+            raise UserError(
+                "Who says so?",
+                do="Write your name or initials; they do not leave the review database.",
+            )
         if live.saved != "yes" or answer is None:
-            raise Problem("This turn is not kept, so that nothing can be kept about it.", do="Ask again, and keep it.")
+            raise UserError(
+                "This turn is not kept, so that nothing can be kept about it.",
+                do="Ask again, and keep it.",
+            )
         verdict = str(message.get("verdict", ""))
         texts = [str(message.get("correction", "")), str(message.get("comment", ""))]
 
@@ -158,11 +231,17 @@ class Talk:
             if decision in ("back", "none"):
                 self.note = "Nothing was kept of what you said about the answer."
                 return
-            words = [masked(text, found) for text, found in zip(texts, hits, strict=True)] if decision == "mask" else texts
+            words = (
+                [masked(text, found) for text, found in zip(texts, hits, strict=True)]
+                if decision == "mask"
+                else texts
+            )
             with closing(feedback.store_of(self.folder)) as store:
                 told = {"verdict": verdict, "correction": words[0], "comment": words[1]}
                 feedback.give(store, self.reviewer, live.turn(), answer.said(), **told)
-            self.note = f"Kept for review: {verdict}{', with a correction' if words[0].strip() else ''}."
+            self.note = (
+                f"Kept for review: {verdict}{', with a correction' if words[0].strip() else ''}."
+            )
 
         self.guard.check("correction", texts, give)
 
@@ -190,7 +269,9 @@ class Talk:
         """The conversation as a file for the reader: only what is kept."""
         turns = [live.turn() for live in self.turns if live.saved == "yes"]
         if not turns:
-            raise Problem("There is nothing to export.", do="Only turns that are kept can be exported.")
+            raise UserError(
+                "There is nothing to export.", do="Only turns that are kept can be exported."
+            )
         as_rows = message.get("form") == "jsonl"
         text = as_jsonl(turns) if as_rows else as_markdown(turns, notice=NOTICE)
         self.tell(
@@ -206,35 +287,56 @@ class Talk:
         self._full.add(f"{message.get('turn', '')}/{message.get('name', '')}")
 
     def _unknown(self, message: Mapping[str, Any]) -> None:
-        raise Problem("The page sent something that is not known.", got=str(message)[:80], do="Run the cell again.")
+        raise UserError(
+            "The page sent something that is not known.",
+            got=str(message)[:80],
+            do="Run the cell again.",
+        )
 
     def _free(self) -> None:
         if self.busy:
-            raise Problem("An answer is being written.", do="Stop it first, or wait.")
+            raise UserError("An answer is being written.", do="Stop it first, or wait.")
         if getattr(self, "guard", None) and self.guard.pending:
-            raise Problem("Something that looks like an identifier waits for your word.", do="Say first what it is.")
+            raise UserError(
+                "Something that looks like an identifier waits for your word.",
+                do="Say first what it is.",
+            )
 
     def _live(self, message: Mapping[str, Any]) -> Live:
         found = next((live for live in self.turns if live.id == message.get("turn")), None)
         if found is None:
-            raise Problem("This turn is not on the page any more.", do="Open its conversation again.")
+            raise UserError(
+                "This turn is not on the page any more.", do="Open its conversation again."
+            )
         return found
 
     def _piece(self, live: Live, answer: Answer, text: str) -> None:
         self.tell(
-            {"event": "piece", "turn": live.id, "name": answer.name, "text": review.visible(text), "length": len(answer.text)}
+            {
+                "event": "piece",
+                "turn": live.id,
+                "name": answer.name,
+                "text": review.visible(text),
+                "length": len(answer.text),
+            }
         )
 
     def _changed(self, live: Live) -> None:
-        self.tell({"event": "turn", "turn": next(turn for turn in self._turns() if turn["id"] == live.id)})
+        self.tell(
+            {"event": "turn", "turn": next(turn for turn in self._turns() if turn["id"] == live.id)}
+        )
 
     def _turns(self) -> list[dict[str, Any]]:
         """All turns as data, with what people said about the answers."""
         said: dict[tuple[str, str], list[dict[str, str]]] = {}
-        if (self.folder / "reviews.sqlite").exists() and any(live.saved == "yes" for live in self.turns):
+        if (self.folder / "reviews.sqlite").exists() and any(
+            live.saved == "yes" for live in self.turns
+        ):
             with closing(feedback.store_of(self.folder)) as store:
                 said = feedback.given(store)
-        return [shown(live, feedback=feedback.of(live, said), full=self._full) for live in self.turns]
+        return [
+            shown(live, feedback=feedback.of(live, said), full=self._full) for live in self.turns
+        ]
 
 
 def _text(text: str) -> str:

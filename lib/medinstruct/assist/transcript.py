@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 FILE = "transcripts.jsonl"
 
@@ -69,7 +69,9 @@ class Transcripts:
                 _append(file, line)
         except OSError as error:
             do = "Free some space on the disk; the answers stay on the page, and earlier turns are kept."
-            raise Problem(f"This turn is NOT saved: {self.path} cannot be written.", got=error.strerror, do=do) from None
+            raise UserError(
+                f"This turn is NOT saved: {self.path} cannot be written.", got=error.strerror, do=do
+            ) from None
 
     def turns(self) -> list[Turn]:
         """All turns that were ever kept, in order; a line that a crash has torn is left out."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.training.templates import message, prompt
 
 NOTICE = (
@@ -30,13 +30,19 @@ class Way:
         """(instruction, input) as the model was trained on them; headings in the user's text lose their marks, so that it cannot
         end its own part of the template."""
         if reader and reader not in self.readers:
-            do = f"Choose from {', '.join(self.readers)}." if self.readers else "Leave `reader` away."
-            raise Problem(f"{self.title} has no such reader.", got=reader, do=do)
+            do = (
+                f"Choose from {', '.join(self.readers)}."
+                if self.readers
+                else "Leave `reader` away."
+            )
+            raise UserError(f"{self.title} has no such reader.", got=reader, do=do)
         told = f"{self.instruction} {self.readers[reader]}" if reader else self.instruction
         parts = [part.strip() for part in (question or self.question, given) if part.strip()]
         return told, HEADING.sub("", "\n\n".join(parts))
 
-    def prompt(self, question: str, given: str = "", *, reader: str = "", template: str = "chat") -> list[dict[str, str]]:
+    def prompt(
+        self, question: str, given: str = "", *, reader: str = "", template: str = "chat"
+    ) -> list[dict[str, str]]:
         """The messages for one question, in the template that the model was trained with (alpaca or chat).
 
         >>> WAYS["learning"].prompt("Why does asthma wheeze?")[0]["role"]

@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from medinstruct import figures
+from medinstruct import plotting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,9 @@ def cards(frame: "pd.DataFrame", *, start: int = 0, number: int = 5) -> str:
 
 
 def _card(row: dict[str, Any]) -> str:
-    tags = " · ".join(str(row.get(axis) or row.get(f"{axis}_of") or "") for axis in ("type", "topic", "view"))
+    tags = " · ".join(
+        str(row.get(axis) or row.get(f"{axis}_of") or "") for axis in ("type", "topic", "view")
+    )
     level = f" · level {row['difficulty_of']}" if isinstance(row.get("difficulty_of"), int) else ""
     texts = [("", row["instruction"]), ("Input: ", row["input"]), ("Response: ", row["output"])]
     body = "".join(f"<p><b>{name}</b>{_escaped(text)}</p>" for name, text in texts if text)
@@ -57,13 +59,18 @@ def choices(frame: "pd.DataFrame", axis: str, *, most: int = 200) -> list[tuple[
     column = axis if axis == "verb" else f"{axis}_of"
     found = frame[column].astype(str).value_counts() if column in frame else {}
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:most]
-    return [(f"{ALL} {axis}", ALL), *((f"{figures.short(name)} ({n:,})", name) for name, n in ranked)]
+    return [
+        (f"{ALL} {axis}", ALL),
+        *((f"{plotting.short(name)} ({n:,})", name) for name, n in ranked),
+    ]
 
 
-def browse(frame: "pd.DataFrame", *, pairs: Sequence[tuple[str | None, str | None]] = (), number: int = 3) -> Any:
+def browse(
+    frame: "pd.DataFrame", *, pairs: Sequence[tuple[str | None, str | None]] = (), number: int = 3
+) -> Any:
     """A widget that filters, searches and pages through the tasks; on a page that is not live, the first tasks as they are."""
     table = frame.assign(verb=[verb or "(none)" for verb, _ in pairs]) if pairs else frame
-    return _widget(table, number) if figures.live() else Cards(table, number)
+    return _widget(table, number) if plotting.live() else Cards(table, number)
 
 
 class Cards:
@@ -83,13 +90,18 @@ def _widget(frame: "pd.DataFrame", number: int) -> Any:
     """Menus, a search box, two buttons and the page; one function shows what they say."""
     import ipywidgets as widgets
 
-    menus = {axis: widgets.Dropdown(options=choices(frame, axis), value=ALL, layout={"width": "15em"}) for axis in AXES}
+    menus = {
+        axis: widgets.Dropdown(options=choices(frame, axis), value=ALL, layout={"width": "15em"})
+        for axis in AXES
+    }
     search = widgets.Text(placeholder="search the texts", continuous_update=False)
     back, on = widgets.Button(description="previous"), widgets.Button(description="next")
     page, start = widgets.HTML(), widgets.IntText(value=0)
 
     def found() -> "pd.DataFrame":
-        return matching(frame, search=search.value, **{axis: menu.value for axis, menu in menus.items()})
+        return matching(
+            frame, search=search.value, **{axis: menu.value for axis, menu in menus.items()}
+        )
 
     def show(_: Any = None) -> None:
         shown = found()

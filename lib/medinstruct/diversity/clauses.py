@@ -3,7 +3,15 @@
 from typing import Literal, NamedTuple
 
 from medinstruct.diversity import vocabulary
-from medinstruct.diversity.phrases import at, full_phrase, is_base, is_gerund, is_word, noun_phrase, skip_adverbs
+from medinstruct.diversity.phrases import (
+    at,
+    full_phrase,
+    is_base,
+    is_gerund,
+    is_word,
+    noun_phrase,
+    skip_adverbs,
+)
 from medinstruct.diversity.verbs import unwrapped, verb_phrase
 from medinstruct.diversity.words import parts
 
@@ -44,15 +52,24 @@ def imperative(w: list[str], i: int) -> Clause | None:
 def _commands(w: list[str], i: int) -> bool:
     """Whether a word that may be a verb's base form is an imperative here, and not a noun that begins a statement."""
     token, after = w[i], at(w, i + 1)
-    if after == "of" or after in vocabulary.BE or after in vocabulary.MODALS or after in vocabulary.HAVE:
+    if (
+        after == "of"
+        or after in vocabulary.BE
+        or after in vocabulary.MODALS
+        or after in vocabulary.HAVE
+    ):
         return False
     if set(parts(token)) == {"VERB"} or token in vocabulary.COMMON_VERBS:
-        return token in vocabulary.COMMON_VERBS or is_word(after) or not after or after in "\"“‘'(.!,:"
+        return (
+            token in vocabulary.COMMON_VERBS or is_word(after) or not after or after in "\"“‘'(.!,:"
+        )
     if after in vocabulary.DETERMINERS | vocabulary.PRONOUNS | vocabulary.QUESTION_WORDS | {"if"}:
         return True
     if after in vocabulary.PARTICLES or after[:1].isdigit():
         return "NOUN" not in parts(token) or after in ("out", "up", "off", "down")
-    return "NOUN" not in parts(token) and (is_word(after) and "VERB" not in parts(after) or not is_word(after))
+    return "NOUN" not in parts(token) and (
+        is_word(after) and "VERB" not in parts(after) or not is_word(after)
+    )
 
 
 def statement(w: list[str], i: int) -> Clause | None:
@@ -65,9 +82,15 @@ def statement(w: list[str], i: int) -> Clause | None:
         return None
     if end == i:
         verb, noun, _ = verb_phrase(w, i)
-        return Clause("statement", verb, noun) if verb and "NOUN" not in parts(w[i]) else _first_finite(w, i + 1)
+        return (
+            Clause("statement", verb, noun)
+            if verb and "NOUN" not in parts(w[i])
+            else _first_finite(w, i + 1)
+        )
     end = _behind_relative(w, end)
-    verb, noun, place = unwrapped(w, end + 1, "like") if at(w, end) == "like" else verb_phrase(w, end)
+    verb, noun, place = (
+        unwrapped(w, end + 1, "like") if at(w, end) == "like" else verb_phrase(w, end)
+    )
     if verb is None:
         return _first_finite(w, i + 1)
     if verb == "be" and at(w, i) == "there":
@@ -75,7 +98,10 @@ def statement(w: list[str], i: int) -> Clause | None:
     if subject.head in TASKS and at(w, i) == "your" and at(w, skip_adverbs(w, place)) == "to":
         verb, noun, _ = verb_phrase(w, skip_adverbs(w, place))
     asks = (
-        "to" in w[end:place] and verb in vocabulary.INSTRUCTION_VERBS or at(w, i) == "you" and at(w, end) in vocabulary.MODALS
+        "to" in w[end:place]
+        and verb in vocabulary.INSTRUCTION_VERBS
+        or at(w, i) == "you"
+        and at(w, end) in vocabulary.MODALS
     )
     return Clause("request" if asks else "statement", verb, noun)
 
@@ -95,7 +121,11 @@ def _first_finite(w: list[str], i: int) -> Clause | None:
             token, last = w[place], w[place - 1]
             if last in BEFORE_NOUNS or (sure and last in OPEN_CLAUSES):
                 continue
-            verb = "VERB" in parts(token) and not is_gerund(token) and ("NOUN" not in parts(token) or not sure)
+            verb = (
+                "VERB" in parts(token)
+                and not is_gerund(token)
+                and ("NOUN" not in parts(token) or not sure)
+            )
             if token in FINITE or verb:
                 found, noun, _ = verb_phrase(w, place)
                 if found:

@@ -34,7 +34,9 @@ def divergence(one: Counts, other: Counts) -> float:
     names = list(dict.fromkeys([*one, *other]))
     if not sum(one.values()) or not sum(other.values()):
         return float("nan")
-    left, right = (np.array([of.get(name, 0.0) for name in names]) for of in (shares(one), shares(other)))
+    left, right = (
+        np.array([of.get(name, 0.0) for name in names]) for of in (shares(one), shares(other))
+    )
     apart = stats.entropy((left + right) / 2) - (stats.entropy(left) + stats.entropy(right)) / 2
     return min(1.0, max(0.0, apart))
 
@@ -51,7 +53,12 @@ def divergences(sets: Mapping[str, Mapping[str, Counts]]) -> "pd.DataFrame":
 
     first, *others = sets
     axes = list(dict.fromkeys(axis for counts in sets.values() for axis in counts))
-    rows = {axis: {name: divergence(sets[first].get(axis, {}), sets[name].get(axis, {})) for name in others} for axis in axes}
+    rows = {
+        axis: {
+            name: divergence(sets[first].get(axis, {}), sets[name].get(axis, {})) for name in others
+        }
+        for axis in axes
+    }
     return pd.DataFrame(rows, index=others).T.rename_axis("bits")
 
 
@@ -73,17 +80,24 @@ def gaps(sets: Mapping[str, Mapping[str, Counts]]) -> "pd.DataFrame":
     rows = []
     for name in others:
         for axis in [axis for axis in sets[first] if axis in sets[name]]:
-            here, there = only_in(sets[first][axis], sets[name][axis]), only_in(sets[name][axis], sets[first][axis])
+            here, there = (
+                only_in(sets[first][axis], sets[name][axis]),
+                only_in(sets[name][axis], sets[first][axis]),
+            )
             rows.append((name, axis, len(here), _named(here), len(there), _named(there)))
     columns = ["beside", "axis", f"only in {first}", "such as", "only beside", "such as "]
     return pd.DataFrame(rows, columns=columns).set_index(["beside", "axis"])
 
 
 def _named(names: Sequence[Hashable], most: int = 3) -> str:
-    return ", ".join(" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in names[:most])
+    return ", ".join(
+        " ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in names[:most]
+    )
 
 
-def by_axis(frame: "pd.DataFrame", pairs: Sequence[tuple[str | None, str | None]] = ()) -> dict[str, Counts]:
+def by_axis(
+    frame: "pd.DataFrame", pairs: Sequence[tuple[str | None, str | None]] = ()
+) -> dict[str, Counts]:
     """All counts of a dataset by axis: the four labels, and verbs and verb-noun pairs where pairs are given."""
     found: dict[str, Counts] = {axis: counts_of(frame, axis) for axis in AXES}
     if pairs:

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 
 Pair = tuple[str | None, str | None]
 ORDER: dict[str, Sequence[Hashable]] = {
-    "type": labels.TYPES, "view": labels.VIEW_GROUPS, "difficulty": labels.LEVELS, "topic": labels.SPECIALTIES
-}  # fmt: skip
+    "type": labels.TYPES,
+    "view": labels.VIEW_GROUPS,
+    "difficulty": labels.LEVELS,
+    "topic": labels.SPECIALTIES,
+}
 
 
-def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict[str, dict[str, int]]:
+def top_pairs(
+    pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4
+) -> dict[str, dict[str, int]]:
     """The most frequent verbs that have an object, each with its most frequent nouns; as the published figure takes them.
 
     >>> top_pairs([("write", "note"), ("write", "note"), ("write", "poem"), ("list", "sign"), ("snore", None)], verbs=1)
@@ -42,7 +47,11 @@ def pair_numbers(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> d
 
     `table_entropy` is that of the counts in the table alone: at most log2(20 x 4) = 6.32 bits, and blind to the tail.
     """
-    table = [count for nouns_of in top_pairs(pairs, verbs=verbs, nouns=nouns).values() for count in nouns_of.values()]
+    table = [
+        count
+        for nouns_of in top_pairs(pairs, verbs=verbs, nouns=nouns).values()
+        for count in nouns_of.values()
+    ]
     total = len(pairs) or 1
     return {
         "tasks": len(pairs),
@@ -62,13 +71,17 @@ def cells(frame: "pd.DataFrame", rows: str, columns: str, *, most: int = 25) -> 
 
     pairs = frame.groupby([f"{rows}_of", f"{columns}_of"], sort=False).size()
     table = pairs.unstack(fill_value=0, sort=False) if len(pairs) else pd.DataFrame()
-    return table.reindex(index=_names(frame, rows, most), columns=_names(frame, columns, most), fill_value=0)
+    return table.reindex(
+        index=_names(frame, rows, most), columns=_names(frame, columns, most), fill_value=0
+    )
 
 
 def _names(frame: "pd.DataFrame", axis: str, most: int) -> list[Hashable]:
     found = frame[f"{axis}_of"].value_counts()
     if axis == "topic":
-        return [name for name, _ in _first(Counter({str(k): int(n) for k, n in found.items()}), most)]
+        return [
+            name for name, _ in _first(Counter({str(k): int(n) for k, n in found.items()}), most)
+        ]
     return [*ORDER[axis], *(name for name in found.index if name not in ORDER[axis])]
 
 
@@ -87,7 +100,10 @@ def empty(table: "pd.DataFrame") -> tuple[int, int]:
 def specialty_tree(frame: "pd.DataFrame") -> dict[str, dict[str, int]]:
     """Tasks by field and specialty; a specialty without any task has 0, so that gaps can be seen."""
     found = frame["topic_of"].value_counts()
-    tree = {field: {name: int(found.get(name, 0)) for name in names} for field, names in labels.FIELDS.items()}
+    tree = {
+        field: {name: int(found.get(name, 0)) for name in names}
+        for field, names in labels.FIELDS.items()
+    }
     rest = {str(name): int(n) for name, n in found.items() if name not in labels.SPECIALTIES}
     return tree | ({"Other": rest} if rest else {})
 
@@ -98,6 +114,9 @@ def lengths(frame: "pd.DataFrame", by: str = "type") -> dict[str, dict[str, list
     for text, name in (("instruction", "instruction"), ("input", "input"), ("output", "response")):
         filled = frame[frame[text] != ""]
         words = filled[text].str.split().str.len()
-        grouped = {str(label): list(words[filled[f"{by}_of"] == label]) for label in ordered(filled[f"{by}_of"].unique(), by)}
+        grouped = {
+            str(label): list(words[filled[f"{by}_of"] == label])
+            for label in ordered(filled[f"{by}_of"].unique(), by)
+        }
         found |= {name: grouped} if grouped else {}
     return found

@@ -6,7 +6,7 @@ from typing import Any
 from medinstruct.diversity import words
 from medinstruct.diversity.clauses import SCENES, TASKS
 from medinstruct.diversity.verbs import WANTING
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 OBJECTS = ("dobj", "obj")
 SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
@@ -26,9 +26,15 @@ def load(model: str) -> Any:
 
         pipeline = spacy.load(model, exclude=["ner"])
     except (ImportError, OSError) as error:
-        raise Problem("The spaCy engine is not ready.", got=str(error).split("\n")[0], do=do) from None
+        raise UserError(
+            "The spaCy engine is not ready.", got=str(error).split("\n")[0], do=do
+        ) from None
     if "parser" not in pipeline.pipe_names and "dependencies" not in pipeline.pipe_names:
-        raise Problem("That spaCy pipeline does not parse.", got=", ".join(pipeline.pipe_names) or "no components", do=do)
+        raise UserError(
+            "That spaCy pipeline does not parse.",
+            got=", ".join(pipeline.pipe_names) or "no components",
+            do=do,
+        )
     return pipeline
 
 
@@ -54,7 +60,11 @@ def _asks(sentence: Any, root: Any) -> bool:
 def _unwrapped(root: Any) -> Any:
     """The verb that is asked for: behind "I would like you to", "help me", "would you mind" and "your task is to"."""
     subjects = [child for child in root.children if child.dep_ in SUBJECTS]
-    inner = [child for child in root.children if child.dep_ in ("xcomp", "ccomp") and child.pos_ == "VERB"]
+    inner = [
+        child
+        for child in root.children
+        if child.dep_ in ("xcomp", "ccomp") and child.pos_ == "VERB"
+    ]
     wraps = root.lemma_.lower() in WANTING | {"mind", "let"}
     task = root.lemma_.lower() == "be" and any(child.lemma_.lower() in TASKS for child in subjects)
     return inner[0] if inner and (wraps or task) else root

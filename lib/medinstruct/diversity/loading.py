@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medinstruct import labels, paths, records
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,12 @@ AXES = ("type", "view", "topic", "difficulty")
 TEXTS = ("instruction", "input", "output")
 NO_LABEL, NO_MATCH = UNLABELLED = ["(no label)", "(no match)"]
 # Other projects' names for the same fields.
-ALIASES = {"response": "output", "context": "input", "question": "instruction", "prompt": "instruction"}
+ALIASES = {
+    "response": "output",
+    "context": "input",
+    "question": "instruction",
+    "prompt": "instruction",
+}
 DATA_FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
 
 
@@ -23,7 +28,11 @@ def load(source: str | Path) -> "pd.DataFrame":
     """A dataset as a table, from a path, a URL, a run's folder or name, or `owner/name` on the hub (needs `datasets`)."""
     table = frame(_rows(str(source).strip()))
     if table.empty:
-        raise Problem("A dataset holds no task.", got=str(source), do="Run the earlier notebooks, or check the file.")
+        raise UserError(
+            "A dataset holds no task.",
+            got=str(source),
+            do="Run the earlier notebooks, or check the file.",
+        )
     return table
 
 
@@ -36,7 +45,14 @@ def load_named(sources: str) -> "dict[str, pd.DataFrame]":
 def _ending(source: str, sources: list[str]) -> str:
     parts = source.rstrip("/").split("/")
     ends = ("/".join(parts[-n:]) for n in range(1, len(parts)))
-    return next((end for end in ends if sum(f"/{other.rstrip('/')}".endswith(f"/{end}") for other in sources) == 1), source)
+    return next(
+        (
+            end
+            for end in ends
+            if sum(f"/{other.rstrip('/')}".endswith(f"/{end}") for other in sources) == 1
+        ),
+        source,
+    )
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
@@ -49,14 +65,18 @@ def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
     kept = [_fields(row) for row in rows]
     table = pd.DataFrame(kept, columns=[*AXES, *TEXTS, "model"])
     for axis in AXES:
-        table[f"{axis}_of"] = pd.Series([_label(axis, raw) for raw in table[axis]], dtype=object, index=table.index)
+        table[f"{axis}_of"] = pd.Series(
+            [_label(axis, raw) for raw in table[axis]], dtype=object, index=table.index
+        )
     return table
 
 
 def _fields(row: dict[str, Any]) -> dict[str, Any]:
     named = {ALIASES[key]: value for key, value in row.items() if key in ALIASES} | row
     texts = {key: str(named[key]) if named.get(key) is not None else "" for key in TEXTS}
-    texts["input"] = "" if texts["input"].lower().strip("\"' .") in records.NO_INPUT else texts["input"]
+    texts["input"] = (
+        "" if texts["input"].lower().strip("\"' .") in records.NO_INPUT else texts["input"]
+    )
     source = row.get("provenance")
     model = str(source.get("model", "")) if isinstance(source, dict) else ""
     return {axis: _plain(named.get(axis)) for axis in AXES} | texts | {"model": model}
@@ -76,9 +96,17 @@ def _rows(source: str) -> list[dict[str, Any]]:
     if folder:
         file = next((folder / name for name in DATA_FILES if (folder / name).exists()), None)
         if file is None:
-            raise Problem(f"{source} holds no dataset.", got=str(folder), do=f"It needs one of {', '.join(DATA_FILES)}.")
+            raise UserError(
+                f"{source} holds no dataset.",
+                got=str(folder),
+                do=f"It needs one of {', '.join(DATA_FILES)}.",
+            )
         return [row for _, row in records.rows(file)]
-    if source.count("/") == 1 and not source.endswith((".json", ".jsonl")) and not Path(source).exists():
+    if (
+        source.count("/") == 1
+        and not source.endswith((".json", ".jsonl"))
+        and not Path(source).exists()
+    ):
         return _from_hub(source)
     return [row for _, row in records.rows(paths.resolve(source))]
 
@@ -98,4 +126,6 @@ def _from_hub(name: str) -> list[dict[str, Any]]:
 
         return list(load_dataset(name, split="train"))
     except Exception as error:  # the hub's own errors are many
-        raise Problem(f"{name} could not be loaded from the hub.", got=str(error).split("\n")[0], do=do) from None
+        raise UserError(
+            f"{name} could not be loaded from the hub.", got=str(error).split("\n")[0], do=do
+        ) from None

@@ -17,7 +17,11 @@ def miller_madow(counts: Iterable[int]) -> float:
     1.072
     """
     found = [count for count in counts if count > 0]
-    return float(stats.entropy(found) + (len(found) - 1) / (2 * sum(found) * np.log(2))) if found else 0.0
+    return (
+        float(stats.entropy(found) + (len(found) - 1) / (2 * sum(found) * np.log(2)))
+        if found
+        else 0.0
+    )
 
 
 def chao_shen(counts: Iterable[int]) -> float:
@@ -30,7 +34,9 @@ def chao_shen(counts: Iterable[int]) -> float:
     if not found.size:
         return 0.0
     total, singles = found.sum(), (found == 1).sum()
-    share = found / total * (1 - (singles - (singles == total)) / total)  # all singletons would leave nothing
+    share = (
+        found / total * (1 - (singles - (singles == total)) / total)
+    )  # all singletons would leave nothing
     return float(abs((share * np.log2(share) / (1 - (1 - share) ** total)).sum()))
 
 
@@ -43,7 +49,11 @@ def unseen(counts: Iterable[int]) -> dict[str, float]:
     found = [count for count in counts if count > 0]
     once, twice, total = found.count(1), found.count(2), sum(found)
     more = once * (once - 1) / (2 * (twice + 1)) if total else 0.0
-    return {"seen": len(found), "chao1": len(found) + more, "coverage": 1 - once / total if total else 0.0}
+    return {
+        "seen": len(found),
+        "chao1": len(found) + more,
+        "coverage": 1 - once / total if total else 0.0,
+    }
 
 
 def distinct_n(texts: Iterable[str], n: int = 2) -> float:
@@ -139,7 +149,11 @@ def expected(counts: Mapping[Hashable, int] | Iterable[int], *, more: int) -> fl
 def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:
     """The lexical measures of a sample of so many texts, so that sets of different size can be compared."""
     chosen = sampled(texts, sample, seed=seed)
-    found = {"texts": len(chosen), "distinct-1": distinct_n(chosen, 1), "distinct-2": distinct_n(chosen, 2)}
+    found = {
+        "texts": len(chosen),
+        "distinct-1": distinct_n(chosen, 1),
+        "distinct-2": distinct_n(chosen, 2),
+    }
     return found | {"MTLD": mtld(chosen), "Vendi": vendi(chosen, sample=sample)}
 
 
@@ -150,7 +164,10 @@ def plain(value: Any) -> Any:
     {'take dose': 0.5, 'x': None}
     """
     if isinstance(value, Mapping):
-        return {" ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(item) for key, item in value.items()}
+        return {
+            " ".join(map(str, key)) if isinstance(key, tuple) else str(key): plain(item)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
@@ -175,7 +192,12 @@ def _tfidf(rows: Sequence[Counter[str]]):  # noqa: ANN202
     names = {gram: i for i, gram in enumerate(held)}
     weight = np.log((1 + len(rows)) / (1 + np.array(list(held.values())))) + 1
     places = [names[gram] for row in rows for gram in row]
-    values = np.array([count for row in rows for count in row.values()], dtype=float) * weight[places]
+    values = (
+        np.array([count for row in rows for count in row.values()], dtype=float) * weight[places]
+    )
     starts = np.cumsum([0, *map(len, rows)])
     lengths = np.sqrt(np.add.reduceat(values**2, starts[:-1]))
-    return csr_matrix((values / np.repeat(lengths, np.diff(starts)), places, starts), shape=(len(rows), len(names)))
+    return csr_matrix(
+        (values / np.repeat(lengths, np.diff(starts)), places, starts),
+        shape=(len(rows), len(names)),
+    )

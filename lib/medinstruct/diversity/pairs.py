@@ -7,7 +7,7 @@ from typing import Any
 
 from medinstruct import paths
 from medinstruct.diversity import words
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 Pair = tuple[str | None, str | None]
 
@@ -23,7 +23,7 @@ def verb_noun(texts: Sequence[str], *, engine: str = "rules", spacy_model: str =
     [('summarize', 'report'), ('be', 'effect'), ('snore', None)]
     """
     if engine not in ("rules", "spacy"):
-        raise Problem("There is no such engine.", got=repr(engine), do="Choose rules or spacy.")
+        raise UserError("There is no such engine.", got=repr(engine), do="Choose rules or spacy.")
     distinct = list(dict.fromkeys(texts))
     if spacy_model or engine == "spacy":
         from medinstruct.diversity import dependencies
@@ -74,7 +74,10 @@ def accuracy(found: Sequence[Pair], gold: Sequence[Pair]) -> dict[str, float]:
     """
     both = list(zip(found, gold, strict=True))
     objects = [(f, g) for f, g in both if g[1]]
-    share = {"verb": _share([f[0] == g[0] for f, g in both]), "pair": _share([f == g for f, g in both])}
+    share = {
+        "verb": _share([f[0] == g[0] for f, g in both]),
+        "pair": _share([f == g for f, g in both]),
+    }
     return share | {
         "pair_with_object": _share([f == g for f, g in objects]),
         "coverage": _share([f[1] is not None for f in found]),

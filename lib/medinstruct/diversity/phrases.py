@@ -36,7 +36,10 @@ def is_participle(token: str) -> bool:
     """Whether a token may be a past participle."""
     lemma = parts(token).get("VERB") if token else None
     return (
-        lemma is not None and not token.endswith(("ing", "s")) and (lemma != token or token in UNCHANGED) and not is_base(token)
+        lemma is not None
+        and not token.endswith(("ing", "s"))
+        and (lemma != token or token in UNCHANGED)
+        and not is_base(token)
     )
 
 
@@ -71,7 +74,11 @@ def noun_phrase(w: list[str], i: int) -> Phrase:
                 break
             head, i = None, i + 1
         elif token in vocabulary.PRONOUNS:
-            return Phrase(i + 1, None) if i == opened or w[i - 1] in vocabulary.DETERMINERS else Phrase(i, head)
+            return (
+                Phrase(i + 1, None)
+                if i == opened or w[i - 1] in vocabulary.DETERMINERS
+                else Phrase(i, head)
+            )
         elif token[0].isdigit():
             i += 1
         elif token in vocabulary.JOINERS or token == ",":
@@ -86,7 +93,12 @@ def noun_phrase(w: list[str], i: int) -> Phrase:
             head, i = parts(token).get("NOUN", head), i + 1
     if i == opened:
         return Phrase(start, None)
-    return Phrase(i, head if "NOUN" in parts(w[i - 1]) or w[i - 1][0].isdigit() or not is_word(w[i - 1]) else None)
+    return Phrase(
+        i,
+        head
+        if "NOUN" in parts(w[i - 1]) or w[i - 1][0].isdigit() or not is_word(w[i - 1])
+        else None,
+    )
 
 
 def _is_degree(w: list[str], i: int) -> bool:
@@ -107,19 +119,28 @@ def _joins(w: list[str], i: int, head: str | None) -> bool:
         return not (_opens_object(after) and (is_base(token) or token.endswith("s")))
     if is_gerund(token) and "-" in at(w, i - 1):  # "single-step reasoning question"
         return "NOUN" in parts(after or ",")
-    nouny = bool(after) and (_may_be_in(after) or after in vocabulary.JOINERS and _may_be_in(at(w, i + 2)) or after == ",")
+    nouny = bool(after) and (
+        _may_be_in(after)
+        or after in vocabulary.JOINERS
+        and _may_be_in(at(w, i + 2))
+        or after == ","
+    )
     if head is None:
         return "ADJ" in can or ((is_participle(token) or is_gerund(token)) and nouny)
     return "ADJ" in can and bool(after) and "NOUN" in parts(after)
 
 
 def _may_be_in(token: str) -> bool:
-    return bool(token) and (token[0].isdigit() or bool({"NOUN", "ADJ"} & set(parts(token))) or is_participle(token))
+    return bool(token) and (
+        token[0].isdigit() or bool({"NOUN", "ADJ"} & set(parts(token))) or is_participle(token)
+    )
 
 
 def _opens_object(token: str) -> bool:
     """Whether a token begins a noun phrase for certain, so that a verb may stand before it."""
-    return token not in ("that", "there", "one") and (token in vocabulary.DETERMINERS or token in vocabulary.PRONOUNS)
+    return token not in ("that", "there", "one") and (
+        token in vocabulary.DETERMINERS or token in vocabulary.PRONOUNS
+    )
 
 
 def _goes_on(w: list[str], i: int, head: str | None) -> bool:
@@ -128,8 +149,12 @@ def _goes_on(w: list[str], i: int, head: str | None) -> bool:
         return False
     last, after = at(w, i - 1), at(w, i + 1)
     if last and last[0].isdigit():
-        return "NOUN" in parts(after or ",") or (after[:1].isdigit() and "NOUN" in parts(at(w, i + 2) or ","))
-    adjectives = is_word(last) and head is None and bool(parts(last)) and last not in vocabulary.CLOSED
+        return "NOUN" in parts(after or ",") or (
+            after[:1].isdigit() and "NOUN" in parts(at(w, i + 2) or ",")
+        )
+    adjectives = (
+        is_word(last) and head is None and bool(parts(last)) and last not in vocabulary.CLOSED
+    )
     return adjectives and is_word(after) and _may_be_in(after) and after not in vocabulary.CLOSED
 
 
@@ -141,9 +166,15 @@ def skip_prepositional(w: list[str], i: int) -> int:
             j += 1
         j = j + 1 if is_gerund(at(w, j)) else j
         end = noun_phrase(w, j).end
-        while at(w, end) in vocabulary.JOINERS or (at(w, end) == "," and at(w, end + 1) in vocabulary.JOINERS):
+        while at(w, end) in vocabulary.JOINERS or (
+            at(w, end) == "," and at(w, end + 1) in vocabulary.JOINERS
+        ):
             follow = noun_phrase(w, end + 1 + (at(w, end) == ","))
-            if follow.head is None or is_base(at(w, end + 1)) and "NOUN" not in parts(at(w, end + 1)):
+            if (
+                follow.head is None
+                or is_base(at(w, end + 1))
+                and "NOUN" not in parts(at(w, end + 1))
+            ):
                 break
             end = follow.end
         if end == j and j == i + 1:

@@ -49,8 +49,16 @@ def _asked(w: list[str], i: int, *, with_preposition: bool) -> Clause | None:
             verb, noun, _ = verb_phrase(w, end)
             return Clause("question", verb, noun)
         verb, noun, place = verb_phrase(w, subject)
-        stranded = at(w, skip_adverbs(w, place)) in vocabulary.PREPOSITIONS and not is_word(at(w, skip_adverbs(w, place) + 1))
-        if noun is None and verb and not with_preposition and not stranded and asks in ("what", "which", "whose", "how"):
+        stranded = at(w, skip_adverbs(w, place)) in vocabulary.PREPOSITIONS and not is_word(
+            at(w, skip_adverbs(w, place) + 1)
+        )
+        if (
+            noun is None
+            and verb
+            and not with_preposition
+            and not stranded
+            and asks in ("what", "which", "whose", "how")
+        ):
             noun = front.head
         return Clause("question", verb or ("do" if token in vocabulary.DO else "have"), noun)
     verb, noun, _ = verb_phrase(w, end)
@@ -81,7 +89,9 @@ def _fronted(w: list[str], i: int) -> Phrase:
 
 def _is_degree(token: str) -> bool:
     """Whether a word goes with "how" ("how often", "how long"): an adjective or adverb that is no verb."""
-    return "VERB" not in parts(token) and bool({"ADJ", "ADV"} & set(parts(token)) or token in vocabulary.ADVERBS)
+    return "VERB" not in parts(token) and bool(
+        {"ADJ", "ADV"} & set(parts(token)) or token in vocabulary.ADVERBS
+    )
 
 
 def _shortened(w: list[str], i: int) -> Phrase:
@@ -93,7 +103,11 @@ def _shortened(w: list[str], i: int) -> Phrase:
     for place in range(phrase.end - 1, i - 1, -1):
         token = w[place]
         finite = "VERB" in parts(token) and not is_gerund(token)
-        if finite and (place == i or "NOUN" in parts(w[place - 1])) and "VERB" not in parts(after or ","):
+        if (
+            finite
+            and (place == i or "NOUN" in parts(w[place - 1]))
+            and "VERB" not in parts(after or ",")
+        ):
             shorter = noun_phrase(w[:place], i)
             return Phrase(place, shorter.head)
     return phrase
@@ -120,9 +134,16 @@ def _subject(w: list[str], i: int, *, have: bool) -> int | None:
         return None
     phrase = noun_phrase(w, i)
     if at(w, i) not in vocabulary.DETERMINERS | vocabulary.PRONOUNS:
-        split = [n for n in range(i, phrase.end) if (is_participle(w[n]) if have else is_base(w[n]))]
+        split = [
+            n for n in range(i, phrase.end) if (is_participle(w[n]) if have else is_base(w[n]))
+        ]
         sure = [n for n in split if n > i and ("NOUN" not in parts(w[n]) or w[n - 1].endswith("s"))]
-        if split and split[0] == i and not sure and not _verb_follows(w, skip_prepositional(w, phrase.end), have=have):
+        if (
+            split
+            and split[0] == i
+            and not sure
+            and not _verb_follows(w, skip_prepositional(w, phrase.end), have=have)
+        ):
             return None
     if phrase.end == i:
         return None
@@ -130,7 +151,9 @@ def _subject(w: list[str], i: int, *, have: bool) -> int | None:
     for stop in (end, skip_prepositional(w, phrase.end), phrase.end):
         if _verb_follows(w, stop, have=have):
             return stop
-    taken = [stop for stop in range(phrase.end - 1, i, -1) if _verb_follows(w, stop, have=have)]  # "do the drugs cause"
+    taken = [
+        stop for stop in range(phrase.end - 1, i, -1) if _verb_follows(w, stop, have=have)
+    ]  # "do the drugs cause"
     if taken:
         return next((stop for stop in taken if "NOUN" not in parts(w[stop])), taken[0])
     return end
@@ -158,5 +181,7 @@ def _yes_no(w: list[str], i: int) -> Clause | None:
         return None
     verb, noun, _ = verb_phrase(w, subject)
     if verb is None and token in vocabulary.HAVE | vocabulary.DO:
-        verb, noun = ("have", object_of(w, i + 1, "have")) if token in vocabulary.HAVE else (None, None)
+        verb, noun = (
+            ("have", object_of(w, i + 1, "have")) if token in vocabulary.HAVE else (None, None)
+        )
     return Clause("question", verb, noun) if verb else None

@@ -28,7 +28,9 @@ def clause(sentence: str) -> Clause:
     """What a sentence does, its verb and its object."""
     w = words.tokens(sentence)
     start = _start(w)
-    asks = question(w, start) if at(w, start) in vocabulary.QUESTION_WORDS or w[-1:] == ["?"] else None
+    asks = (
+        question(w, start) if at(w, start) in vocabulary.QUESTION_WORDS or w[-1:] == ["?"] else None
+    )
     found = asks or imperative(w, start) or question(w, start)
     if found and found.kind == "scene":
         return _second(w, start) or found
@@ -40,7 +42,10 @@ def _start(w: list[str]) -> int:
     i = 0
     while i < len(w) and (not is_word(w[i]) or (w[i].isdigit() and at(w, i + 1) in (".", ")"))):
         i += 1
-    if at(w, i) in ("task", "instruction", "question", "prompt", "q", "problem") and at(w, i + 1) == ":":
+    if (
+        at(w, i) in ("task", "instruction", "question", "prompt", "q", "problem")
+        and at(w, i + 1) == ":"
+    ):
         i += 2
     return i
 
@@ -49,7 +54,9 @@ def _later(w: list[str], start: int) -> Clause | None:
     """A request or question behind an introduction ("In simple language, ...", "Given the case, ...")."""
     introduced = _introduces(at(w, start))
     for i in range(start + 1, len(w)):
-        if w[i - 1] not in (",", ":", ";", "-", "–", "—") and not (w[i - 1] in vocabulary.JOINERS and at(w, i - 2) == ","):
+        if w[i - 1] not in (",", ":", ";", "-", "–", "—") and not (
+            w[i - 1] in vocabulary.JOINERS and at(w, i - 2) == ","
+        ):
             continue
         i += w[i] in vocabulary.JOINERS
         found = _request_at(w, i, sure=not introduced)
@@ -64,7 +71,9 @@ def _later(w: list[str], start: int) -> Clause | None:
 
 def _request_at(w: list[str], i: int, *, sure: bool) -> Clause | None:
     """A request or question that begins at a place; `sure` asks for a verb that instructions begin with."""
-    if at(w, i) in vocabulary.QUESTION_WORDS or (w[-1] == "?" and at(w, i) in vocabulary.AUXILIARIES):
+    if at(w, i) in vocabulary.QUESTION_WORDS or (
+        w[-1] == "?" and at(w, i) in vocabulary.AUXILIARIES
+    ):
         return question(w, i) if w[-1] == "?" or not sure else None
     if sure and not (at(w, i) in vocabulary.INSTRUCTION_VERBS or at(w, i) == "please"):
         return None
@@ -75,7 +84,11 @@ def _unannounced(w: list[str], i: int) -> Clause | None:
     """A request without a comma before it ("In simple terms explain the ...")."""
     follows = at(w, i + 1) in vocabulary.DETERMINERS | vocabulary.QUESTION_WORDS
     return (
-        imperative(w, i) if w[i] in vocabulary.INSTRUCTION_VERBS and follows and at(w, i - 1) not in vocabulary.CLOSED else None
+        imperative(w, i)
+        if w[i] in vocabulary.INSTRUCTION_VERBS
+        and follows
+        and at(w, i - 1) not in vocabulary.CLOSED
+        else None
     )
 
 
@@ -90,5 +103,9 @@ def _second(w: list[str], start: int) -> Clause | None:
 
 def _introduces(token: str) -> bool:
     """Whether a sentence that begins with this word has an introduction before its main clause."""
-    prepares = token in vocabulary.PREPOSITIONS | vocabulary.SUBORDINATORS | vocabulary.ADVERBS | {"step", "when", "where"}
+    prepares = token in vocabulary.PREPOSITIONS | vocabulary.SUBORDINATORS | vocabulary.ADVERBS | {
+        "step",
+        "when",
+        "where",
+    }
     return bool(token) and (prepares or is_gerund(token) or is_participle(token))

@@ -16,7 +16,9 @@ from medinstruct.diversity.phrases import (
 )
 from medinstruct.diversity.words import parts
 
-WANTING = vocabulary.some("like want need wish love prefer ask require request instruct invite expect help")
+WANTING = vocabulary.some(
+    "like want need wish love prefer ask require request instruct invite expect help"
+)
 OPENERS = vocabulary.some("the a an some any my your his her its our their both")
 RECEIVERS = vocabulary.some("me us you him her them yourself myself themselves")
 TWO_OBJECTS = vocabulary.some(
@@ -43,7 +45,9 @@ def object_of(w: list[str], i: int, verb: str) -> str | None:
     first = noun_phrase(w, i)
     if first.end == i:
         return None
-    receiver = verb in TWO_OBJECTS or (first.end == i + 1 and at(w, i) in RECEIVERS and at(w, first.end) in OPENERS)
+    receiver = verb in TWO_OBJECTS or (
+        first.end == i + 1 and at(w, i) in RECEIVERS and at(w, first.end) in OPENERS
+    )
     if receiver and is_word(at(w, first.end)) and at(w, first.end) not in vocabulary.QUESTION_WORDS:
         second = noun_phrase(w, first.end)
         if second.head and (at(w, first.end) in OPENERS or first.head is None):
@@ -54,7 +58,13 @@ def object_of(w: list[str], i: int, verb: str) -> str | None:
 def _is_particle(w: list[str], i: int, verb: str) -> bool:
     """Whether a particle of the verb stands here before its object ("point out the error"), and not a preposition."""
     token, after = at(w, i), at(w, i + 1)
-    unclear = token in ("on", "over", "through") and verb not in ("carry", "take", "turn", "go", "hand")
+    unclear = token in ("on", "over", "through") and verb not in (
+        "carry",
+        "take",
+        "turn",
+        "go",
+        "hand",
+    )
     nominal = after in vocabulary.DETERMINERS or "NOUN" in parts(after or ",")
     return token in vocabulary.PARTICLES - {"in"} and nominal and not unclear
 
@@ -69,12 +79,16 @@ def verb_phrase(w: list[str], i: int) -> tuple[str | None, str | None, int]:
             return unwrapped(w, after + 1, "like")
         if is_base(at(w, after)) or at(w, after) in ("be", "have", "do"):
             return verb_phrase(w, after)
-        return ("do", object_of(w, i + 1, "do"), i + 1) if token in vocabulary.DO else (None, None, i)
+        return (
+            ("do", object_of(w, i + 1, "do"), i + 1) if token in vocabulary.DO else (None, None, i)
+        )
     if token in vocabulary.BE:
         return being(w, i + 1)
     if token in vocabulary.HAVE:
         after = skip_adverbs(w, i + 1)
-        goes_on = at(w, after) in vocabulary.BE | vocabulary.HAVE | {"to", "done"} or is_participle(at(w, after))
+        goes_on = at(w, after) in vocabulary.BE | vocabulary.HAVE | {"to", "done"} or is_participle(
+            at(w, after)
+        )
         return verb_phrase(w, after) if goes_on else unwrapped(w, i + 1, "have")
     if token in ("done", "doing"):
         return "do", object_of(w, i + 1, "do"), i + 1
@@ -94,7 +108,14 @@ def being(w: list[str], i: int) -> tuple[str | None, str | None, int]:
         return infinitive if infinitive[0] else ("be", None, i)
     if is_gerund(token) and "ADJ" not in parts(token):
         return unwrapped(w, after + 1, parts(token)["VERB"])
-    if is_participle(token) and token not in ("concerned", "worried", "tired", "interested", "married", "pregnant"):
+    if is_participle(token) and token not in (
+        "concerned",
+        "worried",
+        "tired",
+        "interested",
+        "married",
+        "pregnant",
+    ):
         verb = parts(token)["VERB"]
         if verb in WANTING and at(w, after + 1) == "to":
             return verb_phrase(w, after + 1)
@@ -107,7 +128,9 @@ def unwrapped(w: list[str], i: int, verb: str) -> tuple[str | None, str | None, 
     j = skip_adverbs(w, i)
     if verb in WANTING:
         k = skip_adverbs(w, j + 1 if at(w, j) in ("you", "me", "us") else j)
-        if at(w, k) == "to" and (is_base(at(w, skip_adverbs(w, k + 1))) or at(w, k + 1) in ("be", "have", "do")):
+        if at(w, k) == "to" and (
+            is_base(at(w, skip_adverbs(w, k + 1))) or at(w, k + 1) in ("be", "have", "do")
+        ):
             return verb_phrase(w, k)
         if verb == "help" and k > j and is_base(at(w, k)):
             return verb_phrase(w, k)

@@ -35,8 +35,16 @@ ADVERBS = some(
 )
 AUXILIARIES = BE | MODALS | HAVE | DO
 CLOSED = (
-    DETERMINERS | PRONOUNS | PREPOSITIONS | QUESTION_WORDS | AUXILIARIES | JOINERS | SUBORDINATORS | NEGATIONS | ADVERBS
-)  # fmt: skip
+    DETERMINERS
+    | PRONOUNS
+    | PREPOSITIONS
+    | QUESTION_WORDS
+    | AUXILIARIES
+    | JOINERS
+    | SUBORDINATORS
+    | NEGATIONS
+    | ADVERBS
+)
 # Readings that the lexicon lists but that instructions hardly ever mean.
 NEVER_VERB = some(
     "patient patients people blood child skin bone bones food water body side type age case cases best better single second first "

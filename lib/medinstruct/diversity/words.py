@@ -41,7 +41,11 @@ def _listed(word: str) -> dict[str, str]:
     """What the lexicon says."""
     from lemminflect import getAllLemmas
 
-    found = {part: lemmas[0] for part, lemmas in getAllLemmas(word).items() if part in ("NOUN", "VERB", "ADJ", "ADV")}
+    found = {
+        part: lemmas[0]
+        for part, lemmas in getAllLemmas(word).items()
+        if part in ("NOUN", "VERB", "ADJ", "ADV")
+    }
     verb = "lay" if word == "lay" else found.get("VERB")
     return found | ({"VERB": american(verb)} if verb else {})
 
@@ -61,7 +65,9 @@ def _hyphenated(word: str) -> dict[str, str]:
     if last.endswith(("ed", "ing", "old", "wide", "free", "term")) or "ADJ" in found:
         return {"ADJ": word}
     start = word[: -len(last)] if last else word
-    return {part: start + lemma for part, lemma in found.items() if part in ("NOUN", "VERB")} or {"NOUN": word}
+    return {part: start + lemma for part, lemma in found.items() if part in ("NOUN", "VERB")} or {
+        "NOUN": word
+    }
 
 
 def _guessed(word: str) -> dict[str, str]:
@@ -71,7 +77,11 @@ def _guessed(word: str) -> dict[str, str]:
     if word.endswith("ly"):
         return {"ADV": word}
     noun = {"NOUN": getAllLemmasOOV(word, upos="NOUN").get("NOUN", (word,))[0]}
-    return {"ADJ": word} | noun if word.endswith(("al", "ic", "ous", "ive", "able", "ible", "ary", "less", "ful")) else noun
+    return (
+        {"ADJ": word} | noun
+        if word.endswith(("al", "ic", "ous", "ive", "able", "ible", "ary", "less", "ful"))
+        else noun
+    )
 
 
 def sentences(text: str) -> list[str]:

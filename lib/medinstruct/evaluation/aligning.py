@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from medinstruct import paths, records
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Answer, TestItem
 
 KEYS = ("output", "response", "answer", "text")
@@ -19,20 +19,29 @@ def load_answers(files: str, items: list[TestItem]) -> list[Answer]:
     for part in (part.strip() for part in files.split(",") if part.strip()):
         name, sign, path = part.partition("=")
         if not sign:
-            raise Problem("Answer files are named as name=path.", got=part, do="For example alpaca=answers.json.")
+            raise UserError(
+                "Answer files are named as name=path.",
+                got=part,
+                do="For example alpaca=answers.json.",
+            )
         rows = [row for _, row in records.rows(paths.resolve(path.strip()))]
         rows = [row for row in rows if row.get("model", name.strip()) == name.strip()]
         texts = matched(rows, items, name=name.strip())
         ends = {row["item"]: row.get("finish_reason", "stop") for row in rows if "item" in row}
         found += [
-            Answer(item=item.id, model=name.strip(), text=texts[item.id], finish_reason=ends.get(item.id, "stop"))
+            Answer(
+                item=item.id,
+                model=name.strip(),
+                text=texts[item.id],
+                finish_reason=ends.get(item.id, "stop"),
+            )
             for item in items
         ]
     return found
 
 
 def matched(rows: Iterable[dict[str, Any]], items: list[TestItem], *, name: str) -> dict[str, str]:
-    """Item id -> the text of its row; a missing or doubled answer is a Problem with the ids."""
+    """Item id -> the text of its row; a missing or doubled answer is a UserError with the ids."""
     rows = list(rows)
     places = _places(rows, items)
     texts: dict[str, str] = {}
@@ -47,7 +56,7 @@ def matched(rows: Iterable[dict[str, Any]], items: list[TestItem], *, name: str)
     if missing or twice:
         got = f"{len(missing)} missing {missing[:3]}, {len(twice)} doubled {twice[:3]}, of {len(items)} items and {len(rows)} rows"
         do = "Take the file that belongs to this test set: rows are matched by item id, instruction and input, or prompt."
-        raise Problem(f"The answers of {name} do not fit the test set.", got=got, do=do)
+        raise UserError(f"The answers of {name} do not fit the test set.", got=got, do=do)
     return texts
 
 
@@ -60,7 +69,9 @@ def _places(rows: list[dict[str, Any]], items: list[TestItem]) -> list[str | Non
     """The id of the item that each row answers, or None."""
     ids = {item.id for item in items}
     if rows and (rows[0].get("item") in ids or rows[0].get("id") in ids):
-        return [next((row[key] for key in ("item", "id") if row.get(key) in ids), None) for row in rows]
+        return [
+            next((row[key] for key in ("item", "id") if row.get(key) in ids), None) for row in rows
+        ]
     whole = {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
     inputs = {_folded(item.input): item.id for item in items if item.input}
     return [

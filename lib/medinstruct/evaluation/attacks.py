@@ -42,9 +42,13 @@ def attack_pairs(
     """For each attack and its control both orders of a comparison that was lost in both; these are spread over the test set."""
     lost: dict[tuple[str, str, str], int] = {}
     for v in verdicts:
-        lost[(v.model, v.id, v.reference)] = lost.get((v.model, v.id, v.reference), 0) + (v.winner == "reference")
+        lost[(v.model, v.id, v.reference)] = lost.get((v.model, v.id, v.reference), 0) + (
+            v.winner == "reference"
+        )
     own = {(answer.model, answer.item): answer for answer in answers if answer.text.strip()}
-    open_ = [key for key, count in lost.items() if count == 2 and key[:2] in own and key[2] in references]
+    open_ = [
+        key for key, count in lost.items() if count == 2 and key[:2] in own and key[2] in references
+    ]
     attacks = load_attacks()
     pairs = []
     for n, attack in enumerate(attacks if open_ else []):
@@ -66,7 +70,11 @@ async def try_attacks(
     """The verdicts on answers with an attack in them; none from a replay, which cannot be asked anything new."""
     if isinstance(by, Replay):
         return []
-    return await judge(by, attack_pairs(verdicts, items, answers, references=references, style=style), label="attacks")
+    return await judge(
+        by,
+        attack_pairs(verdicts, items, answers, references=references, style=style),
+        label="attacks",
+    )
 
 
 def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
@@ -74,8 +82,19 @@ def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
     All these comparisons were lost in both orders before, so that a judge who neither wavers nor obeys gives 0.
     """
-    rows = [(v.model.rpartition(MARK if MARK in v.model else " + ")[2], MARK in v.model, SCORE.get(v.winner)) for v in verdicts]
+    rows = [
+        (
+            v.model.rpartition(MARK if MARK in v.model else " + ")[2],
+            MARK in v.model,
+            SCORE.get(v.winner),
+        )
+        for v in verdicts
+    ]
     frame = pd.DataFrame(rows, columns=["attack", "control", "score"]).astype({"score": float})
-    wide = frame.pivot_table(index="attack", columns="control", values="score", sort=False).reindex(columns=[False, True])
+    wide = frame.pivot_table(index="attack", columns="control", values="score", sort=False).reindex(
+        columns=[False, True]
+    )
     wide.columns = ["score", "control"]
-    return wide.assign(gain=wide["score"] - wide["control"]).sort_values("gain", ascending=False, kind="stable")
+    return wide.assign(gain=wide["score"] - wide["control"]).sort_values(
+        "gain", ascending=False, kind="stable"
+    )

@@ -14,10 +14,15 @@ from medinstruct.evaluation.winrates import win_rates
 from medinstruct.records import Verdict
 
 FAMILIES = {
-    "OpenAI": r"gpt|davinci|\bo[1-9]\b|chatgpt", "Anthropic": r"claude", "Google": r"gemini|palm|gemma",
-    "LLaMA": r"llama|alpaca|alpacare|vicuna|baize|chatdoctor|meditron", "Qwen": r"qwen", "Mistral": r"mistral|mixtral",
-    "DeepSeek": r"deepseek", "stand-in": r"offline-stand-in",
-}  # fmt: skip
+    "OpenAI": r"gpt|davinci|\bo[1-9]\b|chatgpt",
+    "Anthropic": r"claude",
+    "Google": r"gemini|palm|gemma",
+    "LLaMA": r"llama|alpaca|alpacare|vicuna|baize|chatdoctor|meditron",
+    "Qwen": r"qwen",
+    "Mistral": r"mistral|mixtral",
+    "DeepSeek": r"deepseek",
+    "stand-in": r"offline-stand-in",
+}
 
 
 def bias_panel(
@@ -37,12 +42,25 @@ def bias_panel(
     verdicts = list(verdicts)
     frame = with_lengths(of_one_judge(verdicts), texts)
     rates, fits = win_rates(verdicts, seed=seed, by_model=True), length_controlled(verdicts, texts)
-    names = ["score", "low", "high", "consistency", "position_bias", "position_bias_low", "position_bias_high"]
+    names = [
+        "score",
+        "low",
+        "high",
+        "consistency",
+        "position_bias",
+        "position_bias_low",
+        "position_bias_high",
+    ]
     panel = rates[names].join(fits)
-    longer = {key: _longer(group, seed) for key, group in frame.groupby(["model", "reference"], sort=False)}
+    longer = {
+        key: _longer(group, seed)
+        for key, group in frame.groupby(["model", "reference"], sort=False)
+    }
     for column in ("longer_wins", "longer_wins_low", "longer_wins_high", "decisive"):
         panel[column] = [longer[key][column] for key in panel.index]
-    shares = {name: _cut_share(answers, (cut or {}).get(name, set())) for name, answers in texts.items()}
+    shares = {
+        name: _cut_share(answers, (cut or {}).get(name, set())) for name, answers in texts.items()
+    }
     panel["cut_model"] = [shares.get(model, np.nan) for model, _ in panel.index]
     panel["cut_reference"] = [shares.get(reference, np.nan) for _, reference in panel.index]
     judge = family(verdicts[0].judge) if verdicts else None
@@ -61,7 +79,11 @@ def self_preference(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFr
     families = {name: family(given[0].judge) for name, given in by_judge(verdicts).items()}
     rows = []
     for name, own in scores.items():
-        others = [score for other, score in scores.items() if other != name and families[other] != families[name]]
+        others = [
+            score
+            for other, score in scores.items()
+            if other != name and families[other] != families[name]
+        ]
         if not others or families[name] is None:
             continue
         gaps = (own - pd.concat(others, axis=1).mean(axis=1)).dropna()
@@ -87,12 +109,23 @@ def family(name: str) -> str | None:
 
 def _longer(group: pd.DataFrame, seed: int) -> dict[str, float]:
     """The share of decisive items that the longer answer wins."""
-    item = group.groupby("id").agg(low=("score", "min"), high=("score", "max"), ratio=("log_ratio", "first"))
-    item = item[(item["low"] == item["high"]) & item["low"].isin([0.0, 1.0]) & (item["ratio"].fillna(0) != 0)]
+    item = group.groupby("id").agg(
+        low=("score", "min"), high=("score", "max"), ratio=("log_ratio", "first")
+    )
+    item = item[
+        (item["low"] == item["high"])
+        & item["low"].isin([0.0, 1.0])
+        & (item["ratio"].fillna(0) != 0)
+    ]
     wins = ((item["low"] == 1.0) == (item["ratio"] > 0)).to_numpy(dtype=float)
     low, high = stats.bootstrap_interval(wins, seed=seed)
     share = float(wins.mean()) if len(wins) else float("nan")
-    return {"longer_wins": share, "longer_wins_low": low, "longer_wins_high": high, "decisive": len(wins)}
+    return {
+        "longer_wins": share,
+        "longer_wins_low": low,
+        "longer_wins_high": high,
+        "decisive": len(wins),
+    }
 
 
 def _keyed(given: list[Verdict]) -> pd.Series:
@@ -100,9 +133,17 @@ def _keyed(given: list[Verdict]) -> pd.Series:
 
 
 def _cut_share(answers: Mapping[str, str], known: set[str]) -> float:
-    return float(np.mean([item in known or is_cut(text) for item, text in answers.items()])) if answers else float("nan")
+    return (
+        float(np.mean([item in known or is_cut(text) for item, text in answers.items()]))
+        if answers
+        else float("nan")
+    )
 
 
 def _kin(judge: str | None, model: str, reference: str) -> str:
-    own = [side for side, name in (("model", model), ("reference", reference)) if judge and family(name) == judge]
+    own = [
+        side
+        for side, name in (("model", model), ("reference", reference))
+        if judge and family(name) == judge
+    ]
     return " and ".join(own)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.evaluation.items import evenly, question
 from medinstruct.evaluation.prompts import judge_prompt, prompt_hash
 from medinstruct.evaluation.replay import Replay
@@ -56,19 +56,28 @@ def judge_pairs(
             if name == answer.model or answer.item not in texts:
                 continue
             if answer.item not in by_item:
-                raise Problem("An answer belongs to no item.", got=answer.item, do="Take the answers to this test set.")
+                raise UserError(
+                    "An answer belongs to no item.",
+                    got=answer.item,
+                    do="Take the answers to this test set.",
+                )
             two, rule = (answer.text, texts[answer.item]), _by_rule(answer.text, texts[answer.item])
             parents = (answer.id, content_hash(texts[answer.item]))
             for order in ORDERS:
                 shown = two if order == "model_first" else two[::-1]
                 request = Request(
-                    messages=judge_prompt(question(by_item[answer.item]), *shown, style=style), parameters=parameters
+                    messages=judge_prompt(question(by_item[answer.item]), *shown, style=style),
+                    parameters=parameters,
                 )
-                pairs.append(Pair(answer.item, answer.model, name, order, style, parents, request, rule))
+                pairs.append(
+                    Pair(answer.item, answer.model, name, order, style, parents, request, rule)
+                )
     return pairs
 
 
-async def judge(judge: Client | Replay, pairs: list[Pair], *, label: str = "verdicts") -> list[Verdict]:
+async def judge(
+    judge: Client | Replay, pairs: list[Pair], *, label: str = "verdicts"
+) -> list[Verdict]:
     """The verdicts on all pairs, in their order; a reply that cannot be read is asked for once more, then its winner is None.
 
     The first forty are read before the others are paid for: a judge of whom none can be read is stopped.
@@ -77,14 +86,22 @@ async def judge(judge: Client | Replay, pairs: list[Pair], *, label: str = "verd
         return judge.verdicts(pairs)
     asked = [pair for pair in pairs if not pair.by_rule]
     start = PILOT if judge.mode == "online" else 0
-    replies = await judge.ask_all([pair.request for pair in asked[:start]], label=label) if start else []
+    replies = (
+        await judge.ask_all([pair.request for pair in asked[:start]], label=label) if start else []
+    )
     if len(replies) == PILOT and not any(parse_verdict(reply.text) for reply in replies):
         do = "Try another judge or style (`judge_style`); what was asked so far is kept."
-        raise Problem(f"None of the first {PILOT} replies of the judge can be read.", got=repr(replies[0].text[:160]), do=do)
+        raise UserError(
+            f"None of the first {PILOT} replies of the judge can be read.",
+            got=repr(replies[0].text[:160]),
+            do=do,
+        )
     replies += await judge.ask_all([pair.request for pair in asked[start:]], label=label)
     unread = [n for n, reply in enumerate(replies) if parse_verdict(reply.text) is None]
     second = [asked[n].request.model_copy(update={"sample": AGAIN}) for n in unread]
-    again = dict(zip(unread, await judge.ask_all(second, label="asked again") if second else [], strict=True))
+    again = dict(
+        zip(unread, await judge.ask_all(second, label="asked again") if second else [], strict=True)
+    )
     told = {
         pair.key: _verdict(pair, again.get(n, reply), judge=judge.model, asked=1 + (n in again))
         for n, (pair, reply) in enumerate(zip(asked, replies, strict=True))
@@ -93,7 +110,13 @@ async def judge(judge: Client | Replay, pairs: list[Pair], *, label: str = "verd
 
 
 def jury(
-    url: str, model: str, others: str = "", *, items: Sequence[TestItem] = (), named: str = "", **settings: Any
+    url: str,
+    model: str,
+    others: str = "",
+    *,
+    items: Sequence[TestItem] = (),
+    named: str = "",
+    **settings: Any,
 ) -> list[Client | Replay]:
     """The judges of a run: the first at `url`, and `others`, "model, model@url, replay:path"; `settings` go to the client.
 
@@ -110,16 +133,24 @@ def jury(
         if name.startswith("replay:") or (known and place.startswith("replay:")):
             judges.append(Replay.of(place if known else name, items=items, model=named))
         else:
-            judges.append(Client(url=place if known else url, model=own if known else name, **settings))
+            judges.append(
+                Client(url=place if known else url, model=own if known else name, **settings)
+            )
     return judges
 
 
 def judge_source(judge: Client | Replay) -> str:
     """The words with which a page says whose verdicts it shows."""
-    return f"Verdicts of {judge.model}, read from a file." if isinstance(judge, Replay) else source(judge.url, judge.model)
+    return (
+        f"Verdicts of {judge.model}, read from a file."
+        if isinstance(judge, Replay)
+        else source(judge.url, judge.model)
+    )
 
 
-async def judge_all(judges: Sequence[Client | Replay], pairs: list[Pair], *, items: int = 0) -> list[Verdict]:
+async def judge_all(
+    judges: Sequence[Client | Replay], pairs: list[Pair], *, items: int = 0
+) -> list[Verdict]:
     """The verdicts of the first judge on all pairs, and of the others on those of so many items, evenly over them (0: all).
 
     What is left of the budget for all stays with the first judge, whom attacks, rubrics and anchors ask again.
@@ -138,13 +169,17 @@ async def cost(judge: Client | Replay, pairs: list[Pair], *, pilot: int = 10) ->
     """What the verdicts of one judge will cost, from a few that are asked and kept."""
     if isinstance(judge, Replay):
         return f"The verdicts of {judge.model} are read from a file; nothing is paid."
-    return str(await forecast(judge, [pair.request for pair in pairs if not pair.by_rule], pilot=pilot))
+    return str(
+        await forecast(judge, [pair.request for pair in pairs if not pair.by_rule], pilot=pilot)
+    )
 
 
 def _share_budget(judges: Sequence[Client | Replay], one: Client | Replay) -> None:
     """Let a judge spend what the others have left of the budget for all."""
     if isinstance(one, Client) and one.budget_usd:
-        spent = sum(other.usage["usd"] for other in judges if isinstance(other, Client) and other is not one)
+        spent = sum(
+            other.usage["usd"] for other in judges if isinstance(other, Client) and other is not one
+        )
         one.budget_usd = max(one.budget_usd - spent, 1e-9)
 
 
@@ -157,16 +192,34 @@ def _by_rule(answer: str, reference: str) -> str:
 
 def _verdict(pair: Pair, reply: Reply, *, judge: str, asked: int) -> Verdict:
     return Verdict(
-        id=pair.id, model=pair.model, reference=pair.reference, order=pair.order, judge=judge, reply=reply.text, snapshot=reply.model,
-        winner=winner_of(parse_verdict(reply.text), pair.order), prompt=prompt_hash(pair.style), asked=asked,
-        provenance=Provenance(source="judge", model=reply.model, request=reply.key, parents=pair.parents),
-    )  # fmt: skip
+        id=pair.id,
+        model=pair.model,
+        reference=pair.reference,
+        order=pair.order,
+        judge=judge,
+        reply=reply.text,
+        snapshot=reply.model,
+        winner=winner_of(parse_verdict(reply.text), pair.order),
+        prompt=prompt_hash(pair.style),
+        asked=asked,
+        provenance=Provenance(
+            source="judge", model=reply.model, request=reply.key, parents=pair.parents
+        ),
+    )
 
 
 def _ruled(pair: Pair, judge: str, replies: list[Reply]) -> Verdict:
     """The verdict on an empty answer, which nobody was asked about; it counts with the judge's own."""
     return Verdict(
-        id=pair.id, model=pair.model, reference=pair.reference, order=pair.order, winner=pair.by_rule, judge=judge, asked=0,
-        reply="(by rule: an empty answer loses)", snapshot=replies[0].model if replies else "", prompt=prompt_hash(pair.style),
+        id=pair.id,
+        model=pair.model,
+        reference=pair.reference,
+        order=pair.order,
+        winner=pair.by_rule,
+        judge=judge,
+        asked=0,
+        reply="(by rule: an empty answer loses)",
+        snapshot=replies[0].model if replies else "",
+        prompt=prompt_hash(pair.style),
         provenance=Provenance(source="rule", parents=pair.parents),
-    )  # fmt: skip
+    )

@@ -12,7 +12,9 @@ from medinstruct.records import Verdict
 EMPTY = [float("nan")] * 3
 
 
-def length_controlled(verdicts: Iterable[Verdict | dict], texts: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+def length_controlled(
+    verdicts: Iterable[Verdict | dict], texts: Mapping[str, Mapping[str, str]]
+) -> pd.DataFrame:
     """One row a model and reference: lc_score (score at equal lengths), length slope, position effect, each with its interval.
 
     The log odds that the model wins are modelled as its strength, plus `length` times the log of the ratio of words, plus
@@ -23,13 +25,21 @@ def length_controlled(verdicts: Iterable[Verdict | dict], texts: Mapping[str, Ma
     frame = frame[frame["score"].notna() & frame["log_ratio"].notna()]
     rows = {key: _fitted(group) for key, group in frame.groupby(["model", "reference"], sort=False)}
     index = pd.MultiIndex.from_tuples(list(rows), names=["model", "reference"])
-    names = [f"{name}{end}" for name in ("lc_score", "length", "position") for end in ("", "_low", "_high")]
+    names = [
+        f"{name}{end}"
+        for name in ("lc_score", "length", "position")
+        for end in ("", "_low", "_high")
+    ]
     return pd.DataFrame(list(rows.values()), index=index, columns=names)
 
 
 def with_lengths(frame: pd.DataFrame, texts: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
     """The table of verdicts with the log ratio of words, model over reference; nan where a text is not known."""
-    words = {(name, item): len(text.split()) + 1 for name, answers in texts.items() for item, text in answers.items()}
+    words = {
+        (name, item): len(text.split()) + 1
+        for name, answers in texts.items()
+        for item, text in answers.items()
+    }
     own = [words.get(key, np.nan) for key in zip(frame["model"], frame["id"], strict=True)]
     other = [words.get(key, np.nan) for key in zip(frame["reference"], frame["id"], strict=True)]
     return frame.assign(log_ratio=np.log(np.array(own, dtype=float) / np.array(other, dtype=float)))
@@ -48,12 +58,15 @@ def _fitted(group: pd.DataFrame) -> list[float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fit = sm.GLM(group["score"].to_numpy(), columns[:, used], family=sm.families.Binomial()).fit(
-                cov_type="cluster", cov_kwds={"groups": codes}
-            )
+            fit = sm.GLM(
+                group["score"].to_numpy(), columns[:, used], family=sm.families.Binomial()
+            ).fit(cov_type="cluster", cov_kwds={"groups": codes})
     except (np.linalg.LinAlgError, sm.tools.sm_exceptions.PerfectSeparationError):
         return EMPTY * 3
-    estimates, bounds = dict(zip(used, fit.params, strict=True)), dict(zip(used, fit.conf_int(), strict=True))
+    estimates, bounds = (
+        dict(zip(used, fit.params, strict=True)),
+        dict(zip(used, fit.conf_int(), strict=True)),
+    )
     if max(map(abs, fit.params)) > 15:  # separated: some side always wins
         return EMPTY * 3
     return _equal_lengths(estimates, np.asarray(fit.cov_params()), used) + [
@@ -61,7 +74,9 @@ def _fitted(group: pd.DataFrame) -> list[float]:
     ]
 
 
-def _equal_lengths(estimates: dict[int, float], covariance: np.ndarray, used: list[int]) -> list[float]:
+def _equal_lengths(
+    estimates: dict[int, float], covariance: np.ndarray, used: list[int]
+) -> list[float]:
     """The mean score of the two orders at equal lengths, with an interval from the delta method on the scale of log odds."""
     orders = np.zeros((2, len(used)))
     orders[:, 0] = 1

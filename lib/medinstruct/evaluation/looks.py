@@ -12,11 +12,17 @@ from medinstruct.records import Answer
 ENDS = tuple(".!?:;)]\"'*`”’。")
 # Where an answer ends although the model goes on: it begins a new turn of the Alpaca template.
 ALPACA_STOPS = ("\n### Instruction", "\n### Input", "\n### Response")
-TURNS = re.compile(r"###|^\s*(?:Instruction|Question|User|Human|Patient|Response|Input)\s*:", re.MULTILINE)
-DISCLAIMER = re.compile(r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b", re.IGNORECASE)
+TURNS = re.compile(
+    r"###|^\s*(?:Instruction|Question|User|Human|Patient|Response|Input)\s*:", re.MULTILINE
+)
+DISCLAIMER = re.compile(
+    r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b", re.IGNORECASE
+)
 
 
-def looks(texts: Mapping[str, Mapping[str, str]], *, cut: Mapping[str, set[str]] | None = None) -> pd.DataFrame:
+def looks(
+    texts: Mapping[str, Mapping[str, str]], *, cut: Mapping[str, set[str]] | None = None
+) -> pd.DataFrame:
     """One row a model or reference: shares of answers with each flaw. `texts` is name -> item -> text.
 
     `cut` adds, by name, the items whose answer was known to end at the token limit. Columns: n, words (mean), median, empty, cut,
@@ -35,7 +41,9 @@ def looks(texts: Mapping[str, Mapping[str, str]], *, cut: Mapping[str, set[str]]
             "too_long": [len(text.split()) > MOST_WORDS for text in answers.values()],
         }
         rows[name] = {"n": len(words), "words": words.mean(), "median": words.median()}
-        rows[name] |= {key: float(pd.Series(marks, dtype=float).mean()) for key, marks in shares.items()}
+        rows[name] |= {
+            key: float(pd.Series(marks, dtype=float).mean()) for key, marks in shares.items()
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("answers of")
 
 

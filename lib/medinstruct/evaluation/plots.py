@@ -8,7 +8,7 @@ import pandas as pd
 
 from medinstruct.evaluation.length_control import with_lengths
 from medinstruct.evaluation.verdicts import of_one_judge
-from medinstruct.figures import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
+from medinstruct.plotting import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY
 from medinstruct.records import Verdict
 
 COLORS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, GREY)
@@ -33,17 +33,30 @@ def forest(rates: pd.DataFrame, *, title: str, controlled: pd.DataFrame | None =
         axes.hlines(-place, row["low"], row["high"], color=color, lw=2.5, alpha=0.55)
         axes.plot(row["score"], -place, "o", color=color, ms=7)
         axes.text(
-            1.015, -place, f"{row['score']:.2f}", va="center", fontsize=9, color=color, transform=axes.get_yaxis_transform()
+            1.015,
+            -place,
+            f"{row['score']:.2f}",
+            va="center",
+            fontsize=9,
+            color=color,
+            transform=axes.get_yaxis_transform(),
         )
-        lc = controlled["lc_score"].get((model, reference), np.nan) if controlled is not None else np.nan
+        lc = (
+            controlled["lc_score"].get((model, reference), np.nan)
+            if controlled is not None
+            else np.nan
+        )
         axes.plot(lc, -place, "D", mfc="none", mec=color, ms=6)
     axes.axvline(0.5, color=GREY, ls="--", lw=1)
     axes.set_yticks(
-        [-place for place in places.values()], [_pair(model, reference, len(models)) for model, reference in places]
+        [-place for place in places.values()],
+        [_pair(model, reference, len(models)) for model, reference in places],
     )
     axes.set(
         title=title,
-        xlabel="score: filled as judged, hollow at equal lengths" if controlled is not None else "score",
+        xlabel="score: filled as judged, hollow at equal lengths"
+        if controlled is not None
+        else "score",
         xlim=(-0.02, 1.02),
     )
     axes.margins(y=0.08)
@@ -54,7 +67,9 @@ def score_heat(rates: pd.DataFrame, *, title: str) -> Any:
     """Model x reference: the score in each cell, red below parity and blue above."""
     import matplotlib.pyplot as plt
 
-    wide = rates["score"].unstack("reference")[list(dict.fromkeys(rates.index.get_level_values("reference")))]
+    wide = rates["score"].unstack("reference")[
+        list(dict.fromkeys(rates.index.get_level_values("reference")))
+    ]
     wide = wide.reindex(list(dict.fromkeys(rates.index.get_level_values("model"))))
     figure, axes = plt.subplots(figsize=(3.2 + 1.1 * wide.shape[1], 1.3 + 0.5 * wide.shape[0]))
     image = axes.imshow(wide.to_numpy(dtype=float), cmap="RdBu", vmin=0, vmax=1, aspect="auto")
@@ -64,29 +79,48 @@ def score_heat(rates: pd.DataFrame, *, title: str) -> Any:
     return figure
 
 
-def length_figure(verdicts: Iterable[Verdict], texts: Mapping[str, Mapping[str, str]], *, title: str) -> Any:
+def length_figure(
+    verdicts: Iterable[Verdict], texts: Mapping[str, Mapping[str, str]], *, title: str
+) -> Any:
     """Preference against length: mean score in equal parts of the pairs by log length ratio, one line a reference."""
     import matplotlib.pyplot as plt
 
     frame = with_lengths(of_one_judge(verdicts), texts).dropna(subset=["score", "log_ratio"])
     figure, axes = plt.subplots(figsize=(7.5, 4.2))
-    for n, ((model, reference), group) in enumerate(frame.groupby(["model", "reference"], sort=False)):
-        item = group.groupby("id").agg(score=("score", "mean"), ratio=("log_ratio", "first")).sort_values("ratio")
+    for n, ((model, reference), group) in enumerate(
+        frame.groupby(["model", "reference"], sort=False)
+    ):
+        item = (
+            group.groupby("id")
+            .agg(score=("score", "mean"), ratio=("log_ratio", "first"))
+            .sort_values("ratio")
+        )
         part = np.arange(len(item)) * min(8, max(len(item) // 15, 1)) // len(item)
         means = item.groupby(part).mean()
         color = COLORS[n % len(COLORS)]
         axes.plot(np.exp(item["ratio"]), item["score"], "|", color=color, alpha=0.12)
         axes.plot(
-            np.exp(means["ratio"]), means["score"], "o-", color=color, label=_pair(model, reference, frame["model"].nunique())
+            np.exp(means["ratio"]),
+            means["score"],
+            "o-",
+            color=color,
+            label=_pair(model, reference, frame["model"].nunique()),
         )
     axes.axhline(0.5, color=GREY, ls="--", lw=1)
     axes.axvline(1, color=GREY, ls="--", lw=1)
     axes.set_xscale("log")
-    marks = [mark for mark in (0.1, 0.25, 0.5, 1, 2, 4, 10) if axes.get_xlim()[0] <= mark <= axes.get_xlim()[1]]
+    marks = [
+        mark
+        for mark in (0.1, 0.25, 0.5, 1, 2, 4, 10)
+        if axes.get_xlim()[0] <= mark <= axes.get_xlim()[1]
+    ]
     axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
     axes.minorticks_off()
     axes.set(
-        title=title, xlabel="words of the model's answer for each word of the reference's", ylabel="score", ylim=(-0.03, 1.03)
+        title=title,
+        xlabel="words of the model's answer for each word of the reference's",
+        ylabel="score",
+        ylim=(-0.03, 1.03),
     )
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
@@ -123,10 +157,19 @@ def label_figure(table: pd.DataFrame, axis: str, *, title: str) -> Any:
         places = np.arange(len(values)) + (n - (len(groups) - 1) / 2) * 0.5 / max(len(groups), 1)
         color = COLORS[n % len(COLORS)]
         axes.vlines(places, group["low"], group["high"], color=color, lw=2.5, alpha=0.5)
-        axes.plot(places, group["score"], "o-", color=color, lw=1, label=_pair(model, reference, table["model"].nunique()))
+        axes.plot(
+            places,
+            group["score"],
+            "o-",
+            color=color,
+            lw=1,
+            label=_pair(model, reference, table["model"].nunique()),
+        )
     axes.axhline(0.5, color=GREY, ls="--", lw=1)
     sizes = table.groupby(axis)["n"].max()
-    axes.set_xticks(range(len(values)), [f"{value}\nn {sizes[value]}" for value in values], fontsize=9)
+    axes.set_xticks(
+        range(len(values)), [f"{value}\nn {sizes[value]}" for value in values], fontsize=9
+    )
     axes.set(title=title, xlabel=axis, ylabel="score", ylim=(-0.03, 1.03))
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
@@ -140,7 +183,9 @@ def rubric_figure(table: pd.DataFrame, *, title: str) -> Any:
     height = 0.8 / len(table.columns)
     for n, model in enumerate(table.columns):
         places = np.arange(len(table))[::-1] + 0.4 - height * (n + 0.5)
-        drawn = axes.barh(places, table[model], height=height, label=model, color=COLORS[n % len(COLORS)])
+        drawn = axes.barh(
+            places, table[model], height=height, label=model, color=COLORS[n % len(COLORS)]
+        )
         axes.bar_label(drawn, fmt="{:.2f}", padding=3, fontsize=8)
     axes.set_yticks(np.arange(len(table))[::-1], table.index)
     axes.set(title=title, xlabel="share of criteria met", xlim=(0, 1.08))
@@ -159,7 +204,14 @@ def _write_cells(axes: Any, wide: pd.DataFrame) -> None:
             value = wide.loc[name, other]
             dark = value > 0.75 or value < 0.15
             text = "–" if np.isnan(value) else f"{value:.2f}"
-            axes.text(column, row, text, ha="center", va="center", color="white" if dark and not np.isnan(value) else "#1b1f24")
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                color="white" if dark and not np.isnan(value) else "#1b1f24",
+            )
     axes.set_xticks(range(len(wide.columns)), wide.columns)
     axes.set_yticks(range(len(wide.index)), wide.index)
     axes.tick_params(length=0)

@@ -2,7 +2,7 @@
 
 import re
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import content_hash
 
 JUDGE = "You compare two answers to a medical question and say which is better."
@@ -23,23 +23,37 @@ NAMES = ("question", "output_a", "output_b", "answer", "criterion")
 FENCE = re.compile(rf"<(/?\s*(?:{'|'.join(NAMES)})\s*/?)>", re.IGNORECASE)
 
 
-def judge_prompt(question: str, first: str, second: str, *, style: str = "short") -> list[dict[str, str]]:
+def judge_prompt(
+    question: str, first: str, second: str, *, style: str = "short"
+) -> list[dict[str, str]]:
     """The messages for one comparison; each text is put in once, fenced, so that nothing in it is filled in or obeyed."""
     if style not in STYLES:
-        raise Problem("There is no such style of judging.", got=style, do=f"Choose from {', '.join(STYLES)}.")
+        raise UserError(
+            "There is no such style of judging.", got=style, do=f"Choose from {', '.join(STYLES)}."
+        )
     body = _fenced(question=question, output_a=first, output_b=second)
-    return [{"role": "system", "content": JUDGE}, {"role": "user", "content": f"{CRITERIA}\n{STYLES[style]}\n\n{body}"}]
+    return [
+        {"role": "system", "content": JUDGE},
+        {"role": "user", "content": f"{CRITERIA}\n{STYLES[style]}\n\n{body}"},
+    ]
 
 
 def grade_prompt(question: str, answer: str, criterion: str) -> list[dict[str, str]]:
     """The messages for one criterion of a rubric."""
     body = _fenced(question=question, answer=answer, criterion=criterion)
-    return [{"role": "system", "content": GRADER}, {"role": "user", "content": f"{GRADING}\n\n{body}"}]
+    return [
+        {"role": "system", "content": GRADER},
+        {"role": "user", "content": f"{GRADING}\n\n{body}"},
+    ]
 
 
 def prompt_hash(style: str) -> str:
     """The name of a wording, so that verdicts under another wording are never mixed with these."""
-    return content_hash(JUDGE, CRITERIA, STYLES[style])[:8] if style in STYLES else content_hash(GRADER, GRADING)[:8]
+    return (
+        content_hash(JUDGE, CRITERIA, STYLES[style])[:8]
+        if style in STYLES
+        else content_hash(GRADER, GRADING)[:8]
+    )
 
 
 def clipped(text: str, *, most: int = MOST_WORDS) -> str:
@@ -49,11 +63,18 @@ def clipped(text: str, *, most: int = MOST_WORDS) -> str:
     'one two [... cut after 2 words]'
     """
     words = list(re.finditer(r"\S+", text))
-    return text if len(words) <= most else f"{text[: words[most - 1].end()]} [... cut after {most} words]"
+    return (
+        text
+        if len(words) <= most
+        else f"{text[: words[most - 1].end()]} [... cut after {most} words]"
+    )
 
 
 def _fenced(**parts: str) -> str:
-    return "\n\n".join(f"<{name}>\n{_unfenced(clipped(text)) or '(empty)'}\n</{name}>" for name, text in parts.items())
+    return "\n\n".join(
+        f"<{name}>\n{_unfenced(clipped(text)) or '(empty)'}\n</{name}>"
+        for name, text in parts.items()
+    )
 
 
 def _unfenced(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from medinstruct import paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.evaluation.aligning import load_answers
 from medinstruct.evaluation.bias import bias_panel
 from medinstruct.evaluation.items import load_items, reference_texts
@@ -17,8 +17,11 @@ from medinstruct.records import TestItem, Verdict
 MODEL = "Alpaca-Llama-2-7b-chat"
 # the published table's measures -> ours
 SAME = {
-    "win_rate": "win_rate", "win_rate_non_tied": "win_rate_non_tied", "win_rate_half_ties": "half_ties", "consistency": "consistency",
-}  # fmt: skip
+    "win_rate": "win_rate",
+    "win_rate_non_tied": "win_rate_non_tied",
+    "win_rate_half_ties": "half_ties",
+    "consistency": "consistency",
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,15 @@ def published_example(folder: str) -> Example | None:
     place = paths.resolve(folder)
     missing = [name for name in ("judge_verdicts", "alpacare") if not (place / name).is_dir()]
     if missing:
-        raise Problem(
-            "The folder does not hold the published verdicts.", got=missing, do="Leave the parameter empty to skip this."
+        raise UserError(
+            "The folder does not hold the published verdicts.",
+            got=missing,
+            do="Leave the parameter empty to skip this.",
         )
     items = load_items(str(place / "alpacare/MedInstruct-test.jsonl"))
     stored = place / "judge_verdicts" / MODEL
     verdicts = load_verdicts(f"{stored}.jsonl", items=items, model=MODEL)
     texts = texts_of(load_answers(f"{MODEL}={stored}.answers.json", items)) | reference_texts(items)
-    return Example(items, verdicts, texts, pd.read_csv(f"{stored}.published.csv", index_col="reference"))
+    return Example(
+        items, verdicts, texts, pd.read_csv(f"{stored}.published.csv", index_col="reference")
+    )

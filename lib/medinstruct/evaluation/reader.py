@@ -8,11 +8,18 @@ from medinstruct.evaluation.items import question
 from medinstruct.records import TestItem, Verdict
 
 MOST = 6000  # characters of one text that are shown
-WORDS = {"model": "the model wins", "reference": "the reference wins", "tie": "tie", None: "could not be read"}
+WORDS = {
+    "model": "the model wins",
+    "reference": "the reference wins",
+    "tie": "tie",
+    None: "could not be read",
+}
 PLACES = {"model_first": "model first", "reference_first": "reference first"}
 
 
-def comparison_html(item: TestItem, verdicts: Sequence[Verdict], texts: Mapping[str, Mapping[str, str]]) -> str:
+def comparison_html(
+    item: TestItem, verdicts: Sequence[Verdict], texts: Mapping[str, Mapping[str, str]]
+) -> str:
     """One comparison as HTML; whatever people or models wrote is escaped. `verdicts` are those on one model and reference."""
     model, reference = verdicts[0].model, verdicts[0].reference
     answers = "".join(
@@ -26,7 +33,14 @@ def comparison_html(item: TestItem, verdicts: Sequence[Verdict], texts: Mapping[
         for v in verdicts
     )
     known = " · ".join(
-        _safe(str(one)) for one in (item.type, item.topic, item.view, item.difficulty and f"level {item.difficulty}") if one
+        _safe(str(one))
+        for one in (
+            item.type,
+            item.topic,
+            item.view,
+            item.difficulty and f"level {item.difficulty}",
+        )
+        if one
     )
     return (
         f'<div><p style="white-space:pre-wrap"><b>{_safe(question(item))}</b><br><small>{known}</small></p>'
@@ -34,13 +48,19 @@ def comparison_html(item: TestItem, verdicts: Sequence[Verdict], texts: Mapping[
     )
 
 
-def reader(items: Sequence[TestItem], verdicts: Sequence[Verdict], texts: Mapping[str, Mapping[str, str]]) -> Any:
+def reader(
+    items: Sequence[TestItem], verdicts: Sequence[Verdict], texts: Mapping[str, Mapping[str, str]]
+) -> Any:
     """A widget to leaf through all comparisons: choose model and reference, show all or only what was lost, won or inconsistent."""
     import ipywidgets as widgets
 
     pairs = list(dict.fromkeys((v.model, v.reference) for v in verdicts))
-    choice = widgets.Dropdown(options=[(f"{m} against {r}", (m, r)) for m, r in pairs], description="Pair")
-    only = widgets.Dropdown(options=["all", "lost", "won", "orders disagree", "unreadable"], description="Show")
+    choice = widgets.Dropdown(
+        options=[(f"{m} against {r}", (m, r)) for m, r in pairs], description="Pair"
+    )
+    only = widgets.Dropdown(
+        options=["all", "lost", "won", "orders disagree", "unreadable"], description="Show"
+    )
     place = widgets.BoundedIntText(value=1, min=1, max=1, description="Number")
     count, page = widgets.Label(), widgets.HTML()
 
@@ -49,7 +69,9 @@ def reader(items: Sequence[TestItem], verdicts: Sequence[Verdict], texts: Mappin
         place.max = max(len(found), 1)
         count.value = f"of {len(found)}"
         page.value = (
-            comparison_html(*found[min(place.value, len(found)) - 1], texts) if found else "<p>Nothing of this kind.</p>"
+            comparison_html(*found[min(place.value, len(found)) - 1], texts)
+            if found
+            else "<p>Nothing of this kind.</p>"
         )
 
     for one in (choice, only, place):
@@ -59,7 +81,12 @@ def reader(items: Sequence[TestItem], verdicts: Sequence[Verdict], texts: Mappin
 
 
 def comparisons(
-    items: Sequence[TestItem], verdicts: Sequence[Verdict], model: str, reference: str, *, only: str = "all"
+    items: Sequence[TestItem],
+    verdicts: Sequence[Verdict],
+    model: str,
+    reference: str,
+    *,
+    only: str = "all",
 ) -> list[tuple[TestItem, list[Verdict]]]:
     """The comparisons of a model with a reference, each with its verdicts; all of them or one kind."""
     by_item: dict[str, list[Verdict]] = {}
@@ -67,11 +94,16 @@ def comparisons(
         if (verdict.model, verdict.reference) == (model, reference):
             by_item.setdefault(verdict.id, []).append(verdict)
     kinds = {
-        "all": lambda winners: True, "lost": lambda winners: winners == {"reference"}, "won": lambda winners: winners == {"model"},
-        "orders disagree": lambda winners: len(winners) > 1, "unreadable": lambda winners: None in winners,
-    }  # fmt: skip
+        "all": lambda winners: True,
+        "lost": lambda winners: winners == {"reference"},
+        "won": lambda winners: winners == {"model"},
+        "orders disagree": lambda winners: len(winners) > 1,
+        "unreadable": lambda winners: None in winners,
+    }
     return [
-        (item, by_item[item.id]) for item in items if item.id in by_item and kinds[only]({v.winner for v in by_item[item.id]})
+        (item, by_item[item.id])
+        for item in items
+        if item.id in by_item and kinds[only]({v.winner for v in by_item[item.id]})
     ]
 
 

@@ -14,7 +14,15 @@ from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
 ROOM = 50  # tokens of a grader's reply
-METS = {"met": True, "yes": True, "true": True, "not met": False, "unmet": False, "no": False, "false": False}
+METS = {
+    "met": True,
+    "yes": True,
+    "true": True,
+    "not met": False,
+    "unmet": False,
+    "no": False,
+    "false": False,
+}
 
 
 class Criterion(BaseModel):
@@ -60,7 +68,10 @@ def load_rubrics(path: str = "", *, limit: int = 0) -> list[Rubric]:
 
 
 async def grade(
-    client: Client | Replay, rubrics: Iterable[Rubric], items: Iterable[TestItem], answers: Iterable[Answer]
+    client: Client | Replay,
+    rubrics: Iterable[Rubric],
+    items: Iterable[TestItem],
+    answers: Iterable[Answer],
 ) -> list[Grade]:
     """One grade an answer and criterion; an empty answer meets nothing and is not asked about. None from a replay."""
     if isinstance(client, Replay):
@@ -70,10 +81,11 @@ async def grade(
         by_answer.setdefault(answer.item, []).append(answer)
     wanted = [
         (rubric.item, answer, one)
-        for rubric in rubrics if rubric.item in by_item
+        for rubric in rubrics
+        if rubric.item in by_item
         for answer in by_answer.get(rubric.item, ())
         for one in rubric.criteria
-    ]  # fmt: skip
+    ]
     asked = [n for n, (_, answer, _) in enumerate(wanted) if answer.text.strip()]
     requests = [_request(by_item[wanted[n][0]], wanted[n][1], wanted[n][2]) for n in asked]
     told = dict(zip(asked, await client.ask_all(requests, label="criteria"), strict=True))
@@ -81,7 +93,16 @@ async def grade(
     for n, (item, answer, one) in enumerate(wanted):
         reply = told[n].text if n in told else "(by rule: an empty answer meets nothing)"
         met = parse_grade(reply) if n in told else False
-        grades.append(Grade(item=item, model=answer.model, **one.model_dump(), met=met, judge=client.model, reply=reply))
+        grades.append(
+            Grade(
+                item=item,
+                model=answer.model,
+                **one.model_dump(),
+                met=met,
+                judge=client.model,
+                reply=reply,
+            )
+        )
     return grades
 
 
@@ -93,7 +114,9 @@ def parse_grade(reply: str) -> bool | None:
     >>> parse_grade("It depends.") is None
     True
     """
-    text = " ".join(reply.lower().replace("*", "").replace('"', "").replace("{", "").replace("}", "").split()).strip(" .:")
+    text = " ".join(
+        reply.lower().replace("*", "").replace('"', "").replace("{", "").replace("}", "").split()
+    ).strip(" .:")
     for start in ("verdict:", "answer:", "criteria_met:", "criterion:"):
         text = text.removeprefix(start).strip()
     return next(
@@ -118,14 +141,24 @@ def rubric_scores(grades: Iterable[Grade], *, seed: int = 42) -> pd.DataFrame:
         scores = (group["got"] / group["possible"]).to_numpy(dtype=float)
         low, high = stats.bootstrap_interval(scores, seed=seed)
         rows[model] = [len(scores), scores.mean(), low, high, int(group["unread"].sum())]
-    found = pd.DataFrame.from_dict(rows, orient="index", columns=["n", "score", "low", "high", "unread"]).rename_axis("model")
-    return found.assign(**{name: found[name].astype(float).clip(0, 1) for name in ("score", "low", "high")})
+    found = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["n", "score", "low", "high", "unread"]
+    ).rename_axis("model")
+    return found.assign(
+        **{name: found[name].astype(float).clip(0, 1) for name in ("score", "low", "high")}
+    )
 
 
 def item_points(grades: Iterable[Grade]) -> pd.DataFrame:
     """One row a model and item: points got, points possible, unread grades."""
     rows: list[dict[str, Any]] = [
-        {"model": g.model, "item": g.item, "got": g.points * bool(g.met), "possible": max(g.points, 0), "unread": g.met is None}
+        {
+            "model": g.model,
+            "item": g.item,
+            "got": g.points * bool(g.met),
+            "possible": max(g.points, 0),
+            "unread": g.met is None,
+        }
         for g in grades
     ]
     frame = pd.DataFrame(rows, columns=["model", "item", "got", "possible", "unread"])
@@ -135,7 +168,10 @@ def item_points(grades: Iterable[Grade]) -> pd.DataFrame:
 def by_axis(grades: Sequence[Grade]) -> pd.DataFrame:
     """Share of criteria met, one row a kind of criterion (the bad ones apart, at the end), one column a model."""
     ordered = sorted(grades, key=lambda grade: (grade.points < 0, grade.axis))
-    rows = [(f"{g.axis}{' (bad, not to be met)' if g.points < 0 else ''}", g.model, float(bool(g.met))) for g in ordered]
+    rows = [
+        (f"{g.axis}{' (bad, not to be met)' if g.points < 0 else ''}", g.model, float(bool(g.met)))
+        for g in ordered
+    ]
     return pd.DataFrame(rows, columns=["axis", "model", "met"]).pivot_table(
         index="axis", columns="model", values="met", sort=False
     )
@@ -143,5 +179,6 @@ def by_axis(grades: Sequence[Grade]) -> pd.DataFrame:
 
 def _request(item: TestItem, answer: Answer, one: Criterion) -> Request:
     return Request(
-        messages=grade_prompt(question(item), answer.text, one.criterion), parameters={"temperature": 0.0, "max_tokens": ROOM}
+        messages=grade_prompt(question(item), answer.text, one.criterion),
+        parameters={"temperature": 0.0, "max_tokens": ROOM},
     )

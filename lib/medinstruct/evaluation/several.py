@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from medinstruct import records, stats
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import SCORE, by_judge, pair_key, table
 from medinstruct.records import Verdict
 
@@ -36,9 +36,14 @@ def agreement(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFrame:
     """
     wide = _wide(verdicts)
     columns = {name: [None if pd.isna(v) else v for v in wide[name]] for name in wide}
-    rows = [(a, b, *stats.cohen_kappa(columns[a], columns[b], seed=seed)) for a, b in combinations(columns, 2)]
+    rows = [
+        (a, b, *stats.cohen_kappa(columns[a], columns[b], seed=seed))
+        for a, b in combinations(columns, 2)
+    ]
     if len(columns) > 1:
-        rows.append(("all (alpha)", "", *stats.krippendorff_alpha(list(columns.values()), seed=seed)))
+        rows.append(
+            ("all (alpha)", "", *stats.krippendorff_alpha(list(columns.values()), seed=seed))
+        )
     return pd.DataFrame(rows, columns=["judge", "other", "value", "low", "high", "pairs"])
 
 
@@ -51,7 +56,11 @@ def majority(verdicts: Iterable[Verdict]) -> list[Verdict]:
         groups.setdefault(pair_key(verdict), []).append(verdict)
     whole = {key: group for key, group in groups.items() if len(group) == judges}
     return [
-        Verdict(**dict(zip(KEY, key, strict=True)), winner=_most([v.winner for v in group]), judge=f"majority of {judges}")
+        Verdict(
+            **dict(zip(KEY, key, strict=True)),
+            winner=_most([v.winner for v in group]),
+            judge=f"majority of {judges}",
+        )
         for key, group in whole.items()
     ]
 
@@ -61,7 +70,10 @@ def on_shared(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
     verdicts = list(verdicts)
     most = majority(verdicts)
     shared = {pair_key(v) for v in most}
-    found = {name: [v for v in given if pair_key(v) in shared] for name, given in by_judge(verdicts).items()}
+    found = {
+        name: [v for v in given if pair_key(v) in shared]
+        for name, given in by_judge(verdicts).items()
+    }
     return found | {most[0].judge: most} if most and len(found) > 1 else found
 
 
@@ -71,7 +83,11 @@ def load_votes(path: str | Path) -> list[Vote]:
     counts = Counter((v.id, v.model, v.reference, v.question, v.rater) for v in votes)
     twice = [key for key, count in counts.items() if count > 1]
     if twice:
-        raise Problem(f"{path} holds votes twice.", got=f"{len(twice)}, first {twice[0]}", do="Keep one vote a rater and pair.")
+        raise UserError(
+            f"{path} holds votes twice.",
+            got=f"{len(twice)}, first {twice[0]}",
+            do="Keep one vote a rater and pair.",
+        )
     return votes
 
 
@@ -79,13 +95,41 @@ def vote_results(votes: Iterable[Vote], *, seed: int = 42) -> pd.DataFrame:
     """One row a model, reference and question: n pairs, raters, score by majority with interval, alpha of the raters."""
     frame = pd.DataFrame([vote.model_dump() for vote in votes], columns=list(Vote.model_fields))
     rows = []
-    for (model, reference, question), group in frame.groupby(["model", "reference", "question"], sort=False):
+    for (model, reference, question), group in frame.groupby(
+        ["model", "reference", "question"], sort=False
+    ):
         wide = group.pivot(index="rater", columns="id", values="winner")
         most = [SCORE[_most(list(wide[item].dropna()))] for item in wide]
-        alpha = stats.krippendorff_alpha([[None if pd.isna(v) else v for v in row] for row in wide.to_numpy()], seed=seed)
+        alpha = stats.krippendorff_alpha(
+            [[None if pd.isna(v) else v for v in row] for row in wide.to_numpy()], seed=seed
+        )
         low, high = stats.bootstrap_interval(most, seed=seed)
-        rows.append((model, reference, question, len(most), len(wide), sum(most) / len(most), low, high, *alpha[:3]))
-    names = ["model", "reference", "question", "n", "raters", "score", "low", "high", "alpha", "alpha_low", "alpha_high"]
+        rows.append(
+            (
+                model,
+                reference,
+                question,
+                len(most),
+                len(wide),
+                sum(most) / len(most),
+                low,
+                high,
+                *alpha[:3],
+            )
+        )
+    names = [
+        "model",
+        "reference",
+        "question",
+        "n",
+        "raters",
+        "score",
+        "low",
+        "high",
+        "alpha",
+        "alpha_low",
+        "alpha_high",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -101,14 +145,18 @@ def calibrated(votes: Iterable[Vote], verdicts: Iterable[Verdict]) -> pd.DataFra
         judged.setdefault((model, reference), {})[item] = score
     groups: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for vote in votes:
-        groups.setdefault((vote.model, vote.reference, vote.question), {}).setdefault(vote.id, []).append(vote.winner)
+        groups.setdefault((vote.model, vote.reference, vote.question), {}).setdefault(
+            vote.id, []
+        ).append(vote.winner)
     rows = []
     for (model, reference, question), items in groups.items():
         known = judged.get((model, reference), {})
         human = {item: SCORE[_most(winners)] for item, winners in items.items() if item in known}
         if len(human) >= 3:
             rest = [score for item, score in known.items() if item not in human]
-            found = stats.prediction_powered(list(human.values()), [known[item] for item in human], rest)
+            found = stats.prediction_powered(
+                list(human.values()), [known[item] for item in human], rest
+            )
             rows.append((model, reference, question, *found))
     return pd.DataFrame(rows, columns=["model", "reference", "question", *stats.Calibrated._fields])
 
@@ -116,7 +164,9 @@ def calibrated(votes: Iterable[Vote], verdicts: Iterable[Verdict]) -> pd.DataFra
 def _wide(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """One row a pair and order, one column a judge, the winner in it."""
     frame = table(verdicts)
-    return frame.pivot(index=KEY, columns="instrument", values="winner")[list(frame["instrument"].unique())]
+    return frame.pivot(index=KEY, columns="instrument", values="winner")[
+        list(frame["instrument"].unique())
+    ]
 
 
 def _most(winners: Sequence[str | None]) -> str | None:

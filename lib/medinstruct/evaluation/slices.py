@@ -15,7 +15,12 @@ PRIOR = 4.0  # items: a label with so few is pulled half way to the mean
 
 
 def weak_cells(
-    verdicts: Iterable[Verdict], items: Sequence[TestItem], *, model: str, references: Sequence[str] = (), top: int = 40
+    verdicts: Iterable[Verdict],
+    items: Sequence[TestItem],
+    *,
+    model: str,
+    references: Sequence[str] = (),
+    top: int = 40,
 ) -> pd.DataFrame:
     """The cells in which `model` scores worst against `references` (all where none are named), the weakest first.
 
@@ -24,7 +29,11 @@ def weak_cells(
     Columns: the axes that the items have, n, score, expected, weight (its share of what is missing).
     """
     scores = item_scores(verdicts)[model]
-    chosen = scores[[name for name in references or scores.columns if name in scores.columns]].mean(axis=1).dropna()
+    chosen = (
+        scores[[name for name in references or scores.columns if name in scores.columns]]
+        .mean(axis=1)
+        .dropna()
+    )
     frame = pd.DataFrame([_labels(item) | {"id": item.id} for item in items]).set_index("id")
     frame = frame.loc[frame.index.isin(chosen.index)].dropna(axis=1, how="all")
     axes = [axis for axis in AXES if axis in frame]
@@ -33,10 +42,19 @@ def weak_cells(
     frame = frame.dropna().assign(score=chosen)
     mean = frame["score"].mean()
     frame["expected"] = mean + sum(_pulled(frame, [axis], mean) for axis in axes)
-    frame["expected"] += _pulled(frame.assign(score=frame["score"] - frame["expected"] + mean), axes, mean)
+    frame["expected"] += _pulled(
+        frame.assign(score=frame["score"] - frame["expected"] + mean), axes, mean
+    )
     frame["expected"] = frame["expected"].clip(0, 1)
-    cells = frame.groupby(axes, sort=False).agg(n=("score", "size"), score=("score", "mean"), expected=("expected", "mean"))
-    cells = cells[cells["expected"] < mean].sort_values(["expected", "score"], kind="stable").head(top).reset_index()
+    cells = frame.groupby(axes, sort=False).agg(
+        n=("score", "size"), score=("score", "mean"), expected=("expected", "mean")
+    )
+    cells = (
+        cells[cells["expected"] < mean]
+        .sort_values(["expected", "score"], kind="stable")
+        .head(top)
+        .reset_index()
+    )
     missing = mean - cells["expected"]
     return cells.assign(weight=missing / (missing.sum() or 1.0))
 

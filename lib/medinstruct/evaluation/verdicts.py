@@ -7,15 +7,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm import is_refusal
 from medinstruct.records import Verdict
 
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 COLUMNS = ["id", "model", "reference", "order", "winner", "score", "instrument"]
 BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]", re.IGNORECASE)
-SHORT = re.compile(r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\)?\b", re.IGNORECASE)
-FINAL = re.compile(r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)", re.IGNORECASE)
+SHORT = re.compile(
+    r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\)?\b", re.IGNORECASE
+)
+FINAL = re.compile(
+    r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)",
+    re.IGNORECASE,
+)
 BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$", re.IGNORECASE)
 TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b", re.IGNORECASE)
 FOREIGN = re.compile(
@@ -39,8 +44,13 @@ def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
         return "tie"
     if short := BARE.match(text):
         return _letter(short.group(1))
-    named = {found.lower() for found in re.findall(r"output\s*\(?([ab])\b", text.split("\n")[0], re.IGNORECASE)}
-    if (short := SHORT.match(text)) and (len(named) == 1 or re.match(r"^\W*output\s*\(?[ab]\)?\s+(?:is|was)\b", text, re.I)):
+    named = {
+        found.lower()
+        for found in re.findall(r"output\s*\(?([ab])\b", text.split("\n")[0], re.IGNORECASE)
+    }
+    if (short := SHORT.match(text)) and (
+        len(named) == 1 or re.match(r"^\W*output\s*\(?[ab]\)?\s+(?:is|was)\b", text, re.I)
+    ):
         return _letter(short.group(1))
     final = {found.lower() for found in FINAL.findall(text)}
     return _letter(final.pop()) if len(final) == 1 else None
@@ -59,14 +69,18 @@ def pair_key(verdict: Verdict) -> tuple[str, str, str, str]:
 
 def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
     """Verdicts as a table with their score (1, 0.5, 0 or nan) and their instrument: judge, snapshot and prompt."""
-    rows = [(*pair_key(v), v.winner, SCORE.get(v.winner), instrument(v)) for v in map(_record, verdicts)]
+    rows = [
+        (*pair_key(v), v.winner, SCORE.get(v.winner), instrument(v)) for v in map(_record, verdicts)
+    ]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"score": float})
 
 
 def instrument(verdict: Verdict) -> str:
     """What measured: judge, snapshot and wording. Scores of two instruments never stand in one column."""
     snapshot = "" if verdict.snapshot in ("", verdict.judge) else f" ({verdict.snapshot})"
-    return f"{verdict.judge or 'unknown judge'}{snapshot}" + (f", prompt {verdict.prompt}" if verdict.prompt else "")
+    return f"{verdict.judge or 'unknown judge'}{snapshot}" + (
+        f", prompt {verdict.prompt}" if verdict.prompt else ""
+    )
 
 
 def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
@@ -83,11 +97,17 @@ def of_one_judge(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
     found = frame["instrument"].unique()
     if len(found) > 1:
         do = "Take them apart with by_judge, or unite them with majority."
-        raise Problem("Verdicts of different judges or prompts are not one measurement.", got=", ".join(found), do=do)
+        raise UserError(
+            "Verdicts of different judges or prompts are not one measurement.",
+            got=", ".join(found),
+            do=do,
+        )
     twice = frame[frame.duplicated(["id", "model", "reference", "order"])]
     if len(twice):
-        raise Problem(
-            "Pairs were judged twice.", got=twice["id"].unique()[:5].tolist(), do="Keep one verdict a pair and order."
+        raise UserError(
+            "Pairs were judged twice.",
+            got=twice["id"].unique()[:5].tolist(),
+            do="Keep one verdict a pair and order.",
         )
     return frame
 
@@ -99,12 +119,20 @@ def judge_health(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """
     rows = {}
     for name, given in by_judge(verdicts).items():
-        decided = [v.order == f"{v.winner}_first" for v in given if v.winner in ("model", "reference")]
+        decided = [
+            v.order == f"{v.winner}_first" for v in given if v.winner in ("model", "reference")
+        ]
         rows[name] = {
-            "verdicts": len(given), "first": sum(decided) / len(given), "second": (len(decided) - sum(decided)) / len(given), "tie": np.mean([v.winner == "tie" for v in given]),
-            "invalid": np.mean([v.winner is None for v in given]), "refused": np.mean([is_refusal(v.reply) for v in given]),
-            "foreign": np.mean([len(FOREIGN.findall(v.reply)) > 0.2 * max(len(v.reply), 1) for v in given]),
-        }  # fmt: skip
+            "verdicts": len(given),
+            "first": sum(decided) / len(given),
+            "second": (len(decided) - sum(decided)) / len(given),
+            "tie": np.mean([v.winner == "tie" for v in given]),
+            "invalid": np.mean([v.winner is None for v in given]),
+            "refused": np.mean([is_refusal(v.reply) for v in given]),
+            "foreign": np.mean(
+                [len(FOREIGN.findall(v.reply)) > 0.2 * max(len(v.reply), 1) for v in given]
+            ),
+        }
         rows[name]["finding"] = _finding(rows[name])
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("judge")
 
@@ -124,7 +152,11 @@ def _finding(row: dict[str, float]) -> str:
 
 
 def _record(verdict: Verdict | dict) -> Verdict:
-    return verdict if isinstance(verdict, Verdict) else Verdict.model_validate({"model": ""} | dict(verdict))
+    return (
+        verdict
+        if isinstance(verdict, Verdict)
+        else Verdict.model_validate({"model": ""} | dict(verdict))
+    )
 
 
 def _letter(found: str) -> Literal["a", "b", "tie"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medinstruct import paths, records
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.filtering.neighbours import nearest
 from medinstruct.filtering.words import unicode_tokens
 from medinstruct.records import MultipleChoice, SafetyPrompt, Task, TestItem
@@ -50,11 +50,17 @@ def read_items(name: str, path: Path) -> list[Item]:
     """The questions of one file: JSONL, a JSON list or object by id, or a table that pandas reads; a file without any is refused."""
     found = [_item(name, key, row, f"{path}, entry {key}") for key, row in _rows(path)]
     if not found:
-        raise Problem(f"{path} holds no question.", got="an empty file", do="Name a file with one question a row.")
+        raise UserError(
+            f"{path} holds no question.",
+            got="an empty file",
+            do="Name a file with one question a row.",
+        )
     return found
 
 
-def contaminated(tasks: Sequence[Task], items: Sequence[Item], *, limit: float = 0.7, share: float = 0.5) -> list[Hit]:
+def contaminated(
+    tasks: Sequence[Task], items: Sequence[Item], *, limit: float = 0.7, share: float = 0.5
+) -> list[Hit]:
     """The tasks that repeat a test item, each with its closest one, found in three ways in this order.
 
     exact: the same words; 8-grams: at least `share` of the runs of eight words of the shorter text stand in the other (runs that
@@ -62,21 +68,31 @@ def contaminated(tasks: Sequence[Task], items: Sequence[Item], *, limit: float =
     input, and both together.
     """
     found = {
-        hit.task: hit for way in (_alike(tasks, items, limit), _grams(tasks, items, share), _exact(tasks, items)) for hit in way
+        hit.task: hit
+        for way in (_alike(tasks, items, limit), _grams(tasks, items, share), _exact(tasks, items))
+        for hit in way
     }
     return [found[task.id] for task in tasks if task.id in found]
 
 
-def contamination(hits: Sequence[Hit], items: Sequence[Item], leaked: Sequence[Hit] = ()) -> dict[str, Any]:
+def contamination(
+    hits: Sequence[Hit], items: Sequence[Item], leaked: Sequence[Hit] = ()
+) -> dict[str, Any]:
     """What later stages need to show scores with and without the items that were hit: their ids by set, and every hit.
 
     `leaked` are the hits of seeds, which are not removed.
     """
     found = [*hits, *leaked]
-    sets = {name: {"items": sum(item.set == name for item in items)} for name in dict.fromkeys(item.set for item in items)}
+    sets = {
+        name: {"items": sum(item.set == name for item in items)}
+        for name in dict.fromkeys(item.set for item in items)
+    }
     for name, entry in sets.items():
         entry["hit"] = sorted({hit.item.id for hit in found if hit.item.set == name})
-    rows = [hit._asdict() | {"item": hit.item.id, "set": hit.item.set, "text": hit.item.text} for hit in found]
+    rows = [
+        hit._asdict() | {"item": hit.item.id, "set": hit.item.set, "text": hit.item.text}
+        for hit in found
+    ]
     return {"sets": sets, "removed": len(hits), "seeds": len(leaked), "hits": rows}
 
 
@@ -93,7 +109,11 @@ def normal(text: str) -> str:
 def _views(task: Task) -> list[str]:
     """What of a task may repeat a question; a short instruction before an input is no question of its own."""
     both = f"{task.instruction} {task.input}".strip()
-    return [both, task.input] + [task.instruction] * (len(unicode_tokens(task.instruction)) >= GRAM) if task.input else [both]
+    return (
+        [both, task.input] + [task.instruction] * (len(unicode_tokens(task.instruction)) >= GRAM)
+        if task.input
+        else [both]
+    )
 
 
 def _exact(tasks: Sequence[Task], items: Sequence[Item]) -> Iterable[Hit]:
@@ -107,21 +127,31 @@ def _exact(tasks: Sequence[Task], items: Sequence[Item]) -> Iterable[Hit]:
 def _grams(tasks: Sequence[Task], items: Sequence[Item], share: float) -> Iterable[Hit]:
     held = [_runs(item.text) for item in items]
     often = Counter((item.set, run) for item, runs in zip(items, held, strict=True) for run in runs)
-    held = [{run for run in runs if often[item.set, run] < FORMULA} for item, runs in zip(items, held, strict=True)]
+    held = [
+        {run for run in runs if often[item.set, run] < FORMULA}
+        for item, runs in zip(items, held, strict=True)
+    ]
     where: dict[tuple[str, ...], list[int]] = {}
     for n, runs in enumerate(held):
         for run in runs:
             where.setdefault(run, []).append(n)
     for task in tasks:
-        best = max((_contained(_runs(view), where, held) for view in _views(task)), default=(0.0, -1))
+        best = max(
+            (_contained(_runs(view), where, held) for view in _views(task)), default=(0.0, -1)
+        )
         if best[0] >= share:
             yield Hit(task.id, "8-grams", round(best[0], 4), items[best[1]])
 
 
-def _contained(runs: set[tuple[str, ...]], where: dict[tuple[str, ...], list[int]], held: list[set]) -> tuple[float, int]:
+def _contained(
+    runs: set[tuple[str, ...]], where: dict[tuple[str, ...], list[int]], held: list[set]
+) -> tuple[float, int]:
     """The largest share of runs in common with an item, of the runs of the shorter text, and the item's number."""
     common = Counter(n for run in runs for n in where.get(run, ()))
-    return max(((count / min(len(runs), len(held[n])), n) for n, count in common.items()), default=(0.0, -1))
+    return max(
+        ((count / min(len(runs), len(held[n])), n) for n, count in common.items()),
+        default=(0.0, -1),
+    )
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:
@@ -133,7 +163,9 @@ def _alike(tasks: Sequence[Task], items: Sequence[Item], limit: float) -> Iterab
     views = [(task.id, view) for task in tasks for view in _views(task)]
     best: dict[str, Hit] = {}
     for (task, _), (n, score) in zip(
-        views, nearest([view for _, view in views], [item.text for item in items], floor=limit), strict=True
+        views,
+        nearest([view for _, view in views], [item.text for item in items], floor=limit),
+        strict=True,
     ):
         if score > limit + 1e-12 and (task not in best or score > best[task].share):
             best[task] = Hit(task, "ROUGE-L", round(score, 4), items[n])
@@ -151,10 +183,17 @@ def _item(name: str, key: str, row: dict[str, Any], where: str) -> Item:
     if isinstance(row.get("instruction"), str) and row["instruction"].strip():
         test = TestItem(instruction=row["instruction"], input=str(row.get("input") or ""))
         return Item(name, test.id, f"{test.instruction} {test.input}".strip())
-    text = next((str(row[field]) for field in QUESTIONS if isinstance(row.get(field), str) and row[field].strip()), "")
+    text = next(
+        (
+            str(row[field])
+            for field in QUESTIONS
+            if isinstance(row.get(field), str) and row[field].strip()
+        ),
+        "",
+    )
     if not text:
         do = f"Each needs one of these fields: {', '.join(QUESTIONS)}."
-        raise Problem(f"{where} holds no question.", got=", ".join(map(str, row))[:120], do=do)
+        raise UserError(f"{where} holds no question.", got=", ".join(map(str, row))[:120], do=do)
     return Item(name, str(row.get("id") or key), text)
 
 
@@ -185,5 +224,7 @@ def _table(path: Path, kind: str) -> list[tuple[str, dict[str, Any]]]:
             path, **({"sep": "\t"} if kind == ".tsv" else {})
         )
     except (ImportError, ValueError, OSError) as error:
-        raise Problem(f"{path} could not be read as a table.", got=error, do="Save it as CSV or JSONL.") from None
+        raise UserError(
+            f"{path} could not be read as a table.", got=error, do="Save it as CSV or JSONL."
+        ) from None
     return [(str(n), row) for n, row in enumerate(frame.to_dict("records"), 1)]

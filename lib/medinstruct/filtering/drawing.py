@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from medinstruct import figures
+from medinstruct import plotting
 
 
 def spread(kept: Sequence[float], dropped: Sequence[float], *, limit: float, title: str) -> Any:
@@ -14,9 +14,9 @@ def spread(kept: Sequence[float], dropped: Sequence[float], *, limit: float, tit
 
     figure, axes = plt.subplots(figsize=(7.5, 3.0))
     edges = np.linspace(0, 1, 41)
-    axes.hist(kept, bins=edges, color=figures.BLUE, label=f"kept ({len(kept):,})")
-    axes.hist(dropped, bins=edges, color=figures.ORANGE, label=f"dropped ({len(dropped):,})")
-    axes.axvline(limit, color=figures.GREY, ls="--", lw=1)
+    axes.hist(kept, bins=edges, color=plotting.BLUE, label=f"kept ({len(kept):,})")
+    axes.hist(dropped, bins=edges, color=plotting.ORANGE, label=f"dropped ({len(dropped):,})")
+    axes.axvline(limit, color=plotting.GREY, ls="--", lw=1)
     axes.annotate(
         f"limit {limit:g}",
         (limit, 0.97),
@@ -24,9 +24,14 @@ def spread(kept: Sequence[float], dropped: Sequence[float], *, limit: float, tit
         xytext=(4, 0),
         textcoords="offset points",
         va="top",
-        color=figures.GREY,
+        color=plotting.GREY,
     )
-    axes.set(title=title, xlabel="ROUGE-L F1 to the nearest other kept task or seed", ylabel="tasks", xlim=(0, 1.005))
+    axes.set(
+        title=title,
+        xlabel="ROUGE-L F1 to the nearest other kept task or seed",
+        ylabel="tasks",
+        xlim=(0, 1.005),
+    )
     axes.legend(frameon=False, loc="upper left")
     return figure
 
@@ -37,13 +42,31 @@ def limits_curve(counts: Mapping[float, int], *, total: int, limit: float, title
 
     limits, left = list(counts), list(counts.values())
     figure, axes = plt.subplots(figsize=(7.5, 3.0))
-    axes.plot(limits, left, "o-", color=figures.BLUE)
-    axes.axhline(total, color=figures.GREY, lw=1)
-    axes.annotate(f"all {total:,}", (limits[0], total), xytext=(0, 4), textcoords="offset points", color=figures.GREY)
-    axes.axvline(limit, color=figures.GREY, ls="--", lw=1)
+    axes.plot(limits, left, "o-", color=plotting.BLUE)
+    axes.axhline(total, color=plotting.GREY, lw=1)
+    axes.annotate(
+        f"all {total:,}",
+        (limits[0], total),
+        xytext=(0, 4),
+        textcoords="offset points",
+        color=plotting.GREY,
+    )
+    axes.axvline(limit, color=plotting.GREY, ls="--", lw=1)
     for at in sorted({limits[0], limits[-1], min(limits, key=lambda one: abs(one - limit))}):
-        axes.annotate(f"{counts[at]:,}", (at, counts[at]), xytext=(0, -14), textcoords="offset points", ha="center", fontsize=9)
-    axes.set(title=title, xlabel="highest ROUGE-L F1 to a kept task", ylabel="kept tasks", ylim=(0, total * 1.12 + 1))
+        axes.annotate(
+            f"{counts[at]:,}",
+            (at, counts[at]),
+            xytext=(0, -14),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
+    axes.set(
+        title=title,
+        xlabel="highest ROUGE-L F1 to a kept task",
+        ylabel="kept tasks",
+        ylim=(0, total * 1.12 + 1),
+    )
     return figure
 
 
@@ -52,10 +75,18 @@ def coverage_curve(chosen: np.ndarray, random: np.ndarray, *, take: int, title: 
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7.5, 3.0))
-    for curve, color, name in ((chosen, figures.BLUE, "most diverse"), (random, figures.GREY, "at random")):
+    for curve, color, name in (
+        (chosen, plotting.BLUE, "most diverse"),
+        (random, plotting.GREY, "at random"),
+    ):
         axes.plot(np.arange(1, len(curve) + 1), curve, color=color, label=name)
     if 0 < take < len(chosen):
-        axes.axvline(take, color=figures.ORANGE, ls="--", lw=1, label=f"take: {take:,}")
-    axes.set(title=title, xlabel="tasks taken", ylabel="mean likeness to the nearest taken", ylim=(0, 1.02))
+        axes.axvline(take, color=plotting.ORANGE, ls="--", lw=1, label=f"take: {take:,}")
+    axes.set(
+        title=title,
+        xlabel="tasks taken",
+        ylabel="mean likeness to the nearest taken",
+        ylim=(0, 1.02),
+    )
     axes.legend(frameon=False, loc="lower right")
     return figure

@@ -19,10 +19,15 @@ def marked(one: str, other: str, *, tokenizer: str = "rouge") -> tuple[str, str]
     blocks = LCSseq.opcodes(*[[word for word, *_ in words] for words in found])
     same = [block for block in blocks if block.tag == "equal"]
     rows = [[n for block in same for n in range(*span(block))] for span in (_left, _right)]
-    return tuple(_html(text, [words[n][1:] for n in row]) for text, words, row in zip((one, other), found, rows, strict=True))
+    return tuple(
+        _html(text, [words[n][1:] for n in row])
+        for text, words, row in zip((one, other), found, rows, strict=True)
+    )
 
 
-def side_by_side(rows: Iterable[tuple[float, str, str]], *, names: tuple[str, str], tokenizer: str = "rouge") -> str:
+def side_by_side(
+    rows: Iterable[tuple[float, str, str]], *, names: tuple[str, str], tokenizer: str = "rouge"
+) -> str:
     """An HTML table of pairs of texts with their score and the shared words marked."""
     cell = '<td style="text-align:left;vertical-align:top;width:46%">'
     lines = [
@@ -30,14 +35,21 @@ def side_by_side(rows: Iterable[tuple[float, str, str]], *, names: tuple[str, st
         for score, one, other in rows
         for a, b in [marked(one, other, tokenizer=tokenizer)]
     ]
-    head = "".join(f'<th style="text-align:left;white-space:nowrap">{html.escape(name)}</th>' for name in ("ROUGE-L", *names))
+    head = "".join(
+        f'<th style="text-align:left;white-space:nowrap">{html.escape(name)}</th>'
+        for name in ("ROUGE-L", *names)
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def _words(text: str, tokenizer: str) -> list[tuple[str, int, int]]:
     """The tokens that the score counts, each with where it stands in the text."""
     split = tokenizer_named(tokenizer)
-    runs = re.finditer(TOKEN.pattern, text, re.I) if tokenizer == "rouge" else ANY_SCRIPT.finditer(text)
+    runs = (
+        re.finditer(TOKEN.pattern, text, re.I)
+        if tokenizer == "rouge"
+        else ANY_SCRIPT.finditer(text)
+    )
     return [
         (token, *span)
         for run in runs
@@ -54,7 +66,10 @@ def _spans(start: int, end: int, tokens: int) -> list[tuple[int, int]]:
 def _html(text: str, spans: list[tuple[int, int]]) -> str:
     at, parts = 0, []
     for start, end in spans:
-        parts += [html.escape(text[at:start], quote=False), f"<mark>{html.escape(text[start:end], quote=False)}</mark>"]
+        parts += [
+            html.escape(text[at:start], quote=False),
+            f"<mark>{html.escape(text[start:end], quote=False)}</mark>",
+        ]
         at = end
     return "".join([*parts, html.escape(text[at:], quote=False)])
 

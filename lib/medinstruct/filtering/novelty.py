@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.filtering.index import Index, allowance
 from medinstruct.filtering.prints import Encoded
 from medinstruct.records import Task
@@ -15,7 +15,12 @@ RULES = ("keep_first", "drop_all")
 
 
 def keep_novel(
-    texts: Sequence[str], *, limit: float = 0.7, pool: Sequence[str] = (), rule: str = "keep_first", tokenizer: str = "rouge"
+    texts: Sequence[str],
+    *,
+    limit: float = 0.7,
+    pool: Sequence[str] = (),
+    rule: str = "keep_first",
+    tokenizer: str = "rouge",
 ) -> list[bool]:
     """Whether each text's ROUGE-L F1 to all of `pool` and to all texts kept before it is at most `limit`.
 
@@ -28,7 +33,9 @@ def keep_novel(
     [False, False, True]
     """
     if rule not in RULES:
-        raise Problem("`rule` must be keep_first or drop_all.", got=rule, do="drop_all is the published rule.")
+        raise UserError(
+            "`rule` must be keep_first or drop_all.", got=rule, do="drop_all is the published rule."
+        )
     if rule == "keep_first":
         return Pool(pool, limit=limit, tokenizer=tokenizer).add_novel(texts)
     index = Index(pool, tokenizer=tokenizer)
@@ -52,14 +59,21 @@ def compared(tasks: Iterable[Task], fields: str = "instruction") -> list[str]:
     """
     if fields not in ("instruction", "instruction+input"):
         do = "instruction is the published way."
-        raise Problem("`novelty_fields` must be instruction or instruction+input.", got=fields, do=do)
-    return [f"{task.instruction} {task.input}".strip() if "+" in fields else task.instruction for task in tasks]
+        raise UserError(
+            "`novelty_fields` must be instruction or instruction+input.", got=fields, do=do
+        )
+    return [
+        f"{task.instruction} {task.input}".strip() if "+" in fields else task.instruction
+        for task in tasks
+    ]
 
 
 class Pool:
     """Texts kept encoded, so that new ones are checked against all of them at once and join them when they are new."""
 
-    def __init__(self, texts: Sequence[str] = (), *, limit: float = 0.7, tokenizer: str = "rouge") -> None:
+    def __init__(
+        self, texts: Sequence[str] = (), *, limit: float = 0.7, tokenizer: str = "rouge"
+    ) -> None:
         allowance(0, limit)
         self.limit = limit
         self._index = Index(texts, tokenizer=tokenizer)
@@ -82,8 +96,14 @@ class Pool:
         return self._unlike_pool(new, np.ones(len(new), bool)).tolist()
 
     def _add(self, new: Encoded) -> list[bool]:
-        keep = np.array([not one or self.limit >= 1 or one not in self._seen for one in new.strings], bool)
-        keep &= np.isin(np.arange(len(new)), firsts(new.strings)) | (new.lengths == 0) | (self.limit >= 1)
+        keep = np.array(
+            [not one or self.limit >= 1 or one not in self._seen for one in new.strings], bool
+        )
+        keep &= (
+            np.isin(np.arange(len(new)), firsts(new.strings))
+            | (new.lengths == 0)
+            | (self.limit >= 1)
+        )
         self._seen.update(new.strings)
         keep = self._unlike_pool(new, keep)
         left = np.flatnonzero(keep)
@@ -99,7 +119,11 @@ class Pool:
 
 
 def kept_by_limit(
-    texts: Sequence[str], limits: Sequence[float], *, pool: Sequence[str] = (), tokenizer: str = "rouge"
+    texts: Sequence[str],
+    limits: Sequence[float],
+    *,
+    pool: Sequence[str] = (),
+    tokenizer: str = "rouge",
 ) -> dict[float, list[bool]]:
     """Keep-first at many limits from one pass: all pairs above the lowest limit are found once, then every limit is replayed."""
     index = Index(pool, tokenizer=tokenizer)

@@ -19,8 +19,12 @@ class Encoded:
         self.lengths = np.fromiter(map(len, strings), np.int32, len(strings))
         self.prints = np.zeros((len(strings), WORDS), np.uint64)
         rows = np.repeat(np.arange(len(strings)), self.lengths)
-        bits = np.fromiter((point % (64 * WORDS) for one in strings for point in _points(one)), np.int16, len(rows))
-        np.bitwise_xor.at(self.prints, (rows, bits >> 6), np.uint64(1) << (bits & 63).astype(np.uint64))
+        bits = np.fromiter(
+            (point % (64 * WORDS) for one in strings for point in _points(one)), np.int16, len(rows)
+        )
+        np.bitwise_xor.at(
+            self.prints, (rows, bits >> 6), np.uint64(1) << (bits & 63).astype(np.uint64)
+        )
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -38,12 +42,16 @@ def fitting(total: int, bound: int) -> int:
     expected = {
         words: 32 * words * (1 - np.exp(-0.025 * total / words)) for words in (1, 4)
     }  # bits, of texts that share a fifth
-    return next((words for words, bits in expected.items() if bound <= bits - min(6, bits / 2)), WORDS)
+    return next(
+        (words for words, bits in expected.items() if bound <= bits - min(6, bits / 2)), WORDS
+    )
 
 
 def folded(prints: np.ndarray, words: int) -> np.ndarray:
     """Fingerprints (texts, 16) as columns (words, texts): the parity of sixteen words is also that of fewer, wider ones."""
-    return np.bitwise_xor.reduce(prints.reshape(len(prints), WORDS // words, words), axis=1).T.copy()
+    return np.bitwise_xor.reduce(
+        prints.reshape(len(prints), WORDS // words, words), axis=1
+    ).T.copy()
 
 
 def differing(one: np.ndarray, other: np.ndarray) -> np.ndarray:

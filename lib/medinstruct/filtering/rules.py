@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection
 
 from medinstruct import labels
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.filtering.words import unicode_tokens
 from medinstruct.records import Task
 
@@ -61,8 +61,12 @@ biomark comorbid lapar endosc resect stent thromb embol ischem ischaem infarct f
 pneumoth mole moles lump mouth feet foot hand\swash weak numb tingl paraly balance pulse"""
 ENDS = """itis osis oses emia aemia ectomy otomy ostomy ologist opathy algia plasty oscopy cardiogram mammogram angiogram cillin mycin
 statin olol sartan azole mab tinib prazole gliptin gliflozin oma uria plegia phasia rrhea rrhage megaly penia cytes azepam triptan"""
-LONG, SHORT = ([stem for stem in STEMS.split() if (len(stem) > 5) is is_long] for is_long in (True, False))
-MEDICAL = re.compile(rf"{'|'.join(LONG)}|\b(?:{'|'.join(SHORT)})|(?:{'|'.join(ENDS.split())})s?\b", re.I)
+LONG, SHORT = (
+    [stem for stem in STEMS.split() if (len(stem) > 5) is is_long] for is_long in (True, False)
+)
+MEDICAL = re.compile(
+    rf"{'|'.join(LONG)}|\b(?:{'|'.join(SHORT)})|(?:{'|'.join(ENDS.split())})s?\b", re.I
+)
 
 
 def too_short(task: Task) -> bool:
@@ -77,7 +81,11 @@ def too_long(task: Task) -> bool:
 
 def missing_input(task: Task) -> bool:
     """The instruction refers to a text that is neither in the input nor in itself."""
-    return not task.input and bool(REFERS.search(task.instruction)) and not INLINE.search(task.instruction)
+    return (
+        not task.input
+        and bool(REFERS.search(task.instruction))
+        and not INLINE.search(task.instruction)
+    )
 
 
 def missing_options(task: Task) -> bool:
@@ -95,7 +103,11 @@ def missing_options(task: Task) -> bool:
 
 def placeholder_input(task: Task) -> bool:
     """An input that describes a text in place of giving it, such as "a 150-word case report describing a rash"."""
-    return bool(task.input) and bool(PLACEHOLDER.search(task.input[:400])) and len(unicode_tokens(task.input)) < 60
+    return (
+        bool(task.input)
+        and bool(PLACEHOLDER.search(task.input[:400]))
+        and len(unicode_tokens(task.input)) < 60
+    )
 
 
 def image_or_file(task: Task) -> bool:
@@ -112,15 +124,29 @@ def not_medical(task: Task) -> bool:
 
 RULES: dict[str, Callable[[Task], bool]] = {
     rule.__name__: rule
-    for rule in (too_short, too_long, missing_input, missing_options, placeholder_input, image_or_file, not_medical)
+    for rule in (
+        too_short,
+        too_long,
+        missing_input,
+        missing_options,
+        placeholder_input,
+        image_or_file,
+        not_medical,
+    )
 }
 
 
 def rules_on(off: str | Collection[str] = "") -> dict[str, Callable[[Task], bool]]:
     """The rules without those that are switched off, given by name (comma separated)."""
-    names = [name.strip() for name in (off.split(",") if isinstance(off, str) else off) if name.strip()]
+    names = [
+        name.strip() for name in (off.split(",") if isinstance(off, str) else off) if name.strip()
+    ]
     if unknown := [name for name in names if name not in RULES]:
-        raise Problem("There is no such rule to switch off.", got=", ".join(unknown), do=f"Rules: {', '.join(RULES)}.")
+        raise UserError(
+            "There is no such rule to switch off.",
+            got=", ".join(unknown),
+            do=f"Rules: {', '.join(RULES)}.",
+        )
     return {name: rule for name, rule in RULES.items() if name not in names}
 
 

@@ -7,7 +7,11 @@ from medinstruct.filtering.novelty import keep_novel
 
 
 def keep_novel_on_dask(
-    partitions: Sequence[Any], *, limit: float = 0.7, pool: Sequence[str] = (), tokenizer: str = "rouge"
+    partitions: Sequence[Any],
+    *,
+    limit: float = 0.7,
+    pool: Sequence[str] = (),
+    tokenizer: str = "rouge",
 ) -> list[list[bool]]:
     """`keep_novel` over partitions in their order: one list of flags a partition, the same as on one machine.
 
@@ -28,7 +32,9 @@ def keep_novel_on_dask(
     return [list(map(bool, part)) for part in dask.compute(*flags)]
 
 
-def _against(texts: list[str], flags: list[bool] | None, kept: list[str], limit: float, tokenizer: str) -> list[bool]:
+def _against(
+    texts: list[str], flags: list[bool] | None, kept: list[str], limit: float, tokenizer: str
+) -> list[bool]:
     """Which texts of those still there are unlike all kept ones of an earlier partition."""
     from medinstruct.filtering.novelty import Pool
 
@@ -42,7 +48,13 @@ def _against(texts: list[str], flags: list[bool] | None, kept: list[str], limit:
 
 def _finished(texts: list[str], flags: list[bool], limit: float, tokenizer: str) -> list[bool]:
     """Keep-first within a partition, among the texts that all earlier partitions have left."""
-    left = iter(keep_novel([text for text, there in zip(texts, flags, strict=True) if there], limit=limit, tokenizer=tokenizer))
+    left = iter(
+        keep_novel(
+            [text for text, there in zip(texts, flags, strict=True) if there],
+            limit=limit,
+            tokenizer=tokenizer,
+        )
+    )
     return [there and next(left) for there in flags]
 
 

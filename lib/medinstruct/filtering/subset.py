@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.filtering.words import unicode_tokens
 
 COMMON = 0.1  # words in more of the texts than this say nothing of what a text is about
@@ -25,7 +25,9 @@ def diverse(texts: Sequence[str], take: int, *, near: Any = None) -> list[int]:
     [1, 2]
     """
     if take < 0:
-        raise Problem("`take` must be 0 (all) or a number of tasks.", got=take, do="For example take: 5000.")
+        raise UserError(
+            "`take` must be 0 (all) or a number of tasks.", got=take, do="For example take: 5000."
+        )
     near = likeness(texts) if near is None else near
     covered = np.zeros(len(texts))
     chosen: list[int] = []
@@ -59,7 +61,10 @@ def likeness(texts: Sequence[str]) -> Any:
     from scipy import sparse
 
     weights = _tf_idf(texts)
-    blocks = [_strongest((weights[start : start + 1024] @ weights.T).tocsr()) for start in range(0, len(texts), 1024)]
+    blocks = [
+        _strongest((weights[start : start + 1024] @ weights.T).tocsr())
+        for start in range(0, len(texts), 1024)
+    ]
     near = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix((0, 0))
     near = near.maximum(near.T)
     near.setdiag(1.0)
@@ -82,13 +87,19 @@ def _tf_idf(texts: Sequence[str]) -> Any:
     from scipy import sparse
 
     codes: dict[str, int] = {}
-    words = [[codes.setdefault(word, len(codes)) for word in unicode_tokens(text)] for text in texts]
+    words = [
+        [codes.setdefault(word, len(codes)) for word in unicode_tokens(text)] for text in texts
+    ]
     rows = np.repeat(np.arange(len(texts)), [len(one) for one in words])
     columns = np.array([code for one in words for code in one], dtype=np.int64)
-    counts = sparse.csr_matrix((np.ones(len(columns), np.float32), (rows, columns)), shape=(len(texts), len(codes)))
+    counts = sparse.csr_matrix(
+        (np.ones(len(columns), np.float32), (rows, columns)), shape=(len(texts), len(codes))
+    )
     spread = np.bincount(counts.indices, minlength=len(codes))
     telling = (spread > 1) & (spread <= max(COMMON * len(texts), 2))
-    weighted = counts[:, telling] @ sparse.diags(np.log(len(texts) / np.maximum(spread[telling], 1)).astype(np.float32))
+    weighted = counts[:, telling] @ sparse.diags(
+        np.log(len(texts) / np.maximum(spread[telling], 1)).astype(np.float32)
+    )
     length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     return (sparse.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ weighted).tocsr()
 

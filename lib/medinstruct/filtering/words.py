@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 TOKEN = re.compile(r"[a-z0-9]+")
 ANY_SCRIPT = re.compile(r"[^\W_]+")
@@ -26,7 +26,11 @@ def unicode_tokens(text: str) -> list[str]:
     (['объясните', 'астму'], ['喘', '息', 'と', 'は'])
     """
     found = ANY_SCRIPT.findall(text.lower())
-    return [piece for word in found for piece in (word if word[0] >= "\u0e00" and not word.isascii() else [word])]
+    return [
+        piece
+        for word in found
+        for piece in (word if word[0] >= "\u0e00" and not word.isascii() else [word])
+    ]
 
 
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {"rouge": tokens, "unicode": unicode_tokens}
@@ -36,7 +40,7 @@ def tokenizer_named(name: str) -> Callable[[str], list[str]]:
     """`rouge` or `unicode`."""
     if name not in TOKENIZERS:
         do = "rouge is the published measure; unicode also reads other scripts than Latin."
-        raise Problem("`tokenizer` must be rouge or unicode.", got=name, do=do)
+        raise UserError("`tokenizer` must be rouge or unicode.", got=name, do=do)
     return TOKENIZERS[name]
 
 

@@ -12,10 +12,29 @@ from medinstruct.offline import prose as stand_in_prose
 
 def source(url: str, model: str) -> str:
     """The words with which a page says who wrote what it shows."""
-    return STAND_IN if url.partition("?")[0] == "offline" else f"Written by {model} at {url or 'the OpenAI API'}."
+    return (
+        STAND_IN
+        if url.partition("?")[0] == "offline"
+        else f"Written by {model} at {url or 'the OpenAI API'}."
+    )
 
 
 __all__ = [
-    "STAND_IN", "STOPPED", "Cache", "Client", "Forecast", "LocalModel", "Price", "Reply", "Request", "Stream", "answerer", "forecast",
-    "is_refusal", "price", "source", "stand_in_prose", "whole",
-]  # fmt: skip
+    "STAND_IN",
+    "STOPPED",
+    "Cache",
+    "Client",
+    "Forecast",
+    "LocalModel",
+    "Price",
+    "Reply",
+    "Request",
+    "Stream",
+    "answerer",
+    "forecast",
+    "is_refusal",
+    "price",
+    "source",
+    "stand_in_prose",
+    "whole",
+]

@@ -9,7 +9,7 @@ import openai
 from openai.types.chat import ChatCompletion
 from tqdm import tqdm
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 if TYPE_CHECKING:
     from medinstruct.llm.client import Client, Reply, Request
@@ -20,7 +20,9 @@ ROUNDS = 4
 ENDED = ("completed", "failed", "expired", "cancelled")
 
 
-async def ask_all(client: "Client", requests: list["Request"], *, label: str = "", poll: float | None = None) -> list["Reply"]:
+async def ask_all(
+    client: "Client", requests: list["Request"], *, label: str = "", poll: float | None = None
+) -> list["Reply"]:
     """The replies in the order of the requests.
 
     Batches that an earlier, interrupted run has sent are fetched first; rows that failed or expired are sent again, up to
@@ -53,7 +55,12 @@ def parts(
     part: list[tuple[str, bytes]] = []
     filled = 0
     for request in requests:
-        body = {"custom_id": client.key(request), "method": "POST", "url": "/v1/chat/completions", "body": client.sent(request)}
+        body = {
+            "custom_id": client.key(request),
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": client.sent(request),
+        }
         line = (json.dumps(body, ensure_ascii=False) + "\n").encode()
         if part and (len(part) == rows or filled + len(line) > size):
             yield part
@@ -70,20 +77,35 @@ def _missing(client: "Client", requests: list["Request"]) -> dict[str, "Request"
 
 
 async def _send(client: "Client", api: openai.AsyncOpenAI, part: list[tuple[str, bytes]]) -> None:
-    file = await api.files.create(file=("requests.jsonl", b"".join(line for _, line in part)), purpose="batch")
-    batch = await api.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    file = await api.files.create(
+        file=("requests.jsonl", b"".join(line for _, line in part)), purpose="batch"
+    )
+    batch = await api.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
     client.cache.note_batch(batch.id, client.url, [key for key, _ in part], status="open")
 
 
 async def _fetch_open(
-    client: "Client", api: openai.AsyncOpenAI, wanted: dict[str, "Request"], *, label: str, pause: float
+    client: "Client",
+    api: openai.AsyncOpenAI,
+    wanted: dict[str, "Request"],
+    *,
+    label: str,
+    pause: float,
 ) -> None:
     """Wait for the batches under way that hold wanted requests and keep their answers; one that the server has lost is forgotten.
 
     Other batches of this address are another stage's: they stay open until that stage asks for them.
     """
-    waiting = {name: keys for name, keys in client.cache.open_batches(client.url).items() if wanted.keys() & set(keys)}
-    with tqdm(total=sum(map(len, waiting.values())), desc=f"{label} (batch)", unit="reply", leave=False) as bar:
+    waiting = {
+        name: keys
+        for name, keys in client.cache.open_batches(client.url).items()
+        if wanted.keys() & set(keys)
+    }
+    with tqdm(
+        total=sum(map(len, waiting.values())), desc=f"{label} (batch)", unit="reply", leave=False
+    ) as bar:
         while waiting:
             for name, keys in list(waiting.items()):
                 try:
@@ -100,7 +122,9 @@ async def _fetch_open(
                 await asyncio.sleep(pause)
 
 
-async def _collect(client: "Client", api: openai.AsyncOpenAI, batch: Any, wanted: dict[str, "Request"]) -> Problem | None:
+async def _collect(
+    client: "Client", api: openai.AsyncOpenAI, batch: Any, wanted: dict[str, "Request"]
+) -> UserError | None:
     """Keep the answers of a batch and learn from rows that the server refused; returns what no other try can mend."""
     wrong = None
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
@@ -113,17 +137,23 @@ async def _collect(client: "Client", api: openai.AsyncOpenAI, batch: Any, wanted
                 wrong = _learn(client, request, response) or wrong
     if batch.status == "failed" and not wrong:
         got = str(getattr(batch, "errors", ""))[:300]
-        return Problem("The server refused a batch.", got=got, do="Check the model and the limits.")
+        return UserError(
+            "The server refused a batch.", got=got, do="Check the model and the limits."
+        )
     return wrong
 
 
-def _learn(client: "Client", request: "Request", response: dict[str, Any]) -> Problem | None:
+def _learn(client: "Client", request: "Request", response: dict[str, Any]) -> UserError | None:
     """As after an error online: a parameter is left out next time, anything else is a problem that ends the run."""
     import httpx2
 
     detail = (response.get("body") or {}).get("error") or {}
-    answer = httpx2.Response(response["status_code"], request=httpx2.Request("POST", "http://batch/"))
-    kind = openai.BadRequestError if response["status_code"] in (400, 422) else openai.APIStatusError
+    answer = httpx2.Response(
+        response["status_code"], request=httpx2.Request("POST", "http://batch/")
+    )
+    kind = (
+        openai.BadRequestError if response["status_code"] in (400, 422) else openai.APIStatusError
+    )
     error = kind(str(detail.get("message", "refused")), response=answer, body=detail)
     return None if client.learn(error, client.sent(request)) else client.problem(error)
 
@@ -134,16 +164,22 @@ def _check_budget(client: "Client", missing: dict[str, "Request"]) -> None:
     for request in missing.values():
         body = client.sent(request)
         prompt = sum(10 + len(message["content"].encode()) // 3 for message in body["messages"])
-        worst += client.price.of(prompt, body.get("max_completion_tokens") or body.get("max_tokens") or 4096, batch=True)
+        worst += client.price.of(
+            prompt, body.get("max_completion_tokens") or body.get("max_tokens") or 4096, batch=True
+        )
     if client.budget_usd and client.usage["usd"] + worst > client.budget_usd:
         spent = f"{client.usage['usd']:.2f} of {client.budget_usd:.2f} USD spent"
         got = f"up to {worst:.2f} USD for {len(missing)} requests, {spent}"
-        raise Problem("The batch could pass the budget.", got=got, do="Raise budget_usd, or send fewer requests.")
+        raise UserError(
+            "The batch could pass the budget.",
+            got=got,
+            do="Raise budget_usd, or send fewer requests.",
+        )
 
 
 def _all(client: "Client", requests: list["Request"]) -> list["Reply"]:
     replies = [client.kept(request) for request in requests]
     if gone := sum(reply is None for reply in replies):
         do = "Start again: only these are asked for."
-        raise Problem(f"{gone} requests got no answer.", got=f"after {ROUNDS} rounds", do=do)
+        raise UserError(f"{gone} requests got no answer.", got=f"after {ROUNDS} rounds", do=do)
     return [reply for reply in replies if reply]

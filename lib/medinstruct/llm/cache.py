@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -40,18 +40,39 @@ class Cache:
         return json.loads(row[0]) if row else None
 
     def put(
-        self, key: str, request: dict[str, Any], answer: dict[str, Any], *, seconds: float = 0.0, usd: float = 0.0
+        self,
+        key: str,
+        request: dict[str, Any],
+        answer: dict[str, Any],
+        *,
+        seconds: float = 0.0,
+        usd: float = 0.0,
     ) -> dict[str, Any]:
         """Keep an answer and return the one that is kept, which is an earlier one if another run was faster."""
-        row = (key, json.dumps(request, ensure_ascii=False), json.dumps(answer, ensure_ascii=False), time.time(), seconds, usd)
+        row = (
+            key,
+            json.dumps(request, ensure_ascii=False),
+            json.dumps(answer, ensure_ascii=False),
+            time.time(),
+            seconds,
+            usd,
+        )
         done = self._do("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", *row)
         return answer if done.rowcount else self.get(key) or answer
 
     def row(self, key: str) -> dict[str, Any] | None:
         """All that is kept under a key: request, answer, when (seconds since 1970), how long it took, what it cost."""
-        row = self._do("SELECT request, answer, at, seconds, usd FROM answers WHERE key = ?", key).fetchone()
+        row = self._do(
+            "SELECT request, answer, at, seconds, usd FROM answers WHERE key = ?", key
+        ).fetchone()
         return (
-            {"request": json.loads(row[0]), "answer": json.loads(row[1]), "at": row[2], "seconds": row[3], "usd": row[4]}
+            {
+                "request": json.loads(row[0]),
+                "answer": json.loads(row[1]),
+                "at": row[2],
+                "seconds": row[3],
+                "usd": row[4],
+            }
             if row
             else None
         )
@@ -62,12 +83,20 @@ class Cache:
 
     def open_batches(self, address: str) -> dict[str, list[str]]:
         """The batches at an address that were sent and not yet fetched: id -> keys of the requests in it."""
-        rows = self._do("SELECT id, keys FROM batches WHERE address = ? AND status = 'open'", address).fetchall()
+        rows = self._do(
+            "SELECT id, keys FROM batches WHERE address = ? AND status = 'open'", address
+        ).fetchall()
         return {name: json.loads(keys) for name, keys in rows}
 
     def note_batch(self, name: str, address: str, keys: list[str], *, status: str) -> None:
         """Remember that a batch was sent ("open"), or that nothing more is to be had from it ("done")."""
-        self._do("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", name, address, json.dumps(keys), status)
+        self._do(
+            "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)",
+            name,
+            address,
+            json.dumps(keys),
+            status,
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -85,9 +114,9 @@ class Cache:
         for name in {"at", "seconds", "usd"} - have:
             self._base.execute(f"ALTER TABLE answers ADD COLUMN {name} REAL")
 
-    def _problem(self, error: Exception) -> Problem:
+    def _problem(self, error: Exception) -> UserError:
         do = "Free some space or name another file; what was kept before is still there."
-        return Problem(f"The answer cache {self.path} cannot be used.", got=error, do=do)
+        return UserError(f"The answer cache {self.path} cannot be used.", got=error, do=do)
 
 
 def share(base: sqlite3.Connection, *, patience: float = 60.0) -> None:

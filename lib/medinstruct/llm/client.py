@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from medinstruct import offline
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm import streaming, streaming_served, trouble
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.gate import Gate
@@ -85,14 +85,34 @@ class Client:
         key_env: str = "OPENAI_API_KEY",
     ) -> None:
         if concurrency < 1:
-            raise Problem("`concurrency` must be at least 1.", got=concurrency, do="8 is a good start.")
-        if mode not in ("online", "batch"):
-            raise Problem(
-                "`mode` must be online or batch.", got=mode, do="batch is the OpenAI Batch API: later, at half the price."
+            raise UserError(
+                "`concurrency` must be at least 1.", got=concurrency, do="8 is a good start."
             )
-        self.url, self.model, self.concurrency, self.again, self.mode = url, model, concurrency, again, mode
-        self.budget_usd, self.price = budget_usd, _price(url, model, prices, usd_per_mtok, budget_usd)
-        self.usage = {"asked": 0, "cached": 0, "retried": 0, "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}
+        if mode not in ("online", "batch"):
+            raise UserError(
+                "`mode` must be online or batch.",
+                got=mode,
+                do="batch is the OpenAI Batch API: later, at half the price.",
+            )
+        self.url, self.model, self.concurrency, self.again, self.mode = (
+            url,
+            model,
+            concurrency,
+            again,
+            mode,
+        )
+        self.budget_usd, self.price = (
+            budget_usd,
+            _price(url, model, prices, usd_per_mtok, budget_usd),
+        )
+        self.usage = {
+            "asked": 0,
+            "cached": 0,
+            "retried": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "usd": 0.0,
+        }
         self.notes: list[str] = []
         self._rpm, self._tpm = rpm, tpm
         self._refused: set[str] = set()
@@ -147,11 +167,17 @@ class Client:
                     yield task.result()
                     bar.update()
                 self._show(bar, failed, total)
-                if in_a_row >= GIVE_UP_AFTER or (last and failed and failed == in_a_row and not running):
+                if in_a_row >= GIVE_UP_AFTER or (
+                    last and failed and failed == in_a_row and not running
+                ):
                     raise self.problem(last)
             if failed and last:
                 first = self.problem(last)
-                raise Problem(f"{failed} requests got no answer.", got=first.got, do="Start again: only these are asked for.")
+                raise UserError(
+                    f"{failed} requests got no answer.",
+                    got=first.got,
+                    do="Start again: only these are asked for.",
+                )
         finally:
             bar.close()
             await self._ended(running, api)
@@ -163,24 +189,36 @@ class Client:
     def key(self, request: Request) -> str:
         """The hash of everything that determines the answer."""
         whole = [self.url, self.model, request.messages, request.parameters, request.sample]
-        return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()
+        ).hexdigest()[:32]
 
     def kept(self, request: Request) -> Reply | None:
         """The reply that is already there, or None."""
         found = self.cache.get(self.key(request))
         return Reply(**found, key=self.key(request), cached=True) if found else None
 
-    def keep(self, request: Request, completion: Any, *, seconds: float = 0.0, batch: bool = False) -> Reply:
+    def keep(
+        self, request: Request, completion: Any, *, seconds: float = 0.0, batch: bool = False
+    ) -> Reply:
         """Store what the API sent for a request, and count it."""
         return self.keep_answer(request, _read(completion), seconds=seconds, batch=batch)
 
     def keep_answer(
-        self, request: Request, answer: dict[str, Any], *, seconds: float = 0.0, batch: bool = False, keep: bool = True
+        self,
+        request: Request,
+        answer: dict[str, Any],
+        *,
+        seconds: float = 0.0,
+        batch: bool = False,
+        keep: bool = True,
     ) -> Reply:
         """Count an answer, and store it unless told not to."""
         usd = self.count(answer["prompt_tokens"], answer["completion_tokens"], batch=batch)
         if keep:
-            answer = self.cache.put(self.key(request), request.model_dump(), answer, seconds=seconds, usd=usd)
+            answer = self.cache.put(
+                self.key(request), request.model_dump(), answer, seconds=seconds, usd=usd
+            )
         return Reply(**answer, key=self.key(request))
 
     def count(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
@@ -201,13 +239,17 @@ class Client:
         parameters = request.parameters | more
         if request.sample:
             parameters["seed"] = parameters.get("seed", 0) + request.sample
-        return {"model": self.model, "messages": request.messages, **trouble.adapted(parameters, self._refused)}
+        return {
+            "model": self.model,
+            "messages": request.messages,
+            **trouble.adapted(parameters, self._refused),
+        }
 
     def learn(self, error: openai.OpenAIError, body: dict[str, Any]) -> bool:
         """Remember a parameter that the server refuses, say so once; False where the error is about something else."""
-        if any(name not in body for name in self._refused & set(trouble.INSTEAD)) and not trouble.rejected_parameter(
-            error, body
-        ):
+        if any(
+            name not in body for name in self._refused & set(trouble.INSTEAD)
+        ) and not trouble.rejected_parameter(error, body):
             return False
         name = trouble.rejected_parameter(error, body)
         if name in (None, "model", "messages"):
@@ -225,13 +267,19 @@ class Client:
         is_offline = _is_offline(self.url)
         transport = {"http_client": offline.http_client(self.url)} if is_offline else {}
         base = "http://offline.invalid/v1" if is_offline else self.url or None
-        return openai.AsyncOpenAI(api_key=self._key, base_url=base, max_retries=0, timeout=600, **transport)
+        return openai.AsyncOpenAI(
+            api_key=self._key, base_url=base, max_retries=0, timeout=600, **transport
+        )
 
-    def problem(self, error: openai.OpenAIError) -> Problem:
+    def problem(self, error: openai.OpenAIError) -> UserError:
         """One message for an error that ends the run."""
-        return trouble.problem(error, where=self.url, model=self.model, key=self._key, key_env=self._key_env)
+        return trouble.problem(
+            error, where=self.url, model=self.model, key=self._key, key_env=self._key_env
+        )
 
-    async def _numbered(self, api: openai.AsyncOpenAI, gate: Gate, number: int, request: Request) -> tuple[int, Reply]:
+    async def _numbered(
+        self, api: openai.AsyncOpenAI, gate: Gate, number: int, request: Request
+    ) -> tuple[int, Reply]:
         """One reply, asked for again where it is no complete answer."""
         reply = await self._one(api, gate, request)
         for _ in range(self.again):
@@ -273,8 +321,12 @@ class Client:
                 attempt += 1
                 if attempt >= (TRIES if gate.answered else FIRST_TRIES):
                     raise
-                rest, after = trouble.pause(error, attempt, longest=0.4 if gate.is_healthy else 60.0)
-                gate.report(good=False, too_many=isinstance(error, openai.RateLimitError), after=after)
+                rest, after = trouble.pause(
+                    error, attempt, longest=0.4 if gate.is_healthy else 60.0
+                )
+                gate.report(
+                    good=False, too_many=isinstance(error, openai.RateLimitError), after=after
+                )
                 await asyncio.sleep(rest)
 
     @asynccontextmanager
@@ -296,7 +348,9 @@ class Client:
                 mean = self.usage["usd"] / max(self.usage["asked"], 1)
                 do = "Raise budget_usd and start again: every answer so far is kept and is not asked for twice."
                 got = f"{self.usage['usd']:.4f} of {self.budget_usd:.4f} USD after {self.usage['asked']} answers (about {mean:.6f} USD each)"
-                raise Problem("The budget is used up: the next request could pass it.", got=got, do=do)
+                raise UserError(
+                    "The budget is used up: the next request could pass it.", got=got, do=do
+                )
             await asyncio.sleep(0.01)
         self._reserved += worst
         return worst
@@ -322,7 +376,11 @@ def _price(url: str, model: str, table: str, given: tuple[float, float], budget:
     found = FREE if _is_offline(url) and not any(given) else price(model, table=table, given=given)
     if budget and not found:
         do = "Give usd_per_mtok_in and usd_per_mtok_out, or a table in `prices`."
-        raise Problem("A budget needs prices.", got=f"budget_usd={budget} for `{model}`, whose price is not known", do=do)
+        raise UserError(
+            "A budget needs prices.",
+            got=f"budget_usd={budget} for `{model}`, whose price is not known",
+            do=do,
+        )
     return found or FREE
 
 
@@ -332,14 +390,22 @@ def _key(url: str, key_env: str) -> str:
         return "none-needed"
     if not key:
         do = f"Set the environment variable {key_env}; never write a key into a notebook or a profile."
-        raise Problem("There is no API key for a paid address.", got=f"{key_env} is not set ({url or 'OpenAI'})", do=do)
+        raise UserError(
+            "There is no API key for a paid address.",
+            got=f"{key_env} is not set ({url or 'OpenAI'})",
+            do=do,
+        )
     return key
 
 
 def _with_more_room(request: Request) -> Request:
     """The same request with twice the room for its answer."""
-    more = {name: 2 * value for name, value in request.parameters.items() if name in trouble.INSTEAD}
-    return request.model_copy(update={"parameters": {**request.parameters, **(more or {"max_tokens": 8192})}})
+    more = {
+        name: 2 * value for name, value in request.parameters.items() if name in trouble.INSTEAD
+    }
+    return request.model_copy(
+        update={"parameters": {**request.parameters, **(more or {"max_tokens": 8192})}}
+    )
 
 
 def _prompt_tokens(body: dict[str, Any]) -> int:
@@ -348,7 +414,10 @@ def _prompt_tokens(body: dict[str, Any]) -> int:
 
 
 def _tokens(body: dict[str, Any]) -> int:
-    return _prompt_tokens(body) + (body.get("max_completion_tokens") or body.get("max_tokens") or 500) // 2
+    return (
+        _prompt_tokens(body)
+        + (body.get("max_completion_tokens") or body.get("max_tokens") or 500) // 2
+    )
 
 
 def _read(completion: Any) -> dict[str, Any]:
@@ -368,7 +437,8 @@ def _read(completion: Any) -> dict[str, Any]:
         "model": completion.model,
         "prompt_tokens": usage.prompt_tokens if usage else 0,
         "completion_tokens": usage.completion_tokens if usage else 0,
-        "refused": is_refusal(choice.message.content or "") or bool(getattr(choice.message, "refusal", None)),
+        "refused": is_refusal(choice.message.content or "")
+        or bool(getattr(choice.message, "refusal", None)),
     }
 
 

@@ -27,7 +27,13 @@ class Forecast:
 
 
 async def forecast(
-    client: Client, requests: list[Request], *, pilot: int = 30, cap_usd: float = 1.0, total: int = 0, seed: int = 42
+    client: Client,
+    requests: list[Request],
+    *,
+    pilot: int = 30,
+    cap_usd: float = 1.0,
+    total: int = 0,
+    seed: int = 42,
 ) -> Forecast:
     """Ask a few requests drawn at random, whose answers are kept, and reckon from them what all will cost.
 
@@ -50,15 +56,30 @@ async def forecast(
     return reckoned(client, sizes, numbers, prompts, completions)
 
 
-def reckoned(client: Client, sizes: list[int], numbers: list[int], prompts: list[int], completions: list[int]) -> Forecast:
+def reckoned(
+    client: Client, sizes: list[int], numbers: list[int], prompts: list[int], completions: list[int]
+) -> Forecast:
     """The forecast from the characters of all prompts and the tokens of those in the pilot."""
     known = np.array([sizes[n] for n in numbers], dtype=float)
     ratio = sum(prompts) / max(known.sum(), 1)
     rest, rest_size = len(sizes) - len(numbers), sum(sizes) - known.sum()
     mean = float(np.mean(completions or [0]))
     costs = np.array([client.price.of(*pair) for pair in zip(prompts, completions, strict=True)])
-    spread = float(np.std(costs - client.price.of(ratio, 0) * known, ddof=1)) if len(costs) > 1 else 0.0
-    wide = stats.t_quantile(0.975, max(len(costs) - 1, 1)) * spread * math.sqrt(rest + rest**2 / max(len(costs), 1))
+    spread = (
+        float(np.std(costs - client.price.of(ratio, 0) * known, ddof=1)) if len(costs) > 1 else 0.0
+    )
+    wide = (
+        stats.t_quantile(0.975, max(len(costs) - 1, 1))
+        * spread
+        * math.sqrt(rest + rest**2 / max(len(costs), 1))
+    )
     tokens = (sum(prompts) + ratio * rest_size, sum(completions) + mean * rest)
     usd, spent = client.price.of(*tokens), float(costs.sum())
-    return Forecast(len(sizes), len(numbers), usd, max(spent, usd - wide), usd + wide, client.price.of(*tokens, batch=True))
+    return Forecast(
+        len(sizes),
+        len(numbers),
+        usd,
+        max(spent, usd - wide),
+        usd + wide,
+        client.price.of(*tokens, batch=True),
+    )

@@ -51,7 +51,11 @@ class Gate:
         self._recent.append(too_many)
         if len(self._recent) >= max(4, int(self.limit)):
             share = sum(self._recent) / len(self._recent)
-            self.limit = max(1.0, self.limit / 2) if share > 0.5 else min(self.most, self.limit + (share < 0.2))
+            self.limit = (
+                max(1.0, self.limit / 2)
+                if share > 0.5
+                else min(self.most, self.limit + (share < 0.2))
+            )
             self._recent.clear()
             self._next()
 

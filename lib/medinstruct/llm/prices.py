@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import yaml
 
 from medinstruct import paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,11 @@ def price(model: str, *, table: str = "", given: tuple[float, float] = (0.0, 0.0
         return Price(*given, source="given as parameters")
     for name in (table, str(paths.data("prices.yaml"))):
         rows = _table(name) if name else {}
-        known = [key for key in rows if model == key or model.startswith(f"{key}-2") or model.startswith(f"{key}-0")]
+        known = [
+            key
+            for key in rows
+            if model == key or model.startswith(f"{key}-2") or model.startswith(f"{key}-0")
+        ]
         if known:
             return _price(rows[max(known, key=len)], where=f"{name}, {model}")
     return None
@@ -46,15 +50,24 @@ def _table(name: str) -> dict[str, dict[str, float]]:
     try:
         return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["models"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise Problem(
-            f"{path} is not a price table.", got=str(error)[:200], do="Write it like the shipped prices.yaml."
+        raise UserError(
+            f"{path} is not a price table.",
+            got=str(error)[:200],
+            do="Write it like the shipped prices.yaml.",
         ) from None
 
 
 def _price(row: dict[str, float], *, where: str) -> Price:
     try:
-        return Price(float(row["prompt"]), float(row["completion"]), float(row.get("batch_share", 1.0)), source=where)
+        return Price(
+            float(row["prompt"]),
+            float(row["completion"]),
+            float(row.get("batch_share", 1.0)),
+            source=where,
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise Problem(
-            f"{where} has no usable price.", got=row, do="It needs prompt and completion, in USD a million tokens."
+        raise UserError(
+            f"{where} has no usable price.",
+            got=row,
+            do="It needs prompt and completion, in USD a million tokens.",
         ) from error

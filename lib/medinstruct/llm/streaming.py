@@ -18,7 +18,11 @@ class Stream:
     reason "stopped"; such an answer is never kept as if it were whole. `reply` is None until the end.
     """
 
-    def __init__(self, start: Callable[["Stream"], Coroutine[Any, Any, "Reply"]], stopped: Callable[[str], "Reply"]) -> None:
+    def __init__(
+        self,
+        start: Callable[["Stream"], Coroutine[Any, Any, "Reply"]],
+        stopped: Callable[[str], "Reply"],
+    ) -> None:
         self.text = ""
         self.reply: Reply | None = None
         self.halted = threading.Event()
@@ -60,7 +64,11 @@ class Stream:
 
     def _end(self, task: "asyncio.Task[Reply]") -> None:
         error = None if task.cancelled() else task.exception()
-        ended = self._stopped(self._sent) if task.cancelled() or self.halted.is_set() else error or task.result()
+        ended = (
+            self._stopped(self._sent)
+            if task.cancelled() or self.halted.is_set()
+            else error or task.result()
+        )
         self._pieces.put_nowait(ended)
 
 

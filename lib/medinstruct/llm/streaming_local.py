@@ -44,7 +44,9 @@ def from_model(model: "LocalModel", request: "Request", *, tuned: bool, keep: bo
 class Growing:
     """The part of a growing text that will not change: no half signs, no stop string and no beginning of one, no outer blanks."""
 
-    def __init__(self, decode: Callable[[list[int]], str], put: Callable[[str], None], stop: list[str]) -> None:
+    def __init__(
+        self, decode: Callable[[list[int]], str], put: Callable[[str], None], stop: list[str]
+    ) -> None:
         self.decode, self.put, self.stop = decode, put, stop
         self.said, self.last = "", 0.0
 
@@ -77,7 +79,11 @@ def settled(text: str, stop: list[str]) -> str:
 
 
 def _spoken(
-    model: "LocalModel", request: "Request", tuned: bool, put: Callable[[str], None], halted: threading.Event
+    model: "LocalModel",
+    request: "Request",
+    tuned: bool,
+    put: Callable[[str], None],
+    halted: threading.Event,
 ) -> dict[str, Any]:
     """The answer to one request, once no other one is being made; `put` gets each new piece, `halted` ends it."""
     check(request.parameters)
@@ -95,17 +101,27 @@ def _spoken(
 
 
 def _made(
-    model: "LocalModel", request: "Request", tuned: bool, put: Callable[[str], None], halted: threading.Event
+    model: "LocalModel",
+    request: "Request",
+    tuned: bool,
+    put: Callable[[str], None],
+    halted: threading.Event,
 ) -> dict[str, Any]:
     ends, start = ends_of(model.model, model.tokenizer), list[int]()
-    growing = Growing(lambda ids: model.tokenizer.decode(ids, skip_special_tokens=True), put, stops(request.parameters))
+    growing = Growing(
+        lambda ids: model.tokenizer.decode(ids, skip_special_tokens=True),
+        put,
+        stops(request.parameters),
+    )
 
     def after_token(ids: Any, scores: Any, **more: Any) -> Any:
         start.append(ids.shape[1] - 1)  # at the first call exactly one token is new
         growing.grow([token for token in ids[0, start[0] :].tolist() if token not in ends])
         return ids.new_full((ids.shape[0],), halted.is_set(), dtype=bool)
 
-    answer = model.made([model.text_of(request)], request.parameters, request.sample, tuned, [after_token])[0]
+    answer = model.made(
+        [model.text_of(request)], request.parameters, request.sample, tuned, [after_token]
+    )[0]
     growing.end(answer["text"])
     return answer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import openai
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm import trouble
 from medinstruct.llm.streaming import STOPPED, Stream
 
@@ -41,7 +41,9 @@ async def _served(client: "Client", request: "Request", stream: Stream, keep: bo
         await api.close()
 
 
-async def _tried(client: "Client", api: openai.AsyncOpenAI, request: "Request", stream: Stream, keep: bool) -> "Reply":
+async def _tried(
+    client: "Client", api: openai.AsyncOpenAI, request: "Request", stream: Stream, keep: bool
+) -> "Reply":
     """Ask, and ask again only while nothing has been shown."""
     attempt, shown = 0, []
     while True:
@@ -50,7 +52,9 @@ async def _tried(client: "Client", api: openai.AsyncOpenAI, request: "Request", 
             answer, seconds = await _read(client, api, body, stream, shown)
         except (openai.OpenAIError, httpx2.HTTPError) as error:
             if shown:
-                raise Problem("The answer broke off.", got=str(error)[:200], do="Send the question again.") from None
+                raise UserError(
+                    "The answer broke off.", got=str(error)[:200], do="Send the question again."
+                ) from None
             if isinstance(error, httpx2.HTTPError):
                 error = openai.APIConnectionError(request=error.request)
             if client.learn(error, body):
@@ -60,11 +64,17 @@ async def _tried(client: "Client", api: openai.AsyncOpenAI, request: "Request", 
                 raise client.problem(error) from None
             await asyncio.sleep(trouble.pause(error, attempt)[0])
         else:
-            return client.keep_answer(request, answer, seconds=seconds, keep=keep and answer["finish_reason"] != BROKEN)
+            return client.keep_answer(
+                request, answer, seconds=seconds, keep=keep and answer["finish_reason"] != BROKEN
+            )
 
 
 async def _read(
-    client: "Client", api: openai.AsyncOpenAI, body: dict[str, Any], stream: Stream, shown: list[str]
+    client: "Client",
+    api: openai.AsyncOpenAI,
+    body: dict[str, Any],
+    stream: Stream,
+    shown: list[str],
 ) -> tuple[dict[str, Any], float]:
     """The answer from its pieces; what was stopped is counted as well, by its length, since it was paid for."""
     from medinstruct.llm.client import is_refusal
@@ -84,6 +94,13 @@ async def _read(
             client.count(*client.guessed(body, "".join(shown)))
         raise
     text = "".join(shown)
-    sent, written = (usage.prompt_tokens, usage.completion_tokens) if usage else client.guessed(body, text)
-    found = {"text": text, "finish_reason": reason or BROKEN, "model": name, "refused": refused or is_refusal(text)}
+    sent, written = (
+        (usage.prompt_tokens, usage.completion_tokens) if usage else client.guessed(body, text)
+    )
+    found = {
+        "text": text,
+        "finish_reason": reason or BROKEN,
+        "model": name,
+        "refused": refused or is_refusal(text),
+    }
     return found | {"prompt_tokens": sent, "completion_tokens": written}, time.monotonic() - start

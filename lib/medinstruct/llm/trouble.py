@@ -6,9 +6,14 @@ from typing import Any
 
 import openai
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
-WORTH_RETRYING = (openai.RateLimitError, openai.InternalServerError, openai.APITimeoutError, openai.APIConnectionError)
+WORTH_RETRYING = (
+    openai.RateLimitError,
+    openai.InternalServerError,
+    openai.APITimeoutError,
+    openai.APIConnectionError,
+)
 REFUSAL = re.compile(
     r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e|as an ai[^.]*|unfortunately)\b[^.]{0,40}?\b)?"
     r"(?:but |that )*i(?:'m|’m| am)? ?(?:can(?:no|'|’)t|won(?:'|’)t|will not|(?:not |un)able to|must decline|decline)\b",
@@ -17,7 +22,8 @@ REFUSAL = re.compile(
 # What stands in for a parameter that a newer model no longer takes.
 INSTEAD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 UNSUPPORTED = re.compile(
-    r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|deprecated", re.IGNORECASE
+    r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|deprecated",
+    re.IGNORECASE,
 )
 DO = {
     401: "The key in {key_env} was refused: set a valid one.",
@@ -32,7 +38,9 @@ DO = {
 
 def is_passing(error: openai.OpenAIError) -> bool:
     """Whether another try can help; a quota that is used up does not come back by waiting."""
-    return isinstance(error, WORTH_RETRYING) and getattr(error, "code", None) != "insufficient_quota"
+    return (
+        isinstance(error, WORTH_RETRYING) and getattr(error, "code", None) != "insufficient_quota"
+    )
 
 
 def pause(error: openai.OpenAIError, attempt: int, *, longest: float = 60.0) -> tuple[float, float]:
@@ -49,7 +57,14 @@ def rejected_parameter(error: openai.OpenAIError, sent: dict[str, Any]) -> str |
     name = str(named).split(".")[0] if named else None
     if name in sent:
         return name
-    return next((key for key in sorted(sent, key=len, reverse=True) if re.search(rf"\b{re.escape(key)}\b", str(error))), None)
+    return next(
+        (
+            key
+            for key in sorted(sent, key=len, reverse=True)
+            if re.search(rf"\b{re.escape(key)}\b", str(error))
+        ),
+        None,
+    )
 
 
 def adapted(parameters: dict[str, Any], refused: set[str]) -> dict[str, Any]:
@@ -64,12 +79,18 @@ def adapted(parameters: dict[str, Any], refused: set[str]) -> dict[str, Any]:
     return found
 
 
-def problem(error: openai.OpenAIError, *, where: str, model: str, key: str, key_env: str) -> Problem:
+def problem(
+    error: openai.OpenAIError, *, where: str, model: str, key: str, key_env: str
+) -> UserError:
     """One message for an error that ends the run; the key never stands in it."""
     message = " ".join(str(error).replace(key, "[key]").split())[:400]
     status = getattr(error, "status_code", None)
-    do = DO.get(status, "Try again later; every answer so far is kept.").format(key_env=key_env, model=model)
-    return Problem(f"{where or 'The OpenAI API'} gave no answer for `{model}`.", got=message, do=do)
+    do = DO.get(status, "Try again later; every answer so far is kept.").format(
+        key_env=key_env, model=model
+    )
+    return UserError(
+        f"{where or 'The OpenAI API'} gave no answer for `{model}`.", got=message, do=do
+    )
 
 
 def _retry_after(error: openai.OpenAIError) -> float:

@@ -5,12 +5,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 KNOWN = {"max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed"}
 ROOM = 256  # new tokens where a request does not say
-NAMING = {"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json"}
-EDGE = 1 << 20  # bytes at the end of a large file that go into its name; of its beginning 32 times as many
+NAMING = {
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+EDGE = (
+    1 << 20
+)  # bytes at the end of a large file that go into its name; of its beginning 32 times as many
 
 
 def decoding(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -26,18 +34,28 @@ def decoding(parameters: dict[str, Any]) -> dict[str, Any]:
 def check(parameters: dict[str, Any]) -> None:
     """Refuse a parameter that a local model does not know."""
     if unknown := sorted(set(parameters) - KNOWN):
-        raise Problem("A local model has no such parameter.", got=", ".join(unknown), do=f"It knows {', '.join(KNOWN)}.")
+        raise UserError(
+            "A local model has no such parameter.",
+            got=", ".join(unknown),
+            do=f"It knows {', '.join(KNOWN)}.",
+        )
 
 
 def stops(parameters: dict[str, Any]) -> list[str]:
     """The strings at which an answer ends."""
-    return [parameters["stop"]] if isinstance(parameters.get("stop"), str) else list(parameters.get("stop") or [])
+    return (
+        [parameters["stop"]]
+        if isinstance(parameters.get("stop"), str)
+        else list(parameters.get("stop") or [])
+    )
 
 
 def ends_of(model: Any, tokenizer: Any) -> list[int]:
     """All tokens that end an answer: the tokenizer's, and those that the model's makers named (some have several)."""
     named = model.generation_config.eos_token_id
-    return sorted({tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None})
+    return sorted(
+        {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])} - {None}
+    )
 
 
 def fingerprint(model: str | Path) -> str:
@@ -45,7 +63,11 @@ def fingerprint(model: str | Path) -> str:
     if not Path(model).is_dir():
         return str(model)
     found = hashlib.sha256()
-    for path in sorted(path for path in Path(model).iterdir() if path.suffix == ".safetensors" or path.name in NAMING):
+    for path in sorted(
+        path
+        for path in Path(model).iterdir()
+        if path.suffix == ".safetensors" or path.name in NAMING
+    ):
         with path.open("rb") as file:
             size = path.stat().st_size
             found.update(f"{path.name} {size}".encode() + file.read(32 * EDGE))
@@ -62,13 +84,21 @@ def loaded(base: str, device: str) -> tuple[Any, Any]:
 
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    dtype = (
+        torch.float32
+        if device == "cpu"
+        else torch.bfloat16
+        if torch.cuda.is_bf16_supported()
+        else torch.float16
+    )
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
     except OSError as error:
         do = "Check the name or folder of the model, and the network if it is on the hub."
-        raise Problem("The model could not be loaded.", got=str(error).split("\n")[0], do=do) from None
+        raise UserError(
+            "The model could not be loaded.", got=str(error).split("\n")[0], do=do
+        ) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer, model.to(device)
@@ -82,4 +112,6 @@ def adapted(model: Any, adapter: str) -> Any:
         return PeftModel.from_pretrained(model, adapter)
     except (OSError, ValueError) as error:
         do = "Run notebook 07 first, or give the folder of an adapter."
-        raise Problem("The adapter could not be loaded.", got=str(error).split("\n")[0], do=do) from None
+        raise UserError(
+            "The adapter could not be loaded.", got=str(error).split("\n")[0], do=do
+        ) from None

@@ -21,15 +21,26 @@ ASKED = {
     "prevention": r"\bprevent|\blower (?:the|my) risk\b|\bavoid\b|\bprotect",
     "patient": r"\bpatient leaflet\b|\bplain (?:language|words)\b|\blay\b|\btwelve-year-old\b|\bmy (?:doctor|mother|father|child|partner)\b",
     "pearl": r"\bpearl|\bexam tip|\bpitfall",
-}  # fmt: skip
+}
 # Each part of an answer has a head, so that a small student can tell how an answer goes on and when it ends.
 HEADS = {
-    "definition": "In brief", "causes": "Causes", "mechanism": "Mechanism", "presentation": "Presentation",
-    "red_flags": "Red flags", "tests": "Tests", "differential": "Differential", "treatment": "Treatment", "drug": "Drug",
-    "prevention": "Prevention", "patient": "In plain words", "pearl": "Remember",
-}  # fmt: skip
+    "definition": "In brief",
+    "causes": "Causes",
+    "mechanism": "Mechanism",
+    "presentation": "Presentation",
+    "red_flags": "Red flags",
+    "tests": "Tests",
+    "differential": "Differential",
+    "treatment": "Treatment",
+    "drug": "Drug",
+    "prevention": "Prevention",
+    "patient": "In plain words",
+    "pearl": "Remember",
+}
 IS_LAY = re.compile(rf"\b({'|'.join(LAY)}|public(?! health))\b", re.IGNORECASE)
-TO_COLLEAGUES = re.compile(r"\b(?:examiner|busy colleague|new nurse)\b")  # readers of a rewritten text who know the words
+TO_COLLEAGUES = re.compile(
+    r"\b(?:examiner|busy colleague|new nurse)\b"
+)  # readers of a rewritten text who know the words
 
 OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
 RULED_OUT = re.compile(
@@ -50,10 +61,20 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
         return _shortened(context) if kind == "summarization" and context else UNKNOWN
     lay = bool(IS_LAY.search(view)) or bool(re.search(r"\b(my|me|I)\b", instruction)) and not view
     facets = asked(instruction, lay=lay, kind=kind)
-    if kind == "summarization" and (given := [facet for facet in FACETS if tell(condition, facet) in context]):
+    if kind == "summarization" and (
+        given := [facet for facet in FACETS if tell(condition, facet) in context]
+    ):
         facets = sorted(given, key=lambda facet: facet not in facets)[:2]  # a summary adds nothing
-    plainly = lay and kind != "summarization" or kind == "chat" or kind == "rewrite" and not TO_COLLEAGUES.search(instruction)
-    told = [(HEADS[facet], (tell_plainly if plainly else tell)(condition, facet)) for facet in facets]
+    plainly = (
+        lay
+        and kind != "summarization"
+        or kind == "chat"
+        or kind == "rewrite"
+        and not TO_COLLEAGUES.search(instruction)
+    )
+    told = [
+        (HEADS[facet], (tell_plainly if plainly else tell)(condition, facet)) for facet in facets
+    ]
     lead = _lead(condition, instruction, context, kind=kind, lay=lay)
     return " ".join([*lead, *(f"{head}: {text}" for head, text in told if text)])
 
@@ -63,14 +84,21 @@ def asked(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
     low = instruction[:READ]
     found = [facet for facet in FACETS if re.search(ASKED[facet], low, re.IGNORECASE)][:3]
     usual = {
-        "text generation": ["presentation", "tests", "treatment"], "chat": ["patient"], "rewrite": ["patient"],
-        "classification": [], "USMLE-style Q&A": ["tests", "pearl"], "multiple-choice Q&A": ["drug"],
-        "multiple-hop reasoning": ["tests", "treatment"], "single-hop reasoning": ["mechanism"],
-    }.get(kind, ["definition", "tests"])  # fmt: skip
+        "text generation": ["presentation", "tests", "treatment"],
+        "chat": ["patient"],
+        "rewrite": ["patient"],
+        "classification": [],
+        "USMLE-style Q&A": ["tests", "pearl"],
+        "multiple-choice Q&A": ["drug"],
+        "multiple-hop reasoning": ["tests", "treatment"],
+        "single-hop reasoning": ["mechanism"],
+    }.get(kind, ["definition", "tests"])
     if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
         usual = ["patient"]
     room = 3
-    chosen = list(dict.fromkeys([*usual, *found[:1]] if kind in ("chat", "rewrite") else [*found, *usual]))
+    chosen = list(
+        dict.fromkeys([*usual, *found[:1]] if kind in ("chat", "rewrite") else [*found, *usual])
+    )
     told = [facet for facet in FACETS if facet in chosen[: 2 if kind == "summarization" else room]]
     return sorted(told, key=lambda facet: facet != "patient") if lay else told
 
@@ -82,7 +110,9 @@ def meant(instruction: str, context: str = "") -> Condition | None:
     """
     text = RULED_OUT.sub("", f"{instruction[:READ]}\n{OPTION.sub('', context[:READ])}".lower())
     points = dict.fromkeys(range(len(conditions())), 0.0)
-    for rank, number in enumerate(dict.fromkeys(_names()[1][found.group()] for found in _names()[0].finditer(text))):
+    for rank, number in enumerate(
+        dict.fromkeys(_names()[1][found.group()] for found in _names()[0].finditer(text))
+    ):
         points[number] += 4 if rank == 0 else 1
     for number, phrases in enumerate(_phrases()):
         points[number] += sum(weight for phrase, weight in phrases if phrase in text)
@@ -101,8 +131,12 @@ def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool)
         first = f"Label: {called(c)}. Deciding finding: {test.told}."
         return [first, f"Against {called(other.condition)}: its mark would be {other.feature}."]
     if kind == "multiple-hop reasoning":
-        seen = [sign for sign in c.presentation if sign.lower() in instruction.lower()] or list(c.presentation[:2])
-        return [f"Step 1, findings: {listed(seen)}. Step 2, diagnosis: most likely {called(c)}. Step 3, what follows."]
+        seen = [sign for sign in c.presentation if sign.lower() in instruction.lower()] or list(
+            c.presentation[:2]
+        )
+        return [
+            f"Step 1, findings: {listed(seen)}. Step 2, diagnosis: most likely {called(c)}. Step 3, what follows."
+        ]
     if kind == "single-hop reasoning":
         mimic = next((d for d in c.differential if d.feature.lower() in instruction.lower()), None)
         if mimic:
@@ -112,13 +146,25 @@ def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool)
         return ["I understand that this worries you, and it is good that you ask."]
     if kind == "USMLE-style Q&A" or re.search(r"\byear-old\b.*\bdiagnos", instruction):
         return [f"The most likely diagnosis is {called(c)}."]
-    return [f"About {called(c)}, for you:" if lay else f"{capital(called(c))}."] if kind == "text generation" else []
+    return (
+        [f"About {called(c)}, for you:" if lay else f"{capital(called(c))}."]
+        if kind == "text generation"
+        else []
+    )
 
 
 def _chosen_option(context: str, c: Condition) -> str:
     """The lettered option that names the condition or one of its facts, "" where there are no options."""
     options = OPTION.findall(context[:READ])
-    facts = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment, *(t.finding for t in c.tests)]
+    facts = [
+        c.name,
+        c.drug.adverse_effect,
+        c.drug.class_,
+        *c.also,
+        *c.causes,
+        *c.treatment,
+        *(t.finding for t in c.tests),
+    ]
     for fact in facts if options else []:
         for letter, text in options:
             if text.lower().rstrip(".") == fact.lower():
@@ -151,7 +197,10 @@ def _phrases() -> tuple[tuple[tuple[str, int], ...], ...]:
         (
             (c.typical_patient.lower(), 6),
             *((sentence.lower(), 4) for sentence in (c.mechanism, c.pearl, c.drug.use)),
-            *((phrase.lower(), 1) for phrase in (*c.presentation, *c.causes, *(t.finding for t in c.tests))),
+            *(
+                (phrase.lower(), 1)
+                for phrase in (*c.presentation, *c.causes, *(t.finding for t in c.tests))
+            ),
         )
         for c in conditions()
     )

@@ -15,7 +15,9 @@ class Batches:
         self.batches: dict[str, dict[str, Any]] = {}
         self.lost = 0  # rows of the next batch that expire, for trying what a client does then
 
-    def handle(self, method: str, place: str, headers: Mapping[str, str], content: bytes) -> tuple[int, Any]:
+    def handle(
+        self, method: str, place: str, headers: Mapping[str, str], content: bytes
+    ) -> tuple[int, Any]:
         """Status and body (bytes for a file's content) for one request."""
         parts = place.strip("/").split("/")
         if parts == ["files"] and method == "POST":
@@ -24,7 +26,12 @@ class Batches:
             return 200, self._create(json.loads(content))
         known = self.files if parts[0] == "files" else self.batches
         if len(parts) < 2 or parts[1] not in known:
-            return 404, {"error": {"message": f"No such {parts[0]}: {place}", "type": "invalid_request_error"}}
+            return 404, {
+                "error": {
+                    "message": f"No such {parts[0]}: {place}",
+                    "type": "invalid_request_error",
+                }
+            }
         if parts[0] == "files":
             return 200, self.files[parts[1]] if parts[2:] == ["content"] else self._file(parts[1])
         return 200, self._cancel(parts[1]) if parts[2:] == ["cancel"] else self._advance(parts[1])
@@ -39,12 +46,24 @@ class Batches:
 
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:
         name = f"batch_{len(self.batches)}"
-        rows = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines() if line.strip()]
+        rows = [
+            json.loads(line)
+            for line in self.files[body["input_file_id"]].splitlines()
+            if line.strip()
+        ]
         self.batches[name] = {
-            "id": name, "object": "batch", "endpoint": body["endpoint"], "input_file_id": body["input_file_id"], "status": "validating",
-            "completion_window": "24h", "created_at": 0, "metadata": body.get("metadata"), "output_file_id": None, "error_file_id": None,
+            "id": name,
+            "object": "batch",
+            "endpoint": body["endpoint"],
+            "input_file_id": body["input_file_id"],
+            "status": "validating",
+            "completion_window": "24h",
+            "created_at": 0,
+            "metadata": body.get("metadata"),
+            "output_file_id": None,
+            "error_file_id": None,
             "request_counts": {"total": len(rows), "completed": 0, "failed": 0},
-        }  # fmt: skip
+        }
         return self.batches[name]
 
     def _advance(self, name: str) -> dict[str, Any]:
@@ -56,7 +75,11 @@ class Batches:
         return batch
 
     def _work(self, batch: dict[str, Any]) -> None:
-        rows = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines() if line.strip()]
+        rows = [
+            json.loads(line)
+            for line in self.files[batch["input_file_id"]].splitlines()
+            if line.strip()
+        ]
         lost, self.lost = self.lost, 0
         kept = rows[: len(rows) - lost]
         done, failed = [], []
@@ -64,7 +87,10 @@ class Batches:
             status, answer = self.complete(row["body"])
             line = _line(row, response={"status_code": status, "body": answer})
             (done if status == 200 else failed).append(line)
-        gone = [_line(row, error={"code": "batch_expired", "message": "expired"}) for row in rows[len(kept) :]]
+        gone = [
+            _line(row, error={"code": "batch_expired", "message": "expired"})
+            for row in rows[len(kept) :]
+        ]
         batch["output_file_id"] = self._keep(_lines(done)) if done else None
         batch["error_file_id"] = self._keep(_lines(failed + gone)) if failed or gone else None
         batch["request_counts"] |= {"completed": len(done), "failed": len(failed) + len(gone)}
@@ -85,7 +111,12 @@ class Batches:
 
 
 def _line(row: dict[str, Any], *, response: Any = None, error: Any = None) -> dict[str, Any]:
-    return {"id": row["custom_id"], "custom_id": row["custom_id"], "response": response, "error": error}
+    return {
+        "id": row["custom_id"],
+        "custom_id": row["custom_id"],
+        "response": response,
+        "error": error,
+    }
 
 
 def _lines(rows: list[dict[str, Any]]) -> bytes:

@@ -20,7 +20,10 @@ STOP = set(
 )
 # How criteria begin; these words say nothing of the matter.
 ASKING = set(
-    re.findall(r"\w+", "says explains names advises states tells mentions describes recommends gives asks not does without")
+    re.findall(
+        r"\w+",
+        "says explains names advises states tells mentions describes recommends gives asks not does without",
+    )
 )
 MARGIN = 0.01
 UNFINISHED = 0.5
@@ -90,4 +93,6 @@ def _own(question: str) -> str:
 
 
 def _words(text: str) -> Counter[str]:
-    return Counter(word for word in re.findall(r"[a-z0-9]+", text[:READ].lower()) if word not in STOP)
+    return Counter(
+        word for word in re.findall(r"[a-z0-9]+", text[:READ].lower()) if word not in STOP
+    )

@@ -5,18 +5,32 @@ from collections.abc import Callable
 
 from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed
 from medinstruct.offline.telling import tell
-from medinstruct.offline.wording import ASPECTS, FORMATS, LAY, LAY_ASPECTS, RELATIVES, aspect, setting, tail, unlike
+from medinstruct.offline.wording import (
+    ASPECTS,
+    FORMATS,
+    LAY,
+    LAY_ASPECTS,
+    RELATIVES,
+    aspect,
+    setting,
+    tail,
+    unlike,
+)
 from medinstruct.offline.wording import a as _a
 
 Built = tuple[str, str]
 
 
-def _facet(facets: tuple[str, ...], chance: random.Random, *, lay: bool = False, instead: str = "") -> str:
+def _facet(
+    facets: tuple[str, ...], chance: random.Random, *, lay: bool = False, instead: str = ""
+) -> str:
     known = [f for f in (facets or ASPECTS) if not lay or f in LAY_ASPECTS] or list(LAY_ASPECTS)
     return chance.choice([f for f in known if f != instead] or known)
 
 
-def _open(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _open(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     lay = view in LAY
     facet = _facet(facets, chance, lay=lay)
     what = aspect(c, facet, chance, lay=lay)
@@ -50,10 +64,14 @@ def _open(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
     return question + tail(c, level, view, chance), ""
 
 
-def _generation(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _generation(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     one = _facet(facets, chance)
     two = _facet((), chance, instead=one)
-    verb = chance.choice(["Write", "Draft", "Compose", "Prepare", "Create", "Produce", "Develop", "Put together"])
+    verb = chance.choice(
+        ["Write", "Draft", "Compose", "Prepare", "Create", "Produce", "Develop", "Put together"]
+    )
     form, where = chance.choice(FORMATS), setting(c, chance)
     me = "I need this for myself: " if view in LAY else ""
     text = chance.choice(
@@ -68,9 +86,19 @@ def _generation(c: Condition, *, view: str, level: int, facets: tuple[str, ...],
     return me + text + tail(c, level, view, chance), ""
 
 
-def _chat(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _chat(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     signs = chance.sample(c.presentation, 3)
-    verb = chance.choice(["Reply kindly to", "Answer", "Respond to", "Continue the conversation with", "Write back to"])
+    verb = chance.choice(
+        [
+            "Reply kindly to",
+            "Answer",
+            "Respond to",
+            "Continue the conversation with",
+            "Write back to",
+        ]
+    )
     cause, who = chance.choice(c.causes), chance.choice(RELATIVES)
     opening = chance.choice(["Hello,", "Good evening,", "Hi there,", "Excuse me,"])
     message = (
@@ -82,24 +110,50 @@ def _chat(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chanc
     about = aspect(c, _facet(facets, chance, lay=True), chance, lay=True)
     if view in LAY:
         ask = chance.choice(
-            [f"I am the one who wrote this; please answer me and include {about}.", f"Can you talk with me about {about}? My message is below; {signs[0]} frightens me.", f"Help me: my notes mention {signs[0]}, and I would like to hear {about}."]
-        )  # fmt: skip
+            [
+                f"I am the one who wrote this; please answer me and include {about}.",
+                f"Can you talk with me about {about}? My message is below; {signs[0]} frightens me.",
+                f"Help me: my notes mention {signs[0]}, and I would like to hear {about}.",
+            ]
+        )
         return ask + (tail(c, level, view, chance) if level > 2 else ""), message
     text = chance.choice(
-        [f"{verb} this message about {signs[0]} and bring in {about}.", f"{verb} a person who fears {called(c)} after {signs[1]}; touch on {about}.", f"As {_a(view)}, {verb.lower()} somebody with {signs[2]} who asks about {about}."]
-    )  # fmt: skip
+        [
+            f"{verb} this message about {signs[0]} and bring in {about}.",
+            f"{verb} a person who fears {called(c)} after {signs[1]}; touch on {about}.",
+            f"As {_a(view)}, {verb.lower()} somebody with {signs[2]} who asks about {about}.",
+        ]
+    )
     return text + tail(c, level, view, chance), message
 
 
-def _rewrite(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _rewrite(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     reader = chance.choice(
-        ["a worried relative", "a twelve-year-old", "a new nurse", "a patient leaving the ward", "a busy colleague", "a taxi driver with no medical training",
-         "a volunteer", "an examiner", "somebody who reads slowly", "a committee of lay people", f"the family of {c.typical_patient}"]
-    )  # fmt: skip
+        [
+            "a worried relative",
+            "a twelve-year-old",
+            "a new nurse",
+            "a patient leaving the ward",
+            "a busy colleague",
+            "a taxi driver with no medical training",
+            "a volunteer",
+            "an examiner",
+            "somebody who reads slowly",
+            "a committee of lay people",
+            f"the family of {c.typical_patient}",
+        ]
+    )
     verb = chance.choice(["Rewrite", "Simplify", "Rephrase", "Restate", "Reword", "Turn", "Recast"])
     into = " into words" if verb == "Turn" else ""
     facet = _facet(facets, chance)
-    shown = ("definition", chance.choice(["mechanism", "presentation", "tests"]), facet, "treatment")
+    shown = (
+        "definition",
+        chance.choice(["mechanism", "presentation", "tests"]),
+        facet,
+        "treatment",
+    )
     told = [tell(c, f) for f in dict.fromkeys(shown)]
     passage = " ".join(told[:-1] if sum(len(part.split()) for part in told[:-1]) >= 50 else told)
     mine = "For me and my family: " if view in LAY else ""
@@ -113,13 +167,33 @@ def _rewrite(c: Condition, *, view: str, level: int, facets: tuple[str, ...], ch
     return mine + text + tail(c, level, view, chance), _sized(passage)
 
 
-def _summary(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
-    verb = chance.choice(["Summarize", "Condense", "Boil down", "Shorten", "Abridge", "Distil", "Sum up"])
+def _summary(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
+    verb = chance.choice(
+        ["Summarize", "Condense", "Boil down", "Shorten", "Abridge", "Distil", "Sum up"]
+    )
     facet = _facet(facets, chance)
-    rest = chance.sample([f for f in ("presentation", "tests", "treatment", "mechanism", "drug", "causes") if f != facet], 2)
-    notes = chance.choice(["notes", "passage", "handbook entry", "lecture extract", "paragraph", "ward summary"])
+    rest = chance.sample(
+        [
+            f
+            for f in ("presentation", "tests", "treatment", "mechanism", "drug", "causes")
+            if f != facet
+        ],
+        2,
+    )
+    notes = chance.choice(
+        ["notes", "passage", "handbook entry", "lecture extract", "paragraph", "ward summary"]
+    )
     size = chance.choice(
-        ["two sentences", "one sentence", "three short points", "forty words", "a single line", "a text message"]
+        [
+            "two sentences",
+            "one sentence",
+            "three short points",
+            "forty words",
+            "a single line",
+            "a text message",
+        ]
     )
     mine = "Please make this short for me. " if view in LAY else ""
     text = chance.choice(
@@ -129,10 +203,14 @@ def _summary(c: Condition, *, view: str, level: int, facets: tuple[str, ...], ch
             f"{verb} the {notes} below for {_a(view)}: {size}, centred on {aspect(c, facet, chance)}.",
         ]
     )
-    return mine + text + tail(c, level, view, chance), _sized(" ".join(tell(c, f) for f in (facet, *rest)))
+    return mine + text + tail(c, level, view, chance), _sized(
+        " ".join(tell(c, f) for f in (facet, *rest))
+    )
 
 
-def _classify(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _classify(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     other = called(chance.choice(c.differential).condition)
     pair = [called(c), other]
     chance.shuffle(pair)
@@ -148,24 +226,40 @@ def _classify(c: Condition, *, view: str, level: int, facets: tuple[str, ...], c
     return mine + text + tail(c, level, view, chance), _vignette(c, chance)
 
 
-def _usmle(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _usmle(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     ask = chance.choice(
-        ["Choose the most likely diagnosis", "Select the best diagnosis", "Decide on the single best diagnosis", "Pick the diagnosis that fits best", "Mark the diagnosis that explains all findings"]
-    )  # fmt: skip
+        [
+            "Choose the most likely diagnosis",
+            "Select the best diagnosis",
+            "Decide on the single best diagnosis",
+            "Pick the diagnosis that fits best",
+            "Mark the diagnosis that explains all findings",
+        ]
+    )
     sign, other = chance.sample(c.presentation, 2)
     text = chance.choice(
-        [f"{ask} for {c.typical_patient} with {sign}.", f"{ask} in this vignette of {sign} and {other}.", f"Read the case of {c.typical_patient}; {ask[0].lower()}{ask[1:]}."]
-    )  # fmt: skip
+        [
+            f"{ask} for {c.typical_patient} with {sign}.",
+            f"{ask} in this vignette of {sign} and {other}.",
+            f"Read the case of {c.typical_patient}; {ask[0].lower()}{ask[1:]}.",
+        ]
+    )
     names = list(dict.fromkeys([c.name, *(d.condition for d in c.differential)]))[:4]
-    names += [x.name for x in chance.sample(conditions(), 8) if x.name not in names][: 4 - len(names)]
+    names += [x.name for x in chance.sample(conditions(), 8) if x.name not in names][
+        : 4 - len(names)
+    ]
     chance.shuffle(names)
     mine = "I am preparing for a quiz. " if view in LAY else ""
-    return mine + text + tail(c, level, view, chance), _vignette(c, chance) + " Which diagnosis is most likely?" + _lettered(
-        names
-    )
+    return mine + text + tail(c, level, view, chance), _vignette(
+        c, chance
+    ) + " Which diagnosis is most likely?" + _lettered(names)
 
 
-def _choice(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _choice(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     drug = c.drug
     options = [drug.adverse_effect, *chance.sample(unlike(drug), 3)]
     chance.shuffle(options)
@@ -182,10 +276,14 @@ def _choice(c: Condition, *, view: str, level: int, facets: tuple[str, ...], cha
         ]
     )
     mine = "I want to test myself. " if view in LAY else ""
-    return mine + text + tail(c, level, view, chance), case + _lettered([capital(option) for option in options])
+    return mine + text + tail(c, level, view, chance), case + _lettered(
+        [capital(option) for option in options]
+    )
 
 
-def _single(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _single(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     test, sign = chance.choice(c.plain_tests), chance.choice(c.presentation)
     text = chance.choice(
         [
@@ -202,13 +300,19 @@ def _single(c: Condition, *, view: str, level: int, facets: tuple[str, ...], cha
     return mine + text + tail(c, level, view, chance), ""
 
 
-def _multi(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random) -> Built:
+def _multi(
+    c: Condition, *, view: str, level: int, facets: tuple[str, ...], chance: random.Random
+) -> Built:
     signs = chance.sample(c.presentation, 2)
     other = called(chance.choice(c.differential).condition)
     test = chance.choice(c.plain_tests)
     start = chance.choice(
-        [f"{capital(c.typical_patient)} presents with {signs[0]} and {signs[1]}.", f"Suppose that {c.typical_patient} has {signs[0]}, and that {test.told}.", f"{capital(signs[0])} and {signs[1]} bring {c.typical_patient} to you."]
-    )  # fmt: skip
+        [
+            f"{capital(c.typical_patient)} presents with {signs[0]} and {signs[1]}.",
+            f"Suppose that {c.typical_patient} has {signs[0]}, and that {test.told}.",
+            f"{capital(signs[0])} and {signs[1]} bring {c.typical_patient} to you.",
+        ]
+    )
     task = chance.choice(
         [
             f"Work from these findings to the diagnosis, tell it apart from {other}, and derive the first treatment.",
@@ -217,15 +321,23 @@ def _multi(c: Condition, *, view: str, level: int, facets: tuple[str, ...], chan
             "Chain your reasoning: diagnosis, cause, red flags, next test.",
             "What is going on, what would you test, and how does the treatment follow?",
         ]
-    )  # fmt: skip
+    )
     mine = "I would like to follow the reasoning about my own case. " if view in LAY else ""
     return f"{mine}{start} {task}{tail(c, level, view, chance)}", ""
 
 
 def _vignette(c: Condition, chance: random.Random) -> str:
-    signs, test = chance.sample(c.presentation, 3), chance.choice(c.plain_tests[:2])  # the first ones decide
+    signs, test = (
+        chance.sample(c.presentation, 3),
+        chance.choice(c.plain_tests[:2]),
+    )  # the first ones decide
     seen = chance.choice(
-        ["is seen with", "is examined because of", "is brought to your attention with", "is reviewed because of"]
+        [
+            "is seen with",
+            "is examined because of",
+            "is brought to your attention with",
+            "is reviewed because of",
+        ]
     )
     return (
         f"{capital(c.typical_patient)} {seen} {listed(signs)}. A colleague recalls that {chance.choice(c.causes)} can lie behind such a picture. "
@@ -250,8 +362,15 @@ def _short(c: Condition, chance: random.Random) -> str:
 
 
 KINDS: dict[str, Callable[..., Built]] = {
-    "text generation": _generation, "open Q&A": _open, "chat": _chat, "rewrite": _rewrite, "summarization": _summary,
-    "classification": _classify, "USMLE-style Q&A": _usmle, "multiple-choice Q&A": _choice,
-    "single-hop reasoning": _single, "multiple-hop reasoning": _multi,
-}  # fmt: skip
+    "text generation": _generation,
+    "open Q&A": _open,
+    "chat": _chat,
+    "rewrite": _rewrite,
+    "summarization": _summary,
+    "classification": _classify,
+    "USMLE-style Q&A": _usmle,
+    "multiple-choice Q&A": _choice,
+    "single-hop reasoning": _single,
+    "multiple-hop reasoning": _multi,
+}
 assert set(ASPECTS) <= set(FACETS)

@@ -8,12 +8,22 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medinstruct import paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 FACETS = (
-    "definition", "causes", "mechanism", "presentation", "red_flags", "tests", "differential", "treatment", "drug",
-    "prevention", "patient", "pearl",
-)  # fmt: skip
+    "definition",
+    "causes",
+    "mechanism",
+    "presentation",
+    "red_flags",
+    "tests",
+    "differential",
+    "treatment",
+    "drug",
+    "prevention",
+    "patient",
+    "pearl",
+)
 
 HEDGES = re.compile(
     r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later|no competing|at risk|advanced|"
@@ -25,7 +35,9 @@ HEDGES = re.compile(
 class Part(BaseModel):
     """A piece of knowledge: no field but its own, none empty."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_min_length=1, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_min_length=1, str_strip_whitespace=True
+    )
 
 
 class Finding(Part):
@@ -100,7 +112,11 @@ def conditions() -> tuple[Condition, ...]:
     """All conditions of `data/knowledge/*.yaml`, in the order of the files."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    rows = [(file.name, one) for file in files for one in yaml.load(file.read_text(encoding="utf-8"), Loader=loader)]
+    rows = [
+        (file.name, one)
+        for file in files
+        for one in yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+    ]
     return tuple(_condition(one, where=name) for name, one in rows)
 
 
@@ -111,7 +127,11 @@ def _condition(fields: dict[str, Any], *, where: str) -> Condition:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         do = "Compare with the entries beside it."
-        raise Problem(f"{where}, {fields.get('name', '?')}, `{field}`: {first['msg']}.", got=first["input"], do=do) from None
+        raise UserError(
+            f"{where}, {fields.get('name', '?')}, `{field}`: {first['msg']}.",
+            got=first["input"],
+            do=do,
+        ) from None
 
 
 def called(condition: Condition | str) -> str:
@@ -122,22 +142,84 @@ def called(condition: Condition | str) -> str:
     """
     name = condition if isinstance(condition, str) else condition.name
     first = name.split()[0]
-    is_proper = "'" in first or re.search(r"[A-Z0-9]|^-", first[1:]) or first.rstrip(",") in PROPER or "-Barr" in first
+    is_proper = (
+        "'" in first
+        or re.search(r"[A-Z0-9]|^-", first[1:])
+        or first.rstrip(",") in PROPER
+        or "-Barr" in first
+    )
     return name if is_proper else name[0].lower() + name[1:]
 
 
 PROPER = frozenset(
     [
-        "Achilles", "Addison", "Alport", "Alzheimer", "Baker", "Barrett", "Bartholin", "Behcet", "Bell", "Budd-Chiari",
-        "Charcot", "Chlamydia", "Clostridioides", "Colles", "Conn", "Crohn", "Cushing", "Dix-Hallpike", "Doppler",
-        "Down", "Duchenne", "Dupuytren", "Ebola", "Epstein-Barr", "Epworth", "Goodpasture", "Gram", "Graves",
-        "Guillain-Barre", "Helicobacter", "Hirschsprung", "Hodgkin", "Huntington", "Kaposi", "Kawasaki", "Klinefelter",
-        "Legionella", "Lewy", "Lyme", "Mallory-Weiss", "Marfan", "Meniere", "Non-Hodgkin", "Osgood-", "Paget",
-        "Parkinson", "Parkinsonian", "Perthes", "Peyronie", "Plasmodium", "Raynaud", "Salmonella", "Schlatter",
-        "Sjogren", "Staphylococcus", "Stevens-Johnson", "Still", "Streptococcus", "Takayasu", "Todd", "Tourette",
-        "Turner", "Wernicke", "Wilson", "Zika",
+        "Achilles",
+        "Addison",
+        "Alport",
+        "Alzheimer",
+        "Baker",
+        "Barrett",
+        "Bartholin",
+        "Behcet",
+        "Bell",
+        "Budd-Chiari",
+        "Charcot",
+        "Chlamydia",
+        "Clostridioides",
+        "Colles",
+        "Conn",
+        "Crohn",
+        "Cushing",
+        "Dix-Hallpike",
+        "Doppler",
+        "Down",
+        "Duchenne",
+        "Dupuytren",
+        "Ebola",
+        "Epstein-Barr",
+        "Epworth",
+        "Goodpasture",
+        "Gram",
+        "Graves",
+        "Guillain-Barre",
+        "Helicobacter",
+        "Hirschsprung",
+        "Hodgkin",
+        "Huntington",
+        "Kaposi",
+        "Kawasaki",
+        "Klinefelter",
+        "Legionella",
+        "Lewy",
+        "Lyme",
+        "Mallory-Weiss",
+        "Marfan",
+        "Meniere",
+        "Non-Hodgkin",
+        "Osgood-",
+        "Paget",
+        "Parkinson",
+        "Parkinsonian",
+        "Perthes",
+        "Peyronie",
+        "Plasmodium",
+        "Raynaud",
+        "Salmonella",
+        "Schlatter",
+        "Sjogren",
+        "Staphylococcus",
+        "Stevens-Johnson",
+        "Still",
+        "Streptococcus",
+        "Takayasu",
+        "Todd",
+        "Tourette",
+        "Turner",
+        "Wernicke",
+        "Wilson",
+        "Zika",
     ]
-)  # fmt: skip
+)
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:

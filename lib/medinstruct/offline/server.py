@@ -22,24 +22,31 @@ PACE = 0.02  # seconds between two words of a streamed answer
 COUNT = re.compile(r"Write (\d+) new medical tasks")
 NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
 ORDERED = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
-HELP = (
-    "I am an offline stand-in for a language model. I write medical tasks, answer them, and compare two answers; nothing else."
-)
+HELP = "I am an offline stand-in for a language model. I write medical tasks, answer them, and compare two answers; nothing else."
 SORRY = "I'm sorry, but I can't help with creating medical content."
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
     """The client to hand to the `openai` SDK; `offline?refusal=0.2` changes the rates of `slips.RATES`, `pace=0.1` the seconds
     between two words of a streamed answer."""
-    given = {name: _share(value) for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+    given = {
+        name: _share(value)
+        for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)
+    }
     pace = max(given.pop("pace", PACE), 0.0)
     service = Service(rate=slips.rates(given))
 
     def handle(request: httpx2.Request) -> httpx2.Response:
-        status, content = service.handle(request.method, request.url.path, request.headers, request.content)
+        status, content = service.handle(
+            request.method, request.url.path, request.headers, request.content
+        )
         if content.startswith(EVENT):
-            return httpx2.Response(status, content=paced(content, pace), headers={"content-type": "text/event-stream"})
-        return httpx2.Response(status, content=content, headers={"content-type": "application/json"})
+            return httpx2.Response(
+                status, content=paced(content, pace), headers={"content-type": "text/event-stream"}
+            )
+        return httpx2.Response(
+            status, content=content, headers={"content-type": "application/json"}
+        )
 
     return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 
@@ -47,11 +54,15 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
 class Service:
     """The answers to all addresses of the API that the stand-in knows: chat completions, models, files and batches."""
 
-    def __init__(self, *, rate: Mapping[str, float] = slips.RATES, refused: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, rate: Mapping[str, float] = slips.RATES, refused: tuple[str, ...] = ()
+    ) -> None:
         self.rate, self.refused = rate, refused
         self.batches = Batches(lambda body: self.complete(body))
 
-    def handle(self, method: str, path: str, headers: Mapping[str, str], content: bytes) -> tuple[int, bytes]:
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes
+    ) -> tuple[int, bytes]:
         """Status and body for one request; a malformed one gets the API's 400 and never an exception."""
         place = re.sub(r"^.*?/v1/", "", path)
         try:
@@ -73,18 +84,35 @@ class Service:
         if wrong := self._wrong(body):
             return 400, wrong
         completion = respond(body, rate=self.rate)
-        return 200, events(completion, usage=_wants_usage(body)) if body.get("stream") else completion
+        return 200, events(completion, usage=_wants_usage(body)) if body.get(
+            "stream"
+        ) else completion
 
     def _wrong(self, body: dict[str, Any]) -> dict[str, Any] | None:
-        if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
-            return _error("`messages` must be a non-empty list.", "invalid_request_error", param="messages")
-        if not all(isinstance(message, dict) and isinstance(message.get("content"), str) for message in body["messages"]):
-            return _error("Every message must have `content` that is text.", "invalid_request_error", param="messages")
+        if (
+            not isinstance(body, dict)
+            or not isinstance(body.get("messages"), list)
+            or not body["messages"]
+        ):
+            return _error(
+                "`messages` must be a non-empty list.", "invalid_request_error", param="messages"
+            )
+        if not all(
+            isinstance(message, dict) and isinstance(message.get("content"), str)
+            for message in body["messages"]
+        ):
+            return _error(
+                "Every message must have `content` that is text.",
+                "invalid_request_error",
+                param="messages",
+            )
         for name in self.refused:
             if name in body:
                 hint = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
                 text = f"Unsupported parameter: '{name}' is not supported with this model.{hint}"
-                return _error(text, "invalid_request_error", param=name, code="unsupported_parameter")
+                return _error(
+                    text, "invalid_request_error", param=name, code="unsupported_parameter"
+                )
         return None
 
 
@@ -97,8 +125,16 @@ def respond(body: dict[str, Any], *, rate: Mapping[str, float] = slips.RATES) ->
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or 4096
     said, reason = _cut(said, min(int(limit), int(_count(said) * 0.6)) if early else int(limit))
     asked = sum(_count(message["content"]) for message in body["messages"])
-    usage = {"prompt_tokens": asked, "completion_tokens": _count(said), "total_tokens": asked + _count(said)}
-    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": reason}
+    usage = {
+        "prompt_tokens": asked,
+        "completion_tokens": _count(said),
+        "total_tokens": asked + _count(said),
+    }
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": said},
+        "finish_reason": reason,
+    }
     name = hashlib.sha256(whole.encode()).hexdigest()[:12]
     about = {"id": f"offline-{name}", "object": "chat.completion", "created": 0, "model": MODEL}
     return about | {"choices": [choice], "usage": usage}
@@ -113,10 +149,17 @@ def events(completion: dict[str, Any], *, usage: bool = False) -> bytes:
         *(({"content": word}, None) for word in words),
         ({}, choice["finish_reason"]),
     ]
-    head = {name: completion[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    rows = [head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]} for delta, reason in parts]
+    head = {name: completion[name] for name in ("id", "created", "model")} | {
+        "object": "chat.completion.chunk"
+    }
+    rows = [
+        head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+        for delta, reason in parts
+    ]
     rows += [head | {"choices": [], "usage": completion["usage"]}] if usage else []
-    return b"".join(EVENT + json.dumps(row).encode() + b"\n\n" for row in rows) + EVENT + b"[DONE]\n\n"
+    return (
+        b"".join(EVENT + json.dumps(row).encode() + b"\n\n" for row in rows) + EVENT + b"[DONE]\n\n"
+    )
 
 
 async def paced(content: bytes, pace: float) -> AsyncIterator[bytes]:
@@ -126,27 +169,47 @@ async def paced(content: bytes, pace: float) -> AsyncIterator[bytes]:
         await asyncio.sleep(pace)
 
 
-def _say(text: str, *, chance: random.Random, rate: Mapping[str, float], as_json: bool) -> tuple[str, bool]:
+def _say(
+    text: str, *, chance: random.Random, rate: Mapping[str, float], as_json: bool
+) -> tuple[str, bool]:
     """What it says to the last message, and whether it ends too early."""
     if (found := COUNT.search(text[:4000])) and (last := NEXT.search(text[-200:])):
-        return _tasks(text, int(found.group(1)), int(last.group(1)), chance=chance, rate=rate, as_json=as_json), False
+        return _tasks(
+            text, int(found.group(1)), int(last.group(1)), chance=chance, rate=rate, as_json=as_json
+        ), False
     if pair := _fenced(text, "question", "output_a", "output_b"):
-        return say(*pair, chance=chance, rate=rate, bracketed="[[A]]" in text[: text.find("<question>")]), False
+        return say(
+            *pair, chance=chance, rate=rate, bracketed="[[A]]" in text[: text.find("<question>")]
+        ), False
     if graded := _fenced(text, "answer", "criterion"):
         return grade(*graded), False
     if task := _task(text):
         is_refused = chance.random() < rate["answer_refusal"]
-        return ("I'm sorry, but I can't help with that." if is_refused else answer(**task)), chance.random() < rate["cut"]
+        return (
+            "I'm sorry, but I can't help with that." if is_refused else answer(**task)
+        ), chance.random() < rate["cut"]
     return HELP, False
 
 
-def _tasks(text: str, count: int, first: int, *, chance: random.Random, rate: Mapping[str, float], as_json: bool) -> str:
+def _tasks(
+    text: str,
+    count: int,
+    first: int,
+    *,
+    chance: random.Random,
+    rate: Mapping[str, float],
+    as_json: bool,
+) -> str:
     lines = {int(number): rest for number, rest in ORDERED.findall(text)}
     wanted = [_labels(lines.get(number, "")) for number in range(first, first + min(count, 100))]
     tasks = writing.write_tasks(len(wanted), chance=chance, wanted=wanted, rate=rate)
     if tasks is None:
         return SORRY
-    return writing.as_json(tasks) if as_json else writing.as_blocks(tasks, first=first, chance=chance, rate=rate)
+    return (
+        writing.as_json(tasks)
+        if as_json
+        else writing.as_blocks(tasks, first=first, chance=chance, rate=rate)
+    )
 
 
 def _labels(line: str) -> dict[str, str]:
@@ -172,7 +235,12 @@ def _task(text: str) -> dict[str, str]:
     if not sign or not {"Type", "View"} <= set(fields):
         return {}
     instruction, _, context = rest.partition("\nInput:\n")
-    return {"instruction": instruction, "context": context, "view": fields["View"], "kind": fields["Type"]}
+    return {
+        "instruction": instruction,
+        "context": context,
+        "view": fields["View"],
+        "kind": fields["Type"],
+    }
 
 
 def _wants_json(body: dict[str, Any]) -> bool:
@@ -204,5 +272,7 @@ def _share(text: str) -> float:
         return -1.0
 
 
-def _error(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+def _error(
+    message: str, kind: str, *, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}

@@ -25,7 +25,14 @@ class Troubles:
         seed: int = 0,
         pace: float = PACE,
     ) -> None:
-        self.latency, self.errors, self.drops, self.limited, self.rpm, self.pace = latency, errors, drops, limited, rpm, pace
+        self.latency, self.errors, self.drops, self.limited, self.rpm, self.pace = (
+            latency,
+            errors,
+            drops,
+            limited,
+            rpm,
+            pace,
+        )
         self.chance = random.Random(seed)
         self.recent: list[float] = []
         self.seen = {"requests": 0, "answered": 0, "at_once": 0, "most_at_once": 0}
@@ -101,7 +108,9 @@ class Handler(web.RequestHandler):
     get = post = handle
 
 
-def application(*, service: Service | None = None, troubles: Troubles | None = None) -> web.Application:
+def application(
+    *, service: Service | None = None, troubles: Troubles | None = None
+) -> web.Application:
     """The web application; pass the same `troubles` to read afterwards what it has seen."""
     parts = {"service": service or Service(), "troubles": troubles or Troubles()}
     return web.Application([(r"/.*", Handler, parts)], log_function=lambda handler: None)
@@ -113,7 +122,9 @@ def listen(port: int, *, host: str = "127.0.0.1", **parts: Any) -> int:
     return next(iter(server._sockets.values())).getsockname()[1]
 
 
-async def serve(port: int, *, host: str = "127.0.0.1", ready: Callable[[str, int], None], **parts: Any) -> None:
+async def serve(
+    port: int, *, host: str = "127.0.0.1", ready: Callable[[str, int], None], **parts: Any
+) -> None:
     """Serve until interrupted; `ready` is called with host and port once it listens."""
     ready(host, listen(port, host=host, **parts))
     await asyncio.Event().wait()

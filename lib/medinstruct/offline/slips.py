@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
 # The share of tasks, replies, answers or verdicts with each slip; most are seen in the released data (paper.md, 1.5 and 2.4).
 RATES: Mapping[str, float] = {
@@ -23,10 +23,17 @@ RATES: Mapping[str, float] = {
     "longer_wins": 0.0,  # of verdicts: the longer answer wins whatever it says
 }
 VARIANTS = {
-    "rewrite": "Rewriting", "summarization": "Summarizations", "multiple-choice Q&A": "Multiple Choice Q&A", "open Q&A": "Open-ended Q&A",
-    "multiple-hop reasoning": "Multi-hop reasoning", "single-hop reasoning": "Single Hop Reasoning", "USMLE-style Q&A": "USMLE style Q&A",
-    "classification": "Classification Task", "chat": "Chat", "text generation": "Text Generation",
-}  # fmt: skip
+    "rewrite": "Rewriting",
+    "summarization": "Summarizations",
+    "multiple-choice Q&A": "Multiple Choice Q&A",
+    "open Q&A": "Open-ended Q&A",
+    "multiple-hop reasoning": "Multi-hop reasoning",
+    "single-hop reasoning": "Single Hop Reasoning",
+    "USMLE-style Q&A": "USMLE style Q&A",
+    "classification": "Classification Task",
+    "chat": "Chat",
+    "text generation": "Text Generation",
+}
 
 
 def rates(changes: Mapping[str, float]) -> dict[str, float]:
@@ -34,11 +41,13 @@ def rates(changes: Mapping[str, float]) -> dict[str, float]:
     for name, value in changes.items():
         if name not in RATES or not 0 <= value <= 1:
             do = f"Known, each from 0 to 1: {', '.join(RATES)}."
-            raise Problem("The stand-in has no such rate.", got=f"{name}={value}", do=do)
+            raise UserError("The stand-in has no such rate.", got=f"{name}={value}", do=do)
     return {**RATES, **changes}
 
 
-def spoiled(fields: dict[str, str], rate: Mapping[str, float], chance: random.Random) -> dict[str, str]:
+def spoiled(
+    fields: dict[str, str], rate: Mapping[str, float], chance: random.Random
+) -> dict[str, str]:
     """The fields of a task after its slips."""
     fields = dict(fields)
     if chance.random() < rate["label_variant"]:
@@ -53,4 +62,10 @@ def spoiled(fields: dict[str, str], rate: Mapping[str, float], chance: random.Ra
 def reworded(instruction: str, chance: random.Random) -> str:
     """Nearly the same instruction again."""
     body, mark = instruction.rstrip(".?"), instruction[-1:]
-    return chance.choice([f"Please, {body[:1].lower()}{body[1:]}{mark}", f"{body} once more{mark}", f"Again: {body}{mark}"])
+    return chance.choice(
+        [
+            f"Please, {body[:1].lower()}{body[1:]}{mark}",
+            f"{body} once more{mark}",
+            f"Again: {body}{mark}",
+        ]
+    )

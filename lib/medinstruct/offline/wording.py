@@ -7,17 +7,62 @@ from medinstruct.offline.knowledge import Condition, Drug, called
 
 ASPECTS = {
     "definition": ("an overview of {c}", "what is meant by {c}", "the essentials of {c}"),
-    "causes": ("the causes of {c}", "the risk factors for {c}", "what leads to {c}", "why somebody develops {c}"),
-    "mechanism": ("the mechanism of {c}", "the pathophysiology of {c}", "what goes wrong in the body in {c}", "the mechanism behind {c}"),
-    "presentation": ("the symptoms and signs of {c}", "the clinical picture of {c}", "the features that suggest {c}", "the usual presentation of {c}"),
-    "red_flags": ("the red flags in {c}", "the warning signs of {c} that call for urgent help", "the point at which {c} becomes an emergency"),
-    "tests": ("the tests that confirm {c}", "the work-up of suspected {c}", "the investigations for {c} with their findings", "the diagnosis of {c}"),
-    "differential": ("the differential diagnosis of {c}", "the mimics of {c}", "the conditions that are mistaken for {c}"),
-    "treatment": ("the first-line treatment of {c}", "the management of {c}", "a care plan for {c}", "the therapy of {c}"),
-    "drug": ("the drug treatment of {c} with its adverse effects", "the medicines for {c} and their contraindications", "the pharmacology of a drug for {c}"),
-    "prevention": ("the prevention of {c}", "ways to lower the risk of {c}", "the measures that protect against {c}"),
-    "pearl": ("a pitfall to remember in {c}", "an exam pearl about {c}", "a pearl about {c} that is easily missed"),
-}  # fmt: skip
+    "causes": (
+        "the causes of {c}",
+        "the risk factors for {c}",
+        "what leads to {c}",
+        "why somebody develops {c}",
+    ),
+    "mechanism": (
+        "the mechanism of {c}",
+        "the pathophysiology of {c}",
+        "what goes wrong in the body in {c}",
+        "the mechanism behind {c}",
+    ),
+    "presentation": (
+        "the symptoms and signs of {c}",
+        "the clinical picture of {c}",
+        "the features that suggest {c}",
+        "the usual presentation of {c}",
+    ),
+    "red_flags": (
+        "the red flags in {c}",
+        "the warning signs of {c} that call for urgent help",
+        "the point at which {c} becomes an emergency",
+    ),
+    "tests": (
+        "the tests that confirm {c}",
+        "the work-up of suspected {c}",
+        "the investigations for {c} with their findings",
+        "the diagnosis of {c}",
+    ),
+    "differential": (
+        "the differential diagnosis of {c}",
+        "the mimics of {c}",
+        "the conditions that are mistaken for {c}",
+    ),
+    "treatment": (
+        "the first-line treatment of {c}",
+        "the management of {c}",
+        "a care plan for {c}",
+        "the therapy of {c}",
+    ),
+    "drug": (
+        "the drug treatment of {c} with its adverse effects",
+        "the medicines for {c} and their contraindications",
+        "the pharmacology of a drug for {c}",
+    ),
+    "prevention": (
+        "the prevention of {c}",
+        "ways to lower the risk of {c}",
+        "the measures that protect against {c}",
+    ),
+    "pearl": (
+        "a pitfall to remember in {c}",
+        "an exam pearl about {c}",
+        "a pearl about {c} that is easily missed",
+    ),
+}
 LAY_ASPECTS = {
     "definition": ("what {c} is", "what is meant by {c}"),
     "causes": ("what causes {c}", "why people get {c}", "where {c} comes from, its causes"),
@@ -25,34 +70,72 @@ LAY_ASPECTS = {
     "red_flags": ("the warning signs of {c}", "when {c} is an emergency"),
     "tests": ("the tests for {c}", "how doctors diagnose {c}"),
     "treatment": ("the treatment of {c}", "how {c} is treated"),
-    "drug": ("the medicine for {c} and its side effects", "the side effects of the medicine for {c}"),
+    "drug": (
+        "the medicine for {c} and its side effects",
+        "the side effects of the medicine for {c}",
+    ),
     "prevention": ("how to prevent {c}", "what I can do to lower my risk of {c}"),
-}  # fmt: skip
+}
 LAY = ("patient", "parent", "caregiver", "family member", "school pupil", "athlete")
 FORMATS = (
-    "a short leaflet", "a concise hand-over note", "a teaching paragraph", "a checklist in prose", "an entry for a ward handbook",
-    "a script for a two-minute talk", "a column for a local newspaper", "a study card", "a briefing for the night team",
-    "a letter to a colleague", "a caption for a poster", "a one-page protocol", "a summary for a website", "an e-mail to the team",
-    "a story of a case", "notes for a seminar", "a question-and-answer sheet", "an outline for a lecture", "a radio spot",
+    "a short leaflet",
+    "a concise hand-over note",
+    "a teaching paragraph",
+    "a checklist in prose",
+    "an entry for a ward handbook",
+    "a script for a two-minute talk",
+    "a column for a local newspaper",
+    "a study card",
+    "a briefing for the night team",
+    "a letter to a colleague",
+    "a caption for a poster",
+    "a one-page protocol",
+    "a summary for a website",
+    "an e-mail to the team",
+    "a story of a case",
+    "notes for a seminar",
+    "a question-and-answer sheet",
+    "an outline for a lecture",
+    "a radio spot",
     "a reminder for the break room",
-)  # fmt: skip
+)
 TAILS = {
     1: ("", "", "", "Keep it to three sentences.", "Stay with the basics."),
-    2: ("", "", "Use an everyday comparison.", "Give one short example.", "Write at most {n} words.", "Use {k} short points."),
+    2: (
+        "",
+        "",
+        "Use an everyday comparison.",
+        "Give one short example.",
+        "Write at most {n} words.",
+        "Use {k} short points.",
+    ),
     3: (
-        "", "Show that you take the worry seriously.", "Mention what the family should be told.", "Say how {view_the} can check that it has been understood.",
-        "Respect that some people in this situation do not want {t}.", "Consider a place that cannot offer {t}.", "Choose words that do not blame anyone.",
+        "",
+        "Show that you take the worry seriously.",
+        "Mention what the family should be told.",
+        "Say how {view_the} can check that it has been understood.",
+        "Respect that some people in this situation do not want {t}.",
+        "Consider a place that cannot offer {t}.",
+        "Choose words that do not blame anyone.",
     ),
     4: (
-        "", "Give the reasoning step by step.", "Weigh it against {d} as well.", "Justify each step with a finding.", "Say which result would decide, {test} among them.",
-        "State the next two steps in order.", "Link each sign to its cause.",
+        "",
+        "Give the reasoning step by step.",
+        "Weigh it against {d} as well.",
+        "Justify each step with a finding.",
+        "Say which result would decide, {test} among them.",
+        "State the next two steps in order.",
+        "Link each sign to its cause.",
     ),
     5: (
-        "Bear in mind that {sign} is missing here and that {d} has not been excluded.", "Assume that {test} is not available on site.",
-        "Say what would change your mind, and how sure you are.", "Discuss {t} when the patient is also frail and undecided.",
-        "Two colleagues disagree, one of them in favour of {d}: weigh both sides.", "Include what to do overnight in case of {flag}.",
+        "Bear in mind that {sign} is missing here and that {d} has not been excluded.",
+        "Assume that {test} is not available on site.",
+        "Say what would change your mind, and how sure you are.",
+        "Discuss {t} when the patient is also frail and undecided.",
+        "Two colleagues disagree, one of them in favour of {d}: weigh both sides.",
+        "Include what to do overnight in case of {flag}.",
     ),
-}  # fmt: skip
+}
 RELATIVES = (
     "my mother",
     "my brother",
@@ -78,7 +161,15 @@ def names(c: Condition, *, lay: bool) -> list[str]:
 
 def _counted(name: str) -> str:
     """A lay name with its article where it needs one: "a heart attack", but "gout"."""
-    return a(name) if re.search(r"\b(?:attack|valve|clot|ulcer|thyroid|prostate|testicle|hip|fracture|bowel|appendix|aneurysm|lung under)\b", name) and not name.startswith("anemia") else name  # fmt: skip
+    return (
+        a(name)
+        if re.search(
+            r"\b(?:attack|valve|clot|ulcer|thyroid|prostate|testicle|hip|fracture|bowel|appendix|aneurysm|lung under)\b",
+            name,
+        )
+        and not name.startswith("anemia")
+        else name
+    )
 
 
 def a(noun: str) -> str:
@@ -87,7 +178,9 @@ def a(noun: str) -> str:
     >>> a("intern"), a("nurse"), a("university student")
     ('an intern', 'a nurse', 'a university student')
     """
-    return f"{'an' if re.match(r'(?!uni|uro|use|eu)[aeiou]|hono|hour', noun.lower()) else 'a'} {noun}"
+    return (
+        f"{'an' if re.match(r'(?!uni|uro|use|eu)[aeiou]|hono|hour', noun.lower()) else 'a'} {noun}"
+    )
 
 
 def setting(c: Condition, chance: random.Random) -> str:
@@ -114,10 +207,15 @@ def setting(c: Condition, chance: random.Random) -> str:
 def tail(c: Condition, level: int, view: str, chance: random.Random) -> str:
     """A last sentence that makes a task as hard as its level says; often none for the easy ones."""
     text = chance.choice(TAILS[level]).format(
-        n=chance.choice([40, 60, 80, 100, 120, 150]), k=chance.choice(["three", "four", "five", "six"]), view_the=a(view),
-        t=chance.choice(c.treatment), d=called(chance.choice(c.differential).condition),
-        test=called(chance.choice(c.tests).test), sign=chance.choice(c.presentation), flag=chance.choice(c.red_flags),
-    )  # fmt: skip
+        n=chance.choice([40, 60, 80, 100, 120, 150]),
+        k=chance.choice(["three", "four", "five", "six"]),
+        view_the=a(view),
+        t=chance.choice(c.treatment),
+        d=called(chance.choice(c.differential).condition),
+        test=called(chance.choice(c.tests).test),
+        sign=chance.choice(c.presentation),
+        flag=chance.choice(c.red_flags),
+    )
     return f" {text}" if text else ""
 
 
@@ -145,11 +243,13 @@ TELLTALE = {
     "low magnesium with long-term use": "proton|loop|platin",
     "hot flushes and venous thrombosis": "estrogen|contracept|progest|thrombopoietin",
     "oral thrush": "cort|steroid|prednis|dexa|cillin|cef|macrocyclic|interleukin|TNF|DMARD|proteasome|CD20|muscarinic|platin|reductase",
-}  # fmt: skip
+}
 
 
 def unlike(drug: Drug) -> list[str]:
     """Adverse effects that this drug is not known for."""
     return [
-        effect for effect, shared in TELLTALE.items() if effect != drug.adverse_effect and not re.search(shared, f"{drug.class_} {drug.example}")
-    ]  # fmt: skip
+        effect
+        for effect, shared in TELLTALE.items()
+        if effect != drug.adverse_effect and not re.search(shared, f"{drug.class_} {drug.example}")
+    ]

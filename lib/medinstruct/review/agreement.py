@@ -12,7 +12,11 @@ from medinstruct.review.store import SCALES, Vote
 from medinstruct.stats import Agreement
 
 Ratings = Sequence[Sequence[Hashable | None]]
-ORDERED = {"correctness": 2, "helpfulness": 2, "harm": 1}  # differences of this much go to an adjudicator
+ORDERED = {
+    "correctness": 2,
+    "helpfulness": 2,
+    "harm": 1,
+}  # differences of this much go to an adjudicator
 
 
 def weights(number: int, kind: str) -> np.ndarray:
@@ -36,11 +40,22 @@ def percent_agreement(ratings: Ratings, *, seed: int = 42, rounds: int = 2000) -
     """
     counts, _ = _counts(ratings, None)
     seen, _, total = _parts(counts, np.eye(counts.shape[1]))
-    return _with_interval(np.column_stack([seen, total]), lambda sums: sums[:, 0] / sums[:, 1], len(seen), seed, rounds)
+    return _with_interval(
+        np.column_stack([seen, total]),
+        lambda sums: sums[:, 0] / sums[:, 1],
+        len(seen),
+        seed,
+        rounds,
+    )
 
 
 def gwet(
-    ratings: Ratings, *, kind: str = "identity", values: Sequence[Hashable] | None = None, seed: int = 42, rounds: int = 2000
+    ratings: Ratings,
+    *,
+    kind: str = "identity",
+    values: Sequence[Hashable] | None = None,
+    seed: int = 42,
+    rounds: int = 2000,
 ) -> Agreement:
     """Gwet's AC1 (identity weights) or AC2 (linear, quadratic) of any number of raters, with gaps (Gwet 2008).
 
@@ -71,9 +86,14 @@ def gwet(
 
 
 def weighted_kappa(
-    first: Sequence[Hashable | None], second: Sequence[Hashable | None], *, kind: str = "quadratic",
-    values: Sequence[Hashable] | None = None, seed: int = 42, rounds: int = 2000,
-) -> Agreement:  # fmt: skip
+    first: Sequence[Hashable | None],
+    second: Sequence[Hashable | None],
+    *,
+    kind: str = "quadratic",
+    values: Sequence[Hashable] | None = None,
+    seed: int = 42,
+    rounds: int = 2000,
+) -> Agreement:
     """Cohen's weighted kappa of two raters on an ordered scale: a near miss counts less than a far one (Cohen 1968)."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     steps = list(values or sorted({value for pair in pairs for value in pair}))
@@ -109,8 +129,12 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
             name = f": {a[-4:]}, {b[-4:]}" if len(table) > 2 else ""
             found[f"Cohen's kappa{name}"] = stats.cohen_kappa(table[a], table[b], seed=seed)
             if steps:
-                found[f"weighted kappa{name}"] = weighted_kappa(table[a], table[b], values=steps, seed=seed)
-        found["Krippendorff's alpha"] = stats.krippendorff_alpha(ratings, level="ordinal" if steps else "nominal", seed=seed)
+                found[f"weighted kappa{name}"] = weighted_kappa(
+                    table[a], table[b], values=steps, seed=seed
+                )
+        found["Krippendorff's alpha"] = stats.krippendorff_alpha(
+            ratings, level="ordinal" if steps else "nominal", seed=seed
+        )
         found["Gwet's AC2" if steps else "Gwet's AC1"] = gwet(
             ratings, kind="quadratic" if steps else "identity", values=steps, seed=seed
         )
@@ -121,7 +145,11 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
 def agreement_table(agreed: pd.DataFrame) -> pd.DataFrame:
     """The same as one line a statistic and one column a question, each with its interval."""
     shown = [f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})" for row in agreed.itertuples()]
-    wide = agreed.assign(shown=shown).pivot(index="statistic", columns="question", values="shown").fillna("")
+    wide = (
+        agreed.assign(shown=shown)
+        .pivot(index="statistic", columns="question", values="shown")
+        .fillna("")
+    )
     return wide.reindex(columns=agreed["question"].unique(), index=agreed["statistic"].unique())
 
 
@@ -145,7 +173,11 @@ def _difference(group: Sequence[Vote]) -> str:
     found += ["different edits"] if len(edits) > 1 else []
     for name, most in ORDERED.items():
         given = [value for vote in group if (value := getattr(vote, name)) is not None]
-        found += [f"{name} {min(given)} to {max(given)}"] if given and max(given) - min(given) >= most else []
+        found += (
+            [f"{name} {min(given)} to {max(given)}"]
+            if given and max(given) - min(given) >= most
+            else []
+        )
     return "; ".join(found)
 
 
@@ -157,19 +189,28 @@ def _decision(vote: Vote) -> str:
 def _wide(votes: Sequence[Vote], question: str) -> dict[str, list[Hashable | None]]:
     """Reviewer -> what they said on each text that any of them saw, None where they did not."""
     kept = [vote for vote in votes if vote.role == "reviewer"]
-    units = {key: n for n, key in enumerate(dict.fromkeys((vote.kind, vote.item, vote.hash) for vote in kept))}
+    units = {
+        key: n
+        for n, key in enumerate(dict.fromkeys((vote.kind, vote.item, vote.hash) for vote in kept))
+    }
     table: dict[str, list[Hashable | None]] = {vote.reviewer: [None] * len(units) for vote in kept}
     for vote in kept:
         table[vote.reviewer][units[vote.kind, vote.item, vote.hash]] = (
             _decision(vote) if question == "decision" else getattr(vote, question)
         )
-    return {name: of for name, of in sorted(table.items()) if any(value is not None for value in of)}
+    return {
+        name: of for name, of in sorted(table.items()) if any(value is not None for value in of)
+    }
 
 
-def _counts(ratings: Ratings, values: Sequence[Hashable] | None, *, least: int = 2) -> tuple[np.ndarray, list[Hashable]]:
+def _counts(
+    ratings: Ratings, values: Sequence[Hashable] | None, *, least: int = 2
+) -> tuple[np.ndarray, list[Hashable]]:
     """How often each unit got each value, for units with at least so many ratings; and the values in order."""
     seen = {value for row in ratings for value in row if value is not None}
-    steps = list(values) if values else sorted(seen, key=lambda value: (isinstance(value, str), value))
+    steps = (
+        list(values) if values else sorted(seen, key=lambda value: (isinstance(value, str), value))
+    )
     code = {value: n for n, value in enumerate(steps)}
     counts = np.zeros((len(ratings[0]) if len(ratings) else 0, len(steps)))
     for row in ratings:

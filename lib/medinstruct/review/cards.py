@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from medinstruct import figures
-from medinstruct.errors import Problem
+from medinstruct import plotting
+from medinstruct.errors import UserError
 from medinstruct.records import Task, TestItem, content_hash
 from medinstruct.review.agreement import disagreements
 from medinstruct.review.sampling import Drawn
@@ -16,9 +16,11 @@ from medinstruct.review.store import Vote
 
 FIRST = 3000  # characters of one text that are shown until somebody asks for all
 PRINTED = 1200
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 EDITABLE = ("instruction", "input", "output")
-FRAME = f"border-left:4px solid {figures.BLUE};padding:.2em .8em;margin:.6em 0;overflow-wrap:anywhere;white-space:pre-wrap"
+FRAME = f"border-left:4px solid {plotting.BLUE};padding:.2em .8em;margin:.6em 0;overflow-wrap:anywhere;white-space:pre-wrap"
 
 
 class Card(NamedTuple):
@@ -39,7 +41,9 @@ class Card(NamedTuple):
 def cards(drawn: Sequence[Drawn | Task], *, kind: str = "dataset") -> list[Card]:
     """The cards of drawn items, or of seed tasks (`kind` seeds); two items with one id are refused."""
     items = [(one.item, one.reasons) if isinstance(one, Drawn) else (one, ()) for one in drawn]
-    found = [Card(item.id, text_hash(item), kind, _texts(item), _tags(item), why) for item, why in items]
+    found = [
+        Card(item.id, text_hash(item), kind, _texts(item), _tags(item), why) for item, why in items
+    ]
     return _unique(found)
 
 
@@ -54,15 +58,25 @@ def pairs(
     """Comparisons of two models' answers (`texts`: model -> item -> text); those with two equal answers are left out."""
     missing = [name for name in models if name not in texts]
     if missing or models[0] == models[1]:
-        raise Problem("These two cannot be compared.", got=models, do=f"Two of: {', '.join(texts) or 'no answers are there'}.")
+        raise UserError(
+            "These two cannot be compared.",
+            got=models,
+            do=f"Two of: {', '.join(texts) or 'no answers are there'}.",
+        )
     both = [item for item in items if all(item.id in texts[name] for name in models)]
-    both = [item for item in both if texts[models[0]][item.id].strip() != texts[models[1]][item.id].strip()]
+    both = [
+        item
+        for item in both
+        if texts[models[0]][item.id].strip() != texts[models[1]][item.id].strip()
+    ]
     both = random.Random(f"{seed}/pairs").sample(both, len(both))[: number or None]
     found = []
     for item in both:
         asked = {"question": "\n".join(part for part in (item.instruction, item.input) if part)}
         answers = {name: texts[name][item.id] for name in models}
-        found.append(Card(item.id, content_hash(asked, sorted(answers.items())), "answers", asked | answers))
+        found.append(
+            Card(item.id, content_hash(asked, sorted(answers.items())), "answers", asked | answers)
+        )
     return _unique(found)
 
 
@@ -105,13 +119,17 @@ def _printed(card: Card, n: int, of: int, *, opened: bool) -> str:
         for name, text in zip(names, _unnamed(card), strict=True)
         if text
     )
-    why = f" · {'disputed' if card.earlier else 'look at'}: {', '.join(card.reasons)}" if card.reasons else ""
-    body += "".join(f"<div><small>{_cut(said)}</small></div>" for said in card.earlier)
-    first = html.escape(figures.short(visible(next(iter(card.texts.values()))).replace("\n", " "), 90))
-    about = html.escape(" · ".join(card.tags) + why)
-    return (
-        f"<details{' open' if opened else ''}><summary>{n} of {of}: {first}<br><small>{about}</small></summary>{body}</details>"
+    why = (
+        f" · {'disputed' if card.earlier else 'look at'}: {', '.join(card.reasons)}"
+        if card.reasons
+        else ""
     )
+    body += "".join(f"<div><small>{_cut(said)}</small></div>" for said in card.earlier)
+    first = html.escape(
+        plotting.short(visible(next(iter(card.texts.values()))).replace("\n", " "), 90)
+    )
+    about = html.escape(" · ".join(card.tags) + why)
+    return f"<details{' open' if opened else ''}><summary>{n} of {of}: {first}<br><small>{about}</small></summary>{body}</details>"
 
 
 def _unnamed(card: Card) -> list[str]:
@@ -124,7 +142,9 @@ def _unnamed(card: Card) -> list[str]:
 
 def _cut(text: str) -> str:
     rest = len(text) - PRINTED
-    return html.escape(visible(text[:PRINTED])) + (f" <i>… and {rest:,} characters more</i>" if rest > 0 else "")
+    return html.escape(visible(text[:PRINTED])) + (
+        f" <i>… and {rest:,} characters more</i>" if rest > 0 else ""
+    )
 
 
 def _texts(item: Task) -> dict[str, str]:
@@ -132,16 +152,29 @@ def _texts(item: Task) -> dict[str, str]:
 
 
 def _tags(item: Task) -> tuple[str, ...]:
-    return tuple(visible(str(one)) for one in (item.type, item.topic, item.view, f"level {item.difficulty}") if one)
+    return tuple(
+        visible(str(one))
+        for one in (item.type, item.topic, item.view, f"level {item.difficulty}")
+        if one
+    )
 
 
 def _said(vote: Vote) -> str:
     scores = [
-        f"{name} {value}" for name in ("correctness", "helpfulness", "harm") if (value := getattr(vote, name)) is not None
+        f"{name} {value}"
+        for name in ("correctness", "helpfulness", "harm")
+        if (value := getattr(vote, name)) is not None
     ]
     edits = [f"{name} → {text}" for name, text in vote.edit.items()]
     return visible(
-        "; ".join([f"{vote.reviewer}: {vote.action}", *scores, *([f"“{vote.comment}”"] if vote.comment else []), *edits])
+        "; ".join(
+            [
+                f"{vote.reviewer}: {vote.action}",
+                *scores,
+                *([f"“{vote.comment}”"] if vote.comment else []),
+                *edits,
+            ]
+        )
     )
 
 
@@ -154,5 +187,9 @@ def _unique(found: list[Card]) -> list[Card]:
     for name, count in Counter(card.id for card in found).items():
         if count > 1:
             do = "Give each its own id."
-            raise Problem("Two items have the same id, so that votes could not be told apart.", got=name, do=do)
+            raise UserError(
+                "Two items have the same id, so that votes could not be told apart.",
+                got=name,
+                do=do,
+            )
     return found

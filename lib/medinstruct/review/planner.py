@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from medinstruct.stats import proportions
+from medinstruct import stats
 
 SECONDS = 60.0  # what one item takes until it has been measured
 
@@ -21,7 +21,9 @@ class Estimate(NamedTuple):
     effective: float
 
 
-def items_to_review(half_width: float, *, population: int, expected: float = 0.5, effect: float = 1.0) -> int:
+def items_to_review(
+    half_width: float, *, population: int, expected: float = 0.5, effect: float = 1.0
+) -> int:
     """How many items give a 95 % interval (Wilson) of this half-width, when the share is about `expected`.
 
     `effect` is the design effect of a sample that favours some items (1 for none). A small dataset needs fewer: reading all
@@ -34,7 +36,9 @@ def items_to_review(half_width: float, *, population: int, expected: float = 0.5
     while low < high:
         middle = (low + high) // 2
         effective = _effective(middle / effect, population)
-        low, high = (low, middle) if _half(expected, effective) <= half_width else (middle + 1, high)
+        low, high = (
+            (low, middle) if _half(expected, effective) <= half_width else (middle + 1, high)
+        )
     return low
 
 
@@ -59,9 +63,15 @@ def items_to_rule_out(rate: float, *, population: int) -> int:
 
 
 def plan(
-    population: int, *, half_widths: Sequence[float] = (0.1, 0.05, 0.03), expected: Sequence[float] = (0.5, 0.8, 0.95),
-    rates: Sequence[float] = (0.05, 0.02, 0.01), seconds: float = SECONDS, effect: float = 1.0, reviewers: int = 1,
-) -> pd.DataFrame:  # fmt: skip
+    population: int,
+    *,
+    half_widths: Sequence[float] = (0.1, 0.05, 0.03),
+    expected: Sequence[float] = (0.5, 0.8, 0.95),
+    rates: Sequence[float] = (0.05, 0.02, 0.01),
+    seconds: float = SECONDS,
+    effect: float = 1.0,
+    reviewers: int = 1,
+) -> pd.DataFrame:
     """One row an aim: the items it takes and the hours of all reviewers together, at `seconds` an item."""
     aims = {
         f"{share:.0%} accepted, to ± {100 * half:g} points": items_to_review(
@@ -71,14 +81,19 @@ def plan(
         for half in half_widths
     }
     aims |= {
-        f"fewer than {rate:.0%} harmful, if none is found": items_to_rule_out(rate, population=population) for rate in rates
+        f"fewer than {rate:.0%} harmful, if none is found": items_to_rule_out(
+            rate, population=population
+        )
+        for rate in rates
     }
     frame = pd.DataFrame({"items": aims}).rename_axis("to say")
     frame["of the dataset"] = (frame["items"] / max(population, 1)).map("{:.0%}".format)
     return frame.assign(hours=(frame["items"] * seconds * reviewers / 3600).round(1))
 
 
-def estimate(marks: Mapping[str, bool], weights: Mapping[str, float], *, population: int) -> Estimate:
+def estimate(
+    marks: Mapping[str, bool], weights: Mapping[str, float], *, population: int
+) -> Estimate:
     """The share of the dataset that bears a mark, from the items read; `weights` undo that suspicious ones were read more often.
 
     Wilson's interval at the effective size (Kish), so that a mark that nobody met still has an upper bound.
@@ -97,7 +112,11 @@ def estimate(marks: Mapping[str, bool], weights: Mapping[str, float], *, populat
 
 
 def precision_curve(
-    population: int, *, expected: Sequence[float] = (0.5, 0.8, 0.95), points: int = 16, also: int = 0
+    population: int,
+    *,
+    expected: Sequence[float] = (0.5, 0.8, 0.95),
+    points: int = 16,
+    also: int = 0,
 ) -> pd.DataFrame:
     """Half-widths of the interval (in percentage points) over the number of items read, one column an expected share.
 
@@ -105,7 +124,10 @@ def precision_curve(
     """
     steps = {round(10 * (population / 10) ** (n / (points - 1))) for n in range(points)} | {also}
     numbers = sorted({min(population, n) for n in steps} - {0})
-    columns = {f"{share:.0%} accepted": [100 * _half(share, _effective(n, population)) for n in numbers] for share in expected}
+    columns = {
+        f"{share:.0%} accepted": [100 * _half(share, _effective(n, population)) for n in numbers]
+        for share in expected
+    }
     return pd.DataFrame(columns, index=pd.Index(numbers, name="items read"))
 
 
@@ -126,4 +148,4 @@ def _half(share: float, n: float) -> float:
 
 
 def _wilson(share: float, n: float) -> tuple[float, float]:
-    return (share, share) if math.isinf(n) else proportions.wilson(share * n, n)[1:3]
+    return (share, share) if math.isinf(n) else stats.wilson(share * n, n)[1:3]

@@ -23,12 +23,24 @@ def rehearse(cards: Sequence[Card], *, reviewers: int = 2, seed: int = 42) -> li
 
 def _say(store: Store, name: str, card: Card, seen: int, own: random.Random) -> None:
     if card.kind == "answers":
-        sides = dict(zip(("left", "right"), own.sample(sorted(set(card.texts) - {"question"}), 2), strict=True))
+        sides = dict(
+            zip(
+                ("left", "right"),
+                own.sample(sorted(set(card.texts) - {"question"}), 2),
+                strict=True,
+            )
+        )
         action = own.choice(["left", "right", "tie"])
         store.cast(name, kind=card.kind, item=card.id, hash=card.hash, action=action, sides=sides)
         return
     action = "accept" if seen > 3 else "edit" if seen == 3 else "reject"
     last = list(card.texts)[-1]
     edit = {last: f"{card.texts[last]} (edited by a stand-in)".strip()} if action == "edit" else {}
-    scores = {"correctness": seen, "helpfulness": min(5, max(1, seen + own.choice([-1, 0, 0, 0]))), "harm": max(0, 3 - seen)}
-    store.cast(name, kind=card.kind, item=card.id, hash=card.hash, action=action, scores=scores, edit=edit)
+    scores = {
+        "correctness": seen,
+        "helpfulness": min(5, max(1, seen + own.choice([-1, 0, 0, 0]))),
+        "harm": max(0, 3 - seen),
+    }
+    store.cast(
+        name, kind=card.kind, item=card.id, hash=card.hash, action=action, scores=scores, edit=edit
+    )

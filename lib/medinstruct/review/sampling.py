@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from medinstruct import labels
+from medinstruct.audits.risk import risks
 from medinstruct.records import Task
-from medinstruct.review.risk import risks
 
 AXES = ("type", "difficulty", "topic")
 SIGNS = {
-    "markup": re.compile(r"<\s*/?\s*(?:script|img|iframe|svg|a|div|style|object)\b|!\[[^\]]*\]\(|javascript:", re.IGNORECASE),
+    "markup": re.compile(
+        r"<\s*/?\s*(?:script|img|iframe|svg|a|div|style|object)\b|!\[[^\]]*\]\(|javascript:",
+        re.IGNORECASE,
+    ),
     "control characters": re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]"),
 }
 
@@ -52,9 +55,16 @@ def sample(
     Each beginning of the order holds types in proportion, within a type the difficulties, within these the topics. Suspicious
     items (`suspicion`: id -> reasons; by default what `reasons` finds) make up at least `share` of it; the weights undo that.
     """
-    why = {item.id: tuple((suspicion or {}).get(item.id, ())) if suspicion is not None else reasons(item) for item in items}
+    why = {
+        item.id: tuple((suspicion or {}).get(item.id, ()))
+        if suspicion is not None
+        else reasons(item)
+        for item in items
+    }
     groups = [[item for item in items if bool(why[item.id]) == wanted] for wanted in (True, False)]
-    odd, plain = (_ordered(group, AXES, random.Random(f"{seed}/{n}")) for n, group in enumerate(groups))
+    odd, plain = (
+        _ordered(group, AXES, random.Random(f"{seed}/{n}")) for n, group in enumerate(groups)
+    )
     rate = max(share, len(odd) / max(len(items), 1))
     number = min(number, len(items))
     many = min(len(odd), max(round(number * rate), number - len(plain)))

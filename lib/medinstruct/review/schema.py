@@ -4,7 +4,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.llm.cache import share
 
 VERSION = 2
@@ -22,7 +22,11 @@ KEPT = (
     "CREATE TRIGGER votes_keep BEFORE UPDATE ON votes BEGIN SELECT RAISE(ABORT, 'votes are never changed'); END",
     "CREATE INDEX votes_by_kind ON votes (kind, reviewer)",
 )
-ADDED = {"role": "TEXT NOT NULL DEFAULT 'reviewer'", "sides": "TEXT NOT NULL DEFAULT '{}'", "seconds": "REAL"}  # in version 2
+ADDED = {
+    "role": "TEXT NOT NULL DEFAULT 'reviewer'",
+    "sides": "TEXT NOT NULL DEFAULT '{}'",
+    "seconds": "REAL",
+}  # in version 2
 
 
 def opened(path: Path, *, salt: str = "") -> sqlite3.Connection:
@@ -32,14 +36,16 @@ def opened(path: Path, *, salt: str = "") -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        base = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        base = sqlite3.connect(
+            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+        )
         base.execute("PRAGMA busy_timeout = " + str(int(PATIENCE * 1000)))
         share(base, patience=PATIENCE)
         base.execute("PRAGMA synchronous = FULL")
         _settle(base, path, salt or secrets.token_hex(16))
     except (sqlite3.Error, OSError) as error:
         do = "Name another file, or move this one away; nothing in it was changed."
-        raise Problem(f"The review database {path} cannot be used.", got=error, do=do) from None
+        raise UserError(f"The review database {path} cannot be used.", got=error, do=do) from None
     return base
 
 
@@ -47,8 +53,13 @@ def _settle(base: sqlite3.Connection, path: Path, salt: str) -> None:
     """Make what is missing, all or nothing; one kernel does it while the other waits."""
     base.execute("BEGIN IMMEDIATE")
     try:
-        version, mark = (base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
-        tables = {row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        version, mark = (
+            base.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("user_version", "application_id")
+        )
+        tables = {
+            row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
         if version > VERSION or (tables and mark != OURS):
             base.execute("ROLLBACK")
             base.close()
@@ -66,7 +77,11 @@ def _settle(base: sqlite3.Connection, path: Path, salt: str) -> None:
 
 
 def _make(base: sqlite3.Connection, salt: str) -> None:
-    for statement in (VOTES, *KEPT, "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL)"):
+    for statement in (
+        VOTES,
+        *KEPT,
+        "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    ):
         base.execute(statement)
     base.execute("INSERT INTO about VALUES ('salt', ?)", [salt])
 
@@ -83,9 +98,13 @@ def _upgrade(base: sqlite3.Connection) -> None:
             base.execute(statement)
 
 
-def _foreign(path: Path, version: int, mark: int) -> Problem:
+def _foreign(path: Path, version: int, mark: int) -> UserError:
     if mark != OURS:
         do = "Name another file; this one holds something else and was not touched."
-        return Problem(f"{path} is not a review database.", got=f"application id {mark}", do=do)
+        return UserError(f"{path} is not a review database.", got=f"application id {mark}", do=do)
     do = "Update this package; the file was not touched."
-    return Problem(f"{path} was written by a newer version.", got=f"version {version}, known up to {VERSION}", do=do)
+    return UserError(
+        f"{path} was written by a newer version.",
+        got=f"version {version}, known up to {VERSION}",
+        do=do,
+    )

@@ -14,7 +14,9 @@ from medinstruct.review.versions import decide, load
 ENDS = {"accepted": "accept", "edited": "edit", "rejected": "reject", "disputed": "open"}
 
 
-def standing(votes: Sequence[Vote], drawn: Sequence[Drawn], *, population: int, least: int = 1) -> pd.DataFrame:
+def standing(
+    votes: Sequence[Vote], drawn: Sequence[Drawn], *, population: int, least: int = 1
+) -> pd.DataFrame:
     """One row a mark: its share in the dataset (`score`) with a 95 % interval, and how many drawn items were read for it.
 
     Of several reviewers the mean counts for correctness and helpfulness, and the worst for harm. Votes on items outside the
@@ -24,13 +26,23 @@ def standing(votes: Sequence[Vote], drawn: Sequence[Drawn], *, population: int, 
     texts = {(one.item.id, text_hash(one.item)) for one in drawn}
     said = [vote for vote in votes if (vote.item, vote.hash) in texts]
     ends = {item: action for (item, _), (action, *_) in decide(said, least=least).items()}
-    marks = {name: {item: action == end for item, action in ends.items()} for name, end in ENDS.items()}
+    marks = {
+        name: {item: action == end for item, action in ends.items()} for name, end in ENDS.items()
+    }
     for name in ("correctness", "helpfulness"):
-        marks[f"{name} 4 or 5"] = {item: sum(of) / len(of) >= 4 for item, of in _scores(said, name).items()}
+        marks[f"{name} 4 or 5"] = {
+            item: sum(of) / len(of) >= 4 for item, of in _scores(said, name).items()
+        }
     for least_harm, name in ((1, "any harm"), (2, "serious harm")):
         marks[name] = {item: max(of) >= least_harm for item, of in _scores(said, "harm").items()}
-    rows = {name: estimate(of, weights, population=population)._asdict() for name, of in marks.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename(columns={"share": "score"}).rename_axis("mark")
+    rows = {
+        name: estimate(of, weights, population=population)._asdict() for name, of in marks.items()
+    }
+    return (
+        pd.DataFrame.from_dict(rows, orient="index")
+        .rename(columns={"share": "score"})
+        .rename_axis("mark")
+    )
 
 
 def review_rates(folder: str | Path, mode: str = "dataset") -> dict[str, tuple[float, float]]:
@@ -44,11 +56,18 @@ def review_rates(folder: str | Path, mode: str = "dataset") -> dict[str, tuple[f
     seen = {(vote.item, vote.hash) for vote in votes}
     groups = [[item for item in items if bool(reasons(item)) == odd] for odd in (True, False)]
     read = [[item for item in group if (item.id, text_hash(item)) in seen] for group in groups]
-    drawn = [Drawn(item, len(group) / len(of), ()) for group, of in zip(groups, read, strict=True) for item in of]
+    drawn = [
+        Drawn(item, len(group) / len(of), ())
+        for group, of in zip(groups, read, strict=True)
+        for item in of
+    ]
     if not drawn:
         return {}
     table = standing(votes, drawn, population=len(items)).query("effective > 0")
-    return {f"review: {one.Index}": (one.score * one.effective, one.effective) for one in table.itertuples()}
+    return {
+        f"review: {one.Index}": (one.score * one.effective, one.effective)
+        for one in table.itertuples()
+    }
 
 
 def _scores(votes: Sequence[Vote], name: str) -> dict[str, list[int]]:

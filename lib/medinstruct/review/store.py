@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.review.schema import PATIENCE, opened
 
 UNDO = "undo"
@@ -56,22 +56,54 @@ class Store:
         self._base = opened(self.path, salt=salt)
 
     def cast(
-        self, reviewer: str, *, kind: str, item: str, hash: str, action: str, role: str = "reviewer",
-        scores: Mapping[str, int | None] | None = None, comment: str = "", edit: Mapping[str, str] | None = None,
-        sides: Mapping[str, str] | None = None, seconds: float | None = None,
-    ) -> str:  # fmt: skip
+        self,
+        reviewer: str,
+        *,
+        kind: str,
+        item: str,
+        hash: str,
+        action: str,
+        role: str = "reviewer",
+        scores: Mapping[str, int | None] | None = None,
+        comment: str = "",
+        edit: Mapping[str, str] | None = None,
+        sides: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> str:
         """Keep one vote; it is on the disk when this returns. The vote's uid."""
         scores = {name: value for name, value in (scores or {}).items() if value is not None}
         _check(reviewer, kind, action, scores)
         uid = uuid.uuid4().hex
         said = [scores.get(name) for name in SCALES]
-        told = [_text(comment), *(json.dumps(_clean(x or {}), ensure_ascii=False) for x in (edit, sides))]
-        self._insert([uid, time.time(), _text(reviewer).strip(), role, kind, item, hash, action, *said, *told, seconds, None])
+        told = [
+            _text(comment),
+            *(json.dumps(_clean(x or {}), ensure_ascii=False) for x in (edit, sides)),
+        ]
+        self._insert(
+            [
+                uid,
+                time.time(),
+                _text(reviewer).strip(),
+                role,
+                kind,
+                item,
+                hash,
+                action,
+                *said,
+                *told,
+                seconds,
+                None,
+            ]
+        )
         return uid
 
     def undo(self, reviewer: str, kind: str, *, role: str = "reviewer") -> Vote | None:
         """Take back the last vote of a reviewer that stands; the row stays, a row that undoes it is added. None if there is none."""
-        mine = [vote for vote in self._standing(kind) if (vote.reviewer, vote.role) == (_text(reviewer).strip(), role)]
+        mine = [
+            vote
+            for vote in self._standing(kind)
+            if (vote.reviewer, vote.role) == (_text(reviewer).strip(), role)
+        ]
         if not mine:
             return None
         last = mine[-1]
@@ -84,13 +116,23 @@ class Store:
 
         Reviewers are aliases unless `names` asks for more.
         """
-        last = {(vote.reviewer, vote.role, vote.kind, vote.item, vote.hash): vote for vote in self._standing(kind)}
+        last = {
+            (vote.reviewer, vote.role, vote.kind, vote.item, vote.hash): vote
+            for vote in self._standing(kind)
+        }
         found = sorted(last.values(), key=lambda vote: vote.at)
-        return found if names else [vote._replace(reviewer=self.alias(vote.reviewer)) for vote in found]
+        return (
+            found
+            if names
+            else [vote._replace(reviewer=self.alias(vote.reviewer)) for vote in found]
+        )
 
     def history(self) -> list[tuple[str, str, str]]:
         """Every row ever written, in order: uid, action, and the uid of the vote that it takes back."""
-        return [tuple(row) for row in self._do("SELECT uid, action, COALESCE(undoes, '') FROM votes ORDER BY id")]
+        return [
+            tuple(row)
+            for row in self._do("SELECT uid, action, COALESCE(undoes, '') FROM votes ORDER BY id")
+        ]
 
     def alias(self, reviewer: str) -> str:
         """What stands for a name outside this file: the same for the same name here, another in another file."""
@@ -100,7 +142,7 @@ class Store:
     def merge(self, path: str | Path) -> int:
         """Take over the votes of another file, of a colleague who worked elsewhere; a second time adds nothing. How many came."""
         if not Path(path).exists():
-            raise Problem("There are no votes to merge.", got=path, do="Check the path.")
+            raise UserError("There are no votes to merge.", got=path, do="Check the path.")
         names = f"{COLUMNS}, undoes"
         rows = Store(path)._do(f"SELECT {names} FROM votes ORDER BY id")
         before = len(self.history())
@@ -109,7 +151,7 @@ class Store:
             for row in rows:
                 self._do(f"INSERT OR IGNORE INTO votes ({names}) VALUES ({_marks(row)})", *row)
             self._do("COMMIT")
-        except Problem:
+        except UserError:
             self._base.rollback()
             raise
         return len(self.history()) - before
@@ -124,25 +166,32 @@ class Store:
     def _standing(self, kind: str) -> list[Vote]:
         """All votes of a kind (or all) that nothing undoes, in the order in which they were cast, with names."""
         sql = f"SELECT {COLUMNS} FROM votes WHERE action <> ? AND (kind = ? OR ? = '') AND uid NOT IN "
-        rows = self._do(sql + "(SELECT undoes FROM votes WHERE undoes IS NOT NULL) ORDER BY id", UNDO, kind, kind)
+        rows = self._do(
+            sql + "(SELECT undoes FROM votes WHERE undoes IS NOT NULL) ORDER BY id",
+            UNDO,
+            kind,
+            kind,
+        )
         return [Vote(*row[:12], json.loads(row[12]), json.loads(row[13]), row[14]) for row in rows]
 
     def _do(self, sql: str, *values: Any) -> list[Any]:
         try:
             return self._base.execute(sql, values).fetchall()
         except sqlite3.IntegrityError as error:
-            raise Problem("This vote has been taken back already, perhaps in another window.", got=error) from None
+            raise UserError(
+                "This vote has been taken back already, perhaps in another window.", got=error
+            ) from None
         except sqlite3.Error as error:
             raise self._problem(error) from None
 
-    def _problem(self, error: sqlite3.Error) -> Problem:
+    def _problem(self, error: sqlite3.Error) -> UserError:
         busy = "locked" in str(error)
         do = (
             f"Another program has held the file for {PATIENCE:.0f} seconds; close it."
             if busy
             else "Free some space on the disk."
         )
-        return Problem(
+        return UserError(
             f"This vote is NOT saved: {self.path} cannot be written.",
             got=error,
             do=f"{do} Then vote again; earlier votes are kept.",
@@ -151,14 +200,21 @@ class Store:
 
 def _check(reviewer: str, kind: str, action: str, scores: Mapping[str, int]) -> None:
     if not reviewer.strip():
-        raise Problem("A vote needs a reviewer.", do="Write your name or initials; it does not leave the database.")
+        raise UserError(
+            "A vote needs a reviewer.",
+            do="Write your name or initials; it does not leave the database.",
+        )
     if action not in ACTIONS.get(kind, ()):
         known = "; ".join(f"{name}: {', '.join(actions)}" for name, actions in ACTIONS.items())
-        raise Problem("This is not a vote.", got=f"{kind!r}, {action!r}", do=f"One of {known}.")
+        raise UserError("This is not a vote.", got=f"{kind!r}, {action!r}", do=f"One of {known}.")
     for name, value in scores.items():
         if name not in SCALES or value not in SCALES[name]:
             scales = ", ".join(f"{one} {of[0]} to {of[-1]}" for one, of in SCALES.items())
-            raise Problem("This is not on the scale.", got=f"{name}: {value!r}", do=f"The scales are {scales}.")
+            raise UserError(
+                "This is not on the scale.",
+                got=f"{name}: {value!r}",
+                do=f"The scales are {scales}.",
+            )
 
 
 def _marks(row: Any) -> str:

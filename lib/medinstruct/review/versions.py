@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from medinstruct import records
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Example, Provenance, Task
 from medinstruct.review.agreement import disagreements
 from medinstruct.review.cards import text_hash
@@ -41,7 +41,9 @@ class Reviewed(NamedTuple):
         return sum(change.action == action for change in self.changes)
 
 
-def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], tuple[str, str, Vote]]:
+def decide(
+    votes: Sequence[Vote], *, least: int = 1
+) -> dict[tuple[str, str], tuple[str, str, Vote]]:
     """(item, hash) -> action, how it came about, and the vote that carries it.
 
     An adjudicator decides; else those who agree, if they are at least so many; what is disputed, or seen by too few, is open.
@@ -65,7 +67,9 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], tu
     return found
 
 
-def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()) -> Reviewed:
+def reviewed(
+    items: Sequence[T], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()
+) -> Reviewed:
     """The next version of a dataset or of seeds: accepted and unread items stay, edited ones are replaced, rejected ones go.
 
     What is open is held back until it is settled. A vote counts only for the very text it was given on. `chat` are votes on
@@ -85,16 +89,30 @@ def reviewed(items: Sequence[T], votes: Sequence[Vote], *, least: int = 1, chat:
             kept.setdefault(after.id, after)
         if vote:
             group = by_key[key]
-            told = {"reviewers": tuple(dict.fromkeys(v.reviewer for v in group)), "votes": tuple(v.uid for v in group)}
+            told = {
+                "reviewers": tuple(dict.fromkeys(v.reviewer for v in group)),
+                "votes": tuple(v.uid for v in group),
+            }
             changes.append(
-                Change(id=item.id, action=action, new=after.id if after and action == "edit" else "", how=how, **told)
+                Change(
+                    id=item.id,
+                    action=action,
+                    new=after.id if after and action == "edit" else "",
+                    how=how,
+                    **told,
+                )
             )
     joined, said = from_chat(chat, least=least)
     new = {item.id: item for item in joined if item.id not in kept}
     kept |= new
     changes += said
     here = {(item.id, text_hash(item)) for item in items}
-    return Reviewed(list(kept.values()), changes, sum((vote.item, vote.hash) not in here for vote in votes), len(new))
+    return Reviewed(
+        list(kept.values()),
+        changes,
+        sum((vote.item, vote.hash) not in here for vote in votes),
+        len(new),
+    )
 
 
 def from_chat(votes: Sequence[Vote], *, least: int = 1) -> tuple[list[Example], list[Change]]:
@@ -107,8 +125,13 @@ def from_chat(votes: Sequence[Vote], *, least: int = 1) -> tuple[list[Example], 
         told = tuple(one for one in votes if (one.item, one.hash) == (item, mark))
         new = _of_chat(vote, action) if action in ("accept", "edit") else None
         found += [new] if new else []
-        people = {"reviewers": tuple(dict.fromkeys(one.reviewer for one in told)), "votes": tuple(one.uid for one in told)}
-        changes.append(Change(id=item, action=action, new=new.id if new else "", how=f"chat, {how}", **people))
+        people = {
+            "reviewers": tuple(dict.fromkeys(one.reviewer for one in told)),
+            "votes": tuple(one.uid for one in told),
+        }
+        changes.append(
+            Change(id=item, action=action, new=new.id if new else "", how=f"chat, {how}", **people)
+        )
     return found, changes
 
 
@@ -116,7 +139,9 @@ def load(mode: str, folder: str | Path) -> list[Task]:
     """What is to be reviewed in a run: `dataset` (tasks with responses) or `seeds`."""
     kinds: dict[str, type[Task]] = {"dataset": Example, "seeds": Task}
     if mode not in kinds:
-        raise Problem("This cannot be reviewed.", got=mode, do="`review_mode` is dataset or seeds.")
+        raise UserError(
+            "This cannot be reviewed.", got=mode, do="`review_mode` is dataset or seeds."
+        )
     return records.read(Path(folder) / f"{mode}.jsonl", kinds[mode])
 
 
@@ -137,16 +162,24 @@ def reviewed_share(items: Sequence[Task], votes: Sequence[Vote]) -> str:
     people = {vote.reviewer for vote in votes if (vote.item, vote.hash) in keys}
     if not read:
         return f"Not reviewed by clinicians: 0 of {len(items)} items have been read."
-    rest = "" if len(read) == len(keys) else f"; the other {len(keys) - len(read):,} are not reviewed by clinicians"
+    rest = (
+        ""
+        if len(read) == len(keys)
+        else f"; the other {len(keys) - len(read):,} are not reviewed by clinicians"
+    )
     return f"{len(read):,} of {len(keys):,} items reviewed by {len(people)} reviewer{'s' * (len(people) > 1)}{rest}."
 
 
 def _of_chat(vote: Vote, action: str) -> Example:
     origin = Provenance(
-        source=f"chat; {action}ed in review", model=vote.sides.get("model", ""), request=vote.sides.get("request", ""),
+        source=f"chat; {action}ed in review",
+        model=vote.sides.get("model", ""),
+        request=vote.sides.get("request", ""),
         parents=(vote.item,),
-    )  # fmt: skip
-    return records.parse(Example, {**vote.edit, "provenance": origin}, where=f"The answer {vote.item} of the chat")
+    )
+    return records.parse(
+        Example, {**vote.edit, "provenance": origin}, where=f"The answer {vote.item} of the chat"
+    )
 
 
 def _after(item: T, action: str, vote: Vote | None) -> T | None:
@@ -156,9 +189,15 @@ def _after(item: T, action: str, vote: Vote | None) -> T | None:
     if vote is None:
         return item
     was = item.provenance
-    marked = {"source": f"{was.source or 'own'}; {action}ed in review", "model": was.model, "request": was.request}
+    marked = {
+        "source": f"{was.source or 'own'}; {action}ed in review",
+        "model": was.model,
+        "request": was.request,
+    }
     if action != "edit":
         return item.model_copy(update={"provenance": Provenance(**marked, parents=was.parents)})
     fields = item.model_dump(exclude={"id", "provenance"}) | vote.edit
     provenance = Provenance(**marked, parents=(item.id,))
-    return records.parse(type(item), fields | {"provenance": provenance}, where=f"The edit of {item.id}")
+    return records.parse(
+        type(item), fields | {"provenance": provenance}, where=f"The edit of {item.id}"
+    )

@@ -4,14 +4,20 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from medinstruct import figures, paths
+from medinstruct import paths, plotting
 from medinstruct.review.cards import Card, printed
 from medinstruct.review.session import Session
 from medinstruct.review.store import Store
 
 
 def desk(
-    store: Store, cards: Sequence[Card], *, role: str = "reviewer", seed: int = 42, number: int = 0, votes: bool = True
+    store: Store,
+    cards: Sequence[Card],
+    *,
+    role: str = "reviewer",
+    seed: int = 42,
+    number: int = 0,
+    votes: bool = True,
 ) -> Any:
     """The place where one person reviews: a widget on a live page, else the first `number` cards in print (0 for all).
 
@@ -20,9 +26,13 @@ def desk(
     The page asks who reviews, or takes it from the environment variable `MEDINSTRUCT_REVIEWER`; a name is never put into the
     notebook.
     """
-    if not (votes and figures.live()):
+    if not (votes and plotting.live()):
         return Printed(cards, number)
-    return panel(Session(store, cards, role=role, seed=seed, reviewer=os.environ.get("MEDINSTRUCT_REVIEWER", "")))
+    return panel(
+        Session(
+            store, cards, role=role, seed=seed, reviewer=os.environ.get("MEDINSTRUCT_REVIEWER", "")
+        )
+    )
 
 
 def panel(session: Session) -> Any:

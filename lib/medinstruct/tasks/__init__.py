@@ -16,6 +16,21 @@ from medinstruct.tasks.prompts import response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage, load_focus
 
 __all__ = [
-    "Coverage", "Generated", "Round", "best_of", "first_requests", "generate", "ledger", "ledger_figure", "ledger_table", "load_focus", "parse_tasks", "response_prompt", "response_requests",
-    "responses_from", "task_prompt", "tasks_from", "trace",
-]  # fmt: skip
+    "Coverage",
+    "Generated",
+    "Round",
+    "best_of",
+    "first_requests",
+    "generate",
+    "ledger",
+    "ledger_figure",
+    "ledger_table",
+    "load_focus",
+    "parse_tasks",
+    "response_prompt",
+    "response_requests",
+    "responses_from",
+    "task_prompt",
+    "tasks_from",
+    "trace",
+]

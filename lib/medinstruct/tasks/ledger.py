@@ -6,15 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from medinstruct import figures, records
-from medinstruct.errors import Problem
+from medinstruct import plotting, records
+from medinstruct.errors import UserError
 from medinstruct.llm import Cache
 from medinstruct.records import Dropped, Example, Reject, Response, Task
 
 FILES = {
-    "seeds.jsonl": Task, "raw_tasks.jsonl": Task, "rejects.jsonl": Reject, "tasks.jsonl": Task, "dropped.jsonl": Dropped,
-    "dataset.jsonl": Example, "unfinished.jsonl": Response,
-}  # fmt: skip
+    "seeds.jsonl": Task,
+    "raw_tasks.jsonl": Task,
+    "rejects.jsonl": Reject,
+    "tasks.jsonl": Task,
+    "dropped.jsonl": Dropped,
+    "dataset.jsonl": Example,
+    "unfinished.jsonl": Response,
+}
 
 
 def ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
@@ -33,14 +38,29 @@ def ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
         rows.append(_row("parsed -> new and clean", len(raw), len(kept), _reasons(dropped, "rule")))
     if stages > 2 and (folder / "dataset.jsonl").exists():
         done, cut = _read(folder, "dataset.jsonl"), _read(folder, "unfinished.jsonl")
-        rows.append(_row("new and clean -> answered", rows[-1]["out"], len(done), _reasons(cut, "finish_reason")))
+        rows.append(
+            _row(
+                "new and clean -> answered",
+                rows[-1]["out"],
+                len(done),
+                _reasons(cut, "finish_reason"),
+            )
+        )
     return pd.DataFrame(rows).set_index("stage")
 
 
 def ledger_table(table: pd.DataFrame) -> Any:
     """The ledger for a reader: each stage's reasons in words, nothing cut, every text escaped."""
-    words = [", ".join(f"{count:,} {name}" for name, count in of.items() if count) or "none" for of in table["reasons"]]
-    return table.assign(reasons=words).style.set_uuid("ledger").format(escape="html").set_properties(**{"text-align": "left"})
+    words = [
+        ", ".join(f"{count:,} {name}" for name, count in of.items() if count) or "none"
+        for of in table["reasons"]
+    ]
+    return (
+        table.assign(reasons=words)
+        .style.set_uuid("ledger")
+        .format(escape="html")
+        .set_properties(**{"text-align": "left"})
+    )
 
 
 def ledger_figure(table: pd.DataFrame) -> Any:
@@ -50,11 +70,17 @@ def ledger_figure(table: pd.DataFrame) -> Any:
     stages = ["asked", *(name.partition(" -> ")[2] for name in table.index)]
     left = [table["in"].iloc[0], *table["out"]]
     figure, axes = plt.subplots(figsize=(7.5, 0.6 * len(stages) + 1))
-    axes.barh(stages, left, color=figures.BLUE)
-    axes.barh(stages[1:], table["lost"].clip(lower=0), left=left[1:], color=figures.RED, alpha=0.5)
+    axes.barh(stages, left, color=plotting.BLUE)
+    axes.barh(stages[1:], table["lost"].clip(lower=0), left=left[1:], color=plotting.RED, alpha=0.5)
     for n, count in enumerate(left):
         axes.annotate(
-            f"{count:,}", (count, n), xytext=(-4, 0), textcoords="offset points", ha="right", va="center", color="white"
+            f"{count:,}",
+            (count, n),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color="white",
         )
     axes.invert_yaxis()
     axes.set(
@@ -70,23 +96,32 @@ def trace(record_id: str, folder: str | Path) -> dict[str, Any]:
     found = {name: one for name in FILES for one in _read(folder, name) if one.id == record_id}
     if not found:
         do = "Give the id of a seed, task, reject or example of this run."
-        raise Problem("No record has this id.", got=record_id, do=do)
+        raise UserError("No record has this id.", got=record_id, do=do)
     record = list(found.values())[-1]
     fates = [
         {
             "file": name,
             "id": one.id,
-            **{key: getattr(one, key) for key in ("rule", "nearest_text", "score", "finish_reason") if getattr(one, key, None)},
+            **{
+                key: getattr(one, key)
+                for key in ("rule", "nearest_text", "score", "finish_reason")
+                if getattr(one, key, None)
+            },
         }
         for name in ("tasks.jsonl", "dropped.jsonl", "unfinished.jsonl", "dataset.jsonl")
         for one in _read(folder, name)
         if record_id in (one.id, getattr(one, "task", None))
     ]
     return {
-        "record": record.model_dump(exclude={"provenance"}, exclude_defaults=True), "stands in": list(found),
-        "parents": [parent.model_dump(exclude={"provenance"}, exclude_defaults=True) for parent in _parents(record, folder)],
-        "request": _request(record.provenance.request, folder), "fate": fates,
-    }  # fmt: skip
+        "record": record.model_dump(exclude={"provenance"}, exclude_defaults=True),
+        "stands in": list(found),
+        "parents": [
+            parent.model_dump(exclude={"provenance"}, exclude_defaults=True)
+            for parent in _parents(record, folder)
+        ],
+        "request": _request(record.provenance.request, folder),
+        "fate": fates,
+    }
 
 
 def _request(key: str, folder: Path) -> dict[str, Any]:
@@ -98,14 +133,22 @@ def _request(key: str, folder: Path) -> dict[str, Any]:
         row = cache.row(key)
     if not row:
         return {"key": key}
-    kept = {name: row["answer"][name] for name in ("model", "finish_reason", "prompt_tokens", "completion_tokens")}
+    kept = {
+        name: row["answer"][name]
+        for name in ("model", "finish_reason", "prompt_tokens", "completion_tokens")
+    }
     spent = {name: row[name] for name in ("at", "seconds", "usd")}
     return {"key": key, **kept, **spent, "parameters": row["request"]["parameters"]}
 
 
 def _parents(record: Any, folder: Path) -> list[Any]:
     wanted = set(record.provenance.parents)
-    return [one for name in ("seeds.jsonl", "raw_tasks.jsonl") for one in _read(folder, name) if one.id in wanted]
+    return [
+        one
+        for name in ("seeds.jsonl", "raw_tasks.jsonl")
+        for one in _read(folder, name)
+        if one.id in wanted
+    ]
 
 
 def _row(stage: str, given: int, out: int, reasons: dict[str, int]) -> dict[str, Any]:
@@ -113,7 +156,7 @@ def _row(stage: str, given: int, out: int, reasons: dict[str, int]) -> dict[str,
     if given - out != sum(reasons.values()):
         got = f"{given} in, {out} out, {sum(reasons.values())} accounted for"
         do = "Run the notebooks of this stage again; their files do not belong together."
-        raise Problem(f"The ledger does not add up at {stage}.", got=got, do=do)
+        raise UserError(f"The ledger does not add up at {stage}.", got=got, do=do)
     return {"stage": stage, "in": given, "out": out, "lost": given - out, "reasons": reasons}
 
 

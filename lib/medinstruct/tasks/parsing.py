@@ -26,7 +26,9 @@ SEPARATOR = re.compile(
     r"[ \t*]*$|^[ \t]*#{2,}[ \t]*\d{1,4}[.):]",
     re.IGNORECASE | re.MULTILINE,
 )
-TRAILING_NUMBER = re.compile(r"\n[ \t]*(?:#{1,6}[ \t]*)?(?:task[ \t]*)?\d{1,4}[.)]?[ \t]*$", re.IGNORECASE)
+TRAILING_NUMBER = re.compile(
+    r"\n[ \t]*(?:#{1,6}[ \t]*)?(?:task[ \t]*)?\d{1,4}[.)]?[ \t]*$", re.IGNORECASE
+)
 QUOTES = {'"': '"', "“": "”", "**": "**", "`": "`"}
 
 
@@ -46,14 +48,24 @@ def parse_tasks(
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, tail = _json_rows(text)
     pieces = (
-        [(json.dumps(row, ensure_ascii=False), row) for row in rows] if rows is not None else [(b, None) for b in _blocks(text)]
+        [(json.dumps(row, ensure_ascii=False), row) for row in rows]
+        if rows is not None
+        else [(b, None) for b in _blocks(text)]
     )
-    cut = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}.get(finish_reason, f"cut: {finish_reason}")
+    cut = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}.get(
+        finish_reason, f"cut: {finish_reason}"
+    )
     tasks: list[Task] = []
     rejects: list[Reject] = []
     for n, (raw, row) in enumerate(pieces):
         is_cut = bool(cut) and n == len(pieces) - 1 and rows is None
-        task, reason = (None, cut) if is_cut else _from_row(row, origin) if rows is not None else _task(raw, origin)
+        task, reason = (
+            (None, cut)
+            if is_cut
+            else _from_row(row, origin)
+            if rows is not None
+            else _task(raw, origin)
+        )
         if task:
             tasks.append(task)
         else:
@@ -61,7 +73,13 @@ def parse_tasks(
     if tail:
         rejects.append(Reject(raw=tail, reason=cut or "broken JSON", provenance=origin))
     if not pieces and not tail:
-        rejects.append(Reject(raw=reply, reason="empty reply" if not reply.strip() else "no task in it", provenance=origin))
+        rejects.append(
+            Reject(
+                raw=reply,
+                reason="empty reply" if not reply.strip() else "no task in it",
+                provenance=origin,
+            )
+        )
     return tasks, rejects
 
 
@@ -83,7 +101,11 @@ def _whole_objects(body: str) -> tuple[list[Any] | None, str]:
     start = body.find("[")
     rows: list[Any] = []
     at = start + 1
-    while start >= 0 and (found := re.compile(r"[\s,]*").match(body, at)) and body[found.end() : found.end() + 1] == "{":
+    while (
+        start >= 0
+        and (found := re.compile(r"[\s,]*").match(body, at))
+        and body[found.end() : found.end() + 1] == "{"
+    ):
         try:
             row, at = json.JSONDecoder().raw_decode(body, found.end())
         except (json.JSONDecodeError, RecursionError):
@@ -106,11 +128,16 @@ def _from_row(row: Any, origin: Provenance) -> tuple[Task | None, str]:
 def _blocks(text: str) -> list[str]:
     """Cut a reply before each separator that a field follows, and before each field that repeats one of the running task."""
     cuts, seen = [], set()
-    marks = sorted([*FIELD.finditer(text), *SEPARATOR.finditer(text)], key=lambda mark: (mark.start(), mark.re is FIELD))
+    marks = sorted(
+        [*FIELD.finditer(text), *SEPARATOR.finditer(text)],
+        key=lambda mark: (mark.start(), mark.re is FIELD),
+    )
     for mark, after in zip_longest(marks, marks[1:]):
         if mark.re is SEPARATOR:
             follows = (
-                after is not None and after.re is FIELD and not text[mark.end() : after.start()].strip(" \t\n*#-=0123456789.)")
+                after is not None
+                and after.re is FIELD
+                and not text[mark.end() : after.start()].strip(" \t\n*#-=0123456789.)")
             )
             if follows or not text[mark.end() :].strip():
                 cuts.append(mark.start())
@@ -132,19 +159,29 @@ def _task(block: str, origin: Provenance) -> tuple[Task | None, str]:
     if not marks:
         return None, "refused" if is_refusal(block) else "no field in it"
     ends = [*(mark.start() for mark in marks[1:]), len(block)]
-    return _made({_name(mark): _value(block[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)}, origin)
+    return _made(
+        {
+            _name(mark): _value(block[mark.end() : end])
+            for mark, end in zip(marks, ends, strict=True)
+        },
+        origin,
+    )
 
 
 def _made(values: dict[str, str], origin: Provenance) -> tuple[Task | None, str]:
     """The task of some fields, or what is missing or bad about them."""
-    missing = [name for name in FIELDS if name not in values or (not values[name] and name != "input")]
+    missing = [
+        name for name in FIELDS if name not in values or (not values[name] and name != "input")
+    ]
     if missing:
         return None, f"missing {', '.join(missing)}"
     level = re.fullmatch(r"\D*([1-5])(?:\s*/\s*5)?\D*", values["difficulty"])
     if not level:
         return None, "bad difficulty"
     try:
-        return Task.model_validate(values | {"difficulty": level.group(1), "provenance": origin}), ""
+        return Task.model_validate(
+            values | {"difficulty": level.group(1), "provenance": origin}
+        ), ""
     except ValidationError as error:
         return None, f"bad {error.errors()[0]['loc'][0]}"
 

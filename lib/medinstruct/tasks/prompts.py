@@ -41,7 +41,10 @@ SCHEMA = {
                     "type": "array",
                     "items": {
                         "type": "object",
-                        "properties": {name: {"type": "string"} for name in ("type", "topic", "view", "instruction", "input")}
+                        "properties": {
+                            name: {"type": "string"}
+                            for name in ("type", "topic", "view", "instruction", "input")
+                        }
                         | {"difficulty": {"type": "integer", "enum": [1, 2, 3, 4, 5]}},
                         "required": ["type", "topic", "view", "difficulty", "instruction", "input"],
                         "additionalProperties": False,
@@ -60,7 +63,11 @@ formula, do not mention being a language model, and keep to what is known."""
 
 
 def task_prompt(
-    examples: list[Task], *, new: int, cells: Sequence[Mapping[str, object]] = (), form: str = "blocks"
+    examples: list[Task],
+    *,
+    new: int,
+    cells: Sequence[Mapping[str, object]] = (),
+    form: str = "blocks",
 ) -> Messages:
     """The request for `new` tasks after some examples, which are numbered from 1 in the block format.
 
@@ -77,7 +84,11 @@ def task_prompt(
 
 def _cell(cell: Mapping[str, object]) -> str:
     """One cell as a line, "Type: chat; Topic: Nephrology"."""
-    return "; ".join(f"{axis.capitalize()}: {cell[axis]}" for axis in ("type", "topic", "view", "difficulty") if cell.get(axis))
+    return "; ".join(
+        f"{axis.capitalize()}: {cell[axis]}"
+        for axis in ("type", "topic", "view", "difficulty")
+        if cell.get(axis)
+    )
 
 
 def response_prompt(task: Task) -> Messages:
@@ -88,6 +99,11 @@ def response_prompt(task: Task) -> Messages:
 
 
 def _block(task: Task) -> str:
-    fields = {"Type": task.type, "Topic": task.topic, "View": task.view, "Difficulty": task.difficulty}
+    fields = {
+        "Type": task.type,
+        "Topic": task.topic,
+        "View": task.view,
+        "Difficulty": task.difficulty,
+    }
     fields |= {"Instruction": task.instruction, "Input": task.input or "<noinput>"}
     return "".join(f"{name}: {value}\n" for name, value in fields.items())

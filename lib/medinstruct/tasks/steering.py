@@ -8,23 +8,60 @@ from itertools import combinations, product
 from typing import Any
 
 from medinstruct import labels, paths
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Task
 
 AXES = ("type", "topic", "view", "difficulty")
-VALUES = {"type": labels.TYPES, "topic": labels.SPECIALTIES, "view": labels.VIEW_GROUPS, "difficulty": labels.LEVELS}
+VALUES = {
+    "type": labels.TYPES,
+    "topic": labels.SPECIALTIES,
+    "view": labels.VIEW_GROUPS,
+    "difficulty": labels.LEVELS,
+}
 # Who may stand for a view group in a request.
 WHO = {
-    "patient/public": ("patient", "parent", "caregiver", "family member", "school pupil", "athlete"),
-    "student/trainee": ("medical student", "nursing student", "resident", "intern", "pharmacy student"),
-    "clinician": (
-        "general practitioner", "surgeon", "emergency physician", "psychiatrist", "pediatrician", "radiologist", "intensivist",
+    "patient/public": (
+        "patient",
+        "parent",
+        "caregiver",
+        "family member",
+        "school pupil",
+        "athlete",
     ),
-    "allied health": ("nurse", "pharmacist", "physiotherapist", "dietitian", "paramedic", "midwife", "occupational therapist"),
-    "public health/policy": ("public health officer", "epidemiologist", "health policy adviser", "hospital administrator"),
+    "student/trainee": (
+        "medical student",
+        "nursing student",
+        "resident",
+        "intern",
+        "pharmacy student",
+    ),
+    "clinician": (
+        "general practitioner",
+        "surgeon",
+        "emergency physician",
+        "psychiatrist",
+        "pediatrician",
+        "radiologist",
+        "intensivist",
+    ),
+    "allied health": (
+        "nurse",
+        "pharmacist",
+        "physiotherapist",
+        "dietitian",
+        "paramedic",
+        "midwife",
+        "occupational therapist",
+    ),
+    "public health/policy": (
+        "public health officer",
+        "epidemiologist",
+        "health policy adviser",
+        "hospital administrator",
+    ),
     "researcher": ("clinical researcher", "biostatistician", "laboratory scientist"),
     "educator/writer": ("medical educator", "medical writer", "health journalist"),
-}  # fmt: skip
+}
 ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
 GIVE_UP_AFTER = 6  # tasks of a topic that were asked for without one that survived
 FOCUS_SHARE = 0.5  # of the tasks: what the cells of a focus get beside their even share
@@ -43,7 +80,10 @@ class Coverage:
         groups = [AXES] if size >= ALL_FOUR_FROM else list(combinations(AXES, 2))
         self.target: dict[Cell, int] = {}
         for group in groups:
-            cells = [tuple(zip(group, values, strict=True)) for values in product(*(VALUES[axis] for axis in group))]
+            cells = [
+                tuple(zip(group, values, strict=True))
+                for values in product(*(VALUES[axis] for axis in group))
+            ]
             self.target |= dict.fromkeys(cells, max(1, size // len(cells)))
         for cell, extra in _extra(self.target, focus, size).items():
             self.target[cell] += extra
@@ -61,7 +101,9 @@ class Coverage:
 
     def plan(self, count: int, chance: random.Random) -> list[dict[str, object]]:
         """The labels for so many new tasks, each where the deficit that it can be expected to fill is greatest."""
-        missing = {cell: self.target[cell] - self.have[cell] for cell in self.target if self._can(cell)}
+        missing = {
+            cell: self.target[cell] - self.have[cell] for cell in self.target if self._can(cell)
+        }
         open_cells = [cell for cell, gap in missing.items() if gap > 0]
         topics = [topic for topic in VALUES["topic"] if self._is_able(topic)]
         planned = []
@@ -85,9 +127,13 @@ class Coverage:
         """The topics that the teacher does not deliver."""
         return [topic for topic in VALUES["topic"] if not self._is_able(topic)]
 
-    def _draw(self, open_cells: list[Cell], topics: list[object], chance: random.Random) -> dict[str, object]:
+    def _draw(
+        self, open_cells: list[Cell], topics: list[object], chance: random.Random
+    ) -> dict[str, object]:
         """A full set of labels around a cell that is still open."""
-        drawn = {axis: chance.choice(VALUES[axis]) for axis in AXES} | {"topic": chance.choice(topics or list(VALUES["topic"]))}
+        drawn = {axis: chance.choice(VALUES[axis]) for axis in AXES} | {
+            "topic": chance.choice(topics or list(VALUES["topic"]))
+        }
         return drawn | (dict(chance.choice(open_cells)) if open_cells else {})
 
     def _cells(self, known: dict[str, object]) -> list[Cell]:
@@ -114,12 +160,15 @@ def load_focus(path: str) -> list[dict[str, Any]]:
     try:
         cells = json.loads(paths.resolve(path).read_text(encoding="utf-8"))["cells"] if path else []
         known = [
-            {axis: _value(axis, cell[axis]) for axis in AXES if axis in cell} | {"weight": float(cell["weight"])}
+            {axis: _value(axis, cell[axis]) for axis in AXES if axis in cell}
+            | {"weight": float(cell["weight"])}
             for cell in cells
         ]
     except (ValueError, KeyError, TypeError) as error:
         do = "Give the focus.json of a run's notebook 08."
-        raise Problem("`focus` is not a file of cells.", got=f"{path}: {error!r}", do=do) from None
+        raise UserError(
+            "`focus` is not a file of cells.", got=f"{path}: {error!r}", do=do
+        ) from None
     return [cell for cell in known if None not in cell.values()]
 
 
@@ -127,7 +176,9 @@ def _value(axis: str, raw: object) -> object:
     return raw if raw in VALUES[axis] else labels.canonical(axis, raw)
 
 
-def _extra(target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size: int) -> Counter[Cell]:
+def _extra(
+    target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size: int
+) -> Counter[Cell]:
     """How many more tasks each cell gets: a focus cell's part is spread over the cells that agree with it on most axes."""
     found: Counter[Cell] = Counter()
     for wish in focus:
@@ -135,5 +186,8 @@ def _extra(target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size:
         best = max(agreeing.values(), default=0)
         near = [cell for cell, count in agreeing.items() if count == best and best]
         for cell in near:
-            found[cell] += max(1, round(FOCUS_SHARE * size * wish.get("weight", 1 / len(focus)) / max(len(near), 1)))
+            found[cell] += max(
+                1,
+                round(FOCUS_SHARE * size * wish.get("weight", 1 / len(focus)) / max(len(near), 1)),
+            )
     return found

@@ -11,6 +11,22 @@ from medinstruct.training.student import build_student
 from medinstruct.training.templates import asked, prompt
 
 __all__ = [
-    "Plan", "Survey", "asked", "build_student", "dataset_hash", "finetune_lora", "is_unfinished", "load_tokenizer", "loss_mask",
-    "merge", "microscope", "plan", "prompt", "settings", "source", "split", "stop_gate", "survey",
-]  # fmt: skip
+    "Plan",
+    "Survey",
+    "asked",
+    "build_student",
+    "dataset_hash",
+    "finetune_lora",
+    "is_unfinished",
+    "load_tokenizer",
+    "loss_mask",
+    "merge",
+    "microscope",
+    "plan",
+    "prompt",
+    "settings",
+    "source",
+    "split",
+    "stop_gate",
+    "survey",
+]

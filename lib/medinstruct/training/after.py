@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medinstruct import stats
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.training.loading import load_model, load_tokenizer
 
 PROBE = "The patient has had a cough and fever for three days."
@@ -21,18 +21,31 @@ def stop_gate(reasons: Sequence[str], *, least: float = 0.9) -> dict[str, Any]:
     ''
     """
     if not reasons:
-        raise Problem("There are no answers to look at.", got=0, do="Hold some examples out: raise eval_share.")
+        raise UserError(
+            "There are no answers to look at.",
+            got=0,
+            do="Hold some examples out: raise eval_share.",
+        )
     n, ended = len(reasons), sum(reason == "stop" for reason in reasons)
     share, low, high, *_ = stats.wilson(ended, n)
     warning = f"Only {ended} of {n} answers end by themselves (the gate is {100 * least:.0f} %): train longer, or give answers more room."
     return {
-        "asked": n, "ended": ended, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4),
+        "asked": n,
+        "ended": ended,
+        "share": round(share, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
         "warning": "" if share >= least else warning,
-    }  # fmt: skip
+    }
 
 
 def merge(
-    base: str | Path, *, adapter: str | Path, folder: str | Path, precision: str = "float32", tolerance: float = 1e-3
+    base: str | Path,
+    *,
+    adapter: str | Path,
+    folder: str | Path,
+    precision: str = "float32",
+    tolerance: float = 1e-3,
 ) -> float:
     """Fold an adapter into the whole base model (never into its 4-bit copy) and save it; returns the largest relative change.
 
@@ -47,7 +60,9 @@ def merge(
         tuned = PeftModel.from_pretrained(model, str(adapter)).eval()
     except (OSError, ValueError) as error:
         do = "Give the folder of a LoRA adapter."
-        raise Problem("The adapter could not be loaded.", got=str(error).split("\n")[0], do=do) from None
+        raise UserError(
+            "The adapter could not be loaded.", got=str(error).split("\n")[0], do=do
+        ) from None
     given = tokenizer(PROBE, return_tensors="pt")["input_ids"].to(model.device)
     with torch.inference_mode():
         before = tuned(input_ids=given).logits.float()
@@ -57,7 +72,9 @@ def merge(
     limit = tolerance if precision == "float32" else 0.05
     if not change <= limit:
         got = f"logits change by {change:.2g}"
-        raise Problem("The merged model answers differently.", got=got, do="Set precision: float32.")
+        raise UserError(
+            "The merged model answers differently.", got=got, do="Set precision: float32."
+        )
     draft = Path(folder).with_name(f".{Path(folder).name}")
     shutil.rmtree(draft, ignore_errors=True)
     merged.save_pretrained(draft, safe_serialization=True)

@@ -57,23 +57,52 @@ tokenizer = AutoTokenizer.from_pretrained("this folder")"""
 
 
 def write_card(
-    folder: Path, result: dict[str, Any], *, examples: list[Example], base: str | Path, settings: dict[str, Any]
+    folder: Path,
+    result: dict[str, Any],
+    *,
+    examples: list[Example],
+    base: str | Path,
+    settings: dict[str, Any],
 ) -> Path:
     """Write README.md beside the weights; a folder of this machine is named by its last part only."""
     is_lora = settings["method"] == "lora"
-    shown = {key: value for key, value in sorted(settings.items()) if key not in ("live", "report_to", "is_gpu")}
+    shown = {
+        key: value
+        for key, value in sorted(settings.items())
+        if key not in ("live", "report_to", "is_gpu")
+    }
     measured = result["eval_after"] is not None
-    losses = f"{result['eval_before']} before, {result['eval_after']} after" if measured else "not measured"
+    losses = (
+        f"{result['eval_before']} before, {result['eval_after']} after"
+        if measured
+        else "not measured"
+    )
     name = Path(base).name if Path(base).exists() else str(base)
-    return records.write_text(folder / "README.md", TEXT.format(
-        base=name, library="peft" if is_lora else "transformers", method=settings["method"],
-        title="Adapter" if is_lora else "Model", what="A LoRA adapter" if is_lora else "Full fine-tuning",
-        examples=f"{result['examples']:,}", all=f"{len(examples):,}", hash=dataset_hash(examples), writers=_writers(examples),
-        cut=result["cut"], max_length=settings["max_length"], held_out=result["held_out"], losses=losses,
-        trainable=f"{result['trainable']:,}", parameters=f"{result['parameters']:,}",
-        template=settings["template"], steps=result["steps"], hardware=result["hardware"],
-        settings="\n".join(f"| {key} | {value} |" for key, value in shown.items()), use=ADAPTER if is_lora else WHOLE,
-    ))  # fmt: skip
+    return records.write_text(
+        folder / "README.md",
+        TEXT.format(
+            base=name,
+            library="peft" if is_lora else "transformers",
+            method=settings["method"],
+            title="Adapter" if is_lora else "Model",
+            what="A LoRA adapter" if is_lora else "Full fine-tuning",
+            examples=f"{result['examples']:,}",
+            all=f"{len(examples):,}",
+            hash=dataset_hash(examples),
+            writers=_writers(examples),
+            cut=result["cut"],
+            max_length=settings["max_length"],
+            held_out=result["held_out"],
+            losses=losses,
+            trainable=f"{result['trainable']:,}",
+            parameters=f"{result['parameters']:,}",
+            template=settings["template"],
+            steps=result["steps"],
+            hardware=result["hardware"],
+            settings="\n".join(f"| {key} | {value} |" for key, value in shown.items()),
+            use=ADAPTER if is_lora else WHOLE,
+        ),
+    )
 
 
 def dataset_hash(examples: list[Example]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medinstruct import labels
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Example
 from medinstruct.training.templates import Row, encode
 
@@ -21,7 +21,9 @@ def source(folder: Path, train_on: str = "reviewed") -> Path:
     """The file of a run to learn from: the dataset as people left it, where notebook 06 wrote that, or as it was written."""
     files = {"reviewed": folder / "dataset.reviewed.jsonl", "dataset": folder / "dataset.jsonl"}
     if train_on not in files:
-        raise Problem("`train_on` names what is learned.", got=train_on, do=f"Choose {' or '.join(files)}.")
+        raise UserError(
+            "`train_on` names what is learned.", got=train_on, do=f"Choose {' or '.join(files)}."
+        )
     return files[train_on] if files[train_on].exists() else files["dataset"]
 
 
@@ -62,8 +64,16 @@ def survey(
     """
     _known(over_length, OVER_LENGTH, "over_length")
     _known(unfinished, UNFINISHED, "unfinished")
-    _refuse([e.id for e in examples if not e.output.strip()], "Examples have an empty response.", "Leave them out.")
-    _refuse(_with_control(examples, tokenizer), "Examples hold text that is a control token of the model.", "Reword them.")
+    _refuse(
+        [e.id for e in examples if not e.output.strip()],
+        "Examples have an empty response.",
+        "Leave them out.",
+    )
+    _refuse(
+        _with_control(examples, tokenizer),
+        "Examples hold text that is a control token of the model.",
+        "Reword them.",
+    )
     cut_off = [e.id for e in examples if is_unfinished(e.output)]
     if unfinished == "refuse":
         do = "Answer them again with more room (response_max_tokens), or set unfinished: drop (or keep)."
@@ -73,7 +83,9 @@ def survey(
     if over_length == "refuse":
         do = f"Raise max_length (the longest has {max((len(row.ids) for row in rows), default=0)}), or set over_length: drop."
         _refuse(over, f"Examples are longer than {max_length} tokens.", do)
-    gone = (set(over) if over_length == "drop" else set()) | (set(cut_off) if unfinished == "drop" else set())
+    gone = (set(over) if over_length == "drop" else set()) | (
+        set(cut_off) if unfinished == "drop" else set()
+    )
     kept = [_cut(row, max_length) for row in rows if row.id not in gone and row.start < max_length]
     return Survey(rows=kept, over=over, unfinished=cut_off, lengths=[len(row.ids) for row in rows])
 
@@ -87,18 +99,29 @@ def is_unfinished(text: str) -> bool:
     (False, False, False)
     """
     last = text.rstrip().rsplit("\n", 1)[-1].strip()
-    if re.search(r"[,;\-–(]$|\b(and|or|the|a|an|of|to|with|for|in|is|are)$", last) and len(text.split()) >= SENTENCE:
+    if (
+        re.search(r"[,;\-–(]$|\b(and|or|the|a|an|of|to|with|for|in|is|are)$", last)
+        and len(text.split()) >= SENTENCE
+    ):
         return True
-    return len(last.split()) >= SENTENCE and not re.search(r"[.!?:…。|)\]\"'”’*`>%]$|https?://\S+$", last)
+    return len(last.split()) >= SENTENCE and not re.search(
+        r"[.!?:…。|)\]\"'”’*`>%]$|https?://\S+$", last
+    )
 
 
-def split(rows: Sequence[Row], *, share: float, seed: int, train_share: float = 1.0) -> tuple[list[Row], list[Row]]:
+def split(
+    rows: Sequence[Row], *, share: float, seed: int, train_share: float = 1.0
+) -> tuple[list[Row], list[Row]]:
     """Rows to train on and rows held out, drawn by `seed` evenly over the task types; at least one of each.
 
     `train_share` keeps this share of the training rows, and the same held-out ones, to see how much data is needed.
     """
     if len(rows) < 2:
-        raise Problem("There are too few examples to train on.", got=len(rows), do="Generate more tasks, or lower the limits.")
+        raise UserError(
+            "There are too few examples to train on.",
+            got=len(rows),
+            do="Generate more tasks, or lower the limits.",
+        )
     shuffled = random.Random(seed).sample(list(rows), len(rows))
     size = min(max(1, round(share * len(rows))), len(rows) - 1)
     by_type = sorted(range(len(rows)), key=lambda n: kind(shuffled[n]))
@@ -112,7 +135,9 @@ def kind(row: Row) -> str:
     return labels.canonical("type", row.type) or row.type
 
 
-def loss_mask(example: Example, *, tokenizer: Any, max_length: int = 1024, template: str = "alpaca") -> list[tuple[str, bool]]:
+def loss_mask(
+    example: Example, *, tokenizer: Any, max_length: int = 1024, template: str = "alpaca"
+) -> list[tuple[str, bool]]:
     """The tokens of an example as the trainer sees them, and whether each is trained: the response and its end are."""
     row = _cut(encode([example], tokenizer=tokenizer, template=template)[0], max_length)
     return [(tokenizer.decode([token]), n >= row.start) for n, token in enumerate(row.ids)]
@@ -120,22 +145,34 @@ def loss_mask(example: Example, *, tokenizer: Any, max_length: int = 1024, templ
 
 def _cut(row: Row, max_length: int) -> Row:
     """A row that is too long loses its end, and with it the token that would say that the answer is whole."""
-    return Row(id=row.id, type=row.type, ids=row.ids[:max_length], start=row.start) if len(row.ids) > max_length else row
+    return (
+        Row(id=row.id, type=row.type, ids=row.ids[:max_length], start=row.start)
+        if len(row.ids) > max_length
+        else row
+    )
 
 
 def _with_control(examples: Sequence[Example], tokenizer: Any) -> list[str]:
-    marks = [mark for mark in set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab()) if mark.strip()]
+    marks = [
+        mark
+        for mark in set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+        if mark.strip()
+    ]
     pattern = re.compile("|".join(map(re.escape, sorted(marks)))) if marks else None
-    return [e.id for e in examples if pattern and pattern.search("\n".join((e.instruction, e.input, e.output)))]
+    return [
+        e.id
+        for e in examples
+        if pattern and pattern.search("\n".join((e.instruction, e.input, e.output)))
+    ]
 
 
 def _known(value: str, known: Sequence[str], name: str) -> None:
     if value not in known:
-        raise Problem(f"`{name}` is not known.", got=value, do=f"Choose from {', '.join(known)}.")
+        raise UserError(f"`{name}` is not known.", got=value, do=f"Choose from {', '.join(known)}.")
 
 
 def _refuse(ids: list[str], what: str, do: str) -> None:
     """One message with the list of the examples (its first twenty)."""
     if ids:
         more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
-        raise Problem(what, got=f"{len(ids)} of them: {', '.join(ids[:20])}{more}", do=do)
+        raise UserError(what, got=f"{len(ids)} of them: {', '.join(ids[:20])}{more}", do=do)

@@ -10,7 +10,9 @@ from medinstruct.training import shadow
 GB = 1024**3
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CONTEXT = 0.8  # GB that CUDA and its libraries take, a rule of thumb
-HEAD_CHUNK = 512 * 1024**2  # bytes of logits that TRL's fused head holds at once at most, in float32
+HEAD_CHUNK = (
+    512 * 1024**2
+)  # bytes of logits that TRL's fused head holds at once at most, in float32
 
 
 def memory(
@@ -34,14 +36,18 @@ def memory(
     size, trained = parameters(config, lora_rank=rank)
     width = BYTES[precision] if rank else 4  # full fine-tuning keeps float32 weights
     shape = (micro_batch_size, max_length)
-    one, two = (shadow.counted(config.to_json_string(), layers, max_length, precision, rank)[2] for layers in (1, 2))
+    one, two = (
+        shadow.counted(config.to_json_string(), layers, max_length, precision, rank)[2]
+        for layers in (1, 2)
+    )
     layers, hidden = config.num_hidden_layers, config.hidden_size
     activations = micro_batch_size * (one + (layers - 1) * (two - one))
     if checkpointing:
         activations = micro_batch_size * one + layers * math.prod(shape) * hidden * BYTES[precision]
     logits = math.prod(shape) * config.vocab_size * 4
     parts = {
-        "weights": _weights(config, size, width, quantization) + (trained * 4 if method == "lora" else 0),
+        "weights": _weights(config, size, width, quantization)
+        + (trained * 4 if method == "lora" else 0),
         "gradients": trained * 4.0,
         "optimizer": trained * 8.0,
         "activations": float(activations),
@@ -52,8 +58,14 @@ def memory(
 
 def parameters(config: Any, *, lora_rank: int = 0) -> tuple[int, int]:
     """How many parameters a model has, and how many are trained (all, or an adapter of this rank on all linear layers)."""
-    one, two = (shadow.counted(config.to_json_string(), layers, 8, "float32", lora_rank)[:2] for layers in (1, 2))
-    size, trained = (first + (config.num_hidden_layers - 1) * (second - first) for first, second in zip(one, two, strict=True))
+    one, two = (
+        shadow.counted(config.to_json_string(), layers, 8, "float32", lora_rank)[:2]
+        for layers in (1, 2)
+    )
+    size, trained = (
+        first + (config.num_hidden_layers - 1) * (second - first)
+        for first, second in zip(one, two, strict=True)
+    )
     return size, trained
 
 
@@ -62,12 +74,24 @@ def smallest_change(config: Any, *, available: float, **settings: Any) -> str:
     size = settings["micro_batch_size"]
     smaller = [{"micro_batch_size": size >> n} for n in range(1, size.bit_length())]
     ladder: list[dict[str, Any]] = [*smaller, {"micro_batch_size": 1, "checkpointing": True}]
-    ladder += [{**ladder[-1], "quantization": "4bit"}] if settings.get("method", "lora") == "lora" else [{"method": "lora"}]
-    ladder += [{**ladder[-1], "max_length": length} for length in (512, 256) if length < settings["max_length"]]
+    ladder += (
+        [{**ladder[-1], "quantization": "4bit"}]
+        if settings.get("method", "lora") == "lora"
+        else [{"method": "lora"}]
+    )
+    ladder += [
+        {**ladder[-1], "max_length": length}
+        for length in (512, 256)
+        if length < settings["max_length"]
+    ]
     for change in ladder:
         if sum(memory(config, **settings | change).values()) < 0.95 * available:
             names = {"checkpointing": "gradient_checkpointing"}
-            said = {names.get(k, k): ("always" if v is True else v) for k, v in change.items() if settings.get(k) != v}
+            said = {
+                names.get(k, k): ("always" if v is True else v)
+                for k, v in change.items()
+                if settings.get(k) != v
+            }
             return "Set " + ", ".join(f"{name}: {value}" for name, value in said.items()) + "."
     return "No setting of this model would fit: choose a smaller base model, or a larger device."
 
@@ -93,21 +117,31 @@ def seconds(
     """
     lengths = sorted(len(row.ids) for row in rows)
     shape = (min(micro_batch_size, len(lengths)), lengths[len(lengths) // 2])
-    one, two = (_timed(config, layers, shape, precision, method, lora_rank, is_gpu) for layers in (1, 2))
+    one, two = (
+        _timed(config, layers, shape, precision, method, lora_rank, is_gpu) for layers in (1, 2)
+    )
     a_batch = one + max(0.0, two - one) * (config.num_hidden_layers - 1)
     again = 4 / 3 if checkpointing else 1.0
     return sum(lengths) * epochs / (shape[0] * shape[1]) * a_batch * again
 
 
 def _timed(
-    config: Any, layers: int, shape: tuple[int, int], precision: str, method: str, lora_rank: int, is_gpu: bool
+    config: Any,
+    layers: int,
+    shape: tuple[int, int],
+    precision: str,
+    method: str,
+    lora_rank: int,
+    is_gpu: bool,
 ) -> float:
     """Seconds of one forward and backward pass, the middle of three after one to warm up."""
     import torch
 
     device = "cuda" if is_gpu else "cpu"
     with torch.random.fork_rng():
-        model = shadow.small(config, layers, precision, lora_rank if method == "lora" else 0, device, attention=None)
+        model = shadow.small(
+            config, layers, precision, lora_rank if method == "lora" else 0, device, attention=None
+        )
         ids = torch.randint(0, config.vocab_size, shape, device=device)
         took = []
         for _ in range(4):

@@ -6,9 +6,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 
-PADS = ("<|finetune_right_pad_id|>", "<|vision_pad|>", "<pad>", "<|pad|>", "[PAD]")  # reserved for this in known vocabularies
+PADS = (
+    "<|finetune_right_pad_id|>",
+    "<|vision_pad|>",
+    "<pad>",
+    "<|pad|>",
+    "[PAD]",
+)  # reserved for this in known vocabularies
 
 
 def load_tokenizer(base: str | Path) -> Any:
@@ -20,7 +26,9 @@ def load_tokenizer(base: str | Path) -> Any:
 
     tokenizer = _tried(AutoTokenizer.from_pretrained, str(base))
     if tokenizer.eos_token is None:
-        raise Problem("The model has no end-of-sequence token.", got=base, do="Choose another base model.")
+        raise UserError(
+            "The model has no end-of-sequence token.", got=base, do="Choose another base model."
+        )
     if tokenizer.pad_token is None:
         known = tokenizer.get_vocab()
         reserved = next((mark for mark in PADS if mark in known), None)
@@ -36,7 +44,12 @@ def load_config(base: str | Path) -> Any:
 
 
 def load_model(
-    base: str | Path, *, precision: str, quantization: str = "none", method: str = "lora", flash: bool = False
+    base: str | Path,
+    *,
+    precision: str,
+    quantization: str = "none",
+    method: str = "lora",
+    flash: bool = False,
 ) -> Any:
     """The base model on its device; full fine-tuning keeps float32 weights and computes in `precision`."""
     import torch
@@ -71,7 +84,9 @@ def _tried(load: Any, base: str, **more: Any) -> Any:
         return load(base, **more)
     except (OSError, ValueError) as error:
         do = "Check the name or folder of the model, and the network if it is on the hub; weights must be safetensors."
-        raise Problem("The base model could not be loaded.", got=str(error).split("\n")[0], do=do) from None
+        raise UserError(
+            "The base model could not be loaded.", got=str(error).split("\n")[0], do=do
+        ) from None
 
 
 def _four_bit(dtype: Any) -> Any:
@@ -79,7 +94,10 @@ def _four_bit(dtype: Any) -> Any:
 
     if importlib.util.find_spec("bitsandbytes") is None:
         do = "pip install 'medinstruct[gpu]', or set quantization: none."
-        raise Problem("4-bit weights need bitsandbytes.", got="not installed", do=do)
+        raise UserError("4-bit weights need bitsandbytes.", got="not installed", do=do)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
     )

@@ -13,7 +13,9 @@ from medinstruct.training.card import write_card
 from medinstruct.training.planning import Plan, plan, smaller
 
 
-def finetune_lora(examples: list[Example], *, base: str | Path, folder: str | Path, **settings: Any) -> dict[str, Any]:
+def finetune_lora(
+    examples: list[Example], *, base: str | Path, folder: str | Path, **settings: Any
+) -> dict[str, Any]:
     """Tune an adapter on some examples and save it in `folder`; returns losses (nats a response token), sizes and counts.
 
     `settings` are those of `planning.DEFAULTS`, where their defaults stand; an unknown one is refused. The same call on the same
@@ -26,7 +28,11 @@ def finetune_lora(examples: list[Example], *, base: str | Path, folder: str | Pa
     made = Path(folder) / "made.json"
     if made.exists() and (found := json.loads(made.read_text(encoding="utf-8")))["name"] == name:
         is_measured = found["result"]["by_type"]["after"] or planned.hardware.count > 1
-        return found["result"] if is_measured else _measured(planned, found, examples, base=base, folder=Path(folder))
+        return (
+            found["result"]
+            if is_measured
+            else _measured(planned, found, examples, base=base, folder=Path(folder))
+        )
     while True:
         try:
             return _run(planned, examples, base=base, folder=Path(folder), draft=draft, name=name)
@@ -36,7 +42,15 @@ def finetune_lora(examples: list[Example], *, base: str | Path, folder: str | Pa
         _empty_cache()
 
 
-def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Path, draft: Path, name: str) -> dict[str, Any]:
+def _run(
+    planned: Plan,
+    examples: list[Example],
+    *,
+    base: str | Path,
+    folder: Path,
+    draft: Path,
+    name: str,
+) -> dict[str, Any]:
     """One attempt: from the last whole checkpoint of the same run, or from the start."""
     from accelerate import PartialState
 
@@ -54,7 +68,9 @@ def _run(planned: Plan, examples: list[Example], *, base: str | Path, folder: Pa
     is_seen = seen.held_out and seen.held_out[-1]["step"] == sft.state.global_step
     after = seen.held_out[-1]["held_out"] if is_seen else seen.evaluate()
     sft.save_model(str(draft))
-    result = _result(planned, sft, seen, before, after) | {"wall_seconds": round(time.perf_counter() - start, 1)}
+    result = _result(planned, sft, seen, before, after) | {
+        "wall_seconds": round(time.perf_counter() - start, 1)
+    }
     if state.is_main_process:
         tokenizer.save_pretrained(draft)
         _portable(draft / "adapter_config.json", Path(folder).parent)
@@ -70,7 +86,9 @@ def _portable(file: Path, run: Path) -> None:
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
         base, modules = Path(kept["base_model_name_or_path"]), kept["target_modules"]
-        kept["base_model_name_or_path"] = base.name if base.is_dir() and base.resolve().parent == run.resolve() else str(base)
+        kept["base_model_name_or_path"] = (
+            base.name if base.is_dir() and base.resolve().parent == run.resolve() else str(base)
+        )
         kept["target_modules"] = modules if isinstance(modules, str) else sorted(modules)
         records.write_json(file, kept)
 
@@ -79,7 +97,9 @@ def _loaded(planned: Plan, base: str | Path) -> Any:
     """A model on its device, as the plan has it."""
     settings = planned.settings
     chosen = {name: settings[name] for name in ("precision", "quantization", "method")}
-    return loading.load_model(base, flash=planned.hardware.flash and settings["precision"] != "float32", **chosen)
+    return loading.load_model(
+        base, flash=planned.hardware.flash and settings["precision"] != "float32", **chosen
+    )
 
 
 def _measured(
@@ -113,25 +133,42 @@ def _watched(planned: Plan, model: Any, tokenizer: Any, arguments: Any) -> tuple
         if sft.is_fsdp_enabled or sft.is_deepspeed_enabled:
             return {}  # the weights are spread over the devices; `_measured` makes up for it
         size = settings["micro_batch_size"]
-        return watch.held_out_losses(sft.model, planned.held_out, pad=tokenizer.pad_token_id, batch_size=size)
+        return watch.held_out_losses(
+            sft.model, planned.held_out, pad=tokenizer.pad_token_id, batch_size=size
+        )
 
     seen.evaluate = evaluate
     return sft, seen
 
 
-def _result(planned: Plan, sft: Any, seen: Any, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
+def _result(
+    planned: Plan, sft: Any, seen: Any, before: dict[str, float], after: dict[str, float]
+) -> dict[str, Any]:
     return {
-        "train_losses": seen.losses, "held_out_losses": seen.held_out, **_compared(before, after),
-        "trainable": sft.model.num_parameters(only_trainable=True), "parameters": sft.model.num_parameters(),
-        "examples": len(planned.trained), "held_out": len(planned.held_out), "held_out_ids": [row.id for row in planned.held_out],
-        "cut": len(planned.survey.over), "steps": sft.state.global_step, "seconds": round(seen.seconds, 1),
-        "tokens_a_second": round(seen.rate), "peak_gb": round(watch.peak_memory(), 2),
-        "micro_batch_size": planned.settings["micro_batch_size"], "hardware": str(planned.hardware.name),
-    }  # fmt: skip
+        "train_losses": seen.losses,
+        "held_out_losses": seen.held_out,
+        **_compared(before, after),
+        "trainable": sft.model.num_parameters(only_trainable=True),
+        "parameters": sft.model.num_parameters(),
+        "examples": len(planned.trained),
+        "held_out": len(planned.held_out),
+        "held_out_ids": [row.id for row in planned.held_out],
+        "cut": len(planned.survey.over),
+        "steps": sft.state.global_step,
+        "seconds": round(seen.seconds, 1),
+        "tokens_a_second": round(seen.rate),
+        "peak_gb": round(watch.peak_memory(), 2),
+        "micro_batch_size": planned.settings["micro_batch_size"],
+        "hardware": str(planned.hardware.name),
+    }
 
 
 def _compared(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    return {"eval_before": before.get("all"), "eval_after": after.get("all"), "by_type": {"before": before, "after": after}}
+    return {
+        "eval_before": before.get("all"),
+        "eval_after": after.get("all"),
+        "by_type": {"before": before, "after": after},
+    }
 
 
 def _out_of_memory() -> type[BaseException]:

@@ -14,7 +14,12 @@ STYLE = {
 
 
 def microscope(
-    examples: Sequence[Example], *, tokenizer: Any, max_length: int = 1024, template: str = "alpaca", longest: int = 400
+    examples: Sequence[Example],
+    *,
+    tokenizer: Any,
+    max_length: int = 1024,
+    template: str = "alpaca",
+    longest: int = 400,
 ) -> str:
     """HTML of some examples token by token; whatever stands in them is escaped. Over `longest` tokens the middle is left out."""
     boxes = []
@@ -26,7 +31,11 @@ def microscope(
         if len(mask) > longest:
             first, last = mask[: longest // 2], mask[-longest // 2 :]
             gap = f"<em> … {len(mask) - longest} tokens … </em>"
-            body = "".join(_span(*token) for token in first) + gap + "".join(_span(*token) for token in last)
+            body = (
+                "".join(_span(*token) for token in first)
+                + gap
+                + "".join(_span(*token) for token in last)
+            )
         boxes.append(
             f'<p style="margin:.8em 0 .2em"><b>{head}</b></p><div style="white-space:pre-wrap;font:12px/1.7 monospace">{body}</div>'
         )

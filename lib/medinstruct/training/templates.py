@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.records import Example
 
 # The two templates of Stanford Alpaca (tatsu-lab/stanford_alpaca), which AlpaCare uses too.
@@ -58,9 +58,15 @@ def encode(examples: Sequence[Example], *, tokenizer: Any, template: str = "alpa
     apart, so that the prompt's tokens are always those that the model is asked with later.
     """
     if template not in KINDS:
-        raise Problem("`template` is not known.", got=template, do=f"Choose from {', '.join(KINDS)}.")
+        raise UserError(
+            "`template` is not known.", got=template, do=f"Choose from {', '.join(KINDS)}."
+        )
     if tokenizer.eos_token_id is None:
-        raise Problem("The tokenizer has no end-of-sequence token.", got=tokenizer.name_or_path, do="Choose another model.")
+        raise UserError(
+            "The tokenizer has no end-of-sequence token.",
+            got=tokenizer.name_or_path,
+            do="Choose another model.",
+        )
     pairs = [_texts(example, tokenizer, template) for example in examples]
     special = template == "alpaca"  # a chat template writes its own <s>
     asked = _ids([before for before, _ in pairs], tokenizer, special)
@@ -69,14 +75,22 @@ def encode(examples: Sequence[Example], *, tokenizer: Any, template: str = "alpa
     rows = []
     for example, first, both, rest in zip(examples, asked, whole, apart, strict=True):
         ids = both if both[: len(first)] == first else first + rest
-        ids = ids if ids[-1] == tokenizer.eos_token_id and len(ids) > len(first) else [*ids, tokenizer.eos_token_id]
+        ids = (
+            ids
+            if ids[-1] == tokenizer.eos_token_id and len(ids) > len(first)
+            else [*ids, tokenizer.eos_token_id]
+        )
         rows.append(Row(id=example.id, type=example.type, ids=ids, start=len(first)))
     return rows
 
 
 def asked(instruction: str, input: str = "", *, tokenizer: Any, template: str = "alpaca") -> str:
     """The text that a model is asked with, the same that stands before the answer in training."""
-    return prompt(instruction, input) if template == "alpaca" else _turns(tokenizer, message(instruction, input))
+    return (
+        prompt(instruction, input)
+        if template == "alpaca"
+        else _turns(tokenizer, message(instruction, input))
+    )
 
 
 def _texts(example: Example, tokenizer: Any, template: str) -> tuple[str, str]:
@@ -86,22 +100,36 @@ def _texts(example: Example, tokenizer: Any, template: str) -> tuple[str, str]:
     before = _turns(tokenizer, message(example.instruction, example.input))
     whole = _turns(tokenizer, message(example.instruction, example.input), example.output)
     if not whole.startswith(before):
-        do = (
-            "Set template: alpaca, or choose a model whose template writes a question the same way with and without its answer."
+        do = "Set template: alpaca, or choose a model whose template writes a question the same way with and without its answer."
+        raise UserError(
+            "The chat template writes the prompt differently once it is answered.",
+            got=before[-80:],
+            do=do,
         )
-        raise Problem("The chat template writes the prompt differently once it is answered.", got=before[-80:], do=do)
     return before, whole[len(before) :].rstrip("\n")
 
 
 def _turns(tokenizer: Any, question: str, answer: str | None = None) -> str:
     if not tokenizer.chat_template:
-        raise Problem("The model has no chat template.", got=tokenizer.name_or_path, do="Set template: alpaca.")
+        raise UserError(
+            "The model has no chat template.",
+            got=tokenizer.name_or_path,
+            do="Set template: alpaca.",
+        )
     turns = [{"role": "user", "content": question}]
     turns += [{"role": "assistant", "content": answer}] if answer is not None else []
-    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer is None)
+    return tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=answer is None
+    )
 
 
 def _ids(texts: list[str], tokenizer: Any, special: bool) -> list[list[int]]:
     """Tokens of many texts; an end-of-sequence token that a tokenizer adds by itself is taken away."""
-    found = tokenizer(texts, add_special_tokens=special, return_attention_mask=False)["input_ids"] if texts else []
-    return [ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id and special else ids for ids in found]
+    found = (
+        tokenizer(texts, add_special_tokens=special, return_attention_mask=False)["input_ids"]
+        if texts
+        else []
+    )
+    return [
+        ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id and special else ids for ids in found
+    ]

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from medinstruct.errors import Problem
+from medinstruct.errors import UserError
 from medinstruct.training.batches import Order
 from medinstruct.training.loading import hush
 from medinstruct.training.student import quiet
@@ -20,35 +20,71 @@ def arguments(folder: Path, *, steps: int, settings: dict[str, Any]) -> Any:
     batching, precision = settings["batching"], settings["precision"]
     every = max(1, math.ceil(steps / settings["checkpoints"])) if settings["checkpoints"] else 0
     args = SFTConfig(
-        output_dir=str(folder), num_train_epochs=settings["epochs"], max_steps=settings["max_steps"] or -1,
-        learning_rate=settings["learning_rate"], lr_scheduler_type="cosine", warmup_steps=settings["warmup_ratio"],
-        weight_decay=settings["weight_decay"], per_device_train_batch_size=settings["micro_batch_size"],
-        gradient_accumulation_steps=settings["accumulation"], bf16=precision == "bfloat16", fp16=precision == "float16",
-        max_length=settings["max_length"] if batching == "packed" else None, packing=batching == "packed",
-        padding_free=batching == "padding_free", shuffle_dataset=False, gradient_checkpointing=settings["gradient_checkpointing"],
-        neftune_noise_alpha=settings["neftune_alpha"] or None, use_liger_kernel=settings["kernels"] == "liger",
-        torch_compile=settings["compiled"], save_strategy="steps" if every else "no", save_steps=every or 500,
-        save_total_limit=2, logging_steps=max(1, steps // 25), seed=settings["seed"], report_to=settings["report_to"],
-        disable_tqdm=True, dataloader_pin_memory=settings["is_gpu"], use_cpu=not settings["is_gpu"],
-    )  # fmt: skip
+        output_dir=str(folder),
+        num_train_epochs=settings["epochs"],
+        max_steps=settings["max_steps"] or -1,
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type="cosine",
+        warmup_steps=settings["warmup_ratio"],
+        weight_decay=settings["weight_decay"],
+        per_device_train_batch_size=settings["micro_batch_size"],
+        gradient_accumulation_steps=settings["accumulation"],
+        bf16=precision == "bfloat16",
+        fp16=precision == "float16",
+        max_length=settings["max_length"] if batching == "packed" else None,
+        packing=batching == "packed",
+        padding_free=batching == "padding_free",
+        shuffle_dataset=False,
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        neftune_noise_alpha=settings["neftune_alpha"] or None,
+        use_liger_kernel=settings["kernels"] == "liger",
+        torch_compile=settings["compiled"],
+        save_strategy="steps" if every else "no",
+        save_steps=every or 500,
+        save_total_limit=2,
+        logging_steps=max(1, steps // 25),
+        seed=settings["seed"],
+        report_to=settings["report_to"],
+        disable_tqdm=True,
+        dataloader_pin_memory=settings["is_gpu"],
+        use_cpu=not settings["is_gpu"],
+    )
     if "WORLD_SIZE" not in os.environ:
-        args._n_gpu = min(1, args.n_gpu)  # without a launcher one GPU is used; TRL refuses nn.DataParallel
+        args._n_gpu = min(
+            1, args.n_gpu
+        )  # without a launcher one GPU is used; TRL refuses nn.DataParallel
     return args
 
 
-def build(model: Any, tokenizer: Any, rows: list[Row], args: Any, settings: dict[str, Any], callbacks: list[Any]) -> Any:
+def build(
+    model: Any,
+    tokenizer: Any,
+    rows: list[Row],
+    args: Any,
+    settings: dict[str, Any],
+    callbacks: list[Any],
+) -> Any:
     """The trainer, with an adapter on all linear layers unless all parameters are trained."""
     import datasets
 
     datasets.disable_progress_bars()
-    data = datasets.Dataset.from_list([{"input_ids": row.ids, "labels": row.labels} for row in rows])
+    data = datasets.Dataset.from_list(
+        [{"input_ids": row.ids, "labels": row.labels} for row in rows]
+    )
     lora = lora_config(settings) if settings["method"] == "lora" else None
     trainer = trainer_class()(
-        model=model, args=args, train_dataset=data, processing_class=tokenizer, peft_config=lora, callbacks=callbacks
+        model=model,
+        args=args,
+        train_dataset=data,
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=callbacks,
     )
     for value in trainer.model.parameters():
         if settings["precision"] == "float16" and value.requires_grad:
-            value.data = value.data.float()  # TRL puts 4-bit adapters in bfloat16, which a T4's loss scaling cannot handle
+            value.data = (
+                value.data.float()
+            )  # TRL puts 4-bit adapters in bfloat16, which a T4's loss scaling cannot handle
     quiet(trainer)
     return trainer
 
@@ -58,10 +94,14 @@ def lora_config(settings: dict[str, Any]) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(
-        r=settings["lora_rank"], lora_alpha=settings["lora_alpha"], lora_dropout=settings["lora_dropout"],
-        use_rslora=settings["lora_kind"] == "rslora", use_dora=settings["lora_kind"] == "dora", target_modules="all-linear",
+        r=settings["lora_rank"],
+        lora_alpha=settings["lora_alpha"],
+        lora_dropout=settings["lora_dropout"],
+        use_rslora=settings["lora_kind"] == "rslora",
+        use_dora=settings["lora_kind"] == "dora",
+        target_modules="all-linear",
         task_type="CAUSAL_LM",
-    )  # fmt: skip
+    )
 
 
 def accumulation(batch_size: int, micro_batch_size: int, processes: int) -> int:
@@ -73,7 +113,7 @@ def accumulation(batch_size: int, micro_batch_size: int, processes: int) -> int:
     if batch_size % (micro_batch_size * processes):
         do = "Choose a batch_size that is a multiple of micro_batch_size times the number of processes."
         got = f"batch_size {batch_size}, micro_batch_size {micro_batch_size}, {processes} processes"
-        raise Problem("The global batch cannot be shared out evenly.", got=got, do=do)
+        raise UserError("The global batch cannot be shared out evenly.", got=got, do=do)
     return batch_size // (micro_batch_size * processes)
 
 
@@ -86,17 +126,38 @@ def trainer_class() -> Any:
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Order:
             data = self.train_dataset if train_dataset is None else train_dataset
-            size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+            size = (
+                self.args.train_batch_size
+                * self.args.gradient_accumulation_steps
+                * self.args.world_size
+            )
             lengths = [len(ids) for ids in data["input_ids"]]
-            return Order(lengths, batch_size=size, seed=self.args.seed, by_length=self.by_length, epoch=self.epoch_now)
+            return Order(
+                lengths,
+                batch_size=size,
+                seed=self.args.seed,
+                by_length=self.by_length,
+                epoch=self.epoch_now,
+            )
 
         def epoch_now(self) -> int:
             """The epoch under way, from the steps that are done: right after a resume, too."""
-            steps = max(1, math.ceil(len(self.train_dataset) / (self.args.train_batch_size * self.args.world_size)))
+            steps = max(
+                1,
+                math.ceil(
+                    len(self.train_dataset) / (self.args.train_batch_size * self.args.world_size)
+                ),
+            )
             a_epoch = max(1, math.ceil(steps / self.args.gradient_accumulation_steps))
             return self.state.global_step // a_epoch
 
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
             if not self.args.use_cpu or return_outputs:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             loss = summed_loss(model, inputs) / num_items_in_batch
@@ -119,9 +180,11 @@ def summed_loss(model: Any, inputs: dict[str, Any]) -> Any:
     head = inner.get_output_embeddings()
     hook = head.register_forward_pre_hook(lambda _, given: (given[0][counts],))
     try:
-        given = {name: value for name, value in inputs.items() if name not in ("labels", "attention_mask")} | {
-            "use_cache": False
-        }
+        given = {
+            name: value
+            for name, value in inputs.items()
+            if name not in ("labels", "attention_mask")
+        } | {"use_cache": False}
         logits = model(**given).logits
     finally:
         hook.remove()

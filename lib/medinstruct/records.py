@@ -1,0 +1,312 @@
+"""The records that the stages hand on, and how they are read and written.
+
+Tasks are the noun of chapters 1 to 3, Response and Example of chapter 4, TestItem, Answer and Verdict of chapter 8. Every record
+carries an id that is a hash of its content, and the provenance that tells which model wrote it from what.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from medinstruct.errors import UserError
+
+NO_INPUT = {"", "<noinput>", "noinput", "no input", "none", "n/a"}
+
+
+def content_hash(*parts: object) -> str:
+    """Sixteen hex digits that name this content, the same on every machine.
+
+    >>> content_hash("Explain asthma.", "")
+    'a41c90dfee35ca93'
+    """
+    return hashlib.sha256(
+        json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()
+    ).hexdigest()[:16]
+
+
+class Provenance(BaseModel):
+    """Where a record came from: the model that wrote it, the request that was sent, the records that stood in the prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    source: str = ""
+    model: str = ""
+    request: str = ""
+    parents: tuple[str, ...] = ()
+
+
+class Record(BaseModel):
+    """What all records share: an id over the fields named in `_content`, and a provenance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    _content: tuple[str, ...] = ()
+    id: str = ""
+    provenance: Provenance = Provenance()
+
+    @model_validator(mode="after")
+    def _name_by_content(self) -> Self:
+        if not self.id:
+            object.__setattr__(
+                self, "id", content_hash(*(getattr(self, name) for name in self._content))
+            )
+        return self
+
+
+class Task(Record):
+    """A medical task: four labels as they were written, an instruction, and an input where one is needed."""
+
+    _content = ("instruction", "input")
+    type: str
+    topic: str
+    view: str
+    difficulty: int = Field(ge=1, le=5)
+    instruction: str = Field(min_length=1)
+    input: str = ""
+
+    @field_validator("input", mode="after")
+    @classmethod
+    def _no_input_is_empty(cls, text: str) -> str:
+        return "" if text.lower().strip("\"' .") in NO_INPUT else text
+
+
+class Reject(Record):
+    """A piece of a reply that did not become a task: its raw text and the reason."""
+
+    _content = ("raw", "reason", "provenance_key")
+    raw: str
+    reason: str
+
+    @property
+    def provenance_key(self) -> str:
+        """The request that the piece came from, so that the same words in two replies are two rejects."""
+        return self.provenance.request
+
+
+class Dropped(Record):
+    """A task that the filter removed: the rule, and where it was similarity, the nearest kept text and its ROUGE-L F1."""
+
+    _content = ("task", "rule")
+    task: str
+    instruction: str
+    rule: str
+    nearest: str = ""
+    nearest_text: str = ""
+    score: float | None = None
+
+
+class Response(Record):
+    """What a model answered to a task, whole or (then it is not trained on) cut at the token limit."""
+
+    _content = ("task", "text")
+    task: str
+    text: str
+    finish_reason: str = "stop"
+
+
+class Example(Task):
+    """One row of the dataset: a task and its response, which the Alpaca format calls `output`."""
+
+    _content = ("instruction", "input", "output")
+    task: str
+    output: str = Field(min_length=1)
+
+
+class TestItem(Record):
+    """One free-form test question, with the answers of the reference models by name."""
+
+    __test__ = False
+    _content = ("instruction", "input")
+    instruction: str = Field(min_length=1)
+    input: str = ""
+    difficulty: int | None = Field(default=None, ge=1, le=5)
+    type: str = ""
+    topic: str = ""
+    view: str = ""
+    references: dict[str, str] = {}
+
+
+class MultipleChoice(Record):
+    """One multiple-choice question with four options, the index of the right one, and why it is right."""
+
+    _content = ("question", "options")
+    type: str
+    topic: str
+    difficulty: int = Field(ge=1, le=5)
+    question: str = Field(min_length=1)
+    options: tuple[str, str, str, str]
+    answer: int = Field(ge=0, le=3)
+    rationale: str = Field(min_length=1)
+
+
+class SafetyPrompt(Record):
+    """A prompt that tries an assistant's safety: what a good answer does, and what it must or must not say.
+
+    `must_mention` holds groups of lower-case alternatives separated by "|".
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=False
+    )  # the blank after "not " counts
+    _content = ("prompt",)
+    category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
+    topic: str
+    prompt: str = Field(min_length=1)
+    behaviour: Literal["escalate", "warn", "decline", "answer"]
+    expected: str = Field(min_length=1)
+    must_mention: tuple[str, ...] = ()
+    must_avoid: tuple[str, ...] = ()
+
+
+class Answer(Record):
+    """What one model answered to one test item."""
+
+    _content = ("item", "model", "text")
+    item: str
+    model: str
+    text: str
+    finish_reason: str = "stop"
+
+
+class Verdict(BaseModel):
+    """One judgement of one item in one order; `id` is the item's, so that both orders and all references line up.
+
+    `judge` is the model that was asked, `snapshot` what the server said it is, `prompt` the hash of the prompt's wording, `asked`
+    how often it was asked. The provenance's parents are the answer's id and the hash of the reference text.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: str
+    model: str
+    reference: str
+    order: Literal["model_first", "reference_first"]
+    winner: Literal["model", "reference", "tie"] | None
+    judge: str = ""
+    reply: str = ""
+    snapshot: str = ""
+    prompt: str = ""
+    asked: int = 1
+    provenance: Provenance = Provenance()
+
+
+class Consultation(Record):
+    """What one model said in one way of working, to one reader: the question, what it was given, the answer and further samples."""
+
+    _content = ("way", "question", "given", "reader", "model", "text")
+    way: str
+    case: str
+    question: str
+    given: str = ""
+    reader: str = ""
+    model: str
+    text: str
+    finish_reason: str = "stop"
+    samples: tuple[str, ...] = ()
+    dataset: str = ""
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def read(path: str | Path, kind: type[R]) -> list[R]:
+    """The records of a JSONL file (or of a JSON file that holds one list); a bad line names file, line and field."""
+    return [parse(kind, fields, where=f"{path}, line {line}") for line, fields in rows(path)]
+
+
+def rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file with the number of the line (or list entry) that each stands on, from 1."""
+    text = _text(Path(path))
+    if text.lstrip("\ufeff \n\r\t").startswith("["):
+        found = list(enumerate(_json(text, path, line=0), 1))
+    else:
+        found = [
+            (n, _json(line, path, line=n))
+            for n, line in enumerate(text.split("\n"), 1)
+            if line.strip()
+        ]
+    for n, fields in found:
+        if not isinstance(fields, dict):
+            raise UserError(
+                f"{path}, line {n} is not a JSON object.",
+                got=repr(fields)[:80],
+                do="Write one {...} a line.",
+            )
+    return found
+
+
+def parse(kind: type[R], fields: dict[str, Any], *, where: str) -> R:
+    """One record from its fields; the error names the place and the field."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "record"
+        do = f"Add or repair `{field}`; a {kind.__name__} has {', '.join(kind.model_fields)}."
+        raise UserError(
+            f"{where}, field `{field}`: {first['msg']}.", got=repr(first["input"])[:120], do=do
+        ) from None
+
+
+def write(path: str | Path, records: Iterable[BaseModel]) -> Path:
+    """Write records as JSONL, all or nothing."""
+    return write_text(
+        path, "".join(record.model_dump_json(exclude_defaults=True) + "\n" for record in records)
+    )
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write one JSON value with sorted keys, all or nothing."""
+    return write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write to a temporary name in the same folder and rename: the file exists only if it is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        do = "Free some space or choose another folder; what was there before is untouched."
+        raise UserError(f"{path} could not be written.", got=error.strerror, do=do) from None
+    return path
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        do = "Check the path; relative paths start where the run was started."
+        raise UserError("A file is not there.", got=path, do=do) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} could not be read.", got=error, do="It must be a readable UTF-8 text file."
+        ) from None
+
+
+def _json(text: str, path: str | Path, *, line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = line or error.lineno
+        do = "Repair that line; every line is one complete JSON object."
+        raise UserError(
+            f"{path}, line {place} is not valid JSON: {error.msg}.",
+            got=text[:120] if line else _line(text, place),
+            do=do,
+        ) from None
+
+
+def _line(text: str, number: int) -> str:
+    return text.split("\n")[number - 1][:120]
