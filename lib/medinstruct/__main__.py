@@ -51,9 +51,9 @@ def _sweep(given: argparse.Namespace) -> int:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from medinstruct import pipeline
+    from medinstruct import report
 
-    print("\n".join(pipeline.compare(given.one, given.other).lines(every=given.all)))
+    print("\n".join(report.compare(given.one, given.other).lines(every=given.all)))
     return 0
 
 

@@ -10,7 +10,6 @@ from test_jupyterlab import browser  # noqa: F401 (a fixture)
 
 from medinstruct import paths, records, report, tasks
 from medinstruct.errors import UserError
-from medinstruct.pipeline import compare
 from medinstruct.report import flow
 from medinstruct.report.published import merged
 
@@ -293,7 +292,7 @@ def test_two_runs_stand_side_by_side(folder, monkeypatch):
     for book in other.glob("*.ipynb"):
         book.write_text(re.sub(r"novelty_limit = [\d.]+", "novelty_limit = 0.6", book.read_text()))
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(folder.parent))
-    found = compare(folder, "other")
+    found = report.compare(folder, "other")
     assert found.parameters.loc["novelty_limit"].to_dict() == {"mine": 0.7, "other": 0.6}
     row = found.numbers.loc[("freeform", "tuned against written")]
     assert (
@@ -306,7 +305,7 @@ def test_two_runs_stand_side_by_side(folder, monkeypatch):
     text, _ = written(folder, beside=found.numbers)
     assert "Beside another run" in text
     with pytest.raises(UserError, match="no such run"):
-        compare(folder, "nowhere")
+        report.compare(folder, "nowhere")
     assert not (folder.parent / "nowhere").exists()
 
 
@@ -354,7 +353,7 @@ def test_answers_of_a_first_cache_without_costs_are_counted(tmp_path):
 
 def test_a_run_is_not_compared_with_itself(folder):
     with pytest.raises(UserError, match="one run, not two"):
-        compare(folder, f"{folder}/../mine")
+        report.compare(folder, f"{folder}/../mine")
 
 
 def test_a_single_answer_beside_a_clinician_has_an_interval_with_a_width(folder):

@@ -1,15 +1,12 @@
 """Running notebooks end to end, the report on a run, and two runs side by side."""
 
-from medinstruct.pipeline.comparing import Comparison, compare
 from medinstruct.pipeline.contents import contents
 from medinstruct.pipeline.doctor import doctor
 from medinstruct.pipeline.runner import Done, run, run_each, time_table
 from medinstruct.pipeline.sweep import sweep
 
 __all__ = [
-    "Comparison",
     "Done",
-    "compare",
     "contents",
     "doctor",
     "run",

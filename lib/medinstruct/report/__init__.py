@@ -12,10 +12,13 @@ from medinstruct.report.page import note, write_page
 from medinstruct.report.parts import Part
 from medinstruct.report.provenance import cost, differs, mismatches, roles, settings
 from medinstruct.report.published import deviations
+from medinstruct.report.run_comparison import Comparison, compare
 from medinstruct.report.saving import as_json
 from medinstruct.report.svg import on_white
 
 __all__ = [
+    "Comparison",
+    "compare",
     "NAMES",
     "Number",
     "Part",

@@ -8,7 +8,8 @@ import pandas as pd
 
 from medinstruct import paths
 from medinstruct.errors import UserError
-from medinstruct.report import NAMES, Number, Run, gather, numbers
+from medinstruct.report.gather import NAMES, Run, gather
+from medinstruct.report.numbers import Number, numbers
 
 
 @dataclass(frozen=True)
