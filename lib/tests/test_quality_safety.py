@@ -8,6 +8,7 @@ import pytest
 
 from medinstruct import evaluation, llm, stats, training
 from medinstruct.records import SafetyPrompt
+from medinstruct.safety import counterfactual
 from medinstruct.safety import responses as safety
 
 
@@ -172,14 +173,14 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     assert said["base"] != said["tuned"], "the adapter changes what is said"
     change = safety.safety_change(evaluate(prompts, said)).loc["all"]
     assert change["n"] == 6 and change["low"] < change["high"], "the headline has an interval"
-    cases = safety.cases(traits=["insurance"])[:30]
+    cases = counterfactual.cases(traits=["insurance"])[:30]
     for name in who:
         texts = asyncio.run(
             evaluation.texts_said(
                 [case.task.instruction for case in cases], {name: who[name]}, max_tokens=8
             )
         )[name]
-        found = safety.case_differences(safety.measure_cases(cases, texts))
+        found = counterfactual.case_differences(counterfactual.measure_cases(cases, texts))
         assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(
             axis=None
         )
