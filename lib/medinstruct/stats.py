@@ -424,3 +424,88 @@ def prediction_powered(
         n,
         worth,
     )
+
+
+Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit; None is no rating
+
+
+def percent_agreement(ratings: Ratings, *, seed: int = 42) -> Agreement:
+    """Return the share of equal pairs of ratings of a unit, averaged over units.
+
+    >>> percent_agreement([["y", "y", "n"], ["y", "n", "n"]]).value.__round__(3)
+    0.667
+    """
+    counts = _rating_counts(ratings)
+    counts = counts[counts.sum(axis=1) >= 2]
+    if not len(counts):
+        return Agreement(*[float("nan")] * 3, 0)
+    agreed = _unit_agreement(counts, np.eye(counts.shape[1]))
+    return Agreement(float(agreed.mean()), *bootstrap_interval(agreed, seed=seed), len(agreed))
+
+
+def gwet(
+    ratings: Ratings, *, weights: str = "identity", values: Sequence = (), seed: int = 42
+) -> Agreement:
+    """Return Gwet's AC1 (identity weights) or AC2 (linear, quadratic) of raters (Gwet 2008).
+
+    Unlike kappa it stays near the percent agreement where almost all units have the same value.
+    `values` are the steps of the scale in order, also those that no rater used.
+
+    >>> both = [["+"] * 118 + ["+"] * 5 + ["-"] * 2, ["+"] * 118 + ["-"] * 5 + ["+"] * 2]
+    >>> round(gwet(both).value, 4), round(cohen_kappa(*both).value, 4)
+    (0.9408, -0.0234)
+    """
+    counts = _rating_counts(ratings, values)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rated, several = counts.sum(axis=1) >= 1, counts.sum(axis=1) >= 2
+    size, weight = counts.shape[1], _rating_weights(counts.shape[1], weights)
+    if not several.any() or size < 2:  # with one value chance agreement is not defined
+        return Agreement(*[1.0 if several.any() else float("nan")] * 3, int(several.sum()))
+
+    def coefficient(agreed: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        chance = weight.sum() / (size * (size - 1)) * (shares * (1 - shares)).sum(axis=-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (agreed - chance) / (1 - chance)
+
+    agreed = _unit_agreement(counts[several], weight)
+    draws = resampled(np.column_stack([agreed, shares[several]]), seed=seed) / len(agreed)
+    bounds = interval(coefficient(draws[:, 0], draws[:, 1:]), n=len(agreed))
+    value = coefficient(agreed.mean(), shares[rated].mean(axis=0))
+    return Agreement(float(value), *bounds, len(agreed))
+
+
+def weighted_kappa(
+    first: Sequence, second: Sequence, *, weights: str = "quadratic", values: Sequence = ()
+) -> Agreement:
+    """Return Cohen's weighted kappa of two raters on an ordered scale (asymptotic interval)."""
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
+    steps = list(values) or sorted({value for pair in pairs for value in pair})
+    if not pairs or len(steps) < 2:
+        return Agreement(*[float("nan")] * 3, len(pairs))
+    table = np.zeros((len(steps), len(steps)))
+    for a, b in pairs:
+        table[steps.index(a), steps.index(b)] += 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappa = cohens_kappa(table, weights=1 - _rating_weights(len(steps), weights))
+    bounds = np.clip([kappa.kappa_low, kappa.kappa_upp], -1, 1)
+    return Agreement(float(kappa.kappa), *map(float, bounds), len(pairs))
+
+
+def _rating_weights(number: int, kind: str) -> np.ndarray:
+    """Return how much two steps of a scale agree: identity, linear or quadratic."""
+    gap = np.abs(np.subtract.outer(np.arange(number), np.arange(number))) / max(number - 1, 1)
+    return {"identity": (gap == 0) * 1.0, "linear": 1 - gap, "quadratic": 1 - gap**2}[kind]
+
+
+def _rating_counts(ratings: Ratings, values: Sequence = ()) -> np.ndarray:
+    """Return units x values: how many raters gave each value."""
+    steps, units = list(values) or _values(ratings), list(zip(*ratings, strict=True))
+    counts = [[unit.count(step) for step in steps] for unit in units]
+    return np.array(counts, dtype=int).reshape(len(units), len(steps))
+
+
+def _unit_agreement(counts: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    raters = counts.sum(axis=1)
+    return (counts * (counts @ weight - 1)).sum(axis=1) / (raters * (raters - 1))

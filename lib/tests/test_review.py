@@ -508,9 +508,9 @@ def ratings(table):
 def test_agreement_equals_the_abstractors_example_of_gwets_own_package():
     both = ratings([[13, 0, 0], [0, 20, 7], [0, 4, 56]])  # irrCAC (Gwet 2019), cont3x3abstractors
     assert stats.cohen_kappa(*both).value == pytest.approx(0.7964094, abs=1e-7)
-    assert review.gwet(both).value == pytest.approx(0.8493305, abs=1e-7)
+    assert stats.gwet(both).value == pytest.approx(0.8493305, abs=1e-7)
     assert stats.krippendorff_alpha(both).value == pytest.approx(0.7972585, abs=1e-7)
-    assert review.percent_agreement(both).value == pytest.approx(0.89)
+    assert stats.percent_agreement(both).value == pytest.approx(0.89)
 
 
 def test_four_raters_with_gaps_equal_the_published_coefficients():
@@ -521,8 +521,8 @@ def test_four_raters_with_gaps_equal_the_published_coefficients():
         [gap, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, gap],
         [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, gap],
     ]
-    assert review.gwet(four).value == pytest.approx(0.77544, abs=1e-5)
-    assert review.percent_agreement(four).value == pytest.approx(0.8181818, abs=1e-7)
+    assert stats.gwet(four).value == pytest.approx(0.77544, abs=1e-5)
+    assert stats.percent_agreement(four).value == pytest.approx(0.8181818, abs=1e-7)
     assert stats.krippendorff_alpha(four).value == pytest.approx(0.743, abs=5e-4)
     assert stats.krippendorff_alpha(four, level="ordinal").value == pytest.approx(0.815, abs=5e-4)
 
@@ -531,10 +531,10 @@ def test_weighted_kappa_equals_the_mammogram_example():
     # 85 mammograms, two radiologists (Altman 1991; kappa in Stata's manual, weighted kappa with its interval in Penn State's STAT 509)
     both = ratings([[21, 12, 0, 0], [4, 17, 1, 0], [3, 9, 15, 2], [0, 0, 0, 1]])
     assert stats.cohen_kappa(*both).value == pytest.approx(0.4728, abs=5e-5)
-    found = review.weighted_kappa(*both, kind="linear")
+    found = stats.weighted_kappa(*both, weights="linear")
     assert found.value == pytest.approx(0.57, abs=5e-3)
     assert (found.low, found.high) == (pytest.approx(0.44, abs=0.04), pytest.approx(0.70, abs=0.04))
-    assert review.weighted_kappa(*both, kind="identity").value == pytest.approx(
+    assert stats.weighted_kappa(*both, weights="identity").value == pytest.approx(
         stats.cohen_kappa(*both).value
     )
 
@@ -544,7 +544,7 @@ def test_ac1_does_not_fall_for_the_paradox_of_kappa():
         [[118, 5], [2, 0]]
     )  # Gwet (2002), "Kappa statistic is not satisfactory for assessing the extent of agreement"
     assert stats.cohen_kappa(*both).value == pytest.approx(-0.0234, abs=5e-5)
-    assert review.gwet(both).value == pytest.approx(0.9408, abs=5e-5)
+    assert stats.gwet(both).value == pytest.approx(0.9408, abs=5e-5)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=30))
@@ -552,20 +552,20 @@ def test_ac1_does_not_fall_for_the_paradox_of_kappa():
 def test_agreement_is_the_same_whoever_comes_first_and_full_for_equals(pairs):
     a, b = [list(side) for side in zip(*pairs, strict=True)]
     for found in (
-        lambda *r: review.gwet(r, kind="quadratic", values=range(1, 6), rounds=10),
-        lambda *r: review.percent_agreement(r, rounds=10),
+        lambda *r: stats.gwet(r, weights="quadratic", values=range(1, 6)),
+        lambda *r: stats.percent_agreement(r),
     ):
         assert found(a, b).value == pytest.approx(found(b, a).value)
         assert found(a, a).value == pytest.approx(1)
 
 
 def test_few_units_or_one_value_break_nothing():
-    assert review.gwet([["y"] * 5] * 2).value == 1.0
-    assert review.gwet([[None, None], ["y", None]]).units == 0
-    assert review.weighted_kappa([1, None], [None, 2]).units == 0
-    assert review.agreement([]).empty and review.disagreements([]) == {}
+    assert stats.gwet([["y"] * 5] * 2).value == 1.0
+    assert stats.gwet([[None, None], ["y", None]]).units == 0
+    assert stats.weighted_kappa([1, None], [None, 2]).units == 0
+    assert review.annotators.agreement([]).empty and review.annotators.disputes([]) == {}
     one = [Vote("u", 0.0, "a", "reviewer", "dataset", "i", "h", "accept")]
-    assert review.agreement(one).empty
+    assert review.annotators.agreement(one).empty
 
 
 def test_the_table_of_agreement_leaves_adjudicators_out(store):
@@ -573,15 +573,10 @@ def test_the_table_of_agreement_leaves_adjudicators_out(store):
         cast(store, "Ada", n, scores={"correctness": n % 5 + 1})
         cast(store, "Bob", n, "accept" if n else "reject", scores={"correctness": n % 5 + 1})
         cast(store, "Eve", n, "reject", role="adjudicator")
-    table = review.agreement(store.votes()).set_index(["question", "statistic"])
+    table = review.annotators.agreement(store.votes()).set_index(["question", "statistic"])
     assert table.loc[("decision", "percent"), "value"] == pytest.approx(0.9)
     assert table.loc[("correctness", "weighted kappa"), "value"] == 1
     assert set(table["items"]) == {10}
-    wide = review.agreement_table(review.agreement(store.votes()))
-    assert (
-        wide.loc["percent", "decision"].startswith("0.90 (")
-        and review.agreement_table(review.agreement([])).empty
-    )
 
 
 # Disputes and the next version
@@ -629,7 +624,10 @@ def test_an_adjudicator_settles_what_was_disputed():
     both = [("Ada", 0, "accept", {}), ("Bob", 0, "reject", {})]
     assert review.reviewed(items, votes_on(items, *both)).items == []
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
-    assert len(review.reviewed(items, settled).items) == 1 and review.disagreements(settled) == {}
+    assert (
+        len(review.reviewed(items, settled).items) == 1
+        and review.annotators.disputes(settled) == {}
+    )
 
 
 def test_a_vote_on_a_text_that_changed_since_is_not_applied():

@@ -1,13 +1,6 @@
 """Review by people: cards, votes in a database, a desk in the notebook, and the next version of the dataset."""
 
-from medinstruct.review.agreement import (
-    agreement,
-    agreement_table,
-    disagreements,
-    gwet,
-    percent_agreement,
-    weighted_kappa,
-)
+from medinstruct.review import annotators
 from medinstruct.review.cards import Card, cards, pairs, printed, text_hash, to_adjudicate, visible
 from medinstruct.review.comparing import current_votes, pairs_of_run, preferences, write_votes
 from medinstruct.review.planner import (
@@ -43,16 +36,13 @@ __all__ = [
     "Session",
     "Store",
     "Vote",
-    "agreement",
-    "agreement_table",
+    "annotators",
     "cards",
     "current_votes",
     "decide",
     "desk",
-    "disagreements",
     "estimate",
     "from_chat",
-    "gwet",
     "items_to_review",
     "items_to_rule_out",
     "load",
@@ -60,7 +50,6 @@ __all__ = [
     "pairs",
     "pairs_of_run",
     "panel",
-    "percent_agreement",
     "plan",
     "precision_curve",
     "preferences",
@@ -75,7 +64,6 @@ __all__ = [
     "text_hash",
     "to_adjudicate",
     "visible",
-    "weighted_kappa",
     "write",
     "write_votes",
 ]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from medinstruct import plotting
 from medinstruct.errors import UserError
 from medinstruct.records import Task, TestItem, content_hash
-from medinstruct.review.agreement import disagreements
+from medinstruct.review.annotators import disputes
 from medinstruct.review.sampling import Drawn
 from medinstruct.review.store import Vote
 
@@ -84,7 +84,7 @@ def to_adjudicate(of: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
     """The cards on which reviewers disagree, with what they said (under their aliases), those with most at stake first."""
     by_key = {(card.id, card.hash): card for card in of}
     found = []
-    for key, why in disagreements(votes).items():
+    for key, why in disputes(votes).items():
         if key in by_key:
             said = tuple(_said(vote) for vote in votes if (vote.item, vote.hash) == key)
             found.append(by_key[key]._replace(reasons=(why,), earlier=said))

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from medinstruct import records
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Provenance, Task
-from medinstruct.review.agreement import disagreements
+from medinstruct.review.annotators import disputes
 from medinstruct.review.cards import text_hash
 from medinstruct.review.store import Vote
 
@@ -48,7 +48,7 @@ def decide(
 
     An adjudicator decides; else those who agree, if they are at least so many; what is disputed, or seen by too few, is open.
     """
-    disputed = disagreements(votes)
+    disputed = disputes(votes)
     groups: dict[tuple[str, str], list[Vote]] = {}
     for vote in votes:
         groups.setdefault((vote.item, vote.hash), []).append(vote)
