@@ -1,7 +1,20 @@
-"""How every figure looks, is kept and is shown."""
+"""Plotting: charts, one table, one reader of records; how a figure is saved and shown."""
 
-from medinstruct.plotting.charts import bars, heat, histogram, intervals, lines, paired_bars
-from medinstruct.plotting.look import (
+from medinstruct.plotting import palette
+from medinstruct.plotting.charts import (
+    bars,
+    dumbbell,
+    funnel,
+    grouped_bars,
+    heatmap,
+    histogram,
+    intervals,
+    lines,
+    note,
+    titled,
+)
+from medinstruct.plotting.display import PLOTLY, Picture, live, show, to_html
+from medinstruct.plotting.palette import (
     BLUE,
     GREEN,
     GREY,
@@ -15,12 +28,21 @@ from medinstruct.plotting.look import (
     SOFT,
     TINT,
     WIDTH,
-    note,
     short,
     style,
-    titled,
 )
-from medinstruct.plotting.shown import PLOTLY, Shown, live, show, to_html
+from medinstruct.plotting.tables import Page, reader, table
+from medinstruct.plotting.verb_rings import live_sunburst, sunburst
+
+# names of version 1, until every chapter has moved
+heat, Shown = heatmap, Picture
+
+
+def paired_bars(columns, *, title, label, names, first=0):
+    """Draw grouped bars (the old name)."""
+    colors = PALETTE[first:] + PALETTE[:first]
+    return grouped_bars(columns, title=title, label=label, names=names, colors=colors)
+
 
 __all__ = [
     "BLUE",
@@ -37,18 +59,29 @@ __all__ = [
     "SOFT",
     "TINT",
     "WIDTH",
+    "Page",
+    "Picture",
     "Shown",
     "bars",
+    "dumbbell",
+    "funnel",
+    "grouped_bars",
     "heat",
+    "heatmap",
     "histogram",
     "intervals",
     "lines",
     "live",
+    "live_sunburst",
     "note",
     "paired_bars",
+    "palette",
+    "reader",
     "short",
     "show",
     "style",
+    "sunburst",
+    "table",
     "titled",
     "to_html",
 ]

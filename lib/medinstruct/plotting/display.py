@@ -1,0 +1,93 @@
+"""Display: save and show a figure, page of an executed notebook, whether the page is live."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from medinstruct import records
+
+PLOTLY = "application/vnd.plotly.v1+json"
+LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
+TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
+{% block data_png %}<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
+{%- set alt = output | get_metadata('alt', 'image/png') -%}
+{%- set width = output | get_metadata('width', 'image/png') -%}
+<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+ alt="{{ (alt or '') | escape_html }}"
+{%- if width %} width="{{ width | escape_html }}"{% endif %}></div>{% endblock %}"""
+
+
+def live() -> bool:
+    """Return whether widgets answer (JupyterLab, VS Code, Colab); not so under papermill."""
+    return any(os.environ.get(name) for name in LIVE)
+
+
+class Picture:
+    """A saved figure in a notebook: an image with alternative text, or plotly on a live page."""
+
+    def __init__(self, png: bytes, *, alt: str, width: int, interactive: Any = None) -> None:
+        self.png, self.alt, self.width, self.interactive = png, alt, width, interactive
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        text = {"text/plain": self.alt}
+        if self.interactive is not None and "COLAB_RELEASE_TAG" in os.environ:
+            page = self.interactive.to_html(include_plotlyjs="cdn", full_html=False)
+            return text | {"text/html": page}, {}
+        if self.interactive is not None and live():  # JupyterLab prefers an image: give none
+            return text | {PLOTLY: self.interactive.to_plotly_json()}, {}
+        metadata = {"alt": self.alt, "width": self.width}
+        return text | {"image/png": self.png}, {"image/png": metadata}
+
+
+def show(
+    figure: Any,
+    name: str,
+    *,
+    folder: str | Path,
+    alt: str = "",
+    data: Any = None,
+    interactive: Any = None,
+) -> Picture:
+    """Save a figure as figures/`name`.svg in the run's `folder` and return it to be displayed.
+
+    `data` (DataFrame or Series) is saved beside it as CSV; `alt` describes the figure to readers
+    who do not see it, by default with its title; `interactive` is its plotly form for a live page.
+    """
+    import matplotlib.pyplot as plt
+
+    files = Path(folder) / "figures"
+    records.write_text(files / f"{name}.svg", _bytes(figure, "svg").decode())
+    if data is not None:
+        records.write_text(files / f"{name}.csv", data.to_csv(lineterminator="\n"))
+    alt = " ".join((alt or figure.get_suptitle() or name).split())
+    png, width = _small(_bytes(figure, "png", dpi=150)), round(figure.get_figwidth() * 100)
+    plt.close(figure)
+    return Picture(png, alt=alt, width=width, interactive=interactive)
+
+
+def _bytes(figure: Any, kind: str, **options: Any) -> bytes:
+    """Return a figure as a file, without dates and versions: the same bytes in every run."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", **options)
+    return buffer.getvalue()
+
+
+def _small(png: bytes) -> bytes:
+    """Reduce a flat image to 256 colors, a third of its size."""
+    from PIL import Image
+
+    image, buffer = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def to_html(notebook: str | Path) -> str:
+    """Return an executed notebook as HTML; unlike nbconvert's own, its images carry their alt text."""
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+
+    loaders = [DictLoader({"alt.html.j2": TEMPLATE})]
+    exporter = HTMLExporter(extra_loaders=loaders, template_file="alt.html.j2")
+    return exporter.from_filename(str(notebook))[0]
