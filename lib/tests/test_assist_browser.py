@@ -26,15 +26,13 @@ class Rigged(llm.Client):
         asked = request.messages[-1]["content"]
         words = ("A long answer. " * 6667).split(" ") if "long" in asked else HOSTILE.split(" ")
         words = ("Ask for Mr. Oskar Tr" + "ell.").split(" ") if "whom" in asked else words
-        def reply(text, end="stopped"):
-            return llm.Reply(key="k", text=text, finish_reason=end, model="rigged")
-        async def start(stream):
+        async def items():
             for n, word in enumerate(words):
-                stream.put(word if not n else " " + word)
+                yield word if not n else " " + word
                 if n % 500 == 0:
                     await asyncio.sleep(0.01)
-            return reply(" ".join(words), "stop")
-        return llm.Stream(start, reply)
+            yield llm.Reply(key="k", text=" ".join(words), finish_reason="stop", model="rigged")
+        return llm.Stream(items(), key="k", model="rigged")
 
 out, base = paths.outputs("RUN"), paths.outputs("base")
 model = llm.LocalModel(base / "student", adapter=base / "adapter")

@@ -17,7 +17,7 @@ from medinstruct.assist.privacy import Guard, masked
 from medinstruct.assist.talk import Talk
 from medinstruct.assist.transcript import Said, Transcripts, Turn, as_jsonl, as_markdown
 from medinstruct.errors import UserError
-from medinstruct.llm.streaming_local import settled
+from medinstruct.llm.local import settled
 from medinstruct.records import Example
 
 ASK = llm.Request(
@@ -108,13 +108,10 @@ def test_a_streamed_answer_equals_the_one_asked_for_at_once_and_is_kept(tmp_path
 @pytest.mark.parametrize("stop", [[], ["treated"], ["\n### Instruction"]])
 def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(model, stop):
     async def both(tuned):
-        stream = model.stream(local(stop=stop), tuned=tuned, keep=False)
+        view = model.tuned if tuned else model.base
+        stream = view.stream(local(stop=stop), keep=False)
         pieces = await read(stream)
-        return (
-            "".join(pieces),
-            stream.reply,
-            (await model.with_adapter(tuned).ask_all([local(stop=stop)]))[0],
-        )
+        return "".join(pieces), stream.reply, (await view.ask_all([local(stop=stop)]))[0]
 
     found = [asyncio.run(both(tuned)) for tuned in (False, True)]
     assert all(
@@ -126,13 +123,12 @@ def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(mode
 
 def test_base_and_tuned_asked_at_the_same_moment_do_not_mix(model):
     async def together():
-        streams = [
-            model.stream(local(), tuned=tuned, keep=False) for tuned in (True, False, True, False)
-        ]
-        return [reply.text for reply in await asyncio.gather(*map(llm.whole, streams))]
+        streams = [view.stream(local(), keep=False) for view in (model.tuned, model.base) * 2]
+        replies = await asyncio.gather(*(stream.result() for stream in streams))
+        return [reply.text for reply in replies]
 
     told = asyncio.run(together())
-    alone = [asyncio.run(model.with_adapter(on).ask_all([local()]))[0].text for on in (True, False)]
+    alone = [asyncio.run(view.ask_all([local()]))[0].text for view in (model.tuned, model.base)]
     assert told == alone * 2
 
 
@@ -147,11 +143,11 @@ def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(mode
         return real(*given, **more)
 
     async def stopped():
-        stream = model.stream(local(max_tokens=400), tuned=True)
+        stream = model.tuned.stream(local(max_tokens=400))
         await anext(stream)
         stream.stop()
         at = len(seen)
-        reply = await llm.whole(stream)
+        reply = await stream.result()
         await asyncio.sleep(0.3)
         return reply, at, len(seen) - at, model.cache.keys()
 
@@ -228,7 +224,7 @@ def test_a_server_that_refuses_the_option_for_usage_is_asked_without_it():
             0, service=Service(refused=("stream_options",)), troubles=serving.Troubles(pace=0)
         )
         asked = llm.Client(url=f"http://127.0.0.1:{port}/v1", model="m")
-        return await llm.whole(asked.stream(ASK)), asked
+        return await asked.stream(ASK).result(), asked
 
     reply, asked = asyncio.run(talk())
     assert reply.text and reply.completion_tokens > 0 and "stream_options" in asked.notes[0]
@@ -388,14 +384,11 @@ class Says(llm.Client):
         self.text = text
 
     def stream(self, request, *, keep=True):
-        def reply(text, end="stopped"):
-            return llm.Reply(key="k", text=text, finish_reason=end, model="m")
+        async def items():
+            yield self.text
+            yield llm.Reply(key="k", text=self.text, finish_reason="stop", model="m")
 
-        async def start(stream):
-            stream.put(self.text)
-            return reply(self.text, "stop")
-
-        return llm.Stream(start, reply)
+        return llm.Stream(items(), key="k", model="m")
 
 
 def test_a_name_in_an_answer_or_in_a_correction_is_asked_about_as_well(tmp_path):
@@ -572,7 +565,7 @@ def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
 
 
 def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.streaming_served.TRIES", 1)
+    monkeypatch.setattr("medinstruct.llm.client.STREAM_TRIES", 1)
     gone = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     talk = talked(
         tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"}

@@ -137,13 +137,15 @@ def test_a_cut_answer_is_asked_for_again_with_twice_the_room():
     cut = llm.Request(messages=MANY[0].messages, parameters={"max_tokens": 60})
     replies = asyncio.run(llm.Client(url="offline?cut=0", model="m", again=0).ask_all([cut]))
     again = asyncio.run(llm.Client(url="offline?cut=0", model="m", again=3).ask_all([cut]))
-    assert replies[0].trouble == "length" and not again[0].trouble
+    assert replies[0].incomplete_reason == "length" and not again[0].incomplete_reason
 
 
 @pytest.mark.parametrize("rate, trouble", [("answer_refusal=1", "refused"), ("cut=1", "length")])
 def test_what_never_becomes_whole_says_why(rate, trouble):
     assert (
-        asyncio.run(llm.Client(url=f"offline?{rate}", model="m").ask_all(MANY[:1]))[0].trouble
+        asyncio.run(llm.Client(url=f"offline?{rate}", model="m").ask_all(MANY[:1]))[
+            0
+        ].incomplete_reason
         == trouble
     )
 

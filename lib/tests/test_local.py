@@ -58,7 +58,7 @@ def test_answers_in_a_batch_are_those_given_one_by_one(student):
 
 def test_a_killed_run_asks_only_for_what_is_missing(student, tmp_path, monkeypatch):
     model = llm.LocalModel(student, cache=tmp_path / "a.sqlite", batch_size=4)
-    real, calls = local.LocalModel._generated, []
+    real, calls = local.LocalModel._generate, []
 
     def third_fails(self, prompts, *more):
         calls.append(len(prompts))
@@ -66,7 +66,7 @@ def test_a_killed_run_asks_only_for_what_is_missing(student, tmp_path, monkeypat
             raise KeyboardInterrupt
         return real(self, prompts, *more)
 
-    monkeypatch.setattr(local.LocalModel, "_generated", third_fails)
+    monkeypatch.setattr(local.LocalModel, "_generate", third_fails)
     with pytest.raises(KeyboardInterrupt):
         ask(model, requests(12))
     again = llm.LocalModel(student, cache=tmp_path / "a.sqlite", batch_size=4)
@@ -90,12 +90,12 @@ def test_the_same_request_to_another_adapter_or_the_base_is_another_question(stu
                 torch.nn.init.normal_(value)
         tuned.save_pretrained(tmp_path / str(seed))
     one = llm.LocalModel(student, adapter=tmp_path / "1")
-    keys = {one.with_adapter(on).key(requests(1)[0]) for on in (True, False)}
+    keys = {view.key(requests(1)[0]) for view in (one.base, one.tuned)}
     keys.add(llm.LocalModel(student, adapter=tmp_path / "2").key(requests(1)[0]))
     assert len(keys) == 3
     plain = ask(llm.LocalModel(student), requests(3))
-    assert [r.text for r in ask(one.with_adapter(False), requests(3))] == [r.text for r in plain]
-    assert [r.text for r in ask(one.with_adapter(True), requests(3))] != [r.text for r in plain]
+    assert [r.text for r in ask(one.base, requests(3))] == [r.text for r in plain]
+    assert [r.text for r in ask(one.tuned, requests(3))] != [r.text for r in plain]
 
 
 def test_an_answer_ends_at_a_stop_string_before_the_room_is_used(student):
@@ -115,10 +115,36 @@ def test_samples_differ_and_repeat(student):
     assert len({r.text for r in first}) > 1 and [r.text for r in first] == [r.text for r in second]
 
 
+def test_a_sampled_answer_does_not_depend_on_the_batch_it_is_in(student):
+    asked = requests(6, temperature=1.0, top_p=0.9)
+    together = [reply.text for reply in ask(llm.LocalModel(student), asked)]
+    alone = [ask(llm.LocalModel(student), [request])[0].text for request in reversed(asked)]
+    assert together == alone[::-1] and len(set(together)) > 3
+
+
+def test_sampling_follows_the_probabilities_of_the_model(student):
+    import torch
+
+    model = llm.LocalModel(student, batch_size=500)
+    request = requests(1, temperature=1.0, max_tokens=1)[0]
+    several = [request.model_copy(update={"sample": n}) for n in range(2000)]
+    texts = [reply.text for reply in ask(model, several)]
+    ids = model.tokenizer(request.messages[0]["content"], return_tensors="pt")
+    del ids["token_type_ids"]
+    with torch.no_grad():
+        shares = model.model(**ids).logits[0, -1].softmax(-1)
+    expected = {}
+    for token, share in enumerate(shares.tolist()):
+        text = model.tokenizer.decode([token], skip_special_tokens=True).strip()
+        expected[text] = expected.get(text, 0) + share
+    best = sorted(expected, key=expected.get)[-5:]
+    assert all(abs(texts.count(text) / 2000 - expected[text]) < 0.04 for text in best)
+
+
 def test_a_batch_that_does_not_fit_is_asked_in_halves(student, monkeypatch):
     import torch
 
-    real = local.LocalModel._generated
+    real = local.LocalModel._generate
 
     def narrow(self, prompts, *more):
         if len(prompts) > 3:
@@ -126,7 +152,7 @@ def test_a_batch_that_does_not_fit_is_asked_in_halves(student, monkeypatch):
         return real(self, prompts, *more)
 
     expected = [r.text for r in ask(llm.LocalModel(student), requests(10))]
-    monkeypatch.setattr(local.LocalModel, "_generated", narrow)
+    monkeypatch.setattr(local.LocalModel, "_generate", narrow)
     assert [r.text for r in ask(llm.LocalModel(student), requests(10))] == expected
 
 
@@ -155,8 +181,6 @@ def test_any_end_token_that_the_model_names_ends_an_answer(student):
 
 
 def test_a_server_can_answer_instead(student, tmp_path):
-    server = llm.answerer(url="offline", model="offline-stand-in", cache=tmp_path / "c.sqlite")
-    assert isinstance(server, llm.Client) and isinstance(llm.answerer(base=student), llm.LocalModel)
-    assert set(type(ask(llm.answerer(base=student), requests(1))[0]).model_fields) == set(
-        llm.Reply.model_fields
-    )
+    server = llm.Client(url="offline", model="offline-stand-in", cache=tmp_path / "c.sqlite")
+    assert isinstance(ask(server, requests(1))[0], llm.Reply)
+    assert isinstance(ask(llm.LocalModel(student), requests(1))[0], llm.Reply)

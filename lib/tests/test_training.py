@@ -132,7 +132,7 @@ def test_an_adapter_is_saved_with_its_card_and_answers_beside_the_base(student, 
     assert not list(folder.glob("checkpoint*")) and not list(folder.glob("*.bin"))
     model = llm.LocalModel(student, adapter=folder)
     prompts = [training.prompt(e.instruction, e.input) for e in examples(3)]
-    together = model.with_adapter(True).answer(prompts, max_new_tokens=8)
+    together = model.tuned.answer(prompts, max_new_tokens=8)
     assert together == [model.answer([text], max_new_tokens=8)[0] for text in prompts]
 
 
@@ -326,7 +326,7 @@ def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model
         result["trainable"] == result["parameters"] and result["eval_after"] < result["eval_before"]
     )
     model = llm.LocalModel(student, adapter=tmp_path / "full")
-    keys = {model.with_adapter(on).key(llm.Request(messages=[])) for on in (True, False)}
+    keys = {view.key(llm.Request(messages=[])) for view in (model.base, model.tuned)}
     assert len(keys) == 2 and model.answer(["Rest"], max_new_tokens=4)
 
 

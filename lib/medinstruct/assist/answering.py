@@ -81,7 +81,7 @@ class Round:
         if self.live.halted:
             stream.stop()
         try:
-            await (llm.whole(stream) if sample else self._shown(answer, stream))
+            await (stream.result() if sample else self._shown(answer, stream))
         finally:
             self._streams.discard(stream)
         assert stream.reply is not None  # noqa: S101  (a stream ends with it)

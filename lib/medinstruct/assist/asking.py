@@ -56,7 +56,7 @@ async def consult(
 def turned(model: Client | LocalModel, name: str) -> Client | LocalModel:
     """The one loaded model with its adapter on for tuned; a server needs no turning."""
     return (
-        model.with_adapter(name == "tuned")
+        (model.tuned if name == "tuned" else model.base)
         if isinstance(model, LocalModel) and model.has_adapter
         else model
     )

@@ -38,9 +38,10 @@ class Speaker(NamedTuple):
             parameters=self._parameters(settings),
             sample=sample,
         )
-        if isinstance(self.model, LocalModel):
-            return self.model.stream(request, tuned=self.tuned, keep=False)
-        return self.model.stream(request, keep=False)
+        model = self.model
+        if isinstance(model, LocalModel):
+            model = model.tuned if self.tuned else model.base
+        return model.stream(request, keep=False)
 
     def _messages(self, question: Asked, past: Sequence[tuple[Asked, str]]) -> list[dict[str, str]]:
         from medinstruct.training.templates import message, prompt

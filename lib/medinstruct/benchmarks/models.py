@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from medinstruct.errors import UserError
-from medinstruct.llm import LocalModel, Request
-from medinstruct.llm.weights import fingerprint
+from medinstruct.llm import LocalModel, Request, fingerprint
 from medinstruct.training import prompt
 
 TEMPLATES = ("alpaca", "chat", "plain")
@@ -92,12 +91,10 @@ def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) ->
 def _opened(model: LocalModel, batch_size: int, *, adapter: bool) -> Iterator[Any]:
     from lm_eval.models.huggingface import HFLM
 
-    whole = (
-        model._tuned if adapter and not model.is_lora else model.model
-    )  # tuned in all its parameters: a model of its own
-    with whole.disable_adapter() if model.is_lora and not adapter else contextlib.nullcontext():
+    view = model.tuned if adapter else model.base
+    with view.network() as network:
         with quiet():
-            lm = HFLM(pretrained=whole, tokenizer=model.tokenizer, batch_size=batch_size)
+            lm = HFLM(pretrained=network, tokenizer=model.tokenizer, batch_size=batch_size)
         yield lm
 
 
@@ -130,8 +127,5 @@ def _later(place: str, batch_size: int) -> Callable[[], AbstractContextManager[A
 
 def _key(model: LocalModel, *, adapter: bool) -> str:
     """The hash of the weights that answer, as the model itself names them."""
-    before = model.use_adapter
-    try:
-        return model.with_adapter(adapter).key(Request(messages=[]))
-    finally:
-        model.with_adapter(before)
+    view = model.tuned if adapter else model.base
+    return view.key(Request(messages=[]))

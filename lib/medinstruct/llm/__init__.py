@@ -1,11 +1,11 @@
 """Every way to ask a model: an OpenAI-compatible server, the offline stand-in, or a local transformers model."""
 
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.client import Client, Reply, Request, is_refusal
+from medinstruct.llm.client import Client
 from medinstruct.llm.forecast import Forecast, forecast
-from medinstruct.llm.local import LocalModel, answerer
+from medinstruct.llm.local import LocalModel, fingerprint
+from medinstruct.llm.messages import STOPPED, Reply, Request, Stream, is_refusal
 from medinstruct.llm.prices import Price, price
-from medinstruct.llm.streaming import STOPPED, Stream, whole
 from medinstruct.offline import NOTICE as STAND_IN
 from medinstruct.offline import prose as stand_in_prose
 
@@ -30,11 +30,10 @@ __all__ = [
     "Reply",
     "Request",
     "Stream",
-    "answerer",
+    "fingerprint",
     "forecast",
     "is_refusal",
     "price",
     "source",
     "stand_in_prose",
-    "whole",
 ]

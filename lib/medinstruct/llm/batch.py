@@ -12,7 +12,8 @@ from tqdm import tqdm
 from medinstruct.errors import UserError
 
 if TYPE_CHECKING:
-    from medinstruct.llm.client import Client, Reply, Request
+    from medinstruct.llm.client import Client
+    from medinstruct.llm.messages import Reply, Request
 
 MOST_ROWS = 50_000  # the limits of the API for one file
 MOST_BYTES = 190_000_000

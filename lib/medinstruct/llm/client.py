@@ -1,61 +1,32 @@
 """One client for every server that speaks the OpenAI API, and for the offline stand-in."""
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
-from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from medinstruct import offline
 from medinstruct.errors import UserError
-from medinstruct.llm import streaming, streaming_served, trouble
+from medinstruct.llm import trouble
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.gate import Gate
+from medinstruct.llm.messages import Reply, Request, Stream, is_refusal
 from medinstruct.llm.prices import FREE, Price, price
 
 TRIES = 12
 FIRST_TRIES = 5  # before the server has answered anything at all
+STREAM_TRIES = 3  # before the first piece of a streamed answer
+INTERRUPTED = "interrupted"  # finish reason of a stream without a last chunk
 GIVE_UP_AFTER = 20  # requests in a row that got no answer at all
 LOG = logging.getLogger("medinstruct")
-
-
-class Request(BaseModel):
-    """What is sent: chat messages, decoding parameters, and which sample of several this is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    messages: list[dict[str, str]]
-    parameters: dict[str, Any] = {}
-    sample: int = 0
-
-
-class Reply(BaseModel):
-    """What came back; `key` names the request that was answered and `cached` says that nothing was paid for it this time."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    key: str
-    text: str
-    finish_reason: str
-    model: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    refused: bool = False
-    cached: bool = False
-
-    @property
-    def trouble(self) -> str:
-        """Why this is no complete answer: "length", "content_filter", "refused", "empty", or "" where it is one."""
-        if self.finish_reason not in ("stop", "tool_calls"):
-            return self.finish_reason
-        return "refused" if self.refused else "" if self.text.strip() else "empty"
 
 
 class Client:
@@ -182,16 +153,14 @@ class Client:
             bar.close()
             await self._ended(running, api)
 
-    def stream(self, request: Request, *, keep: bool = True) -> streaming.Stream:
-        """One answer as it is written, within the same budget; without `keep` it is neither read from the cache nor put into it."""
-        return streaming_served.from_server(self, request, keep=keep)
+    def stream(self, request: Request, *, keep: bool = True) -> Stream:
+        """Stream one answer within the budget; without `keep` the cache is not used."""
+        items = self._items(request, keep=keep)
+        return Stream(items, key=self.key(request), model=self.model)
 
     def key(self, request: Request) -> str:
-        """The hash of everything that determines the answer."""
-        whole = [self.url, self.model, request.messages, request.parameters, request.sample]
-        return hashlib.sha256(
-            json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()
-        ).hexdigest()[:32]
+        """Return the hash of everything that determines the answer."""
+        return request.key(self.url, self.model)
 
     def kept(self, request: Request) -> Reply | None:
         """The reply that is already there, or None."""
@@ -229,10 +198,6 @@ class Client:
         self.usage["completion_tokens"] += completion_tokens
         self.usage["usd"] += usd
         return usd
-
-    def guessed(self, body: dict[str, Any], text: str) -> tuple[int, int]:
-        """Prompt and completion tokens where no server says: rather too many than too few."""
-        return _prompt_tokens(body), 1 + len(text.encode()) // 3
 
     def sent(self, request: Request, **more: Any) -> dict[str, Any]:
         """The body of a request: its parameters without those that this server refuses; further samples by their seed."""
@@ -277,17 +242,62 @@ class Client:
             error, where=self.url, model=self.model, key=self._key, key_env=self._key_env
         )
 
+    async def _items(self, request: Request, *, keep: bool) -> AsyncGenerator[str | Reply, None]:
+        """Yield the pieces of a streamed answer and its reply; an unfinished one is paid for."""
+        if keep and (reply := self.kept(request)):
+            self.usage["cached"] += 1
+            yield reply.text
+            yield reply
+            return
+        draft, start = Draft(self.model), time.monotonic()
+        async with self.afforded(request), self.connected() as api:
+            try:
+                async for piece in self._pieces(api, request, draft):
+                    yield piece
+            except BaseException:
+                if draft.text:
+                    self.count(*draft.tokens(request))
+                raise
+        answer, seconds = draft.answer(request), time.monotonic() - start
+        keep = keep and answer["finish_reason"] != INTERRUPTED
+        yield self.keep_answer(request, answer, seconds=seconds, keep=keep)
+
+    async def _pieces(
+        self, api: openai.AsyncOpenAI, request: Request, draft: "Draft"
+    ) -> AsyncGenerator[str, None]:
+        """Yield the pieces; send again only while none has arrived."""
+        attempt = 0
+        while True:
+            body = self.sent(request, stream=True, stream_options={"include_usage": True})
+            try:
+                async for chunk in await api.chat.completions.create(**body):
+                    if piece := draft.add(chunk):
+                        yield piece
+                return
+            except (openai.OpenAIError, httpx2.HTTPError) as error:
+                if draft.text:
+                    got, do = str(error)[:200], "Send the question again."
+                    raise UserError("The answer broke off.", got=got, do=do) from None
+                if isinstance(error, httpx2.HTTPError):
+                    error = openai.APIConnectionError(request=error.request)
+                if self.learn(error, body):
+                    continue
+                attempt += 1
+                if not trouble.is_passing(error) or attempt >= STREAM_TRIES:
+                    raise self.problem(error) from None
+                await asyncio.sleep(trouble.pause(error, attempt)[0])
+
     async def _numbered(
         self, api: openai.AsyncOpenAI, gate: Gate, number: int, request: Request
     ) -> tuple[int, Reply]:
         """One reply, asked for again where it is no complete answer."""
         reply = await self._one(api, gate, request)
         for _ in range(self.again):
-            if reply.trouble not in ("length", "empty", "refused"):
+            if reply.incomplete_reason not in ("length", "empty", "refused"):
                 break
             request = (
                 _with_more_room(request)
-                if reply.trouble == "length"
+                if reply.incomplete_reason == "length"
                 else request.model_copy(update={"sample": request.sample + 1000})
             )
             self.usage["retried"] += 1
@@ -368,6 +378,49 @@ class Client:
         await api.close()
 
 
+class Draft:
+    """The parts of a streamed answer that have arrived."""
+
+    def __init__(self, model: str) -> None:
+        self.text, self.model, self.finish_reason = "", model, INTERRUPTED
+        self.usage: Any = None
+        self.is_refused = False
+
+    def add(self, chunk: Any) -> str:
+        """Add a chunk and return its text."""
+        self.usage, self.model = (
+            getattr(chunk, "usage", None) or self.usage,
+            chunk.model or self.model,
+        )
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        refusal = getattr(choice.delta, "refusal", None) or ""
+        self.is_refused |= bool(refusal)
+        self.finish_reason = choice.finish_reason or self.finish_reason
+        piece = choice.delta.content or refusal
+        self.text += piece
+        return piece
+
+    def tokens(self, request: Request) -> tuple[int, int]:
+        """Return prompt and completion tokens, an upper estimate where the server gives none."""
+        if self.usage:
+            return self.usage.prompt_tokens, self.usage.completion_tokens
+        return request.prompt_tokens(), 1 + len(self.text.encode()) // 3
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        """Return the fields of the answer."""
+        prompt_tokens, completion_tokens = self.tokens(request)
+        return {
+            "text": self.text,
+            "finish_reason": self.finish_reason,
+            "model": self.model,
+            "refused": self.is_refused or is_refusal(self.text),
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+        }
+
+
 def _is_offline(url: str) -> bool:
     return url.partition("?")[0] == "offline"
 
@@ -440,12 +493,3 @@ def _read(completion: Any) -> dict[str, Any]:
         "refused": is_refusal(choice.message.content or "")
         or bool(getattr(choice.message, "refusal", None)),
     }
-
-
-def is_refusal(text: str) -> bool:
-    """Whether a short answer declines to do what was asked.
-
-    >>> is_refusal("I'm sorry, but I can't help with that."), is_refusal("I'm sorry to hear that you are in pain. Rest helps.")
-    (True, False)
-    """
-    return len(text) < 400 and bool(trouble.REFUSAL.match(text.strip()))

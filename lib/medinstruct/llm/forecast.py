@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from medinstruct import stats
-from medinstruct.llm.client import Client, Request
+from medinstruct.llm.client import Client
+from medinstruct.llm.messages import Request
 
 
 @dataclass(frozen=True)

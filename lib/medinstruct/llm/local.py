@@ -1,37 +1,47 @@
-"""A model in this process, asked as a served one is: batched answers, kept as they come, as base or as tuned from one copy."""
+"""Local model: weights, adapter, batched and streamed generation, cache of answers."""
 
+import asyncio
+import copy
 import gc
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from tqdm import tqdm
 
 from medinstruct.errors import UserError
-from medinstruct.llm import streaming, streaming_local
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.client import Client, Reply, Request
-from medinstruct.llm.weights import (
-    ROOM,
-    adapted,
-    check,
-    decoding,
-    ends_of,
-    fingerprint,
-    loaded,
-    stops,
-)
+from medinstruct.llm.messages import Reply, Request, Stream
+
+PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
+MAX_NEW_TOKENS = 256  # where a request has no limit
+CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
+EDGE = 1 << 20  # bytes hashed at the end of a weights file; 32 times as many at its start
+
+
+@dataclass
+class Weights:
+    """Tokenizer and torch modules; with a LoRA adapter `tuned` is `base`, with its adapter on."""
+
+    tokenizer: Any
+    base: Any
+    tuned: Any = None
+    lock: Any = field(default_factory=threading.Lock)
 
 
 class LocalModel:
-    """A causal language model of the hub or of a folder, with or without an adapter on it.
+    """A causal language model of the Hub or of a folder, with the same methods as `Client`.
 
-    `adapter` is the folder of a LoRA adapter, or of a model whose parameters were all trained. With `chat` the model's own
-    chat template is put around the messages, else their text is the prompt. Answers go into `cache` batch by batch.
+    `adapter` is the folder of a LoRA adapter, or of a model with all parameters trained. The model
+    answers with its adapter where it has one; `base` and `tuned` are views of the same weights
+    that always answer without and with it. With `chat` the model's chat template is applied, else
+    the messages' text is the prompt. Each batch of answers is saved in `cache` at once.
     """
 
     def __init__(
@@ -46,100 +56,86 @@ class LocalModel:
     ) -> None:
         import torch
 
-        self.device = (
-            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        )
-        self.tokenizer, self.model = loaded(str(base), self.device)
-        self.has_adapter = self.use_adapter = bool(adapter)
-        self.is_lora = self.has_adapter and not (Path(adapter) / "config.json").exists()
-        self._tuned = None
-        if self.is_lora:
-            self.model = adapted(self.model, str(adapter))
-        elif self.has_adapter:
-            self._tuned = loaded(str(adapter), self.device)[1].eval()
-        self.model.eval()
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = auto if device == "auto" else device
+        self.weights = _load(str(base), str(adapter), self.device)
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
-        self.name = (
-            Path(base).name if Path(base).is_dir() else str(base)
-        )  # a folder's path would tell whose machine it was
-        self.turn = threading.Lock()  # base and tuned are one copy: they answer one after the other
-        self._identity = [fingerprint(base), fingerprint(adapter) if adapter else ""]
+        self.name = Path(base).name if Path(base).is_dir() else str(base)  # no path of a machine
+        self.has_adapter = self.is_tuned = bool(adapter)
+        self._hashes = [fingerprint(base), fingerprint(adapter) if adapter else ""]
         self.usage = {"asked": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0}
 
-    def with_adapter(self, on: bool) -> Self:
-        """This model, answering as tuned (True) or as base (False)."""
-        if on and not self.has_adapter:
-            raise UserError(
-                "This model has no adapter.",
-                got="with_adapter(True)",
-                do="Load it with `adapter=`.",
-            )
-        self.use_adapter = on
-        return self
+    @property
+    def base(self) -> Self:
+        """Return the view that answers without the adapter."""
+        return self._view(False)
+
+    @property
+    def tuned(self) -> Self:
+        """Return the view that answers with the adapter."""
+        if not self.has_adapter:
+            raise UserError("This model has no adapter.", got=self.name, do="Give `adapter=`.")
+        return self._view(True)
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return the tokenizer, which pads on the left."""
+        return self.weights.tokenizer
+
+    @property
+    def model(self) -> Any:
+        """Return the torch module as loaded, with its adapter on."""
+        return self.weights.base
+
+    @contextmanager
+    def network(self) -> Iterator[Any]:
+        """Yield the torch module of this view; the adapter is off in the base view."""
+        weights = self.weights
+        with weights.lock:
+            if self.is_tuned or weights.tuned is not weights.base:
+                yield weights.tuned if self.is_tuned else weights.base
+                return
+            with weights.base.disable_adapter():
+                yield weights.base
+
+    def key(self, request: Request) -> str:
+        """Return the hash of weights, adapter, template, device and request."""
+        adapter = self._hashes[1] if self.is_tuned else ""
+        return request.key([self._hashes[0], adapter, self.chat, self.device])
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
-        """The replies in the order of the requests, as `Client.ask_all` gives them; answers that are kept are not made again."""
+        """Return the replies in the order of the requests; cached answers are not repeated."""
         requests = list(requests)
         keys = [self.key(request) for request in requests]
-        kept = {key: answer for key in set(keys) if (answer := self.cache.get(key))}
-        self.usage["cached"] += sum(key in kept for key in keys)
-        waiting = {
-            key: request for key, request in zip(keys, requests, strict=True) if key not in kept
+        answers = {key: answer for key in set(keys) if (answer := self.cache.get(key))}
+        self.usage["cached"] += sum(key in answers for key in keys)
+        missing = {
+            key: request for key, request in zip(keys, requests, strict=True) if key not in answers
         }
-        new = set(waiting)
-        with tqdm(total=len(waiting), desc=label, unit="reply", leave=False) as bar:
-            for group in _alike(waiting):
-                for key, answer in self._asked(group):
-                    kept[key] = self.cache.put(key, waiting[key].model_dump(), answer)
-                    bar.update()
-        return [Reply(**kept[key], key=key, cached=key not in new) for key in keys]
+        with tqdm(total=len(missing), desc=label, unit="reply", leave=False) as bar:
+            for key, answer in self._answers(missing):
+                answers[key] = self.cache.put(key, missing[key].model_dump(), answer)
+                bar.update()
+        return [Reply(**answers[key], key=key, cached=key not in missing) for key in keys]
 
-    def stream(
-        self, request: Request, *, tuned: bool | None = None, keep: bool = True
-    ) -> streaming.Stream:
-        """One answer as it is written, made in a thread; `tuned` says with the adapter (True) or without, else as `with_adapter` set.
-
-        Without `keep` it is neither read from the cache nor put into it.
-        """
-        return streaming_local.from_model(
-            self, request, tuned=self.use_adapter if tuned is None else tuned, keep=keep
-        )
-
-    def key(self, request: Request, *, tuned: bool | None = None) -> str:
-        """The hash of everything that determines the answer: weights, adapter, template, request."""
-        with_adapter = self.use_adapter if tuned is None else tuned
-        who = [self._identity[0], self._identity[1] if with_adapter else "", self.chat, self.device]
-        whole = [who, request.messages, request.parameters, request.sample]
-        return hashlib.sha256(
-            json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()
-        ).hexdigest()[:32]
+    def stream(self, request: Request, *, keep: bool = True) -> Stream:
+        """Stream one answer, generated in a thread; without `keep` the cache is not used."""
+        items = self._items(request, keep=keep)
+        return Stream(items, key=self.key(request), model=self.name)
 
     def answer(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_new_tokens: int = ROOM,
-        batch_size: int = 0,
-        stop: Sequence[str] = (),
+        self, prompts: Iterable[str], *, max_new_tokens: int = MAX_NEW_TOKENS
     ) -> list[tuple[str, str]]:
-        """(text, finish reason) for each prompt, in order; "stop" where the model ended by itself or at a stop string, else "length"."""
-        parameters = {"max_tokens": max_new_tokens, "stop": list(stop)}
-        rows = self._sorted(list(enumerate(prompts)))
-        found: dict[int, tuple[str, str]] = {}
-        size = batch_size or self.batch_size
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            for (number, _), answer in zip(
-                part, self._batch([text for _, text in part], parameters, 0), strict=True
-            ):
-                found[number] = (answer["text"], answer["finish_reason"])
-        return [found[n] for n in range(len(prompts))]
+        """Return (text, finish reason) for each prompt, without cache."""
+        prompts, limit = list(prompts), {"max_tokens": max_new_tokens}
+        answers = self._halved(prompts, limit, ["0"] * len(prompts))
+        return [(answer["text"], answer["finish_reason"]) for answer in answers]
 
     def close(self) -> None:
-        """Give the memory back, so that another model can be loaded."""
+        """Free the memory of the weights, so that another model can be loaded."""
         import torch
 
-        self.model = self._tuned = None
+        self.weights.base = self.weights.tuned = None
         self.cache.close()
         gc.collect()
         if torch.cuda.is_available():
@@ -151,150 +147,254 @@ class LocalModel:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _asked(self, group: list[tuple[str, Request]]) -> Iterable[tuple[str, dict[str, Any]]]:
-        """Answers of requests with the same parameters, longest prompts first."""
-        first = group[0][1]
-        check(first.parameters)
-        rows = self._sorted([(key, self.text_of(request)) for key, request in group])
-        for start in range(0, len(rows), self.batch_size):
-            part = rows[start : start + self.batch_size]
-            answers = self._batch([text for _, text in part], first.parameters, first.sample)
-            for (key, _), answer in zip(part, answers, strict=True):
-                self.usage["asked"] += 1
-                for name in ("prompt_tokens", "completion_tokens"):
-                    self.usage[name] += answer[name]
-                yield key, answer | {"model": self.name}
+    def _view(self, is_tuned: bool) -> Self:
+        view = copy.copy(self)
+        view.is_tuned = is_tuned
+        return view
 
-    def text_of(self, request: Request) -> str:
-        """The prompt of a request."""
+    def _prompt(self, request: Request) -> str:
         if not self.chat:
             return "\n\n".join(message["content"] for message in request.messages)
         if not self.tokenizer.chat_template:
-            raise UserError(
-                "The model has no chat template.", got=self.name, do="Ask it with chat=False."
-            )
+            do = "Ask it with chat=False."
+            raise UserError("The model has no chat template.", got=self.name, do=do)
         return self.tokenizer.apply_chat_template(
             request.messages, tokenize=False, add_generation_prompt=True
         )
 
-    def _sorted(self, rows: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
-        """By falling length in tokens: little is padded, and a batch that is too large fails at once."""
-        lengths = (
-            [len(ids) for ids in self.tokenizer([text for _, text in rows])["input_ids"]]
-            if rows
-            else []
-        )
-        return [rows[n] for n in sorted(range(len(rows)), key=lambda n: -lengths[n])]
+    def _answers(self, missing: dict[str, Request]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield (key, answer) in batches of equal parameters, longest prompts first.
 
-    def _batch(
-        self, prompts: list[str], parameters: dict[str, Any], sample: int
+        So little is padded, and a batch that does not fit in memory fails at once.
+        """
+        groups: dict[str, list[str]] = {}
+        for key, request in missing.items():
+            _check(request.parameters)
+            form = json.dumps(request.parameters, sort_keys=True)
+            groups.setdefault(form, []).append(key)
+        for keys in groups.values():
+            prompts = {key: self._prompt(missing[key]) for key in keys}
+            tokens = self.tokenizer(list(prompts.values()))["input_ids"]
+            lengths = dict(zip(keys, map(len, tokens), strict=True))
+            keys = sorted(keys, key=lambda key: -lengths[key])
+            parameters = missing[keys[0]].parameters
+            for start in range(0, len(keys), self.batch_size):
+                batch = keys[start : start + self.batch_size]
+                yield from zip(
+                    batch,
+                    self._halved([prompts[key] for key in batch], parameters, batch),
+                    strict=True,
+                )
+
+    def _halved(
+        self, prompts: list[str], parameters: dict[str, Any], keys: list[str]
     ) -> list[dict[str, Any]]:
-        """The answers of one batch; a batch that does not fit in memory is asked in halves."""
+        """Generate a batch; a batch that does not fit in memory is split in halves."""
         import torch
 
         try:
-            return self._generated(prompts, parameters, sample)
+            return self._generate(prompts, parameters, keys)
         except torch.OutOfMemoryError:
             if len(prompts) == 1:
-                do = "Use a smaller model, fewer new tokens, or answer_url with a server."
-                raise UserError(
-                    "One prompt alone does not fit in memory.",
-                    got=f"{len(prompts[0])} characters",
-                    do=do,
-                ) from None
+                do = "Use a smaller model, fewer new tokens, or a server."
+                got = f"{len(prompts[0])} characters"
+                raise UserError("One prompt does not fit in memory.", got=got, do=do) from None
         half = len(prompts) // 2
-        parts = (prompts[:half], prompts[half:])
-        return [answer for part in parts for answer in self._batch(part, parameters, sample)]
+        first = self._halved(prompts[:half], parameters, keys[:half])
+        return first + self._halved(prompts[half:], parameters, keys[half:])
 
-    def _generated(
-        self, prompts: list[str], parameters: dict[str, Any], sample: int
+    def _generate(
+        self, prompts: list[str], parameters: dict[str, Any], keys: list[str], **options: Any
     ) -> list[dict[str, Any]]:
-        with self.turn:
-            return self.made(prompts, parameters, sample, self.use_adapter, [])
-
-    def made(
-        self,
-        prompts: list[str],
-        parameters: dict[str, Any],
-        sample: int,
-        tuned: bool,
-        watch: list[Callable[..., Any]],
-    ) -> list[dict[str, Any]]:
-        """The answers of one batch; each of `watch` is called after every token, and can end it."""
+        """Return the answers of one batch; each key seeds the sampling of its own row."""
         import torch
-        from transformers import StoppingCriteriaList
 
-        form = {
-            "return_tensors": "pt",
-            "padding": True,
-            "return_token_type_ids": False,
-            "add_special_tokens": not self.chat,
-        }
-        given = self.tokenizer(prompts, **form).to(self.device)
-        stop, ends = stops(parameters), ends_of(self.model, self.tokenizer)
-        how = decoding(parameters) | (
-            {"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {}
-        )
-        how |= {
-            "pad_token_id": self.tokenizer.pad_token_id,
-            "eos_token_id": ends,
-            "stopping_criteria": StoppingCriteriaList(watch),
-        }
-        model = self._tuned if self._tuned is not None and tuned else self.model
-        off = self.is_lora and not tuned
-        with (
-            torch.random.fork_rng(),
-            torch.inference_mode(),
-            model.disable_adapter() if off else nullcontext(),
-        ):
-            torch.manual_seed(parameters.get("seed", 0) + sample)
-            made = model.generate(**given, **how)
-        new = made[:, given["input_ids"].shape[1] :]
-        counts = given["attention_mask"].sum(dim=1)
-        return [
-            self._read(row, int(count), ends, stop)
-            for row, count in zip(new.cpu(), counts, strict=True)
-        ]
+        form = {"padding": True, "return_token_type_ids": False, "return_tensors": "pt"}
+        inputs = self.tokenizer(prompts, add_special_tokens=not self.chat, **form).to(self.device)
+        stop, ends = _stops(parameters), _end_tokens(self.model, self.tokenizer)
+        options |= _decoding(parameters, keys, self.device)
+        options |= {"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {}
+        options |= {"pad_token_id": self.tokenizer.pad_token_id, "eos_token_id": ends}
+        with self.network() as network, torch.inference_mode():
+            tokens = network.generate(**inputs, **options)
+        new = tokens[:, inputs["input_ids"].shape[1] :].tolist()
+        counts = inputs["attention_mask"].sum(dim=1).tolist()
+        return [self._read(*row, ends, stop) for row in zip(new, counts, strict=True)]
 
     def _read(
-        self, new: Any, prompt_tokens: int, ends: list[int], stop: list[str]
+        self, tokens: list[int], prompt_tokens: int, ends: list[int], stop: list[str]
     ) -> dict[str, Any]:
-        """The text of one row up to its end token or the first stop string."""
-        tokens = new.tolist()
+        """Return the answer of one row up to its end token or its first stop string."""
         end = next((n for n, token in enumerate(tokens) if token in ends), None)
         text = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
         cuts = [text.index(mark) for mark in stop if mark in text]
-        reason = "length" if end is None and not cuts else "stop"
-        told = (text[: min(cuts)] if cuts else text).strip()
         used = len(tokens) if end is None else end + 1
+        self.usage["asked"] += 1
+        self.usage["prompt_tokens"] += prompt_tokens
+        self.usage["completion_tokens"] += used
         return {
-            "text": told,
-            "finish_reason": reason,
+            "text": text[: min(cuts, default=len(text))].strip(),
+            "finish_reason": "length" if end is None and not cuts else "stop",
+            "model": self.name,
             "prompt_tokens": prompt_tokens,
             "completion_tokens": used,
         }
 
+    async def _items(self, request: Request, *, keep: bool) -> AsyncGenerator[str | Reply, None]:
+        """Yield the settled pieces of an answer as its thread generates it, then the reply."""
+        from transformers import AsyncTextIteratorStreamer
 
-def answerer(
-    *,
-    url: str = "",
-    model: str = "",
-    base: str | Path = "",
-    adapter: str | Path = "",
-    cache: str | Path = "",
-    **more: Any,
-) -> Client | LocalModel:
-    """Whoever answers: the server at `url` (vLLM, `transformers serve`, …), or the model `base` in this process."""
-    if url:
-        return Client(url=url, model=model or str(base), cache=cache, **more)
-    return LocalModel(base, adapter=adapter, cache=cache, **more)
+        key, stop = self.key(request), _stops(request.parameters)
+        if keep and (answer := self.cache.get(key)):
+            self.usage["cached"] += 1
+            yield answer["text"]
+            yield Reply(**answer, key=key, cached=True)
+            return
+        _check(request.parameters)
+        streamer = AsyncTextIteratorStreamer(self.tokenizer, True, skip_special_tokens=True)
+        halted = threading.Event()
+        thread = asyncio.ensure_future(
+            asyncio.to_thread(self._generate_streaming, request, key, streamer, halted)
+        )
+        text = sent = ""
+        try:
+            async for piece in streamer:
+                text += piece
+                new = settled(text, stop).removeprefix(sent)
+                sent += new
+                if new:
+                    yield new
+            answer = await thread
+        finally:
+            halted.set()
+        if answer["text"].startswith(sent) and answer["text"] != sent:
+            yield answer["text"][len(sent) :]
+        if keep:
+            answer = self.cache.put(key, request.model_dump(), answer)
+        yield Reply(**answer, key=key)
+
+    def _generate_streaming(
+        self, request: Request, key: str, streamer: Any, halted: threading.Event
+    ) -> dict[str, Any]:
+        def is_halted(ids: Any, scores: Any, **more: Any) -> Any:
+            return ids.new_full((ids.shape[0],), halted.is_set(), dtype=bool)
+
+        form = {"streamer": streamer, "stopping_criteria": [is_halted]}
+        try:
+            return self._generate([self._prompt(request)], request.parameters, [key], **form)[0]
+        except BaseException:
+            streamer.end()  # else its reader waits for ever
+            raise
 
 
-def _alike(waiting: dict[str, Request]) -> list[list[tuple[str, Request]]]:
-    """The requests in groups of the same decoding parameters, which can be answered together."""
-    groups: dict[str, list[tuple[str, Request]]] = {}
-    for key, request in waiting.items():
-        groups.setdefault(
-            json.dumps([request.parameters, request.sample], sort_keys=True), []
-        ).append((key, request))
-    return list(groups.values())
+def settled(text: str, stop: list[str]) -> str:
+    """Return the part of a growing text that no later token changes.
+
+    A half character, a stop string or the start of one, and outer blanks are left out.
+
+    >>> settled(" Rest helps.\\n\\n###", ["### Instruction"])
+    'Rest helps.'
+    >>> settled("Rest. ### Instruction: x", ["### Instruction"])
+    'Rest.'
+    """
+    cuts = [text.index(mark) for mark in stop if mark in text]
+    text = text[: min(cuts)] if cuts else text.rstrip("\ufffd")
+    held = [n for mark in stop for n in range(1, len(mark)) if text.endswith(mark[:n])]
+    return text[: len(text) - max(held, default=0)].strip()
+
+
+def fingerprint(model: str | Path) -> str:
+    """Return the hash of a folder's weights (both ends of each file), or a Hub model's name."""
+    if not Path(model).is_dir():
+        return str(model)
+    digest = hashlib.sha256()
+    names = {f"{name}.json" for name in CONFIGS}
+    files = [p for p in Path(model).iterdir() if p.suffix == ".safetensors" or p.name in names]
+    for path in sorted(files):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {size}".encode() + file.read(32 * EDGE))
+            file.seek(max(0, size - EDGE))
+            digest.update(file.read())
+    return digest.hexdigest()[:32]
+
+
+def _load(base: str, adapter: str, device: str) -> Weights:
+    """Load tokenizer and modules: safetensors only, no remote code, padding on the left."""
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
+        model = _module(base, device)
+    except OSError as error:
+        do = "Check the name or folder of the model, and the network if it is on the Hub."
+        got = str(error).split("\n")[0]
+        raise UserError("The model could not be loaded.", got=got, do=do) from None
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    if not adapter:
+        return Weights(tokenizer, model)
+    try:
+        if (Path(adapter) / "config.json").exists():
+            return Weights(tokenizer, model, _module(adapter, device))
+        model = PeftModel.from_pretrained(model, adapter).eval()
+    except (OSError, ValueError) as error:
+        do = "Run the training notebook first, or give the folder of an adapter."
+        got = str(error).split("\n")[0]
+        raise UserError("The adapter could not be loaded.", got=got, do=do) from None
+    return Weights(tokenizer, model, model)
+
+
+def _module(name: str, device: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    half = torch.bfloat16 if device != "cpu" and torch.cuda.is_bf16_supported() else torch.float16
+    dtype = torch.float32 if device == "cpu" else half
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, use_safetensors=True)
+    return model.to(device).eval()
+
+
+def _check(parameters: dict[str, Any]) -> None:
+    if unknown := sorted(set(parameters) - set(PARAMETERS)):
+        do = f"Use {', '.join(PARAMETERS)}."
+        raise UserError("A local model has no such parameter.", got=", ".join(unknown), do=do)
+
+
+def _stops(parameters: dict[str, Any]) -> list[str]:
+    stop = parameters.get("stop") or []
+    return [stop] if isinstance(stop, str) else list(stop)
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Return the tokenizer's end token and those of the generation config, often several."""
+    ends = model.generation_config.eos_token_id
+    return sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+
+
+def _decoding(parameters: dict[str, Any], keys: list[str], device: str) -> dict[str, Any]:
+    """Return the options of `generate`: greedy, or sampled by adding Gumbel noise to each row.
+
+    The largest of log-probabilities plus Gumbel noise is a sample (Gumbel-max trick). Each row
+    draws its noise from a generator of its own, so an answer does not depend on its batch.
+    """
+    import torch
+    from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+    limit = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
+    options = {"max_new_tokens": limit or MAX_NEW_TOKENS, "do_sample": False}
+    options |= {"temperature": None, "top_p": None, "top_k": None}  # not those of the model
+    temperature = float(parameters.get("temperature") or 0.0)
+    if not temperature:
+        return options
+    generators = [torch.Generator(device).manual_seed(int(key[:15], 16)) for key in keys]
+
+    def add_noise(ids: Any, scores: Any) -> Any:
+        rows = [torch.empty_like(scores[0]).exponential_(generator=g) for g in generators]
+        return scores - torch.stack(rows).log()
+
+    top_p = TopPLogitsWarper(float(parameters.get("top_p", 1.0)))
+    return options | {"logits_processor": [TemperatureLogitsWarper(temperature), top_p, add_noise]}

@@ -14,11 +14,6 @@ WORTH_RETRYING = (
     openai.APITimeoutError,
     openai.APIConnectionError,
 )
-REFUSAL = re.compile(
-    r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e|as an ai[^.]*|unfortunately)\b[^.]{0,40}?\b)?"
-    r"(?:but |that )*i(?:'m|’m| am)? ?(?:can(?:no|'|’)t|won(?:'|’)t|will not|(?:not |un)able to|must decline|decline)\b",
-    re.IGNORECASE,
-)
 # What stands in for a parameter that a newer model no longer takes.
 INSTEAD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 UNSUPPORTED = re.compile(

@@ -250,10 +250,13 @@ def responses_from(
         origin = Provenance(
             source="teacher", model=reply.model, request=reply.key, parents=(task.id,)
         )
-        if reply.trouble:
+        if reply.incomplete_reason:
             unfinished.append(
                 Response(
-                    task=task.id, text=reply.text, finish_reason=reply.trouble, provenance=origin
+                    task=task.id,
+                    text=reply.text,
+                    finish_reason=reply.incomplete_reason,
+                    provenance=origin,
                 )
             )
         else:
@@ -297,6 +300,6 @@ def _is_done(rounds: list[Round], coverage: Coverage | None) -> bool:
 
 
 def _best(group: list[Reply]) -> Reply:
-    whole = [reply for reply in group if not reply.trouble] or group
+    whole = [reply for reply in group if not reply.incomplete_reason] or group
     middle = sorted(len(reply.text) for reply in whole)[len(whole) // 2]
     return min(whole, key=lambda reply: abs(len(reply.text) - middle))

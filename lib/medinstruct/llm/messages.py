@@ -1,0 +1,127 @@
+"""Messages: requests, replies, streamed replies, refusals."""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+STOPPED = "stopped"  # finish reason of an answer that the reader ended
+REFUSAL = re.compile(
+    r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e"
+    r"|as an ai[^.]*|unfortunately)\b[^.]{0,40}?\b)?(?:but |that )*i(?:'m|’m| am)? ?"
+    r"(?:can(?:no|'|’)t|won(?:'|’)t|will not|(?:not |un)able to|must decline|decline)\b",
+    re.IGNORECASE,
+)
+
+
+class Request(BaseModel):
+    """A request: chat messages, decoding parameters, and the number of the sample."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    messages: list[dict[str, str]]
+    parameters: dict[str, Any] = {}
+    sample: int = 0
+
+    def key(self, *context: Any) -> str:
+        """Return the hash of the request and its context, such as address and model."""
+        parts = [*context, self.messages, self.parameters, self.sample]
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def prompt_tokens(self) -> int:
+        """Return an upper estimate: one token for three bytes, and ten a message."""
+        return sum(10 + len(message["content"].encode()) // 3 for message in self.messages)
+
+
+class Reply(BaseModel):
+    """A reply; `key` names its request, and `cached` replies cost nothing this time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    key: str
+    text: str
+    finish_reason: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    refused: bool = False
+    cached: bool = False
+
+    @property
+    def incomplete_reason(self) -> str:
+        """Return "length", "content_filter", "refused" or "empty"; "" for a complete answer."""
+        if self.finish_reason not in ("stop", "tool_calls"):
+            return self.finish_reason
+        if self.refused:
+            return "refused"
+        return "" if self.text.strip() else "empty"
+
+
+class Stream:
+    """A reply in progress: `async for piece in stream`, `stop()` at any time, then `reply`.
+
+    `items` yields pieces of text and then the Reply. A stopped stream has a reply with the text so
+    far and the finish reason "stopped"; `reply` is None until the end. Nothing is sent before the
+    first iteration.
+    """
+
+    def __init__(self, items: AsyncGenerator[str | Reply, None], *, key: str, model: str) -> None:
+        self.text = ""
+        self.reply: Reply | None = None
+        self._items, self._key, self._model = items, key, model
+        self._pending: asyncio.Future[str | Reply] | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End the answer at once."""
+        self._is_stopped = True
+        if self._pending:
+            self._pending.cancel()
+
+    async def result(self) -> Reply:
+        """Read the stream to its end and return the reply."""
+        async for _ in self:
+            pass
+        assert self.reply is not None  # noqa: S101  (the last item is the reply)
+        return self.reply
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> str:
+        if self.reply is None:
+            self.reply = await self._advance()
+        if self.reply is not None:
+            raise StopAsyncIteration
+        return self._piece
+
+    async def _advance(self) -> Reply | None:
+        """Wait for the next item; return the reply, or None after a piece."""
+        try:
+            if not self._is_stopped:
+                self._pending = asyncio.ensure_future(anext(self._items))
+                item = await self._pending
+                if isinstance(item, Reply):
+                    return item
+                self._piece = item
+                self.text += item
+                return None
+        except asyncio.CancelledError:
+            if not self._is_stopped:
+                raise
+        await self._items.aclose()
+        return Reply(key=self._key, text=self.text, finish_reason=STOPPED, model=self._model)
+
+
+def is_refusal(text: str) -> bool:
+    """Return whether a short answer declines the task.
+
+    >>> is_refusal("I'm sorry, but I can't help with that.")
+    True
+    >>> is_refusal("I'm sorry to hear that you are in pain. Rest helps.")
+    False
+    """
+    return len(text) < 400 and bool(REFUSAL.match(text.strip()))
