@@ -4,6 +4,7 @@ import hashlib
 import os
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from medinstruct.errors import UserError
 
@@ -60,7 +61,9 @@ def cache() -> Path:
 
 
 def _kept(url: str) -> Path:
-    return cache() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(url).name}"
+    return (
+        cache() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(urlsplit(url).path).name}"
+    )
 
 
 def _fetched(link: str) -> Path:

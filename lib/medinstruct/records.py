@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
+from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from medinstruct import paths
 from medinstruct.errors import UserError
 
 NO_INPUT = {"", "<noinput>", "noinput", "no input", "none", "n/a"}
@@ -210,45 +212,92 @@ class Consultation(Record):
 
 
 R = TypeVar("R", bound=BaseModel)
+TABLES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx")
+WRAPPERS = ("data", "rows", "examples", "records", "items", "questions")
 
 
 def read(path: str | Path, kind: type[R]) -> list[R]:
-    """The records of a JSONL file (or of a JSON file that holds one list); a bad line names file, line and field."""
+    """Read the records of a JSONL file, or of a JSON file that holds one list."""
     return [parse(kind, fields, where=f"{path}, line {line}") for line, fields in rows(path)]
 
 
 def rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a file with the number of the line (or list entry) that each stands on, from 1."""
+    """Read the JSON objects of a file, each with its line number (or list entry) from 1."""
     text = _text(Path(path))
     if text.lstrip("\ufeff \n\r\t").startswith("["):
-        found = list(enumerate(_json(text, path, line=0), 1))
+        entries = list(enumerate(_json(text, path, line=0), 1))
     else:
-        found = [
-            (n, _json(line, path, line=n))
-            for n, line in enumerate(text.split("\n"), 1)
-            if line.strip()
-        ]
-    for n, fields in found:
+        lines = enumerate(text.split("\n"), 1)
+        entries = [(n, _json(line, path, line=n)) for n, line in lines if line.strip()]
+    for n, fields in entries:
         if not isinstance(fields, dict):
-            raise UserError(
-                f"{path}, line {n} is not a JSON object.",
-                got=repr(fields)[:80],
-                do="Write one {...} a line.",
-            )
-    return found
+            what = f"{path}, line {n} is not a JSON object."
+            raise UserError(what, got=repr(fields)[:80], do="Write one {...} a line.")
+    return entries
 
 
 def parse(kind: type[R], fields: dict[str, Any], *, where: str) -> R:
-    """One record from its fields; the error names the place and the field."""
+    """Return one record from its fields; the error names `where` and the field."""
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "record"
+        what = f"{where}, field `{field}`: {first['msg']}."
         do = f"Add or repair `{field}`; a {kind.__name__} has {', '.join(kind.model_fields)}."
-        raise UserError(
-            f"{where}, field `{field}`: {first['msg']}.", got=repr(first["input"])[:120], do=do
-        ) from None
+        raise UserError(what, got=repr(first["input"])[:120], do=do) from None
+
+
+def load_table(source: str | Path) -> list[dict[str, Any]]:
+    """Read the rows of a table file, given as a path or a URL (with an optional `#sha256=`).
+
+    JSON may be a list, lines, {id: row} or a list under a key such as "data"; cells of CSV, TSV
+    and XLSX stay text ("NA" is text, an empty cell is ""); cells of Parquet keep their types.
+    """
+    path = paths.resolve(str(source))
+    kind = path.suffix.lower()
+    if kind not in TABLES:
+        do = f"Give a file that ends in {', '.join(TABLES)}."
+        raise UserError("This kind of table file cannot be read.", got=source, do=do)
+    if kind in (".json", ".jsonl"):
+        return _unwrapped(path) or [fields for _, fields in rows(path)]
+    try:
+        return _table_rows(path, kind)
+    except (ImportError, ValueError, OSError, BadZipFile) as error:
+        do = "Check the file, or save it as CSV or JSONL."
+        raise UserError(f"{path} could not be read as a table.", got=error, do=do) from None
+
+
+def _unwrapped(path: Path) -> list[dict[str, Any]]:
+    """Return the rows in a file that is one JSON object; nothing where it holds a list or lines."""
+    try:
+        content = json.loads(_text(path))
+    except ValueError:
+        return []
+    if not isinstance(content, dict):
+        return []
+    if content and all(isinstance(row, dict) for row in content.values()):
+        return [row | {"id": key} for key, row in content.items()]
+    keys = [name for name in content if name in WRAPPERS or len(content) == 1]
+    for entries in (content[name] for name in keys if isinstance(content[name], list)):
+        if all(isinstance(row, dict) for row in entries):
+            return entries
+    return [content]
+
+
+def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    if kind == ".parquet":
+        from pyarrow import parquet
+
+        return parquet.read_table(path).to_pylist()
+    text = {"dtype": str, "keep_default_na": False}
+    if kind == ".xlsx":
+        frame = pd.read_excel(path, **text)
+    else:
+        frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", encoding="utf-8-sig", **text)
+    return frame.rename(columns=str).to_dict("records")
 
 
 def write(path: str | Path, records: Iterable[BaseModel]) -> Path:

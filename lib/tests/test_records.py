@@ -1,8 +1,12 @@
 """Records: read, written, and refused with file, line and field."""
 
+import hashlib
+import io
 import json
 import os
+import urllib.request
 
+import pandas as pd
 import pytest
 
 from medinstruct import labels, records
@@ -54,6 +58,70 @@ def test_a_seed_without_instruction_names_the_field(tmp_path):
 def test_a_missing_file_is_said_in_one_message(tmp_path):
     with pytest.raises(UserError, match="not there"):
         records.read(tmp_path / "none.jsonl", Task)
+
+
+ROWS = [{"id": "1", "question": "NA", "n": "07"}, {"id": "2", "question": "Größe?", "n": ""}]
+
+
+def write_table(path):
+    frame = pd.DataFrame(ROWS)
+    writers = {
+        ".json": lambda: frame.to_json(path, orient="records"),
+        ".jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        ".csv": lambda: frame.to_csv(path, index=False, encoding="utf-8-sig"),
+        ".tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        ".parquet": lambda: frame.to_parquet(path),
+        ".xlsx": lambda: frame.to_excel(path, index=False),
+    }
+    writers[path.suffix.lower()]()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "TSV", "parquet", "xlsx"])
+def test_every_kind_of_table_file_gives_the_same_rows(tmp_path, kind):
+    assert records.load_table(write_table(tmp_path / f"rows.{kind}")) == ROWS
+
+
+@pytest.mark.parametrize(
+    "content", [{"data": ROWS}, {"anything": ROWS}, {"version": 1, "rows": ROWS}]
+)
+def test_rows_under_a_wrapping_key_are_unwrapped(tmp_path, content):
+    assert records.load_table(records.write_json(tmp_path / "t.json", content)) == ROWS
+
+
+def test_an_object_by_id_gives_rows_with_ids_and_any_other_is_one_row(tmp_path):
+    path = tmp_path / "t.json"
+    by_id = {row["id"]: {"question": row["question"]} for row in ROWS}
+    assert records.load_table(records.write_json(path, by_id))[1] == {
+        "id": "2",
+        "question": "Größe?",
+    }
+    chat = {"id": "a", "messages": [{"role": "user"}]}
+    assert records.load_table(records.write_json(path, chat)) == [chat]
+
+
+def test_parquet_keeps_lists_numbers_and_gaps(tmp_path):
+    rows = [{"options": ["a", "b"], "answer": 1, "why": None}]
+    pd.DataFrame(rows).to_parquet(tmp_path / "t.parquet")
+    assert records.load_table(tmp_path / "t.parquet") == rows
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.xlsx", "t.json", "t.docx"])
+def test_a_broken_or_unknown_table_file_is_a_user_error(tmp_path, name):
+    (tmp_path / name).write_bytes(b'"open \xff')
+    with pytest.raises(UserError, match="read|table"):
+        records.load_table(tmp_path / name)
+
+
+def test_a_table_is_fetched_from_a_url_and_checked(tmp_path, monkeypatch):
+    content = write_table(tmp_path / "rows.csv").read_bytes()
+    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(content))
+    pin = hashlib.sha256(content).hexdigest()
+    link = f"https://example.org/rows.csv?download=1#sha256={pin}"
+    assert records.load_table(link) == ROWS
+    with pytest.raises(UserError, match="pinned"):
+        records.load_table(f"https://example.org/rows.csv#sha256={'0' * 64}")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
