@@ -130,7 +130,6 @@ def test_sampling_follows_the_probabilities_of_the_model(student):
     several = [request.model_copy(update={"sample": n}) for n in range(2000)]
     texts = [reply.text for reply in ask(model, several)]
     ids = model.tokenizer(request.messages[0]["content"], return_tensors="pt")
-    del ids["token_type_ids"]
     with torch.no_grad():
         shares = model.model(**ids).logits[0, -1].softmax(-1)
     expected = {}
