@@ -531,10 +531,10 @@ def test_weighted_kappa_equals_the_mammogram_example():
     # 85 mammograms, two radiologists (Altman 1991; kappa in Stata's manual, weighted kappa with its interval in Penn State's STAT 509)
     both = ratings([[21, 12, 0, 0], [4, 17, 1, 0], [3, 9, 15, 2], [0, 0, 0, 1]])
     assert stats.cohen_kappa(*both).value == pytest.approx(0.4728, abs=5e-5)
-    found = stats.weighted_kappa(*both, weights="linear")
+    found = stats.cohen_kappa(*both, weights="linear")
     assert found.value == pytest.approx(0.57, abs=5e-3)
     assert (found.low, found.high) == (pytest.approx(0.44, abs=0.04), pytest.approx(0.70, abs=0.04))
-    assert stats.weighted_kappa(*both, weights="identity").value == pytest.approx(
+    assert stats.cohen_kappa(*both, weights="identity").value == pytest.approx(
         stats.cohen_kappa(*both).value
     )
 
@@ -562,7 +562,7 @@ def test_agreement_is_the_same_whoever_comes_first_and_full_for_equals(pairs):
 def test_few_units_or_one_value_break_nothing():
     assert stats.gwet([["y"] * 5] * 2).value == 1.0
     assert stats.gwet([[None, None], ["y", None]]).units == 0
-    assert stats.weighted_kappa([1, None], [None, 2]).units == 0
+    assert stats.cohen_kappa([1, None], [None, 2]).units == 0
     assert review.annotators.agreement([]).empty and review.annotators.disputes([]) == {}
     one = [Vote("u", 0.0, "a", "reviewer", "dataset", "i", "h", "accept")]
     assert review.annotators.agreement(one).empty

@@ -69,9 +69,7 @@ def drift(old: Iterable[Verdict], new: Iterable[Verdict], *, seed: int = 42) -> 
     ).dropna()
     gap = (pairs["now"] - pairs["then"]).groupby(pairs["id"]).mean().to_numpy(dtype=float)
     low, high = stats.bootstrap_interval(gap, seed=seed)
-    kappa = stats.cohen_kappa(
-        [v.winner for v in then.values()], [now[key].winner for key in then], seed=seed
-    )
+    kappa = stats.cohen_kappa([v.winner for v in then.values()], [now[key].winner for key in then])
     row = {
         "then": instrument(next(iter(then.values()))),
         "now": instrument(next(iter(now.values()))),

@@ -36,10 +36,7 @@ def agreement(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFrame:
     """
     wide = _wide(verdicts)
     columns = {name: [None if pd.isna(v) else v for v in wide[name]] for name in wide}
-    rows = [
-        (a, b, *stats.cohen_kappa(columns[a], columns[b], seed=seed))
-        for a, b in combinations(columns, 2)
-    ]
+    rows = [(a, b, *stats.cohen_kappa(columns[a], columns[b])) for a, b in combinations(columns, 2)]
     if len(columns) > 1:
         rows.append(
             ("all (alpha)", "", *stats.krippendorff_alpha(list(columns.values()), seed=seed))

@@ -58,9 +58,9 @@ def _coefficients(
     result = {"percent": stats.percent_agreement(rows, seed=seed)}
     for a, b in combinations(ratings, 2):
         pair = f": {a[-4:]}, {b[-4:]}" if len(ratings) > 2 else ""
-        result[f"Cohen's kappa{pair}"] = stats.cohen_kappa(ratings[a], ratings[b], seed=seed)
+        result[f"Cohen's kappa{pair}"] = stats.cohen_kappa(ratings[a], ratings[b])
         if scale:
-            weighted = stats.weighted_kappa(ratings[a], ratings[b], values=scale)
+            weighted = stats.cohen_kappa(ratings[a], ratings[b], weights="quadratic", values=scale)
             result[f"weighted kappa{pair}"] = weighted
     level, name, weights = ("nominal", "Gwet's AC1", "identity")
     if scale:
