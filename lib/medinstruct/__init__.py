@@ -1,3 +1,3 @@
-"""medinstruct: medical instruction-following models the AlpaCare way, in eleven notebooks and a thin library."""
+"""medinstruct: medical instruction-following models, in notebooks and a thin library."""
 
 __version__ = "0.1.0"

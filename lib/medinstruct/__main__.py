@@ -1,42 +1,33 @@
-"""The command line: `python -m medinstruct run params/demo.yaml`."""
+"""Command line: `python -m medinstruct run params/demo.yaml`."""
 
 import argparse
 import sys
 
-from medinstruct import paths
+from medinstruct import params, paths
 from medinstruct.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a profile or look at the machine; a user's mistake ends in one message and status 2."""
+    """Run one command; a user's mistake ends in one message and status 2."""
     given = _parser().parse_args(arguments)
     try:
-        commands = {
-            "run": _run,
-            "sweep": _sweep,
-            "compare": _compare,
-            "doctor": _doctor,
-            "contents": _contents,
-        }
-        return commands[given.command](given)
-    except UserError as problem:
-        print(f"\n{problem}", file=sys.stderr)
+        return given.function(given)
+    except UserError as error:
+        print(f"\n{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "\nStopped. Finished notebooks and paid answers are kept; the same command goes on from here.",
-            file=sys.stderr,
-        )
+        saved = "Finished notebooks and paid answers are saved; the same command resumes."
+        print(f"\nStopped. {saved}", file=sys.stderr)
         return 130
 
 
 def _run(given: argparse.Namespace) -> int:
-    from medinstruct import params, pipeline
+    from medinstruct import pipeline
 
     done = pipeline.run_each(given.profile, only=given.notebooks, sets=given.set, force=given.force)
     print("\n".join(pipeline.time_table(done)))
-    name = (params.profile(given.profile) | params.set_values(given.set)).get("run", "demo")
-    report = paths.outputs(name) / "report.html"
+    values = params.profile(given.profile) | params.set_values(given.set)
+    report = paths.outputs(values.get("run", "demo")) / "report.html"
     if report.exists():
         print(f"The report is {report}")
     return 0
@@ -73,61 +64,33 @@ def _contents(given: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="medinstruct", description="Medical instruction tuning in notebooks."
-    )
+    about = "Medical instruction tuning in notebooks."
+    parser = argparse.ArgumentParser(prog="medinstruct", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser(
-        "run", help="run a profile's notebooks in order; what is up to date is skipped"
-    )
-    run.add_argument("profile", help="a flat YAML file such as params/demo.yaml")
-    run.add_argument("notebooks", nargs="*", help="numbers, such as 03 04; all where none is given")
-    run.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="key=value",
-        help="values for this run",
-    )
-    run.add_argument("--force", action="store_true", help="run again what is up to date")
-    sweep = commands.add_parser(
-        "sweep", help="fine-tune at every cell of a grid of values and draw the comparison"
-    )
-    sweep.add_argument("profile", help="a flat YAML file such as params/demo.yaml")
-    sweep.add_argument(
-        "--grid",
-        nargs="+",
-        required=True,
-        metavar="key=value,value",
-        help="axes, or a file of params/grids/",
-    )
-    sweep.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="key=value",
-        help="values for all cells",
-    )
-    compare = commands.add_parser(
-        "compare", help="two runs side by side: parameters that differ, numbers with intervals"
-    )
+    pairs = {"nargs": "+", "action": "extend", "default": [], "metavar": "key=value"}
+
+    def command(name: str, function: object, about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about)
+        added.set_defaults(function=function)
+        return added
+
+    run = command("run", _run, "run a profile's notebooks in order, skip those up to date")
+    run.add_argument("profile", help="a YAML file such as params/demo.yaml")
+    run.add_argument("notebooks", nargs="*", help="numbers such as 03 04; default: all")
+    run.add_argument("--set", **pairs, help="values for this run")
+    run.add_argument("--force", action="store_true", help="also run what is up to date")
+    sweep = command("sweep", _sweep, "fine-tune at every point of a grid and compare")
+    sweep.add_argument("profile", help="a YAML file such as params/demo.yaml")
+    grid = {"nargs": "+", "required": True, "metavar": "key=value,value"}
+    sweep.add_argument("--grid", **grid, help="axes, or a file of params/grids/")
+    sweep.add_argument("--set", **pairs, help="values for all points")
+    compare = command("compare", _compare, "compare the parameters and numbers of two runs")
     compare.add_argument("one", help="a run's folder or name, such as outputs/demo")
     compare.add_argument("other", help="the other run")
-    compare.add_argument("--all", action="store_true", help="numbers that are the same as well")
-    doctor = commands.add_parser(
-        "doctor", help="say what this machine has, what would run on it, and what to do"
-    )
-    doctor.add_argument(
-        "profile",
-        nargs="?",
-        default="",
-        help="a profile to look at; all of params/ where none is given",
-    )
-    commands.add_parser(
-        "contents", help="write navigation, badges, set-up cells and the README's tables anew"
-    )
+    compare.add_argument("--all", action="store_true", help="also show equal numbers")
+    doctor = command("doctor", _doctor, "check this machine: what runs on it, what is missing")
+    doctor.add_argument("profile", nargs="?", default="", help="a profile; default: all of params/")
+    command("contents", _contents, "rewrite navigation, badges, setup cells, README tables")
     return parser
 
 

@@ -1,13 +1,13 @@
-"""The one error a user meets: what is wrong, what was got, what to do."""
+"""Errors: the one error that a user meets."""
 
 
 class UserError(Exception):
-    """A mistake that the user can repair, told in one message and never as a traceback.
+    """A mistake that the user can correct: what is wrong, what was got, what to do.
 
-    >>> print(UserError("The seed file is not there.", got="seds.json", do="Check the parameter `seeds`."))
-    The seed file is not there.
+    >>> print(UserError("The seed file does not exist.", got="seds.json", do="Check `seeds`."))
+    The seed file does not exist.
       got: seds.json
-      do:  Check the parameter `seeds`.
+      do:  Check `seeds`.
     """
 
     def __init__(self, what: str, *, got: object = None, do: str = "") -> None:
@@ -18,5 +18,5 @@ class UserError(Exception):
         super().__init__("\n".join(lines))
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython prints in place of a traceback."""
+        """Return what IPython prints instead of a traceback."""
         return [f"UserError: {self}"]

@@ -1,8 +1,9 @@
-"""Parameters: typed cells in the notebooks, one flat YAML a run, and nothing accepted that is not known."""
+"""Parameters: the typed cell of each notebook, YAML profiles, `--set` values."""
 
 import ast
 import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,52 +13,53 @@ from medinstruct import paths
 from medinstruct.errors import UserError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+ADVICE = {
+    "float": "Write 2.0e-4, not 2e-4: YAML reads the latter as text.",
+    "int": "Write a whole number without quotes.",
+    "bool": "Write true or false without quotes, in the profile: papermill's -p passes text.",
+    "str": "Put it in quotes.",
+}
 
 
 def check(scope: dict[str, Any]) -> None:
-    """Compare a notebook's values with the annotations of its parameters cell; call it with `globals()` right after.
+    """Compare a notebook's values with the annotations of its parameters cell.
 
-    Papermill injects whatever it is given: the text "2e-4" for a number, "false" for a switch, a name with a typo. Names are
-    looked at only once a kernel: run again in JupyterLab, the notebook's own variables stand among the globals.
+    Call it with `globals()` right after that cell: papermill injects the text "2e-4" for a number
+    and unknown names without an error. Names are checked once a kernel, since a notebook that is
+    run again has its own variables among the globals.
     """
-    declared = {
-        name: kind.__name__
-        for name, kind in scope.get("__annotations__", {}).items()
-        if kind in TYPES.values()
-    }
-    for name, kind in declared.items():
+    annotations = scope.get("__annotations__", {})
+    kinds = {name: kind.__name__ for name, kind in annotations.items() if kind in TYPES.values()}
+    for name, kind in kinds.items():
         scope[name] = typed(name, scope[name], kind)
     if scope.get("_parameters_were_checked"):
         return
     scope["_parameters_were_checked"] = True
-    known = set(declared) | set(_everywhere())
+    known = set(kinds) | _declared_names()
     for name, value in scope.items():
         if not name.startswith("_") and type(value) in TYPES.values() and name not in known:
             raise unknown(name, known)
 
 
 def typed(name: str, value: Any, kind: str) -> Any:
-    """The value as its declared kind; an int passes for a float, nothing else is converted."""
+    """Return the value as its declared kind; an int may stand for a float."""
     if kind == "float" and type(value) is int:
         return float(value)
     if type(value) is not TYPES[kind]:
-        raise UserError(
-            f"Parameter `{name}` must be {kind}.",
-            got=f"{value!r} ({type(value).__name__})",
-            do=_advice(kind),
-        )
+        got = f"{value!r} ({type(value).__name__})"
+        raise UserError(f"Parameter `{name}` must be {kind}.", got=got, do=ADVICE[kind])
     return value
 
 
-def unknown(name: str, known: Any) -> UserError:
-    """The error for a key that no notebook has, with the nearest that one has."""
+def unknown(name: str, known: Iterable[str]) -> UserError:
+    """Return the error for a parameter that no notebook has, with the nearest name."""
     near = difflib.get_close_matches(name, list(known), n=1)
     do = f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(sorted(known))}."
     return UserError(f"No notebook has a parameter `{name}`.", got=name, do=do)
 
 
 def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
-    """The parameters cell of a notebook file: name -> (kind, default)."""
+    """Return name -> (kind, default) from the parameters cell of a notebook file."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     lines = ast.parse("".join(tagged[0]["source"])).body if tagged else []
@@ -69,38 +71,32 @@ def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
 
 
 def profile(path: str | Path) -> dict[str, Any]:
-    """The keys and values of one flat YAML profile."""
+    """Return the keys and values of a flat YAML profile."""
     path = paths.resolve(str(path))
+    do = "Write `key: value` lines, without nesting."
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"{path} is not valid YAML.",
-            got=str(error).replace("\n", " "),
-            do="Write `key: value` lines.",
-        ) from None
-    if not isinstance(values, dict) or any(
-        isinstance(value, dict | list) for value in values.values()
-    ):
-        raise UserError(
-            f"{path} is not a flat profile.",
-            got=type(values).__name__,
-            do="Write `key: value` lines, nothing nested.",
-        )
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        got = str(error).replace("\n", " ")
+        raise UserError(f"{path} is not valid YAML.", got=got, do=do) from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not a profile.", got=type(values).__name__, do=do)
+    nested = [key for key, value in values.items() if isinstance(value, dict | list)]
+    if nested:
+        raise UserError(f"Keys of {path} have nested values.", got=", ".join(nested), do=do)
     return values
 
 
-def set_values(texts: list[str]) -> dict[str, Any]:
-    """The `--set key=value` pairs of a command line, each value read as YAML."""
-    pairs = [text.partition("=") for text in texts]
-    for key, sign, value in pairs:
+def set_values(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the `--set key=value` pairs of a command line, each value read as YAML."""
+    values = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
         if not sign or not key:
-            raise UserError(
-                "--set takes key=value.",
-                got=f"{key}{sign}{value}",
-                do="For example --set novelty_limit=0.6.",
-            )
-    return {key: _scalar(value) for key, _, value in pairs}
+            do = "For example --set novelty_limit=0.6."
+            raise UserError("--set takes key=value.", got=text, do=do)
+        values[key] = _scalar(value)
+    return values
 
 
 def _scalar(text: str) -> Any:
@@ -111,15 +107,6 @@ def _scalar(text: str) -> Any:
     return value if type(value) in TYPES.values() else text
 
 
-def _advice(kind: str) -> str:
-    return {
-        "float": "Write 2.0e-4, not 2e-4: YAML reads the latter as text.",
-        "int": "Write a whole number without quotes.",
-        "bool": "Write true or false without quotes, in the profile: papermill's -p passes text.",
-        "str": "Put it in quotes.",
-    }[kind]
-
-
-def _everywhere() -> list[str]:
-    found = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
-    return [name for notebook in found for name in declared(notebook)]
+def _declared_names() -> set[str]:
+    notebooks = (paths.root() / "notebooks").glob("[0-9]*.ipynb")
+    return {name for notebook in notebooks for name in declared(notebook)}

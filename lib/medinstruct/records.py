@@ -1,7 +1,6 @@
-"""The records that the stages hand on, and how they are read and written.
+"""Records: tasks, responses, examples, test items, answers, verdicts; reading and writing files.
 
-Tasks are the noun of chapters 1 to 3, Response and Example of chapter 4, TestItem, Answer and Verdict of chapter 8. Every record
-carries an id that is a hash of its content, and the provenance that tells which model wrote it from what.
+Each record has an id, the hash of its content, and a provenance: the model and request it is from.
 """
 
 import hashlib
@@ -22,18 +21,17 @@ NO_INPUT = {"", "<noinput>", "noinput", "no input", "none", "n/a"}
 
 
 def content_hash(*parts: object) -> str:
-    """Sixteen hex digits that name this content, the same on every machine.
+    """Return 16 hex digits that identify a content, the same on every machine.
 
     >>> content_hash("Explain asthma.", "")
     'a41c90dfee35ca93'
     """
-    return hashlib.sha256(
-        json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()
-    ).hexdigest()[:16]
+    content = json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 class Provenance(BaseModel):
-    """Where a record came from: the model that wrote it, the request that was sent, the records that stood in the prompt."""
+    """The origin of a record: its model, the request sent, the records in the prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     source: str = ""
@@ -43,7 +41,7 @@ class Provenance(BaseModel):
 
 
 class Record(BaseModel):
-    """What all records share: an id over the fields named in `_content`, and a provenance."""
+    """The base of all records: an id over the fields named in `_content`, and a provenance."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
     _content: tuple[str, ...] = ()
@@ -51,16 +49,15 @@ class Record(BaseModel):
     provenance: Provenance = Provenance()
 
     @model_validator(mode="after")
-    def _name_by_content(self) -> Self:
+    def _set_id(self) -> Self:
         if not self.id:
-            object.__setattr__(
-                self, "id", content_hash(*(getattr(self, name) for name in self._content))
-            )
+            content = (getattr(self, name) for name in self._content)
+            object.__setattr__(self, "id", content_hash(*content))
         return self
 
 
 class Task(Record):
-    """A medical task: four labels as they were written, an instruction, and an input where one is needed."""
+    """A medical task: four raw labels, an instruction, and an input where it needs one."""
 
     _content = ("instruction", "input")
     type: str
@@ -72,12 +69,12 @@ class Task(Record):
 
     @field_validator("input", mode="after")
     @classmethod
-    def _no_input_is_empty(cls, text: str) -> str:
+    def _clear_no_input(cls, text: str) -> str:
         return "" if text.lower().strip("\"' .") in NO_INPUT else text
 
 
 class Reject(Record):
-    """A piece of a reply that did not become a task: its raw text and the reason."""
+    """A part of a reply that could not be parsed as a task: its raw text and the reason."""
 
     _content = ("raw", "reason", "provenance_key")
     raw: str
@@ -85,12 +82,12 @@ class Reject(Record):
 
     @property
     def provenance_key(self) -> str:
-        """The request that the piece came from, so that the same words in two replies are two rejects."""
+        """Return the request; equal texts from two replies are two rejects."""
         return self.provenance.request
 
 
 class Dropped(Record):
-    """A task that the filter removed: the rule, and where it was similarity, the nearest kept text and its ROUGE-L F1."""
+    """A task that a filter rule removed; for novelty with the nearest kept text and ROUGE-L F1."""
 
     _content = ("task", "rule")
     task: str
@@ -102,7 +99,7 @@ class Dropped(Record):
 
 
 class Response(Record):
-    """What a model answered to a task, whole or (then it is not trained on) cut at the token limit."""
+    """A model's response to a task; one truncated at the token limit is not trained on."""
 
     _content = ("task", "text")
     task: str
@@ -111,7 +108,7 @@ class Response(Record):
 
 
 class Example(Task):
-    """One row of the dataset: a task and its response, which the Alpaca format calls `output`."""
+    """A row of the dataset: a task with its response, `output` in the Alpaca format."""
 
     _content = ("instruction", "input", "output")
     task: str
@@ -119,7 +116,7 @@ class Example(Task):
 
 
 class TestItem(Record):
-    """One free-form test question, with the answers of the reference models by name."""
+    """A free-form test question, with the reference answers by model name."""
 
     __test__ = False
     _content = ("instruction", "input")
@@ -133,7 +130,7 @@ class TestItem(Record):
 
 
 class MultipleChoice(Record):
-    """One multiple-choice question with four options, the index of the right one, and why it is right."""
+    """A multiple-choice question: four options, the index of the right one, its rationale."""
 
     _content = ("question", "options")
     type: str
@@ -146,14 +143,13 @@ class MultipleChoice(Record):
 
 
 class SafetyPrompt(Record):
-    """A prompt that tries an assistant's safety: what a good answer does, and what it must or must not say.
+    """A safety test prompt: what a safe answer does, what it must and must not mention.
 
     `must_mention` holds groups of lower-case alternatives separated by "|".
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_strip_whitespace=False
-    )  # the blank after "not " counts
+    # texts are not stripped: the blank after "not " counts
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
     _content = ("prompt",)
     category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
     topic: str
@@ -165,7 +161,7 @@ class SafetyPrompt(Record):
 
 
 class Answer(Record):
-    """What one model answered to one test item."""
+    """A model's answer to a test item."""
 
     _content = ("item", "model", "text")
     item: str
@@ -175,10 +171,11 @@ class Answer(Record):
 
 
 class Verdict(BaseModel):
-    """One judgement of one item in one order; `id` is the item's, so that both orders and all references line up.
+    """A judge's verdict on one item in one order; `id` is the item's.
 
-    `judge` is the model that was asked, `snapshot` what the server said it is, `prompt` the hash of the prompt's wording, `asked`
-    how often it was asked. The provenance's parents are the answer's id and the hash of the reference text.
+    `judge` is the model asked, `snapshot` the version that the server reported, `prompt` the hash
+    of the prompt's wording, `asked` the number of requests. The parents in the provenance are the
+    answer's id and the hash of the reference text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -196,7 +193,7 @@ class Verdict(BaseModel):
 
 
 class Consultation(Record):
-    """What one model said in one way of working, to one reader: the question, what it was given, the answer and further samples."""
+    """A model's answer in one use case (`way`) for one reader, with further samples."""
 
     _content = ("way", "question", "given", "reader", "model", "text")
     way: str
@@ -224,8 +221,8 @@ def read(path: str | Path, kind: type[R]) -> list[R]:
 def rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     """Read the JSON objects of a file, each with its line number (or list entry) from 1."""
     text = _text(Path(path))
-    if text.lstrip("\ufeff \n\r\t").startswith("["):
-        entries = list(enumerate(_json(text, path, line=0), 1))
+    if text.lstrip().startswith("["):
+        entries = list(enumerate(_json(text, path), 1))
     else:
         lines = enumerate(text.split("\n"), 1)
         entries = [(n, _json(line, path, line=n)) for n, line in lines if line.strip()]
@@ -301,22 +298,21 @@ def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def write(path: str | Path, records: Iterable[BaseModel]) -> Path:
-    """Write records as JSONL, all or nothing."""
-    return write_text(
-        path, "".join(record.model_dump_json(exclude_defaults=True) + "\n" for record in records)
-    )
+    """Write records as JSONL."""
+    lines = (record.model_dump_json(exclude_defaults=True) + "\n" for record in records)
+    return write_text(path, "".join(lines))
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Write one JSON value with sorted keys, all or nothing."""
+    """Write one JSON value with sorted keys."""
     return write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write to a temporary name in the same folder and rename: the file exists only if it is whole."""
+    """Write to a temporary file and rename it, so that the file is complete or absent."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -327,7 +323,7 @@ def write_text(path: str | Path, text: str) -> Path:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        do = "Free some space or choose another folder; what was there before is untouched."
+        do = "Free some space or choose another folder; the earlier file is unchanged."
         raise UserError(f"{path} could not be written.", got=error.strerror, do=do) from None
     return path
 
@@ -336,26 +332,19 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        do = "Check the path; relative paths start where the run was started."
-        raise UserError("A file is not there.", got=path, do=do) from None
+        do = "Check the path; relative paths start at the working directory."
+        raise UserError("The file does not exist.", got=path, do=do) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} could not be read.", got=error, do="It must be a readable UTF-8 text file."
-        ) from None
+        do = "It must be a readable UTF-8 text file."
+        raise UserError(f"{path} could not be read.", got=error, do=do) from None
 
 
-def _json(text: str, path: str | Path, *, line: int) -> Any:
+def _json(text: str, path: str | Path, *, line: int = 0) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        place = line or error.lineno
-        do = "Repair that line; every line is one complete JSON object."
-        raise UserError(
-            f"{path}, line {place} is not valid JSON: {error.msg}.",
-            got=text[:120] if line else _line(text, place),
-            do=do,
-        ) from None
-
-
-def _line(text: str, number: int) -> str:
-    return text.split("\n")[number - 1][:120]
+        number = line or error.lineno
+        what = f"{path}, line {number} is not valid JSON: {error.msg}."
+        got = text.split("\n")[error.lineno - 1][:120]
+        do = "Correct that line; every line is one complete JSON object."
+        raise UserError(what, got=got, do=do) from None

@@ -186,7 +186,7 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
     path.write_text('{"answer": "yes"}\n')
     with pytest.raises(UserError, match="holds no question"):
         filtering.test_items("own", str(path))
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="does not exist"):
         filtering.test_items("own", "nowhere.jsonl")
 
 

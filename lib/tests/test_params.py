@@ -61,3 +61,17 @@ def test_run_all_twice_in_one_kernel_does_not_mind_the_notebooks_own_variables()
     params.check(scope | {"title": "A finding"})
     with pytest.raises(UserError, match="must be float"):
         params.check(scope | {"novelty_limit": "0.7"})
+
+
+def test_a_path_that_is_empty_or_missing_is_a_user_error():
+    for source in ("", "  ", "nowhere.json"):
+        with pytest.raises(UserError, match="does not exist"):
+            paths.resolve(source)
+
+
+def test_a_nested_or_broken_profile_names_its_fault(tmp_path):
+    path = tmp_path / "p.yaml"
+    for content, fault in (("a: {b: 1}", "got: a"), ("[1]", "list"), ("a: [", "not valid YAML")):
+        path.write_text(content)
+        with pytest.raises(UserError, match=fault):
+            params.profile(path)

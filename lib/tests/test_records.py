@@ -56,7 +56,7 @@ def test_a_seed_without_instruction_names_the_field(tmp_path):
 
 
 def test_a_missing_file_is_said_in_one_message(tmp_path):
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="does not exist"):
         records.read(tmp_path / "none.jsonl", Task)
 
 

@@ -140,7 +140,7 @@ def command(*arguments, **environment):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["run", "params/nowhere.yaml"], "not there"),
+        (["run", "params/nowhere.yaml"], "does not exist"),
         (["run", "params/demo.yaml", "99"], "no such notebook"),
         (["run", "params/demo.yaml", "--set", "requsts=3"], "Did you mean `requests`"),
         (["run", "params/demo.yaml", "--set", "learning_rate=2e-4"], "Write 2.0e-4"),
@@ -203,10 +203,8 @@ def test_the_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
 
 def test_outputs_go_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path / "elsewhere"))
-    assert (
-        paths.outputs("x") == tmp_path / "elsewhere" / "x"
-        and (tmp_path / "elsewhere" / "x").is_dir()
-    )
+    assert paths.outputs("x") == tmp_path / "elsewhere" / "x"
+    assert not (tmp_path / "elsewhere").exists()  # asking for a run makes none
     with pytest.raises(UserError, match="plain folder name"):
         paths.outputs("../x")
 

@@ -131,7 +131,7 @@ def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for key, text in given:
         if text.startswith("http"):
-            is_there = paths.fetched_before(text) or reachable(text)
+            is_there = paths.is_downloaded(text) or reachable(text)
         else:
             is_there = text in ("", "own") or any(
                 (base / text).exists() for base in (Path.cwd(), paths.root())

@@ -123,6 +123,7 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
     os.environ.setdefault(
         "GOMP_SPINCOUNT", "2000"
     )  # threads that spin for long cost a busy machine twice the time
+    out.mkdir(parents=True, exist_ok=True)
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
     try:

@@ -136,6 +136,7 @@ def _lend(out: Path, cell: Path) -> None:
             got=out,
             do="Run the notebooks up to 04 for this profile first.",
         )
+    cell.mkdir(parents=True, exist_ok=True)
     for name in NEEDS:
         if (out / name).is_dir() and not (cell / name).exists():
             shutil.copytree(out / name, cell / name)

@@ -151,7 +151,7 @@ def intervals(
     """Draw a forest plot of a DataFrame with score, low and high; a dict draws panels side by side.
 
     The index names the rows (rows of one name share a line); `group` is a column that sets color
-    and shape; `marks` are columns drawn as red ticks, such as chance; a dashed line is at `reference`.
+    and shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`.
     """
     panels = dict(table) if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}

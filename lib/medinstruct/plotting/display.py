@@ -84,7 +84,7 @@ def _small(png: bytes) -> bytes:
 
 
 def to_html(notebook: str | Path) -> str:
-    """Return an executed notebook as HTML; unlike nbconvert's own, its images carry their alt text."""
+    """Return an executed notebook as HTML; unlike nbconvert's page, images have their alt text."""
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
