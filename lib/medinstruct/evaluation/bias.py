@@ -1,17 +1,15 @@
-"""The bias panel that stands beside every win rate: place, length, kinship of judge and judged, truncated answers."""
+"""Bias of a judge: position, length, truncation, and preference for its own family of models."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from medinstruct import stats
-from medinstruct.evaluation.length_control import length_controlled, with_lengths
-from medinstruct.evaluation.looks import is_cut
-from medinstruct.evaluation.verdicts import by_judge, of_one_judge, table
-from medinstruct.evaluation.winrates import win_rates
-from medinstruct.records import Verdict
+from medinstruct.evaluation.answers import statistics
+from medinstruct.evaluation.verdicts import PAIR, by_judge, single_judge_table, table
+from medinstruct.evaluation.win_rate import length_controlled, win_rates, with_lengths
+from medinstruct.records import Answer, Verdict
 
 FAMILIES = {
     "OpenAI": r"gpt|davinci|\bo[1-9]\b|chatgpt",
@@ -25,125 +23,74 @@ FAMILIES = {
 }
 
 
-def bias_panel(
-    verdicts: Iterable[Verdict],
-    texts: Mapping[str, Mapping[str, str]],
-    *,
-    cut: Mapping[str, set[str]] | None = None,
-    seed: int = 42,
+def panel(
+    verdicts: Iterable[Verdict], answers: Iterable[Answer], *, seed: int = 42
 ) -> pd.DataFrame:
-    """One row a model and reference: what may have moved its score besides quality.
+    """Return one row a model and reference: what may have moved its score besides quality.
 
-    score and lc_score (at equal lengths) with position_bias and consistency as in `win_rates`; length: slope of the log odds on the
-    log ratio of words; longer_wins: share of decisive items (both orders agree on a winner) that the longer answer wins, of
-    `decisive`; cut_model and cut_reference: share of answers that end in mid-sentence; kin: whose family the judge is of.
-    `texts` is name -> item -> text, of models and references; `cut` adds answers known to have ended at the token limit.
+    score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
+    `length_controlled`; longer_wins: share of the `decisive` items (both orders agree on a winner)
+    that the longer answer wins; truncated_model, truncated_reference: shares of `answers` (which
+    hold the references too); kin: the side of the judge's own family of models.
     """
-    verdicts = list(verdicts)
-    frame = with_lengths(of_one_judge(verdicts), texts)
-    rates, fits = win_rates(verdicts, seed=seed, by_model=True), length_controlled(verdicts, texts)
-    names = [
-        "score",
-        "low",
-        "high",
-        "consistency",
-        "position_bias",
-        "position_bias_low",
-        "position_bias_high",
-    ]
-    panel = rates[names].join(fits)
-    longer = {
-        key: _longer(group, seed)
-        for key, group in frame.groupby(["model", "reference"], sort=False)
-    }
-    for column in ("longer_wins", "longer_wins_low", "longer_wins_high", "decisive"):
-        panel[column] = [longer[key][column] for key in panel.index]
-    shares = {
-        name: _cut_share(answers, (cut or {}).get(name, set())) for name, answers in texts.items()
-    }
-    panel["cut_model"] = [shares.get(model, np.nan) for model, _ in panel.index]
-    panel["cut_reference"] = [shares.get(reference, np.nan) for _, reference in panel.index]
-    judge = family(verdicts[0].judge) if verdicts else None
-    panel["kin"] = [_kin(judge, *key) for key in panel.index]
-    return panel
+    verdicts, answers = list(verdicts), list(answers)
+    frame = with_lengths(single_judge_table(verdicts), answers)
+    rates = win_rates(verdicts, seed=seed, by_model=True)
+    names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
+    groups = frame.groupby(PAIR, sort=False)
+    longer = pd.DataFrame({pair: _longer_wins(group, seed) for pair, group in groups}).T
+    rows = rates[["low", "high", *names]].join(length_controlled(verdicts, answers))
+    rows = rows.join(longer.rename_axis(PAIR))
+    truncated = statistics(answers)["truncated"]
+    own = family(verdicts[0].judge) or "unknown"
+    kin = pd.Series("", index=rows.index)
+    for side in PAIR:
+        models = rows.index.get_level_values(side)
+        rows[f"truncated_{side}"] = models.map(truncated)
+        kin += [f"{side} " if family(name) == own else "" for name in models]
+    return rows.assign(kin=kin.str.strip())
 
 
 def self_preference(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFrame:
-    """How much more a judge favours its own family than the other judges do, on the same comparisons.
+    """Return how much more a judge favors its own family than judges of other families do.
 
-    One row a judge and pair of which exactly one side is of its family: mean extra score for the own side with its interval.
-    Needs several judges; with one, kinship cannot be told from quality, and the table is empty.
+    One row a judge and pair of which exactly one side is of its family: n items, mean extra score
+    of that side with its 95 % interval. Empty with one judge: kinship and quality are confounded.
     """
-    verdicts = list(verdicts)
-    scores = {name: _keyed(given) for name, given in by_judge(verdicts).items()}
-    families = {name: family(given[0].judge) for name, given in by_judge(verdicts).items()}
+    groups = by_judge(verdicts)
+    families = {name: family(group[0].judge) for name, group in groups.items()}
+    frame = pd.concat(map(table, groups.values())) if groups else table([])
+    wide = frame.pivot(index=["id", *PAIR, "order"], columns="instrument", values="score")
     rows = []
-    for name, own in scores.items():
-        others = [
-            score
-            for other, score in scores.items()
-            if other != name and families[other] != families[name]
-        ]
-        if not others or families[name] is None:
-            continue
-        gaps = (own - pd.concat(others, axis=1).mean(axis=1)).dropna()
-        for (model, reference), group in gaps.groupby(["model", "reference"]):
-            side = {(True, False): 1.0, (False, True): -1.0}.get(
-                (family(model) == families[name], family(reference) == families[name])
-            )
+    for name, own in families.items():
+        others = [other for other in families if families[other] != own]
+        gaps = (wide[name] - wide[others].mean(axis=1)).dropna() if own and others else pd.Series()
+        for pair, group in gaps.groupby(PAIR) if len(gaps) else ():
+            side = int(family(pair[0]) == own) - int(family(pair[1]) == own)
             if side:
                 extra = side * group.groupby("id").mean()
                 interval = stats.bootstrap_interval(extra.to_numpy(), seed=seed)
-                rows.append((name, model, reference, len(extra), extra.mean(), *interval))
-    return pd.DataFrame(rows, columns=["judge", "model", "reference", "n", "extra", "low", "high"])
+                rows.append((name, *pair, len(extra), extra.mean(), *interval))
+    return pd.DataFrame(rows, columns=["judge", *PAIR, "n", "extra", "low", "high"])
 
 
 def family(name: str) -> str | None:
-    """The family of a model by its name, or None.
+    """Return the family of a model by its name, or None.
 
     >>> family("gpt-4o-mini-2024-07-18"), family("Alpaca-Llama-2-7b-chat"), family("written")
     ('OpenAI', 'LLaMA', None)
     """
-    return next((one for one, words in FAMILIES.items() if re.search(words, name.lower())), None)
+    matches = (key for key, words in FAMILIES.items() if re.search(words, name.lower()))
+    return next(matches, None)
 
 
-def _longer(group: pd.DataFrame, seed: int) -> dict[str, float]:
-    """The share of decisive items that the longer answer wins."""
-    item = group.groupby("id").agg(
-        low=("score", "min"), high=("score", "max"), ratio=("log_ratio", "first")
-    )
-    item = item[
-        (item["low"] == item["high"])
-        & item["low"].isin([0.0, 1.0])
-        & (item["ratio"].fillna(0) != 0)
-    ]
-    wins = ((item["low"] == 1.0) == (item["ratio"] > 0)).to_numpy(dtype=float)
+def _longer_wins(group: pd.DataFrame, seed: int) -> dict[str, float]:
+    """Return the share of decisive items that the longer answer wins, with its interval."""
+    items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max"])
+    low, ratio = items["score", "min"], items["log_ratio", "max"]
+    decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
+    wins = ((low == 1.0) == (ratio > 0))[decisive].to_numpy(dtype=float)
     low, high = stats.bootstrap_interval(wins, seed=seed)
-    share = float(wins.mean()) if len(wins) else float("nan")
-    return {
-        "longer_wins": share,
-        "longer_wins_low": low,
-        "longer_wins_high": high,
-        "decisive": len(wins),
-    }
-
-
-def _keyed(given: list[Verdict]) -> pd.Series:
-    return table(given).set_index(["id", "model", "reference", "order"])["score"].dropna()
-
-
-def _cut_share(answers: Mapping[str, str], known: set[str]) -> float:
-    return (
-        float(np.mean([item in known or is_cut(text) for item, text in answers.items()]))
-        if answers
-        else float("nan")
-    )
-
-
-def _kin(judge: str | None, model: str, reference: str) -> str:
-    own = [
-        side
-        for side, name in (("model", model), ("reference", reference))
-        if judge and family(name) == judge
-    ]
-    return " and ".join(own)
+    share = wins.mean() if len(wins) else float("nan")
+    bounds = {"longer_wins_low": low, "longer_wins_high": high}
+    return {"longer_wins": share, **bounds, "decisive": len(wins)}

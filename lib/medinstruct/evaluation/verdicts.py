@@ -1,163 +1,219 @@
-"""Reading a judge's reply; verdicts as a table; and what is wrong with a judge that does not judge."""
+"""Verdicts: parsing of replies, winners and ties, tables by judge, health of a judge."""
 
 import re
-from collections.abc import Iterable
-from typing import Literal
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm import is_refusal
-from medinstruct.records import Verdict
+from medinstruct.llm import Request, is_refusal
+from medinstruct.records import TestItem, Verdict
 
+Winner = Literal["model", "reference", "tie"]
+
+ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
-COLUMNS = ["id", "model", "reference", "order", "winner", "score", "instrument"]
-BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]", re.IGNORECASE)
-SHORT = re.compile(
-    r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\)?\b", re.IGNORECASE
-)
+PAIR = ["model", "reference"]
+KEY = ["id", *PAIR, "order"]
+# How files of others name the winner, from the model's side.
+RESULTS = {"win": "model", "lose": "reference", "loss": "reference", "draw": "tie"}
+BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]")
+BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$")
+TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b")
+OUTPUT = re.compile(r"output\s*\(?([ab])\b")
+STATED = re.compile(r"^\W*output\s*\(?[ab]\)?\s+(?:is|was)\b")
+SHORT = re.compile(r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\)?\b")
 FINAL = re.compile(
-    r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)",
-    re.IGNORECASE,
+    r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)"
 )
-BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$", re.IGNORECASE)
-TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b", re.IGNORECASE)
-FOREIGN = re.compile(
-    r"[\u0370-\u03ff\u0400-\u04ff\u0590-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison in one order: the request to a judge, or the winner by rule.
+
+    `parents`: the answer's id and the hash of the reference text; `prompt`: hash of the wording.
+    """
+
+    id: str
+    model: str
+    reference: str
+    order: str
+    parents: tuple[str, str]
+    request: Request
+    prompt: str
+    by_rule: Winner | None = None
+
+
+def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
+    """Return what identifies a comparison: item id, model, reference, order."""
+    return pair.id, pair.model, pair.reference, pair.order
 
 
 def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
-    """ "a", "b" or "tie" for what judges really write, in the short and in the bracketed style; None where it is not clear.
+    """Parse a reply in the short or the bracketed style; None if it is not clear.
 
-    >>> parse_verdict("Output (a) is better because ..."), parse_verdict("Both are good. [[C]]"), parse_verdict("**Tie**")
-    ('a', 'tie', 'tie')
+    >>> parse_verdict("Output (a) is better because ..."), parse_verdict("Both are good. [[C]]")
+    ('a', 'tie')
     >>> parse_verdict("Output (a) or Output (b)?") is None
     True
     """
-    text = reply.strip()
-    bracketed = {_letter(found) for found in BRACKETED.findall(text)}
-    if bracketed:
-        return bracketed.pop() if len(bracketed) == 1 else None
+    text = reply.strip().lower()
+    if letters := {_letter(match) for match in BRACKETED.findall(text)}:
+        return letters.pop() if len(letters) == 1 else None
     if TIE.match(text):
         return "tie"
-    if short := BARE.match(text):
-        return _letter(short.group(1))
-    named = {
-        found.lower()
-        for found in re.findall(r"output\s*\(?([ab])\b", text.split("\n")[0], re.IGNORECASE)
-    }
-    if (short := SHORT.match(text)) and (
-        len(named) == 1 or re.match(r"^\W*output\s*\(?[ab]\)?\s+(?:is|was)\b", text, re.I)
-    ):
-        return _letter(short.group(1))
-    final = {found.lower() for found in FINAL.findall(text)}
+    if bare := BARE.match(text):
+        return _letter(bare[1])
+    outputs = set(OUTPUT.findall(text.split("\n")[0]))
+    if (short := SHORT.match(text)) and (len(outputs) == 1 or STATED.match(text)):
+        return _letter(short[1])
+    final = set(FINAL.findall(text))
     return _letter(final.pop()) if len(final) == 1 else None
 
 
-def winner_of(letter: str | None, order: str) -> Literal["model", "reference", "tie"] | None:
-    """Who won, from the letter of a verdict and who stood first."""
-    first, second = ("model", "reference") if order == "model_first" else ("reference", "model")
-    return {"a": first, "b": second, "tie": "tie", None: None}[letter]
+def winner_of(letter: str | None, order: str) -> Winner | None:
+    """Return the winner from the letter of a verdict and the order of the two outputs."""
+    if letter in (None, "tie"):
+        return letter
+    return "model" if (letter == "a") == (order == "model_first") else "reference"
 
 
-def pair_key(verdict: Verdict) -> tuple[str, str, str, str]:
-    """What names the comparison that a verdict is on: item, model, reference, order."""
-    return verdict.id, verdict.model, verdict.reference, verdict.order
+def winner_by_rule(answer: str, reference: str) -> Winner | None:
+    """Return the winner if an answer is empty: the other one, or a tie of two; else None."""
+    if answer.strip() and reference.strip():
+        return None
+    if answer.strip():
+        return "model"
+    return "reference" if reference.strip() else "tie"
 
 
-def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
-    """Verdicts as a table with their score (1, 0.5, 0 or nan) and their instrument: judge, snapshot and prompt."""
-    rows = [
-        (*pair_key(v), v.winner, SCORE.get(v.winner), instrument(v)) for v in map(_record, verdicts)
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"score": float})
+def winner_by_majority(winners: Iterable[Winner | None]) -> Winner | None:
+    """Return what more than half of the readable votes say, else a tie; None without votes."""
+    counts = Counter(winner for winner in winners if winner)
+    if not counts:
+        return None
+    winner, count = counts.most_common(1)[0]
+    return winner if 2 * count > counts.total() else "tie"
 
 
 def instrument(verdict: Verdict) -> str:
-    """What measured: judge, snapshot and wording. Scores of two instruments never stand in one column."""
-    snapshot = "" if verdict.snapshot in ("", verdict.judge) else f" ({verdict.snapshot})"
-    return f"{verdict.judge or 'unknown judge'}{snapshot}" + (
-        f", prompt {verdict.prompt}" if verdict.prompt else ""
-    )
+    """Return the name of what measured: judge, snapshot and prompt. Instruments never mix."""
+    name = verdict.judge or "unknown judge"
+    if verdict.snapshot not in ("", verdict.judge):
+        name += f" ({verdict.snapshot})"
+    return f"{name}, prompt {verdict.prompt}" if verdict.prompt else name
 
 
 def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
-    """The verdicts of each instrument apart, in the order of their first verdict."""
-    found: dict[str, list[Verdict]] = {}
+    """Return {instrument: its verdicts}, in the order of their first verdict."""
+    groups: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        found.setdefault(instrument(verdict), []).append(verdict)
-    return found
+        groups.setdefault(instrument(verdict), []).append(verdict)
+    return groups
 
 
-def of_one_judge(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
-    """The table of verdicts that one instrument gave; several are refused, and so is a pair that was judged twice."""
+def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
+    """Return one row a verdict (record or dict): KEY, winner, score (nan: invalid), instrument."""
+    rows = []
+    for verdict in verdicts:
+        if not isinstance(verdict, Verdict):
+            verdict = Verdict.model_validate({"model": ""} | verdict)
+        score = SCORE.get(verdict.winner or "")
+        rows.append((*pair_key(verdict), verdict.winner, score, instrument(verdict)))
+    columns = [*KEY, "winner", "score", "instrument"]
+    return pd.DataFrame(rows, columns=columns).astype({"score": float})
+
+
+def single_judge_table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
+    """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
     frame = table(verdicts)
-    found = frame["instrument"].unique()
-    if len(found) > 1:
-        do = "Take them apart with by_judge, or unite them with majority."
+    if frame["instrument"].nunique() > 1:
+        got, do = ", ".join(frame["instrument"].unique()), "Separate them with by_judge."
         raise UserError(
-            "Verdicts of different judges or prompts are not one measurement.",
-            got=", ".join(found),
-            do=do,
+            "Verdicts of two judges or prompts are not one measurement.", got=got, do=do
         )
-    twice = frame[frame.duplicated(["id", "model", "reference", "order"])]
-    if len(twice):
-        raise UserError(
-            "Pairs were judged twice.",
-            got=twice["id"].unique()[:5].tolist(),
-            do="Keep one verdict a pair and order.",
-        )
+    repeated = frame.loc[frame.duplicated(KEY), "id"].tolist()
+    if repeated:
+        do = "Keep one verdict a pair and order."
+        raise UserError("Pairs were judged twice.", got=repeated[:5], do=do)
     return frame
 
 
-def judge_health(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """One row a judge: shares of first-place wins, ties, unreadable and refused replies and of other scripts, and a finding.
+def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "") -> list[Verdict]:
+    """Load the verdicts of a JSONL file, parsed anew from the raw replies.
 
-    `finding` is "" for a judge that judges. A judge whose finding is not empty measures itself, not the models.
+    Rows are ours, or have item (id, or position in `items`), reference, order, judge,
+    judge_response (or reply) and verdict (WIN, LOSE or TIE for the model). `model` replaces a
+    missing model. A stored verdict that contradicts its own reply is an error.
+    """
+    file = paths.resolve(path)
+    verdicts = []
+    for line, row in records.rows(file):
+        where = f"{file}, line {line}"
+        fields = _verdict_fields(row, items, model, where)
+        verdicts.append(records.parse(Verdict, fields, where=where))
+    return verdicts
+
+
+def judge_health(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """Return one row a judge: verdicts, rates, and a finding ("" for a judge that works).
+
+    first, second: wins of that place; tie; invalid: unreadable; refused. The scores of a judge with
+    a finding say nothing about the models.
     """
     rows = {}
-    for name, given in by_judge(verdicts).items():
-        decided = [
-            v.order == f"{v.winner}_first" for v in given if v.winner in ("model", "reference")
-        ]
-        rows[name] = {
-            "verdicts": len(given),
-            "first": sum(decided) / len(given),
-            "second": (len(decided) - sum(decided)) / len(given),
-            "tie": np.mean([v.winner == "tie" for v in given]),
-            "invalid": np.mean([v.winner is None for v in given]),
-            "refused": np.mean([is_refusal(v.reply) for v in given]),
-            "foreign": np.mean(
-                [len(FOREIGN.findall(v.reply)) > 0.2 * max(len(v.reply), 1) for v in given]
-            ),
+    for name, group in by_judge(verdicts).items():
+        frame = table(group)
+        first = frame["order"] == frame["winner"] + "_first"
+        rates = {
+            "first": first.mean(),
+            "second": (frame["winner"].isin(PAIR) & ~first).mean(),
+            "tie": (frame["winner"] == "tie").mean(),
+            "invalid": frame["winner"].isna().mean(),
+            "refused": np.mean([is_refusal(verdict.reply) for verdict in group]),
         }
-        rows[name]["finding"] = _finding(rows[name])
+        rows[name] = {"verdicts": len(frame), **rates, "finding": _finding(rates, len(frame))}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("judge")
 
 
-def _finding(row: dict[str, float]) -> str:
-    if row["refused"] > 0.5:
-        return "refuses to judge"
-    if row["foreign"] > 0.5 and row["invalid"] > 0.5:
-        return "answers in another script, unreadable"
-    if row["invalid"] > 0.5:
-        return "writes what cannot be read"
-    if row["verdicts"] < 10:
-        return ""
-    if max(row["first"], row["second"]) > 0.95:
-        return f"always chooses the {'first' if row['first'] > 0.5 else 'second'} answer"
-    return "always ties" if row["tie"] > 0.95 else ""
+def _finding(rates: dict[str, float], n: int) -> str:
+    findings = {
+        "refuses to judge": rates["refused"] > 0.5,
+        "replies cannot be read": rates["invalid"] > 0.5,
+        "always chooses the first answer": rates["first"] > 0.95 and n >= 10,
+        "always chooses the second answer": rates["second"] > 0.95 and n >= 10,
+        "always ties": rates["tie"] > 0.95 and n >= 10,
+    }
+    return next((text for text, holds in findings.items() if holds), "")
 
 
-def _record(verdict: Verdict | dict) -> Verdict:
-    return (
-        verdict
-        if isinstance(verdict, Verdict)
-        else Verdict.model_validate({"model": ""} | dict(verdict))
-    )
+def _verdict_fields(
+    row: dict[str, Any], items: Sequence[TestItem], model: str, where: str
+) -> dict[str, Any]:
+    reply = row.get("reply") or row.get("judge_response") or ""
+    id, order = row.get("item", row.get("id")), row.get("order")
+    if isinstance(id, int) and items:
+        if not 0 <= id < len(items):
+            do = f"The test set has {len(items)} items, numbered from 0."
+            raise UserError(f"{where} points to no item.", got=id, do=do)
+        id = items[id].id
+    word = str(row.get("winner") or row.get("verdict") or "").lower()
+    stored = RESULTS.get(word, word if word in SCORE else None)
+    parsed = winner_of(parse_verdict(reply), order)
+    if parsed and stored and parsed != stored:
+        do = "Check the field `order`."
+        raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
+    names = ("reference", "judge", "snapshot", "prompt", "asked", "provenance")
+    known = {name: row[name] for name in names if name in row}
+    own = {"id": str(id), "model": row.get("model") or model or "model", "order": order}
+    return known | own | {"winner": parsed or stored, "reply": reply}
 
 
-def _letter(found: str) -> Literal["a", "b", "tie"]:
-    return {"a": "a", "b": "b"}.get(found.lower(), "tie")
+def _letter(match: str) -> Literal["a", "b", "tie"]:
+    return "tie" if match in ("c", "tie") else match  # type: ignore[return-value]

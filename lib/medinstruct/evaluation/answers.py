@@ -1,0 +1,137 @@
+"""Answers: models asked with their training template, and statistics of what they wrote."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from medinstruct.errors import UserError
+from medinstruct.llm import Client, LocalModel, Reply, Request
+from medinstruct.records import Answer, Provenance, TestItem
+from medinstruct.training.templates import message, prompt
+
+# Strings that begin a new turn of the Alpaca template, where an answer ends.
+ALPACA_STOPS = ("\n### Instruction", "\n### Input", "\n### Response")
+SENTENCE_ENDS = tuple(".!?:;)]\"'*`”’。")
+
+Models = Mapping[str, Client | LocalModel]
+
+
+def answerers(
+    names: Iterable[str],
+    *,
+    local: LocalModel | None,
+    url: str = "",
+    served: Mapping[str, str],
+    template: str = "alpaca",
+    **client: Any,
+) -> dict[str, Client | LocalModel]:
+    """Return {name: model}: a view of `local`, without its adapter for "base", with it for others.
+
+    With `url`, each is a client that asks the server for the model `served[name]`.
+    """
+    names = list(names)
+    if not url:
+        return {name: local.base if name == "base" else local.tuned for name in names}
+    if unnamed := [name for name in names if not served.get(name)]:
+        do = "Set base_model and tuned_model."
+        raise UserError(f"The server at {url} needs the name of a model.", got=unnamed, do=do)
+    if template != "chat":
+        do = "Set template: chat with answer_url; the server applies the chat template itself."
+        raise UserError("A server needs the chat template.", got=f"template {template}", do=do)
+    return {name: Client(url=url, model=served[name], **client) for name in names}
+
+
+async def ask_models(
+    models: Models,
+    questions: Iterable[tuple[str, str]],
+    *,
+    template: str = "alpaca",
+    max_tokens: int = 200,
+) -> dict[str, list[Reply]]:
+    """Return each model's greedy replies to (instruction, input) pairs."""
+    settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}
+    if template == "alpaca":
+        settings["stop"] = list(ALPACA_STOPS)
+    wording = prompt if template == "alpaca" else message
+    texts = [wording(*pair) for pair in questions]
+    messages = [[{"role": "user", "content": text}] for text in texts]
+    requests = [Request(messages=message, parameters=settings) for message in messages]
+    return {
+        name: await model.ask_all(requests, label=f"answers of {name}")
+        for name, model in models.items()
+    }
+
+
+async def answer_all(items: Sequence[TestItem], models: Models, **settings: Any) -> list[Answer]:
+    """Return the answers of all models to all items; `settings` are those of `ask_models`."""
+    questions = [(item.instruction, item.input) for item in items]
+    replies = await ask_models(models, questions, **settings)
+    return [
+        Answer(
+            item=item.id,
+            model=name,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            provenance=Provenance(source="answer", model=reply.model, request=reply.key),
+        )
+        for name in replies
+        for item, reply in zip(items, replies[name], strict=True)
+    ]
+
+
+async def answer_texts(
+    prompts: Iterable[str], models: Models, **settings: Any
+) -> dict[str, list[str]]:
+    """Return each model's answers to prompts as plain texts, in their order."""
+    replies = await ask_models(models, [(text, "") for text in prompts], **settings)
+    return {name: [reply.text for reply in replies[name]] for name in replies}
+
+
+def examined(answers: Sequence[Answer]) -> str:
+    """Return the name of the model under test: tuned, else the last one."""
+    if not answers:
+        do = "Name base or tuned in `answer_models`, or files in `answer_files`."
+        raise UserError("There are no answers to judge.", do=do)
+    models = [answer.model for answer in answers]
+    return "tuned" if "tuned" in models else models[-1]
+
+
+def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return one row a model: n, words (mean), median, and shares of flawed answers.
+
+    empty: no text; truncated: see `is_truncated`; repeated: a fifth of the text repeats itself.
+    """
+    rows = [
+        {
+            "answers of": answer.model,
+            "words": len(answer.text.split()),
+            "empty": not answer.text.strip(),
+            "truncated": is_truncated(answer),
+            "repeated": repetition(answer.text) > 0.2,
+        }
+        for answer in answers
+    ]
+    groups = pd.DataFrame(rows).groupby("answers of", sort=False)
+    return groups.mean().assign(n=groups.size(), median=groups["words"].median())
+
+
+def is_truncated(answer: Answer) -> bool:
+    """Return whether an answer ended at the token limit, or else without a sentence's end.
+
+    >>> is_truncated(Answer(item="1", model="m", text="They can also provide significant"))
+    True
+    """
+    unended = bool(answer.text) and not answer.text.endswith(SENTENCE_ENDS)
+    return answer.finish_reason == "length" or unended
+
+
+def repetition(text: str, *, size: int = 8) -> float:
+    """Return the share of runs of `size` words that repeat an earlier run of the same text.
+
+    >>> repetition("take rest and water " * 10) > 0.8
+    True
+    """
+    words = text.split()
+    runs = [tuple(words[n : n + size]) for n in range(len(words) - size + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0

@@ -1,0 +1,259 @@
+"""Win rates: by reference and label, between models, at equal lengths, and in weak slices."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medinstruct import labels, records, stats
+from medinstruct.evaluation.verdicts import PAIR, single_judge_table
+from medinstruct.records import Answer, TestItem, Verdict
+
+Verdicts = Iterable[Verdict | dict]
+AXES = ("type", "topic", "view", "difficulty")
+PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
+EFFECTS = ("length", "position")
+# rate -> columns of `_item_sums`: (numerator, denominator)
+RATIOS = {
+    "score": ("score", "all"),
+    "win_rate": ("won", "all"),
+    "win_rate_non_tied": ("won", "decided"),
+    "half_ties": ("won_half", "all"),
+    "consistency": ("same", "both"),
+}
+
+
+def win_rates(verdicts: Verdicts, *, seed: int = 42, by_model: bool = False) -> pd.DataFrame:
+    """Return one row a reference, or a (model, reference) for several models or `by_model`.
+
+    n: items with a readable verdict. score: mean over items of the mean of both orders, a tie being
+    a half (paper.md, 5.1). win_rate: share of items won in all readable orders; win_rate_non_tied:
+    of those won or lost in all; half_ties: win_rate with a half for the others. consistency: share
+    of items with equal verdicts in both orders. position_bias: score in first place minus that in
+    second. invalid: unreadable verdicts; score_worst, score_best: score with these lost or won.
+    low and high (of the score) and *_low, *_high are 95 % bootstrap intervals over items.
+    """
+    groups = single_judge_table(verdicts).groupby(PAIR, sort=False)
+    rates = _by_pair({pair: _rates(group, seed) for pair, group in groups})
+    if not by_model and rates.index.get_level_values("model").nunique() == 1:
+        return rates.droplevel("model")
+    return rates
+
+
+def item_scores(verdicts: Verdicts) -> pd.DataFrame:
+    """Return the mean score of the readable orders: one row an item, one column a pair."""
+    frame = single_judge_table(verdicts)
+    return frame.pivot_table(index="id", columns=PAIR, values="score", sort=False)
+
+
+def by_label(
+    verdicts: Verdicts, items: Iterable[TestItem], axis: str, *, seed: int = 42
+) -> pd.DataFrame:
+    """Return one row a model, reference and label (`axis`: a field of AXES): n, score, low, high."""
+    label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
+    scores = item_scores(verdicts)
+    rows = []
+    for pair, column in scores.items():
+        known = column.dropna()
+        for value, group in known.groupby(known.index.map(label)):
+            interval = stats.bootstrap_interval(group.to_numpy(), seed=seed)
+            rows.append((*pair, value, len(group), group.mean(), *interval))
+    return pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
+
+
+def compare(verdicts: Verdicts, *, seed: int = 42) -> pd.DataFrame:
+    """Return the difference in score of every two models, by reference and over all of them.
+
+    Paired by item: n, difference with its 95 % interval, p of a permutation test, and p_holm,
+    corrected over all rows.
+    """
+    scores = item_scores(verdicts)
+    models = list(dict.fromkeys(scores.columns.get_level_values("model")))
+    rows = []
+    for first, second in [(a, b) for n, a in enumerate(models) for b in models[n + 1 :]]:
+        shared = [name for name in scores[first] if name in scores[second]]
+        gaps = scores[first][shared] - scores[second][shared]
+        if len(shared) > 1:
+            gaps["mean of all"] = gaps.mean(axis=1)
+        for reference in gaps:
+            gap = gaps[reference].dropna().to_numpy()
+            interval, p = (
+                stats.bootstrap_interval(gap, seed=seed),
+                stats.sign_flip_test(gap, seed=seed),
+            )
+            rows.append((first, second, reference, len(gap), gap.mean(), *interval, p))
+    columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p_holm=stats.holm(table["p"]))
+
+
+def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return lc_score (at equal lengths), length slope and position effect with 95 % intervals.
+
+    A logistic regression for each model and reference: log odds of a win = strength + length * log
+    ratio of words + position (plus half of it in first place, minus half in second), with errors
+    clustered by item. lc_score is the chance at ratio 1, in no place. nan where nothing can be
+    fitted, as when all verdicts agree. `answers` hold the references too.
+    """
+    frame = with_lengths(single_judge_table(verdicts), answers)
+    frame = frame.dropna(subset=["score", "log_ratio"])
+    names = [f"{n}{end}" for n in ("lc_score", *EFFECTS) for end in ("", "_low", "_high")]
+    groups = frame.groupby(PAIR, sort=False)
+    return _by_pair({pair: _regression(group) for pair, group in groups}).reindex(columns=names)
+
+
+def with_lengths(frame: pd.DataFrame, answers: Iterable[Answer]) -> pd.DataFrame:
+    """Add log_ratio, the log of the words of model over reference; nan where a text is missing."""
+    words = {(answer.model, answer.item): len(answer.text.split()) + 1 for answer in answers}
+    sides = [
+        [words.get(key, np.nan) for key in zip(frame[side], frame["id"], strict=True)]
+        for side in PAIR
+    ]
+    return frame.assign(log_ratio=np.log(sides[0]) - np.log(sides[1]))
+
+
+def weak_slices(
+    verdicts: Verdicts,
+    items: Iterable[TestItem],
+    *,
+    model: str,
+    references: Sequence[str] = (),
+    top: int = 40,
+) -> pd.DataFrame:
+    """Return the label combinations in which a model scores worst, the weakest first.
+
+    Few items share a combination, so `expected` is the mean score plus the deviation of each of its
+    labels plus its own, each shrunk toward 0 (`PRIOR`). Columns: axes, n, score, expected, weight
+    (share of the missing score). No `references`: all.
+    """
+    scores = item_scores(verdicts)[model]
+    chosen = scores[[name for name in references or scores if name in scores]].mean(axis=1)
+    rows = {
+        item.id: {axis: labels.canonical(axis, getattr(item, axis)) for axis in AXES}
+        for item in items
+    }
+    frame = pd.DataFrame.from_dict(rows, orient="index").assign(score=chosen)
+    frame = frame[frame["score"].notna()].dropna(axis=1, how="all").dropna()
+    axes = [axis for axis in AXES if axis in frame]
+    if not axes:
+        return pd.DataFrame(columns=["n", "score", "expected", "weight"])
+    mean = frame["score"].mean()
+    frame["expected"] = mean + sum(_shrunk(frame["score"] - mean, frame, [axis]) for axis in axes)
+    frame["expected"] += _shrunk(frame["score"] - frame["expected"], frame, axes)
+    frame["expected"] = frame["expected"].clip(0, 1)
+    groups = frame.groupby(axes, sort=False)
+    slices = groups[["score", "expected"]].mean().assign(n=groups.size()).reset_index()
+    slices = slices[slices["expected"] < mean]
+    slices = slices.sort_values(["expected", "score"], kind="stable", ignore_index=True).head(top)
+    missing = mean - slices["expected"]
+    return slices.assign(weight=missing / (missing.sum() or 1.0))
+
+
+def write_focus(path: str | Path, slices: pd.DataFrame, *, against: str) -> Path:
+    """Write weak slices as `focus.json`, the parameter `focus` of notebook 02."""
+    columns = [*(axis for axis in AXES if axis in slices), "weight", "score", "n"]
+    cells = slices[columns].round({"weight": 4, "score": 4}).to_dict("records")
+    return records.write_json(path, {"against": against, "cells": cells})
+
+
+def write_results(
+    path: str | Path, numbers: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
+) -> Path:
+    """Write numbers and tables (as rows with their index, nan as null) to a JSON file."""
+    rows = {}
+    for name, table in tables.items():
+        flat = table.reset_index() if table.index.names != [None] else table
+        rows[name] = flat.round(4).astype(object).where(flat.notna(), None).to_dict("records")
+    return records.write_json(path, {**numbers, **rows})
+
+
+def _by_pair(rows: Mapping[Any, Mapping[str, float]]) -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
+    return pd.DataFrame(list(rows.values()), index=index)
+
+
+def _rates(group: pd.DataFrame, seed: int) -> dict[str, float]:
+    sums = _item_sums(group)
+    rates: dict[str, float] = {"n": int(sums["all"].sum())}
+    for name, columns in RATIOS.items():
+        above, below = (sums[column].to_numpy() for column in columns)
+        prefix = "" if name == "score" else f"{name}_"
+        low, high = stats.bootstrap_ratio(above, below, seed=seed)
+        rates |= {
+            name: _ratio(above.sum(), below.sum()),
+            f"{prefix}low": low,
+            f"{prefix}high": high,
+        }
+    places = sums[["first", "has_first", "second", "has_second"]].to_numpy()
+    totals = np.vstack([places.sum(axis=0), stats.resampled(places, seed=seed)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bias = totals[:, 0] / totals[:, 1] - totals[:, 2] / totals[:, 3]
+    low, high = stats.interval(bias[1:], n=len(sums))
+    rates |= {"position_bias": bias[0], "position_bias_low": low, "position_bias_high": high}
+    rates["invalid"] = int(group["score"].isna().sum())
+    for name, value in (("score_worst", 0.0), ("score_best", 1.0)):
+        rates[name] = group["score"].fillna(value).groupby(group["id"]).mean().mean()
+    return rates
+
+
+def _item_sums(group: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an item: the terms of which every rate is a ratio of sums."""
+    wide = group.pivot(index="id", columns="order", values="score")
+    wide = wide.reindex(columns=["model_first", "reference_first"])
+    first, second = wide["model_first"], wide["reference_first"]
+    both, known = wide.notna().all(axis=1), wide.notna().any(axis=1)
+    won, lost = wide.min(axis=1) == 1.0, wide.max(axis=1) == 0.0
+    sums = {
+        "all": known,
+        "score": wide.mean(axis=1).fillna(0),
+        "won": won,
+        "decided": won | lost,
+        "won_half": won + (known & ~won & ~lost) / 2,
+        "same": both & (first == second),
+        "both": both,
+        "first": first.fillna(0),
+        "has_first": first.notna(),
+        "second": second.fillna(0),
+        "has_second": second.notna(),
+    }
+    return pd.DataFrame(sums).astype(float)
+
+
+def _ratio(above: float, below: float) -> float:
+    return float(above / below) if below else float("nan")
+
+
+def _regression(group: pd.DataFrame) -> dict[str, float]:
+    """Return lc_score, length slope and position effect of one pair, each with its interval."""
+    import statsmodels.api as sm
+
+    place = np.where(group["order"] == "model_first", 0.5, -0.5)
+    terms = pd.DataFrame({"one": 1.0, "length": group["log_ratio"], "position": place})
+    terms = terms.loc[:, (terms.nunique() > 1) | (terms.columns == "one")]
+    items = pd.factorize(group["id"])[0]
+    if group["score"].nunique() < 2 or items.max() < 2 * terms.shape[1]:
+        return {}
+    model = sm.GLM(group["score"], terms, family=sm.families.Binomial())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = model.fit(cov_type="cluster", cov_kwds={"groups": items})
+    except (np.linalg.LinAlgError, sm.tools.sm_exceptions.PerfectSeparationError):
+        return {}
+    if fit.params.abs().max() > 15:  # separated: one side always wins
+        return {}
+    table = fit.conf_int().set_axis(["_low", "_high"], axis=1).assign(**{"": fit.params})
+    equal = pd.DataFrame([(terms.columns == "one").astype(float)], columns=terms.columns)
+    score = fit.get_prediction(equal).summary_frame().iloc[0]
+    table.loc["lc_score"] = score[["mean_ci_lower", "mean_ci_upper", "mean"]].to_numpy()
+    return {f"{name}{end}": value for (name, end), value in table.stack().items()}
+
+
+def _shrunk(deviation: pd.Series, frame: pd.DataFrame, axes: list[str]) -> pd.Series:
+    """Return the mean deviation of each item's label, shrunk toward 0 for labels with few items."""
+    groups = deviation.groupby([frame[axis] for axis in axes])
+    count = groups.transform("size")
+    return groups.transform("mean") * count / (count + PRIOR)
