@@ -95,7 +95,7 @@ def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataF
 
     A logistic regression for each model and reference: log odds of a win = strength + length * log
     ratio of words + position (plus half of it in first place, minus half in second), with errors
-    clustered by item. lc_score is the chance at ratio 1, in no place. nan where nothing can be
+    clustered by item. lc_score is the mean of both orders at ratio 1. nan where nothing can be
     fitted, as when all verdicts agree. `answers` hold the references too.
     """
     frame = with_lengths(single_judge_table(verdicts), answers)
@@ -246,10 +246,20 @@ def _regression(group: pd.DataFrame) -> dict[str, float]:
     if fit.params.abs().max() > 15:  # separated: one side always wins
         return {}
     table = fit.conf_int().set_axis(["_low", "_high"], axis=1).assign(**{"": fit.params})
-    equal = pd.DataFrame([(terms.columns == "one").astype(float)], columns=terms.columns)
-    score = fit.get_prediction(equal).summary_frame().iloc[0]
-    table.loc["lc_score"] = score[["mean_ci_lower", "mean_ci_upper", "mean"]].to_numpy()
+    table.loc["lc_score"] = _equal_length_score(fit, terms.columns)
     return {f"{name}{end}": value for (name, end), value in table.stack().items()}
+
+
+def _equal_length_score(fit: Any, terms: pd.Index) -> list[float]:
+    """Return low, high and estimate of the mean chance of both orders, by the delta method."""
+    from scipy.special import expit, logit
+
+    orders = pd.DataFrame({"one": 1.0, "length": 0.0, "position": [0.5, -0.5]})[terms]
+    chances = np.asarray(fit.predict(orders))
+    mean = chances.mean()
+    slope = (chances * (1 - chances)) @ orders.to_numpy() / 2 / (mean * (1 - mean))
+    error = 1.96 * np.sqrt(slope @ fit.cov_params().to_numpy() @ slope)
+    return [expit(logit(mean) - error), expit(logit(mean) + error), mean]
 
 
 def _shrunk(deviation: pd.Series, frame: pd.DataFrame, axes: list[str]) -> pd.Series:
