@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from medinstruct import evaluation, stats
-from medinstruct.records import Verdict
+from medinstruct.records import Answer, Verdict
 
 ORDERS = (("model_first", 0.5), ("reference_first", -0.5))
 
@@ -23,10 +23,10 @@ def main() -> None:
     parser.add_argument("--verdicts", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=1000)
     given = parser.parse_args()
-    verdicts, texts = simulated(given.verdicts // 8, seed=1, references=4)
+    verdicts, answers = simulated(given.verdicts // 8, seed=1, references=4)
     wall, cpu = time.perf_counter(), time.process_time()
     rates = evaluation.win_rates(verdicts)
-    evaluation.bias_panel(verdicts, texts)
+    evaluation.bias.panel(verdicts, answers)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     plain = one_by_one(np.random.default_rng(0).random(len(verdicts) // 8))
     fast = one_at_once(np.random.default_rng(0).random(len(verdicts) // 8))
@@ -51,21 +51,19 @@ def simulated(
 ):
     """Verdicts of a judge with a known taste for length and for the first place, and texts of the lengths that it saw."""
     chance = np.random.default_rng(seed)
-    texts: dict[str, dict[str, str]] = {"m": {}}
-    found = []
+    answers, verdicts = [], []
     for item in map(str, range(items)):
         own = int(chance.integers(20, 300))
-        texts["m"][item] = "w " * own
+        answers.append(Answer(item=item, model="m", text="w " * own))
         for n in range(references):
             other = int(chance.integers(20, 300))
-            texts.setdefault(f"r{n}", {})[item] = "w " * other
+            answers.append(Answer(item=item, model=f"r{n}", text="w " * other))
             for order, side in ORDERS:
                 odds = strength + length * np.log((own + 1) / (other + 1)) + position * side
                 winner = "model" if chance.random() < 1 / (1 + np.exp(-odds)) else "reference"
-                found.append(
-                    Verdict(id=item, model="m", reference=f"r{n}", order=order, winner=winner)
-                )
-    return found, texts
+                fields = {"id": item, "model": "m", "reference": f"r{n}", "order": order}
+                verdicts.append(Verdict(**fields, winner=winner))
+    return verdicts, answers
 
 
 def coverage(rounds: int) -> dict[str, float]:
@@ -79,7 +77,7 @@ def coverage(rounds: int) -> dict[str, float]:
             low, high = stats.bootstrap_interval((first * 1.0 + second) / 2, seed=seed, rounds=1000)
             hits.setdefault(f"score, truth {share}", []).append(low <= share <= high)
         if seed < rounds // 5:
-            row = evaluation.length_controlled(*simulated(216, seed=seed)).iloc[0]
+            row = evaluation.win_rate.length_controlled(*simulated(216, seed=seed)).iloc[0]
             for name, truth in (("lc_score", middle), ("length", 1.5), ("position", 0.8)):
                 hits.setdefault(f"{name}, planted {truth:.2f}", []).append(
                     row[f"{name}_low"] <= truth <= row[f"{name}_high"]

@@ -15,10 +15,11 @@ ORDERS = (("model_first", 0.5), ("reference_first", -0.5))
 def planted(n, seed, *, strength=-0.3, length=1.5, position=0.8):
     """Verdicts of a judge with a known taste for length and for the first place."""
     chance = np.random.default_rng(seed)
-    texts, found = {"m": {}, "r": {}}, []
+    texts, found = [], []
     for item in map(str, range(n)):
         own, other = chance.integers(20, 300, 2)
-        texts["m"][item], texts["r"][item] = "w " * own, "w " * other
+        texts.append(Answer(item=item, model="m", text="w " * own))
+        texts.append(Answer(item=item, model="r", text="w " * other))
         for order, side in ORDERS:
             odds = strength + length * np.log((own + 1) / (other + 1)) + position * side
             winner = "model" if chance.random() < 1 / (1 + np.exp(-odds)) else "reference"
@@ -31,7 +32,7 @@ def test_planted_length_and_position_effects_are_recovered_within_their_interval
     truth = {"lc_score": at_equal_lengths, "length": 1.5, "position": 0.8}
     hits, means = dict.fromkeys(truth, 0), {name: [] for name in truth}
     for seed in range(60):
-        row = evaluation.length_controlled(*planted(216, seed)).iloc[0]
+        row = evaluation.win_rate.length_controlled(*planted(216, seed)).iloc[0]
         for name, value in truth.items():
             hits[name] += row[f"{name}_low"] <= value <= row[f"{name}_high"]
             means[name].append(row[name])
@@ -43,7 +44,7 @@ def test_planted_length_and_position_effects_are_recovered_within_their_interval
 
 def test_without_a_taste_for_length_control_changes_nothing():
     verdicts, texts = planted(400, 1, length=0.0, position=0.0)
-    row = evaluation.bias_panel(verdicts, texts).iloc[0]
+    row = evaluation.bias.panel(verdicts, texts).iloc[0]
     assert row["length_low"] < 0 < row["length_high"] and row["lc_score"] == pytest.approx(
         row["score"], abs=0.03
     )
@@ -56,7 +57,7 @@ def test_a_judge_who_always_agrees_with_himself_gives_no_fit_and_no_crash():
         for n in range(9)
         for order, _ in ORDERS
     ]
-    row = evaluation.bias_panel(verdicts, {"m": {}, "r": {}}).iloc[0]
+    row = evaluation.bias.panel(verdicts, [Answer(item="0", model="m", text="")]).iloc[0]
     assert np.isnan(row["lc_score"]) and row["score"] == 1.0
 
 
@@ -68,21 +69,23 @@ def stand_in_verdicts(url):
     answers = [
         Answer(item=item.id, model="m", text=text) for item, text in zip(items, texts, strict=True)
     ]
-    pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
-    texts = evaluation.texts_of(answers) | evaluation.reference_texts(items)
-    return asyncio.run(evaluation.judge(llm.Client(url=url, model="judge"), pairs)), texts
+    pairs = evaluation.judge.build_pairs(
+        items, answers, references=evaluation.test_sets.reference_answers(items)
+    )
+    texts = [*answers, *evaluation.test_sets.reference_answers(items)]
+    return asyncio.run(evaluation.judge.ask(llm.Client(url=url, model="judge"), pairs)), texts
 
 
 def test_the_panel_tells_a_biased_stand_in_from_an_honest_one():
     rows = {
-        url: evaluation.bias_panel(*stand_in_verdicts(url)).iloc[0]
+        url: evaluation.bias.panel(*stand_in_verdicts(url)).iloc[0]
         for url in ("offline", "offline?first_wins=0.5", "offline?longer_wins=0.9")
     }
     honest, first, longer = rows.values()
     assert honest["position_bias"] == 0 and honest["consistency"] == 1
     assert first["position_bias_low"] > 0.2 and first["consistency"] < 0.8
     assert longer["longer_wins"] > 0.9 and honest["longer_wins"] < 0.7
-    assert 0.4 < honest["cut_model"] <= 0.5 and honest["cut_reference"] == 0
+    assert 0.4 < honest["truncated_model"] <= 0.5 and honest["truncated_reference"] == 0
 
 
 def by(judge, winners, model="m", reference="r"):
@@ -101,18 +104,19 @@ def test_agreement_and_majority_of_several_judges():
         ["model", "reference"] * 30,
     )
     verdicts = by("a", a) + by("b", b) + by("c", c)
-    table = evaluation.agreement(verdicts).set_index(["judge", "other"])["value"]
+    table = evaluation.judge_checks.agreement(verdicts).set_index(["judge", "other"])["value"]
     assert (
         table[("a", "b")] > 0.9
         and abs(table[("a", "c")]) < 0.2
         and 0.1 < table[("all (alpha)", "")] < 0.6
     )
-    most = evaluation.majority(verdicts)
+    most = evaluation.judge_checks.majority(verdicts)
     assert len(most) == 60 and {v.judge for v in most} == {"majority of 3"}
     assert [v.winner for v in most[:28]] == ["model"] * 28
-    assert {v.winner for v in evaluation.majority(by("a", ["model"]) + by("b", ["reference"]))} == {
-        "tie"
-    }
+    assert {
+        v.winner
+        for v in evaluation.judge_checks.majority(by("a", ["model"]) + by("b", ["reference"]))
+    } == {"tie"}
 
 
 def test_a_judge_that_favours_its_own_family_is_seen_against_the_others():
@@ -120,9 +124,9 @@ def test_a_judge_that_favours_its_own_family_is_seen_against_the_others():
     fair = ["model" if chance.random() < 0.5 else "reference" for _ in range(100)]
     kind = ["model" if chance.random() < 0.4 else w for w in fair]
     verdicts = by("gpt-4o", kind, model="gpt-4") + by("claude-3", fair, model="gpt-4")
-    row = evaluation.self_preference(verdicts).iloc[0]
+    row = evaluation.bias.self_preference(verdicts).iloc[0]
     assert (row["judge"], row["model"]) == ("gpt-4o", "gpt-4") and row["low"] > 0
-    assert evaluation.self_preference(
+    assert evaluation.bias.self_preference(
         by("gpt-4o", kind, model="gpt-4")
     ).empty  # with one judge it cannot be told
 
@@ -134,7 +138,7 @@ def votes_of(verdicts, count, path):
         for rater in "xyz"
     ]
     path.write_text("\n".join(rows))
-    return evaluation.load_votes(path)
+    return evaluation.judge_checks.load_votes(path)
 
 
 def test_three_raters_give_a_majority_and_calibrate_a_judge_that_is_too_kind(tmp_path):
@@ -142,14 +146,14 @@ def test_three_raters_give_a_majority_and_calibrate_a_judge_that_is_too_kind(tmp
     truth = by("people", ["model" if chance.random() < 0.4 else "reference" for _ in range(400)])
     judge = by("judge", ["model" if chance.random() < 0.25 else v.winner for v in truth])
     votes = votes_of(truth, 100, tmp_path / "votes.jsonl")
-    result = evaluation.vote_results(votes).iloc[0]
+    result = evaluation.judge_checks.vote_results(votes).iloc[0]
     assert (result["n"], result["raters"], result["alpha"]) == (100, 3, pytest.approx(1.0))
-    row = evaluation.calibrated(votes, judge).iloc[0]
+    row = evaluation.judge_checks.calibrated(votes, judge).iloc[0]
     true = np.mean([v.winner == "model" for v in truth])
     assert row["low"] <= true <= row["high"] and row["worth"] > row["labels"] == 100
     assert evaluation.win_rates(judge).loc["r", "low"] > row["value"]  # the judge alone is too kind
     with pytest.raises(UserError, match="twice"):
-        evaluation.load_votes(tmp_path / "votes.jsonl") and votes_of(
+        evaluation.judge_checks.load_votes(tmp_path / "votes.jsonl") and votes_of(
             truth[:1] * 2, 2, tmp_path / "again.jsonl"
         )
 
@@ -161,31 +165,32 @@ def test_anchors_judged_again_show_drift_and_only_where_the_texts_are_the_same(t
     answers = [
         Answer(item=item.id, model="m", text=item.references["written"][:300]) for item in items
     ]
-    references = evaluation.reference_texts(items)
+    references = evaluation.test_sets.reference_answers(items)
     verdicts = asyncio.run(
-        evaluation.judge(
+        evaluation.judge.ask(
             llm.Client(url="offline", model="j"),
-            evaluation.judge_pairs(items, answers, references=references),
+            evaluation.judge.build_pairs(items, answers, references=references),
         )
     )
     records.write(tmp_path / "answers.jsonl", answers)
     records.write(tmp_path / "verdicts.jsonl", verdicts)
-    pairs, old = evaluation.anchors(tmp_path, items, references=references, count=30)
+    pairs, old = evaluation.judge_checks.anchors(tmp_path, items, references=references, count=30)
     same, moved = (
-        asyncio.run(evaluation.judge(llm.Client(url=url, model="j"), pairs))
+        asyncio.run(evaluation.judge.ask(llm.Client(url=url, model="j"), pairs))
         for url in ("offline", "offline?first_wins=0.6")
     )
-    still, drifted = evaluation.drift(old, same).iloc[0], evaluation.drift(old, moved).iloc[0]
+    still, drifted = (
+        evaluation.judge_checks.drift(old, same).iloc[0],
+        evaluation.judge_checks.drift(old, moved).iloc[0],
+    )
     assert (still["changed"], still["difference"], still["pairs"]) == (0, 0, 30) and drifted[
         "changed"
     ] > 0.2
-    changed = {
-        name: {key: text + "!" for key, text in texts.items()} for name, texts in references.items()
-    }
+    changed = [a.model_copy(update={"text": a.text + "!"}) for a in references]
     with pytest.raises(UserError, match="no pair"):
-        evaluation.anchors(tmp_path, items, references=changed)
+        evaluation.judge_checks.anchors(tmp_path, items, references=changed)
     with pytest.raises(UserError, match="same pairs"):
-        evaluation.drift(old, same[:-1])
+        evaluation.judge_checks.drift(old, same[:-1])
 
 
 def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
@@ -221,7 +226,7 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
         for item in items
         for order, _ in ORDERS
     ]
-    cells = evaluation.weak_cells(verdicts, items, model="m")
+    cells = evaluation.win_rate.weak_slices(verdicts, items, model="m")
     assert (cells["type"].eq("chat") | cells["topic"].eq("Oncology")).all() and cells[
         "weight"
     ].sum() == pytest.approx(1)
@@ -231,7 +236,7 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
         "allied health",
     )
     focus = tasks.load_focus(
-        str(evaluation.write_focus(tmp_path / "focus.json", cells, against="r"))
+        str(evaluation.win_rate.write_focus(tmp_path / "focus.json", cells, against="r"))
     )
     assert len(focus) == len(cells)
     seeds, counts = records.read(data("seeds.jsonl"), Task), []

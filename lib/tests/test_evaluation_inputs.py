@@ -7,7 +7,6 @@ import pytest
 
 from medinstruct import evaluation, llm
 from medinstruct.errors import UserError
-from medinstruct.evaluation.prompts import MOST_WORDS
 from medinstruct.records import Answer, TestItem, Verdict
 
 ITEMS = [
@@ -99,9 +98,11 @@ def test_an_alpacafarm_file_brings_its_own_reference(tmp_path):
 
 
 def judged(answers, url="offline", items=ITEMS):
-    pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
+    pairs = evaluation.judge.build_pairs(
+        items, answers, references=evaluation.test_sets.reference_answers(items)
+    )
     client = llm.Client(url=url, model="judge")
-    return pairs, asyncio.run(evaluation.judge(client, pairs)), client
+    return pairs, asyncio.run(evaluation.judge.ask(client, pairs)), client
 
 
 def test_an_empty_answer_loses_by_rule_and_nobody_is_asked():
@@ -117,30 +118,31 @@ def test_an_empty_answer_loses_by_rule_and_nobody_is_asked():
         and client.usage["asked"] == 16
     )
     assert (
-        len(evaluation.by_judge(verdicts)) == 1
+        len(evaluation.verdicts.by_judge(verdicts)) == 1
         and evaluation.win_rates(verdicts).loc["r", "n"] == 12
     )
-    assert evaluation.looks(evaluation.texts_of(answers)).loc["m", "empty"] == pytest.approx(4 / 12)
+    assert evaluation.answers.statistics(answers).loc["m", "empty"] == pytest.approx(4 / 12)
 
 
 def test_an_answer_of_30000_words_is_cut_for_the_judge_and_named():
     answers = [Answer(item=item.id, model="m", text="word " * 30_000) for item in ITEMS]
     pairs, verdicts, _ = judged(answers)
     assert all(
-        len(pair.request.messages[1]["content"].split()) < MOST_WORDS + 300 for pair in pairs
+        len(pair.request.messages[1]["content"].split()) < evaluation.judge.MAX_WORDS + 300
+        for pair in pairs
     )
     assert "cut after" in pairs[0].request.messages[1]["content"] and all(
         v.winner for v in verdicts
     )
-    assert evaluation.looks(evaluation.texts_of(answers)).loc[
-        "m", ["too_long", "repeated"]
-    ].tolist() == [1.0, 1.0]
+    assert evaluation.answers.statistics(answers).loc["m", "repeated"] == 1.0
 
 
 def test_an_answer_to_no_item_is_refused():
     with pytest.raises(UserError, match="no item"):
-        evaluation.judge_pairs(
-            ITEMS[:1], [Answer(item="?", model="m", text="x")], references={"r": {"?": "y"}}
+        evaluation.judge.build_pairs(
+            ITEMS[:1],
+            [Answer(item="?", model="m", text="x")],
+            references=[Answer(item="?", model="r", text="y")],
         )
 
 
@@ -173,12 +175,12 @@ def winner(reply, order):
         ("Output (a)", "always chooses the first answer"),
         ("Tie", "always ties"),
         ("I'm sorry, but I can't help with that.", "refuses to judge"),
-        ("두 번째 답변이 더 정확하고 완전합니다.", "another script"),
+        ("두 번째 답변이 더 정확하고 완전합니다.", "cannot be read"),
         ("Both have merits.", "cannot be read"),
     ],
 )
 def test_a_judge_that_does_not_judge_is_named(reply, finding):
-    assert finding in evaluation.judge_health(says(reply))["finding"].item()
+    assert finding in evaluation.verdicts.judge_health(says(reply))["finding"].item()
 
 
 def test_a_judge_that_always_says_a_leaves_parity_without_consistency():
@@ -199,10 +201,12 @@ def test_a_judge_that_refuses_is_bounded_and_not_dropped():
 def test_a_judge_that_cannot_be_read_is_stopped_after_forty():
     items = evaluation.load_items("own", limit=100)
     answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
-    pairs = evaluation.judge_pairs(items, answers, references=evaluation.reference_texts(items))
+    pairs = evaluation.judge.build_pairs(
+        items, answers, references=evaluation.test_sets.reference_answers(items)
+    )
     client = llm.Client(url="offline?unclear=1", model="judge")
     with pytest.raises(UserError, match="None of the first 40"):
-        asyncio.run(evaluation.judge(client, pairs))
+        asyncio.run(evaluation.judge.ask(client, pairs))
     assert client.usage["asked"] == 40
 
 
@@ -218,16 +222,16 @@ def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
         for n, item in enumerate(ITEMS)
     ]
     pairs, verdicts, _ = judged(answers, "offline?first_wins=0.5")
-    replay = evaluation.jury(stored(tmp_path, verdicts), "ignored")[0]
-    assert asyncio.run(evaluation.judge(replay, pairs)) == verdicts and replay.model == "judge"
-    assert "nothing is paid" in asyncio.run(evaluation.cost(replay, pairs))
-    assert asyncio.run(evaluation.judge_all([replay], pairs[:6])) == verdicts[:6]
+    replay = evaluation.judge.jury(stored(tmp_path, verdicts), "ignored")[0]
+    assert asyncio.run(evaluation.judge.ask(replay, pairs)) == verdicts and replay.model == "judge"
+    assert "nothing is paid" in asyncio.run(evaluation.judge.forecast_cost(replay, pairs))
+    assert asyncio.run(evaluation.judge.ask_jury([replay], pairs[:6])) == verdicts[:6]
 
 
 def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
     answers = [Answer(item=item.id, model="m", text=f"Answer {n}.") for n, item in enumerate(ITEMS)]
     pairs, verdicts, _ = judged(answers)
-    replay = evaluation.Replay.of(stored(tmp_path, verdicts[:-2]))
+    replay = evaluation.judge.Replay.load(stored(tmp_path, verdicts[:-2]))
     with pytest.raises(UserError, match=f"2 of 24 .*{ITEMS[-1].id}"):
         replay.verdicts(pairs)
     other, _, _ = judged(
@@ -237,9 +241,9 @@ def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
         replay.verdicts(other[:4])
     mixed = [*verdicts[:3], *(v.model_copy(update={"judge": "second"}) for v in verdicts[3:])]
     with pytest.raises(UserError, match="one judge"):
-        evaluation.Replay.of(stored(tmp_path, mixed))
+        evaluation.judge.Replay.load(stored(tmp_path, mixed))
     with pytest.raises(UserError, match="twice"):
-        evaluation.Replay.of(stored(tmp_path, [*verdicts, verdicts[0]]))
+        evaluation.judge.Replay.load(stored(tmp_path, [*verdicts, verdicts[0]]))
 
 
 def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):
@@ -254,35 +258,7 @@ def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):
     path = tmp_path / "v.jsonl"
     path.write_text(json.dumps(row))
     with pytest.raises(UserError, match="contradicts"):
-        evaluation.load_verdicts(str(path), items=ITEMS)
+        evaluation.verdicts.load_verdicts(str(path), items=ITEMS)
     path.write_text(json.dumps(row | {"verdict": "LOSE", "item": 99}))
     with pytest.raises(UserError, match="no item"):
-        evaluation.load_verdicts(str(path), items=ITEMS)
-
-
-def test_what_models_write_is_escaped_in_the_reader():
-    item = TestItem(instruction="<script>alert(1)</script>", references={"r": "<img src=x>"})
-    verdicts = [
-        Verdict(
-            id=item.id,
-            model="<u>m",
-            reference="r",
-            order="model_first",
-            winner="model",
-            reply="<i>why</i>",
-            judge="j&j",
-        )
-    ]
-    texts = {"<u>m": {item.id: "<style>"}, "r": {item.id: "<img src=x>"}}
-    page = evaluation.comparison_html(item, verdicts, texts)
-    assert (
-        not any(bad in page for bad in ("<script", "<img", "<style>", "<i>why", "<u>m"))
-        and "&lt;img" in page
-    )
-    widget = evaluation.reader([item], verdicts, texts)
-    assert (
-        "<script" not in widget.children[1].value
-        and "model first: the model wins" in widget.children[1].value
-    )
-    widget.children[0].children[1].value = "lost"
-    assert "Nothing of this kind" in widget.children[1].value
+        evaluation.verdicts.load_verdicts(str(path), items=ITEMS)

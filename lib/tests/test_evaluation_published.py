@@ -2,22 +2,35 @@
 
 import json
 
+import pandas as pd
 import pytest
 
-from medinstruct import evaluation
+from medinstruct import evaluation, paths
 
 MODEL = "Alpaca-Llama-2-7b-chat"
 TEST_SET = "alpacare/MedInstruct-test.jsonl"
 
 
-@pytest.fixture(scope="module")
-def example(request):
-    from medinstruct import paths
+# column of the published table -> column of win_rates
+PUBLISHED = {
+    "win_rate": "win_rate",
+    "win_rate_non_tied": "win_rate_non_tied",
+    "win_rate_half_ties": "half_ties",
+    "consistency": "consistency",
+}
 
-    folder = paths.root().parent / "shared" / "data"
-    if not folder.is_dir():
+
+@pytest.fixture(scope="module")
+def example():
+    """Items, stored verdicts, and the answers of the model and the references."""
+    data = paths.root().parent / "shared" / "data"
+    if not data.is_dir():
         pytest.skip("the published data is not beside the repository")
-    return evaluation.published_example(str(folder))
+    items = evaluation.load_items(str(data / TEST_SET))
+    stored = data / "judge_verdicts" / MODEL
+    verdicts = evaluation.verdicts.load_verdicts(f"{stored}.jsonl", items=items, model=MODEL)
+    answers = evaluation.load_answers(f"{MODEL}={stored}.answers.json", items)
+    return items, verdicts, answers + evaluation.test_sets.reference_answers(items)
 
 
 def test_the_raw_replies_give_the_stored_verdicts_again(real_data):
@@ -36,14 +49,16 @@ def test_the_raw_replies_give_the_stored_verdicts_again(real_data):
         ] == row["verdict"]
 
 
-def test_the_four_published_rows_come_out_to_the_printed_digit(example):
-    beside = example.beside()
-    assert len(beside) == 16 and beside["same"].all(), beside
-    assert evaluation.published_example("") is None
+def test_the_four_published_rows_come_out_to_the_printed_digit(example, real_data):
+    path = real_data / "judge_verdicts" / f"{MODEL}.published.csv"
+    published = pd.read_csv(path, index_col="reference")[list(PUBLISHED)]
+    rates = evaluation.win_rates(example[1]).loc[published.index, list(PUBLISHED.values())]
+    assert (100 * rates).round(1).to_numpy().tolist() == published.to_numpy().tolist()
 
 
 def test_what_the_published_table_does_not_say(example):
-    panel = example.panel()
+    _, verdicts, answers = example
+    panel = evaluation.bias.panel(verdicts, answers).droplevel("model")
     assert (
         round(100 * panel.loc["claude-2", "position_bias"]) == 29
         and panel.loc["claude-2", "position_bias_low"] > 0.2
@@ -53,7 +68,7 @@ def test_what_the_published_table_does_not_say(example):
     assert (
         panel["lc_score"] < panel["score"]
     ).all()  # at equal lengths the model would score less against all four
-    assert panel.loc[["gpt-4", "gpt-3.5-turbo"], "cut_reference"].round(3).tolist() == [
+    assert panel.loc[["gpt-4", "gpt-3.5-turbo"], "truncated_reference"].round(3).tolist() == [
         0.569,
         0.583,
     ]
@@ -69,24 +84,24 @@ def test_what_the_published_table_does_not_say(example):
         "gpt-4": 0.363,
         "text-davinci-003": 0.892,
     }
-    assert evaluation.judge_health(example.verdicts)["finding"].tolist() == [""]
+    assert evaluation.verdicts.judge_health(verdicts)["finding"].tolist() == [""]
 
 
 def test_harder_questions_are_lost_more_often_once_verdicts_are_aligned_by_item(example):
-    table = evaluation.by_label(example.verdicts, example.items, "difficulty")
+    table = evaluation.win_rate.by_label(example[1], example[0], "difficulty")
     score = table[table["reference"] == "gpt-4"].set_index("difficulty")["score"].round(3)
     assert score.to_dict() == {1: 0.477, 2: 0.489, 3: 0.256, 4: 0.305, 5: 0.273}
 
 
 def test_stored_verdicts_are_a_judge_without_a_key(example, real_data, tmp_path):
     answers = evaluation.load_answers(
-        f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example.items
+        f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example[0]
     )
-    pairs = evaluation.judge_pairs(
-        example.items, answers, references=evaluation.reference_texts(example.items)
+    pairs = evaluation.judge.build_pairs(
+        example[0], answers, references=evaluation.test_sets.reference_answers(example[0])
     )
-    replay = evaluation.Replay.of(
-        f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl", items=example.items, model=MODEL
+    replay = evaluation.judge.Replay.load(
+        f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl", items=example[0], model=MODEL
     )
     assert len(replay.verdicts(pairs)) == 1728
 
@@ -100,16 +115,14 @@ def test_the_published_answers_look_as_they_were_counted(real_data):
         f"{name}={data}/model_outputs/{name}/medinstruct.json"
         for name in ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
     )
-    looks = evaluation.looks(
-        evaluation.texts_of(evaluation.load_answers(files, items))
-        | evaluation.reference_texts(items)
-    )
+    answers = evaluation.load_answers(files, items)
+    looks = evaluation.answers.statistics(answers + evaluation.test_sets.reference_answers(items))
     assert (
         looks["n"].eq(216).all()
         and looks["words"].round(1)["AlpaCare-7b"] == 218.1
         and looks["words"].round(1)["alpaca"] == 68.2
     )
-    assert looks["cut"].round(3)[
+    assert looks["truncated"].round(3)[
         ["AlpaCare-7b", "PMC_LLAMA_7B", "gpt-4", "gpt-3.5-turbo"]
     ].tolist() == [
         0.356,
@@ -117,7 +130,7 @@ def test_the_published_answers_look_as_they_were_counted(real_data):
         0.569,
         0.583,
     ]
-    assert looks.loc["PMC_LLAMA_7B", "turns"] > 0.6 and looks.loc["PMC_LLAMA_7B", "repeated"] > 0.35
+    assert looks.loc["PMC_LLAMA_7B", "repeated"] > 0.35
     assert (
         looks.loc["PMC_LLAMA_7B", "empty"] == pytest.approx(1 / 216)
         and looks.drop("PMC_LLAMA_7B")["empty"].eq(0).all()

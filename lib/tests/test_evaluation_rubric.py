@@ -6,19 +6,19 @@ import re
 import pytest
 
 from medinstruct import evaluation, llm, paths, records
-from medinstruct.evaluation.rubric import Grade, item_points
 from medinstruct.records import Answer
 
 AXES = {"accuracy", "completeness", "safety", "communication", "context"}
 
 
 def test_at_least_40_test_items_have_a_rubric_with_good_and_bad_criteria():
-    rubrics = evaluation.load_rubrics()
+    rubrics = evaluation.rubric.load_rubrics()
     ids = {item.id for item in evaluation.load_items("own")}
     assert len(rubrics) >= 40 and len({rubric.item for rubric in rubrics}) == len(rubrics)
     assert {rubric.item for rubric in rubrics} <= ids
     for rubric in rubrics:
-        assert 5 <= len(rubric.criteria) <= 10 and rubric.possible >= 15, rubric.item
+        assert 5 <= len(rubric.criteria) <= 10, rubric.item
+        assert sum(max(one.points, 0) for one in rubric.criteria) >= 15, rubric.item
         assert any(one.points < 0 for one in rubric.criteria) and all(
             one.points for one in rubric.criteria
         )
@@ -28,7 +28,10 @@ def test_at_least_40_test_items_have_a_rubric_with_good_and_bad_criteria():
         re.match(r"\w+", one.criterion).group() for rubric in rubrics for one in rubric.criteria
     }
     assert all(verb.endswith(("s", "es")) for verb in verbs), verbs  # each says what an answer does
-    assert not evaluation.load_rubrics(limit=-1) and len(evaluation.load_rubrics(limit=3)) == 3
+    assert (
+        not evaluation.rubric.load_rubrics(limit=-1)
+        and len(evaluation.rubric.load_rubrics(limit=3)) == 3
+    )
     assert "rubrics.jsonl" in paths.data("README.md").read_text()
 
 
@@ -50,12 +53,12 @@ def test_at_least_40_test_items_have_a_rubric_with_good_and_bad_criteria():
     ],
 )
 def test_what_graders_write_is_read(reply, met):
-    assert evaluation.parse_grade(reply) is met
+    assert evaluation.rubric.parse_grade(reply) is met
 
 
 def grades(*rows):
     return [
-        Grade(
+        evaluation.rubric.Grade(
             item=item, model="m", criterion=f"criterion {n}", points=points, axis="safety", met=met
         )
         for n, (item, points, met) in enumerate(rows)
@@ -72,23 +75,23 @@ def test_points_are_added_over_what_can_be_got_and_the_mean_is_clipped():
         ("3", 2, True),
         ("3", -2, False),
     )
-    items = item_points(found).set_index("item")
+    items = evaluation.rubric.item_points(found).set_index("item")
     assert (items["got"] / items["possible"]).tolist() == [0.1, -0.8, 1.0]
-    row = evaluation.rubric_scores(found).loc["m"]
+    row = evaluation.rubric.scores(found).loc["m"]
     assert (
         row["score"] == pytest.approx(0.1)
         and 0 <= row["low"] <= row["high"] <= 1
         and row["unread"] == 0
     )
-    assert evaluation.rubric_scores(grades(("1", 5, False), ("1", -4, True))).loc["m", "score"] == 0
+    assert evaluation.rubric.scores(grades(("1", 5, False), ("1", -4, True))).loc["m", "score"] == 0
     assert (
-        evaluation.rubric_scores(grades(("1", 5, None))).loc["m", "unread"] == 1
-        and evaluation.rubric_scores([]).empty
+        evaluation.rubric.scores(grades(("1", 5, None))).loc["m", "unread"] == 1
+        and evaluation.rubric.scores([]).empty
     )
 
 
 def test_a_full_answer_gets_more_than_a_short_one_and_an_empty_one_gets_nothing(tmp_path):
-    items, rubrics = evaluation.load_items("own"), evaluation.load_rubrics(limit=8)
+    items, rubrics = evaluation.load_items("own"), evaluation.rubric.load_rubrics(limit=8)
     by_item = {item.id: item for item in items}
     answers = [
         Answer(item=rubric.item, model=name, text=text)
@@ -100,11 +103,12 @@ def test_a_full_answer_gets_more_than_a_short_one_and_an_empty_one_gets_nothing(
         )
     ]
     client = llm.Client(url="offline", model="grader", cache=tmp_path / "cache.sqlite")
-    found = asyncio.run(evaluation.grade(client, rubrics, items, answers))
-    scores = evaluation.rubric_scores(found)["score"]
+    found = asyncio.run(evaluation.rubric.grade(client, rubrics, items, answers))
+    scores = evaluation.rubric.scores(found)["score"]
     assert scores["full"] > 0.3 > scores["short"] >= scores["empty"] == 0
     assert (
-        client.usage["asked"] == len(found) * 2 / 3 and len(evaluation.by_axis(found).columns) == 3
+        client.usage["asked"] == len(found) * 2 / 3
+        and len(evaluation.rubric.by_axis(found).columns) == 3
     )
     records.write(tmp_path / "grades.jsonl", found)
-    assert records.read(tmp_path / "grades.jsonl", Grade) == found
+    assert records.read(tmp_path / "grades.jsonl", evaluation.rubric.Grade) == found

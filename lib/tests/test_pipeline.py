@@ -24,7 +24,6 @@ def real_run(real_data, tmp_path, monkeypatch):
         "answer_max_tokens=40",
     ]
     sets += [
-        f"published_verdicts={real_data}",
         "train_share=0.3",
         "gate_prompts=8",
         "benchmark_limit=20",
@@ -48,10 +47,6 @@ def test_the_whole_pipeline_runs_on_the_published_seeds_and_test_set(real_run):
         "base",
     }
     assert len((out / "seeds.jsonl").read_text().splitlines()) == 167
-    assert (
-        "16 of 16 published numbers come out to the printed digit"
-        in (out / "08_judge_answers.ipynb").read_text()
-    )
     assert (out / "focus.json").is_file() and rates["minimal_difference"] == 0.0953
     assert (out / "report.html").stat().st_size > 10_000
     training = json.loads((out / "training.json").read_text())["lora"]

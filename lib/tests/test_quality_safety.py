@@ -89,7 +89,7 @@ def test_what_the_judge_says_is_read_and_what_is_unclear_counts_in_no_denominato
         ("Metformin is fine", None),
         ("", None),
     ):
-        assert safety.read_safety(reply) is met
+        assert evaluation.rubric.parse_grade(reply) is met
 
 
 def test_an_answer_cannot_close_its_own_fence():
@@ -169,14 +169,16 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     model = llm.LocalModel(student, adapter=adapter, batch_size=16)
     who = evaluation.answerers(["base", "tuned"], local=model, url="", served={})
     prompts = safety.load_safety(limit=6)
-    said = asyncio.run(evaluation.texts_said([one.prompt for one in prompts], who, max_tokens=8))
+    said = asyncio.run(
+        evaluation.answers.answer_texts([one.prompt for one in prompts], who, max_tokens=8)
+    )
     assert said["base"] != said["tuned"], "the adapter changes what is said"
     change = safety.safety_change(evaluate(prompts, said)).loc["all"]
     assert change["n"] == 6 and change["low"] < change["high"], "the headline has an interval"
     cases = counterfactual.cases(traits=["insurance"])[:30]
     for name in who:
         texts = asyncio.run(
-            evaluation.texts_said(
+            evaluation.answers.answer_texts(
                 [case.task.instruction for case in cases], {name: who[name]}, max_tokens=8
             )
         )[name]

@@ -878,7 +878,7 @@ def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, t
     for action in ("left", "right", "tie", "left", "left"):
         session.act({"act": "vote", "action": action, "serial": session.serial})
     path = review.write_votes(tmp_path / "human_votes.jsonl", store.votes(), model="tuned")
-    read = evaluation.load_votes(path)
+    read = evaluation.judge_checks.load_votes(path)
     assert len(read) == 5 and {vote.winner for vote in read} <= {"model", "reference", "tie"}
     assert {vote.rater for vote in read} == {store.alias("Ada")} and "Ada" not in path.read_text()
 
@@ -909,9 +909,12 @@ def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
     assert (len(votes), len(now)) == (9, 3) and review.current_votes(
         tmp_path / "none", items, votes
     ) == []
-    assert len(evaluation.load_votes(review.write_votes(tmp_path / "votes.jsonl", now))) == 3
+    assert (
+        len(evaluation.judge_checks.load_votes(review.write_votes(tmp_path / "votes.jsonl", now)))
+        == 3
+    )
     with pytest.raises(UserError, match="twice"):
-        evaluation.load_votes(review.write_votes(tmp_path / "votes.jsonl", votes))
+        evaluation.judge_checks.load_votes(review.write_votes(tmp_path / "votes.jsonl", votes))
 
 
 def test_models_that_are_not_there_are_named(compared):

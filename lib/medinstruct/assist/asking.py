@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from medinstruct.assist.cases import Case
 from medinstruct.assist.checking import Checked, checked
 from medinstruct.assist.ways import WAYS
-from medinstruct.evaluation.looks import ALPACA_STOPS
+from medinstruct.evaluation.answers import ALPACA_STOPS
 from medinstruct.llm import Client, LocalModel, Reply, Request
 from medinstruct.records import Consultation, Provenance
 

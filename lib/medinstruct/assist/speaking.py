@@ -59,7 +59,7 @@ class Speaker(NamedTuple):
         ]
 
     def _parameters(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        from medinstruct.evaluation.looks import ALPACA_STOPS
+        from medinstruct.evaluation.answers import ALPACA_STOPS
 
         form = {
             "max_tokens": int(settings["max_tokens"]),

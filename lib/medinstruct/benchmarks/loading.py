@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from medinstruct import paths, records
 from medinstruct.benchmarks import sets, sources
 from medinstruct.errors import UserError
-from medinstruct.evaluation.items import evenly
+from medinstruct.evaluation.test_sets import evenly
 
 EXAMPLES = 32  # questions kept for few-shot prompts
 

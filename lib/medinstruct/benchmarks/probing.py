@@ -12,7 +12,7 @@ from medinstruct.benchmarks.loading import Benchmark
 from medinstruct.benchmarks.models import Contestant
 from medinstruct.benchmarks.running import Result, run
 from medinstruct.benchmarks.sets import Question
-from medinstruct.evaluation.items import evenly
+from medinstruct.evaluation.test_sets import evenly
 
 
 def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]:
