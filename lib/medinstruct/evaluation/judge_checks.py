@@ -137,7 +137,7 @@ def drift(old: Sequence[Verdict], new: Sequence[Verdict], *, seed: int = 42) -> 
     pairs = pairs.dropna()
     gap = (pairs["now"] - pairs["then"]).groupby(pairs["id"]).mean().to_numpy()
     low, high = stats.bootstrap_interval(gap, seed=seed)
-    kappa = stats.cohen_kappa(before, after, seed=seed)
+    kappa = stats.cohen_kappa(before, after)
     row = {"then": instrument(old[0]), "now": instrument(new[0]), "pairs": len(pairs)}
     row |= {"changed": (pairs["then"] != pairs["now"]).mean()}
     row |= {"score_then": pairs["then"].mean(), "score_now": pairs["now"].mean()}
@@ -155,10 +155,8 @@ def agreement(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFrame:
     frame = table(verdicts)
     wide = frame.pivot(index=KEY, columns="instrument", values="winner")
     winners = {name: _without_nan(wide[name]) for name in frame["instrument"].unique()}
-    rows = [
-        (a, b, *stats.cohen_kappa(winners[a], winners[b], seed=seed))
-        for a, b in combinations(winners, 2)
-    ]
+    pairs = combinations(winners, 2)
+    rows = [(a, b, *stats.cohen_kappa(winners[a], winners[b])) for a, b in pairs]
     if rows:
         alpha = stats.krippendorff_alpha(list(winners.values()), seed=seed)
         rows.append(("all (alpha)", "", *alpha))
