@@ -46,7 +46,7 @@ rigged = Rigged(url="offline", model="rigged")
 2
 
 
-assist.chat({"base": model, "tuned": model, "stand-in": stand_in, "rigged": rigged}, folder=out, settings={"max_tokens": 30})
+assist.open_chat({"base": model, "tuned": model, "stand-in": stand_in, "rigged": rigged}, folder=out, settings={"max_tokens": 30})
 """
 CHAT = ".mi-chat"
 LAST = f"{CHAT} .mi-turn:last-child"

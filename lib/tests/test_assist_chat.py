@@ -12,10 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medinstruct import assist, audits, llm, records, review, training
-from medinstruct.assist import feedback
-from medinstruct.assist.privacy import Guard, masked
-from medinstruct.assist.talk import Talk
-from medinstruct.assist.transcript import Said, Transcripts, Turn, as_jsonl, as_markdown
+from medinstruct.assist import Answer, Guard, Session, Transcripts, Turn, feedback
 from medinstruct.errors import UserError
 from medinstruct.llm.local import settled
 from medinstruct.records import Example
@@ -241,30 +238,30 @@ def test_what_is_shown_early_is_never_taken_back(text, stop):
     )
 
 
-# what is kept
+# what is saved
 
 
 def turn(n=1, conversation="c", **more):
-    said = Said(name="tuned", text=f"answer {n}", model="student", finish_reason="stop")
-    return Turn(
-        id=f"t{n}",
-        conversation=conversation,
-        at="2026-01-01T00:00:00Z",
-        question=f"question {n}",
-        answers=(said,),
-        **more,
-    )
+    answer = Answer(name="tuned", text=f"answer {n}", model="student", finish_reason="stop")
+    more = {"question": f"question {n}", "answers": [answer]} | more
+    return Turn(id=f"t{n}", conversation=conversation, at="2026-01-01T00:00:00Z", **more)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
-def test_transcripts_come_back_as_they_were_said(tmp_path_factory, texts):
-    kept = Transcripts(tmp_path_factory.mktemp("t"))
-    turns = [turn(n).model_copy(update={"question": text}) for n, text in enumerate(texts)]
-    for one in turns:
-        kept.add(one)
-    assert kept.turns() == Transcripts(kept.path.parent).turns() == turns
-    assert [Turn.model_validate_json(line) for line in as_jsonl(turns).split("\n")[:-1]] == turns
+def test_saved_turns_are_read_back_unchanged(tmp_path_factory, texts):
+    transcripts = Transcripts(tmp_path_factory.mktemp("t"))
+    turns = [turn(n, question=text) for n, text in enumerate(texts)]
+    for row in turns:
+        transcripts.add(row)
+    assert transcripts.turns() == Transcripts(transcripts.path.parent).turns() == turns
+
+
+def test_a_transcript_of_version_1_is_read(tmp_path):
+    line = '{"id":"t1","conversation":"c","at":"x","question":"q","answers":[{"name":"base","text":"a","samples":["b"]}]}'
+    (tmp_path / "transcripts.jsonl").write_text(line + "\n")
+    (row,) = Transcripts(tmp_path).turns()
+    assert (row.question, row.answers[0].text, row.saved) == ("q", "a", "yes")
 
 
 def test_an_edited_turn_takes_the_place_of_the_old_one_and_of_what_followed_and_the_file_keeps_all(
@@ -289,7 +286,7 @@ def test_a_line_that_a_crash_has_torn_costs_only_itself(tmp_path):
 def add_many(folder, name):
     kept = Transcripts(folder)
     for n in range(60):
-        kept.add(turn(n, f"{name}{n}").model_copy(update={"question": "x" * 20_000}))
+        kept.add(turn(f"{name}{n}", question="x" * 20_000))
 
 
 def test_two_kernels_write_into_one_run(tmp_path):
@@ -302,21 +299,16 @@ def test_two_kernels_write_into_one_run(tmp_path):
     assert len(Transcripts(tmp_path).turns()) == 120
 
 
-def test_an_exported_page_holds_what_was_said_only_in_fences():
-    hostile = "![x](javascript:alert(1))\n````\n<script>alert(1)</script>\n# Heading"
-    page = as_markdown([turn().model_copy(update={"question": hostile})], notice="n")
-    at = page.index("`````text\n")
-    assert page[at:].startswith(f"`````text\n{hostile}\n`````\n") and hostile not in page[:at]
-
-
 # what is asked about first
 
 
 @given(st.sampled_from(audits.phi_snippets()))
 def test_a_masked_text_holds_nothing_more_to_mask_of_what_was_found(snippet):
-    guard = Guard()
-    clean = masked(snippet["text"], guard.found(snippet["text"]))
-    assert all(hit.text not in clean or len(hit.text) < 4 for hit in guard.found(snippet["text"]))
+    guard, masked = Guard(), []
+    words = [snippet["text"][start:end] for start, end, _ in guard.find(snippet["text"])]
+    guard.check("question", [snippet["text"]], lambda decision, texts, words: masked.extend(texts))
+    guard.decide("mask")
+    assert all(word not in masked[0] or len(word) < 4 for word in words)
 
 
 def talked(folder, model, *messages, told=None, reviewer="A. B.", **more):
@@ -324,16 +316,16 @@ def talked(folder, model, *messages, told=None, reviewer="A. B.", **more):
     told = [] if told is None else told
 
     async def run():
-        talk = Talk(
+        talk = Session(
             model if isinstance(model, dict) else {"tuned": model},
             folder=folder,
-            tell=told.append,
+            send=told.append,
             reviewer=reviewer,
             **more,
         )
         for message in messages:
             message = message(talk) if callable(message) else message
-            talk.act({"models": list(talk.speakers), **message})
+            talk.act({"models": list(talk.models), **message})
             while talk.running and not message.get("go_on"):
                 await asyncio.sleep(0.01)
         return talk
@@ -353,7 +345,7 @@ def test_a_question_with_a_name_waits_and_nothing_of_it_is_on_the_disk_or_sent_b
     asked = client(cache=tmp_path / "answers.sqlite")
     talk = talked(tmp_path, asked, {"act": "ask", "text": NAMED})
     assert talk.guard.pending["what"] == "question" and {"Anna Weber", "00482913"} <= {
-        h["text"] for h in talk.guard.pending["hits"]
+        text for _, text in talk.guard.pending["hits"]
     }
     assert b"Weber" not in disk(tmp_path) and asked.usage["asked"] == 0 and not talk.turns
     talk = talked(
@@ -432,96 +424,71 @@ def test_a_secret_of_a_turn_that_is_not_kept_does_not_come_back_through_a_later_
     )
 
 
-def test_a_full_disk_is_told_and_the_turn_can_be_kept_later(tmp_path, monkeypatch):
-    def full(file, line):
+def test_a_full_disk_is_reported_and_the_turn_can_be_saved_later(tmp_path, monkeypatch):
+    def full(file):
         raise OSError(28, "No space left on device")
 
+    sent = []
     with monkeypatch.context() as patched:
-        patched.setattr("medinstruct.assist.transcript._append", full)
-        told = []
-        talk = talked(tmp_path, Says("Rest."), {"act": "ask", "text": "What helps?"}, told=told)
-        assert talk.turns[0].saved == "no" and "NOT saved" in told[-1]["view"]["error"]
-    talk.act({"act": "keep", "turn": talk.turns[0].id})
-    assert talk.turns[0].saved == "yes" and len(Transcripts(tmp_path).turns()) == 1
+        patched.setattr("os.fsync", full)
+        session = talked(tmp_path, Says("Rest."), {"act": "ask", "text": "What helps?"}, told=sent)
+        assert session.turns[0].saved == "no" and "NOT saved" in sent[-1]["view"]["error"]
+    session.act({"act": "save", "turn": session.turns[0].id})
+    assert session.turns[0].saved == "yes" and len(Transcripts(tmp_path).turns()) == 1
 
 
 # a talk
 
 
 def test_base_and_tuned_answer_one_question_and_each_says_what_it_is(tmp_path, model):
-    told, before = [], model.cache.keys()
-    talk = talked(
-        tmp_path,
-        {"base": model, "tuned": model},
-        {"act": "ask", "text": "What helps?"},
-        told=told,
-        settings={"max_tokens": 25},
-    )
-    base, tuned = talk.turns[0].answers
-    assert (
-        base.text != tuned.text
-        and "without adapter" in base.about
-        and "with its adapter" in tuned.about
-    )
-    shown = told[-1]["view"]["turns"][0]["answers"]
-    assert [row["badge"] for row in shown] == [
-        "cut" if one.finish == "length" else "" for one in (base, tuned)
-    ]
-    assert Transcripts(tmp_path).turns()[0].answers[1].text == tuned.text
-    pieces = [row for row in told if row["event"] == "piece" and row["name"] == "tuned"]
-    assert (
-        tuned.text.startswith("".join(row["text"] for row in pieces))
-        and model.cache.keys() == before
-    )
+    sent, before = [], model.cache.keys()
+    views = {"base": model.base, "mine": model.tuned}  # what a model is does not hang on its name
+    ask = {"act": "ask", "text": "What helps?"}
+    form = {"settings": {"max_tokens": 25}, "dataset": "529d"}
+    session = talked(tmp_path, views, ask, told=sent, **form)
+    base, mine = session.turns[0].answers
+    assert base.text != mine.text and (base.data, mine.data) == ("", "529d")
+    assert "without adapter" in base.model and "with its adapter" in mine.model
+    assert "no earlier turns" in mine.model and base.finish_reason in ("stop", "length")
+    assert Transcripts(tmp_path).turns()[0].answers[1].text == mine.text
+    pieces = [row["text"] for row in sent if row["event"] == "piece" and row["name"] == "mine"]
+    assert mine.text.startswith("".join(pieces)) and model.cache.keys() == before
 
 
-def test_the_emergency_stands_in_the_turn_before_any_model_has_spoken(tmp_path):
-    told = []
+def test_the_notice_and_the_emergency_line_go_with_every_page(tmp_path):
+    sent = []
     talked(
-        tmp_path,
-        client(),
-        {"act": "ask", "text": "I have crushing chest pain that goes into my left arm."},
-        told=told,
+        tmp_path, Says("Nothing to worry about."), {"act": "ask", "text": "Is it safe?"}, told=sent
     )
-    first = next(row for row in told if row["event"] == "view" and row["view"]["turns"])["view"][
-        "turns"
-    ][0]
-    assert first["alarms"][0]["name"] == "heart attack" and first["answers"][0]["text"] == ""
-    talk = talked(
-        tmp_path / "values",
-        client(),
-        {"act": "ask", "text": "What does it mean? Potassium 7.4 mmol/L"},
-    )
-    assert [alarm["name"] for alarm in talk.turns[0].alarms] == ["critical value"]
+    views = [row["view"] for row in sent if row["event"] == "view"]
+    assert views and all("112" in view["emergency"] and view["notice"] for view in views)
+    page = assist.open_chat({}, folder=tmp_path, page="static")._repr_html_()
+    assert assist.EMERGENCY in page and assist.NOTICE in page
+    empty = assist.open_chat({}, folder=tmp_path / "empty", page="static")._repr_html_()
+    assert assist.EMERGENCY in empty
 
 
 def test_stop_ends_every_model_and_says_so(tmp_path, model):
     steps = [{"act": "ask", "text": "What is asthma?", "go_on": True}, {"act": "stop"}]
     talk = talked(
         tmp_path,
-        {"stand-in": client(pace=0.2), "base": model, "tuned": model},
+        {"stand-in": client(pace=0.2), "base": model.base, "tuned": model.tuned},
         *steps,
         settings={"max_tokens": 2000},
     )
-    assert {answer.finish for answer in talk.turns[0].answers} == {"stopped"} and not talk.busy
+    assert {answer.finish_reason for answer in talk.turns[0].answers} == {"stopped"}
+    assert not talk.running
 
 
-def test_samples_that_differ_are_shown_as_uncertainty_and_unheard_numbers_and_drugs_are_marked(
-    tmp_path,
-):
-    model = Says("Take 850 mg of metformin.")
-    talk = talked(
-        tmp_path, model, {"act": "ask", "text": "What helps?", "settings": {"samples": 3}}
-    )
-    answer = talk.turns[0].answers[0]
-    assert len(answer.samples) == 2 and answer.agreement["score"] == 1.0
-    assert [answer.text[start:end] for start, end, _, _ in answer.spans] == ["850 mg", "metformin"]
-    model.text = "Rest and fluids."
-    answer.samples = ["Quite another plan altogether.", "Call somebody tomorrow morning."]
-    from medinstruct.assist import ruled
-
-    ruled.look(talk.turns[0], answer)
-    assert answer.agreement["low"] and "Uncertain" in answer.agreement["text"]
+def test_numbers_and_drugs_are_marked_unless_an_earlier_question_holds_them(tmp_path):
+    ask = [
+        {"act": "ask", "text": text} for text in ("What helps?", "I take 850 mg metformin.", "So?")
+    ]
+    session = talked(tmp_path, Says("Take 850 mg of metformin."), *ask)
+    marked = [
+        [mark.kind for mark in turn["answers"][0]["marks"]] for turn in session.view()["turns"]
+    ]
+    assert marked == [["number", "drug"], [], []]
 
 
 def test_an_edited_question_goes_on_from_its_place_with_what_stood_before_it(tmp_path):
@@ -541,11 +508,6 @@ def test_an_edited_question_goes_on_from_its_place_with_what_stood_before_it(tmp
         "First?",
         "Second, better?",
     ]  # a new kernel goes on
-
-
-def test_half_of_a_surrogate_pair_which_a_browser_may_send_breaks_nothing(tmp_path):
-    talked(tmp_path, Says("Yes."), {"act": "ask", "text": "A broken sign \ud83d?"})
-    assert Transcripts(tmp_path).turns()[0].question == "A broken sign ??"
 
 
 @pytest.mark.parametrize(
@@ -570,7 +532,7 @@ def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeyp
     talk = talked(
         tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"}
     )
-    assert "gave no answer" in talk.turns[0].answers[0].trouble and talk.turns[0].saved == "yes"
+    assert "gave no answer" in talk.turns[0].answers[0].error and talk.turns[0].saved == "yes"
     assert [said.name for said in Transcripts(tmp_path).turns()[0].answers] == ["here"]
 
 
@@ -600,7 +562,8 @@ def test_a_correction_made_in_the_chat_is_in_the_next_version_of_the_dataset(tmp
         lambda talk: judge | {"turn": talk.turns[0].id},
     ]
     talk = talked(tmp_path, Says("Take 5 g of it."), *steps)
-    assert talk.view()["turns"][0]["answers"][0]["feedback"][0]["correction"] == judge["correction"]
+    judged = talk.view()["turns"][0]["answers"][0]["judgments"]
+    assert judged[0]["correction"] == judge["correction"]
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
         after = review.reviewed(
             review.load("dataset", tmp_path), store.votes("dataset"), chat=store.votes("chat")
@@ -632,7 +595,8 @@ def test_a_correction_made_in_the_chat_is_in_the_next_version_of_the_dataset(tmp
 def test_only_what_people_agree_on_joins_the_dataset(tmp_path, verdicts, joined):
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
         for n, verdict in enumerate(verdicts):
-            feedback.give(store, f"reader {n}", turn(), turn().answers[0], verdict=verdict)
+            form = {"verdict": verdict, "correction": "", "comment": ""}
+            feedback.judge(store, f"reader {n}", turn(), turn().answers[0], form)
         found, changes = review.from_chat(store.votes("chat"))
     assert len(found) == joined and len(changes) == 1
 
@@ -645,69 +609,44 @@ def test_a_turn_that_is_not_kept_cannot_be_judged(tmp_path):
         lambda talk: judge | {"turn": talk.turns[0].id},
     ]
     talk = talked(tmp_path, Says("Rest."), *steps)
-    assert "not kept" in talk.error and not (tmp_path / "reviews.sqlite").exists()
+    assert "not saved" in talk.error and not (tmp_path / "reviews.sqlite").exists()
 
 
 # in print, and as a widget
 
 
-def test_in_print_stands_an_example_then_the_last_conversation_and_hostile_text_is_text(tmp_path):
+def test_hostile_text_in_a_static_page_is_text(tmp_path):
     hostile = "<script>alert(1)</script> ![x](javascript:alert(1)) \x1b[31mred"
-    page = assist.chat({"tuned": Says(hostile)}, folder=tmp_path, show="print")._repr_html_()
-    assert (
-        "An example" in page
-        and "Heart attack?" in page
-        and "<script>" not in page
-        and "&lt;script&gt;" in page
-        and "␛[31m" in page
-    )
-    assert not list(tmp_path.iterdir())  # nothing of an example is kept
-    talked(tmp_path, Says("Rest."), {"act": "ask", "text": "What helps against a cold?"})
-    assert (
-        "What helps against a cold?"
-        in assist.chat({"tuned": Says("")}, folder=tmp_path, show="print")._repr_html_()
-    )
+    talked(tmp_path, Says(hostile), {"act": "ask", "text": f"What helps? {hostile}"})
+    page = assist.open_chat({"tuned": Says("")}, folder=tmp_path, page="static")._repr_html_()
+    assert "<script" not in page and page.count("&lt;script&gt;") == 2 and "␛[31m" in page
 
 
-def test_a_consultation_that_was_held_already_is_shown_without_asking_again(tmp_path):
-    case = assist.cases("decision")[0]
-    told = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat", samples=1))
-    page = assist.chat(
-        {"tuned": Says("not asked")}, folder=tmp_path, example=told, show="print"
-    )._repr_html_()
-    assert (
-        "A worked case" in page
-        and "not asked" not in page
-        and "Decision support" in page
-        and case.given[:40] in page
-    )
+def test_a_worked_case_is_shown_without_asking_again(tmp_path):
+    case = assist.load_cases("decision")[0]
+    rows = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat"))
+    page = assist.open_chat({}, folder=tmp_path, example=assist.as_turns(case, rows), page="static")
+    html = page._repr_html_()
+    assert "A worked case" in html and "Decision support" in html and case.given[:40] in html
 
 
 def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(tmp_path):
-    made = assist.chat(
-        {"tuned": Says("Rest, said the model.")},
-        folder=tmp_path,
-        show="widget",
-        reviewer="Dr. Maria Beispiel",
-    )
-    sent = []
-    made.talk.tell = sent.append
+    models = {"tuned": Says("Rest, said the model.")}
+    who = {"reviewer": "Dr. Maria Beispiel"}
+    widget = assist.open_chat(models, folder=tmp_path, page="widget", **who)
+    session, sent = widget.session, []
+    session.send = sent.append
 
     async def ask():
-        made.talk.act({"act": "ask", "text": "What helps?", "models": ["tuned"]})
-        while made.talk.running:
+        session.act({"act": "ask", "text": "What helps?", "models": ["tuned"]})
+        while session.running:
             await asyncio.sleep(0.01)
 
     asyncio.run(ask())
-    made.talk.act(
-        {"act": "judge", "turn": made.talk.turns[0].id, "name": "tuned", "verdict": "right"}
-    )
-    state = {name: value for name, value in made.get_state().items() if not name.startswith("_")}
-    assert (
-        "Rest" not in json.dumps(state, default=str)
-        and "Beispiel" not in json.dumps(sent)
-        and "Rest, said" in json.dumps(sent)
-    )
+    session.act({"act": "judge", "turn": session.turns[0].id, "name": "tuned", "verdict": "right"})
+    state = {name: value for name, value in widget.get_state().items() if not name.startswith("_")}
+    assert "Rest" not in json.dumps(state, default=str)
+    assert "Beispiel" not in json.dumps(sent) and "Rest, said" in json.dumps(sent)
 
 
 def test_the_page_knows_no_way_to_html():

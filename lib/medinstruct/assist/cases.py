@@ -1,71 +1,96 @@
-"""The worked cases that ship: what is asked, what an answer should hold, and an answer by hand (not reviewed by clinicians)."""
+"""Worked cases: questions, written answers, the models' answers to them."""
 
-import re
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from medinstruct import paths
-from medinstruct.assist.ways import WAYS
-from medinstruct.errors import UserError
-
-
-class Point(BaseModel):
-    """One thing that an answer should hold, and the words by which a rule finds it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    point: str
-    words: str
+from medinstruct import llm, paths
+from medinstruct.assist.transcript import Answer, Turn
+from medinstruct.assist.use_cases import USE_CASES
+from medinstruct.evaluation.answering import replies_of as ask_models
+from medinstruct.records import Consultation, Provenance
 
 
-class Case(BaseModel):
-    """A case of one way of working. `points` and `written` are by reader; "" where the way has one reader."""
+class Case(BaseModel, extra="forbid", frozen=True):
+    """An invented case of one use case (`way`); `points` and `written` are by reader."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     way: str
     name: str
     question: str
     given: str
-    points: dict[str, tuple[Point, ...]] = {}
+    points: dict[str, list[dict[str, str]]] = {}
     written: dict[str, str] = {}
 
     @property
-    def readers(self) -> tuple[str, ...]:
-        """For whom an answer is written."""
-        return tuple(WAYS[self.way].readers) or ("",)
-
-    def points_for(self, reader: str) -> tuple[Point, ...]:
-        """What an answer for one reader should hold."""
-        return self.points.get(reader) or self.points.get("", ())
+    def readers(self) -> list[str]:
+        """Return the readers of the use case, [""] without any."""
+        return [*USE_CASES[self.way].readers] or [""]
 
 
-def cases(way: str = "") -> list[Case]:
-    """All cases, or those of one way.
+def load_cases(way: str = "") -> list[Case]:
+    """Return all worked cases, or those of one use case; not reviewed by clinicians.
 
-    >>> [case.name for case in cases("decision")]
+    >>> [case.name for case in load_cases("decision")]
     ['Breathless after a long flight', 'An old man confused since last night']
     """
-    if way and way not in WAYS:
-        raise UserError(
-            "There is no such way of working.", got=way, do=f"Choose from {', '.join(WAYS)}."
-        )
-    return [case for case in _every() if not way or case.way == way]
-
-
-@cache
-def _every() -> tuple[Case, ...]:
     rows = yaml.safe_load(paths.data("assist_cases.yaml").read_text(encoding="utf-8"))
-    return tuple(Case(**row) for row in rows)
+    return [Case(**row) for row in rows if way in ("", row["way"])]
 
 
-def points_held(text: str, case: Case, *, reader: str = "") -> dict[str, bool]:
-    """For each point that an answer should hold whether a rule finds its words; words that are there may still be wrong.
+async def consult(
+    cases: Iterable[Case],
+    models: Mapping[str, llm.Client | llm.LocalModel],
+    *,
+    template: str = "alpaca",
+    max_tokens: int = 400,
+    dataset: str = "",
+) -> list[Consultation]:
+    """Return each model's greedy answer to each case and reader.
 
-    >>> points_held("Weigh yourself.", cases("education")[0])["weigh every day"]
-    True
+    `template` is alpaca or chat; `dataset` names the data that the models were tuned on.
     """
-    return {
-        one.point: bool(re.search(rf"(?<![a-z])(?:{one.words})", text, re.IGNORECASE))
-        for one in case.points_for(reader)
-    }
+    asked = [(case, reader) for case in cases for reader in case.readers]
+    tasks = [
+        USE_CASES[case.way].task(case.question, case.given, reader=reader) for case, reader in asked
+    ]
+    form = {"template": template, "max_tokens": max_tokens}
+    replies = await ask_models(models, tasks, **form)
+    return [
+        Consultation(
+            way=case.way,
+            case=case.name,
+            question=case.question,
+            given=case.given,
+            reader=reader,
+            model=name,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            dataset=dataset,
+            provenance=Provenance(source="consultation", model=reply.model, request=reply.key),
+        )
+        for name, answers in replies.items()
+        for (case, reader), reply in zip(asked, answers, strict=True)
+    ]
+
+
+def as_turns(case: Case, consultations: Sequence[Consultation]) -> list[Turn]:
+    """Return a case with its answers as turns of a chat, one a reader, the written answer last."""
+    pages = []
+    for reader in case.readers:
+        answers = [
+            Answer(
+                name=row.model,
+                model=row.provenance.model,
+                data=row.dataset if row.model != "base" else "",
+                text=row.text,
+                finish_reason=row.finish_reason,
+            )
+            for row in consultations
+            if (row.way, row.case, row.reader) == (case.way, case.name, reader)
+        ]
+        if text := case.written.get(reader, ""):
+            answers.append(Answer(name="by hand", model="not reviewed by clinicians", text=text))
+        question = f"{case.question}\n\n{case.given}"
+        pages.append(Turn(question=question, way=case.way, reader=reader, answers=answers))
+    return pages

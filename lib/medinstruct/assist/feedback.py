@@ -1,111 +1,81 @@
-"""What a reader says about an answer, kept as a review record: from there it flows into the next version of the dataset."""
+"""Feedback: judgments and corrections of answers as review votes."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 from medinstruct import review
-from medinstruct.assist.live import Live
-from medinstruct.assist.transcript import Said, Turn
+from medinstruct.assist.transcript import Answer, Turn
 from medinstruct.errors import UserError
 from medinstruct.records import Example, content_hash
 
-VERDICTS = ("right", "wrong", "unsafe")
-HARM = 2  # "serious" on the scale of harm, for an answer that somebody calls unsafe
-VIEW = "clinician"
+LABELS = {"type": "chat", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
+SCORES = {  # correctness 1 to 5, harm 2 = serious
+    "right": {"correctness": 5},
+    "wrong": {"correctness": 1},
+    "unsafe": {"correctness": 1, "harm": 2},
+}
 
 
-def as_example(turn: Turn, said: Said) -> Example:
-    """A question of the chat and an answer to it, as a row of a dataset; the labels are those of any chat."""
-    labels = {"type": "chat", "topic": "General Medicine", "view": VIEW, "difficulty": 3}
-    asked = (turn.instruction or turn.question, turn.input)
-    return Example(
-        **labels, instruction=asked[0], input=asked[1], task=content_hash(*asked), output=said.text
-    )
-
-
-def give(
-    store: review.Store,
-    reviewer: str,
-    turn: Turn,
-    said: Said,
-    *,
-    verdict: str,
-    correction: str = "",
-    comment: str = "",
+def judge(
+    store: review.Store, reviewer: str, turn: Turn, answer: Answer, form: dict[str, str]
 ) -> str:
-    """Keep what somebody says of an answer; the vote's uid. A correction stands in the record in place of the answer."""
-    if verdict not in VERDICTS:
-        raise UserError("This is not known.", got=verdict, do=f"One of {', '.join(VERDICTS)}.")
-    if not said.text.strip():
-        raise UserError("There is no answer to judge.", do="Ask again.")
-    was, better = as_example(turn, said), correction.strip()
-    if verdict == "right" and better and better != was.output:
-        raise UserError(
-            "A right answer needs no correction.",
-            do="Choose wrong or unsafe, or empty the correction.",
-        )
-    action = (
-        "accept" if verdict == "right" else "edit" if better and better != was.output else "reject"
-    )
-    whole = was.model_dump(exclude={"id", "provenance"}) | (
-        {"output": better} if action == "edit" else {}
-    )
+    """Save a judgment as a vote and return its uid.
+
+    `form` holds verdict (right, wrong or unsafe), correction and comment; a correction becomes the
+    output of an example in the next version of the dataset.
+    """
+    verdict, correction = form["verdict"], form["correction"].strip()
+    if verdict not in SCORES:
+        do = f"Choose from {', '.join(SCORES)}."
+        raise UserError("The verdict is unknown.", got=verdict, do=do)
+    example = as_example(turn, answer)
+    is_changed = correction not in ("", example.output)
+    if verdict == "right" and is_changed:
+        do = "Choose wrong or unsafe, or empty the correction."
+        raise UserError("A right answer needs no correction.", do=do)
+    action = "accept" if verdict == "right" else "reject"
+    edit = example.model_dump(exclude={"id", "provenance"})
+    if is_changed:
+        action, edit["output"] = "edit", correction
+    source = {"model": f"{answer.name}: {answer.model}", "request": answer.request, "turn": turn.id}
     return store.cast(
         reviewer,
         kind="chat",
-        item=was.id,
-        hash=review.text_hash(was),
+        item=example.id,
+        hash=review.text_hash(example),
         action=action,
-        comment=comment,
-        scores={
-            "correctness": 5 if verdict == "right" else 1,
-            "harm": HARM if verdict == "unsafe" else None,
-        },
-        edit={name: str(value) for name, value in whole.items()},
-        sides={
-            "model": said.name if not said.model else f"{said.name}: {said.model}",
-            "request": said.request,
-            "turn": turn.id,
-        },
+        comment=form["comment"],
+        scores=SCORES[verdict],
+        edit={name: str(value) for name, value in edit.items()},
+        sides=source,
     )
 
 
-def given(store: review.Store) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """(item, hash) -> what was said of it: verdict, correction, comment, and the alias of who said so."""
-    found: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for vote in store.votes("chat"):
-        verdict = (
-            "right"
-            if vote.action == "accept"
-            else "unsafe"
-            if (vote.harm or 0) >= HARM
-            else "wrong"
-        )
-        better = vote.edit.get("output", "") if vote.action == "edit" else ""
-        told = {
-            "verdict": verdict,
-            "correction": better,
-            "comment": vote.comment,
-            "who": vote.reviewer,
-        }
-        found.setdefault((vote.item, vote.hash), []).append(told)
-    return found
-
-
-def of(
-    live: Live, said: Mapping[tuple[str, str], list[dict[str, str]]]
-) -> dict[str, list[dict[str, str]]]:
-    """Model -> what was said of its answer in this turn."""
-    if live.saved != "yes" or not said:
-        return {}
-    rows = {
-        answer.name: as_example(live.turn(), answer.said())
-        for answer in live.answers
-        if answer.good
+def judgments(store: review.Store, turn: Turn) -> dict[str, list[dict[str, Any]]]:
+    """Return model -> the judgments of its answer in a turn, by the reviewers' aliases."""
+    votes = store.votes("chat")
+    return {
+        answer.name: [
+            _judgment(vote)
+            for vote in votes
+            if (vote.item, vote.hash) == (example.id, review.text_hash(example))
+        ]
+        for answer in turn.answers
+        for example in [as_example(turn, answer)]
     }
-    return {name: said.get((row.id, review.text_hash(row)), []) for name, row in rows.items()}
 
 
-def store_of(folder: str | Path) -> review.Store:
-    """The run's file of votes, the same that notebook 06 reads."""
-    return review.Store(Path(folder) / "reviews.sqlite")
+def as_example(turn: Turn, answer: Answer) -> Example:
+    """Return a question and its answer as a row of a dataset."""
+    task = {"instruction": turn.instruction or turn.question, "input": turn.input}
+    hash = content_hash(*task.values())
+    return Example(**LABELS, **task, task=hash, output=answer.text)
+
+
+def _judgment(vote: review.Vote) -> dict[str, str]:
+    verdict = "unsafe" if vote.harm else "wrong"
+    return {
+        "verdict": "right" if vote.action == "accept" else verdict,
+        "correction": vote.edit["output"] if vote.action == "edit" else "",
+        "comment": vote.comment,
+        "reviewer": vote.reviewer,
+    }

@@ -1,87 +1,76 @@
-"""What could name a person in a chat: found before anything is kept, masked on request, and remembered where it was no such thing."""
+"""Privacy gate: possible identifiers wait for a decision before a text is sent or saved."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from medinstruct import audits, review
-from medinstruct.audits.phi import Hit
 from medinstruct.errors import UserError
 
 DECISIONS = ("mask", "none", "kept", "back")
-Found = Sequence[list[Hit]]
-Then = Callable[[str, Found], None]
+Span = tuple[int, int, str]  # start, end, kind
+Then = Callable[[str, list[str], list[str]], None]  # decision, texts, words
 
 
 class Guard:
-    """Stands before the disk. What looks like an identifier waits in `pending` until the reader has decided.
+    """A gate that holds texts with possible identifiers until the reader decides.
 
-    `cleared` are words that are no identifiers; `secret` those of turns that are not to be kept, which no later turn may keep.
+    Words in `cleared` are no identifiers; words of turns that must not be saved are blocked later.
     """
 
     def __init__(self, cleared: Iterable[str] = (), *, engine: str = "rules") -> None:
-        self.cleared, self.secret, self.engine = set(cleared), set[str](), engine
-        self._waiting: tuple[str, Found, Then] | None = None
-
-    @property
-    def pending(self) -> dict[str, Any] | None:
-        """What the page asks about: where it stands (question, answer or correction) and what was found."""
-        if self._waiting is None:
-            return None
-        words = dict.fromkeys(
-            (hit.kind, review.visible(hit.text)) for hits in self._waiting[1] for hit in hits
-        )
-        return {
-            "what": self._waiting[0],
-            "hits": [{"kind": kind, "text": text} for kind, text in words],
-        }
+        self.cleared, self.blocked, self.engine = set(cleared), set[str](), engine
+        self.pending: dict[str, Any] | None = None
 
     def check(self, what: str, texts: Sequence[str], then: Then) -> None:
-        """Go on at once, with the decision "", where nothing looks like an identifier; else ask first."""
-        hits = [self.found(text) for text in texts]
-        if any(hits):
-            self._waiting = what, hits, then
-        else:
-            then("", hits)
+        """Call `then("", texts, [])` if no text holds an identifier; else wait for `decide`.
+
+        `pending` then holds what the page asks: the role of the texts and (kind, word) pairs.
+        """
+        spans = [self.find(text) for text in texts]
+        hits = [
+            (kind, text[start:end])
+            for text, row in zip(texts, spans, strict=True)
+            for start, end, kind in row
+        ]
+        if not hits:
+            then("", list(texts), [])
+            return
+        shown = dict.fromkeys((kind, review.visible(word)) for kind, word in hits)
+        self.pending = {"what": what, "hits": list(shown)}
+        masked = [mask(text, row) for text, row in zip(texts, spans, strict=True)]
+        self._waiting = list(texts), masked, [word for _, word in hits], then
 
     def decide(self, decision: str) -> None:
-        """Mask it, keep nothing ("none"), say that it is none ("kept"), or take it back."""
-        if self._waiting is None:
-            return
+        """Go on with a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
         if decision not in DECISIONS:
-            raise UserError(
-                "This is not known.", got=decision, do=f"One of {', '.join(DECISIONS)}."
-            )
-        (_, hits, then), self._waiting = self._waiting, None
-        words = {hit.text for found in hits for hit in found}
-        self.cleared |= words if decision == "kept" else set()
-        self.secret |= words if decision == "none" else set()
-        then(decision, hits)
+            do = f"Choose from {', '.join(DECISIONS)}."
+            raise UserError("The decision is unknown.", got=decision, do=do)
+        if self.pending is None:
+            return
+        self.pending = None
+        texts, masked, words, then = self._waiting
+        self.cleared.update(words if decision == "kept" else ())
+        self.blocked.update(words if decision == "none" else ())
+        then(decision, masked if decision == "mask" else texts, words)
 
-    def found(self, text: str) -> list[Hit]:
-        """What in a text could name a person and was not cleared; a secret of an earlier turn is found wherever it stands."""
-        hits = [
-            hit
-            for hit in audits.find_identifiers(text, engine=self.engine)
-            if hit.text not in self.cleared
-        ]
-        taken = [(hit.start, hit.start + len(hit.text)) for hit in hits]
-        for word in self.secret - self.cleared:
-            at = text.find(word)
-            while at >= 0:
-                if not any(start < at + len(word) and at < end for start, end in taken):
-                    hits.append(Hit("not to be kept", at, word))
-                    taken.append((at, at + len(word)))
-                at = text.find(word, at + len(word))
-        return sorted(hits, key=lambda hit: hit.start)
+    def find(self, text: str) -> list[Span]:
+        """Return the possible identifiers of a text that are not cleared, in order."""
+        hits = audits.find_identifiers(text, engine=self.engine)
+        spans = [(hit.start, hit.start + len(hit.text), hit.kind) for hit in hits]
+        for word in self.blocked:
+            for match in re.finditer(re.escape(word), text):
+                if all(match.end() <= start or end <= match.start() for start, end, _ in spans):
+                    spans.append((*match.span(), "not to be saved"))
+        return sorted(span for span in spans if text[span[0] : span[1]] not in self.cleared)
 
 
-def masked(text: str, hits: Iterable[Hit]) -> str:
-    """The text with the kind of each identifier in its place.
+def mask(text: str, spans: Iterable[Span]) -> str:
+    """Replace each identifier by its kind.
 
-    >>> text = "Mr. Oskar Trell, seen on 14 March 2023"
-    >>> masked(text, audits.find_identifiers(text))
-    'Mr. [name], seen on [date]'
+    >>> mask("Mr. Oskar Trell came.", [(4, 15, "name")])
+    'Mr. [name] came.'
     """
-    for hit in sorted(hits, key=lambda hit: -hit.start):
-        text = f"{text[: hit.start]}[{hit.kind}]{text[hit.start + len(hit.text) :]}"
+    for start, end, kind in sorted(spans, reverse=True):
+        text = f"{text[:start]}[{kind}]{text[end:]}"
     return text

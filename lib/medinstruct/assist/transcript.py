@@ -1,23 +1,26 @@
-"""What was said, kept in the run: one line a turn, only ever added, whole or not at all, by several kernels at once."""
+"""Transcripts: turns of a chat, their append-only file, their page."""
 
 import contextlib
+import functools
 import os
-import re
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import jinja2
+from pydantic import BaseModel, Field, ValidationError
 
+from medinstruct import paths, plotting, review
+from medinstruct.assist import grounding
+from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES
 from medinstruct.errors import UserError
 
-FILE = "transcripts.jsonl"
 
+class Answer(BaseModel):
+    """One model's answer; `state` (waiting, writing or done) and `error` are not saved."""
 
-class Said(BaseModel):
-    """One model's answer in a turn: which model on which data, its text, and how it ended ("stop", "length", "stopped", …)."""
-
-    model_config = ConfigDict(extra="ignore")
     name: str
     model: str = ""
     data: str = ""
@@ -26,134 +29,115 @@ class Said(BaseModel):
     tokens: int = 0
     seconds: float = 0.0
     request: str = ""
-    samples: tuple[str, ...] = ()
+    state: str = "done"
+    error: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether the answer can be read, judged and saved."""
+        return self.state == "done" and self.finish_reason != "error" and bool(self.text.strip())
 
 
 class Turn(BaseModel):
-    """One question with the answers to it. `instruction` and `input` are what the models were asked, `replaces` the turn that was
-    edited, in whose place this one stands.
+    """A question and its answers; `instruction` and `input` are what the models were asked.
 
-    `privacy` says what was decided about what looked like an identifier: "masked", "no identifier", or "" where there was none;
-    `cleared` are the words that somebody said are no identifiers.
+    `replaces` is the id of the turn that this one edits; `privacy` the decision about identifiers
+    (masked, no identifier, "" without any); `cleared` the words that are no identifiers; `saved`
+    is yes, no, asks (an identifier waits for a decision) or never.
     """
 
-    model_config = ConfigDict(extra="ignore")
-    id: str
-    conversation: str
-    at: str
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
+    conversation: str = ""
+    at: str = Field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     question: str
     instruction: str = ""
     input: str = ""
     way: str = ""
     reader: str = ""
     settings: dict[str, Any] = {}
-    answers: tuple[Said, ...] = ()
+    answers: list[Answer] = []
     replaces: str = ""
     privacy: str = ""
-    cleared: tuple[str, ...] = ()
+    cleared: list[str] = []
+    saved: str = "yes"
+
+    def line(self) -> str:
+        """Return the turn as a line of JSON, without the answers that failed."""
+        good = [answer for answer in self.answers if answer.is_good]
+        page_only = {"saved": True, "answers": {"__all__": {"state", "error"}}}
+        turn = self.model_copy(update={"answers": good})
+        return turn.model_dump_json(exclude_defaults=True, exclude=page_only) + "\n"
+
+    def page(self, *, given: str = "", judgments: Mapping[str, Any] | None = None) -> dict:
+        """Return the turn as data for the page, hidden characters written out.
+
+        `given` is the text that the models read beside the question.
+        """
+        page = self.model_dump() | {"question": review.visible(self.question)}
+        for answer, row in zip(self.answers, page["answers"], strict=True):
+            row["text"], row["error"] = review.visible(answer.text), review.visible(answer.error)
+            is_done = answer.state == "done"
+            row["marks"] = marks(row["text"], f"{self.question}\n{given}") if is_done else []
+            row["judgments"] = (judgments or {}).get(answer.name, [])
+            row["good"] = answer.is_good
+        return page
+
+
+marks = functools.lru_cache(maxsize=256)(grounding.marks)
 
 
 class Transcripts:
-    """The turns of a run, in `transcripts.jsonl`."""
+    """The turns of a run in its append-only `transcripts.jsonl`."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / FILE
-        self._read: tuple[int, list[Turn]] = (0, [])
+        self.path = Path(folder) / "transcripts.jsonl"
 
     def add(self, turn: Turn) -> None:
-        """Keep a turn; it is on the disk when this returns, or nothing of it is."""
-        line = (turn.model_dump_json(exclude_defaults=True) + "\n").encode()
+        """Append a turn; it is on the disk when this returns."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as file, _alone(file):
-                _append(file, line)
+            with self.path.open("a+b", buffering=0) as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+                is_torn = file.read(1) not in (b"", b"\n")
+                line = b"\n" * is_torn + turn.line().encode()
+                if file.write(line) < len(line):  # one write: kernels do not mix their lines
+                    raise OSError(28, "No space left on device")
+                os.fsync(file.fileno())
         except OSError as error:
-            do = "Free some space on the disk; the answers stay on the page, and earlier turns are kept."
-            raise UserError(
-                f"This turn is NOT saved: {self.path} cannot be written.", got=error.strerror, do=do
-            ) from None
+            do = "Free some disk space; the answers stay on the page, earlier turns are safe."
+            got = f"{self.path}: {error.strerror}"
+            raise UserError("This turn is NOT saved.", got=got, do=do) from None
 
     def turns(self) -> list[Turn]:
-        """All turns that were ever kept, in order; a line that a crash has torn is left out."""
-        size = self.path.stat().st_size if self.path.exists() else 0  # the file only grows
-        if size != self._read[0]:
-            found = []
-            for line in self.path.read_bytes().split(b"\n"):
-                with contextlib.suppress(ValidationError, UnicodeDecodeError):
-                    found.append(Turn.model_validate_json(line))
-            self._read = size, found
-        return list(self._read[1])
+        """Return all saved turns in order; a line that a crash has torn is skipped."""
+        turns: dict[str, Turn] = {}  # by id: a turn whose saving failed may have been saved twice
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
+            with contextlib.suppress(ValidationError):
+                turn = Turn.model_validate_json(line)
+                turns[turn.id] = turn
+        return list(turns.values())
 
     def conversations(self) -> dict[str, list[Turn]]:
-        """Conversation -> its turns as they stand after all edits; the one that was last spoken in comes last."""
-        found: dict[str, list[Turn]] = {}
+        """Return conversation -> its turns after all edits, the most recent conversation last."""
+        conversations: dict[str, list[Turn]] = {}
         for turn in self.turns():
-            before = found.pop(turn.conversation, [])
-            at = next((n for n, one in enumerate(before) if one.id == turn.replaces), len(before))
-            found[turn.conversation] = [*before[:at], turn]
-        return found
+            earlier = conversations.pop(turn.conversation, [])
+            conversations[turn.conversation] = [*before(earlier, turn.replaces), turn]
+        return conversations
 
 
-def as_markdown(turns: Sequence[Turn], *, notice: str = "") -> str:
-    """Turns as a page to read; what was said stands in fences, so that nothing in it is Markdown, a link or HTML."""
-    parts = [f"# Conversation\n\n{notice}".rstrip()]
-    for turn in turns:
-        about = " · ".join(filter(None, (turn.at, turn.way, turn.privacy)))
-        parts.append(f"## {about}\n\n{_fenced(turn.question)}")
-        parts += [f"**{_plain(_who(said))}**\n\n{_fenced(said.text)}" for said in turn.answers]
-    return "\n\n".join(parts) + "\n"
+def before(turns: Sequence[Turn], id: str) -> list[Turn]:
+    """Return the turns before the one with this id, or all."""
+    return list(turns[: next((n for n, turn in enumerate(turns) if turn.id == id), None)])
 
 
-def as_jsonl(turns: Sequence[Turn]) -> str:
-    """Turns as they are kept, one JSON object a line."""
-    return "".join(turn.model_dump_json(exclude_defaults=True) + "\n" for turn in turns)
-
-
-def _who(said: Said) -> str:
-    ended = {"stop": "", "length": "cut at its room", "stopped": "stopped by the reader"}.get(
-        said.finish_reason, said.finish_reason
-    )
-    return " · ".join(filter(None, (said.name, said.model, said.data, ended)))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).translate({ord(sign): f"\\{sign}" for sign in "\\`*_{}[]<>#|!"})
-
-
-def _fenced(text: str) -> str:
-    """A block whose fence is longer than any in the text."""
-    ticks = "`" * max(3, *(1 + len(run) for run in re.findall(r"`+", text)), 3)
-    return f"{ticks}text\n{text}\n{ticks}"
-
-
-def _append(file: IO[bytes], line: bytes) -> None:
-    """Add a line at the end, after a torn one on a new line; what does not fit on the disk is taken away again."""
-    size = file.seek(0, os.SEEK_END)
-    if size:
-        file.seek(size - 1)
-        line = line if file.read(1) == b"\n" else b"\n" + line
-    try:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.truncate(file.fileno(), size)
-        raise
-
-
-@contextlib.contextmanager
-def _alone(file: IO[bytes]) -> Iterator[None]:
-    """Nobody else writes meanwhile, where the system knows such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with contextlib.suppress(OSError):  # some network folders know no locks
-        fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)
+def show_turns(turns: Sequence[Turn], *, about: str = "") -> plotting.Page:
+    """Return turns as a static page; everything in them is escaped."""
+    source = paths.data("conversation.html").read_text(encoding="utf-8")
+    pages = [
+        turn.page(given="\n".join(earlier.question for earlier in turns[:n]))
+        for n, turn in enumerate(turns)
+    ]
+    names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
+    template = jinja2.Environment(autoescape=True).from_string(source)
+    return plotting.Page(template.render(turns=pages, about=about, **names))

@@ -1,12 +1,16 @@
-// Draws the talk that the kernel sends and sends back what was pressed. Every text becomes a text node: there is no innerHTML here,
-// so what a model wrote can only be read. Texts come as messages and are no state of the widget: a saved notebook holds none.
+// Draws the session that the kernel sends and sends back what was pressed. Every text becomes a text node: there is no innerHTML
+// here, so a model's text can only be read. Texts come as messages and are no state of the widget: a saved notebook holds none.
 
-const FIRST = 6000; // characters of a growing answer that are drawn; the rest is counted until somebody asks for all
+const FIRST = 6000; // characters of an answer that are drawn before "Show all" is pressed
 const VERDICTS = [["right", "✓ Right"], ["wrong", "✗ Wrong"], ["unsafe", "⚠ Unsafe"]];
-const SAVED = {
-  yes: "✓ Kept in this run", no: "", asks: "Not kept yet: waits for your word below", never: "Not kept, as you asked",
+const SAVED = { yes: "✓ Saved in this run", no: "", asks: "Not saved yet: waits for your decision below", never: "Not saved, as you asked" };
+const KINDS = { number: "number that the input does not hold", drug: "drug name that the input does not hold" };
+const ENDINGS = {
+  stop: ["", ""], error: ["failed", ""], stopped: ["stopped", "You stopped this answer; its end is missing."],
+  length: ["cut", "Cut at the token limit. Raise the limit and send the question again."],
+  interrupted: ["cut", "The server ended the answer without a reason."], content_filter: ["cut", "The server's content filter cut the answer."],
 };
-const KINDS = { number: "number not given", drug: "drug not given", conflict: "against the values" };
+const FREE = { name: "", title: "Free question", readers: {}, responsibility: "You are responsible for what is done with an answer." };
 
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
@@ -25,6 +29,7 @@ function render({ model, el }) {
   const me = Math.random().toString(36).slice(2);
   let view = null, last = null, count = 0, waiting = null, stick = true, asked = "", typed = "";
   const nodes = new Map(); // "turn/model" -> the parts of a growing answer
+  const whole = new Set(); // "turn/model" of the long answers that are shown in full
   const open = {}; // what is being typed: "edit/turn" -> text, "judge/turn/model" -> {verdict, correction, comment}
   const chosen = { models: null, way: "", reader: "", settings: null, name: "" };
 
@@ -33,7 +38,7 @@ function render({ model, el }) {
   const problem = make("div", { class: "mi-problem", role: "alert", hidden: true });
   const log = make("div", { class: "mi-log", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "0" });
   const asks = make("div");
-  const box = make("textarea", { class: "mi-box", key: "box", rows: "2", "aria-label": "Your question", placeholder: "Ask, or paste a case. No names, please: what looks like one is asked about before anything is sent or kept." });
+  const box = make("textarea", { class: "mi-box", key: "box", rows: "2", "aria-label": "Your question", placeholder: "Ask a question or paste a case, without names. You are asked about possible identifiers before anything is sent or saved." });
   const tools = make("div", { class: "mi-tools" });
   const duty = make("div", { class: "mi-duty" });
   const root = make("section", { class: "mi-chat", "aria-label": "Chat beside a clinician" }, top, problem, log, asks,
@@ -46,9 +51,10 @@ function render({ model, el }) {
   function send(message) {
     last = message;
     const nonce = `${me}-${++count}`;
-    model.send({ ...message, nonce });
+    const clean = Object.entries(message).map(([name, value]) => [name, typeof value === "string" ? value.toWellFormed?.() ?? value : value]);
+    model.send({ ...Object.fromEntries(clean), nonce });
     clearTimeout(waiting);
-    waiting = setTimeout(() => tell("The kernel has not answered yet. If it is busy, wait: what you pressed is kept. If it is gone, run the cell again."), 6000);
+    waiting = setTimeout(() => tell("The kernel has not answered yet. If it is busy, wait; your input is safe. If it has stopped, run the cell again."), 6000);
   }
 
   function tell(text) {
@@ -62,43 +68,35 @@ function render({ model, el }) {
     send({ act: "ask", text, replaces, models: chosen.models, way: chosen.way, reader: chosen.reader, settings: chosen.settings });
   }
 
-  // The text of an answer with what the rules marked in it.
-  function marked(one) {
+  // The text of an answer with its marks.
+  function marked(row, text) {
     const parts = [];
     let at = 0;
-    const signs = [...one.text].length === one.text.length ? null : [...one.text]; // offsets count code points
-    const cut = (from, to) => signs ? signs.slice(from, to).join("") : one.text.slice(from, to);
-    for (const [from, to, kind, why] of one.spans) {
-      parts.push(cut(at, from), make("mark", { class: `mi-${kind}`, title: why, tabindex: "0", "aria-label": `${cut(from, to)} (${KINDS[kind] || kind}: ${why})` }, cut(from, to)));
+    const signs = [...row.text].length === row.text.length ? null : [...row.text]; // offsets count code points
+    const cut = (from, to) => signs ? signs.slice(from, to).join("") : row.text.slice(from, to);
+    for (const [from, to, kind, why] of row.marks) {
+      if (to > text.length) break;
+      parts.push(cut(at, from), make("mark", { class: `mi-${kind}`, title: why, tabindex: "0", "aria-label": `${cut(from, to)} (${KINDS[kind]})` }, cut(from, to)));
       at = to;
     }
-    return [...parts, cut(at)];
+    return [...parts, cut(at, text.length)];
   }
 
-  function meter(one) {
-    const { score, low, text } = one.agreement;
-    if (score === undefined) return null;
-    const bar = make("span", { class: "mi-bar", "aria-hidden": "true" }, make("span", { style: `width:${Math.round(100 * score)}%` }));
-    const others = make("details", {}, make("summary", {}, `${one.samples.length} further answer${one.samples.length > 1 ? "s" : ""}`),
-      ...one.samples.map((other) => make("div", { class: "mi-other" }, other.text + (other.cut ? " …" : ""))));
-    return make("div", { class: low ? "mi-meter mi-low" : "mi-meter" }, make("div", {}, bar, make("span", {}, text)), others);
+  function judged(row) {
+    return row.judgments.map((judgment) => make("div", { class: `mi-said mi-${judgment.verdict}` },
+      make("b", {}, judgment.verdict), ` · ${judgment.reviewer}`, judgment.comment ? ` · ${judgment.comment}` : "",
+      judgment.correction ? make("div", { class: "mi-better" }, make("small", {}, "corrected to"), judgment.correction) : null));
   }
 
-  function said(one) {
-    return one.feedback.map((row) => make("div", { class: `mi-said mi-${row.verdict}` },
-      make("b", {}, `${row.verdict}`), ` · ${row.who}`, row.comment ? ` · ${row.comment}` : "",
-      row.correction ? make("div", { class: "mi-better" }, make("small", {}, "corrected to"), row.correction) : null));
-  }
-
-  function judging(turn, one) {
-    const key = `judge/${turn.id}/${one.name}`, form = open[key];
-    const row = make("div", { class: "mi-row", role: "group", "aria-label": `Is the answer of ${one.name} right?` }, ...VERDICTS.map(([verdict, text]) =>
+  function judging(turn, row) {
+    const key = `judge/${turn.id}/${row.name}`, form = open[key];
+    const buttons = make("div", { class: "mi-row", role: "group", "aria-label": `Is the answer of ${row.name} right?` }, ...VERDICTS.map(([verdict, text]) =>
       button(text, () => {
         if (form && form.verdict === verdict) delete open[key];
-        else open[key] = { correction: one.cut ? "" : one.text, comment: "", ...form, verdict };
+        else open[key] = { correction: row.text, comment: "", ...form, verdict };
         draw();
       }, { class: `mi-verdict mi-${verdict}`, "aria-pressed": String(form?.verdict === verdict), key: `${key}/${verdict}` })));
-    if (!form) return row;
+    if (!form) return buttons;
     const field = (name, label, rows) => {
       const area = make("textarea", { rows, "aria-label": label, key: `${key}/${name}` });
       area.value = form[name];
@@ -108,40 +106,44 @@ function render({ model, el }) {
     const name = view.named ? null : make("input", { "aria-label": "Your name or initials", placeholder: "your name or initials", value: chosen.name, key: `${key}/name` });
     name?.addEventListener("input", () => { chosen.name = name.value; });
     const keep = () => send({
-      act: "judge", turn: turn.id, name: one.name, verdict: form.verdict, comment: form.comment, reviewer: chosen.name,
-      correction: form.verdict === "right" ? "" : form.correction.trim() === one.text.trim() ? "" : form.correction, key });
-    return [row, make("div", { class: "mi-form" },
-      form.verdict === "right" ? null : field("correction", "How it should read (it joins the next version of the dataset)", "5"),
+      act: "judge", turn: turn.id, name: row.name, verdict: form.verdict, comment: form.comment, reviewer: chosen.name,
+      correction: form.verdict === "right" ? "" : form.correction.trim() === row.text.trim() ? "" : form.correction, key });
+    return [buttons, make("div", { class: "mi-form" },
+      form.verdict === "right" ? null : field("correction", "Correction (joins the next version of the dataset)", "5"),
       field("comment", "Comment", "1"), name,
-      make("div", { class: "mi-row" }, button("Keep for review", keep, { class: "mi-main", key: `${key}/keep` }), button("Leave", () => { delete open[key]; draw(); }),
-        view.named ? null : make("small", {}, "The name stays in the review database; elsewhere an alias stands for it.")))];
+      make("div", { class: "mi-row" }, button("Save for review", keep, { class: "mi-main", key: `${key}/keep` }), button("Cancel", () => { delete open[key]; draw(); }),
+        view.named ? null : make("small", {}, "Your name stays in the review database; datasets and pages show your alias.")))];
   }
 
-  function answer(turn, one) {
-    const busy = one.state !== "done";
-    const body = make("div", { class: "mi-text", "data-name": one.name, tabindex: one.length > 900 ? "0" : null }, ...(busy ? [one.text] : marked(one)));
+  function answer(turn, row) {
+    const busy = row.state !== "done", id = `${turn.id}/${row.name}`;
+    const text = whole.has(id) ? row.text : row.text.slice(0, FIRST);
+    const body = make("div", { class: "mi-text", "data-name": row.name, tabindex: row.text.length > 900 ? "0" : null }, ...(busy ? [text] : marked(row, text)));
     const more = make("div", { class: "mi-more" });
-    if (one.cut && !busy) more.append(button(`Show all ${one.length.toLocaleString("en")} characters`, () => send({ act: "all", turn: turn.id, name: one.name }), { key: `all/${turn.id}/${one.name}` }));
-    const state = { waiting: "waits for its turn", writing: "writes", sampling: "is asked again, to see whether it agrees" }[one.state];
-    const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}${one.state === "writing" ? " mi-writing" : ""}`, "aria-label": `Answer of ${one.name}`, "aria-busy": String(busy) },
-      make("header", {}, make("b", {}, one.name), one.badge ? make("span", { class: "mi-badge" }, one.badge) : null,
-        make("span", { class: "mi-state" }, busy ? make("i", { class: "mi-dots", "aria-hidden": "true" }) : null, busy ? state : one.tokens ? `${one.tokens} tokens · ${one.seconds.toFixed(1)} s` : "")),
-      one.trouble ? make("div", { class: "mi-problem" }, one.trouble) : null, body, more,
-      one.ended ? make("div", { class: "mi-ended" }, one.ended) : null, meter(one),
-      one.lines.length && !busy ? make("ul", { class: "mi-lines" }, ...one.lines.map((line) => make("li", {}, line))) : null,
-      make("footer", {}, one.about, make("br"), one.data, make("br"), view.notice),
-      ...said(one), !busy && one.good && turn.saved === "yes" ? judging(turn, one) : null);
-    nodes.set(`${turn.id}/${one.name}`, { body, more, card, drawn: one.text.length });
+    if (!busy && text.length < row.text.length) more.append(button(`Show all ${row.text.length.toLocaleString("en")} characters`, () => { whole.add(id); draw(); }, { key: `all/${id}` }));
+    const state = { waiting: "waiting", writing: "writing" }[row.state];
+    const [badge, ending] = busy ? ["", ""] : ENDINGS[row.finish_reason] || [row.finish_reason, ""];
+    const count = row.marks.length;
+    const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}${row.state === "writing" ? " mi-writing" : ""}`, "aria-label": `Answer of ${row.name}`, "aria-busy": String(busy) },
+      make("header", {}, make("b", {}, row.name), badge ? make("span", { class: "mi-badge" }, badge) : null,
+        make("span", { class: "mi-state" }, busy ? make("i", { class: "mi-dots", "aria-hidden": "true" }) : null, busy ? state : row.tokens ? `${row.tokens} tokens · ${row.seconds.toFixed(1)} s` : "")),
+      row.error ? make("div", { class: "mi-problem" }, row.error) : null, body, more,
+      ending ? make("div", { class: "mi-ended" }, ending) : null,
+      !busy && !row.error && !row.text.trim() ? make("div", { class: "mi-ended" }, "The model gave no answer.") : null,
+      count ? make("div", { class: "mi-lines" }, `Marked: ${count} number${count > 1 ? "s" : ""} or drug name${count > 1 ? "s" : ""} that the input does not hold. Look them up.`) : null,
+      make("footer", {}, make("div", { class: "mi-emergency" }, view.emergency), `${row.model}${row.data ? `, tuned on dataset ${row.data}` : ""}`, make("br"), view.notice),
+      ...judged(row), !busy && row.good && turn.saved === "yes" ? judging(turn, row) : null);
+    nodes.set(id, { body, more, card, drawn: row.text.length });
     return card;
   }
 
   function question(turn) {
     const key = `edit/${turn.id}`;
-    const way = view.ways.find((one) => one.name === turn.way && turn.way);
-    const tag = way ? make("small", { class: "mi-way" }, way.title + (turn.reader ? ` · ${turn.reader}` : "")) : null;
-    if (!(key in open)) return make("div", { class: "mi-ask" }, tag, make("div", {}, turn.question.text),
-      view.busy ? null : button("✎ Edit", () => { open[key] = turn.question.text; draw(); root.querySelector(`[data-key="${key}"]`)?.focus(); }, { class: "mi-quiet", title: "Edit and send again", key: `${key}/open` }));
-    const area = make("textarea", { rows: "3", key, "aria-label": "The question in other words" });
+    const use_case = view.use_cases.find((row) => row.name === turn.way);
+    const tag = use_case ? make("small", { class: "mi-way" }, use_case.title + (turn.reader ? ` · ${turn.reader}` : "")) : null;
+    if (!(key in open)) return make("div", { class: "mi-ask" }, tag, make("div", {}, turn.question),
+      view.busy ? null : button("✎ Edit", () => { open[key] = turn.question; draw(); root.querySelector(`[data-key="${key}"]`)?.focus(); }, { class: "mi-quiet", title: "Edit and send again", key: `${key}/open` }));
+    const area = make("textarea", { rows: "3", key, "aria-label": "Edited question" });
     area.value = open[key];
     const again = () => { const text = open[key]; delete open[key]; ask(text, turn.id); };
     area.addEventListener("input", () => { open[key] = area.value; });
@@ -150,48 +152,47 @@ function render({ model, el }) {
       if (event.key === "Escape") { delete open[key]; draw(); }
     });
     return make("div", { class: "mi-ask mi-editing" }, tag, area, make("div", { class: "mi-row" },
-      button("Send again", again, { class: "mi-main" }), button("Leave", () => { delete open[key]; draw(); }), make("small", {}, "What follows it is left behind; the transcript keeps it.")));
+      button("Send again", again, { class: "mi-main" }), button("Cancel", () => { delete open[key]; draw(); }), make("small", {}, "Later turns leave the page; the transcript keeps them.")));
   }
 
-  function one(turn) {
-    const alarms = turn.alarms.map((alarm) => make("div", { class: "mi-alarm", role: "alert" },
-      make("b", {}, `${alarm.name[0].toUpperCase()}${alarm.name.slice(1)}?`), ` ${alarm.notice} `, make("small", {}, `Found by rule in: ${alarm.words}`)));
+  function card(turn) {
     const privacy = turn.privacy ? ` · identifiers: ${turn.privacy}` : "";
-    const kept = turn.saved === "no" && !turn.busy && turn.answers.some((each) => each.good)
-      ? button("Not kept: try again", () => send({ act: "keep", turn: turn.id }), { class: "mi-quiet" }) : SAVED[turn.saved] + (turn.saved === "yes" ? privacy : "");
-    return make("div", { class: "mi-turn", "data-turn": turn.id }, question(turn), ...alarms,
+    const busy = turn.answers.some((row) => row.state !== "done");
+    const saved = turn.saved === "no" && !busy && turn.answers.some((row) => row.good)
+      ? button("Not saved: try again", () => send({ act: "save", turn: turn.id }), { class: "mi-quiet" }) : SAVED[turn.saved] + (turn.saved === "yes" ? privacy : "");
+    return make("div", { class: "mi-turn", "data-turn": turn.id }, question(turn),
       make("div", { class: "mi-answers" }, ...turn.answers.map((each) => answer(turn, each))),
-      make("div", { class: `mi-kept mi-kept-${turn.saved}` }, turn.busy ? "" : kept));
+      make("div", { class: `mi-kept mi-kept-${turn.saved}` }, busy ? "" : saved));
   }
 
   function head() {
-    const pick = make("select", { "aria-label": "Earlier conversations", key: "earlier", onchange: () => pick.value && send({ act: pick.value === "new" ? "new" : "open", id: pick.value === "new" ? "" : pick.value }) });
+    const pick = make("select", { "aria-label": "Earlier conversations", key: "earlier", onchange: () => pick.value && send({ act: "open", id: pick.value === "new" ? "" : pick.value }) });
     const here = view.earlier.some((row) => row.id === view.conversation);
     if (!here) pick.append(make("option", { value: "new", selected: true }, "New conversation"));
-    for (const row of view.earlier) pick.append(make("option", { value: row.id, selected: row.id === view.conversation }, `${row.title}  (${row.turns}, ${row.at.slice(0, 16).replace("T", " ")})`));
+    for (const row of view.earlier) pick.append(make("option", { value: row.id, selected: row.id === view.conversation }, `${row.title}  (${row.at.slice(0, 16).replace("T", " ")})`));
     pick.disabled = view.busy;
     top.replaceChildren(make("b", { class: "mi-title" }, "Beside a clinician"), pick,
-      button("+ New", () => send({ act: "new" }), { key: "new", disabled: view.busy, title: "Begin a new conversation" }),
-      button("↓ Markdown", () => send({ act: "export", form: "md" }), { key: "md", title: "Export this conversation as Markdown" }),
-      button("↓ JSONL", () => send({ act: "export", form: "jsonl" }), { key: "jsonl", title: "Export this conversation as JSONL" }));
+      button("+ New", () => send({ act: "open", id: "" }), { key: "new", disabled: view.busy, title: "Start a new conversation" }),
+      button("↓ Markdown", () => download("md", markdown()), { key: "md", title: "Export this conversation as Markdown" }),
+      button("↓ JSONL", () => send({ act: "export" }), { key: "jsonl", title: "Export this conversation as JSONL" }));
   }
 
   function identifiers() {
     asks.replaceChildren();
     if (!view.pending) { asked = ""; return; }
-    const where = { question: "your question", answer: "an answer", correction: "what you wrote about an answer" }[view.pending.what];
+    const where = { question: "your question", answer: "an answer", correction: "your feedback" }[view.pending.what];
     const decide = (decision) => {
       if (decision === "back" && view.pending.what === "question" && !box.value) box.value = typed;
       send({ act: "decide", decision });
     };
-    const last = { question: "Take the question back", answer: null, correction: "Take it back" }[view.pending.what];
+    const last = { question: "Withdraw the question", answer: null, correction: "Withdraw it" }[view.pending.what];
     asks.append(make("div", { class: "mi-privacy", role: "alertdialog", "aria-label": "Privacy" },
-      make("b", {}, `This could name a person, in ${where}. Nothing has been kept${view.pending.what === "question" ? " or sent to a model" : ""}.`),
-      make("div", { class: "mi-chips" }, ...view.pending.hits.map((hit) => make("span", {}, make("small", {}, hit.kind), hit.text))),
+      make("b", {}, `There may be an identifier in ${where}. Nothing has been saved${view.pending.what === "question" ? " or sent to a model" : ""}.`),
+      make("div", { class: "mi-chips" }, ...view.pending.hits.map(([kind, text]) => make("span", {}, make("small", {}, kind), text))),
       make("div", { class: "mi-row" },
-        button("Mask and keep", () => decide("mask"), { class: "mi-main", key: "mask" }),
-        button(view.pending.what === "question" ? "Ask, but keep nothing" : "Keep nothing", () => decide("none"), { key: "none" }),
-        button("It is not an identifier", () => decide("kept"), { key: "kept" }),
+        button("Mask and save", () => decide("mask"), { class: "mi-main", key: "mask" }),
+        button(view.pending.what === "question" ? "Ask, but save nothing" : "Save nothing", () => decide("none"), { key: "none" }),
+        button("Not an identifier", () => decide("kept"), { key: "kept" }),
         last ? button(last, () => decide("back"), { key: "back" }) : null)));
     if (asked !== view.pending.what) asks.querySelector("button").focus({ preventScroll: true });
     asked = view.pending.what;
@@ -199,7 +200,7 @@ function render({ model, el }) {
   }
 
   function number(name, label, step, why) {
-    const [low, high] = view.room[name];
+    const [low, high] = view.limits[name];
     const field = make("input", { type: "number", min: low, max: high, step, value: chosen.settings[name], key: `set/${name}`, title: why });
     field.addEventListener("input", () => { chosen.settings[name] = field.value; });
     return make("label", { class: "mi-number" }, label, field);
@@ -208,28 +209,25 @@ function render({ model, el }) {
   function composer() {
     chosen.settings ||= { ...view.settings };
     chosen.models ||= view.models.map((row) => row.name);
-    const way = view.ways.find((row) => row.name === chosen.way) || view.ways[0];
-    const ways = make("select", { "aria-label": "Way of working", key: "way", onchange: () => { chosen.way = ways.value; chosen.reader = ""; composer(); } },
-      ...view.ways.map((row) => make("option", { value: row.name, selected: row.name === chosen.way }, row.title)));
-    const readers = way.readers.length ? make("select", { "aria-label": "Reader", key: "reader", onchange: () => { chosen.reader = readers.value; } },
-      make("option", { value: "" }, "any reader"), ...way.readers.map((row) => make("option", { value: row, selected: row === chosen.reader }, row))) : null;
+    const rows = [FREE, ...view.use_cases], use_case = rows.find((row) => row.name === chosen.way), readings = Object.keys(use_case.readers);
+    const ways = make("select", { "aria-label": "Use case", key: "way", onchange: () => { chosen.way = ways.value; chosen.reader = ""; composer(); } },
+      ...rows.map((row) => make("option", { value: row.name, selected: row.name === chosen.way }, row.title)));
+    const readers = readings.length ? make("select", { "aria-label": "Reader", key: "reader", onchange: () => { chosen.reader = readers.value; } },
+      make("option", { value: "" }, "any reader"), ...readings.map((row) => make("option", { value: row, selected: row === chosen.reader }, row))) : null;
     const models = view.models.map((row) => button(row.name, () => {
       const on = chosen.models.includes(row.name);
       if (on && chosen.models.length === 1) return;
       chosen.models = view.models.map((each) => each.name).filter((name) => name === row.name ? !on : chosen.models.includes(name));
       composer();
-    }, { class: "mi-model", "aria-pressed": String(chosen.models.includes(row.name)), title: `${row.about.replace(/\.$/, "")}. ${row.data}${row.alone ? " It takes each question by itself." : ""}`, key: `model/${row.name}` }));
+    }, { class: "mi-model", "aria-pressed": String(chosen.models.includes(row.name)), title: row.model, key: `model/${row.name}` }));
     const go = view.busy
       ? button("■ Stop", () => send({ act: "stop" }), { class: "mi-stop", key: "go", title: "Stop at once (Esc)" })
       : button("Send ↵", () => ask(box.value), { class: "mi-main mi-go", key: "go", disabled: Boolean(view.pending) });
     const held = focused();
     tools.replaceChildren(ways, ...(readers ? [readers] : []), make("span", { class: "mi-models", role: "group", "aria-label": "Models, side by side" }, ...models),
-      number("temperature", "temp", "0.1", "0 gives the likeliest words; more gives more variety"), number("max_tokens", "tokens", "50", "Room for one answer"),
-      number("samples", "samples", "1", "Ask so many times and see whether the answers agree"), make("span", { class: "mi-gap" }), go);
+      number("temperature", "temp", "0.1", "0 gives the most likely words; higher values give more variety"), number("max_tokens", "tokens", "50", "Token limit of one answer"), make("span", { class: "mi-gap" }), go);
     refocus(held);
-    const alone = view.models.filter((row) => row.alone && chosen.models.includes(row.name)).map((row) => row.name);
-    const each = alone.length ? ` Each question stands by itself for ${alone.join(" and ")}: no earlier turn is read.` : "";
-    duty.replaceChildren(make("b", {}, "You: "), way.responsibility, each);
+    duty.replaceChildren(make("b", {}, "Your part: "), use_case.responsibility);
   }
 
   const focused = () => root.contains(document.activeElement) ? { key: document.activeElement.dataset.key, at: document.activeElement.selectionStart } : null;
@@ -241,7 +239,7 @@ function render({ model, el }) {
     if (held.at !== undefined && held.at !== null && element.tagName === "TEXTAREA") element.setSelectionRange(held.at, held.at);
   }
 
-  // The newest question goes to the top of the page and stays there while its answers grow, unless somebody scrolls away.
+  // The newest question goes to the top of the page and stays there while its answers grow, unless the reader scrolls away.
   function follow() {
     if (stick && log.lastElementChild?.dataset.turn) log.scrollTop = log.lastElementChild.offsetTop - 2;
   }
@@ -252,9 +250,9 @@ function render({ model, el }) {
     nodes.clear();
     head();
     tell(view.error);
-    log.replaceChildren(...(view.turns.length ? view.turns.map(one) : [make("div", { class: "mi-empty" },
-      make("b", {}, "Ask the model, and judge it."), make("p", {}, view.notice),
-      make("ul", {}, ...view.models.map((row) => make("li", {}, make("b", {}, row.name), ` — ${row.about.replace(/\.$/, "")}. ${row.data}`))))]));
+    log.replaceChildren(...(view.turns.length ? view.turns.map(card) : [make("div", { class: "mi-empty" },
+      make("b", {}, "Ask the models and judge their answers."), make("p", { class: "mi-emergency" }, view.emergency), make("p", {}, view.notice),
+      make("ul", {}, ...view.models.map((row) => make("li", {}, make("b", {}, row.name), ` — ${row.model}`))))]));
     log.scrollTop = at;
     composer();
     refocus(held);
@@ -262,27 +260,44 @@ function render({ model, el }) {
     identifiers();
   }
 
-  function grow({ turn, name, text, length }) {
+  function grow({ turn, name, text }) {
     const parts = nodes.get(`${turn}/${name}`);
     if (!parts) return;
     const room = FIRST - parts.drawn;
+    parts.drawn += text.length;
     if (room > 0) {
       if (parts.body.lastChild?.nodeType !== Node.TEXT_NODE) parts.body.append("");
       parts.body.lastChild.appendData(text.slice(0, room));
-      parts.drawn += text.length;
       parts.body.scrollTop = parts.body.scrollHeight;
-    } else parts.more.textContent = `… ${length.toLocaleString("en")} characters so far`;
+    } else parts.more.textContent = `… ${parts.drawn.toLocaleString("en")} characters so far`;
     if (!parts.begun) {
       parts.begun = true;
       parts.card.classList.add("mi-writing");
       const state = parts.card.querySelector(".mi-state");
-      state.replaceChildren(make("i", { class: "mi-dots", "aria-hidden": "true" }), "writes");
+      state.replaceChildren(make("i", { class: "mi-dots", "aria-hidden": "true" }), "writing");
     }
     follow();
   }
 
-  function download({ name, text }) {
-    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: name });
+  // The saved turns as Markdown; texts are fenced, so that nothing in them is Markdown, a link or HTML.
+  function markdown() {
+    const fenced = (text) => {
+      const ticks = "`".repeat(Math.max(3, ...(text.match(/`+/g) || []).map((run) => run.length + 1)));
+      return `${ticks}text\n${text}\n${ticks}`;
+    };
+    const parts = ["# Conversation", fenced(`${view.emergency}\n${view.notice}`)];
+    for (const turn of view.turns.filter((each) => each.saved === "yes")) {
+      parts.push(`## ${[turn.at, turn.way, turn.reader].filter(Boolean).join(" · ")}`, fenced(turn.question));
+      for (const row of turn.answers) {
+        const source = [row.name, row.model, row.data, ...(ENDINGS[row.finish_reason] || [row.finish_reason]).slice(0, 1)];
+        parts.push(fenced(source.filter(Boolean).join(" · ")), fenced(row.text));
+      }
+    }
+    return `${parts.join("\n\n")}\n`;
+  }
+
+  function download(form, text) {
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: `conversation-${view.conversation}.${form}` });
     root.append(link);
     link.click();
     link.remove();
@@ -306,11 +321,11 @@ function render({ model, el }) {
       if (at < 0) return;
       view.turns[at] = message.turn;
       const old = [...log.querySelectorAll("[data-turn]")].find((each) => each.dataset.turn === message.turn.id), held = focused();
-      old?.replaceWith(one(message.turn));
+      old?.replaceWith(card(message.turn));
       refocus(held);
       follow();
     } else if (message.event === "piece") grow(message);
-    else if (message.event === "file" && mine) download(message);
+    else if (message.event === "file" && mine) download("jsonl", message.text);
   }
 
   const byHand = () => { stick = false; };
