@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import yaml
 from pydantic import BaseModel
 
-from medinstruct import llm, paths
+from medinstruct import evaluation, llm, paths
 from medinstruct.assist.transcript import Answer, Turn
 from medinstruct.assist.use_cases import USE_CASES
-from medinstruct.evaluation.answering import replies_of as ask_models
 from medinstruct.records import Consultation, Provenance
 
 
@@ -55,7 +54,7 @@ async def consult(
         USE_CASES[case.way].task(case.question, case.given, reader=reader) for case, reader in asked
     ]
     form = {"template": template, "max_tokens": max_tokens}
-    replies = await ask_models(models, tasks, **form)
+    replies = await evaluation.answers.ask_models(models, tasks, **form)
     return [
         Consultation(
             way=case.way,

@@ -15,7 +15,7 @@ from medinstruct.assist.privacy import Guard
 from medinstruct.assist.transcript import Answer, Transcripts, Turn, before, show_turns
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, chat_task
 from medinstruct.errors import UserError
-from medinstruct.evaluation.looks import ALPACA_STOPS
+from medinstruct.evaluation.answers import ALPACA_STOPS
 from medinstruct.training.templates import message as chat_prompt
 from medinstruct.training.templates import prompt as alpaca_prompt
 
