@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    done = pipeline.run_each(given.profile, only=given.notebooks, sets=given.set, force=given.force)
+    done = pipeline.run(given.profile, only=given.notebooks, sets=given.set, force=given.force)
     print("\n".join(pipeline.time_table(done)))
     values = params.profile(given.profile) | params.set_values(given.set)
     report = paths.outputs(values.get("run", "demo")) / "report.html"
@@ -36,7 +36,7 @@ def _run(given: argparse.Namespace) -> int:
 def _sweep(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    for line in pipeline.sweep(given.profile, grid=given.grid, sets=given.set):
+    for line in pipeline.sweep_grid(given.profile, grid=given.grid, sets=given.set):
         print(line)
     return 0
 
@@ -51,7 +51,7 @@ def _compare(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    lines, would_run = pipeline.doctor(given.profile)
+    lines, would_run = pipeline.diagnose(given.profile)
     print("\n".join(lines))
     return 0 if would_run else 1
 
@@ -59,7 +59,7 @@ def _doctor(given: argparse.Namespace) -> int:
 def _contents(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    print("\n".join(pipeline.contents()) or "All navigation, badges and tables are current.")
+    print("\n".join(pipeline.write_docs()) or "All navigation, badges and tables are current.")
     return 0
 
 

@@ -1,16 +1,8 @@
-"""Running notebooks end to end, the report on a run, and two runs side by side."""
+"""Pipeline: run notebooks in order, sweep a grid, diagnose a machine, write repeated text."""
 
-from medinstruct.pipeline.contents import contents
-from medinstruct.pipeline.doctor import doctor
-from medinstruct.pipeline.runner import Done, run, run_each, time_table
-from medinstruct.pipeline.sweep import sweep
+from medinstruct.pipeline.doctor import diagnose
+from medinstruct.pipeline.notebook_docs import write_docs
+from medinstruct.pipeline.runner import Done, run, time_table
+from medinstruct.pipeline.sweep import sweep_grid
 
-__all__ = [
-    "Done",
-    "contents",
-    "doctor",
-    "run",
-    "run_each",
-    "sweep",
-    "time_table",
-]
+__all__ = ["Done", "diagnose", "run", "sweep_grid", "time_table", "write_docs"]

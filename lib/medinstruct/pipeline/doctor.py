@@ -1,11 +1,10 @@
-"""What this machine has, which profiles would run on it, and what to do about those that would not."""
+"""Doctor: what this machine has, which profiles would run on it, how to fix the others."""
 
 import importlib.metadata
 import os
 import platform
 import shutil
 import socket
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,178 +14,155 @@ from medinstruct import params, paths
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 OPENAI = "https://api.openai.com"
-PATIENCE = 3  # seconds that an address may take to answer
-GIGABYTES = {
-    "student": 2,
-    "hub": 20,
-}  # of disk that a run wants: its files, and the weights of a small model
+TIMEOUT = 3  # seconds an address may take to accept a connection
+GIGABYTES = {"student": 2, "hub": 20}  # free disk for a run's files and the weights of a model
+KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
+FILE_KEYS = ("seeds", "test_set", "references", "prices", "focus", "earlier", "votes", "anchors")
+FILE_KEYS += ("published_verdicts", "safety_set", "benchmark_files", "answer_files", "review_merge")
+Obstacle = tuple[str, str]  # what is wrong, what to do
 
 
-def doctor(profile: str = "") -> tuple[list[str], bool]:
-    """Lines to read, and whether all that was asked for would run; with a profile only that one is looked at."""
-    files = (
-        [paths.resolve(profile)] if profile else sorted((paths.root() / "params").glob("*.yaml"))
-    )
-    missing = packages_missing()
-    found = {file.stem: obstacles(params.profile(file), missing) for file in files}
+def diagnose(profile: str = "") -> tuple[list[str], bool]:
+    """Return a report to print and whether all would run; with a profile, only that one counts."""
+    shipped = sorted((paths.root() / "params").glob("*.yaml"))
+    files = [paths.resolve(profile)] if profile else shipped
+    missing = missing_packages()
+    by_profile = {file.stem: obstacles(params.profile(file), missing) for file in files}
     lines = [*machine(), *_packages(missing), "", "What would run here:"]
-    for name, troubles in found.items():
-        lines.append(f"  {'yes' if not troubles else 'no '}  {name}")
-        lines += [f"       {what}: {do}" for what, do in troubles]
-    return lines, not any(found.values()) if profile else not missing
+    for name, rows in by_profile.items():
+        lines.append(f"  {'no ' if rows else 'yes'}  {name}")
+        lines += [f"       {what}: {do}" for what, do in rows]
+    return lines, not any(by_profile.values()) if profile else not missing
 
 
 def machine() -> list[str]:
-    """Python, processor, memory, accelerator, disk and keys, a line each; of a key only whether it is set."""
+    """Return Python, processor, memory, accelerator, disk and keys, one line each.
+
+    Of a key only whether it is set.
+    """
+    import psutil
+
+    gigabytes = psutil.virtual_memory().total / 1e9
     free = shutil.disk_usage(paths.root()).free / 1e9
-    keys = ", ".join(
-        f"{name} {'is set' if os.environ.get(name) else 'is not set'}"
-        for name in ("OPENAI_API_KEY", "HF_TOKEN")
-    )
+    states = {name: "set" if os.environ.get(name) else "not set" for name in KEYS}
+    keys = ", ".join(f"{name} is {state}" for name, state in states.items())
     return [
         f"Python       {platform.python_version()} on {platform.system()} {platform.machine()}",
-        f"Processor    {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, {_memory()}",
+        f"Processor    {os.cpu_count()} cores, {gigabytes:.0f} GB of memory",
         f"Accelerator  {_accelerator()}",
         f"Disk         {free:.0f} GB free at {paths.root()}",
         f"Keys         {keys} (the demo needs none)",
     ]
 
 
-def packages_missing(extra: str = "train") -> dict[str, str]:
-    """Requirements of this package that the machine does not meet: requirement -> the version found, or ""."""
+def missing_packages(extra: str = "train") -> dict[str, str]:
+    """Return unmet requirements of this package: requirement -> installed version or ""."""
     from packaging.requirements import Requirement
 
-    found = {}
+    unmet = {}
     for text in importlib.metadata.requires("medinstruct") or []:
-        one = Requirement(text)
-        is_asked = (
-            not one.marker
-            or one.marker.evaluate({"extra": extra})
-            or one.marker.evaluate({"extra": ""})
-        )
-        if is_asked and not one.specifier.contains(_version(one.name), prereleases=True):
-            found[f"{one.name}{one.specifier}"] = _version(one.name)
-    return found
+        need = Requirement(text)
+        marker = need.marker
+        applies = not marker or any(marker.evaluate({"extra": name}) for name in (extra, ""))
+        if applies and not need.specifier.contains(_version(need.name), prereleases=True):
+            unmet[f"{need.name}{need.specifier}"] = _version(need.name)
+    return unmet
 
 
-def obstacles(
-    values: dict[str, Any], missing: dict[str, str] | None = None
-) -> list[tuple[str, str]]:
-    """What keeps a profile from running here, each with what to do about it; empty where it would run."""
-    found = [("packages are missing", "see above")] if missing else []
-    found += [*_places(values), *_files(values), *_hardware(values)]
-    wanted = GIGABYTES["student" if values.get("base_model") == "student" else "hub"]
-    if shutil.disk_usage(paths.root()).free < wanted * 1e9:
-        found.append(
-            (
-                "the disk is nearly full",
-                f"free {wanted} GB, or set MEDINSTRUCT_OUTPUTS to another disk",
-            )
-        )
-    return found
+def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> list[Obstacle]:
+    """Return what keeps a profile from running here, each with its remedy."""
+    rows = [("packages are missing", "see above")] if missing else []
+    rows += [*_addresses(values), *_files(values), *_hardware(values)]
+    gigabytes = GIGABYTES["student" if values.get("base_model") == "student" else "hub"]
+    if shutil.disk_usage(paths.root()).free < gigabytes * 1e9:
+        do = f"free {gigabytes} GB, or set MEDINSTRUCT_OUTPUTS to another disk"
+        rows.append(("the disk is nearly full", do))
+    return rows
 
 
 def reachable(address: str) -> bool:
-    """Whether something listens at the host and port of an address; nothing is sent."""
+    """Return whether host and port of an address accept a connection; nothing is sent."""
     try:
         parts = urlsplit(address)
         port = parts.port or (80 if parts.scheme == "http" else 443)
-        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
+        socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT).close()
     except (OSError, ValueError):
         return False
     return True
 
 
-def _places(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Addresses that would be asked and do not answer, and the key that one of them wants."""
+def _addresses(values: dict[str, Any]) -> list[Obstacle]:
+    """Return servers that do not answer, and a key that is not set."""
     urls = {key: values.get(key) or OPENAI for key in ("teacher_url", "responder_url", "judge_url")}
-    urls |= {"answer_url": values["answer_url"]} if values.get("answer_url") else {}
-    if _is_of_hub(values.get("base_model", "student")) and not values.get("answer_url"):
+    if values.get("answer_url"):
+        urls["answer_url"] = values["answer_url"]
+    elif _is_on_hub(values.get("base_model", "student")):
         urls["base_model"] = HUB
-    asked: dict[str, str] = {}
+    keys_of: dict[str, list[str]] = {}
     for key, url in urls.items():
         if url.partition("?")[0] != "offline" and not url.startswith("replay:"):
-            asked[url] = f"{asked[url]} {key}" if url in asked else key
-    with ThreadPoolExecutor(8) as threads:
-        answers = dict(zip(asked, threads.map(reachable, asked), strict=True))
-    found = [
-        (f"{url} does not answer", _remedy(url, asked[url]))
-        for url, is_there in answers.items()
-        if not is_there
+            keys_of.setdefault(url, []).append(key)
+    with ThreadPoolExecutor() as pool:
+        answers = dict(zip(keys_of, pool.map(reachable, keys_of), strict=True))
+    rows = [
+        (f"{url} does not answer", _remedy(url, keys_of[url]))
+        for url, is_reachable in answers.items()
+        if not is_reachable
     ]
-    if OPENAI in asked and not os.environ.get("OPENAI_API_KEY"):
-        found.append(("OPENAI_API_KEY is not set", "export it in the shell that starts the run"))
-    return found
+    if OPENAI in keys_of and not os.environ.get("OPENAI_API_KEY"):
+        rows.append(("OPENAI_API_KEY is not set", "export it in the shell that starts the run"))
+    return rows
 
 
-def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
-    given = [
-        (key, str(values.get(key, "")))
-        for key in ("seeds", "test_set", "references", "prices", "focus", "earlier")
-    ]
-    given += [
-        ("benchmark_files", part.strip())
-        for part in str(values.get("benchmark_files", "")).split(",")
-    ]
-    found = []
-    for key, text in given:
-        if text.startswith("http"):
-            is_there = paths.is_downloaded(text) or reachable(text)
-        else:
-            is_there = text in ("", "own") or any(
-                (base / text).exists() for base in (Path.cwd(), paths.root())
-            )
-        if not is_there:
-            found.append(
-                (
-                    f"{key} is not to be had: {text[:70]}",
-                    f"give a path of your own with --set {key}=…",
-                )
-            )
-    return found
+def _remedy(url: str, keys: list[str]) -> str:
+    if url == HUB:
+        return "check the network, or give the folder of a model with --set base_model=…"
+    if url == OPENAI:
+        return "check the network"
+    return f"start the server, or give another address with --set {'=… '.join(keys)}=…"
 
 
-def _hardware(values: dict[str, Any]) -> list[tuple[str, str]]:
-    has_gpu = _version("torch") and _cuda().is_available()
+def _files(values: dict[str, Any]) -> list[Obstacle]:
+    """Return files that parameters name and that cannot be read or fetched."""
+    rows = []
+    for key in FILE_KEYS:
+        for part in str(values.get(key, "")).split(","):
+            name = part.rpartition("=")[2].strip()
+            if name not in ("", "own") and not _exists(name):
+                do = f"give a path of your own with --set {key}=…"
+                rows.append((f"{key} cannot be read: {name[:70]}", do))
+    return rows
+
+
+def _exists(name: str) -> bool:
+    if name.startswith("http"):
+        return paths.is_downloaded(name) or reachable(name)
+    return any((base / name).exists() for base in (Path.cwd(), paths.root()))
+
+
+def _hardware(values: dict[str, Any]) -> list[Obstacle]:
+    has_gpu = bool(_version("torch")) and _cuda().is_available()
     if values.get("quantization") == "4bit" and not (has_gpu and _version("bitsandbytes")):
-        elsewhere = "use a machine with an NVIDIA GPU, such as Colab's"
-        lacks = "bitsandbytes: pip install 'medinstruct[gpu]'" if has_gpu else elsewhere
-        return [("4-bit training needs a GPU and bitsandbytes", lacks)]
-    if _is_of_hub(values.get("base_model", "student")) and not has_gpu:
-        return [
-            (
-                f"{values['base_model']} is large for a processor",
-                "use a GPU, or --set base_model=student",
-            )
-        ]
+        do = "pip install 'medinstruct[gpu]'" if has_gpu else "use a machine with an NVIDIA GPU"
+        return [("4-bit training needs a GPU and bitsandbytes", do)]
+    if _is_on_hub(values.get("base_model", "student")) and not has_gpu:
+        do = "use a GPU, or --set base_model=student"
+        return [(f"{values['base_model']} is too large for a processor", do)]
     return []
 
 
-def _is_of_hub(model: str) -> bool:
-    return model != "student" and not any(
-        (base / model).exists() for base in (Path.cwd(), paths.root())
-    )
-
-
-def _remedy(url: str, keys: str) -> str:
-    if url == HUB:
-        return "check the network, or give the folder of a model with --set base_model=…"
-    other = (
-        f"start the server there, or give another address with --set {'=… '.join(keys.split())}=…"
-    )
-    return "check the network" if url == OPENAI else other
+def _is_on_hub(model: str) -> bool:
+    folders = (Path.cwd() / model, paths.root() / model)
+    return model != "student" and not any(folder.exists() for folder in folders)
 
 
 def _packages(missing: dict[str, str]) -> list[str]:
-    lines = [
-        f"Packages     {'all that are needed' if not missing else 'some are missing or too old'}"
-    ]
-    lines += [
-        f"  {name}: {f'found {version}' if version else 'not installed'}"
-        for name, version in missing.items()
-    ]
-    do = "  do: .venv/bin/pip install -r requirements.lock, or pip install 'medinstruct[train]'"
-    return lines + ([do] if missing else [])
+    if not missing:
+        return ["Packages     complete"]
+    lines = ["Packages     some are missing or too old"]
+    for name, version in missing.items():
+        lines.append(f"  {name}: {f'version {version}' if version else 'not installed'}")
+    return [*lines, "  do: .venv/bin/pip install -r requirements.lock"]
 
 
 def _version(name: str) -> str:
@@ -196,21 +172,15 @@ def _version(name: str) -> str:
         return ""
 
 
-def _memory() -> str:
-    if not sys.platform.startswith("linux"):
-        return "memory unknown"
-    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB of memory"
-
-
 def _accelerator() -> str:
     if not _version("torch"):
         return "unknown (no PyTorch)"
     cuda = _cuda()
     if not cuda.is_available():
         return "none: the student trains on the processor in minutes, a model of the hub does not"
-    about = cuda.get_device_properties(0)
-    kinds = "bfloat16" if cuda.is_bf16_supported() else "float16"
-    return f"{cuda.device_count()} x {about.name}, {about.total_memory / 1e9:.0f} GB, {kinds}"
+    card = cuda.get_device_properties(0)
+    precision = "bfloat16" if cuda.is_bf16_supported() else "float16"
+    return f"{cuda.device_count()} x {card.name}, {card.total_memory / 1e9:.0f} GB, {precision}"
 
 
 def _cuda() -> Any:

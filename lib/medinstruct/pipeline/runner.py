@@ -1,4 +1,4 @@
-"""The notebooks in order, each with its own parameters; what is up to date is not run again."""
+"""Runner: execute a profile's notebooks with papermill, skip those that are up to date."""
 
 import json
 import os
@@ -14,9 +14,11 @@ from medinstruct import params, paths, plotting, records
 from medinstruct.errors import UserError
 from medinstruct.pipeline import fingerprint
 
+TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
+
 
 class Done(NamedTuple):
-    """What became of one notebook: the seconds that it took, now or when it last ran, and whether it was up to date."""
+    """The outcome for one notebook; `seconds` is its last run time if it is current."""
 
     notebook: str
     seconds: float
@@ -24,10 +26,9 @@ class Done(NamedTuple):
 
     @property
     def line(self) -> str:
-        """In words, for a terminal."""
-        return f"{self.notebook}: " + (
-            "up to date" if self.is_current else f"done in {self.seconds} s"
-        )
+        """The outcome in words."""
+        outcome = "up to date" if self.is_current else f"done in {self.seconds} s"
+        return f"{self.notebook}: {outcome}"
 
 
 def run(
@@ -36,93 +37,79 @@ def run(
     only: list[str] | None = None,
     sets: list[str] | None = None,
     force: bool = False,
-) -> list[str]:
-    """Run a profile's notebooks into `outputs/<run>/`; returns one line a notebook: what was done."""
-    return [done.line for done in run_each(profile, only=only, sets=sets, force=force)]
-
-
-def run_each(
-    profile: str,
-    *,
-    only: list[str] | None = None,
-    sets: list[str] | None = None,
-    force: bool = False,
 ) -> list[Done]:
-    """The same with one record a notebook.
+    """Run a profile's notebooks into `outputs/<run>/`; return one outcome a notebook.
 
-    Stops at the first failure with the notebook, the cell and the cause. A manifest, written after each good notebook,
-    holds the hash of everything that its result depends on.
+    `only` selects notebooks by number, `sets` overrides parameters as key=value, `force` reruns
+    current ones. The first failure stops the run with notebook, cell and cause. A manifest, written
+    after each notebook, holds the hash of everything its result depends on.
     """
     values = params.profile(profile) | params.set_values(sets or [])
     available = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
-    wanted = _chosen(available, only or [])
-    own = _own_values(available, values)
-    out = paths.outputs(own[available[0]].get("run", "demo"))
-    found = []
-    with tqdm(wanted, unit="notebook", dynamic_ncols=True) as bar:
+    selected = _selected(available, only or [])
+    own = _values_by_notebook(available, values)
+    out = paths.outputs(str(values.get("run", "demo")))
+    outcomes = []
+    with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
         for notebook in bar:
             bar.set_description(notebook.stem)
-            found.append(_one(notebook, values=own[notebook], out=out, force=force))
-    return found
+            timings = not values.get("reproducible", False)
+            outcome = _run_one(notebook, own[notebook], out, force=force, timings=timings)
+            outcomes.append(outcome)
+    return outcomes
 
 
-def time_table(found: list[Done]) -> list[str]:
-    """Where the time went: a line a notebook with a bar, and the sum of what was run now.
+def time_table(outcomes: list[Done]) -> list[str]:
+    """Return one line a notebook with a bar of its time, and the sum of this run.
 
     >>> time_table([Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)])[-1]
     'together             5.8 s'
     """
-    wide, most = (
-        max(len(done.notebook) for done in found),
-        max(done.seconds for done in found) or 1.0,
-    )
+    width = max(len(outcome.notebook) for outcome in outcomes)
+    longest = max(outcome.seconds for outcome in outcomes) or 1.0
     lines = []
-    for done in found:
-        bar = "up to date" if done.is_current else "█" * max(round(30 * done.seconds / most), 1)
-        lines.append(f"{done.notebook:<{wide}} {done.seconds:>6.1f} s  {bar}")
-    return [
-        *lines,
-        f"{'together':<{wide}} {sum(done.seconds for done in found if not done.is_current):>6.1f} s",
-    ]
+    for name, seconds, is_current in outcomes:
+        bar = "up to date" if is_current else "█" * max(round(30 * seconds / longest), 1)
+        lines.append(f"{name:<{width}} {seconds:>6.1f} s  {bar}")
+    total = sum(outcome.seconds for outcome in outcomes if not outcome.is_current)
+    return [*lines, f"{'together':<{width}} {total:>6.1f} s"]
 
 
-def _one(notebook: Path, *, values: dict[str, Any], out: Path, force: bool) -> Done:
+def _run_one(
+    notebook: Path, values: dict[str, Any], out: Path, *, force: bool, timings: bool
+) -> Done:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
     io = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["medinstruct"]
     _require(notebook, io["reads"], out)
-    found = fingerprint.of_notebook(notebook, values=values, out=out)
+    current = fingerprint.of_notebook(notebook, values=values, out=out)
     entry = _manifest(out).get(notebook.stem)
-    if not force and _is_current(entry, found, out):
-        _write_page(out / notebook.name, again=False)
+    if not force and _is_current(entry, current, out):
+        _write_page(out / notebook.name, overwrite=False)
         return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
-    _execute(notebook, values=values, out=out)
+    _execute(notebook, values, out, timings=timings)
     _write_page(out / notebook.name)
     written = {name: fingerprint.of_path(out / name) for name in [*io["writes"], notebook.name]}
     seconds = round(time.perf_counter() - start, 1)
-    entry = {"fingerprint": found, "written": written, "seconds": seconds}
+    entry = {"fingerprint": current, "written": written, "seconds": seconds}
     records.write_json(out / "manifest.json", _manifest(out) | {notebook.stem: entry})
     return Done(notebook.stem, seconds, False)
 
 
-def _write_page(executed: Path, *, again: bool = True) -> None:
-    """The executed notebook as an HTML page in pages/, to which the report links."""
+def _write_page(executed: Path, *, overwrite: bool = True) -> None:
+    """Render an executed notebook to pages/, where the report links to it."""
     page = executed.parent / "pages" / f"{executed.stem}.html"
-    if again or not page.exists():
-        text = re.sub(
-            r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', plotting.to_html(executed)
-        )  # from page to page
-        records.write_text(page, text)
+    if overwrite or not page.exists():
+        text = plotting.to_html(executed)
+        records.write_text(page, re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text))
 
 
-def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
-    """Run with papermill into a temporary name; a failed copy is kept beside for reading."""
+def _execute(notebook: Path, values: dict[str, Any], out: Path, *, timings: bool) -> None:
+    """Run with papermill into a temporary file; keep the failed copy for reading."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    os.environ.setdefault(
-        "GOMP_SPINCOUNT", "2000"
-    )  # threads that spin for long cost a busy machine twice the time
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # long spins double the time on a busy machine
     out.mkdir(parents=True, exist_ok=True)
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
@@ -133,24 +120,22 @@ def _execute(notebook: Path, *, values: dict[str, Any], out: Path) -> None:
         raise _failure(notebook, error, failed) from None
     except DeadKernelError as error:
         draft.unlink(missing_ok=True)
-        do = "Most often memory ran out: free some, or make batches smaller. Then give the same command again."
-        raise UserError(f"{notebook.stem} stopped: its kernel died.", got=error, do=do) from None
+        do = "Free memory or make batches smaller, then repeat the command."
+        what = f"{notebook.stem} stopped: its kernel died, most often from lack of memory."
+        raise UserError(what, got=error, do=do) from None
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    records.write_text(
-        out / notebook.name,
-        nbformat.writes(cleaned(nbformat.read(draft, as_version=4), timings=out.name != "demo"))
-        + "\n",
-    )
+    copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
+    records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
     draft.unlink()
     failed.unlink(missing_ok=True)
 
 
 def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbformat.NotebookNode:
-    """The executed copy without what changes from run to run: times, progress bars, widget state, addresses in memory.
+    """Remove what changes at every run: times, progress bars, widget state, memory addresses.
 
-    Without `timings` the outputs of cells tagged "timing" go as well: the demo that is kept in git is the same at every run.
+    Without `timings` the outputs of cells tagged "timing" are replaced by a remark.
     """
     for name in ("papermill", "widgets"):
         notebook.metadata.pop(name, None)
@@ -158,83 +143,76 @@ def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbforma
     for cell in notebook.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
             cell.id = "injected"
-        if "timing" in cell.metadata.get("tags", []) and not timings:
-            cell.outputs = [
-                nbformat.v4.new_output(
-                    "stream", text="(Measured times differ at every run; run it to see yours.)\n"
-                )
-            ]
+        if "timing" in tags and not timings:
+            cell.outputs = [nbformat.v4.new_output("stream", text=TIMES_VARY)]
         elif cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_passing(output)]
+            cell.outputs = [output for output in cell.outputs if not _is_transient(output)]
         for output in cell.get("outputs", []):
-            if "text/plain" in output.get(
-                "data", {}
-            ):  # where an object lay in memory is news to nobody
-                output.data["text/plain"] = re.sub(
-                    r" at 0x[0-9a-f]+", "", output.data["text/plain"]
-                )
+            if text := output.get("data", {}).get("text/plain"):
+                output.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", text)
     return notebook
 
 
-def _is_passing(output: nbformat.NotebookNode) -> bool:
-    is_bar = (
-        output.output_type == "stream"
-        and output.name == "stderr"
-        and ("\r" in output.text or "it/s" in output.text)
-    )
-    return is_bar or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+def _is_transient(output: nbformat.NotebookNode) -> bool:
+    """Return whether an output is a progress bar or a widget."""
+    if output.output_type == "stream" and output.name == "stderr":
+        return "\r" in output.text or "it/s" in output.text
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def _failure(notebook: Path, error: Any, failed: Path) -> UserError:
+    """Return one message with the notebook, the cell and the cause."""
     cells = nbformat.read(failed, as_version=4).cells
-    cell = next(
-        (c for c in cells if any(o.output_type == "error" for o in c.get("outputs", []))), {}
-    )
-    again = f"Then give the same command again: finished notebooks are kept. The failed copy is {failed}."
-    place = f"{notebook.stem} stopped at cell `{cell.get('id', '?')}`"
+    with_error = [
+        cell
+        for cell in cells
+        if any(output.output_type == "error" for output in cell.get("outputs", []))
+    ]
+    cell = with_error[0]["id"] if with_error else "?"
+    again = "Then repeat the command; finished notebooks are skipped."
+    again += f" The failed copy is {failed}."
+    place = f"{notebook.stem} stopped at cell `{cell}`"
     if error.ename != "UserError":
-        return UserError(
-            f"{place}.", got=f"{error.ename}: {error.evalue}", do=f"Repair the cause. {again}"
-        )
+        got = f"{error.ename}: {error.evalue}"
+        return UserError(f"{place}.", got=got, do=f"Repair the cause. {again}")
     what, _, rest = error.evalue.partition("\n  got: ")
     got, _, do = rest.partition("\n  do:  ")
     return UserError(f"{place}: {what}", got=got or None, do=f"{do} {again}".strip())
 
 
-def _chosen(available: list[Path], only: list[str]) -> list[Path]:
+def _selected(available: list[Path], only: list[str]) -> list[Path]:
     names = {notebook.stem[:2]: notebook for notebook in available}
-    asked = {text: text.partition("_")[0].zfill(2) for text in only}
-    for text, number in asked.items():
+    numbers = {text.partition("_")[0].zfill(2): text for text in only}
+    for number, text in numbers.items():
         if number not in names:
-            raise UserError(
-                "There is no such notebook.", got=text, do=f"Choose from {', '.join(names)}."
-            )
-    return [names[number] for number in sorted(set(asked.values()))] or available
+            do = f"Choose from {', '.join(names)}."
+            raise UserError("There is no such notebook.", got=text, do=do)
+    return [names[number] for number in sorted(numbers)] or available
 
 
-def _own_values(available: list[Path], values: dict[str, Any]) -> dict[Path, dict[str, Any]]:
-    """For each notebook the profile's values for its own keys; unknown keys and wrong types are refused before anything runs."""
-    kinds = {notebook: params.declared(notebook) for notebook in available}
-    known = {key: kind for cells in kinds.values() for key, (kind, _) in cells.items()}
+def _values_by_notebook(available: list[Path], values: dict[str, Any]) -> dict[Path, dict]:
+    """Return each notebook's own values; refuse unknown keys and wrong types before running."""
+    declared = {notebook: params.declared(notebook) for notebook in available}
+    kinds = {key: kind for cells in declared.values() for key, (kind, _) in cells.items()}
     for key, value in values.items():
-        if key not in known:
-            raise params.unknown(key, known)
-        values[key] = params.typed(key, value, known[key])
+        if key not in kinds:
+            raise params.unknown(key, kinds)
+        values[key] = params.typed(key, value, kinds[key])
     return {
         notebook: {key: values[key] for key in cells if key in values}
-        for notebook, cells in kinds.items()
+        for notebook, cells in declared.items()
     }
 
 
 def _require(notebook: Path, reads: list[str], out: Path) -> None:
     missing = [name for name in reads if not (out / name).exists()]
     if missing:
-        do = "Run the earlier notebooks first: give no numbers, and all run in order."
-        raise UserError(
-            f"{notebook.stem} reads files that are not there.", got=", ".join(missing), do=do
-        )
+        do = "Run the earlier notebooks first: without numbers all run in order."
+        what = f"{notebook.stem} reads files that do not exist."
+        raise UserError(what, got=", ".join(missing), do=do)
 
 
 def _manifest(out: Path) -> dict[str, Any]:
@@ -242,7 +220,7 @@ def _manifest(out: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _is_current(entry: dict[str, Any] | None, found: str, out: Path) -> bool:
-    if not entry or entry["fingerprint"] != found:
+def _is_current(entry: dict[str, Any] | None, current: str, out: Path) -> bool:
+    if not entry or entry["fingerprint"] != current:
         return False
     return all(fingerprint.of_path(out / name) == value for name, value in entry["written"].items())

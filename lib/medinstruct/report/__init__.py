@@ -1,61 +1,27 @@
-"""The report of a run: read what it left, say it in one figure and one sentence a part, and write the page."""
+"""Report of a run: files, numbers, parts with figures, provenance, comparison, page."""
 
-from collections.abc import Callable, Sequence
-
-import pandas as pd
-
-from medinstruct.report.data_parts import diversity, pipeline, review
-from medinstruct.report.gather import NAMES, Run, gather
-from medinstruct.report.model_parts import assist, benchmarks, freeform, safety, training
-from medinstruct.report.numbers import Number, numbers
-from medinstruct.report.page import note, write_page
-from medinstruct.report.parts import Part
-from medinstruct.report.provenance import cost, differs, mismatches, roles, settings
+from medinstruct.report.collect import Run, read_run
+from medinstruct.report.numbers import Number, read_numbers
+from medinstruct.report.parts import Part, draw_parts
+from medinstruct.report.provenance import cost, mismatches, roles, settings
 from medinstruct.report.published import deviations
-from medinstruct.report.run_comparison import Comparison, compare
-from medinstruct.report.saving import as_json
-from medinstruct.report.svg import on_white
+from medinstruct.report.render import as_json, notice, write_page
+from medinstruct.report.run_comparison import compare
 
 __all__ = [
-    "Comparison",
-    "compare",
-    "NAMES",
     "Number",
     "Part",
     "Run",
     "as_json",
-    "assist",
-    "benchmarks",
+    "compare",
     "cost",
     "deviations",
-    "differs",
-    "diversity",
-    "freeform",
-    "gather",
+    "draw_parts",
     "mismatches",
-    "note",
-    "numbers",
-    "on_white",
-    "parts",
-    "pipeline",
-    "review",
+    "notice",
+    "read_numbers",
+    "read_run",
     "roles",
-    "safety",
     "settings",
-    "training",
     "write_page",
 ]
-
-
-def parts(run: Run, ledger: pd.DataFrame) -> list[Part]:
-    """All parts in the order of the page."""
-    chapters: Sequence[Callable[[Run], Part | None]] = (
-        diversity,
-        review,
-        training,
-        freeform,
-        benchmarks,
-        safety,
-        assist,
-    )
-    return [pipeline(run, ledger), *(one for one in (chapter(run) for chapter in chapters) if one)]

@@ -1,4 +1,4 @@
-"""On what, with what, by whom and for how much: roles, settings beside the paper's, versions, hashes, cost, and what does not fit."""
+"""Provenance of a run: roles, settings, versions, hashes, cost, inconsistent files."""
 
 import hashlib
 import importlib.metadata
@@ -7,28 +7,16 @@ import os
 import platform
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pandas as pd
 
 import medinstruct
 from medinstruct import params, paths, records
 from medinstruct.pipeline import fingerprint
-from medinstruct.report.gather import NAMES, Run, is_stand_in
+from medinstruct.report.collect import NAME_KEYS, Run, is_stand_in
 from medinstruct.report.published import published
 
-PACKAGES = (
-    "openai",
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "lm-eval",
-    "numpy",
-    "pandas",
-    "matplotlib",
-    "papermill",
-)
+PACKAGES = "openai torch transformers trl peft lm-eval spacy numpy pandas matplotlib papermill"
 PAPER = {
     "seeds": "167, written by clinicians",
     "teacher": "GPT-4",
@@ -41,157 +29,131 @@ PAPER = {
 
 
 def roles(run: Run) -> pd.DataFrame:
-    """Who played which role here and in the paper, and whether it was a stand-in."""
-    seeds = {"own": "shipped here, not reviewed by clinicians"}.get(
-        run.values.get("seeds", "own"), str(run.values.get("seeds"))
-    )
-    items = run.of("freeform", "items")
-    votes = run.of("quality", "review", "votes", default=0)
-    here = {
-        "seeds": f"{run.counts['seeds']:,}, {seeds}" if "seeds" in run.counts else "",
-        "teacher": run.writers.get("teacher", ""),
-        "responder": run.writers.get("responder", ""),
-        "student": "a tiny model trained here"
-        if run.writers.get("student") == "student"
-        else run.writers.get("student", ""),
-        "judge": run.writers.get("judge", ""),
-        "test questions": f"{items:,}" if items else "",
-        "reviewers": f"{votes:,} votes of people" if votes else "nobody",
-    }
+    """Return who played each role here and in the paper, and whether it was a stand-in."""
+    seeds = str(run.values.get("seeds", "own"))
+    seeds = "shipped here, not reviewed by clinicians" if seeds == "own" else seeds
+    items, votes = run.get("freeform", "items"), run.get("quality", "review", "votes", default=0)
+    here = dict(run.writers)
+    if here.get("student") == "student":
+        here["student"] = "a tiny model trained here"
+    if "seeds" in run.counts:
+        here["seeds"] = f"{run.counts['seeds']:,}, {seeds}"
+    if items:
+        here["test questions"] = f"{items:,}"
+    here["reviewers"] = f"{votes:,} votes of people" if votes else "none"
     rows = [
-        (role, here[role] or "has not run", is_stand_in(run.writers.get(role, "")), PAPER[role])
-        for role in PAPER
+        (role, here.get(role, "not run"), is_stand_in(run.writers.get(role, "")), paper)
+        for role, paper in PAPER.items()
     ]
     return pd.DataFrame(rows, columns=["role", "this run", "stand_in", "paper"]).set_index("role")
 
 
 def settings(run: Run) -> pd.DataFrame:
-    """The settings that the paper states, beside this run's."""
-    rows = [
-        (key, run.values[key], value)
-        for key, value in published()["settings"].items()
-        if key in run.values
-    ]
+    """Return the settings that the paper states beside this run's."""
+    theirs = published()["settings"]
+    rows = [(key, run.values[key], value) for key, value in theirs.items() if key in run.values]
     return pd.DataFrame(rows, columns=["setting", "this run", "paper"]).set_index("setting")
 
 
-def differs(run: Run, profile: str = "params/demo.yaml") -> pd.DataFrame:
-    """The parameters that differ from a profile's, the name of the run aside."""
-    path = paths.root() / profile
+def differences(run: Run, profile: str = "demo") -> pd.DataFrame:
+    """Return the parameters that differ from a profile's, names aside."""
+    path = paths.root() / "params" / f"{profile}.yaml"
     theirs = params.profile(path) if path.exists() else {}
     rows = [
         (key, run.values[key], value)
         for key, value in theirs.items()
-        if key not in NAMES and run.values.get(key, value) != value
+        if key not in NAME_KEYS and run.values.get(key, value) != value
     ]
-    return pd.DataFrame(rows, columns=["parameter", "this run", Path(profile).stem]).set_index(
-        "parameter"
-    )
-
-
-def nearest_profile(run: Run) -> tuple[str, int]:
-    """The shipped profile with the fewest values that differ, and how many do; ("", 0) where no values are known."""
-    shipped = sorted((paths.root() / "params").glob("*.yaml"), key=lambda path: path.stem != "demo")
-    found = (
-        [(len(differs(run, f"params/{path.name}")), path.stem) for path in shipped]
-        if run.values
-        else []
-    )
-    return min(found, key=lambda one: one[0])[::-1] if found else ("", 0)
+    return pd.DataFrame(rows, columns=["parameter", "this run", profile]).set_index("parameter")
 
 
 def hashes(run: Run) -> dict[str, str]:
-    """SHA-256 of the dataset, the adapter, the parameters, the code and the shipped data; "" for what is not there."""
-    code = sorted(
-        [*paths.PACKAGE.rglob("*.py"), *(paths.root() / "notebooks").glob("[0-9]*.ipynb")]
-    )
-    values = {key: value for key, value in run.values.items() if key not in NAMES}
+    """Return SHA-256 of dataset, adapter, parameters, code and shipped data; "" where absent."""
+    code = [*paths.PACKAGE.rglob("*.py"), *(paths.root() / "notebooks").glob("[0-9]*.ipynb")]
+    code_hashes = "".join(fingerprint.of_path(path) for path in sorted(code))
+    values = {key: value for key, value in run.values.items() if key not in NAME_KEYS}
     return {
         "dataset.jsonl": fingerprint.of_path(run.folder / "dataset.jsonl"),
         "adapter": fingerprint.of_path(run.folder / "adapter" / "adapter_model.safetensors"),
-        "parameters": hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-        if values
-        else "",
-        "code": hashlib.sha256(
-            "".join(fingerprint.of_path(path) for path in code).encode()
-        ).hexdigest(),
+        "parameters": _sha256(json.dumps(values, sort_keys=True)) if values else "",
+        "code": _sha256(code_hashes),
         "shipped data": fingerprint.of_path(paths.data("")),
     }
 
 
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def versions(run: Run) -> dict[str, str]:
-    """The packages that matter, and on a timed run Python and the machine."""
-    found = {"medinstruct": medinstruct.__version__}
-    for name in PACKAGES:
+    """Return package versions; also Python and the machine unless the run is reproducible."""
+    result = {"medinstruct": medinstruct.__version__}
+    for name in PACKAGES.split():
         try:
-            found[name] = importlib.metadata.version(name)
+            result[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    trained_on = run.of("training", "lora", "hardware")
-    found |= {"trained on": str(trained_on)} if trained_on else {}
-    machine = {
-        "Python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-    }
-    return found | (machine if run.is_timed else {})
+    if hardware := run.get("training", "lora", "hardware"):
+        result["trained on"] = str(hardware)
+    if not run.reproducible:
+        result["Python"] = platform.python_version()
+        cores = f"{os.cpu_count()} cores"
+        result["machine"] = f"{platform.system()} {platform.machine()}, {cores}"
+    return result
 
 
 def cost(run: Run) -> pd.DataFrame:
-    """One row a model that was asked: answers kept, tokens and dollars, from answers.sqlite."""
+    """Return answers, tokens and US dollars of each model, from answers.sqlite."""
     columns = ["model", "answers", "prompt tokens", "completion tokens", "USD"]
-    path = run.folder / "answers.sqlite"
-    if not path.exists():
-        return pd.DataFrame(columns=columns).set_index("model")
-    sums = ", ".join(
-        f"sum(json_extract(answer, '$.{name}'))" for name in ("prompt_tokens", "completion_tokens")
+    path, rows = run.folder / "answers.sqlite", []
+    query = (
+        "SELECT json_extract(answer, '$.model') AS name, count(*), "
+        "sum(json_extract(answer, '$.prompt_tokens')), "
+        "sum(json_extract(answer, '$.completion_tokens')), total(usd) "
+        "FROM answers GROUP BY name ORDER BY name"
     )
-    query = (  # total() and not sum(): a cache of the first version has no costs
-        f"SELECT json_extract(answer, '$.model') AS name, count(*), {sums}, total(usd) FROM answers GROUP BY name ORDER BY name"
-    )
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(query).fetchall()
-    except sqlite3.DatabaseError:
-        rows = []
+    if path.exists():
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+                rows = connection.execute(query).fetchall()
+        except sqlite3.DatabaseError:
+            rows = []
     return pd.DataFrame(rows, columns=columns).set_index("model")
 
 
 def mismatches(run: Run) -> list[str]:
-    """Files that do not belong together, each with the notebook to run again."""
-    made, found = run.counts.get("dataset"), []
-    measured = run.of("diversity", "examples")
-    if None not in (made, measured) and made != measured and not run.values.get("measure"):
-        found.append(
-            f"diversity.json counts {measured:,} examples, dataset.jsonl has {made:,}: run notebook 05 again."
+    """Return one message for each file that belongs to another dataset."""
+    examples, measured = run.counts.get("dataset"), run.get("diversity", "examples")
+    messages = []
+    if examples and measured and examples != measured and not run.values.get("measure"):
+        messages.append(
+            f"diversity.json counts {measured:,} examples, dataset.jsonl has {examples:,}: "
+            "run notebook 05 again."
         )
-    trained = run.of("training", "dataset")
-    if trained and made:
-        learned = run.folder / run.of("training", "learned_from", default="dataset.jsonl")
-        rows = [
-            row
-            for _, row in records.rows(
-                learned if learned.exists() else run.folder / "dataset.jsonl"
-            )
-        ]
-        if trained != records.content_hash(
-            sorted([row["instruction"], row.get("input", ""), row["output"]] for row in rows)
-        ):
-            found.append(
-                "The adapter was trained on another dataset: run notebook 07 again, then 08 and 09."
-            )
-    return found
+    trained = run.get("training", "dataset")
+    if trained and examples and trained != _dataset_hash(run):
+        messages.append(
+            "The adapter was trained on another dataset: run notebook 07 again, then 08 and 09."
+        )
+    return messages
+
+
+def _dataset_hash(run: Run) -> str:
+    """Return the content hash of the file that the adapter learned from."""
+    path = run.folder / run.get("training", "learned_from", default="dataset.jsonl")
+    path = path if path.exists() else run.folder / "dataset.jsonl"
+    rows = [row for _, row in records.rows(path)]
+    texts = [[row["instruction"], row.get("input", ""), row["output"]] for row in rows]
+    return records.content_hash(sorted(texts))
 
 
 def changed(run: Run) -> list[str]:
-    """Files that are not as the runner left them, for example because a notebook was run by hand."""
-    written = {
-        name: value for entry in run.manifest.values() for name, value in entry["written"].items()
-    }
-    plain = {
-        name: value
-        for name, value in written.items()
-        if not name.endswith((".ipynb", "/")) and not name.startswith("report.")
-    }
+    """Return files that differ from what the runner wrote, for example after a run by hand."""
+    written = {name: h for entry in run.manifest.values() for name, h in entry["written"].items()}
     return [
-        name for name, value in plain.items() if value != fingerprint.of_path(run.folder / name)
+        name
+        for name, value in written.items()
+        if not name.endswith((".ipynb", "/"))
+        and not name.startswith("report.")
+        and value != fingerprint.of_path(run.folder / name)
     ]
