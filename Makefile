@@ -33,7 +33,7 @@ lock: .venv/ready
 	mv requirements.lock.new requirements.lock
 	$(BIN)/pip install --quiet -r requirements.lock
 	$(BIN)/pip check
-	$(BIN)/pip-licenses --format=markdown --order=license --output-file=LICENSES.md
+	$(BIN)/pip-licenses --format=markdown --order=license --ignore-packages medinstruct --output-file=LICENSES.md
 
 # Asks the public database of vulnerabilities about every locked version.
 audit: .venv/ready

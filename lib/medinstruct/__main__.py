@@ -36,7 +36,7 @@ def _run(given: argparse.Namespace) -> int:
 def _sweep(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    for line in pipeline.sweep_grid(given.profile, grid=given.grid, sets=given.set):
+    for line in pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set):
         print(line)
     return 0
 
@@ -51,7 +51,7 @@ def _compare(given: argparse.Namespace) -> int:
 def _doctor(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    lines, would_run = pipeline.diagnose(given.profile)
+    lines, would_run = pipeline.doctor.diagnose(given.profile)
     print("\n".join(lines))
     return 0 if would_run else 1
 
@@ -59,7 +59,10 @@ def _doctor(given: argparse.Namespace) -> int:
 def _contents(given: argparse.Namespace) -> int:
     from medinstruct import pipeline
 
-    print("\n".join(pipeline.write_docs()) or "All navigation, badges and tables are current.")
+    print(
+        "\n".join(pipeline.notebook_docs.write_docs())
+        or "All navigation, badges and tables are current."
+    )
     return 0
 
 

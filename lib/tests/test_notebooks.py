@@ -97,7 +97,7 @@ def test_papermill_can_document_every_parameter():
 
 
 def test_navigation_badges_and_the_readmes_tables_are_current():
-    from medinstruct.pipeline.contents import current
+    from medinstruct.pipeline.notebook_docs import current
 
     stale = [
         path.name for path, text in current().items() if path.read_text(encoding="utf-8") != text

@@ -1,18 +1,17 @@
 """The runner on small notebooks: order, up to date, failures that name the cell."""
 
-import importlib
 import importlib.metadata
 
 import nbformat as nf
 import pytest
 
-from medinstruct import paths
+from medinstruct import paths, pipeline
 from medinstruct.errors import UserError
-from medinstruct.pipeline import runner
+from medinstruct.pipeline import doctor, fingerprint, runner
 
-doctor = importlib.import_module(
-    "medinstruct.pipeline.doctor"
-)  # the package hands on the function of that name
+
+def run_lines(profile="params/p.yaml", **more):
+    return [outcome.line for outcome in pipeline.run(profile, **more)]
 
 
 def notebook(folder, name, reads, writes, code):
@@ -59,14 +58,14 @@ def house(tmp_path, monkeypatch):
 
 
 def test_what_is_up_to_date_is_not_run_again_and_a_new_value_is(house):
-    assert all("done" in line for line in runner.run("params/p.yaml"))
-    assert all("up to date" in line for line in runner.run("params/p.yaml"))
-    runner.run("params/p.yaml", sets=["size=3"])
+    assert all("done" in line for line in run_lines())
+    assert all("up to date" in line for line in run_lines())
+    run_lines(sets=["size=3"])
     assert (house / "outputs/t/b.txt").read_text() == "x" * 6
 
 
 def test_each_executed_notebook_gets_a_page_and_the_table_says_where_the_time_went(house):
-    done = runner.run_each("params/p.yaml")
+    done = pipeline.run("params/p.yaml")
     page = house / "outputs/t/pages/02_two.html"
     assert "a.txt" in page.read_text() and (house / "outputs/t/pages/01_one.html").exists()
     table = runner.time_table(done)
@@ -75,7 +74,7 @@ def test_each_executed_notebook_gets_a_page_and_the_table_says_where_the_time_we
     ]
     assert float(table[-1].split()[1]) == pytest.approx(sum(one.seconds for one in done), abs=0.06)
     page.unlink()
-    again = runner.time_table(runner.run_each("params/p.yaml"))
+    again = runner.time_table(pipeline.run("params/p.yaml"))
     assert (
         page.exists()
         and again[-1].split()[1] == "0.0"
@@ -92,25 +91,25 @@ def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_
         "writes": ["b.txt"],
     }
     nf.write(book, path)
-    runner.run("params/p.yaml")
-    assert "02_two: up to date" in runner.run("params/p.yaml")
+    run_lines()
+    assert "02_two: up to date" in run_lines()
     (house / "outputs/t/more.txt").write_text("news")
-    assert any("02_two: done" in line for line in runner.run("params/p.yaml"))
+    assert any("02_two: done" in line for line in run_lines())
 
 
 def test_a_failure_names_notebook_and_cell_and_keeps_finished_work(house):
     notebook(house, "02_two", ["a.txt"], ["b.txt"], "1 / 0")
     with pytest.raises(UserError, match=r"02_two stopped at cell `work`(.|\n)*ZeroDivisionError"):
-        runner.run("params/p.yaml")
+        run_lines()
     notebook(house, "02_two", ["a.txt"], ["b.txt"], '(out / "b.txt").write_text("")')
-    assert "01_one: up to date" in runner.run("params/p.yaml")
+    assert "01_one: up to date" in run_lines()
 
 
 def test_a_typo_and_a_number_as_text_are_refused_before_anything_runs(house):
     with pytest.raises(UserError, match="Did you mean `size`"):
-        runner.run("params/p.yaml", sets=["sise=2"])
+        run_lines(sets=["sise=2"])
     with pytest.raises(UserError, match="`size` must be int"):
-        runner.run("params/p.yaml", sets=["size=2e-4"])
+        run_lines(sets=["size=2e-4"])
     assert not list((house / "outputs/t").glob("*.txt")) if (house / "outputs/t").exists() else True
 
 
@@ -118,7 +117,7 @@ def test_a_problem_in_a_notebook_is_told_once_with_its_place(house):
     code = 'from medinstruct.errors import UserError\nraise UserError("The file is bad.", got="x.json", do="Repair it.")'
     notebook(house, "02_two", ["a.txt"], ["b.txt"], code)
     with pytest.raises(UserError) as caught:
-        runner.run("params/p.yaml")
+        run_lines()
     told = str(caught.value)
     assert (
         told.count("got:") == told.count("do:") == 1
@@ -181,7 +180,7 @@ def test_the_doctor_names_what_keeps_a_profile_from_running_and_what_to_do():
     )
     assert [what for what, _ in gone] == [
         f"{there} does not answer",
-        "seeds is not to be had: nowhere.json",
+        "seeds cannot be read: nowhere.json",
     ]
     assert "teacher_url=… judge_url=…" in gone[0][1]
 
@@ -193,7 +192,7 @@ def test_the_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):
         "_version",
         lambda name: old[name] if name in old else importlib.metadata.version(name),
     )
-    found = doctor.packages_missing()
+    found = doctor.missing_packages()
     assert {name.split(">")[0].split("<")[0]: version for name, version in found.items()} == {
         "pandas": "1.5.3",
         "openai": "",
@@ -266,8 +265,6 @@ def test_the_committed_demo_keeps_no_measured_times_and_other_runs_do():
 def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
     house, tmp_path_factory, monkeypatch
 ):
-    from medinstruct.pipeline import fingerprint
-
     (house / "one.csv").write_text("a")
     (house / "two.csv").write_text("b")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
@@ -277,7 +274,7 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
         "model": "student",
         "judge_url": "replay:two.csv",
     }
-    found = fingerprint.given(values | {"answer_files": "mine=one.csv"})
+    found = fingerprint.files_of(values | {"answer_files": "mine=one.csv"})
     assert [path.name for path in found.values()] == ["one.csv", "two.csv", "two.csv", "one.csv"]
     assert {path.parent for path in found.values()} == {house}
 
@@ -285,20 +282,18 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
 def test_a_kernel_that_dies_is_one_message_that_names_the_notebook(house):
     notebook(house, "02_two", ["a.txt"], ["b.txt"], "import os\nos._exit(9)")
     with pytest.raises(UserError, match="02_two stopped: its kernel died"):
-        runner.run("params/p.yaml")
+        run_lines()
     assert not list((house / "outputs" / "t").glob(".02*"))
 
 
 @pytest.mark.parametrize("number", ["011", "9", "1x"])
 def test_only_a_notebook_that_is_there_is_chosen(house, number):
     with pytest.raises(UserError, match="no such notebook"):
-        runner.run("params/p.yaml", only=[number])
+        run_lines(only=[number])
 
 
 def test_a_notebook_is_chosen_by_its_number_or_its_name(house):
-    assert [
-        line.partition(":")[0] for line in runner.run("params/p.yaml", only=["1", "01_one"])
-    ] == ["01_one"]
+    assert [line.partition(":")[0] for line in run_lines(only=["1", "01_one"])] == ["01_one"]
 
 
 def test_a_stand_in_with_other_rates_is_no_address_and_a_bad_address_is_no_crash():
@@ -319,25 +314,23 @@ def test_the_doctor_looks_for_every_benchmark_file():
     gone = doctor.obstacles(
         params.profile("params/demo.yaml") | {"benchmark_files": "params/demo.yaml, nowhere.csv"}
     )
-    assert [what for what, _ in gone] == ["benchmark_files is not to be had: nowhere.csv"]
+    assert [what for what, _ in gone] == ["benchmark_files cannot be read: nowhere.csv"]
 
 
 def test_the_imports_of_every_notebook_and_of_what_it_imports_are_found():
     import json
 
-    fingerprint = importlib.import_module("medinstruct.pipeline.fingerprint")
     for book in sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb")):
         cells = json.loads(book.read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-        assert {"kinds.py", "files.py", "errors.py", "paths.py"} <= {
-            path.name for path in fingerprint.rooms(code)
+        assert {"records.py", "errors.py", "paths.py"} <= {
+            path.name for path in fingerprint.imported_modules(code)
         }, book.stem
 
 
 def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path):
     from medinstruct import review
 
-    fingerprint = importlib.import_module("medinstruct.pipeline.fingerprint")
     file = tmp_path / "reviews.sqlite"
     assert fingerprint.of_path(file) == ""
     store = review.Store(file)
@@ -350,7 +343,6 @@ def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path
 
 def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(tmp_path):
     from medinstruct.llm import Cache
-    from medinstruct.pipeline import fingerprint
 
     (tmp_path / "tasks.jsonl").write_text("{}")
     before = fingerprint.of_path(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from medinstruct import paths
 from medinstruct.errors import UserError
-from medinstruct.pipeline import sweep
+from medinstruct.pipeline import sweep as grid
 
 CODE = """import json
 from medinstruct import paths
@@ -44,9 +44,9 @@ def house(tmp_path, monkeypatch):
 
 def test_each_cell_runs_once_and_the_comparison_names_the_best(house):
     with pytest.raises(UserError, match="dataset.jsonl"):
-        sweep("params/p.yaml", grid=["lora_rank=4,8"])
+        grid.run_grid("params/p.yaml", grid=["lora_rank=4,8"])
     (house / "outputs/t/dataset.jsonl").write_text("{}\n{}\n")
-    lines = sweep("params/p.yaml", grid=["lora_rank=4,8"])
+    lines = grid.run_grid("params/p.yaml", grid=["lora_rank=4,8"])
     assert [": done" in line.replace("07_finetune_lora", "") for line in lines] == [
         True,
         True,
@@ -60,26 +60,27 @@ def test_each_cell_runs_once_and_the_comparison_names_the_best(house):
         .read_text()
         .startswith("lora_rank,eval_before,eval_after")
     )
-    assert all("up to date" in line for line in sweep("params/p.yaml", grid=["lora_rank=4,8"])[:2])
+    assert all(
+        "up to date" in line for line in grid.run_grid("params/p.yaml", grid=["lora_rank=4,8"])[:2]
+    )
 
 
 def test_a_grid_file_gives_every_combination_and_nonsense_is_refused(house):
     (house / "outputs/t/dataset.jsonl").write_text("{}\n")
-    assert len(sweep("params/p.yaml", grid=["params/grid.yaml"])) == 3
+    assert len(grid.run_grid("params/p.yaml", grid=["params/grid.yaml"])) == 3
     for empty in (["lora_rank="], ["lora_rank", "rate=0.1"]):
         with pytest.raises(UserError, match="no values"):
-            sweep("params/p.yaml", grid=empty)
+            grid.run_grid("params/p.yaml", grid=empty)
     with pytest.raises(UserError, match="Did you mean `lora_rank`"):
-        sweep("params/p.yaml", grid=["lora_rnk=4"])
+        grid.run_grid("params/p.yaml", grid=["lora_rnk=4"])
 
 
 def test_shipped_grids_name_parameters_of_the_notebook():
     from medinstruct import params
-    from medinstruct.pipeline.sweep import read_grid
 
     known = params.declared(paths.root() / "notebooks" / "07_finetune_lora.ipynb")
     grids = list((paths.root() / "params" / "grids").glob("*.yaml"))
     assert len(grids) == 2
     for path in grids:
-        for name, values in read_grid([str(path)]).items():
+        for name, values in grid.read_grid([str(path)]).items():
             assert [params.typed(name, value, known[name][0]) for value in values]

@@ -18,7 +18,7 @@ INPUTS = ("dataset.jsonl", "dataset.reviewed.jsonl", "student")
 COLUMNS = ("eval_before", "eval_after", "trainable", "examples", "steps", "seconds")
 
 
-def sweep_grid(profile: str, *, grid: list[str], sets: list[str] | None = None) -> list[str]:
+def run_grid(profile: str, *, grid: list[str], sets: list[str] | None = None) -> list[str]:
     """Run notebook 07 for each cell of the grid into outputs/<run>-<cell>/; return lines to print.
 
     `grid` is `key=value,value …`, or the path of a YAML file with lists such as

@@ -1,10 +1,9 @@
 """Report of a run: files, numbers, parts with figures, provenance, comparison, page."""
 
+from medinstruct.report import provenance, published
 from medinstruct.report.collect import Run, read_run
 from medinstruct.report.numbers import Number, read_numbers
 from medinstruct.report.parts import Part, draw_parts
-from medinstruct.report.provenance import cost, mismatches, roles, settings
-from medinstruct.report.published import deviations
 from medinstruct.report.render import as_json, notice, write_page
 from medinstruct.report.run_comparison import compare
 
@@ -14,14 +13,11 @@ __all__ = [
     "Run",
     "as_json",
     "compare",
-    "cost",
-    "deviations",
     "draw_parts",
-    "mismatches",
     "notice",
+    "provenance",
+    "published",
     "read_numbers",
     "read_run",
-    "roles",
-    "settings",
     "write_page",
 ]

@@ -114,9 +114,8 @@ def table(rows: list[Number]) -> pd.DataFrame:
 
 def _measured(part: str, name: str, row: dict[str, Any], key: str = "score", **more: Any) -> Number:
     """Return the number in a row of a JSON file with n, low, high and perhaps a model."""
-    n = None if row.get("n") is None else int(row["n"])
-    ends = {"low": row.get("low"), "high": row.get("high"), "model": row.get("model", "")}
-    return Number(part, name, row[key], n=n, **ends | more)
+    ends = {name: row.get(name) for name in ("n", "low", "high")}
+    return Number(part, name, row[key], **ends | {"model": row.get("model", "")} | more)
 
 
 def _yield(run: Run) -> Iterator[Number]:
