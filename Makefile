@@ -33,7 +33,8 @@ lock: .venv/ready
 	mv requirements.lock.new requirements.lock
 	$(BIN)/pip install --quiet -r requirements.lock
 	$(BIN)/pip check
-	$(BIN)/pip-licenses --format=markdown --order=license --ignore-packages medinstruct --output-file=LICENSES.md
+	{ printf '# Licenses of the installed packages\n\n'; \
+	  $(BIN)/pip-licenses --format=markdown --order=license --with-system --ignore-packages medinstruct; } > LICENSES.md
 
 # Asks the public database of vulnerabilities about every locked version.
 audit: .venv/ready
