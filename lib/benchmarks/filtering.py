@@ -28,7 +28,7 @@ from rapidfuzz.distance import Indel
 from rouge_score import rouge_scorer, tokenize
 
 from medinstruct import filtering, paths
-from medinstruct.filtering.index import Index, allowance
+from medinstruct.filtering import similarity
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 
@@ -79,17 +79,17 @@ def keep(given: argparse.Namespace) -> None:
     with timed() as ours:
         flags = filtering.keep_novel(texts)
     print(
-        f"{len(texts):,} tasks of {np.mean([len(filtering.tokens(text)) for text in texts]):.1f} tokens, {sum(flags):,} kept"
+        f"{len(texts):,} tasks of {np.mean([len(filtering.tokenize(text)) for text in texts]):.1f} tokens, {sum(flags):,} kept"
     )
     print(
-        f"keep-first: {_told(ours)}, {pairs / ours['wall'] / 1e6:,.0f} M pairs/s, peak {_memory():.0f} MB ({before:.0f} before)"
+        f"keep-first: {_seconds(ours)}, {pairs / ours['wall'] / 1e6:,.0f} M pairs/s, peak {_memory():.0f} MB ({before:.0f} before)"
     )
     if given.alone:
         return
     with timed() as plain:
         same = _plain(texts)
     print(
-        f"plain RapidFuzz pass: {_told(plain)}, {pairs / plain['wall'] / 1e6:,.0f} M pairs/s; same decisions: {same == flags}"
+        f"plain RapidFuzz pass: {_seconds(plain)}, {pairs / plain['wall'] / 1e6:,.0f} M pairs/s; same decisions: {same == flags}"
     )
     words, chance = [tokenize.tokenize(text, None) for text in texts], random.Random(1)
     sample = [(chance.choice(words), chance.choice(words)) for _ in range(20_000)]
@@ -124,37 +124,14 @@ def loop(given: argparse.Namespace) -> None:
 
 
 def same(given: argparse.Namespace) -> None:
-    """The decision of a million sampled pairs, half of them neighbours, against `rouge_score`."""
-    texts = corpus(given.data, 20_000, given.words)
-    index, chance = Index(texts), np.random.default_rng(0)
-    own = index.encode(texts)
-    near = [
-        (a, b)
-        for later, earlier, _ in index.near(own, 0.3, own=True)
-        for a, b in zip(later.tolist(), earlier.tolist(), strict=True)
-    ]
-    half = given.pairs // 2
-    drawn = [near[n] for n in chance.permutation(len(near))[:half]]
-    drawn += chance.integers(0, len(texts), (given.pairs - len(drawn), 2)).tolist()
+    """The scores of nearest texts, and the decisions that follow from them, against `rouge_score`."""
+    texts = corpus(given.data, given.size, given.words)
     words, wrong, above = [tokenize.tokenize(text, None) for text in texts], 0, 0
-    found = {
-        limit: {
-            pair
-            for later, earlier, _ in index.near(own, limit, own=True)
-            for pair in zip(later.tolist(), earlier.tolist(), strict=True)
-        }
-        for limit in (0.5, 0.7)
-    }
-    for a, b in drawn:
-        if a == b:
-            continue
-        score = rouge_scorer._score_lcs(words[a], words[b]).fmeasure
-        for limit, pairs in found.items():
-            wrong += (score > limit + 1e-12) != ((max(a, b), min(a, b)) in pairs)
-            above += score > limit + 1e-12
-    print(
-        f"{len(drawn):,} sampled pairs at limits 0.5 and 0.7, {above:,} decisions above: {wrong} differ from rouge_score"
-    )
+    for n, (match, score) in enumerate(filtering.nearest_other(texts)):
+        published = rouge_scorer._score_lcs(words[n], words[match]).fmeasure
+        wrong += abs(published - score) > 1e-12
+        above += score > 0.7
+    print(f"{len(texts):,} scores, {above:,} above 0.7: {wrong} differ from rouge_score")
 
 
 def others(given: argparse.Namespace) -> None:
@@ -162,36 +139,36 @@ def others(given: argparse.Namespace) -> None:
     texts = corpus(given.data, given.size, given.words)
     with timed() as spent:
         filtering.nearest_other(texts)
-    print(f"nearest_other of {len(texts):,}: {_told(spent)}")
+    print(f"nearest_other of {len(texts):,}: {_seconds(spent)}")
     with timed() as spent:
-        found = filtering.kept_by_limit(texts, [0.5, 0.6, 0.7, 0.8, 0.9])
-    print(f"five limits from one pass: {_told(spent)}: {[sum(flags) for flags in found.values()]}")
+        counts = [sum(filtering.keep_novel(texts, limit=n)) for n in (0.5, 0.6, 0.7, 0.8, 0.9)]
+    print(f"five limits: {_seconds(spent)}: {counts}")
     with timed() as spent:
-        near = filtering.likeness(texts)
-        chosen = filtering.diverse(texts, len(texts) // 10, near=near)
-    cover = filtering.coverage(near, chosen)[-1]
-    chance = [
-        filtering.coverage(near, np.random.default_rng(n).permutation(len(texts))[: len(chosen)])[
-            -1
-        ]
-        for n in range(3)
-    ]
+        near = similarity.cosines(texts)
+        chosen = similarity.most_diverse(near, len(texts) // 10)
+    cover = similarity.coverage(near, chosen)[-1]
+    shuffled = [np.random.default_rng(n).permutation(len(texts))[: len(chosen)] for n in range(3)]
+    chance = np.mean([similarity.coverage(near, rows)[-1] for rows in shuffled])
     print(
-        f"the most diverse {len(chosen):,}: {_told(spent)}; coverage {cover:.3f} against {np.mean(chance):.3f} at random"
+        f"the most diverse {len(chosen):,}: {_seconds(spent)};"
+        f" coverage {cover:.3f} against {chance:.3f} at random"
     )
     print(f"peak {_memory():.0f} MB")
 
 
 def _plain(texts: list[str]) -> list[bool]:
-    """Keep-first as one would write it with RapidFuzz alone: every text with all before it, in blocks on two threads."""
-    encoded = Index().encode(texts)
-    strings, lengths, flags = encoded.strings, encoded.lengths, np.ones(len(texts), bool)
+    """Keep-first by RapidFuzz alone: every text with all before it, in blocks on two threads."""
+    codes: dict[str, str] = {}
+    words = [filtering.tokenize(text) for text in texts]
+    strings = ["".join(codes.setdefault(w, chr(len(codes) + 1)) for w in row) for row in words]
+    lengths, flags = np.array([len(row) for row in words]), np.ones(len(texts), bool)
     for start in range(0, len(texts), 256):
         part = slice(start, start + 256)
         left = process.cdist(
             strings[part], strings[: start + 256], scorer=Indel.distance, dtype=np.int32, workers=2
         )
-        near = left <= allowance(lengths[part, None] + lengths[: start + 256], 0.7)
+        total = lengths[part, None] + lengths[: start + 256]
+        near = 10 * left < 3 * total
         for n, row in enumerate(near, start):
             flags[n] = not (row[:n] & flags[:n]).any()
     return flags.tolist()
@@ -212,7 +189,7 @@ def timed() -> Iterator[dict[str, float]]:
     spent |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def _told(spent: dict[str, float]) -> str:
+def _seconds(spent: dict[str, float]) -> str:
     return f"{spent['wall']:.1f} s wall, {spent['cpu']:.1f} s CPU"
 
 
@@ -228,7 +205,6 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, default=paths.root().parent / "shared" / "data")
     parser.add_argument("--size", type=int, default=52_000)
     parser.add_argument("--words", type=int, default=20)
-    parser.add_argument("--pairs", type=int, default=1_000_000)
     parser.add_argument(
         "--alone", action="store_true", help="Only ours, without the two to compare with."
     )

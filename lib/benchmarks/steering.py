@@ -46,7 +46,7 @@ async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
     client = llm.Client(url="offline", model="offline-stand-in")
     made = await tasks.generate(client, seeds, requests=count, steer=steer, novelty_fields=fields)
     novel = filtering.keep_novel(
-        filtering.compared(made.tasks, fields), pool=filtering.compared(seeds, fields)
+        filtering.compared_texts(made.tasks, fields), pool=filtering.compared_texts(seeds, fields)
     )
     kept = [task for task, is_new in zip(made.tasks, novel, strict=True) if is_new]
     rows = [{axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES} for task in kept]

@@ -13,8 +13,6 @@ from rouge_score import rouge_scorer
 
 from medinstruct import filtering
 from medinstruct.errors import UserError
-from medinstruct.filtering import index as finding
-from medinstruct.filtering import novelty, words
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 TEXTS = st.lists(st.text(alphabet="abc xyz.?1 é", max_size=30), max_size=8)
@@ -73,21 +71,10 @@ def test_the_published_rule_drops_every_member_of_a_group(texts, pool, limit):
 
 
 @settings(deadline=None)
-@given(TEXTS, TEXTS)
-def test_one_pass_gives_every_limit(texts, pool):
-    found = filtering.kept_by_limit(texts, [0.3, 0.5, 0.7, 0.9], pool=pool)
-    assert found == {limit: first_kept(texts, limit, pool) for limit in found}
-
-
-@settings(deadline=None)
-@given(TEXTS, st.booleans())
-def test_nearest_other_is_what_comparing_with_all_gives(texts, earlier):
-    for n, (place, score) in enumerate(filtering.nearest_other(texts, earlier=earlier)):
-        others = {
-            k: rouge(texts[n], one)
-            for k, one in enumerate(texts)
-            if k != n and (k < n or not earlier)
-        }
+@given(TEXTS)
+def test_nearest_other_is_what_comparing_with_all_gives(texts):
+    for n, (place, score) in enumerate(filtering.nearest_other(texts)):
+        others = {k: rouge(texts[n], other) for k, other in enumerate(texts) if k != n}
         best = max(others, key=lambda k: (round(others[k], 12), -k), default=-1)
         assert (place, pytest.approx(score)) == (best, others.get(best, 0.0))
 
@@ -102,34 +89,44 @@ def test_nearest_is_the_first_of_the_most_similar(texts, pool):
         )
 
 
-@pytest.mark.parametrize("limit", [0.5, 0.7])
-def test_the_sieves_lose_no_pair_of_real_texts(real_data, limit):
+@pytest.mark.parametrize("limit", [0.05, 0.5, 0.7])
+def test_the_filters_lose_no_pair_of_real_texts(real_data, limit):
     texts = sentences(real_data, 1200)
-    index = finding.Index(texts)
-    own = index.encode(texts)
-    found = np.zeros((1200, 1200), bool)
-    for later, earlier, _ in index.near(own, limit, own=True):
-        found[later, earlier] = True
-    left = process.cdist(own.strings, own.strings, scorer=Indel.distance)
-    expected = left <= finding.allowance(own.lengths[:, None] + own.lengths, limit)
-    assert (found == np.tril(expected, -1)).all() and found.sum() > 200
+    words = [filtering.tokenize(text) for text in texts]
+    lengths = np.array([len(tokens) for tokens in words])
+    total = lengths[:, None] + lengths
+    scores = (total - process.cdist(words, words, scorer=Indel.distance)) / total
+    keep = []
+    for n in range(len(texts)):
+        keep.append(not (scores[n, :n] > limit + 1e-12)[keep].any())
+    assert filtering.keep_novel(texts, limit=limit) == keep
+    np.fill_diagonal(scores, -1)
+    alone = (scores <= limit + 1e-12).all(axis=1)
+    assert filtering.keep_novel(texts, limit=limit, rule="drop_all") == alone.tolist()
 
 
-def test_the_words_left_over_are_those_of_rouge_score_on_real_texts(real_data):
-    texts = sentences(real_data, 600)
-    own = finding.Index(texts).encode(texts)
-    pairs = random.Random(2).sample([(a, b) for a in range(600) for b in range(a)], 8000)
-    left = finding.left_over([own.strings[a] for a, _ in pairs], [own.strings[b] for _, b in pairs])
-    for (a, b), over in zip(pairs, left, strict=True):
-        total = len(own.strings[a]) + len(own.strings[b])
-        assert (total - over) / total == pytest.approx(rouge(texts[a], texts[b]), abs=1e-12)
-
-
-def test_decisions_on_real_texts_in_portions_are_those_of_rouge_score(real_data, monkeypatch):
-    monkeypatch.setattr(novelty, "PORTION", 16)
+def test_decisions_on_real_texts_are_those_of_rouge_score(real_data):
     texts = sentences(real_data, 240)
     expected = first_kept(texts, 0.7)
     assert filtering.keep_novel(texts) == expected and 0 < sum(expected) < len(texts)
+
+
+def test_decisions_of_version_1_on_real_texts_stay(real_data):
+    texts = sentences(real_data, 2400)
+    keep = filtering.keep_novel(texts)
+    assert [n for n, novel in enumerate(keep) if not novel][:8] == [
+        48,
+        84,
+        94,
+        96,
+        103,
+        116,
+        122,
+        166,
+    ]
+    assert sum(keep) == 1607
+    near = filtering.nearest_other(texts[:200])
+    assert sum(score for _, score in near) == pytest.approx(103.5474455543637)
 
 
 def test_real_seeds_and_tests_have_the_scores_of_rouge_score(real_data):
@@ -184,10 +181,10 @@ def test_one_word_and_a_hundred_thousand_words_go_together():
     ]
 
 
-def test_more_different_words_than_there_are_characters_stay_exact(monkeypatch):
-    monkeypatch.setattr(words, "LAST_POINT", 3)
-    texts = ["a b c d e f", "a b c d e g", "x y z", "a b", "x y z q"]
-    assert filtering.keep_novel(texts, limit=0.7) == first_kept(texts, 0.7)
+def test_more_different_words_than_there_are_characters_stay_exact():
+    words = " ".join(f"w{n}" for n in range(1_200_000))
+    texts = [words, "a b c d e f", "a b c d e g", "x y z", "x y z q"]
+    assert filtering.keep_novel(texts) == [True, True, False, True, False]
 
 
 def test_other_scripts_are_invisible_to_the_published_tokens_but_not_to_ours():
@@ -198,7 +195,7 @@ def test_other_scripts_are_invisible_to_the_published_tokens_but_not_to_ours():
         "解释哮喘的原因吗",
         "哮喘",
     ]
-    assert filtering.keep_novel(texts) == [True] * 5 and filtering.unread(texts) == 5
+    assert filtering.keep_novel(texts) == [True] * 5 and not any(map(filtering.tokenize, texts))
     assert filtering.keep_novel(texts, tokenizer="unicode") == [True, False, True, False, True]
 
 
@@ -219,24 +216,12 @@ def test_what_a_dropped_text_resembles_is_a_kept_one_with_its_score():
     ]
     keep = filtering.keep_novel(texts, pool=["Draw a big heart now"])
     assert keep == [True, False, False, False]
-    assert filtering.likest(texts, keep, pool=["Draw a big heart now"]) == [
+    assert filtering.nearest_kept(texts, keep, pool=["Draw a big heart now"]) == [
         (1, 0.75),
         (0, 8 / 9),
         (0, 0.8),
     ]
-    assert filtering.likest(texts, [False, False, True, True], rule="drop_all") == [
+    assert filtering.nearest_kept(texts, [False, False, True, True], rule="drop_all") == [
         (1, 0.75),
         (0, 0.75),
     ]
-
-
-def test_shared_words_are_marked_and_all_else_is_escaped():
-    left, right = filtering.marked("<script>Explain</script> asthma", "Explain the ASTHMA")
-    assert left == "&lt;script&gt;<mark>Explain</mark>&lt;/script&gt; <mark>asthma</mark>"
-    assert right == "<mark>Explain</mark> the <mark>ASTHMA</mark>"
-    assert "<script>" not in filtering.side_by_side([(0.5, "<script>", "x")], names=("<b>", "c"))
-
-
-def test_the_marks_of_a_script_without_spaces_are_those_that_the_score_counts():
-    one, other = filtering.marked("喘息とは?", "喘息とは何", tokenizer="unicode")
-    assert one.count("<mark>") == 4 and other.endswith("<mark>は</mark>何")

@@ -1,14 +1,16 @@
-"""Rules, test sets, subsets, meaning, and the filter on several machines."""
+"""Content rules, contamination, diverse subsets, paraphrases, and the filter on Dask workers."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
 
 from medinstruct import filtering, paths, records
 from medinstruct.errors import UserError
-from medinstruct.filtering import meaning
-from medinstruct.records import MultipleChoice, SafetyPrompt, Task, TestItem
+from medinstruct.filtering import contamination, content_rules, similarity
+from medinstruct.records import Task
 
 
 def task(instruction, input="", *, type="chat", topic="Cardiology"):
@@ -17,33 +19,22 @@ def task(instruction, input="", *, type="chat", topic="Cardiology"):
     )
 
 
-FAULTY = {
-    "too_short": task("Asthma?"),
-    "too_long": task("Explain asthma " * 150),
-    "missing_input": task("Summarize the following discharge report for the patient."),
-    "missing_options": task(
-        "Which drug is right?",
-        "A man of 60 has heart failure. Which one helps?",
-        type="multiple choice",
-    ),
-    "placeholder_input": task(
-        "Summarize the case.", "A 150-word case report describing a patient with sepsis."
-    ),
-    "image_or_file": task("Describe the rash in the attached image."),
-    "not_medical": task("Write a poem on old trains.", topic="Poetry"),
-}
+def example(rule):
+    fields = dict(content_rules.rules()[rule]["example"])
+    fields["input"] = fields.get("input", "") * fields.pop("repeat", 1)
+    return task(**fields)
 
 
-@pytest.mark.parametrize("rule", FAULTY)
-def test_each_rule_catches_its_fault_and_can_be_switched_off(rule):
-    assert rule in filtering.broken(FAULTY[rule])
-    assert rule not in filtering.broken(FAULTY[rule], off=f"{rule}, too_long")
-    assert set(FAULTY) == set(filtering.RULES)
+@pytest.mark.parametrize("rule", content_rules.enabled())
+def test_each_rule_catches_its_example_and_can_be_switched_off(rule):
+    assert rule in content_rules.broken(example(rule))
+    assert rule not in content_rules.broken(example(rule), rules_off=f"{rule}, too_long")
+    assert content_rules.rules()[rule]["finds"]
 
 
 def test_a_rule_that_is_not_there_cannot_be_switched_off():
     with pytest.raises(UserError, match="no such rule"):
-        filtering.broken(task("Explain asthma."), off="to_short")
+        content_rules.broken(task("Explain asthma."), rules_off="to_short")
 
 
 @pytest.mark.parametrize(
@@ -66,31 +57,31 @@ def test_a_rule_that_is_not_there_cannot_be_switched_off():
     ids=lambda one: one.instruction[:30],
 )
 def test_a_good_task_breaks_no_rule(good):
-    assert filtering.broken(good) == []
+    assert content_rules.broken(good) == []
 
 
 def test_the_rules_spare_the_published_seeds_and_our_own(real_data):
     rows = json.loads((real_data / "alpacare/med_seed.json").read_text())
     published = [Task(**{k: v for k, v in row.items()}) for row in rows]
-    assert [filtering.broken(one) for one in published if filtering.broken(one)] == []
+    assert [content_rules.broken(one) for one in published if content_rules.broken(one)] == []
     own = records.read(paths.data("seeds.jsonl"), Task)
-    assert sum(bool(filtering.broken(one)) for one in own) <= 2
+    assert sum(bool(content_rules.broken(one)) for one in own) <= 2
 
 
 def test_ordinary_english_without_a_medical_topic_is_not_medical(real_data):
     lines = (real_data / "ud_ewt/en_ewt-ud-dev.conllu").read_text().splitlines()
     texts = [line[9:] for line in lines if line.startswith("# text = ")]
-    caught = ["not_medical" in filtering.broken(task(text, topic="(none)")) for text in texts]
+    caught = ["not_medical" in content_rules.broken(task(text, topic="(none)")) for text in texts]
     assert np.mean(caught) > 0.9
 
 
 def test_a_copied_test_question_is_found_in_all_three_ways():
-    item = filtering.Item(
+    item = contamination.Item(
         "mcq",
         "q1",
         "A 70-year-old man faints while he carries firewood uphill. Which treatment helps him most?",
     )
-    other = filtering.Item(
+    other = contamination.Item(
         "mcq",
         "q2",
         "A child of three swallows a button battery. What is the first step in the ward?",
@@ -109,7 +100,7 @@ def test_a_copied_test_question_is_found_in_all_three_ways():
     clean = task("Which treatment helps a man with heart failure most?")
     found = {
         hit.task: (hit.how, hit.item.id)
-        for hit in filtering.contaminated([same, inside, edited, clean], [other, item])
+        for hit in contamination.find([same, inside, edited, clean], [other, item])
     }
     assert found == {
         same.id: ("exact", "q1"),
@@ -121,7 +112,7 @@ def test_a_copied_test_question_is_found_in_all_three_ways():
 def test_a_formula_that_many_test_items_share_is_no_contamination():
     ask = "which of the following is the most likely diagnosis"
     items = [
-        filtering.Item("mcq", str(n), f"{name} comes with {sign}; {ask}?")
+        contamination.Item("mcq", str(n), f"{name} comes with {sign}; {ask}?")
         for n, (name, sign) in enumerate(
             [
                 ("A boy of two", "a barking cough"),
@@ -131,7 +122,7 @@ def test_a_formula_that_many_test_items_share_is_no_contamination():
         )
     ]
     assert (
-        filtering.contaminated(
+        contamination.find(
             [task(f"Read the case and say {ask}.", "A nurse has a rash on both hands after work.")],
             items,
         )
@@ -140,36 +131,27 @@ def test_a_formula_that_many_test_items_share_is_no_contamination():
 
 
 def test_every_own_test_item_is_found_when_it_is_planted():
-    items = filtering.test_items()
+    items = contamination.load_items()
     assert {item.set for item in items} == {"freeform", "mcq", "safety"}
     planted = [task(item.text.upper()) for item in items]
-    hits = filtering.contaminated(planted, items)
+    hits = contamination.find(planted, items)
     assert [hit.item.text for hit in hits] == [item.text for item in items]
-    told = filtering.contamination(hits, items)
-    assert all(len(entry["hit"]) == entry["items"] for entry in told["sets"].values())
+    summary = contamination.summarize(hits, items)
+    assert all(len(entry["hit"]) == entry["items"] for entry in summary["sets"].values())
 
 
 def test_the_ids_are_those_that_the_later_notebooks_use():
-    items = filtering.test_items()
-    kinds = {"freeform": TestItem, "mcq": MultipleChoice, "safety": SafetyPrompt}
-    for name, kind in kinds.items():
-        rows = [row for _, row in records.rows(paths.data(f"test_{name}.jsonl"))]
-        known = {
-            k: row.get(k, "")
-            for row in rows[:1]
-            for k in ("instruction", "input")
-            if kind is TestItem
-        }
-        assert items and (known == {} or kind(**known).id in {item.id for item in items})
-        if kind is not TestItem:
-            assert {item.id for item in items if item.set == name} == {row["id"] for row in rows}
+    items = contamination.load_items()
+    for name in ("freeform", "mcq", "safety"):
+        rows = records.load_table(paths.data(f"test_{name}.jsonl"))
+        assert {item.id for item in items if item.set == name} == {row["id"] for row in rows}
 
 
 def test_real_benchmark_files_are_read(real_data, tmp_path):
     table = tmp_path / "more.csv"
     table.write_text("id,question\nz1,What is the dose of aspirin after a heart attack?\n")
     files = f"{real_data / 'benchmarks/pubmedqa_ori_pqal.json'}, {table}"
-    items = filtering.test_items(str(real_data / "alpacare/MedInstruct-test.jsonl"), files)
+    items = contamination.load_items(str(real_data / "alpacare/MedInstruct-test.jsonl"), files)
     sizes = {name: sum(item.set == name for item in items) for name in {item.set for item in items}}
     assert sizes == {
         "freeform": 216,
@@ -185,93 +167,77 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text('{"answer": "yes"}\n')
     with pytest.raises(UserError, match="holds no question"):
-        filtering.test_items("own", str(path))
+        contamination.load_items("own", str(path))
     with pytest.raises(UserError, match="does not exist"):
-        filtering.test_items("own", "nowhere.jsonl")
+        contamination.load_items("own", "nowhere.jsonl")
 
 
 def test_the_chosen_subset_is_that_of_plain_greedy_search():
     chance = np.random.default_rng(3)
     words = [f"w{n}" for n in range(30)]
-    texts = [" ".join(chance.choice(words, 6)) for _ in range(40)]
-    near = filtering.likeness(texts).toarray()
-    covered, expected = np.zeros(40), 0.0
-    for n in filtering.diverse(texts, 10):
-        gains = np.maximum(near - covered, 0).sum(axis=1)
+    near = similarity.cosines([" ".join(chance.choice(words, 3)) for _ in range(40)])
+    chosen, covered = similarity.most_diverse(near, 10), np.zeros(40)
+    for n in chosen:
+        gains = np.maximum(near.toarray() - covered, 0).sum(axis=1)
         assert gains[n] == pytest.approx(gains.max())
-        covered, expected = np.maximum(covered, near[n]), expected + gains[n]
-    assert filtering.coverage(filtering.likeness(texts), filtering.diverse(texts, 10))[
-        -1
-    ] == pytest.approx(covered.mean())
+        covered = np.maximum(covered, near.toarray()[n])
+    assert similarity.coverage(near, chosen)[-1] == pytest.approx(covered.mean())
 
 
 def test_the_chosen_cover_more_than_a_random_draw(real_data):
     rows = json.loads((real_data / "chatdoctor/chatdoctor5k.json").read_text())
-    texts = [row["input"] for row in rows[:800]]
-    near = filtering.likeness(texts)
-    draws = [
-        filtering.coverage(near, np.random.default_rng(n).permutation(800)[:80])[-1]
-        for n in range(10)
-    ]
-    assert filtering.coverage(near, filtering.diverse(texts, 80))[-1] > max(draws)
+    near = similarity.cosines([row["input"] for row in rows[:800]])
+    shuffled = [np.random.default_rng(n).permutation(800)[:80] for n in range(10)]
+    best = similarity.coverage(near, similarity.most_diverse(near, 80))[-1]
+    assert best > max(similarity.coverage(near, rows)[-1] for rows in shuffled)
+    assert best == pytest.approx(0.393, abs=0.015)  # of version 1, with its own TF-IDF
 
 
 def test_a_subset_of_nothing_and_of_too_many_is_defined():
-    assert filtering.diverse([], 3) == [] and sorted(filtering.diverse(["", "a", "a"], 9)) == [
-        0,
-        1,
-        2,
-    ]
+    assert similarity.most_diverse(similarity.cosines([]), 3) == []
+    assert sorted(similarity.most_diverse(similarity.cosines(["", "a", "a"]), 9)) == [0, 1, 2]
     with pytest.raises(UserError):
-        filtering.diverse(["a"], -1)
+        similarity.most_diverse(similarity.cosines(["a"]), -1)
 
 
-def test_paraphrases_are_the_pairs_above_the_cosine_and_none_else():
-    vectors = np.array([[1, 0], [0.6, 0.8], [0.96, 0.28], [-1, 0]], dtype=float)
-    found = filtering.paraphrases(
-        ["a", "b", "c", "d"], lambda texts: vectors[: len(texts)], least=0.7
+def test_paraphrases_come_from_the_named_model(monkeypatch):
+    class Encoder:
+        def __init__(self, name, trust_remote_code):
+            assert (name, trust_remote_code) == ("mini", False)
+
+    module = types.ModuleType("sentence_transformers")
+    module.SentenceTransformer = Encoder
+    module.util = types.SimpleNamespace(
+        paraphrase_mining=lambda encoder, texts: [(0.96, 0, 2), (0.86, 1, 2), (0.4, 0, 1)]
     )
-    assert [(one.first, one.second) for one in found] == [(0, 2), (1, 2)]
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    found = similarity.paraphrases(["a", "b", "c"], "mini", least=0.85)
+    assert found == [(0.96, 0, 2), (0.86, 1, 2)]
 
 
-def test_without_a_model_the_second_look_is_skipped_with_a_sentence(monkeypatch):
-    assert filtering.embedder("")[0] is None
-    monkeypatch.setattr(meaning, "find_spec", lambda name: None)
-    embed, told = filtering.embedder("auto")
-    assert embed is None and "semantic" in told
+def test_without_a_model_there_are_no_paraphrases_and_a_missing_extra_is_named(monkeypatch):
+    assert similarity.paraphrases(["a", "b"], "") == []
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(UserError, match="embedding_model"):
+        similarity.paraphrases(["a", "b"], "mini")
 
 
-def test_a_carried_model_sees_a_paraphrase_that_rouge_does_not():
-    pytest.importorskip("sentence_transformers", reason="the extra `semantic` is not installed")
-    embed, told = filtering.embedder("auto")
-    if embed is None:
-        pytest.skip(told)
-    texts = [
-        "How do I lower my blood pressure without drugs?",
-        "Non-pharmacological ways to reduce hypertension",
-        "Explain malaria.",
-    ]
-    assert [(one.first, one.second) for one in filtering.paraphrases(texts, embed, least=0.6)] == [
-        (0, 1)
-    ]
-    assert filtering.nearest_other(texts)[0][1] < 0.3
-
-
-def test_dask_with_two_workers_decides_as_one_machine(real_data):
+def test_dask_workers_decide_as_one_machine(real_data):
     distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
     from test_filtering import sentences
 
     texts = sentences(real_data, 1200)
-    parts = [texts[start : start + 250] for start in range(0, 1200, 250)]
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        distributed.Client(cluster),
-    ):
-        flags = filtering.keep_novel_on_dask(parts, pool=texts[:3])
-    assert [len(part) for part in flags] == [len(part) for part in parts]
-    assert sum(flags, []) == filtering.keep_novel(texts, pool=texts[:3])
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**settings, silence_logs=50) as cluster:
+        address = cluster.scheduler_address
+        keep = filtering.keep_novel(texts, pool=texts[:3], scheduler=address)
+    assert keep == filtering.keep_novel(texts, pool=texts[:3])
+    assert 0 < sum(keep) < len(keep)
+
+
+def test_a_scheduler_that_cannot_be_reached_is_one_clear_problem():
+    with pytest.raises(UserError, match="scheduler"):
+        filtering.keep_novel(["a"], scheduler="nowhere")
 
 
 def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_path, monkeypatch):
@@ -282,9 +248,9 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     out = tmp_path / "small"
     seeds = records.read(paths.data("seeds.jsonl"), Task)
     good, copy = seeds[100:130], task(f"{seeds[0].instruction} Please.")
-    item = filtering.test_items()[0]
+    item = contamination.load_items()[0]
     records.write(out / "seeds.jsonl", seeds[:100])
-    records.write(out / "raw_tasks.jsonl", [*good, copy, task(item.text), FAULTY["image_or_file"]])
+    records.write(out / "raw_tasks.jsonl", [*good, copy, task(item.text), example("image_or_file")])
     records.write(out / "rejects.jsonl", [])
     runner.run(
         str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small", "take=20"]
@@ -292,7 +258,7 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     dropped = [json.loads(line) for line in (out / "dropped.jsonl").read_text().splitlines()]
     reasons = {row["task"]: row["rule"] for row in dropped}
     assert (reasons[copy.id], reasons[task(item.text).id]) == ("ROUGE-L", "test set (exact)")
-    assert reasons[FAULTY["image_or_file"].id] == "image_or_file"
+    assert reasons[example("image_or_file").id] == "image_or_file"
     assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
     assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [
         item.id
@@ -305,7 +271,7 @@ def test_two_test_files_of_one_name_are_two_sets(tmp_path):
     for n, path in enumerate(files):
         path.parent.mkdir()
         path.write_text(f'{{"question": "What is {n}?"}}\n')
-    items = filtering.test_items("own", [*map(str, files), str(files[0])])
+    items = contamination.load_items("own", ", ".join(map(str, [*files, files[0]])))
     assert [(item.set, item.text) for item in items[-3:]] == [
         ("test", "What is 0?"),
         ("test-2", "What is 1?"),
@@ -314,19 +280,25 @@ def test_two_test_files_of_one_name_are_two_sets(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"data": [{"question": "Why?"}]}', '{"a": {"question": "Why?"}', "[]", "", "{}"]
+    "text", ['{"data": [{"answer": "Why?"}]}', '{"a": {"question": "Why?"}', "[]", "", "{}"]
 )
 def test_a_json_file_in_another_shape_is_a_problem_and_never_an_empty_set(tmp_path, text):
     path = tmp_path / "bad.json"
     path.write_text(text)
     with pytest.raises(UserError):
-        filtering.test_items("own", str(path))
+        contamination.load_items("own", str(path))
 
 
 @pytest.mark.parametrize(
-    "text", ['{"question": "Why?"}', '{"a": {"question": "Why?"}}', '[{"question": "Why?"}]']
+    "text",
+    [
+        '{"question": "Why?"}',
+        '{"a": {"question": "Why?"}}',
+        '[{"question": "Why?"}]',
+        '{"data": [{"question": "Why?"}]}',
+    ],
 )
 def test_one_question_is_read_from_every_shape_of_json(tmp_path, text):
     path = tmp_path / "good.json"
     path.write_text(text)
-    assert filtering.test_items("own", str(path))[-1].text == "Why?"
+    assert contamination.load_items("own", str(path))[-1].text == "Why?"

@@ -1,204 +1,132 @@
-"""Which of many texts are near to a text, exactly and without comparing with all of them.
+"""Exact ROUGE-L index: upper bounds, candidate filters by fingerprint, verification.
 
-ROUGE-L F1 is 2 LCS / (m + n), so it passes a limit only if fewer than (1 - limit) (m + n) words are left over, that is, are not
-part of the longest common subsequence. Three sieves never lose a pair that passes: the texts are sorted by length, since the
-difference in length is left over; each text has a fingerprint of 1,024 bits, the parity of the counts of its words, and words
-whose parity differs are left over (its folds to 64 and 256 bits are sieves too); and only then RapidFuzz counts exactly.
+ROUGE-L F1 is 2 LCS / (m + n). It exceeds a limit only if fewer than (1 - limit)(m + n) tokens are
+unmatched, that is, not part of the longest common subsequence. Three filters bound the unmatched
+tokens from below and never lose a pair: the difference in length; the differing bits of two
+fingerprints, each an unmatched token; and those of fingerprints folded to 64 or 256 bits.
+RapidFuzz verifies the remaining candidates.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from itertools import islice
 
 import numpy as np
 
 from medinstruct.errors import UserError
-from medinstruct.filtering.prints import WORDS, Encoded, differing, fitting, folded
-from medinstruct.filtering.words import Codes
+from medinstruct.filtering.tokens import FINGERPRINT_WORDS, Encoded
 
-CELLS = 1 << 16  # pairs looked at in one go: what stays in a core's cache
-BATCH = 1 << 18  # pairs counted exactly in one go
+WIDTH, PAIRS = 1 << 15, 1 << 18  # texts and pairs filtered at once: fit a core's cache
 THREADS = min(4, os.cpu_count() or 1)
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Index:
-    """Encoded texts, sorted by length, that can be asked for those near to others; new texts may join at any time."""
+    """Encoded texts, sorted by length, that are searched for pairs above a ROUGE-L limit."""
 
-    def __init__(self, texts: Iterable[str] = (), *, tokenizer: str = "rouge") -> None:
-        self._codes = Codes(tokenizer)
-        self.strings: list[Sequence] = []
-        self._lengths, self._prints = np.zeros(0, np.int32), np.zeros((0, WORDS), np.uint64)
-        self.add(self.encode(texts))
+    def __init__(self, texts: Encoded) -> None:
+        self.texts = texts
+        self._order = np.argsort(texts.lengths, kind="stable")
+        self._lengths = texts.lengths[self._order]
+        self._folds: dict[int, np.ndarray] = {}
 
-    def __len__(self) -> int:
-        return len(self.strings)
+    def pairs(self, queries: Encoded, limit: float, *, own: bool = False) -> Iterator[Pairs]:
+        """Yield all pairs above the limit, in batches: query row, text row, unmatched tokens.
 
-    @property
-    def sizes(self) -> np.ndarray:
-        """Words of each text, in the order in which they joined."""
-        return self._lengths[: len(self)]
-
-    def encode(self, texts: Iterable[str]) -> Encoded:
-        """Texts in the code of this index, without adding them."""
-        return Encoded(self._codes.encode(texts))
-
-    def add(self, new: Encoded) -> None:
-        """Let texts join; they are numbered on from those that are there."""
-        old, size = len(self), len(self) + len(new)
-        if size > len(self._lengths):
-            room = max(size, 2 * len(self._lengths)) - old
-            self._lengths = np.concatenate([self._lengths[:old], np.zeros(room, np.int32)])
-            self._prints = np.concatenate([self._prints[:old], np.zeros((room, WORDS), np.uint64)])
-        self._lengths[old:size], self._prints[old:size] = new.lengths, new.prints
-        self.strings += new.strings
-        self._columns: dict[int, np.ndarray] = {}
-        self.order = np.zeros(0, np.int64)
-
-    def sort(self) -> None:
-        """Order the texts by length, if any have joined since it was last done."""
-        if len(self.order) < len(self):
-            self.order = np.argsort(self._lengths[: len(self)], kind="stable")
-            self.lengths = self._lengths[self.order]
-            self.steps, starts = np.unique(self.lengths, return_index=True)
-            self.starts = np.append(starts, len(self))
-
-    def columns(self, words: int) -> np.ndarray:
-        """The fingerprints folded to so many words, shape (words, texts), in the order of length."""
-        if words not in self._columns:
-            self._columns[words] = folded(self._prints[: len(self)], words)[:, self.order]
-        return self._columns[words]
-
-    def near(self, queries: Encoded, limit: float, *, own: bool = False) -> Iterator[Pairs]:
-        """All pairs above the limit, in portions: number of the query, number of the text, words left over.
-
-        With `own` the queries are the texts of this index; each pair comes once, the later text first.
+        With `own` the queries are this index's texts; each pair comes once, the later row first.
         """
-        if not len(self) or not len(queries):
-            return
-        self.sort()
-        work = self._portions(queries, limit, own)
-        if THREADS == 1 or len(queries) * len(self) < 1 << 22:
-            yield from self._counted(queries, (self._sieved(queries, own, *one) for one in work))
-            return
+        blocks = list(self._blocks(queries, limit, own))
+        for words in {words for *_, words in blocks} - set(self._folds):
+            self._folds[words] = _fold(self.texts.fingerprints[self._order], words)
         with ThreadPoolExecutor(THREADS) as threads:
-            while some := list(islice(work, 32 * THREADS)):
-                for words in {words for *_, words in some}:
-                    self.columns(words)
-                yield from self._counted(
-                    queries, threads.map(lambda one: self._sieved(queries, own, *one), some)
-                )
+            yield from threads.map(lambda block: self._search(queries, own, *block), blocks)
 
-    def _portions(self, queries: Encoded, limit: float, own: bool) -> Iterator[tuple]:
-        """Queries of one length, the first text whose length may pass, how many words each text from there may leave over."""
+    def _blocks(self, queries: Encoded, limit: float, own: bool) -> Iterator[tuple]:
+        """Yield query rows of one length, a start in length order, upper bounds, and words."""
+        if max_unmatched(2, limit) < 0:
+            return
         order = np.argsort(queries.lengths, kind="stable")
         lengths, starts = np.unique(queries.lengths[order], return_index=True)
-        for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=True):
-            allowed = allowance(length + self.steps, limit)
-            able = (
-                (abs(length - self.steps) <= allowed)
-                & (self.steps > 0)
-                & ((self.steps <= length) | (not own))
-            )
-            if not length or not able.any():
+        for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=False):
+            if not length:
                 continue
-            first, last = np.flatnonzero(able)[[0, -1]]
-            low, sizes = int(self.starts[first]), np.diff(self.starts[first : last + 2])
-            words = fitting(2 * length, int(allowance(2 * length, limit)))
-            for part in np.array_split(rows, -(-len(rows) * int(sizes.sum()) // (CELLS * 64))):
-                yield part, low, allowed[first : last + 1], sizes, words
+            shortest = max(length * limit / (2 - limit) - 1e-6, 1)
+            longest = length if own else length * (2 - limit) / max(limit, 1e-9) + 1e-6
+            low = np.searchsorted(self._lengths, shortest)
+            high = np.searchsorted(self._lengths, longest, side="right")
+            words = _separating_words(2 * length, int(max_unmatched(2 * length, limit)))
+            for start in range(low, high, WIDTH):
+                bounds = max_unmatched(length + self._lengths[start:high][:WIDTH], limit)
+                for some in np.array_split(rows, -(-len(rows) * len(bounds) // PAIRS)):
+                    yield some, start, bounds, words
 
-    def _sieved(
+    def _search(
         self,
         queries: Encoded,
         own: bool,
         rows: np.ndarray,
-        low: int,
-        allowed: np.ndarray,
-        sizes: np.ndarray,
+        start: int,
+        bounds: np.ndarray,
         words: int,
     ) -> Pairs:
-        """The pairs of one portion whose fingerprints do not rule them out, with their bounds."""
-        asked, columns = folded(queries.prints[rows], words), self.columns(words)
-        bounds = np.repeat(allowed.astype(np.int32), sizes)
-        width, found = min(len(bounds), 8192), []
-        tall = max(1, CELLS // width)
-        for start in range(0, len(bounds), width):
-            bound = bounds[start : start + width].astype(np.uint8 if words == 1 else np.uint32)
-            part = columns[:, low + start : low + start + len(bound)]
-            for top in range(0, len(rows), tall):
-                count = differing(asked[:, top : top + tall, None], part[:, None, :])
-                row, column = np.divmod(np.flatnonzero(count <= bound), len(bound))
-                found.append((row + top, column + start))
-        row, column = map(np.concatenate, zip(*found, strict=True))
-        query, entry, bound = rows[row], self.order[low + column], bounds[column]
-        keep = differing(queries.prints[query].T, self._prints[entry].T) <= bound
+        """Return the pairs of one block: filter by fingerprints, verify by RapidFuzz."""
+        from rapidfuzz import process
+        from rapidfuzz.distance import Indel
+
+        columns = self._folds[words][:, None, start : start + len(bounds)]
+        folds = _fold(queries.fingerprints[rows], words)[:, :, None]
+        most = np.minimum(bounds, 64 * words).astype(np.uint8 if words == 1 else np.uint16)
+        candidates = np.flatnonzero(_differing_bits(folds, columns) <= most)
+        row, column = np.divmod(candidates, len(bounds))
+        query, text, bound = rows[row], self._order[start + column], bounds[column]
+        prints = queries.fingerprints[query].T, self.texts.fingerprints[text].T
+        keep = _differing_bits(*prints) <= bound
         if own:
-            keep &= (queries.lengths[query] > queries.lengths[entry]) | (query > entry)
-            query, entry = np.maximum(query, entry), np.minimum(query, entry)
-        return query[keep], entry[keep], bound[keep]
-
-    def _counted(self, queries: Encoded, candidates: Iterable[Pairs]) -> Iterator[Pairs]:
-        """Those candidates that really are above the limit, with the words left over."""
-        for query, entry, bound in batched(candidates):
-            left = left_over(
-                [queries.strings[n] for n in query],
-                [self.strings[n] for n in entry],
-                int(bound.max()),
-            )
-            keep = left <= bound
-            yield query[keep], entry[keep], left[keep]
+            keep &= (queries.lengths[query] > queries.lengths[text]) | (query > text)
+            query, text = np.maximum(query, text), np.minimum(query, text)
+        query, text, bound = query[keep], text[keep], bound[keep]
+        sequences = queries.sequences[query], self.texts.sequences[text]
+        settings = {"scorer": Indel.distance, "score_cutoff": int(bound.max(initial=0))}
+        unmatched = process.cpdist(*sequences, dtype=np.int32, **settings)
+        keep = unmatched <= bound
+        return query[keep], text[keep], unmatched[keep]
 
 
-def allowance(total: np.ndarray | int, limit: float) -> np.ndarray:
-    """How many words two texts of so many in all may leave over to be above the limit; in whole numbers, so that ties are exact.
+def max_unmatched(total: np.ndarray | int, limit: float) -> np.ndarray:
+    """Return how many of `total` tokens of two texts may be unmatched above the ROUGE-L limit.
 
-    >>> int(allowance(20, 0.7)), int(allowance(20, 0.69))
+    Computed in integers, so that ties with the limit are exact.
+
+    >>> int(max_unmatched(20, 0.7)), int(max_unmatched(20, 0.69))
     (5, 6)
     """
     if not 0 <= limit <= 1:
-        raise UserError(
-            "The limit of ROUGE-L must lie between 0 and 1.",
-            got=limit,
-            do="The published limit is 0.7.",
-        )
-    exact = Fraction(str(limit)).limit_denominator(10**6)
-    return (
-        (exact.denominator - exact.numerator) * np.asarray(total, dtype=np.int64) - 1
-    ) // exact.denominator
+        do = "Use 0.7, the published limit."
+        raise UserError("`novelty_limit` must be between 0 and 1.", got=limit, do=do)
+    share = 1 - Fraction(str(limit)).limit_denominator(10**6)
+    return (share.numerator * np.asarray(total, dtype=np.int64) - 1) // share.denominator
 
 
-def left_over(one: list[Sequence], other: list[Sequence], most: int | None = None) -> np.ndarray:
-    """The words of each pair of encoded texts that are not in its longest common subsequence; more than `most` is not told apart."""
-    from rapidfuzz import process
-    from rapidfuzz.distance import Indel
-
-    workers = THREADS if len(one) > 4096 else 1
-    return process.cpdist(
-        one, other, scorer=Indel.distance, score_cutoff=most, dtype=np.int32, workers=workers
-    )
+def _separating_words(total: int, bound: int) -> int:
+    """Return 1, 4 or 16: the 64-bit words that separate most pairs of `total` tokens."""
+    for words in (1, 4):
+        bits = 32 * words * (1 - np.exp(-0.025 * total / words))  # differing, if a fifth is shared
+        if bound <= bits - min(6, bits / 2):
+            return words
+    return FINGERPRINT_WORDS
 
 
-def batched(portions: Iterable[Pairs]) -> Iterator[Pairs]:
-    """The same pairs in batches of a good size, none of them empty."""
-    waiting: list[Pairs] = []
-    for portion in portions:
-        waiting.append(portion)
-        if sum(len(query) for query, *_ in waiting) >= BATCH:
-            yield from _joined(waiting)
-            waiting = []
-    yield from _joined(waiting)
+def _fold(fingerprints: np.ndarray, words: int) -> np.ndarray:
+    """Fold fingerprints (n, FINGERPRINT_WORDS) to (words, n); their bits are parities again."""
+    parts = fingerprints.reshape(len(fingerprints), FINGERPRINT_WORDS // words, words)
+    return np.bitwise_xor.reduce(parts, axis=1).T.copy()
 
 
-def _joined(portions: list[Pairs]) -> Iterator[Pairs]:
-    if not portions:
-        return
-    query, entry, bound = map(np.concatenate, zip(*portions, strict=True))
-    for start in range(0, len(query), BATCH):
-        yield (
-            query[start : start + BATCH],
-            entry[start : start + BATCH],
-            bound[start : start + BATCH],
-        )
+def _differing_bits(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Count the differing bits over the first axis."""
+    count = np.bitwise_count(left[0] ^ right[0])
+    for word in range(1, len(left)):
+        bits = np.bitwise_count(left[word] ^ right[word])
+        count = np.add(count, bits, dtype=np.uint16)
+    return count

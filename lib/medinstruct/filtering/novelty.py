@@ -1,16 +1,17 @@
-"""Novelty by exact ROUGE-L F1: keep the first of its kind, or, as published, drop every member of a near-duplicate group."""
+"""Novelty by exact ROUGE-L F1: keep-first and drop-all, limits, nearest texts, Dask."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from medinstruct.errors import UserError
-from medinstruct.filtering.index import Index, allowance
-from medinstruct.filtering.prints import Encoded
-from medinstruct.records import Task
+from medinstruct.filtering.index import PAIRS, THREADS, Index, Pairs, max_unmatched
+from medinstruct.filtering.tokens import Encoded, Encoder
+from medinstruct.records import Dropped, Task
 
-PORTION, SHARE = 1024, 4  # texts of the first portion; later ones are a quarter of what is kept
+PORTION = 1024  # texts of the first portion; later ones are a quarter of the pool
+SEARCHED = 0.5  # above this score the index searches a nearest text; below, all are compared
 RULES = ("keep_first", "drop_all")
 
 
@@ -21,165 +22,255 @@ def keep_novel(
     pool: Sequence[str] = (),
     rule: str = "keep_first",
     tokenizer: str = "rouge",
+    scheduler: str = "",
 ) -> list[bool]:
-    """Whether each text's ROUGE-L F1 to all of `pool` and to all texts kept before it is at most `limit`.
+    """Return for each text whether it is novel.
 
-    Exact, not approximate. The published code drops every member of a near-duplicate group instead, the first one too: `rule`
-    "drop_all". Texts without a token (empty, or punctuation only) are like nothing and kept.
+    keep_first: its ROUGE-L F1 to all of `pool` and all texts kept before it is at most `limit`.
+    drop_all, the published rule: to all of `pool` and all other texts. The result is exact. Texts
+    without a token are always kept. `scheduler` is the address of a Dask scheduler whose workers
+    do the work of keep_first (the extra `scale`).
 
     >>> keep_novel(["Explain what asthma is", "Explain what asthma is.", "Define sepsis"])
     [True, False, True]
-    >>> keep_novel(["Explain what asthma is", "Explain what asthma is.", "Define sepsis"], rule="drop_all")
+    >>> keep_novel(["Explain asthma", "Explain asthma!", "Define sepsis"], rule="drop_all")
     [False, False, True]
     """
     if rule not in RULES:
-        raise UserError(
-            "`rule` must be keep_first or drop_all.", got=rule, do="drop_all is the published rule."
-        )
-    if rule == "keep_first":
-        return Pool(pool, limit=limit, tokenizer=tokenizer).add_novel(texts)
-    index = Index(pool, tokenizer=tokenizer)
-    own = index.encode(texts)
-    copies = Counter(own.strings)
-    unlike = np.array([not one or copies[one] == 1 or limit >= 1 for one in own.strings], bool)
-    alone = firsts(own.strings)
-    keep = np.ones(len(alone), bool)
-    for like, _, _ in index.near(own.take(alone), limit):
-        keep[like] = False
-    for later, earlier, _ in within(own.take(alone), limit):
-        keep[later] = keep[earlier] = False
-    unlike[alone] &= keep
-    return unlike.tolist()
+        do = "Use keep_first, or drop_all for the published rule."
+        raise UserError("`rule` must be keep_first or drop_all.", got=rule, do=do)
+    if rule == "drop_all":
+        return _drop_all(texts, limit, pool, tokenizer)
+    if scheduler:
+        return _keep_novel_on_dask(scheduler, texts, limit, pool, tokenizer)
+    return Pool(pool, limit=limit, tokenizer=tokenizer).add_novel(texts)
 
 
-def compared(tasks: Iterable[Task], fields: str = "instruction") -> list[str]:
-    """What of each task is compared: its `instruction`, as published, or `instruction+input`.
+def compared_texts(tasks: Iterable[Task], fields: str = "instruction") -> list[str]:
+    """Return the text of each task that is compared: `instruction` (published) or with the input.
 
-    Multiple-choice and USMLE-style tasks share formulaic instructions; by these alone most of them look the same.
+    Multiple-choice and USMLE-style tasks share formulaic instructions and differ in the input.
     """
     if fields not in ("instruction", "instruction+input"):
-        do = "instruction is the published way."
-        raise UserError(
-            "`novelty_fields` must be instruction or instruction+input.", got=fields, do=do
-        )
-    return [
-        f"{task.instruction} {task.input}".strip() if "+" in fields else task.instruction
-        for task in tasks
-    ]
+        do = "Use instruction+input, or instruction as published."
+        message = "`novelty_fields` must be instruction or instruction+input."
+        raise UserError(message, got=fields, do=do)
+    if fields == "instruction":
+        return [task.instruction for task in tasks]
+    return [f"{task.instruction} {task.input}".strip() for task in tasks]
 
 
 class Pool:
-    """Texts kept encoded, so that new ones are checked against all of them at once and join them when they are new."""
+    """Novel texts: new ones are compared with all of them and join if they are novel."""
 
     def __init__(
         self, texts: Sequence[str] = (), *, limit: float = 0.7, tokenizer: str = "rouge"
     ) -> None:
-        allowance(0, limit)
+        max_unmatched(0, limit)
         self.limit = limit
-        self._index = Index(texts, tokenizer=tokenizer)
-        self._seen = set(self._index.strings)
+        self._encoder = Encoder(tokenizer)
+        self._index = Index(self._encoder.encode(texts))
+        self._compared = set(self._index.texts.sequences)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._index.texts)
 
     def add_novel(self, texts: Sequence[str]) -> list[bool]:
-        """Keep-first, as `keep_novel`; what is kept belongs to the pool from then on."""
+        """Return keep-first flags as `keep_novel` does; kept texts join the pool."""
         flags: list[bool] = []
         while len(flags) < len(texts):
-            size = max(PORTION, len(self) // SHARE)
-            flags += self._add(self._index.encode(texts[len(flags) : len(flags) + size]))
+            size = max(PORTION, len(self) // 4)
+            flags += self._add(self._encoder.encode(texts[len(flags) : len(flags) + size]))
         return flags
 
     def are_novel(self, texts: Sequence[str]) -> list[bool]:
-        """Whether each text alone would be new; nothing joins."""
-        new = self._index.encode(texts)
-        return self._unlike_pool(new, np.ones(len(new), bool)).tolist()
+        """Return whether each text alone would be novel; none joins."""
+        return self._are_unlike(self._encoder.encode(texts)).tolist()
 
     def _add(self, new: Encoded) -> list[bool]:
-        keep = np.array(
-            [not one or self.limit >= 1 or one not in self._seen for one in new.strings], bool
-        )
-        keep &= (
-            np.isin(np.arange(len(new)), firsts(new.strings))
-            | (new.lengths == 0)
-            | (self.limit >= 1)
-        )
-        self._seen.update(new.strings)
-        keep = self._unlike_pool(new, keep)
-        left = np.flatnonzero(keep)
-        keep[left] = first_kept(within(new.take(left), self.limit), len(left))
-        self._index.add(new.take(np.flatnonzero(keep)))
-        return keep.tolist()
+        rows = np.flatnonzero([self._is_first(sequence) for sequence in new.sequences])
+        rows = rows[self._are_unlike(new.take(rows))]
+        rows = rows[_keep_first(new.take(rows), self.limit)]
+        self._index = Index(self._index.texts.joined(new.take(rows)))
+        return np.isin(np.arange(len(new)), rows).tolist()
 
-    def _unlike_pool(self, new: Encoded, keep: np.ndarray) -> np.ndarray:
-        rows = np.flatnonzero(keep)
-        for query, _, _ in self._index.near(new.take(rows), self.limit):
-            keep[rows[query]] = False
-        return keep
+    def _is_first(self, sequence: str | tuple[int, ...]) -> bool:
+        """Return False for tokens that were compared before, since the result would be the same."""
+        is_first = not sequence or self.limit >= 1 or sequence not in self._compared
+        self._compared.add(sequence)
+        return is_first
+
+    def _are_unlike(self, new: Encoded) -> np.ndarray:
+        unlike = np.ones(len(new), bool)
+        for query, _, _ in self._index.pairs(new, self.limit):
+            unlike[query] = False
+        return unlike
 
 
-def kept_by_limit(
+def nearest(
+    texts: Sequence[str], pool: Sequence[str], *, floor: float = 0.0, tokenizer: str = "rouge"
+) -> list[tuple[int, float]]:
+    """Return for each text the row and ROUGE-L F1 of the most similar text of `pool`.
+
+    The first of equals; (-1, 0.0) if the pool is empty. With a `floor` only scores above it are
+    searched, which is much faster; (-1, 0.0) where there is none.
+
+    >>> nearest(["What is asthma?", "Draw."], ["Define sepsis", "What is the asthma"])
+    [(1, 0.8571428571428571), (0, 0.0)]
+    """
+    if not pool:
+        return [(-1, 0.0)] * len(texts)
+    encoder = Encoder(tokenizer)
+    return _nearest(Index(encoder.encode(pool)), encoder.encode(texts), floor=floor)
+
+
+def nearest_other(texts: Sequence[str], *, tokenizer: str = "rouge") -> list[tuple[int, float]]:
+    """Return for each text the row and score of the most similar other; (-1, 0.0) if none."""
+    if len(texts) < 2:
+        return [(-1, 0.0)] * len(texts)
+    index = Index(Encoder(tokenizer).encode(texts))
+    return _nearest(index, index.texts, own=True)
+
+
+def nearest_kept(
     texts: Sequence[str],
-    limits: Sequence[float],
+    keep: Sequence[bool],
     *,
     pool: Sequence[str] = (),
+    limit: float = 0.7,
+    rule: str = "keep_first",
     tokenizer: str = "rouge",
-) -> dict[float, list[bool]]:
-    """Keep-first at many limits from one pass: all pairs above the lowest limit are found once, then every limit is replayed."""
-    index = Index(pool, tokenizer=tokenizer)
-    base, own = len(index), index.encode(texts)
-    alone = firsts(own.strings)
-    alive = np.ones((len(limits), base + len(alone)), bool)
-    for start in range(0, len(alone), 4096):
-        part = own.take(alone[start : start + 4096])
-        index.add(part)
-        pairs = [
-            (query[before] + base + start, entry[before], left[before])
-            for query, entry, left in index.near(part, min(limits))
-            for before in [entry < query + base + start]
-        ]
-        _replay(alive, pairs, index, limits)
-    keep = np.zeros((len(limits), len(own)), bool)
-    keep[:, own.lengths == 0] = True
-    keep[:, alone] = alive[:, base:]
-    return {limit: row.tolist() for limit, row in zip(limits, keep, strict=True)}
+) -> list[tuple[int, float]]:
+    """Return for each dropped text the row, in `pool` and then `texts`, and score of its nearest.
+
+    With keep_first that is a kept text; with drop_all it may have been dropped as well.
+    """
+    every, dropped = [*pool, *texts], [n for n, kept in enumerate(keep) if not kept]
+    if rule == "drop_all":
+        others = nearest_other(every, tokenizer=tokenizer)
+        return [others[len(pool) + n] for n in dropped]
+    rows = [*range(len(pool)), *(len(pool) + n for n, kept in enumerate(keep) if kept)]
+    asked, kept_texts = [texts[n] for n in dropped], [every[n] for n in rows]
+    matches = nearest(asked, kept_texts, floor=limit, tokenizer=tokenizer)
+    return [(rows[n], score) for n, score in matches]
 
 
-def _replay(alive: np.ndarray, pairs: list[tuple], index: Index, limits: Sequence[float]) -> None:
-    """Strike out, limit by limit and in their order, the texts that are like an earlier one that is still there."""
-    if not any(len(query) for query, *_ in pairs):
-        return
-    later, earlier, left = map(np.concatenate, zip(*pairs, strict=True))
-    total = index.sizes[later] + index.sizes[earlier]
-    above = np.array([left <= allowance(total, limit) for limit in limits])
-    order = np.argsort(later, kind="stable")
-    rows, starts = np.unique(later[order], return_index=True)
-    for row, some in zip(rows, np.split(order, starts[1:]), strict=True):
-        alive[:, row] = ~(alive[:, earlier[some]] & above[:, some]).any(axis=1)
+def drop(task: Task, rule: str, *, nearest: Any = None, score: float | None = None) -> Dropped:
+    """Return the record of a dropped task; `nearest` is the task or test item that it resembles."""
+    if nearest is None:
+        return Dropped(task=task.id, instruction=task.instruction, rule=rule)
+    text = nearest.instruction if isinstance(nearest, Task) else nearest.text
+    fields = {"nearest": nearest.id, "nearest_text": text, "score": round(score, 4)}
+    return Dropped(task=task.id, instruction=task.instruction, rule=rule, **fields)
 
 
-def within(texts: Encoded, limit: float) -> Iterable[tuple]:
-    """All pairs among some texts that are above the limit, the later one first."""
-    index = Index()
-    index.add(texts)
-    return index.near(texts, limit, own=True)
+def _drop_all(
+    texts: Sequence[str], limit: float, pool: Sequence[str], tokenizer: str
+) -> list[bool]:
+    encoder = Encoder(tokenizer)
+    known, new = encoder.encode(pool), encoder.encode(texts)
+    keep = np.ones(len(new), bool)
+    for query, _, _ in Index(known).pairs(new, limit):
+        keep[query] = False
+    for later, earlier, _ in Index(new).pairs(new, limit, own=True):
+        keep[later] = keep[earlier] = False
+    return keep.tolist()
 
 
-def first_kept(pairs: Iterable[tuple], size: int) -> np.ndarray:
-    """Keep-first, played on the pairs that are too like."""
-    keep = np.ones(size, bool)
-    found = list(pairs)
-    if found:
-        later, earlier, _ = map(np.concatenate, zip(*found, strict=True))
-        for n in np.argsort(later, kind="stable"):
-            if keep[earlier[n]]:
-                keep[later[n]] = False
+def _keep_first(texts: Encoded, limit: float) -> np.ndarray:
+    """Return keep-first flags among some texts: drop each that is above the limit with a kept one."""
+    keep = np.ones(len(texts), bool)
+    later, earlier, _ = _joined(Index(texts).pairs(texts, limit, own=True))
+    for pair in np.argsort(later, kind="stable"):
+        if keep[earlier[pair]]:
+            keep[later[pair]] = False
     return keep
 
 
-def firsts(strings: Sequence) -> np.ndarray:
-    """The numbers of the texts that do not repeat an earlier one word for word."""
-    seen: dict[Sequence, int] = {}
-    for n, one in enumerate(strings):
-        seen.setdefault(one, n)
-    return np.fromiter(seen.values(), np.int64, len(seen))
+def _joined(batches: Iterable[Pairs]) -> Pairs:
+    none = np.zeros(0, np.int64)
+    return tuple(map(np.concatenate, zip((none, none, none), *batches, strict=True)))
+
+
+def _nearest(
+    index: Index, queries: Encoded, *, own: bool = False, floor: float = 0.0
+) -> list[tuple[int, float]]:
+    """Return row and score of the most similar text of the index, the first of equals."""
+    row, score = np.full(len(queries), -1), np.zeros(len(queries))
+    query, text, unmatched = _joined(index.pairs(queries, floor or SEARCHED, own=own))
+    total = queries.lengths[query] + index.texts.lengths[text]
+    value = (total - unmatched) / total
+    if own:
+        query, text, value = np.r_[query, text], np.r_[text, query], np.r_[value, value]
+    order = np.lexsort((text, -value, query))
+    matched, best = np.unique(query[order], return_index=True)
+    row[matched], score[matched] = text[order][best], value[order][best]
+    rest = np.flatnonzero(row < 0) if not floor else np.zeros(0, int)
+    for rows in np.array_split(rest, -(-len(rest) * len(index.texts) // (16 * PAIRS)) or 1):
+        row[rows], score[rows] = _nearest_of_all(index, queries, rows, own)
+    return list(zip(row.tolist(), score.tolist(), strict=True))
+
+
+def _nearest_of_all(
+    index: Index, queries: Encoded, rows: np.ndarray, own: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compare some queries with all texts: below a score of one half no filter helps."""
+    from rapidfuzz import process
+    from rapidfuzz.distance import Indel
+
+    settings = {"scorer": Indel.distance, "dtype": np.int32, "workers": THREADS}
+    unmatched = process.cdist(queries.sequences[rows], index.texts.sequences, **settings)
+    total = queries.lengths[rows, None] + index.texts.lengths
+    scores = (total - unmatched) / np.maximum(total, 1)
+    if own:
+        scores[np.arange(len(rows)), rows] = -1
+    return scores.argmax(axis=1), scores.max(axis=1, initial=-1)
+
+
+def _keep_novel_on_dask(
+    scheduler: str, texts: Sequence[str], limit: float, pool: Sequence[str], tokenizer: str
+) -> list[bool]:
+    """Return keep-first flags computed by Dask workers in partitions.
+
+    The first partition is final at once; all later ones are checked against it in parallel, then
+    the second is final, and so on.
+    """
+    settings = {"limit": limit, "tokenizer": tokenizer, "pure": False}
+    with _dask_client(scheduler) as client:
+        size = max(250, -(-len(texts) // (4 * max(len(client.nthreads()), 1))))
+        rows = dict(enumerate(texts))
+        starts = range(0, len(texts), size)
+        parts = [{n: rows[n] for n in list(rows)[start : start + size]} for start in starts]
+        known = client.scatter(dict(enumerate(pool)), hash=False)
+        parts = [client.submit(_novel_rows, part, known, **settings) for part in parts]
+        for n in range(len(parts)):
+            parts[n] = client.submit(_novel_rows, parts[n], {}, is_final=True, **settings)
+            for later in range(n + 1, len(parts)):
+                parts[later] = client.submit(_novel_rows, parts[later], parts[n], **settings)
+        kept = set().union(*client.gather([client.submit(list, part) for part in parts]))
+    return [n in kept for n in range(len(texts))]
+
+
+def _novel_rows(
+    texts: dict[int, str],
+    earlier: dict[int, str],
+    *,
+    limit: float,
+    tokenizer: str,
+    is_final: bool = False,
+) -> dict[int, str]:
+    """Return the rows of texts unlike all earlier ones and, if final, unlike one another."""
+    pool = Pool(list(earlier.values()), limit=limit, tokenizer=tokenizer)
+    check = pool.add_novel if is_final else pool.are_novel
+    flags = check(list(texts.values()))
+    return {n: text for (n, text), novel in zip(texts.items(), flags, strict=True) if novel}
+
+
+def _dask_client(scheduler: str) -> Any:
+    try:
+        from distributed import Client
+
+        return Client(scheduler)
+    except (ImportError, OSError, ValueError) as error:
+        do = "Install the extra `scale` and give the address of a running Dask scheduler."
+        raise UserError("`scheduler` cannot be reached.", got=error, do=do) from None

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from medinstruct.errors import UserError
-from medinstruct.filtering import Pool, compared
+from medinstruct.filtering import Pool, compared_texts
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parsing import parse_tasks
@@ -77,7 +77,7 @@ async def generate(
         focus,
     )
     pool, made = (
-        Pool(compared(seeds, novelty_fields), limit=novelty_limit, tokenizer=tokenizer),
+        Pool(compared_texts(seeds, novelty_fields), limit=novelty_limit, tokenizer=tokenizer),
         Generated(),
     )
     while planner.asked < requests and not _is_done(made.rounds, planner.coverage):
@@ -88,7 +88,7 @@ async def generate(
         found, rejects = tasks_from(
             replies, [parents for _, parents in planned], known={task.id for task in made.tasks}
         )
-        is_new = pool.add_novel(compared(found, novelty_fields))
+        is_new = pool.add_novel(compared_texts(found, novelty_fields))
         novel = [task for task, new in zip(found, is_new, strict=True) if new]
         planner.learn(novel)
         made.tasks.extend(found)

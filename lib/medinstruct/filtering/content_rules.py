@@ -1,0 +1,79 @@
+"""Content rules: why a task is unusable although it is novel; the table is data/content_rules.yaml."""
+
+import re
+from functools import cache
+from typing import Any
+
+import yaml
+
+from medinstruct import labels, paths
+from medinstruct.errors import UserError
+from medinstruct.filtering.tokens import tokenize
+from medinstruct.records import Task
+
+
+@cache
+def rules() -> dict[str, dict[str, Any]]:
+    """Return the table of rules by name; each has `finds`, an `example` and its conditions."""
+    table = yaml.safe_load(paths.data("content_rules.yaml").read_text(encoding="utf-8"))
+    names = {name: f"(?:{'|'.join(words.split())})" for name, words in table["names"].items()}
+    for rule in table["rules"].values():
+        for condition in ("pattern", "unless"):
+            patterns = rule.get(condition, {})
+            rule[condition] = {field: _compile(patterns[field], names) for field in patterns}
+    return table["rules"]
+
+
+def enabled(rules_off: str = "") -> list[str]:
+    """Return the names of the rules that are on; `rules_off` names others, comma separated."""
+    off = [name.strip() for name in rules_off.split(",") if name.strip()]
+    if unknown := set(off) - set(rules()):
+        do = f"Use some of {', '.join(rules())}."
+        raise UserError("`rules_off` names no such rule.", got=", ".join(sorted(unknown)), do=do)
+    return [name for name in rules() if name not in off]
+
+
+def broken(task: Task, *, rules_off: str = "") -> list[str]:
+    """Return the names of the rules that a task breaks.
+
+    >>> labels = {"type": "chat", "topic": "x", "view": "x", "difficulty": 1}
+    >>> broken(Task(**labels, instruction="Summarize the following abstract on asthma."))
+    ['missing_input']
+    """
+    return [name for name in enabled(rules_off) if _breaks(task, rules()[name])]
+
+
+def _breaks(task: Task, rule: dict[str, Any]) -> bool:
+    """Return whether all conditions of a rule hold; cheap ones come first."""
+    texts = {"instruction": task.instruction, "input": task.input}
+    texts["text"] = f"{task.instruction}\n{task.input}"
+    if rule.get("no_input") and task.input:
+        return False
+    if "types" in rule and labels.canonical("type", task.type) not in rule["types"]:
+        return False
+    at_most, more_than = rule.get("at_most", {}), rule.get("more_than", {})
+    if any(_words(texts[field]) > most for field, most in at_most.items()):
+        return False
+    if more_than and not any(_words(texts[field]) > most for field, most in more_than.items()):
+        return False
+    if rule["pattern"] and not _matches(rule["pattern"], texts):
+        return False
+    if _matches(rule["unless"], texts):
+        return False
+    is_short = len(texts["text"].split()) <= rule.get("trusted", -1)
+    return not (is_short and labels.canonical("topic", task.topic) is not None)
+
+
+def _matches(patterns: dict[str, re.Pattern[str]], texts: dict[str, str]) -> bool:
+    return any(pattern.search(texts[field]) for field, pattern in patterns.items())
+
+
+def _words(text: str) -> int:
+    return len(tokenize(text, tokenizer="unicode"))
+
+
+def _compile(patterns: list[str], names: dict[str, str]) -> re.Pattern[str]:
+    joined = "|".join(patterns)
+    for name, alternatives in names.items():
+        joined = joined.replace("{" + name + "}", alternatives)
+    return re.compile(joined, re.IGNORECASE)
