@@ -572,17 +572,13 @@ def test_model_written_text_is_escaped_on_the_page():
 @pytest.fixture(scope="module")
 def tiny_folder(tmp_path_factory):
     """An untrained Llama with one layer, saved as any other."""
-    from medinstruct.training import student
+    from medinstruct import training
 
     questions = records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
-    tokenizer = student._tokenizer(
-        [one.question + one.rationale for one in questions], size=1500, max_length=512
-    )
-    shape = {"hidden_size": 16, "layers": 1, "heads": 2, "max_length": 512}
-    student._model(tokenizer, shape, seed=1).save_pretrained(
-        folder := tmp_path_factory.mktemp("model")
-    )
-    tokenizer.save_pretrained(folder)
+    texts = [question.question + question.rationale for question in questions]
+    folder = tmp_path_factory.mktemp("model") / "untrained"
+    shape = {"vocab_size": 1500, "hidden_size": 16, "layers": 1, "heads": 2, "max_length": 512}
+    training.build_student(texts, folder=folder, **shape, epochs=0, seed=1)
     return folder
 
 

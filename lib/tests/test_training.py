@@ -1,4 +1,4 @@
-"""The loss counts the response and its end alone, in what the trainer really sees; a killed run ends like an undisturbed one."""
+"""Fine-tuning: loss on the response alone, resuming, refusals, export; with a tiny model."""
 
 import json
 import os
@@ -12,40 +12,24 @@ import pytest
 from medinstruct import llm, paths, records, training
 from medinstruct.errors import UserError
 from medinstruct.records import Example
-from medinstruct.training import loading, lora, trainer, watch
 
 PROSE = [
     f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
 ]
-QUICK = {
-    "epochs": 2,
-    "learning_rate": 1e-2,
-    "batch_size": 8,
-    "micro_batch_size": 4,
-    "lora_rank": 4,
-    "max_length": 500,
-}
-QUICK |= {"live": False, "eval_share": 0.2}
+SHAPE = {"vocab_size": 400, "hidden_size": 32, "layers": 2, "heads": 2, "max_length": 300}
+QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4}
+QUICK |= {"lora_rank": 4, "max_length": 500, "eval_share": 0.2}
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "student"
-    training.build_student(
-        PROSE,
-        folder=folder,
-        vocab_size=400,
-        hidden_size=32,
-        layers=2,
-        heads=2,
-        max_length=300,
-        epochs=2,
-    )
+    training.build_student(PROSE, folder=folder, epochs=2, **SHAPE)
     return folder
 
 
 def examples(count):
-    labels = {"type": "chat", "topic": "Sleep", "view": "patient", "difficulty": 2}
+    labels = {"topic": "Sleep", "view": "patient", "difficulty": 2}
     return [
         Example(
             **labels | {"type": ("chat", "classification")[n % 2]},
@@ -58,10 +42,30 @@ def examples(count):
     ]
 
 
+def finetune(student, folder, data=None, **more):
+    return training.finetune_lora(data or examples(40), base=student, folder=folder, **QUICK | more)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(student, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "adapter"
-    return folder, training.finetune_lora(examples(40), base=student, folder=folder, **QUICK)
+    return folder, finetune(student, folder)
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    """The SFTTrainers that are built from here on."""
+    import trl
+
+    built = []
+
+    class Kept(trl.SFTTrainer):
+        def __init__(self, *given, **more):
+            super().__init__(*given, **more)
+            built.append(self)
+
+    monkeypatch.setattr(trl, "SFTTrainer", Kept)
+    return built
 
 
 def weights(folder):
@@ -76,325 +80,278 @@ def difference(one, other):
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-@pytest.mark.parametrize("batching", ["padded", "sorted", "padding_free"])
-def test_the_trainer_trains_just_the_tokens_that_the_mask_shows(student, tmp_path, batching):
-    found = examples(6)
-    planned = training.plan(
-        found, base=student, timed=False, **QUICK | {"batching": batching, "micro_batch_size": 1}
-    )
-    args = trainer.arguments(tmp_path / "x", steps=1, settings=planned.settings)
-    tokenizer = training.load_tokenizer(student)
-    model = loading.load_model(student, precision="float32")
-    built = trainer.build(model, tokenizer, planned.trained, args, planned.settings, [])
-    by_id = {example.id: example for example in found}
-    for row, fields in zip(planned.trained, built.train_dataset, strict=True):
-        batch = built.data_collator([fields])
-        trained = (batch["labels"][0] != -100).tolist()
-        assert trained == [
-            is_trained for _, is_trained in training.loss_mask(by_id[row.id], tokenizer=tokenizer)
-        ]
-        assert batch["input_ids"][0, -1] == tokenizer.eos_token_id and trained[-1]
+@pytest.mark.parametrize("template", ["alpaca", "chat"])
+def test_trl_trains_just_the_tokens_that_the_survey_says(
+    student, tmp_path, trainers, template, chat_student
+):
+    """TRL's own tokens and labels beside the survey's: the response and its end, nothing else."""
+    base = chat_student if template == "chat" else student
+    data = examples(10)
+    finetune(base, tmp_path / "a", data, template=template, epochs=1)
+    tokenizer = training.load_tokenizer(base)
+    survey = training.survey(data, tokenizer=tokenizer, template=template)
+    rows, _ = training.split(survey.rows, share=0.2, seed=42)
+    assert len(trainers[0].train_dataset) == len(rows)
+    for row, fields in zip(rows, trainers[0].train_dataset, strict=True):
+        assert fields["input_ids"] == row.ids
+        assert fields["labels"] == [-100] * row.start + row.ids[row.start :]
+        response = tokenizer.decode(row.ids[row.start :])
+        assert response.startswith(row.example.output + "</s>")
+        question = (row.example.instruction, row.example.input)
+        if template == "alpaca":
+            asked = tokenizer(training.prompt(*question))["input_ids"]
+        else:
+            turns = [{"role": "user", "content": training.message(*question)}]
+            text = {"tokenize": False, "add_generation_prompt": True}
+            asked = tokenizer.apply_chat_template(turns, **text)
+            asked = tokenizer(asked, add_special_tokens=False)["input_ids"]
+        assert asked == row.ids[: row.start]
 
 
-def test_our_lean_loss_is_the_loss_of_trl(student, tmp_path):
-    planned = training.plan(examples(8), base=student, timed=False, **QUICK)
-    args = trainer.arguments(tmp_path / "x", steps=1, settings=planned.settings)
-    model, tokenizer = (
-        loading.load_model(student, precision="float32"),
-        training.load_tokenizer(student),
+@pytest.fixture(scope="module")
+def chat_student(student, tmp_path_factory):
+    """The student with a chat template."""
+    folder = tmp_path_factory.mktemp("model") / "chat"
+    shutil.copytree(student, folder)
+    tokenizer = training.load_tokenizer(folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}\n{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
     )
-    built = trainer.build(model, tokenizer, planned.trained, args, planned.settings, [])
-    batch = built.data_collator([built.train_dataset[n] for n in range(4)])
-    count = (batch["labels"] != -100).sum()
-    ours = built.compute_loss(built.model, dict(batch), num_items_in_batch=count)
-    theirs = (
-        type(built)
-        .__mro__[1]
-        .compute_loss(built, built.model, dict(batch), num_items_in_batch=count)
-    )
-    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def test_an_adapter_is_saved_with_its_card_and_answers_beside_the_base(student, undisturbed):
     folder, result = undisturbed
-    assert (
-        result["eval_after"] < result["eval_before"]
-        and result["examples"] + result["held_out"] == 40
-    )
+    assert result["eval_after"] < result["eval_before"]
+    assert result["examples"] + result["held_out"] == 40
     assert set(result["by_type"]["after"]) == {"all", "chat", "classification"}
-    assert len(result["held_out_losses"]) == 2 and result["trainable"] < result["parameters"]
+    assert [row["step"] for row in result["held_out_losses"]] == [4, 8]
+    assert result["trainable"] < result["parameters"]
     card = (folder / "README.md").read_text()
-    assert (
-        training.dataset_hash(examples(40)) in card
-        and str(result["eval_after"]) in card
-        and str(student) not in card
-    )
+    assert training.dataset_hash(examples(40)) in card and str(result["eval_after"]) in card
+    assert str(student) not in card and "base_model: student" in card
     assert not list(folder.glob("checkpoint*")) and not list(folder.glob("*.bin"))
-    model = llm.LocalModel(student, adapter=folder)
     prompts = [training.prompt(e.instruction, e.input) for e in examples(3)]
-    together = model.tuned.answer(prompts, max_new_tokens=8)
+    model = llm.LocalModel(student, adapter=folder).tuned
+    together = model.answer(prompts, max_new_tokens=8)
     assert together == [model.answer([text], max_new_tokens=8)[0] for text in prompts]
 
 
-@pytest.mark.parametrize("at", [1, 4, 5])
+def test_the_held_out_loss_is_that_of_the_model_itself_over_the_responses(student, undisturbed):
+    """transformers' own loss of each held-out response, averaged: the old code's is by token."""
+    import torch
+    from peft import AutoPeftModelForCausalLM
+
+    folder, result = undisturbed
+    model = AutoPeftModelForCausalLM.from_pretrained(folder).eval()
+    survey = training.survey(examples(40), tokenizer=training.load_tokenizer(student))
+    losses = {"chat": [], "classification": []}
+    for row in survey.rows:
+        if row.example.id in result["held_out_ids"]:
+            labels = torch.tensor([[-100] * row.start + row.ids[row.start :]])
+            with torch.inference_mode():
+                loss = model(input_ids=torch.tensor([row.ids]), labels=labels).loss.item()
+            losses[row.type].append(loss)
+    for name, values in losses.items():
+        mean = sum(values) / len(values)
+        assert result["by_type"]["after"][name] == pytest.approx(mean, abs=2e-4)
+    everything = [*losses["chat"], *losses["classification"]]
+    mean = sum(everything) / len(everything)
+    assert result["eval_after"] == pytest.approx(mean, abs=2e-4)
+
+
+@pytest.mark.parametrize("at", [1, 4, 6])
 def test_a_run_that_was_killed_at_any_step_ends_in_the_same_adapter(
     student, undisturbed, tmp_path, monkeypatch, at
 ):
-    """Same machine, CPU: loss curve equal to four decimals, weights within 1e-6. Step 4 ends an epoch."""
-    from transformers import TrainerCallback
+    """Same machine, CPU: same losses, weights within 1e-6. Step 4 ends an epoch."""
+    import trl
 
-    done = []
+    steps, real = [], trl.SFTTrainer.training_step
 
-    class Kill(TrainerCallback):
-        def on_step_end(self, args, state, control, **more):
-            done.append(state.global_step)
-            if len(done) == at:
-                raise KeyboardInterrupt
+    def step(self, *given, **more):
+        steps.append(self.state.global_step)
+        if len(steps) == 2 * at + 1:  # two micro-batches a step
+            raise KeyboardInterrupt
+        return real(self, *given, **more)
 
-    real = trainer.build
-    monkeypatch.setattr(trainer, "build", lambda *parts: real(*parts[:-1], [*parts[-1], Kill()]))
-    more = QUICK | {"checkpoints": 4}
+    monkeypatch.setattr(trl.SFTTrainer, "training_step", step)
     with pytest.raises(KeyboardInterrupt):
-        training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **more)
+        finetune(student, tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
-    result = training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **more)
-    assert (
-        done[at] == (at - 1) // 2 * 2 + 1 and done[-1] == 8
-    )  # from the checkpoint at 2 or 4, if any
+    result = finetune(student, tmp_path / "adapter")
+    assert steps[2 * at + 1] == at and steps[-1] == 7  # from the checkpoint of the last step
     assert result["train_losses"] == undisturbed[1]["train_losses"]
     assert result["held_out_losses"] == undisturbed[1]["held_out_losses"]
+    assert result["eval_before"] == undisturbed[1]["eval_before"]
     assert difference(tmp_path / "adapter", undisturbed[0]) < 1e-6
 
 
-def test_another_dataset_does_not_go_on_from_the_checkpoints_of_this_one(student, tmp_path):
+def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(
+    student, undisturbed, tmp_path
+):
+    finetune(student, tmp_path / "same")
+    finetune(student, tmp_path / "other", seed=43)
+    assert difference(tmp_path / "same", undisturbed[0]) == 0
+    assert difference(tmp_path / "other", undisturbed[0]) > 1e-3
+
+
+def test_another_dataset_does_not_resume_from_the_checkpoints_of_this_one(student, tmp_path):
     draft = tmp_path / ".adapter"
     (draft / "checkpoint-3").mkdir(parents=True)
     (draft / "checkpoint-3/trainer_state.json").write_text("{}")
     records.write_json(draft / "run.json", {"name": "another"})
-    assert (
-        training.finetune_lora(examples(10), base=student, folder=tmp_path / "adapter", **QUICK)[
-            "steps"
-        ]
-        == 2
-    )
+    assert finetune(student, tmp_path / "adapter", examples(10))["steps"] == 2
 
 
-def test_when_memory_ends_the_micro_batch_halves_and_the_result_stays(
-    student, undisturbed, tmp_path, monkeypatch
+def test_where_memory_ends_the_micro_batch_shrinks_or_one_message_says_so(
+    student, tmp_path, monkeypatch
 ):
     import torch
+    import trl
 
-    real, sizes = lora.loading.load_model, []
+    real, limit = trl.SFTTrainer.training_step, {"examples": 3}
 
-    def load(*given, **more):
-        model = real(*given, **more)
-        forward = model.forward
+    def step(self, model, inputs, *more, **fields):
+        if len(inputs["input_ids"]) > limit["examples"]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Simulated.")
+        return real(self, model, inputs, *more, **fields)
 
-        def narrow(*parts, **fields):
-            sizes.append(len(fields["input_ids"]))
-            if model.training and len(fields["input_ids"]) > 2:
-                raise torch.OutOfMemoryError("simulated")
-            return forward(*parts, **fields)
-
-        model.forward = narrow
-        return model
-
-    monkeypatch.setattr(lora.loading, "load_model", load)
-    result = training.finetune_lora(
-        examples(40), base=student, folder=tmp_path / "adapter", **QUICK
-    )
-    assert result["micro_batch_size"] == 2 and result["steps"] == undisturbed[1]["steps"]
-    assert difference(tmp_path / "adapter", undisturbed[0]) < 1e-4
-    with pytest.raises(UserError, match=r"used up(.|\n)*micro_batch_size: [12]"):
-        training.finetune_lora(
-            examples(40), base=student, folder=tmp_path / "b", **QUICK | {"auto_batch": False}
-        )
+    monkeypatch.setattr(trl.SFTTrainer, "training_step", step)
+    result = finetune(student, tmp_path / "adapter")
+    assert result["micro_batch_size"] == 3 and result["eval_after"] < result["eval_before"]
+    limit["examples"] = 0
+    with pytest.raises(UserError, match="does not fit into memory"):
+        finetune(student, tmp_path / "b")
 
 
-def test_two_processes_train_what_one_does(student, undisturbed, tmp_path):
-    """`accelerate launch` on two CPU processes: the same global batches; losses within 1e-3, weights within 1e-3."""
+def test_two_processes_train_the_same_steps_and_the_notebook_takes_their_result(
+    student, undisturbed, tmp_path
+):
+    """`accelerate launch` on two CPU processes: held-out losses within 0.02 of one process."""
     out = tmp_path / "two"
     records.write(out / "dataset.jsonl", examples(40))
     shutil.copytree(student, out / "student")
-    sets = [f"{name}={value}" for name, value in QUICK.items() if name != "live"]
-    config = paths.root() / "params" / "accelerate" / "cpu.yaml"
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        str(config),
-        "--main_process_port",
-        "0",
-    ]
-    command += [
-        "-m",
-        "medinstruct.training",
-        str(paths.root() / "params/demo.yaml"),
-        "--set",
-        "run=two",
-        *sets,
-    ]
-    room = {
-        "MEDINSTRUCT_OUTPUTS": str(tmp_path),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(paths.PACKAGE.parent),
-    }
-    done = subprocess.run(
-        command, env=os.environ | room, capture_output=True, text=True, timeout=240
-    )
+    chosen = QUICK | {"lora_dropout": 0.0}
+    sets = [f"{name}={value}" for name, value in chosen.items()]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"]
+    launch += ["--config_file", str(paths.root() / "params" / "accelerate" / "cpu.yaml")]
+    program = ["-m", "medinstruct.training", str(paths.root() / "params/demo.yaml")]
+    room = {"MEDINSTRUCT_OUTPUTS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    room |= {"PYTHONPATH": str(paths.PACKAGE.parent)}
+    command = [*launch, *program, "--set", "run=two", *sets]
+    pipes = {"capture_output": True, "text": True, "timeout": 240}
+    done = subprocess.run(command, env=os.environ | room, **pipes)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "training.json").read_text())["lora"]
-    chosen = QUICK | {"checkpoints": 4, "lora_dropout": 0.0}
-    assert (
-        training.finetune_lora(examples(40), base=out / "student", folder=out / "adapter", **chosen)
-        == result
-    )
-    curve = [row["loss"] for row in result["train_losses"]]
-    assert curve == pytest.approx([row["loss"] for row in undisturbed[1]["train_losses"]], abs=1e-3)
-    assert difference(out / "adapter", undisturbed[0]) < 1e-3
+    assert finetune(out / "student", out / "adapter", lora_dropout=0.0) == result
+    assert result["steps"] == undisturbed[1]["steps"]
+    assert result["eval_before"] == pytest.approx(undisturbed[1]["eval_before"], abs=1e-3)
+    assert result["eval_after"] == pytest.approx(undisturbed[1]["eval_after"], abs=0.02)
 
 
-def test_the_same_call_gives_back_what_was_made_and_trains_no_more(
-    student, undisturbed, monkeypatch
+def test_the_same_call_returns_the_finished_result_and_trains_no_more(
+    student, undisturbed, trainers
 ):
-    monkeypatch.setattr(trainer, "build", None)
-    assert (
-        training.finetune_lora(examples(40), base=student, folder=undisturbed[0], **QUICK)
-        == undisturbed[1]
-    )
-    with pytest.raises(TypeError):
-        training.finetune_lora(
-            examples(40), base=student, folder=undisturbed[0], **QUICK | {"seed": 43}
-        )
-
-
-def test_a_run_over_spread_weights_gets_its_held_out_losses_afterwards(
-    student, undisturbed, tmp_path
-):
-    folder, result = undisturbed
-    shutil.copytree(folder, tmp_path / "adapter")
-    made = json.loads((folder / "made.json").read_text())
-    blank = {
-        "eval_before": None,
-        "eval_after": None,
-        "by_type": {"before": {}, "after": {}},
-        "held_out_losses": [],
-    }
-    records.write_json(tmp_path / "adapter" / "made.json", made | {"result": result | blank})
-    found = training.finetune_lora(examples(40), base=student, folder=tmp_path / "adapter", **QUICK)
-    assert found["eval_before"] == result["eval_before"] and found["eval_after"] == pytest.approx(
-        result["eval_after"], abs=2e-4
-    )
-    assert found["by_type"]["after"].keys() == result["by_type"]["after"].keys()
-    assert f"{found['eval_after']} after" in (tmp_path / "adapter" / "README.md").read_text()
-
-
-def test_the_plan_says_what_the_run_then_does(student, undisturbed):
-    planned = training.plan(examples(40), base=student, **QUICK)
-    assert (
-        planned.steps == undisturbed[1]["steps"]
-        and planned.seconds > 0
-        and sum(planned.memory.values()) > 0
-    )
-    assert [row.id for row in planned.held_out] == undisturbed[1]["held_out_ids"]
-    assert planned.trained_tokens < planned.tokens and all(
-        choice.why for choice in planned.choices.values()
-    )
-
-
-def test_the_live_curve_is_drawn_from_two_losses_on_and_escaped():
-    drawn = watch.curve_svg([{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}], title="<b>")
-    assert drawn.count("<polyline") == 1 and "<b>" not in drawn and "loss 2.000" in drawn
-
-
-def test_packed_rows_train_and_hold_about_as_many_examples_a_step(student, tmp_path):
-    result = training.finetune_lora(
-        examples(30), base=student, folder=tmp_path / "a", **QUICK | {"batching": "packed"}
-    )
-    assert result["eval_after"] < result["eval_before"] and 4 <= result["steps"] <= 10
+    assert finetune(student, undisturbed[0]) == undisturbed[1]
+    assert not trainers
 
 
 def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model(student, tmp_path):
-    result = training.finetune_lora(
-        examples(20),
-        base=student,
-        folder=tmp_path / "full",
-        **QUICK | {"method": "full", "learning_rate": 1e-3},
-    )
-    assert (
-        result["trainable"] == result["parameters"] and result["eval_after"] < result["eval_before"]
-    )
-    model = llm.LocalModel(student, adapter=tmp_path / "full")
-    keys = {view.key(llm.Request(messages=[])) for view in (model.base, model.tuned)}
-    assert len(keys) == 2 and model.answer(["Rest"], max_new_tokens=4)
-
-
-@pytest.mark.parametrize("kind", ["rslora", "dora"])
-def test_other_kinds_of_adapter_and_noise_train_too(student, tmp_path, kind):
-    more = {"lora_kind": kind, "neftune_alpha": 5.0, "max_steps": 2}
-    assert (
-        training.finetune_lora(examples(12), base=student, folder=tmp_path / "a", **QUICK | more)[
-            "steps"
-        ]
-        == 2
-    )
+    folder = tmp_path / "full"
+    result = finetune(student, folder, examples(20), method="full", learning_rate=1e-3)
+    assert result["trainable"] == result["parameters"]
+    assert result["eval_after"] < result["eval_before"]
+    model = llm.LocalModel(student, adapter=folder)
+    request = llm.Request(messages=[])
+    assert model.tuned.key(request) != model.base.key(request)
+    assert model.tuned.answer(["Rest"], max_new_tokens=4)
 
 
 def test_a_merged_model_gives_the_same_logits_and_loads_without_peft(
     student, undisturbed, tmp_path
 ):
+    import torch
+    from peft import AutoPeftModelForCausalLM
     from transformers import AutoModelForCausalLM
 
-    assert training.merge(student, adapter=undisturbed[0], folder=tmp_path / "merged") < 1e-3
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
-    assert not any("lora" in name for name, _ in model.named_parameters())
+    training.merge(student, adapter=undisturbed[0], folder=tmp_path / "merged")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    assert not any("lora" in name for name, _ in merged.named_parameters())
+    tuned = AutoPeftModelForCausalLM.from_pretrained(undisturbed[0]).eval()
+    tokenizer = training.load_tokenizer(tmp_path / "merged")
+    ids = tokenizer("The patient has had a cough.", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        before, after = tuned(input_ids=ids).logits, merged(input_ids=ids).logits
+    assert (after - before).abs().max() < 1e-3 * before.abs().max()
+
+
+def test_an_adapter_of_another_base_is_refused(undisturbed, tmp_path):
+    wide = tmp_path / "wide"
+    training.build_student(PROSE, folder=wide, epochs=0, **SHAPE | {"hidden_size": 64})
+    with pytest.raises(UserError, match="adapter could not be loaded"):
+        training.merge(wide, adapter=undisturbed[0], folder=tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
 
 
 def test_an_adapter_loads_with_plain_peft(undisturbed):
     from peft import AutoPeftModelForCausalLM
 
-    assert (
-        AutoPeftModelForCausalLM.from_pretrained(undisturbed[0]).num_parameters()
-        == undisturbed[1]["parameters"]
-    )
+    model = AutoPeftModelForCausalLM.from_pretrained(undisturbed[0])
+    assert model.num_parameters() == undisturbed[1]["parameters"]
 
 
-def test_an_adapter_of_a_run_names_its_base_without_the_machines_path_and_its_modules_in_order(
-    tmp_path,
-):
-    from medinstruct.training.lora import _portable
-
-    (tmp_path / "student").mkdir()
-    file, modules = tmp_path / "adapter_config.json", ["v_proj", "gate_proj"]
-    for base, found in (
-        (tmp_path / "student", "student"),
-        (tmp_path.parent, str(tmp_path.parent)),
-        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
-    ):
-        file.write_text(
-            json.dumps({"base_model_name_or_path": str(base), "target_modules": modules})
-        )
-        _portable(file, tmp_path)
-        assert json.loads(file.read_text()) == {
-            "base_model_name_or_path": found,
-            "target_modules": sorted(modules),
-        }
+def test_an_adapter_beside_its_base_names_it_without_the_machines_path(student, tmp_path):
+    shutil.copytree(student, tmp_path / "student")
+    finetune(tmp_path / "student", tmp_path / "adapter", examples(10), epochs=1)
+    settings = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == "student"
+    assert settings["target_modules"] == sorted(settings["target_modules"])
 
 
-def test_a_missing_model_an_unknown_setting_and_an_uneven_batch_are_refused(student, tmp_path):
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"lora_rnk": 4}, "no such setting"),
+        ({"method": "dora"}, "`method` has an unknown value"),
+        ({"batch_size": 9, "micro_batch_size": 2}, "do not fit"),
+        ({"load_in_4bit": True}, "CUDA GPU"),
+        ({"template": "chat"}, "no chat template"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(student, tmp_path, settings, reason):
+    with pytest.raises(UserError, match=reason):
+        finetune(student, tmp_path / "a", examples(4), **settings)
+
+
+def test_a_missing_model_too_long_examples_and_an_empty_dataset_are_refused(student, tmp_path):
     with pytest.raises(UserError, match="could not be loaded"):
-        training.finetune_lora(examples(4), base=tmp_path, folder=tmp_path / "a")
-    with pytest.raises(UserError, match="no such setting"):
-        training.finetune_lora(examples(4), base=student, folder=tmp_path / "a", lora_rnk=4)
-    with pytest.raises(UserError, match="shared out evenly"):
-        training.finetune_lora(
-            examples(4), base=student, folder=tmp_path / "a", batch_size=9, micro_batch_size=2
-        )
-    with pytest.raises(UserError, match="than the base model can read"):
-        long = examples(4)[0].model_copy(update={"output": "Rest. " * 300})
-        training.plan([long, *examples(4)], base=student, timed=False, max_length=5000)
-    with pytest.raises(UserError, match="too few"):
-        training.finetune_lora([], base=student, folder=tmp_path / "a")
+        finetune(tmp_path, tmp_path / "a", examples(4))
     with pytest.raises(UserError, match="could not be loaded"):
         llm.LocalModel(tmp_path / "none")
+    long = examples(1)[0].model_copy(update={"output": "Rest. " * 300})
+    with pytest.raises(UserError, match="than the base model can read"):
+        finetune(student, tmp_path / "a", [long, *examples(4)], max_length=5000)
+    with pytest.raises(UserError, match="too few"):
+        training.finetune_lora([], base=student, folder=tmp_path / "a")
+
+
+def test_the_memory_estimate_grows_with_what_takes_memory(student):
+    def total(**more):
+        return sum(training.estimate_memory(student, **QUICK | more).values())
+
+    lora = total()
+    assert total(method="full") > lora and total(micro_batch_size=8) > lora
+    assert total(gradient_checkpointing=True) < lora
+
+
+def test_the_memory_estimate_of_llama_7b_counts_its_parameters(tmp_path):
+    from transformers import LlamaConfig
+
+    LlamaConfig().save_pretrained(tmp_path)
+    parts = training.estimate_memory(tmp_path, lora_rank=16)
+    adapter = 39_976_960
+    assert parts["weights"] == pytest.approx(4 * (6_738_415_616 + adapter) / 1024**3)
+    assert parts["optimizer"] == pytest.approx(8 * adapter / 1024**3)

@@ -16,8 +16,8 @@ from medinstruct.assist.transcript import Answer, Transcripts, Turn, before, sho
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, chat_task
 from medinstruct.errors import UserError
 from medinstruct.evaluation.answers import ALPACA_STOPS
-from medinstruct.training.templates import message as chat_prompt
-from medinstruct.training.templates import prompt as alpaca_prompt
+from medinstruct.training import message as chat_prompt
+from medinstruct.training import prompt as alpaca_prompt
 
 Model = llm.Client | llm.LocalModel
 LIMITS = {"temperature": (0.0, 2.0), "max_tokens": (1, 32_000)}

@@ -8,7 +8,7 @@ import pandas as pd
 from medinstruct.errors import UserError
 from medinstruct.llm import Client, LocalModel, Reply, Request
 from medinstruct.records import Answer, Provenance, TestItem
-from medinstruct.training.templates import message, prompt
+from medinstruct.training import message, prompt
 
 # Strings that begin a new turn of the Alpaca template, where an answer ends.
 ALPACA_STOPS = ("\n### Instruction", "\n### Input", "\n### Response")

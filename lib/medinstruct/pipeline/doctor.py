@@ -142,7 +142,7 @@ def _exists(name: str) -> bool:
 
 def _hardware(values: dict[str, Any]) -> list[Obstacle]:
     has_gpu = bool(_version("torch")) and _cuda().is_available()
-    if values.get("quantization") == "4bit" and not (has_gpu and _version("bitsandbytes")):
+    if values.get("load_in_4bit") and not (has_gpu and _version("bitsandbytes")):
         do = "pip install 'medinstruct[gpu]'" if has_gpu else "use a machine with an NVIDIA GPU"
         return [("4-bit training needs a GPU and bitsandbytes", do)]
     if _is_on_hub(values.get("base_model", "student")) and not has_gpu:

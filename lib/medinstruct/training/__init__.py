@@ -1,32 +1,30 @@
-"""Fine-tuning: templates, the survey of the data, the demo's tiny student, LoRA with its plan, and what comes after."""
+"""Fine-tuning: prompts, dataset checks, LoRA on TRL, held-out loss, export."""
 
-from medinstruct.training.after import merge, stop_gate
-from medinstruct.training.card import dataset_hash
-from medinstruct.training.data import Survey, is_unfinished, loss_mask, source, split, survey
-from medinstruct.training.loading import load_tokenizer
-from medinstruct.training.lora import finetune_lora
-from medinstruct.training.planning import Plan, plan, settings
-from medinstruct.training.show import microscope
-from medinstruct.training.student import build_student
-from medinstruct.training.templates import asked, prompt
+from medinstruct.training.base_model import estimate_memory, load_tokenizer
+from medinstruct.training.config import settings
+from medinstruct.training.examples import (
+    dataset_hash,
+    message,
+    prompt,
+    split,
+    survey,
+    training_file,
+)
+from medinstruct.training.export import merge
+from medinstruct.training.tiny_model import build_student
+from medinstruct.training.trainer import finetune_lora
 
 __all__ = [
-    "Plan",
-    "Survey",
-    "asked",
     "build_student",
     "dataset_hash",
+    "estimate_memory",
     "finetune_lora",
-    "is_unfinished",
     "load_tokenizer",
-    "loss_mask",
     "merge",
-    "microscope",
-    "plan",
+    "message",
     "prompt",
     "settings",
-    "source",
     "split",
-    "stop_gate",
     "survey",
+    "training_file",
 ]

@@ -1,191 +1,168 @@
-"""TRL's SFTTrainer as it is used here: rows already tokenised, an order that can be resumed, a lean loss on a CPU."""
+"""LoRA fine-tuning: train an adapter with TRL, resume a killed run, save it with its losses."""
 
-import math
-import os
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+from medinstruct import records
 from medinstruct.errors import UserError
-from medinstruct.training.batches import Order
-from medinstruct.training.loading import hush
-from medinstruct.training.student import quiet
-from medinstruct.training.templates import Row
+from medinstruct.records import Example
+from medinstruct.training import base_model, config, held_out
+from medinstruct.training.examples import Row, prompt_completion, split, survey
+from medinstruct.training.export import write_card
+
+# Settings that do not change what is learned.
+NOT_HASHED = ("report_to", "micro_batch_size", "gradient_checkpointing")
 
 
-def arguments(folder: Path, *, steps: int, settings: dict[str, Any]) -> Any:
-    """TRL's settings from ours; ten checkpoints a run (`checkpoints`), at most two of them kept."""
-    from trl import SFTConfig
+def finetune_lora(
+    examples: list[Example], *, base: str | Path, folder: str | Path, **settings: Any
+) -> dict[str, Any]:
+    """Tune an adapter (with method: full, all parameters), save it, return losses and counts.
 
-    hush()
-    batching, precision = settings["batching"], settings["precision"]
-    every = max(1, math.ceil(steps / settings["checkpoints"])) if settings["checkpoints"] else 0
-    args = SFTConfig(
-        output_dir=str(folder),
-        num_train_epochs=settings["epochs"],
-        max_steps=settings["max_steps"] or -1,
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type="cosine",
-        warmup_steps=settings["warmup_ratio"],
-        weight_decay=settings["weight_decay"],
-        per_device_train_batch_size=settings["micro_batch_size"],
-        gradient_accumulation_steps=settings["accumulation"],
-        bf16=precision == "bfloat16",
-        fp16=precision == "float16",
-        max_length=settings["max_length"] if batching == "packed" else None,
-        packing=batching == "packed",
-        padding_free=batching == "padding_free",
-        shuffle_dataset=False,
-        gradient_checkpointing=settings["gradient_checkpointing"],
-        neftune_noise_alpha=settings["neftune_alpha"] or None,
-        use_liger_kernel=settings["kernels"] == "liger",
-        torch_compile=settings["compiled"],
-        save_strategy="steps" if every else "no",
-        save_steps=every or 500,
-        save_total_limit=2,
-        logging_steps=max(1, steps // 25),
-        seed=settings["seed"],
-        report_to=settings["report_to"],
-        disable_tqdm=True,
-        dataloader_pin_memory=settings["is_gpu"],
-        use_cpu=not settings["is_gpu"],
-    )
-    if "WORLD_SIZE" not in os.environ:
-        args._n_gpu = min(
-            1, args.n_gpu
-        )  # without a launcher one GPU is used; TRL refuses nn.DataParallel
-    return args
+    `settings` are those of data/training.yaml. Losses are nats a response token. The same call on
+    the same data resumes a killed run from its last checkpoint, and returns the result of a
+    finished run, also of one under `accelerate launch`; any other call starts anew.
+    """
+    values, folder = config.complete(settings), Path(folder)
+    name, finished = _run_name(examples, base, values), folder / "made.json"
+    made = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
+    if made.get("name") == name:
+        return made["result"]
+    tokenizer = base_model.load_tokenizer(base)
+    checks = {key: values[key] for key in ("max_length", "template", "over_length")}
+    data = survey(examples, tokenizer=tokenizer, **checks)
+    shares = {"share": values["eval_share"], "train_share": values["train_share"]}
+    trained, held = split(data.rows, seed=values["seed"], **shares)
+    draft = folder.with_name(f".{folder.name}")
+    trainer = _trainer(trained, held, tokenizer, base, draft, values)
+    metrics = _fit(trainer, draft, name)
+    result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
+    _name_base(trainer.model, folder.parent)
+    trainer.save_model(str(draft))
+    if trainer.is_world_process_zero():
+        write_card(draft, result, examples=examples, base=base, settings=values)
+        records.write_json(draft / "made.json", {"name": name, "result": result})
+        for path in draft.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        for extra in ("run.json", "training_args.bin"):
+            (draft / extra).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    trainer.accelerator.wait_for_everyone()
+    return result
 
 
-def build(
-    model: Any,
-    tokenizer: Any,
-    rows: list[Row],
-    args: Any,
-    settings: dict[str, Any],
-    callbacks: list[Any],
+def quiet(trainer: Any) -> None:
+    """Remove the callback that prints the logs, and silence transformers' notices."""
+    from transformers import PrinterCallback
+    from transformers.utils import logging
+
+    trainer.remove_callback(PrinterCallback)
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def train_losses(state: Any) -> list[dict[str, float]]:
+    """Return the training losses by step, in nats a token."""
+    logs = [log for log in state.log_history if "loss" in log]
+    return [{"step": log["step"], "loss": round(log["loss"], 4)} for log in logs]
+
+
+def _run_name(examples: list[Example], base: str | Path, values: dict[str, Any]) -> str:
+    """Return the hash of all that the result depends on: data, base model, settings."""
+    texts = [[e.id, e.instruction, e.input, e.output] for e in examples]
+    kept = {key: value for key, value in values.items() if key not in NOT_HASHED}
+    built, weights = Path(base) / "built.json", sorted(Path(base).glob("*.safetensors"))
+    files = [str(base), *((path.name, path.stat().st_mtime_ns) for path in weights)]
+    identity = built.read_text(encoding="utf-8") if built.is_file() else files
+    return records.content_hash(texts, identity, kept)
+
+
+def _trainer(
+    trained: list[Row], held: list[Row], tokenizer: Any, base: Any, draft: Path, values: Any
 ) -> Any:
-    """The trainer, with an adapter on all linear layers unless all parameters are trained."""
+    """Return TRL's trainer, which tokenizes prompts and completions and trains the completions."""
     import datasets
+    from trl import SFTTrainer
 
     datasets.disable_progress_bars()
-    data = datasets.Dataset.from_list(
-        [{"input_ids": row.ids, "labels": row.labels} for row in rows]
-    )
-    lora = lora_config(settings) if settings["method"] == "lora" else None
-    trainer = trainer_class()(
-        model=model,
-        args=args,
-        train_dataset=data,
+    pairs = [prompt_completion(row.example, values["template"]) for row in trained]
+    trainer = base_model.load(
+        SFTTrainer,
+        base,
+        args=config.trainer_arguments(draft, values),
+        train_dataset=datasets.Dataset.from_list(pairs),
+        eval_dataset=held_out.datasets_by_type(held, values["template"]),
         processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=callbacks,
+        quantization_config=config.quantization(values),
+        peft_config=config.lora_config(values),
+        callbacks=[held_out.epoch_callback()],
     )
-    for value in trainer.model.parameters():
-        if settings["precision"] == "float16" and value.requires_grad:
-            value.data = (
-                value.data.float()
-            )  # TRL puts 4-bit adapters in bfloat16, which a T4's loss scaling cannot handle
+    limit = getattr(trainer.model.config.get_text_config(), "max_position_embeddings", None)
+    longest = max(len(row.ids) for row in [*trained, *held])
+    if limit and longest > limit:
+        do = f"Set max_length: {limit} or less, or choose another base model."
+        got = f"{longest} tokens, limit {limit}"
+        raise UserError("Examples are longer than the base model can read.", got=got, do=do)
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad and trainer.args.fp16:
+            parameter.data = parameter.data.float()  # loss scaling fails on TRL's bfloat16 adapters
     quiet(trainer)
     return trainer
 
 
-def lora_config(settings: dict[str, Any]) -> Any:
-    """LoRA, rsLoRA or DoRA on all linear layers but the head."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=settings["lora_rank"],
-        lora_alpha=settings["lora_alpha"],
-        lora_dropout=settings["lora_dropout"],
-        use_rslora=settings["lora_kind"] == "rslora",
-        use_dora=settings["lora_kind"] == "dora",
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def accumulation(batch_size: int, micro_batch_size: int, processes: int) -> int:
-    """How many micro-batches make a step, so that the global batch is the same on any number of devices.
-
-    >>> accumulation(16, 8, 1), accumulation(16, 8, 2), accumulation(128, 4, 4)
-    (2, 1, 8)
-    """
-    if batch_size % (micro_batch_size * processes):
-        do = "Choose a batch_size that is a multiple of micro_batch_size times the number of processes."
-        got = f"batch_size {batch_size}, micro_batch_size {micro_batch_size}, {processes} processes"
-        raise UserError("The global batch cannot be shared out evenly.", got=got, do=do)
-    return batch_size // (micro_batch_size * processes)
-
-
-def trainer_class() -> Any:
-    """SFTTrainer with two methods of its own: the order of the rows, and the loss on a CPU."""
-    from trl import SFTTrainer
-
-    class Trainer(SFTTrainer):
-        by_length = True
-
-        def _get_train_sampler(self, train_dataset: Any = None) -> Order:
-            data = self.train_dataset if train_dataset is None else train_dataset
-            size = (
-                self.args.train_batch_size
-                * self.args.gradient_accumulation_steps
-                * self.args.world_size
-            )
-            lengths = [len(ids) for ids in data["input_ids"]]
-            return Order(
-                lengths,
-                batch_size=size,
-                seed=self.args.seed,
-                by_length=self.by_length,
-                epoch=self.epoch_now,
-            )
-
-        def epoch_now(self) -> int:
-            """The epoch under way, from the steps that are done: right after a resume, too."""
-            steps = max(
-                1,
-                math.ceil(
-                    len(self.train_dataset) / (self.args.train_batch_size * self.args.world_size)
-                ),
-            )
-            a_epoch = max(1, math.ceil(steps / self.args.gradient_accumulation_steps))
-            return self.state.global_step // a_epoch
-
-        def compute_loss(
-            self,
-            model: Any,
-            inputs: Any,
-            return_outputs: bool = False,
-            num_items_in_batch: Any = None,
-        ) -> Any:
-            if not self.args.use_cpu or return_outputs:
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            loss = summed_loss(model, inputs) / num_items_in_batch
-            return loss * self.accelerator.num_processes  # the processes' gradients are averaged
-
-    return Trainer
-
-
-def summed_loss(model: Any, inputs: dict[str, Any]) -> Any:
-    """The loss over the trained tokens, in nats; only where one is predicted, the head makes logits.
-
-    Without a GPU, TRL's fused head scores every position of prompt and padding too, forward and again backward. Padding on
-    the right needs no mask where attention looks back only, and attention without a mask is the faster one.
-    """
-    import torch
-
-    wanted = torch.nn.functional.pad(inputs["labels"][:, 1:], (0, 1), value=-100)
-    counts = wanted != -100
-    inner = model.module if hasattr(model, "module") else model
-    head = inner.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, given: (given[0][counts],))
+def _fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
+    """Train from the last complete checkpoint of the run, or from the start; return its speed."""
+    mark = draft / "run.json"
+    if trainer.is_world_process_zero():
+        if not mark.exists() or json.loads(mark.read_text(encoding="utf-8")) != name:
+            shutil.rmtree(draft, ignore_errors=True)
+        records.write_json(mark, name)
+    trainer.accelerator.wait_for_everyone()
+    complete = [path.parent for path in draft.glob("checkpoint-*/trainer_state.json")]
+    last = max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    trainer.args.eval_on_start = last is None
     try:
-        given = {
-            name: value
-            for name, value in inputs.items()
-            if name not in ("labels", "attention_mask")
-        } | {"use_cache": False}
-        logits = model(**given).logits
-    finally:
-        hook.remove()
-    return torch.nn.functional.cross_entropy(logits.float(), wanted[counts], reduction="sum")
+        output = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except RuntimeError as error:
+        if "No executable batch size" not in str(error):
+            raise
+        do = "Set load_in_4bit or gradient_checkpointing, lower max_length, or use a smaller model."
+        raise UserError("One example does not fit into memory.", got=error, do=do) from error
+    return output.metrics
+
+
+def _name_base(model: Any, run_folder: Path) -> None:
+    """Make an adapter's settings portable: a base of the same run by its name, sorted modules."""
+    for adapter in getattr(model, "peft_config", {}).values():
+        base = Path(adapter.base_model_name_or_path)
+        if base.is_dir() and base.resolve().parent == run_folder.resolve():
+            adapter.base_model_name_or_path = base.name
+        adapter.target_modules = sorted(adapter.target_modules)
+
+
+def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
+    """Return losses, counts and speed of a finished training."""
+    before, *later = held_out.losses_by_step(trainer.state, held)
+    after, model, steps = later[-1]["held_out"], trainer.model, trainer.state.global_step
+    tokens = sum(len(row.ids) for row in trained) * trainer.args.num_train_epochs
+    return {
+        "train_losses": train_losses(trainer.state),
+        "held_out_losses": later,
+        "eval_before": before["held_out"]["all"],
+        "eval_after": after["all"],
+        "by_type": {"before": before["held_out"], "after": after},
+        "trainable": model.num_parameters(only_trainable=True),
+        "parameters": model.num_parameters(),
+        "examples": len(trained),
+        "held_out": len(held),
+        "held_out_ids": [row.example.id for row in held],
+        "steps": steps,
+        "micro_batch_size": trainer.state.train_batch_size,
+        "seconds": round(metrics["train_runtime"], 1),
+        "tokens_a_second": round(tokens / steps * metrics["train_steps_per_second"]),
+        "memory_gb": round(base_model.memory_in_use(), 2),
+        "hardware": config.device(),
+    }

@@ -1,0 +1,183 @@
+"""Training examples: prompts, trained tokens, checks before training, held-out split."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medinstruct import labels, records
+from medinstruct.errors import UserError
+from medinstruct.records import Example
+
+# The two templates of Stanford Alpaca (tatsu-lab/stanford_alpaca), which AlpaCare uses too.
+INTRODUCTION = "Below is an instruction that describes a task"
+REQUEST = "Write a response that appropriately completes the request."
+WITH_INPUT = (
+    f"{INTRODUCTION}, paired with an input that provides further context. {REQUEST}\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
+WITHOUT_INPUT = f"{INTRODUCTION}. {REQUEST}\n\n### Instruction:\n{{instruction}}\n\n### Response:\n"
+CHOICES = {"template": ("alpaca", "chat"), "over_length": ("drop", "refuse", "cut")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tokenized example; the tokens from `start` on (the response and its end) are trained."""
+
+    example: Example
+    ids: list[int]
+    start: int
+
+    @property
+    def type(self) -> str:
+        """Return the task type, as one of the ten canonical types where it has one."""
+        return labels.canonical("type", self.example.type) or self.example.type
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Tokenized dataset: rows to use, ids of examples over the maximum length, all lengths."""
+
+    rows: list[Row]
+    over: list[str]
+    lengths: list[int]
+
+
+def prompt(instruction: str, input: str = "") -> str:
+    """Return the Alpaca prompt; without an input, the template that has none.
+
+    >>> text = prompt("Explain asthma.")
+    >>> text.endswith("### Response:\\n"), "### Input" in text
+    (True, False)
+    """
+    template = WITH_INPUT if input else WITHOUT_INPUT
+    before, _, after = template.partition("{instruction}")
+    return before + instruction + after.replace("{input}", input)
+
+
+def message(instruction: str, input: str = "") -> str:
+    """Return the user's chat message: the instruction and, after an empty line, its input."""
+    return f"{instruction}\n\n{input}" if input else instruction
+
+
+def prompt_completion(example: Example, template: str = "alpaca") -> dict[str, Any]:
+    """Return an example in TRL's prompt/completion format: texts (alpaca) or messages (chat)."""
+    if template == "alpaca":
+        text = prompt(example.instruction, example.input)
+        return {"prompt": text, "completion": example.output}
+    question = {"role": "user", "content": message(example.instruction, example.input)}
+    answer = {"role": "assistant", "content": example.output}
+    return {"prompt": [question], "completion": [answer]}
+
+
+def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
+    """Return an example as TRL's SFTTrainer tokenizes it.
+
+    Raises where prompt and response share a token, or a chat template renders the prompt differently
+    once it is answered: the model would be trained on another prompt than it is asked with.
+    """
+    pair = prompt_completion(example, template)
+    before, after = pair["prompt"], pair["completion"]
+    if template == "alpaca":
+        asked = tokenizer(before)["input_ids"]
+        ids = tokenizer(before + after + tokenizer.eos_token)["input_ids"]
+    else:
+        form = {"tokenize": True, "return_dict": True}
+        asked = tokenizer.apply_chat_template(before, add_generation_prompt=True, **form)
+        asked = asked["input_ids"]
+        ids = tokenizer.apply_chat_template(before + after, **form)["input_ids"]
+    if ids[: len(asked)] != asked:
+        what = "The prompt is tokenized differently once it is answered."
+        do = "Choose another template, or another base model."
+        raise UserError(what, got=f"example {example.id}", do=do)
+    return Row(example=example, ids=ids, start=len(asked))
+
+
+def survey(
+    examples: Sequence[Example],
+    *,
+    tokenizer: Any,
+    max_length: int = 1024,
+    template: str = "alpaca",
+    over_length: str = "drop",
+) -> Survey:
+    """Check the examples and tokenize them.
+
+    Empty responses and text that the tokenizer reads as a control token are refused with their ids.
+    Examples over `max_length` tokens are, by `over_length`, dropped, refused, or cut, and so lose
+    the token that ends them.
+    """
+    check_choice("template", template, CHOICES["template"])
+    check_choice("over_length", over_length, CHOICES["over_length"])
+    empty = [example.id for example in examples if not example.output.strip()]
+    _refuse(empty, "Examples have an empty response.", "Leave them out.")
+    control = _with_control_tokens(examples, tokenizer)
+    _refuse(control, "Examples contain text that is a control token of the model.", "Reword them.")
+    if template == "chat" and not tokenizer.chat_template:
+        got = tokenizer.name_or_path
+        raise UserError("The model has no chat template.", got=got, do="Set template: alpaca.")
+    rows = [tokenize(example, tokenizer=tokenizer, template=template) for example in examples]
+    lengths = [len(row.ids) for row in rows]
+    over = [row.example.id for row in rows if len(row.ids) > max_length]
+    if over_length == "refuse":
+        do = f"Raise max_length (the longest has {max(lengths, default=0)}), or drop them."
+        _refuse(over, f"Examples are longer than {max_length} tokens.", do)
+    limit = {"drop": max_length}.get(over_length, max(lengths, default=0))
+    rows = [row for row in rows if len(row.ids) <= limit and row.start < max_length]
+    rows = [Row(row.example, row.ids[:max_length], row.start) for row in rows]
+    return Survey(rows=rows, over=over, lengths=lengths)
+
+
+def split(
+    rows: Sequence[Row], *, share: float, seed: int, train_share: float = 1.0
+) -> tuple[list[Row], list[Row]]:
+    """Return training and held-out rows, stratified by task type; at least one of each.
+
+    `train_share` < 1 keeps that share of the training rows and the same held-out rows.
+    """
+    if len(rows) < 2:
+        do = "Generate more tasks, or lower the limits."
+        raise UserError("There are too few examples to train on.", got=len(rows), do=do)
+    shuffled = random.Random(seed).sample(list(rows), len(rows))
+    size = min(max(1, round(share * len(rows))), len(rows) - 1)
+    by_type = sorted(range(len(rows)), key=lambda n: shuffled[n].type)
+    held_out = {by_type[int((n + 0.5) * len(rows) / size)] for n in range(size)}
+    trained = [row for n, row in enumerate(shuffled) if n not in held_out]
+    trained = trained[: max(1, round(train_share * len(trained)))]
+    return trained, [shuffled[n] for n in sorted(held_out)]
+
+
+def training_file(folder: Path, train_on: str = "reviewed") -> Path:
+    """Return the run's dataset to train on: as reviewers left it where it exists, or as written."""
+    files = {"reviewed": folder / "dataset.reviewed.jsonl", "dataset": folder / "dataset.jsonl"}
+    check_choice("train_on", train_on, tuple(files))
+    return files[train_on] if files[train_on].exists() else files["dataset"]
+
+
+def dataset_hash(examples: Sequence[Example]) -> str:
+    """Return 16 hex digits over instruction, input and output of all examples, in any order."""
+    return records.content_hash(sorted([e.instruction, e.input, e.output] for e in examples))
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise unless `value` is one of the parameter's choices."""
+    if value not in choices:
+        do = f"Choose from {', '.join(choices)}."
+        raise UserError(f"`{name}` has an unknown value.", got=value, do=do)
+
+
+def _with_control_tokens(examples: Sequence[Example], tokenizer: Any) -> list[str]:
+    """Return ids of the examples whose text contains a special token of the tokenizer."""
+    marks = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+    pattern = re.compile("|".join(re.escape(mark) for mark in sorted(marks) if mark.strip()))
+    texts = {e.id: "\n".join((e.instruction, e.input, e.output)) for e in examples}
+    return [key for key, text in texts.items() if pattern.pattern and pattern.search(text)]
+
+
+def _refuse(ids: list[str], what: str, do: str) -> None:
+    """Raise one error that lists the examples (at most 20 of them)."""
+    if ids:
+        more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
+        raise UserError(what, got=f"{len(ids)} of them: {', '.join(ids[:20])}{more}", do=do)
