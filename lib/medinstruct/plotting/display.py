@@ -18,37 +18,24 @@ TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- if width %} width="{{ width | escape_html }}"{% endif %}></div>{% endblock %}"""
 
 
+class Output:
+    """What a notebook displays: contents by MIME type, with their metadata."""
+
+    def __init__(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self.data, self.metadata = data, metadata or {}
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict, dict]:
+        return self.data, self.metadata
+
+
 def live() -> bool:
     """Return whether widgets answer (JupyterLab, VS Code, Colab); not so under papermill."""
     return any(os.environ.get(name) for name in LIVE)
 
 
-class Picture:
-    """A saved figure in a notebook: an image with alternative text, or plotly on a live page."""
-
-    def __init__(self, png: bytes, *, alt: str, width: int, interactive: Any = None) -> None:
-        self.png, self.alt, self.width, self.interactive = png, alt, width, interactive
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        text = {"text/plain": self.alt}
-        if self.interactive is not None and "COLAB_RELEASE_TAG" in os.environ:
-            page = self.interactive.to_html(include_plotlyjs="cdn", full_html=False)
-            return text | {"text/html": page}, {}
-        if self.interactive is not None and live():  # JupyterLab prefers an image: give none
-            return text | {PLOTLY: self.interactive.to_plotly_json()}, {}
-        metadata = {"alt": self.alt, "width": self.width}
-        return text | {"image/png": self.png}, {"image/png": metadata}
-
-
 def show(
-    figure: Any,
-    name: str,
-    *,
-    folder: str | Path,
-    alt: str = "",
-    data: Any = None,
-    interactive: Any = None,
-) -> Picture:
+    figure: Any, name: str, *, folder: str | Path, alt: str = "", data: Any = None, interactive=None
+) -> Output:
     """Save a figure as figures/`name`.svg in the run's `folder` and return it to be displayed.
 
     `data` (DataFrame or Series) is saved beside it as CSV; `alt` describes the figure to readers
@@ -60,16 +47,20 @@ def show(
     records.write_text(files / f"{name}.svg", _bytes(figure, "svg").decode())
     if data is not None:
         records.write_text(files / f"{name}.csv", data.to_csv(lineterminator="\n"))
-    alt = " ".join((alt or figure.get_suptitle() or name).split())
+    text = {"text/plain": " ".join((alt or figure.get_suptitle() or name).split())}
     png, width = _small(_bytes(figure, "png", dpi=150)), round(figure.get_figwidth() * 100)
     plt.close(figure)
-    return Picture(png, alt=alt, width=width, interactive=interactive)
+    if interactive is not None and "COLAB_RELEASE_TAG" in os.environ:
+        return Output(text | {"text/html": interactive.to_html("cdn", full_html=False)})
+    if interactive is not None and live():  # JupyterLab prefers an image: give none
+        return Output(text | {PLOTLY: interactive.to_plotly_json()})
+    image = {"alt": text["text/plain"], "width": width}
+    return Output(text | {"image/png": png}, {"image/png": image})
 
 
 def _bytes(figure: Any, kind: str, **options: Any) -> bytes:
     """Return a figure as a file, without dates and versions: the same bytes in every run."""
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    buffer, metadata = io.BytesIO(), {"Date": None} if kind == "svg" else {"Software": None}
     figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", **options)
     return buffer.getvalue()
 

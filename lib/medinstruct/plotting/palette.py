@@ -1,8 +1,8 @@
-"""Palette: the colors (Okabe and Ito), matplotlib's defaults, short labels."""
+"""Palette: colors, the style of figures, short labels."""
 
-from collections.abc import Sequence
+from medinstruct import paths
 
-# Safe for color-blind readers: Okabe and Ito (2008), "Color Universal Design".
+# Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, GREY = "#56B4E9", "#CC79A7", "#7A8490"
 PALETTE = (BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY)
@@ -11,37 +11,10 @@ WIDTH = 7.5  # inches
 
 
 def style() -> None:
-    """Set matplotlib's defaults for all figures: an opaque white ground, "$" as a plain character.
+    """Set matplotlib's defaults for all figures (data/figures.mplstyle)."""
+    from matplotlib import style as sheets
 
-    The fixed hash salt makes the bytes of an SVG the same in every run.
-    """
-    import matplotlib as mpl
-
-    axes = {
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 12,
-        "axes.titleweight": "bold",
-        "axes.labelcolor": SOFT,
-        "axes.edgecolor": LINE,
-        "axes.axisbelow": True,
-        "axes.prop_cycle": mpl.cycler(color=list(PALETTE)),
-        "xtick.color": SOFT,
-        "ytick.color": INK,
-        "ytick.major.size": 0,
-    }
-    figure = {
-        "figure.dpi": 110,
-        "savefig.dpi": 110,
-        "figure.facecolor": "white",
-        "figure.constrained_layout.use": True,
-        "figure.max_open_warning": 0,
-        "legend.frameon": False,
-        "svg.hashsalt": "medinstruct",
-    }
-    font = {"font.family": ["DejaVu Sans"], "font.size": 10, "text.color": INK}
-    mpl.rcParams.update(axes | figure | font | {"text.parse_math": False})
+    sheets.use(paths.data("figures.mplstyle"))
 
 
 def short(name: object, limit: int = 34) -> str:
@@ -55,15 +28,11 @@ def short(name: object, limit: int = 34) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def shade(place: int, *, white: float = 0.0) -> tuple[float, float, float]:
-    """Return the color of series n: cycle through the palette, lighter on each pass."""
-    from matplotlib.colors import to_rgb
+def number(value: float) -> str:
+    """Return a number for a reader: whole with separators, else three significant digits.
 
-    share = 1 - (1 - white) * (1 - 0.22 * (place // len(PALETTE)))
-    return tuple(float(c + (1 - c) * share) for c in to_rgb(PALETTE[place % len(PALETTE)]))
-
-
-def ink_on(color: Sequence[float]) -> str:
-    """Return white or dark, whichever has the higher contrast on a color (WCAG luminance)."""
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
-    return "white" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.2 else INK
+    >>> number(12345), number(0.12345), number(1234.5)
+    ('12,345', '0.123', '1,234')
+    """
+    whole = abs(value) >= 100 or float(value).is_integer()
+    return f"{value:,.0f}" if whole else f"{value:.3g}"

@@ -1,13 +1,13 @@
 """Tables: one table for numbers and text, one reader of records; all content is escaped."""
 
 import html
-import numbers
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
-from medinstruct.plotting.charts import number
-from medinstruct.plotting.display import live
-from medinstruct.plotting.palette import BLUE, short
+from medinstruct.plotting.display import Output, live
+from medinstruct.plotting.palette import BLUE, number, short
 
 ALL = "(all)"
 LONGEST = 6000  # characters of one text
@@ -16,20 +16,7 @@ WRAP = "white-space:pre-wrap;overflow-wrap:anywhere;text-align:left"
 CARD = f"border-left:4px solid {BLUE};padding:.2em .8em;margin:.5em 0;{WRAP}"
 
 
-class Page:
-    """HTML that a notebook displays, with its plain text for other readers."""
-
-    def __init__(self, content: str, text: str = "") -> None:
-        self.content, self.text = content, text
-
-    def _repr_html_(self) -> str:
-        return self.content
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def table(frame: Any, *, caption: str = "", fold: int = 30) -> Page:
+def table(frame: Any, *, caption: str = "", fold: int = 30) -> Output:
     """Return a DataFrame, Series or list of dicts as an HTML table; rows after `fold` are folded.
 
     Text is wrapped at the left, numbers are at the right; every cell is escaped.
@@ -41,39 +28,33 @@ def table(frame: Any, *, caption: str = "", fold: int = 30) -> Page:
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name:
         names = [name or "" for name in frame.index.names]
         frame = frame.reset_index(names=names, allow_duplicates=True)
-    head = "".join(f"<th style='text-align:left'>{_cell(name)}</th>" for name in frame)
-    rows = [f"<tr>{''.join(map(_data, row))}</tr>" for row in frame.itertuples(index=False)]
-    parts = [f"<p><b>{_cell(caption)}</b></p>"] if caption else []
-    for n, part in enumerate((rows[:fold], rows[fold:])):
-        body = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(part)}</tbody></table>"
-        more = f"<details><summary>{len(part):,} more rows</summary>{body}</details>"
-        parts += [more if n else body] if part or not n else []
-    return Page(
-        f"<div {PLAIN}>{''.join(parts)}</div>", f"{caption}\n{frame.to_string(index=False)}".strip()
+    head = "".join(f'<th style="text-align:left">{_escape(name)}</th>' for name in frame)
+    rows = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in frame.itertuples(index=False)]
+    shown, more = (
+        f"<table><tr>{head}</tr>{''.join(r)}</table>" for r in (rows[:fold], rows[fold:])
     )
-
-
-def _data(value: Any) -> str:
-    """Return one cell of a table."""
-    if value is None or value != value:
-        return "<td>–</td>"
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return f"<td style='text-align:right'>{number(value)}</td>"
-    return f"<td style='{WRAP};max-width:44em'>{_cell(value)}</td>"
+    if len(rows) > fold:
+        shown += f"<details><summary>{len(rows) - fold:,} more rows</summary>{more}</details>"
+    title = f"<p><b>{_escape(caption)}</b></p>" if caption else ""
+    plain = f"{caption}\n{frame.to_string(index=False)}".strip()
+    return Output({"text/html": f"<div {PLAIN}>{title}{shown}</div>", "text/plain": plain})
 
 
 def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "<td>–</td>"
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return f'<td style="text-align:right">{number(value)}</td>'
+    return f'<td style="{WRAP};max-width:44em">{_escape(value)}</td>'
+
+
+def _escape(value: Any) -> str:
     text = str(value)
     return html.escape(text if len(text) <= LONGEST else f"{text[:LONGEST]} […]")
 
 
 def reader(
-    rows: Iterable[Any],
-    *,
-    text: Sequence[str],
-    labels: Sequence[str] = (),
-    number: int = 6,
-    title: str = "",
+    rows: Iterable[Any], *, text: Sequence[str], labels: Sequence[str] = (), number=6, title=""
 ) -> Any:
     """Return a reader of records (or dicts, or a DataFrame) with `number` records a page.
 
@@ -82,92 +63,72 @@ def reader(
     """
     rows = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
     rows = [row if isinstance(row, Mapping) else row.model_dump() for row in rows]
+
+    def page(matches: Sequence[Mapping[str, Any]], start: int) -> str:
+        part = matches[start : start + number]
+        place = f"{min(start + 1, len(matches))} to {start + len(part)} of {len(matches):,}"
+        cards = [_card(row, text, labels, is_open=n == 0) for n, row in enumerate(part)]
+        return f"<div {PLAIN}><p><b>{_escape(title)}</b> {place}</p>{''.join(cards)}</div>"
+
     if live():
-        return _widget(rows, text=text, labels=labels, number=number, title=title)
-    page = cards(rows[:number], total=len(rows), text=text, labels=labels, title=title)
-    return Page(page, f"{title}: {min(number, len(rows))} of {len(rows):,} records".lstrip(": "))
+        return _widget(rows, page, text=text, labels=labels, number=number)
+    plain = f"{title}: {min(number, len(rows))} of {len(rows):,} records".lstrip(": ")
+    return Output({"text/html": page(rows, 0), "text/plain": plain})
+
+
+def _card(
+    row: Mapping[str, Any], text: Sequence[str], labels: Sequence[str], *, is_open: bool
+) -> str:
+    tags = " · ".join(str(row[name]) for name in labels if row.get(name) not in (None, ""))
+    fields = [(name, row[name]) for name in text if row.get(name) not in (None, "")]
+    body = "".join(f"<p><b>{_escape(name)}</b>\n{_escape(value)}</p>" for name, value in fields)
+    head = f"{_escape(short(row.get(text[0], ''), 90))} <small>{_escape(tags)}</small>"
+    opened = " open" if is_open else ""
+    return f'<details style="{CARD}"{opened}><summary>{head}</summary>{body}</details>'
 
 
 def matching(
     rows: Sequence[Mapping[str, Any]],
     *,
     text: Sequence[str],
-    search: str = "",
-    labels: Mapping[str, str] | None = None,
+    search: str,
+    labels: Mapping[str, str],
 ) -> list[Mapping[str, Any]]:
     """Return the records with these labels whose texts contain every word of `search`."""
-    words = search.lower().split()
-    chosen = {name: value for name, value in (labels or {}).items() if value != ALL}
-    matches = []
-    for row in rows:
+
+    def fits(row: Mapping[str, Any]) -> bool:
         body = "\n".join(str(row.get(name, "")) for name in text).lower()
-        labelled = all(str(row.get(name, "")) == value for name, value in chosen.items())
-        if labelled and all(word in body for word in words):
-            matches.append(row)
-    return matches
+        labelled = (value in (ALL, str(row.get(name, ""))) for name, value in labels.items())
+        return all(labelled) and all(word in body for word in search.lower().split())
 
-
-def cards(
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    total: int,
-    start: int = 0,
-    text: Sequence[str],
-    labels: Sequence[str] = (),
-    title: str = "",
-) -> str:
-    """Return records as HTML cards, the first one open."""
-    last = start + len(rows)
-    head = f"<p><b>{_cell(title)}</b> {min(start + 1, total):,} to {last:,} of {total:,}</p>"
-    parts = []
-    for n, row in enumerate(rows):
-        tags = " · ".join(str(row[name]) for name in labels if row.get(name) not in (None, ""))
-        first = short(row.get(text[0], ""), 90)
-        fields = [(name, row.get(name)) for name in text if row.get(name) not in (None, "")]
-        body = "".join(f"<p><b>{_cell(name)}</b>\n{_cell(value)}</p>" for name, value in fields)
-        summary = f"<summary>{_cell(first)} <small>{_cell(tags)}</small></summary>"
-        opened = "" if n else " open"
-        parts.append(f'<details{opened} style="{CARD}">{summary}{body}</details>')
-    return f"<div {PLAIN}>{head}{''.join(parts)}</div>"
+    return [row for row in rows if fits(row)]
 
 
 def _widget(
-    rows: list, *, text: Sequence[str], labels: Sequence[str], number: int, title: str
+    rows: Sequence, page: Any, *, text: Sequence[str], labels: Sequence[str], number: int
 ) -> Any:
     import ipywidgets as widgets
 
-    wide = {"layout": {"width": "15em"}}
-    menus = {name: widgets.Dropdown(options=_choices(rows, name), **wide) for name in labels}
+    menus, state = {}, {"start": 0}
+    for name in labels:
+        counts = Counter(str(row.get(name, "")) for row in rows).most_common(200)
+        options = [(f"{ALL} {name}", ALL), *((f"{short(v)} ({n:,})", v) for v, n in counts)]
+        menus[name] = widgets.Dropdown(options=options, layout={"width": "15em"})
     search = widgets.Text(placeholder="search the texts", continuous_update=False)
     previous, following = (widgets.Button(description=word) for word in ("previous", "next"))
-    page, start = widgets.HTML(), widgets.IntText(value=0)
-
-    def draw(_: Any = None) -> None:
-        chosen = {name: menu.value for name, menu in menus.items()}
-        matches = matching(rows, text=text, search=search.value, labels=chosen)
-        part = matches[start.value : start.value + number]
-        place = {"total": len(matches), "start": start.value}
-        page.value = cards(part, **place, text=text, labels=labels, title=title)
-        previous.disabled = start.value == 0
-        following.disabled = start.value + number >= len(matches)
+    view = widgets.HTML()
 
     def turn(pages: int) -> None:
-        start.value = max(0, start.value + pages * number) if pages else 0
-        draw()
+        start = state["start"] = max(0, state["start"] + pages * number) if pages else 0
+        chosen = {name: menu.value for name, menu in menus.items()}
+        matches = matching(rows, text=text, search=search.value, labels=chosen)
+        view.value = page(matches, start)
+        previous.disabled, following.disabled = start == 0, start + number >= len(matches)
 
     for control in (*menus.values(), search):
         control.observe(lambda _: turn(0), names="value")
     previous.on_click(lambda _: turn(-1))
     following.on_click(lambda _: turn(1))
-    draw()
+    turn(0)
     filters = widgets.HBox(list(menus.values()), layout={"flex_flow": "row wrap"})
-    return widgets.VBox([filters, widgets.HBox([search, previous, following]), page])
-
-
-def _choices(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, str]]:
-    """Return what a menu offers: every label with its number of records, most frequent first."""
-    from collections import Counter
-
-    counts = Counter(str(row.get(name, "")) for row in rows)
-    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:200]
-    return [(f"{ALL} {name}", ALL), *((f"{short(v)} ({n:,})", v) for v, n in ranked)]
+    return widgets.VBox([filters, widgets.HBox([search, previous, following]), view])
