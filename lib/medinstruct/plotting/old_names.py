@@ -4,7 +4,7 @@
 import textwrap
 
 from medinstruct.plotting.charts import _canvas, grouped_bars, heatmap, sunburst
-from medinstruct.plotting.display import PLOTLY
+from medinstruct.plotting.display import PLOTLY, Output
 from medinstruct.plotting.palette import (
     BLUE,
     GREEN,
@@ -25,7 +25,7 @@ from medinstruct.plotting.palette import (
 
 heat = heatmap
 __all__ = """BLUE GREEN GREY INK LINE ORANGE PALETTE PINK RED SKY SOFT TINT WIDTH PLOTLY
-    short style heat titled note live_sunburst paired_bars""".split()
+    short style heat titled note live_sunburst paired_bars Page""".split()
 
 
 def titled(figure, title):
@@ -52,3 +52,14 @@ def paired_bars(columns, *, title, label, names, first=0):
     """Draw grouped bars."""
     colors = PALETTE[first:] + PALETTE[:first]
     return grouped_bars(columns, title=title, label=label, names=names, colors=colors)
+
+
+class Page(Output):
+    """HTML that a notebook displays."""
+
+    def __init__(self, content, text=""):
+        super().__init__({"text/html": content, "text/plain": text})
+        self.content = content
+
+    def _repr_html_(self):
+        return self.content
