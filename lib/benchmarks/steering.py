@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.distance import jensenshannon
 
 from medinstruct import filtering, labels, llm, paths, records, stats, tasks
-from medinstruct.offline import writing
+from medinstruct.offline import writer
 from medinstruct.records import Task
 from medinstruct.tasks.steering import AXES, VALUES
 
@@ -50,7 +50,7 @@ async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
     )
     kept = [task for task, is_new in zip(made.tasks, novel, strict=True) if is_new]
     rows = [{axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES} for task in kept]
-    able = VALUES | {"topic": writing._topics()}
+    able = VALUES | {"topic": writer.topics()}
     pairs = [(a, b, x, y) for a, b in combinations(AXES, 2) for x, y in product(able[a], able[b])]
     seen = {(a, b, row[a], row[b]) for row in rows for a, b in combinations(AXES, 2)}
     found = {

@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import stand_in_server
 
 from medinstruct import assist, audits, llm, records, review, training
 from medinstruct.assist import Answer, Guard, Session, Transcripts, Turn, feedback
@@ -176,7 +177,7 @@ def test_a_stopped_or_cancelled_answer_is_counted_but_not_kept_as_whole():
         assert (
             not asked.cache.keys()
             and asked.usage["usd"] > 0
-            and asked._reserved == pytest.approx(0)
+            and asked.account.reserved == pytest.approx(0)
         )
         assert stream.reply is None or (
             stream.reply.finish_reason == llm.STOPPED and 40 <= len(stream.reply.text) < 80
@@ -196,35 +197,30 @@ def test_a_stream_never_passes_the_budget():
 
 
 def test_the_stand_in_streams_over_a_socket_and_a_reader_who_hangs_up_gets_no_more():
-    from medinstruct.offline import serving
-
     async def talk():
-        troubles = serving.Troubles(pace=0.01)
-        port = serving.listen(0, troubles=troubles)
-        asked = llm.Client(url=f"http://127.0.0.1:{port}/v1", model="m")
+        faults = stand_in_server.Faults(pace=0.01)
+        asked = llm.Client(url=stand_in_server.listen(faults=faults), model="m")
         whole = await read(asked.stream(ASK))
-        events = troubles.seen["events"]
+        events = faults.seen["events"]
         await read(asked.stream(ASK.model_copy(update={"sample": 1})), stop_after=30)
         await asyncio.sleep(0.3)
-        return whole, events, troubles.seen["events"] - events
+        return whole, events, faults.seen["events"] - events
 
     whole, events, after = asyncio.run(talk())
     assert len(whole) > 20 and events > len(whole) and after < events / 2
 
 
 def test_a_server_that_refuses_the_option_for_usage_is_asked_without_it():
-    from medinstruct.offline import serving
-    from medinstruct.offline.server import Service
-
     async def talk():
-        port = serving.listen(
-            0, service=Service(refused=("stream_options",)), troubles=serving.Troubles(pace=0)
-        )
-        asked = llm.Client(url=f"http://127.0.0.1:{port}/v1", model="m")
+        service = stand_in_server.Service(refused=("stream_options",))
+        url = stand_in_server.listen(service=service, faults=stand_in_server.Faults(pace=0))
+        asked = llm.Client(url=url, model="m")
         return await asked.stream(ASK).result(), asked
 
     reply, asked = asyncio.run(talk())
-    assert reply.text and reply.completion_tokens > 0 and "stream_options" in asked.notes[0]
+    assert (
+        reply.text and reply.completion_tokens > 0 and "stream_options" in asked.connection.notes[0]
+    )
 
 
 @given(st.text(), st.lists(st.text(min_size=1, max_size=12), max_size=3))
@@ -527,7 +523,7 @@ def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
 
 
 def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.client.STREAM_TRIES", 1)
+    monkeypatch.setattr("medinstruct.llm.client.STREAM_RETRIES", 0)
     gone = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     talk = talked(
         tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"}

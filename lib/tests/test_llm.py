@@ -1,12 +1,14 @@
 """The client: order, cache, keys and budget, against the offline stand-in."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from support import stand_in_server
 
 from medinstruct import llm
 from medinstruct.errors import UserError
-from medinstruct.llm import client as module
+from medinstruct.llm import batch_api
 
 ASK = [
     llm.Request(
@@ -36,7 +38,7 @@ def test_a_paid_address_without_a_key_is_refused(monkeypatch):
 
 def test_an_unreachable_address_is_one_message_without_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    monkeypatch.setattr(module, "FIRST_TRIES", 1)
+    monkeypatch.setattr("medinstruct.llm.retry.FIRST_TRIES", 1)
     with pytest.raises(UserError, match="Check the address") as caught:
         asyncio.run(llm.Client(url="http://127.0.0.1:9/v1", model="m").ask_all(ASK))
     assert "sk-secret" not in str(caught.value)
@@ -65,15 +67,11 @@ def test_a_budget_is_never_passed_and_what_was_paid_is_kept(tmp_path):
 
 def served(talk, **troubles):
     """Run `talk(url, seen)` against the stand-in over a socket."""
-    from medinstruct.offline import serving, slips
-    from medinstruct.offline.server import Service
-
-    service = Service(refused=troubles.pop("refused", ()), rate=slips.rates({"cut": 0.0}))
-    trouble = serving.Troubles(**troubles)
+    service = stand_in_server.Service(refused=troubles.pop("refused", ()), rate={"cut": 0.0})
+    faults = stand_in_server.Faults(**troubles)
 
     async def both():
-        port = serving.listen(0, service=service, troubles=trouble)
-        return await talk(f"http://127.0.0.1:{port}/v1", trouble.seen)
+        return await talk(stand_in_server.listen(service=service, faults=faults), faults.seen)
 
     return asyncio.run(both())
 
@@ -115,7 +113,7 @@ def test_a_parameter_that_a_newer_model_refuses_is_replaced_or_left_out_and_said
             for r in MANY[:20]
         ]
         await client.ask_all(asks)
-        return client.notes, client.sent(asks[0])
+        return client.connection.notes, client.connection.body(asks[0])
 
     notes, body = served(talk, refused=("max_tokens", "temperature"))
     assert (
@@ -151,65 +149,66 @@ def test_what_never_becomes_whole_says_why(rate, trouble):
 
 
 def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
-    online = asyncio.run(llm.Client(url="offline", model="m", again=0).ask_all(MANY))
-    client = llm.Client(url="offline", model="m", mode="batch", cache=tmp_path / "c.sqlite")
-    assert [r.text for r in asyncio.run(client.ask_all(MANY + MANY[:3]))] == [
-        r.text for r in [*online, *online[:3]]
-    ]
+    async def talk(url, seen):
+        online = await llm.Client(url=url, model="m", again=0).ask_all(MANY)
+        client = batch_client(url, tmp_path)
+        return online, await client.ask_all(MANY + MANY[:3]), client
+
+    online, replies, client = served(talk)
+    assert [r.text for r in replies] == [r.text for r in [*online, *online[:3]]]
     assert client.usage["asked"] == len(MANY)
 
 
-def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path):
-    from medinstruct.llm import batch
+def batch_client(url, folder, model="m"):
+    return llm.Client(url=url, model=model, mode="batch", cache=folder / "c.sqlite", poll=0.0)
 
+
+async def send_and_die(client, requests, **limits):
+    """Send batches as a run does that is killed before it fetches their answers."""
+    async with client.connection.open() as api:
+        missing = {client.key(request): request for request in requests}
+        for part in batch_api.parts(client.connection, missing, **limits):
+            await batch_api.send(client.account, api, part)
+
+
+def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path, monkeypatch):
     async def talk(url, seen):
-        first = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
-        api = first.connected()
-        for part in batch.parts(first, MANY, rows=50):
-            await batch._send(first, api, part)  # and here the kernel dies
-        second = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
-        sent = []
-        second_send, batch._send = batch._send, lambda *given: sent.append(given)
-        try:
-            return await batch.ask_all(second, MANY, poll=0.0), sent
-        finally:
-            batch._send = second_send
+        await send_and_die(batch_client(url, tmp_path), MANY, rows=50)
+        monkeypatch.setattr(batch_api, "send", None)
+        return await batch_client(url, tmp_path).ask_all(MANY)
 
-    replies, sent = served(talk)
-    assert len(replies) == len(MANY) and not sent
+    assert len(served(talk)) == len(MANY)
 
 
 def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
-    from medinstruct.offline.server import Service
-
-    service, posts = Service(), []
-    service.batches.lost = 40
+    service = stand_in_server.Service()
+    service.lost = 40
 
     async def talk():
-        from medinstruct.offline import serving
-
-        port = serving.listen(0, service=service)
-        client = llm.Client(url=f"http://127.0.0.1:{port}/v1", model="m", mode="batch")
-        from medinstruct.llm import batch
-
-        return await batch.ask_all(client, MANY, poll=0.0), client
+        client = batch_client(stand_in_server.listen(service=service), tmp_path)
+        return await client.ask_all(MANY), client
 
     replies, client = asyncio.run(talk())
-    assert (
-        len(replies) == len(MANY) == client.usage["asked"]
-        and len(service.batches.batches) == 2
-        and not posts
-    )
+    assert len(replies) == len(MANY) == client.usage["asked"] and len(service.batches) == 2
 
 
 def test_batch_files_keep_to_the_limits_of_rows_and_bytes():
-    from medinstruct.llm import batch
-
     client = llm.Client(url="offline", model="m")
-    assert [len(part) for part in batch.parts(client, MANY, rows=50)] == [50, 50, 20]
-    assert all(
-        sum(len(line) for _, line in part) <= 2000 for part in batch.parts(client, MANY, size=2000)
-    )
+    missing = {client.key(request): request for request in MANY}
+    parts = batch_api.parts(client.connection, missing, rows=50)
+    assert [len(part) for part in parts] == [50, 50, 20]
+    parts = batch_api.parts(client.connection, missing, size=2000)
+    assert all(sum(map(len, part.values())) <= 2000 for part in parts)
+
+
+def test_a_batch_that_could_exceed_the_budget_is_not_sent(tmp_path):
+    async def talk(url, seen):
+        form = {"budget_usd": 0.1, "usd_per_mtok": (1.0, 1.0), "mode": "batch"}
+        with pytest.raises(UserError, match="a batch of 120 requests could exceed"):
+            await llm.Client(url=url, model="m", **form).ask_all(MANY)
+        return seen["answered"]
+
+    assert served(talk) == 0
 
 
 def test_a_price_is_found_by_the_beginning_of_a_dated_name_and_an_own_table_goes_first(tmp_path):
@@ -223,11 +222,11 @@ def test_a_price_is_found_by_the_beginning_of_a_dated_name_and_an_own_table_goes
 
 def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
     client = llm.Client(url="offline?cut=0", model="m", usd_per_mtok=(1.0, 2.0))
-    told = asyncio.run(llm.forecast(client, MANY, pilot=20))
+    cost = asyncio.run(llm.forecast(client, MANY, pilot=20))
     asked = client.usage["asked"]
     asyncio.run(client.ask_all(MANY))
     assert asked >= 20 and client.usage["asked"] == len(MANY)
-    assert told.low <= client.usage["usd"] <= told.high and told.batch_usd < told.usd
+    assert cost.low - 1e-9 <= client.usage["usd"] <= cost.high + 1e-9 and cost.batch_usd < cost.usd
 
 
 def test_the_client_works_where_a_loop_is_already_running():
@@ -262,8 +261,7 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
     served_here = subprocess.Popen(
         [
             sys.executable,
-            "-m",
-            "medinstruct.offline",
+            stand_in_server.__file__,
             "--port",
             "0",
             "--latency",
@@ -275,7 +273,7 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
         text=True,
     )
     try:
-        url = served_here.stdout.readline().split("listens at ")[1].split()[0]
+        url = served_here.stdout.readline().strip()
 
         def start(name):
             return subprocess.Popen(
@@ -308,26 +306,16 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
 
 
 def test_a_batch_of_another_stage_stays_open_until_that_stage_asks(tmp_path):
-    from medinstruct.llm import batch
-
     async def talk(url, seen):
-        judge, writer = (
-            llm.Client(url=url, model=name, mode="batch", cache=tmp_path / "c.sqlite")
-            for name in "jw"
-        )
-        for part in batch.parts(judge, MANY):
-            await batch._send(judge, judge.connected(), part)  # and here the kernel dies
-        await batch.ask_all(writer, MANY[:3], poll=0.0)
+        judge, writer = (batch_client(url, tmp_path, name) for name in "jw")
+        await send_and_die(judge, MANY)
+        await writer.ask_all(MANY[:3])
         still_open = judge.cache.open_batches(url)
-        await batch.ask_all(judge, MANY, poll=0.0)
-        return (
-            still_open,
-            judge.usage["asked"],
-            judge.cache._do("SELECT count(*) FROM batches").fetchone()[0],
-        )
+        await judge.ask_all(MANY)
+        return still_open, judge.usage["asked"], judge.cache.open_batches(url)
 
-    still_open, asked, batches = served(talk)
-    assert len(still_open) == 1 and asked == len(MANY) and batches == 2
+    still_open, asked, at_the_end = served(talk)
+    assert len(still_open) == 1 and asked == len(MANY) and not at_the_end
 
 
 def test_a_price_table_without_models_is_one_clear_problem(tmp_path):
@@ -337,19 +325,39 @@ def test_a_price_table_without_models_is_one_clear_problem(tmp_path):
 
 
 def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(tmp_path):
-    from medinstruct.llm import batch
-    from medinstruct.offline import serving
-    from medinstruct.offline.server import Service
-
-    service = Service()
+    service = stand_in_server.Service()
 
     async def talk():
-        url = f"http://127.0.0.1:{serving.listen(0, service=service)}/v1"
-        client = llm.Client(url=url, model="m", mode="batch", cache=tmp_path / "c.sqlite")
-        service.batches._work = lambda one: one.update(status="failed")
+        client = batch_client(stand_in_server.listen(service=service), tmp_path)
+        service.fails = True
         with pytest.raises(UserError, match="refused a batch"):
-            await batch.ask_all(client, MANY, poll=0.0)
-        del service.batches._work
-        return await batch.ask_all(client, MANY, poll=0.0)
+            await client.ask_all(MANY)
+        service.fails = False
+        return await client.ask_all(MANY)
 
     assert len(asyncio.run(talk())) == len(MANY)
+
+
+def test_a_parameter_that_a_batch_refuses_is_left_out_in_the_next_one(tmp_path):
+    async def talk(url, seen):
+        client = batch_client(url, tmp_path)
+        asks = [r.model_copy(update={"parameters": {"temperature": 1.0}}) for r in MANY[:9]]
+        return await client.ask_all(asks), client.connection.notes
+
+    replies, notes = served(talk, refused=("temperature",))
+    assert len(replies) == 9 and len(notes) == 1
+
+
+def test_a_url_that_is_neither_address_nor_transport_is_refused():
+    with pytest.raises(UserError, match="install the package again"):
+        llm.Client(url="ofline", model="m")
+    assert llm.source("offline?cut=0", "m") == llm.STAND_IN
+
+
+def test_only_the_transport_knows_the_stand_in():
+    import sys
+
+    for path in Path(llm.__file__).parents[1].rglob("*.py"):
+        is_inside = "offline" in path.parts
+        assert is_inside or "medinstruct.offline" not in path.read_text(encoding="utf-8"), path
+    assert sys.modules["medinstruct.llm"]

@@ -1,6 +1,7 @@
 """The stand-in: its tasks, answers and verdicts, how it goes wrong, and the server around it."""
 
 import asyncio
+import hashlib
 import json
 import random
 import re
@@ -9,12 +10,12 @@ import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import stand_in_server
 
 from medinstruct import evaluation, filtering, labels, offline, tasks
 from medinstruct.errors import UserError
-from medinstruct.offline import answering, judging, slips, wording, writing
+from medinstruct.offline import failure_modes, grader, responder, templates, writer
 from medinstruct.offline.knowledge import Condition, conditions
-from medinstruct.offline.server import Service
 from medinstruct.records import Task
 
 SEED = Task(
@@ -25,7 +26,7 @@ SEED = Task(
     instruction="Why does my son snore?",
     input="",
 )
-WELL = dict.fromkeys(slips.RATES, 0.0)
+WELL = dict.fromkeys(failure_modes.RATES, 0.0)
 
 
 def chat(text, **more):
@@ -34,7 +35,7 @@ def chat(text, **more):
 
 def composed(count, seed=1):
     chance = random.Random(seed)
-    return [writing.compose(chance, rate=WELL) for _ in range(count)]
+    return [writer.compose(chance, rate=WELL) for _ in range(count)]
 
 
 def test_the_knowledge_is_unambiguous():
@@ -53,7 +54,7 @@ def test_an_answer_is_about_the_condition_that_the_task_was_written_about():
     wrong = [
         (fields, c.name)
         for fields, c in composed(1500)
-        if answering.meant(fields["Instruction"], fields["Input"]) is not c
+        if responder.subject(fields["Instruction"], fields["Input"]) is not c
     ]
     assert len(wrong) <= 15, wrong[:3]  # 1 in 100: a sign alone may belong to two conditions
 
@@ -61,7 +62,7 @@ def test_an_answer_is_about_the_condition_that_the_task_was_written_about():
 def test_the_right_option_is_chosen():
     for fields, c in composed(2500, seed=2):
         if fields["Type"] in ("USMLE-style Q&A", "multiple-choice Q&A"):
-            told = answering.answer(
+            told = responder.answer(
                 fields["Instruction"],
                 context=fields["Input"],
                 view=fields["View"],
@@ -73,12 +74,12 @@ def test_the_right_option_is_chosen():
 
 def test_a_wrong_adverse_effect_is_not_one_of_the_drug_or_of_its_class():
     effects = {c.drug.adverse_effect for c in conditions()}
-    assert set(wording.TELLTALE) <= effects
+    assert set(templates.TEXTS["adverse_effects"]) <= effects
     for c in conditions():
         siblings = {x.drug.adverse_effect for x in conditions() if x.drug.class_ == c.drug.class_}
-        assert len(wording.unlike(c.drug)) >= 3 and not siblings & set(wording.unlike(c.drug)), (
-            c.drug
-        )
+        assert len(templates.unlike(c.drug)) >= 3 and not siblings & set(
+            templates.unlike(c.drug)
+        ), c.drug
 
 
 def test_every_condition_has_a_finding_that_speaks_for_it():
@@ -88,26 +89,26 @@ def test_every_condition_has_a_finding_that_speaks_for_it():
 def test_a_summary_adds_nothing_to_what_it_was_given():
     tasks_ = [fields for fields, _ in composed(1500, seed=7) if fields["Type"] == "summarization"]
     for fields in tasks_:
-        told = answering.answer(
+        told = responder.answer(
             fields["Instruction"], context=fields["Input"], view=fields["View"], kind=fields["Type"]
         )
         parts = [
             part.strip()
             for part in re.split(
-                "|".join(rf"\b{head}: " for head in answering.HEADS.values()), told
+                "|".join(rf"\b{head}: " for head in responder.RULES["heads"].values()), told
             )
         ]
         assert sum(part not in fields["Input"] for part in parts) == 0, (fields, told)
 
 
 def test_the_mark_of_a_mimic_speaks_against_the_condition():
-    told = answering.answer(
+    told = responder.answer(
         "What would unequal pulses tell you? Asthma.", kind="single-hop reasoning"
     )
     assert "fits" in told and "against" not in told
     for c in conditions():
         asked = f"What would {c.differential[0].feature} tell you when {c.name} is suspected?"
-        assert "speaks against" in answering.answer(asked, kind="single-hop reasoning"), c.name
+        assert "speaks against" in responder.answer(asked, kind="single-hop reasoning"), c.name
 
 
 def test_inputs_keep_to_the_length_that_the_prompt_sets():
@@ -122,7 +123,7 @@ def test_asked_for_labels_are_mostly_kept_to():
         random.Random(4),
         {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": "4"},
     )
-    written = [writing.compose(chance, asked=asked)[0] for _ in range(400)]
+    written = [writer.compose(chance, asked=asked)[0] for _ in range(400)]
     for axis, value in asked.items():
         assert 0.85 < sum(fields[axis.capitalize()] == value for fields in written) / 400 < 1.0
 
@@ -193,7 +194,7 @@ def test_an_answer_cut_early_says_so():
 )
 def test_swapping_the_answers_swaps_the_verdict(a, b, question):
     swapped = {"a": "b", "b": "a", "tie": "tie"}
-    assert judging.judge(question, a, b) == swapped[judging.judge(question, b, a)]
+    assert grader.winner(question, a, b) == swapped[grader.winner(question, b, a)]
 
 
 @pytest.mark.parametrize("rate", [{"explained": 0.0}, {"explained": 1.0}])
@@ -203,14 +204,14 @@ def test_plain_and_explained_verdicts_are_read_alike(rate):
         ("zzz", "asthma inhaler", "b"),
         ("x", "x", "tie"),
     ):
-        reply = judging.say(
+        reply = grader.verdict(
             "Explain asthma.", first, second, chance=random.Random(0), rate=WELL | rate
         )
         assert evaluation.parse_verdict(reply) == letter
 
 
 def test_an_unclear_verdict_is_none():
-    reply = judging.say(
+    reply = grader.verdict(
         "Explain asthma.", "x", "y", chance=random.Random(0), rate=WELL | {"unclear": 1.0}
     )
     assert evaluation.parse_verdict(reply) is None
@@ -250,8 +251,8 @@ def test_hostile_and_huge_texts_are_answered(text):
     ],
 )
 def test_a_malformed_request_is_the_apis_400(content):
-    status, body = Service().handle("POST", "/v1/chat/completions", {}, content)
-    assert status == 400 and json.loads(body)["error"]["message"]
+    status, body = offline.complete(content, rate=WELL)
+    assert status == 400 and body["error"]["message"]
 
 
 def test_a_request_for_something_else_is_told_what_it_is():
@@ -266,25 +267,26 @@ def test_an_unknown_rate_is_refused():
 
 
 def test_served_over_a_socket_it_speaks_to_the_official_client():
-    from medinstruct.offline import serving
-
     async def talk():
-        port = serving.listen(0, troubles=serving.Troubles(rpm=2))
-        api = openai.AsyncOpenAI(
-            api_key="none", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0
-        )
-        names = [model.id async for model in api.models.list()]
-        said = [
-            await api.chat.completions.create(
-                model="m", messages=[{"role": "user", "content": "Hi"}]
-            )
-            for _ in range(2)
-        ]
-        with pytest.raises(openai.RateLimitError) as limited:
-            await api.chat.completions.create(
-                model="m", messages=[{"role": "user", "content": "Hi"}]
-            )
-        return names, said, limited.value.response.headers["retry-after"]
+        url = stand_in_server.listen(faults=stand_in_server.Faults(rpm=2))
+        ask = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+        async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as api:
+            names = [model.id async for model in api.models.list()]
+            completions = [await api.chat.completions.create(**ask) for _ in range(2)]
+            with pytest.raises(openai.RateLimitError) as limited:
+                await api.chat.completions.create(**ask)
+        return names, completions, limited.value.response.headers["retry-after"]
 
-    names, said, after = asyncio.run(talk())
-    assert names == [offline.MODEL] and said[0].usage.total_tokens > 0 and float(after) > 0
+    names, completions, after = asyncio.run(talk())
+    assert names == [offline.MODEL] and completions[0].usage.total_tokens > 0 and float(after) > 0
+
+
+def test_its_texts_are_those_of_the_first_version_to_the_byte():
+    chance = random.Random(11)
+    tasks_ = [writer.compose(chance)[0] for _ in range(300)]
+    answers = [
+        responder.answer(f["Instruction"], context=f["Input"], view=f["View"], kind=f["Type"])
+        for f in tasks_
+    ]
+    digest = hashlib.sha256(json.dumps([tasks_, answers, offline.prose()]).encode())
+    assert digest.hexdigest()[:16] == "c197aa6c4d409905"

@@ -262,7 +262,9 @@ def _share_budget(
     """Limit a judge to what the others have left of the common budget."""
     if isinstance(judge, Client) and budget_usd:
         others = [other for other in judges if isinstance(other, Client) and other is not judge]
-        judge.budget_usd = max(budget_usd - sum(other.usage["usd"] for other in others), 1e-9)
+        judge.account.budget_usd = max(
+            budget_usd - sum(other.usage["usd"] for other in others), 1e-9
+        )
 
 
 def _check_readable(replies: Sequence[Reply]) -> None:

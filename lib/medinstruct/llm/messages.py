@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 STOPPED = "stopped"  # finish reason of an answer that the reader ended
+INTERRUPTED = "interrupted"  # finish reason of a stream that broke off
+LIMITS = ("max_tokens", "max_completion_tokens")
 REFUSAL = re.compile(
     r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e"
     r"|as an ai[^.]*|unfortunately)\b[^.]{0,40}?\b)?(?:but |that )*i(?:'m|’m| am)? ?"
@@ -35,6 +37,20 @@ class Request(BaseModel):
     def prompt_tokens(self) -> int:
         """Return an upper estimate: one token for three bytes, and ten a message."""
         return sum(10 + len(message["content"].encode()) // 3 for message in self.messages)
+
+    def max_tokens(self, default: int) -> int:
+        """Return the limit of the answer in tokens."""
+        return next(
+            (self.parameters[name] for name in LIMITS if self.parameters.get(name)), default
+        )
+
+    def repeated(self, *, more_room: bool) -> "Request":
+        """Return a request for a better answer: a further sample, or twice the room."""
+        if not more_room:
+            return self.model_copy(update={"sample": self.sample + 1000})
+        limits = {name: 2 * self.parameters[name] for name in LIMITS if name in self.parameters}
+        parameters = self.parameters | (limits or {"max_tokens": 8192})
+        return self.model_copy(update={"parameters": parameters})
 
 
 class Reply(BaseModel):
@@ -125,3 +141,38 @@ def is_refusal(text: str) -> bool:
     False
     """
     return len(text) < 400 and bool(REFUSAL.match(text.strip()))
+
+
+def answer_of(completion: Any) -> dict[str, Any]:
+    """Return text, finish reason, model, tokens and refusal of the API's chat completion."""
+    choice, usage = next(iter(completion.choices), None), completion.usage
+    text = choice and choice.message.content or ""
+    refusal = choice and getattr(choice.message, "refusal", None) or ""
+    return {
+        "text": text or refusal,
+        "finish_reason": choice and choice.finish_reason or "stop",
+        "model": completion.model,
+        "prompt_tokens": usage.prompt_tokens if usage else 0,
+        "completion_tokens": usage.completion_tokens if usage else 0,
+        "refused": bool(refusal) or is_refusal(text),
+    }
+
+
+def add_chunk(answer: dict[str, Any], chunk: Any) -> str:
+    """Add a chunk to a streamed answer and return its text.
+
+    Completion tokens are estimated from above until the last chunk counts them.
+    """
+    choice = next(iter(chunk.choices), None)
+    content = choice and choice.delta.content or ""
+    refusal = choice and getattr(choice.delta, "refusal", None) or ""
+    piece = content or refusal
+    answer["text"] += piece
+    answer["model"] = chunk.model or answer["model"]
+    answer["finish_reason"] = choice and choice.finish_reason or answer["finish_reason"]
+    answer["refused"] = answer["refused"] or bool(refusal)
+    answer["completion_tokens"] = 1 + len(answer["text"].encode()) // 3
+    if usage := getattr(chunk, "usage", None):
+        answer["prompt_tokens"] = usage.prompt_tokens
+        answer["completion_tokens"] = usage.completion_tokens
+    return piece

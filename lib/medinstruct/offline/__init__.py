@@ -1,12 +1,25 @@
-"""The offline teacher: a rule-based stand-in for a strong model, behind the OpenAI API and without a network.
+"""Offline teacher: a rule-based stand-in for a strong model, behind the OpenAI API.
 
-It writes tasks, answers them and judges answers from a small hand-written knowledge file. Its numbers show that the
-pipeline works, never that a model is good. `python -m medinstruct.offline --port 8000` serves it to any client.
+It writes tasks, answers them and compares answers from a small hand-written knowledge file. Its
+numbers show that the pipeline works, never that a model is good. `llm` finds it as the transport
+named "offline".
 """
 
-from medinstruct.offline.server import MODEL, http_client, respond
-from medinstruct.offline.telling import prose
+from medinstruct.offline import failure_modes, grader, knowledge, responder, templates, writer
+from medinstruct.offline.templates import prose
+from medinstruct.offline.transport import MODEL, complete, error_body, http_client, respond
 
-NOTICE = "Written by the offline stand-in, a rule-based program, not by a language model and not by a clinician."
-
-__all__ = ["MODEL", "NOTICE", "http_client", "prose", "respond"]
+__all__ = [
+    "MODEL",
+    "complete",
+    "error_body",
+    "failure_modes",
+    "grader",
+    "http_client",
+    "knowledge",
+    "prose",
+    "respond",
+    "responder",
+    "templates",
+    "writer",
+]

@@ -1,4 +1,4 @@
-"""The stand-in's medical knowledge: conditions with a dozen facets each, and how they are named inside a sentence."""
+"""Knowledge: conditions with twelve facets each, and their names inside a sentence."""
 
 import re
 from functools import cache
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from medinstruct import paths
 from medinstruct.errors import UserError
 
-FACETS = (
+FACETS = [
     "definition",
     "causes",
     "mechanism",
@@ -23,17 +23,19 @@ FACETS = (
     "prevention",
     "patient",
     "pearl",
-)
+]
 
+# A finding with one of these holds for some patients only, or speaks against the condition.
 HEDGES = re.compile(
-    r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later|no competing|at risk|advanced|"
-    r"never|such as|that need|needs attention|before antireflux|later confirms|falls fourfold|some (?:patients|sporadic)|many but|"
-    r"in (?:some|many|most|about|adults|children|selected|significant|severe|typical|uncomplicated|long-standing))\b"
-)  # marks a finding that holds for some patients only, or speaks against the condition
+    r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later"
+    r"|no competing|at risk|advanced|never|such as|that need|needs attention|before antireflux"
+    r"|later confirms|falls fourfold|some (?:patients|sporadic)|many but|in (?:some|many|most|about"
+    r"|adults|children|selected|significant|severe|typical|uncomplicated|long-standing))\b"
+)
 
 
 class Part(BaseModel):
-    """A piece of knowledge: no field but its own, none empty."""
+    """A piece of knowledge without unknown or empty fields."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, str_min_length=1, str_strip_whitespace=True
@@ -47,15 +49,15 @@ class Finding(Part):
     finding: str
 
     @property
-    def told(self) -> str:
-        """Test and finding as a clause: "spirometry shows ...", "blood cultures show ..."."""
+    def clause(self) -> str:
+        """Return the clause "spirometry shows …" or "blood cultures show …"."""
         head = re.split(r" (?:of|in|at|with|before|after|to|from|or|by|on|as|when)\b", self.test)[0]
-        many = " and " in head or re.search(r"(?!gas)\w\w[^sui]s$", head)
-        return f"{called(self.test)} {'show' if many else 'shows'} {self.finding}"
+        is_plural = " and " in head or re.search(r"(?!gas)\w\w[^sui]s$", head)
+        return f"{called(self.test)} {'show' if is_plural else 'shows'} {self.finding}"
 
     @property
     def is_plain(self) -> bool:
-        """Whether the finding is a positive one without a condition, so that it can stand in the story of one patient."""
+        """Return whether the finding is positive and unconditional, as in one patient's story."""
         return not HEDGES.search(f"{self.test} {self.finding}")
 
 
@@ -67,22 +69,17 @@ class Mimic(Part):
 
 
 class Drug(Part):
-    """A drug class with an example, what it does, an adverse effect and a contraindication ("none ..." where there is none)."""
+    """A drug class with an example, its use, an adverse effect and a contraindication."""
 
     class_: str = Field(alias="class")
     example: str
     use: str
     adverse_effect: str
-    contraindication: str
-
-    @property
-    def is_contraindicated(self) -> bool:
-        """Whether there is a contraindication to name."""
-        return not self.contraindication.lower().startswith("none")
+    contraindication: str  # begins with "none" where there is none
 
 
 class Condition(Part):
-    """One condition, general knowledge at textbook level; the schema of `data/knowledge/*.yaml`."""
+    """One condition, general knowledge at textbook level; the schema of `data/knowledge`."""
 
     name: str
     also: tuple[str, ...] = Field(max_length=4)
@@ -103,21 +100,27 @@ class Condition(Part):
 
     @property
     def plain_tests(self) -> tuple[Finding, ...]:
-        """The tests whose finding speaks for the condition; all where there is none."""
-        return tuple(t for t in self.tests if t.is_plain) or self.tests
+        """Return the tests whose finding speaks for the condition; all where none does."""
+        return tuple(test for test in self.tests if test.is_plain) or self.tests
 
 
 @cache
 def conditions() -> tuple[Condition, ...]:
-    """All conditions of `data/knowledge/*.yaml`, in the order of the files."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    rows = [
-        (file.name, one)
-        for file in files
-        for one in yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
-    ]
-    return tuple(_condition(one, where=name) for name, one in rows)
+    return tuple(_condition(row, where=file.name) for file in files for row in load_yaml(file))
+
+
+@cache
+def settings(name: str) -> dict[str, Any]:
+    """Return the content of `data/offline/<name>.yaml`."""
+    return load_yaml(paths.data("offline") / f"{name}.yaml")
+
+
+def load_yaml(path: Any) -> Any:
+    """Return the content of a YAML file, read by libyaml where the machine has it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
 
 
 def _condition(fields: dict[str, Any], *, where: str) -> Condition:
@@ -125,114 +128,34 @@ def _condition(fields: dict[str, Any], *, where: str) -> Condition:
         return Condition.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
+        place = f"{where}, {fields.get('name', '?')}, `{'.'.join(map(str, first['loc']))}`"
         do = "Compare with the entries beside it."
-        raise UserError(
-            f"{where}, {fields.get('name', '?')}, `{field}`: {first['msg']}.",
-            got=first["input"],
-            do=do,
-        ) from None
+        raise UserError(f"{place}: {first['msg']}.", got=first["input"], do=do) from None
 
 
 def called(condition: Condition | str) -> str:
-    """The name as it stands inside a sentence: lower case, unless its first word is an abbreviation or a person's name.
+    """Return the name inside a sentence: lower case, but for abbreviations and personal names.
 
-    >>> called("Acute appendicitis"), called("COPD exacerbation"), called("Graves disease"), called("Crohn's disease")
-    ('acute appendicitis', 'COPD exacerbation', 'Graves disease', "Crohn's disease")
+    >>> called("Acute appendicitis"), called("COPD exacerbation"), called("Crohn's disease")
+    ('acute appendicitis', 'COPD exacerbation', "Crohn's disease")
     """
     name = condition if isinstance(condition, str) else condition.name
     first = name.split()[0]
-    is_proper = (
-        "'" in first
-        or re.search(r"[A-Z0-9]|^-", first[1:])
-        or first.rstrip(",") in PROPER
-        or "-Barr" in first
-    )
-    return name if is_proper else name[0].lower() + name[1:]
+    is_abbreviation = re.search(r"[A-Z0-9]|^-", first[1:])
+    is_person = "'" in first or "-Barr" in first or first.rstrip(",") in _proper_names()
+    return name if is_abbreviation or is_person else name[0].lower() + name[1:]
 
 
-PROPER = frozenset(
-    [
-        "Achilles",
-        "Addison",
-        "Alport",
-        "Alzheimer",
-        "Baker",
-        "Barrett",
-        "Bartholin",
-        "Behcet",
-        "Bell",
-        "Budd-Chiari",
-        "Charcot",
-        "Chlamydia",
-        "Clostridioides",
-        "Colles",
-        "Conn",
-        "Crohn",
-        "Cushing",
-        "Dix-Hallpike",
-        "Doppler",
-        "Down",
-        "Duchenne",
-        "Dupuytren",
-        "Ebola",
-        "Epstein-Barr",
-        "Epworth",
-        "Goodpasture",
-        "Gram",
-        "Graves",
-        "Guillain-Barre",
-        "Helicobacter",
-        "Hirschsprung",
-        "Hodgkin",
-        "Huntington",
-        "Kaposi",
-        "Kawasaki",
-        "Klinefelter",
-        "Legionella",
-        "Lewy",
-        "Lyme",
-        "Mallory-Weiss",
-        "Marfan",
-        "Meniere",
-        "Non-Hodgkin",
-        "Osgood-",
-        "Paget",
-        "Parkinson",
-        "Parkinsonian",
-        "Perthes",
-        "Peyronie",
-        "Plasmodium",
-        "Raynaud",
-        "Salmonella",
-        "Schlatter",
-        "Sjogren",
-        "Staphylococcus",
-        "Stevens-Johnson",
-        "Still",
-        "Streptococcus",
-        "Takayasu",
-        "Todd",
-        "Tourette",
-        "Turner",
-        "Wernicke",
-        "Wilson",
-        "Zika",
-    ]
-)
+@cache
+def _proper_names() -> frozenset[str]:
+    return frozenset(settings("templates")["proper"])
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:
-    """a, b and c."""
+    """Return "a, b and c"."""
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def capital(text: str) -> str:
-    """The text with its first letter in upper case."""
+    """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
-
-
-def stop(text: str) -> str:
-    """The text with a full stop at its end."""
-    text = text.strip()
-    return text if text.endswith((".", "!", "?")) else text + "."

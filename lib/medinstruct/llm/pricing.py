@@ -1,0 +1,158 @@
+"""Pricing: price table, the account of a model with its budget, cost forecast."""
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from medinstruct import paths, stats
+from medinstruct.errors import UserError
+from medinstruct.llm.cache import Cache
+from medinstruct.llm.messages import Reply, Request
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars a million tokens, and the share of it that a batch costs."""
+
+    prompt: float
+    completion: float
+    batch_share: float = 1.0
+
+    def of(self, prompt_tokens: float, completion_tokens: float, *, batch: bool = False) -> float:
+        """Return the cost in US dollars."""
+        usd = (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+        return usd * (self.batch_share if batch else 1.0)
+
+
+def price(model: str, *, table: str = "") -> Price | None:
+    """Return the price of a model from the user's table, else from the shipped one, else None.
+
+    A dated name such as "gpt-4o-2024-08-06" has the price of its undated name.
+    """
+    for name in filter(None, (table, str(paths.data("prices.yaml")))):
+        rows = _rows(name)
+        known = [key for key in rows if re.match(rf"{re.escape(key)}(-[20]|$)", model)]
+        if known:
+            return rows[max(known, key=len)]
+    return None
+
+
+def _rows(name: str) -> dict[str, Price]:
+    path = paths.resolve(name)
+    try:
+        models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+        return {
+            key: Price(**{field: float(value) for field, value in row.items()})
+            for key, row in models.items()
+        }
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        do = "Give each model `prompt` and `completion`, as the shipped prices.yaml does."
+        raise UserError(f"{path} is not a price table.", got=str(error)[:200], do=do) from None
+
+
+class Account:
+    """The saved answers of a model, its usage, and a budget that is never exceeded."""
+
+    def __init__(
+        self, url: str, model: str, *, cache: str | Path, price: Price, budget_usd: float
+    ) -> None:
+        self.url, self.model, self.price, self.budget_usd = url, model, price, budget_usd
+        self.cache = Cache(cache)
+        self.usage = dict.fromkeys(("asked", "cached", "retried"), 0)
+        self.usage |= {"prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}
+        self.reserved = 0.0
+
+    def key(self, request: Request) -> str:
+        """Return the hash of everything that determines the answer."""
+        return request.key(self.url, self.model)
+
+    def saved(self, request: Request) -> Reply | None:
+        """Return the saved reply, or None."""
+        answer = self.cache.get(self.key(request))
+        return Reply(**answer, key=self.key(request), cached=True) if answer else None
+
+    def save(
+        self, request: Request, answer: dict[str, Any], *, keep: bool = True, **spent: Any
+    ) -> Reply:
+        """Count an answer, save it, and return the reply; `spent` has `seconds` and `batch`."""
+        key, batch = self.key(request), spent.pop("batch", False)
+        usd = self.count(answer["prompt_tokens"], answer["completion_tokens"], batch=batch)
+        if keep:
+            answer = self.cache.put(key, request.model_dump(), answer, usd=usd, **spent)
+        return Reply(**answer, key=key)
+
+    def count(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
+        """Count an answer and return its cost in US dollars."""
+        usd = self.price.of(prompt_tokens, completion_tokens, batch=batch)
+        more = {"asked": 1, "prompt_tokens": prompt_tokens, "usd": usd}
+        for name, amount in (more | {"completion_tokens": completion_tokens}).items():
+            self.usage[name] += amount
+        return usd
+
+    def highest_cost(self, request: Request, *, batch: bool = False) -> float:
+        """Return the most that a request can cost."""
+        return self.price.of(request.prompt_tokens(), request.max_tokens(4096), batch=batch)
+
+    def exceeds(self, usd: float) -> bool:
+        """Return whether this amount would exceed the budget."""
+        spent = self.usage["usd"] + self.reserved + usd
+        return bool(self.budget_usd) and spent > self.budget_usd
+
+    @asynccontextmanager
+    async def reserve(self, request: Request) -> AsyncIterator[None]:
+        """Reserve the most that a request can cost while it is under way.
+
+        Where the budget is short, wait until other requests have returned their reserves.
+        """
+        usd = self.highest_cost(request)
+        while self.exceeds(usd):
+            if self.reserved <= 1e-12:
+                raise self.problem("the next request")
+            await asyncio.sleep(0.01)
+        self.reserved += usd
+        try:
+            yield
+        finally:
+            self.reserved -= usd
+
+    def problem(self, what: str) -> UserError:
+        """Return the error for a budget that is used up."""
+        spent, asked = self.usage["usd"], self.usage["asked"]
+        got = f"{spent:.4f} of {self.budget_usd:.4f} USD after {asked} answers"
+        do = "Raise budget_usd and start again: saved answers are not paid for twice."
+        return UserError(f"The budget is used up: {what} could exceed it.", got=got, do=do)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Cost in US dollars of all requests of a stage, with a 95 % interval from a pilot."""
+
+    requests: int
+    pilot: int
+    usd: float
+    low: float
+    high: float
+    batch_usd: float
+
+    def __str__(self) -> str:
+        interval = f"95 % interval {self.low:.2f} to {self.high:.2f}"
+        online = f"{self.requests} requests: {self.usd:.2f} USD ({interval})"
+        return f"{online}; about {self.batch_usd:.2f} USD by the Batch API. From a pilot of {self.pilot}."
+
+
+def extrapolate(costs: Sequence[float], total: int, *, batch_share: float = 1.0) -> Forecast:
+    """Return the cost of `total` requests from those of a random pilot (Student's t)."""
+    pilot, rest, spent = len(costs), total - len(costs), sum(costs)
+    usd = spent + rest * float(np.mean(costs or [0.0]))
+    deviation = float(np.std(costs, ddof=1)) if pilot > 1 else 0.0
+    half = deviation * math.sqrt(rest + rest**2 / max(pilot, 1))
+    half *= stats.t_quantile(0.975, max(pilot - 1, 1))
+    return Forecast(total, pilot, usd, max(spent, usd - half), usd + half, usd * batch_share)

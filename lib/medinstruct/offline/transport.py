@@ -1,0 +1,203 @@
+"""Transport: the stand-in behind the OpenAI API, in this process."""
+
+import asyncio
+import hashlib
+import json
+import random
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx2
+
+from medinstruct.offline import failure_modes, writer
+from medinstruct.offline.grader import grade, verdict
+from medinstruct.offline.responder import answer
+
+MODEL = "offline-stand-in"
+PACE = 0.02  # seconds between two words of a streamed answer
+COUNT = re.compile(r"Write (\d+) new medical tasks")
+NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
+LABELS = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
+HELP = (
+    "I am an offline stand-in for a language model. "
+    "I write medical tasks, answer them, and compare two answers; nothing else."
+)
+NO_TASKS = "I'm sorry, but I can't help with creating medical content."
+NO_ANSWER = "I'm sorry, but I can't help with that."
+
+
+def http_client(url: str = "offline") -> httpx2.AsyncClient:
+    """Return the HTTP client for the `openai` SDK.
+
+    "offline?refusal=0.2" sets a rate of `failure_modes.RATES`, "pace=0.1" the seconds between two
+    words of a streamed answer.
+    """
+    options = {
+        name: _number(value)
+        for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)
+    }
+    pace = max(options.pop("pace", PACE), 0.0)
+    rate = failure_modes.rates(options)
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/chat/completions"):
+            return httpx2.Response(404, json=error_body(f"There is no {request.url.path} here."))
+        status, body = complete(request.content, rate=rate)
+        if isinstance(body, dict):
+            return httpx2.Response(status, json=body)
+        form = {"content-type": "text/event-stream"}
+        return httpx2.Response(status, content=_paced(body, pace), headers=form)
+
+    return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
+
+
+def complete(content: bytes, *, rate: Mapping[str, float]) -> tuple[int, Any]:
+    """Return status and chat completion, as a list of events where it is to be streamed.
+
+    A malformed request gets the API's 400.
+    """
+    try:
+        body = json.loads(content)
+        texts = [message["content"] for message in body["messages"]]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError("`messages` must be a non-empty list of texts")
+        completion = respond(body, rate=rate)
+        if not body.get("stream"):
+            return 200, completion
+        return 200, _events(completion, usage="stream_options" in body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return 400, error_body(f"Malformed request: {error}")
+
+
+def respond(
+    body: dict[str, Any], *, rate: Mapping[str, float] = failure_modes.RATES
+) -> dict[str, Any]:
+    """Return a chat completion, deterministic for the request's messages and `seed`."""
+    texts = [message["content"] for message in body["messages"]]
+    digest = hashlib.sha256(json.dumps([body.get("seed"), texts]).encode())
+    form = body.get("response_format")
+    as_json = isinstance(form, dict) and form.get("type") in ("json_schema", "json_object")
+    chance = random.Random(digest.digest())
+    text, is_cut = _reply(texts[-1], chance=chance, rate=rate, as_json=as_json)
+    limit = int(body.get("max_completion_tokens") or body.get("max_tokens") or 4096)
+    text, reason = _truncated(text, min(limit, int(_tokens(text) * 0.6)) if is_cut else limit)
+    asked, written = sum(map(_tokens, texts)), _tokens(text)
+    usage = {"prompt_tokens": asked, "completion_tokens": written, "total_tokens": asked + written}
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": f"offline-{digest.hexdigest()[:12]}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": MODEL,
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "usage": usage,
+    }
+
+
+def _events(completion: dict[str, Any], *, usage: bool) -> list[bytes]:
+    """Return a completion as server-sent events, one a word."""
+    choice = completion["choices"][0]
+    words = re.findall(r"\s*\S+\s*$|\s*\S+", choice["message"]["content"])
+    head = completion | {"object": "chat.completion.chunk", "usage": None}
+    deltas = [{"role": "assistant", "content": ""}, *({"content": word} for word in words), {}]
+    rows = [head | {"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    rows[-1]["choices"][0]["finish_reason"] = choice["finish_reason"]
+    if usage:
+        rows.append(completion | {"object": "chat.completion.chunk", "choices": []})
+    return [f"data: {text}\n\n".encode() for text in [*map(json.dumps, rows), "[DONE]"]]
+
+
+async def _paced(parts: list[bytes], pace: float) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        await asyncio.sleep(pace)
+
+
+def _reply(
+    text: str, *, chance: random.Random, rate: Mapping[str, float], as_json: bool
+) -> tuple[str, bool]:
+    """Return the reply to the last message, and whether it ends too early."""
+    if (count := COUNT.search(text[:4000])) and (first := NEXT.search(text[-200:])):
+        size, number = min(int(count.group(1)), 100), int(first.group(1))
+        return _tasks(text, size, number, chance=chance, rate=rate, as_json=as_json), False
+    if pair := _fenced(text, "question", "output_a", "output_b"):
+        bracketed = "[[A]]" in text[: text.find("<question>")]
+        return verdict(*pair, chance=chance, rate=rate, bracketed=bracketed), False
+    if graded := _fenced(text, "answer", "criterion"):
+        return grade(*graded), False
+    if task := _task(text):
+        reply = NO_ANSWER if chance.random() < rate["answer_refusal"] else answer(**task)
+        return reply, chance.random() < rate["cut"]
+    return HELP, False
+
+
+def _tasks(
+    text: str,
+    count: int,
+    first: int,
+    *,
+    chance: random.Random,
+    rate: Mapping[str, float],
+    as_json: bool,
+) -> str:
+    lines = {int(number): line for number, line in LABELS.findall(text)}
+    wanted = [_labels(lines.get(number, "")) for number in range(first, first + count)]
+    tasks = writer.write_tasks(count, chance=chance, wanted=wanted, rate=rate)
+    if tasks is None:
+        return NO_TASKS
+    if as_json:
+        return writer.as_json(tasks)
+    return writer.as_blocks(tasks, first=first, chance=chance, rate=rate)
+
+
+def _labels(line: str) -> dict[str, str]:
+    pairs = (part.partition(": ") for part in line.split("; "))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if value.strip()}
+
+
+def _fenced(text: str, *names: str) -> list[str]:
+    """Return the texts between the fences of some names; [] where one is missing."""
+    texts = []
+    for name in names:
+        start, end = text.find(f"<{name}>\n"), text.find(f"\n</{name}>")
+        if not 0 <= start < end:
+            return []
+        texts.append(text[start + len(name) + 3 : end])
+    return texts
+
+
+def _task(text: str) -> dict[str, str]:
+    """Return the parts of a request for an answer; {} for other requests."""
+    head, separator, rest = text.partition("\nInstruction: ")
+    fields = dict(line.partition(": ")[::2] for line in head.split("\n"))
+    if not separator or not {"Type", "View"} <= set(fields):
+        return {}
+    instruction, _, context = rest.partition("\nInput:\n")
+    texts = {"instruction": instruction, "context": context}
+    return texts | {"view": fields["View"], "kind": fields["Type"]}
+
+
+def _tokens(text: str) -> int:
+    """Return the tokens of a text, four for three words."""
+    return -(-len(text.split()) * 4 // 3)
+
+
+def _truncated(text: str, limit: int) -> tuple[str, str]:
+    if _tokens(text) <= limit:
+        return text, "stop"
+    words = list(re.finditer(r"\S+", text))
+    return text[: words[limit * 3 // 4 - 1].end()] if limit * 3 // 4 > 0 else "", "length"
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
+def error_body(message: str, **more: Any) -> dict[str, Any]:
+    """Return the body of an error answer."""
+    return {"error": {"message": message, "type": "invalid_request_error"} | more}
