@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 import os
 import random
-import re
 import resource
 import signal
 import sqlite3
@@ -27,15 +26,18 @@ import numpy as np
 import openai
 
 from medinstruct import llm
+from medinstruct.llm import pricing
+
+SERVER = Path(__file__).parents[1] / "tests/support/stand_in_server.py"
 
 
 @contextmanager
 def server(*arguments: str):
-    """The address of a stand-in that is served by another process."""
-    command = [sys.executable, "-m", "medinstruct.offline", "--port", "0", *arguments]
+    """Yield the address of a stand-in that another process serves."""
+    command = [sys.executable, str(SERVER), "--port", "0", "--rate", "cut=0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        yield re.search(r"http\S+", process.stdout.readline()).group()
+        yield process.stdout.readline().strip()
     finally:
         process.terminate()
         process.wait()
@@ -72,13 +74,13 @@ def throughput(given: argparse.Namespace) -> None:
     for limit in given.limits:
         rates: dict[str, list[float]] = {"bare gather": [], "ours": [], "ours, 30 % faults": []}
         for _ in range(3):
-            with server("--latency", "0.2", "--rate", "cut=0") as url:
+            with server("--latency", "0.2") as url:
                 rates["bare gather"].append(
                     _rate(bare(url, asks(given.requests), limit), given.requests)
                 )
                 rates["ours"].append(_rate(_ours(url, given.requests, limit), given.requests))
             faults = ("--errors", "0.1", "--limited", "0.1", "--drops", "0.1")
-            with server("--latency", "0.2", "--rate", "cut=0", *faults) as url:
+            with server("--latency", "0.2", *faults) as url:
                 rates["ours, 30 % faults"].append(
                     _rate(_ours(url, given.requests, limit), given.requests)
                 )
@@ -118,27 +120,18 @@ async def flat(count: int) -> None:
 
 
 def forecast(given: argparse.Namespace) -> None:
-    """How often the interval holds the true cost, over simulated stages with log-normal answer lengths."""
-    from medinstruct.llm.forecast import reckoned
-
-    client, chance, hits = (
-        llm.Client(url="offline", model="m", usd_per_mtok=(2.0, 8.0)),
-        np.random.default_rng(0),
-        0,
-    )
+    """Print how often the interval holds the true cost, over stages with log-normal answers."""
+    chance, hits = np.random.default_rng(0), 0
     for _ in range(given.times):
         count, spread = int(chance.integers(200, 20_000)), chance.uniform(0.2, 1.0)
-        sizes = chance.integers(1500, 4500, count)
-        prompts = np.round(sizes / 4.2 * chance.normal(1, 0.03, count)).astype(int)
-        completions = np.round(chance.lognormal(5.5, spread, count)).astype(int).clip(1, 4000)
-        drawn = chance.choice(count, 30, replace=False).tolist()
-        told = reckoned(
-            client, sizes.tolist(), drawn, prompts[drawn].tolist(), completions[drawn].tolist()
-        )
-        hits += told.low <= client.price.of(prompts.sum(), completions.sum()) <= told.high
-    print(
-        f"the 95 % interval from a pilot of 30 holds the true cost in {hits} of {given.times} simulated stages ({hits / given.times:.0%})"
-    )
+        prompts = chance.integers(1500, 4500, count) / 4.2 * chance.normal(1, 0.03, count)
+        completions = chance.lognormal(5.5, spread, count).clip(1, 4000)
+        costs = (2.0 * prompts + 8.0 * completions) / 1e6
+        pilot = chance.choice(costs, 30, replace=False)
+        cost = pricing.extrapolate(list(pilot), count)
+        hits += cost.low <= costs.sum() <= cost.high
+    share = f"{hits} of {given.times} simulated stages ({hits / given.times:.0%})"
+    print(f"the 95 % interval from a pilot of 30 holds the true cost in {share}")
 
 
 WORKER = """
@@ -155,7 +148,7 @@ records.write_text({out!r}, "".join(r.text + "\\n" for r in replies))
 def kills(given: argparse.Namespace) -> None:
     """Kill a run at random moments until it ends by itself; its file must be that of an undisturbed run, and nothing paid twice."""
     chance, folder = random.Random(0), Path(tempfile.mkdtemp())
-    with server("--latency", "0.02", "--rate", "cut=0") as url:
+    with server("--latency", "0.02") as url:
         whole = _run(url, folder / "whole", given.requests)
         whole.wait()
         killed, started = 0, 0
