@@ -263,7 +263,7 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [
         item.id
     ]
-    assert tasks.ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
+    assert tasks.load_ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
 
 
 def test_two_test_files_of_one_name_are_two_sets(tmp_path):

@@ -275,7 +275,7 @@ def test_the_ledger_adds_up_and_a_record_has_a_life(tmp_path):
     records.write(tmp_path / "seeds.jsonl", seeds_of_ours())
     records.write(tmp_path / "raw_tasks.jsonl", made.tasks)
     records.write(tmp_path / "rejects.jsonl", made.rejects)
-    table = tasks.ledger(tmp_path, asked=180)
+    table = tasks.load_ledger(tmp_path, asked=180)
     assert table["out"].iloc[0] == len(made.tasks) == 180 - table["lost"].iloc[0]
     life = tasks.trace(made.tasks[0].id, tmp_path)
     assert len(life["parents"]) == 3 and life["request"]["key"] == made.tasks[0].provenance.request
@@ -292,9 +292,9 @@ def test_files_that_do_not_belong_together_are_found_out(tmp_path):
     ):
         records.write(tmp_path / name, rows)
     with pytest.raises(UserError, match="add up"):
-        tasks.ledger(tmp_path, asked=72)
+        tasks.load_ledger(tmp_path, asked=72)
     assert (
-        len(tasks.ledger(tmp_path, asked=72, stages=1)) == 1
+        len(tasks.load_ledger(tmp_path, asked=72, stages=1)) == 1
     )  # a rerun does not look at what an earlier run left
 
 

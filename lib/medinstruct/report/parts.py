@@ -63,7 +63,7 @@ def _part(run: Run, name: str, own: list[Number]) -> Part:
 
 
 def _yield(run: Run, own: list[Number]) -> Drawing:
-    ledger = tasks.ledger(run.folder, asked=run.get("generation", "asked"))
+    ledger = tasks.load_ledger(run.folder, asked=run.get("generation", "asked"))
     asked, left = int(ledger["in"].iloc[0]), int(ledger["out"].iloc[-1])
     reasons: Counter[str] = sum(map(Counter, ledger["reasons"]), Counter())
     sentence = f"Of {asked:,} requested tasks {left:,} ({formatted(left / asked, 'share')}) remain"

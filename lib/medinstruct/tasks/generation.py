@@ -1,4 +1,4 @@
-"""From seeds to requests and from replies to records: the published method, and steering toward what is missing."""
+"""Generation: requests from seeds, tasks and examples from replies; published or steered."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,18 +10,15 @@ from medinstruct.errors import UserError
 from medinstruct.filtering import Pool, compared_texts
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Example, Provenance, Reject, Response, Task
-from medinstruct.tasks.parsing import parse_tasks
+from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.prompts import SCHEMA, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
-Planned = tuple[Request, tuple[str, ...]]
-NOTHING_GAINED = (
-    0.02  # of the tasks asked for: three rounds in a row that add fewer new ones end the loop
-)
+LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 
 
 class Round(BaseModel):
-    """One round of the loop: what was asked for, what came whole, what was new, and the share of cells filled after it."""
+    """One round: requests, tasks asked for, parsed and novel, and the share of filled cells."""
 
     requests: int
     asked: int
@@ -31,7 +28,7 @@ class Round(BaseModel):
 
 
 class Generated(BaseModel):
-    """All that the teacher wrote: tasks, rejects, the rounds, and the topics that it does not deliver."""
+    """Tasks, rejects, rounds, and the topics that the teacher does not deliver."""
 
     tasks: list[Task] = []
     rejects: list[Reject] = []
@@ -43,189 +40,105 @@ async def generate(
     client: Client,
     seeds: list[Task],
     *,
-    requests: int,
-    steer: str = "none",
-    seeds_per_request: int = 3,
-    tasks_per_request: int = 9,
-    machine_examples: int = 0,
-    form: str = "blocks",
     novelty_limit: float = 0.7,
     novelty_fields: str = "instruction",
     tokenizer: str = "rouge",
-    focus: Sequence[Mapping[str, Any]] = (),
-    seed: int = 42,
-    **parameters: Any,
+    **settings: Any,
 ) -> Generated:
-    """At most `requests` requests for new tasks.
+    """Ask the teacher for new tasks, in rounds if steered.
 
-    `steer` "none" with `machine_examples` 0 is the published method: random seeds, no look at what came before. With
-    `machine_examples` so many of the examples in a prompt are tasks of earlier rounds (self-instruct). `steer` "coverage" asks in
-    rounds for the labels of which there are too few among the tasks that were new, and stops when all cells are filled or three
-    rounds in a row gained next to nothing. `focus` holds cells that are to get more (see `load_focus`).
-    What is new is decided as in `filtering`, by `novelty_limit`, `novelty_fields` and `tokenizer`.
+    `settings` are those of `first_requests`. `steer` none is the published method: random seeds
+    and one round. `steer` coverage asks for the labels that are rare among the novel tasks so far
+    and stops when all cells are filled or three rounds in a row gain almost nothing.
     """
-    planner = _Planner(
-        seeds,
-        requests,
-        steer,
-        seeds_per_request,
-        tasks_per_request,
-        machine_examples,
-        form,
-        seed,
-        parameters,
-        focus,
-    )
-    pool, made = (
-        Pool(compared_texts(seeds, novelty_fields), limit=novelty_limit, tokenizer=tokenizer),
-        Generated(),
-    )
-    while planner.asked < requests and not _is_done(made.rounds, planner.coverage):
-        planned = planner.next_round()
-        replies = await client.ask_all(
-            [request for request, _ in planned], label=f"tasks, round {len(made.rounds) + 1}"
-        )
-        found, rejects = tasks_from(
-            replies, [parents for _, parents in planned], known={task.id for task in made.tasks}
-        )
-        is_new = pool.add_novel(compared_texts(found, novelty_fields))
-        novel = [task for task, new in zip(found, is_new, strict=True) if new]
-        planner.learn(novel)
-        made.tasks.extend(found)
-        made.rejects.extend(rejects)
-        asked = len(planned) * tasks_per_request
-        made.rounds.append(
-            Round(
-                requests=len(planned),
-                asked=asked,
-                parsed=len(found),
-                novel=len(novel),
-                filled=planner.filled,
-            )
-        )
-    made.given_up.extend(map(str, planner.coverage.given_up if planner.coverage else []))
-    return made
+    planner, result = _Planner(seeds, **settings), Generated()
+    novelty = {"limit": novelty_limit, "tokenizer": tokenizer}
+    pool = Pool(compared_texts(seeds, novelty_fields), **novelty)
+    while planner.left and not _is_done(result.rounds):
+        requests, parents = planner.next_round()
+        label = f"tasks, round {len(result.rounds) + 1}"
+        replies = await client.ask_all(requests, label=label)
+        known = {task.id for task in result.tasks}
+        parsed, rejects = _tasks_from(replies, parents, known)
+        is_novel = pool.add_novel(compared_texts(parsed, novelty_fields))
+        novel = [task for task, new in zip(parsed, is_novel, strict=True) if new]
+        filled = planner.add(novel)
+        result.tasks.extend(parsed)
+        result.rejects.extend(rejects)
+        counts = {"requests": len(requests), "asked": len(requests) * planner.new}
+        counts |= {"parsed": len(parsed), "novel": len(novel), "filled": filled}
+        result.rounds.append(Round(**counts))
+    result.given_up.extend(planner.coverage.given_up if planner.coverage else [])
+    return result
 
 
-def first_requests(seeds: list[Task], *, requests: int, **settings: Any) -> list[Request]:
-    """The requests of the first round of `generate` with the same settings: what a pilot may ask without paying twice."""
-    names = {
-        "steer": "none",
-        "seeds_per_request": 3,
-        "tasks_per_request": 9,
-        "machine_examples": 0,
-        "form": "blocks",
-        "focus": (),
-        "seed": 42,
-    }
-    known = {name: settings.pop(name, default) for name, default in names.items()}
-    for name in ("novelty_limit", "novelty_fields", "tokenizer"):
-        settings.pop(name, None)
-    return [
-        request
-        for request, _ in _Planner(seeds, requests, **known, parameters=settings).next_round()
-    ]
+def first_requests(seeds: list[Task], **settings: Any) -> list[Request]:
+    """Return the requests of the first round of `generate`, which a pilot may ask without waste.
+
+    `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`,
+    `machine_examples` (examples in a prompt that the teacher wrote, as in self-instruct), `form`
+    (blocks or json), `focus` (see `load_focus`), `seed`, and sampling parameters.
+    """
+    return _Planner(seeds, **settings).next_round()[0]
 
 
 class _Planner:
-    """Which requests come next: the random state, the coverage and the tasks so far, in one place."""
+    """Plans the next requests from the random state, the coverage and the novel tasks so far."""
 
     def __init__(
         self,
         seeds: list[Task],
+        *,
         requests: int,
-        steer: str,
-        seeds_per_request: int,
-        tasks_per_request: int,
-        machine_examples: int,
-        form: str,
-        seed: int,
-        parameters: dict[str, Any],
+        steer: str = "none",
+        seeds_per_request: int = 3,
+        tasks_per_request: int = 9,
+        machine_examples: int = 0,
+        form: str = "blocks",
         focus: Sequence[Mapping[str, Any]] = (),
+        seed: int = 42,
+        **parameters: Any,
     ) -> None:
-        _check(seeds, seeds_per_request, machine_examples, steer)
-        if focus and steer != "coverage":
-            raise UserError(
-                "`focus` needs steer: coverage.", got=steer, do="Leave `focus` empty, or steer."
-            )
-        if form not in ("blocks", "json"):
-            raise UserError(
-                "`output_format` must be blocks or json.",
-                got=form,
-                do="json needs a server that keeps to a schema.",
-            )
-        self.seeds, self.requests, self.form = seeds, requests, form
-        self.examples, self.new, self.machine = (
-            seeds_per_request,
-            tasks_per_request,
-            machine_examples,
-        )
-        self.parameters = {**parameters, **({"response_format": SCHEMA} if form == "json" else {})}
-        self.coverage = (
-            Coverage(requests * tasks_per_request, focus=focus) if steer == "coverage" else None
-        )
-        self.size = (
-            max(4, min(requests // 12 + 1, 200)) if self.coverage or machine_examples else requests
-        )
-        self.chance, self.kept, self.asked = random.Random(seed), [], 0
+        _check(len(seeds), seeds_per_request, machine_examples, steer, form, bool(focus))
+        self.left, self.new, self._asked = requests, tasks_per_request, 0
+        size = requests * tasks_per_request
+        self.coverage = Coverage(size, focus=focus) if steer == "coverage" else None
+        has_rounds = self.coverage or machine_examples
+        self._size = max(4, min(requests // 12 + 1, 200)) if has_rounds else requests
+        self._seeds, self._novel, self._form = seeds, [], form
+        self._examples, self._machine_examples = seeds_per_request, machine_examples
+        self._parameters = parameters | ({"response_format": SCHEMA} if form == "json" else {})
+        self._chance = random.Random(seed)
 
-    def next_round(self) -> list[Planned]:
-        """The requests of the next round with the ids of the examples in each."""
-        count = min(self.size, self.requests - self.asked)
-        self.asked += count
-        return [self._one(n) for n in range(self.asked - count, self.asked)]
+    def next_round(self) -> tuple[list[Request], list[tuple[str, ...]]]:
+        """Return the requests of the next round and the ids of the examples in each."""
+        count = min(self._size, self.left)
+        self.left, self._asked = self.left - count, self._asked + count
+        pairs = [self._request(n) for n in range(self._asked - count, self._asked)]
+        return [request for request, _ in pairs], [parents for _, parents in pairs]
 
-    def learn(self, novel: list[Task]) -> None:
-        """Take note of the tasks that were new."""
-        self.kept += novel
-        if self.coverage:
-            self.coverage.add(novel)
+    def add(self, novel: list[Task]) -> float:
+        """Add the novel tasks of a round; return the share of cells that are filled."""
+        self._novel += novel
+        if not self.coverage:
+            return 0.0
+        self.coverage.add(novel)
+        return self.coverage.filled
 
-    @property
-    def filled(self) -> float:
-        """The share of cells that have reached their target; 0 where nothing is steered."""
-        return self.coverage.filled if self.coverage else 0.0
-
-    def _one(self, number: int) -> Planned:
-        cells = self.coverage.plan(self.new, self.chance) if self.coverage else []
-        examples = _examples(self.seeds, self.kept, self.examples, self.machine, self.chance)
-        messages = task_prompt(examples, new=self.new, cells=cells, form=self.form)
-        return Request(messages=messages, parameters=self.parameters, sample=number), tuple(
-            task.id for task in examples
-        )
-
-
-def tasks_from(
-    replies: Iterable[Reply], parents: Iterable[tuple[str, ...]], *, known: Iterable[str] = ()
-) -> tuple[list[Task], list[Reject]]:
-    """All tasks and all rejects of some replies, each with its provenance; a task written before word for word is a reject."""
-    tasks: dict[str, Task] = {}
-    before = set(known)
-    rejects: list[Reject] = []
-    for reply, seeds in zip(replies, parents, strict=True):
-        origin = Provenance(source="teacher", model=reply.model, request=reply.key, parents=seeds)
-        found, refused = parse_tasks(
-            reply.text, finish_reason=reply.finish_reason, provenance=origin
-        )
-        rejects += refused
-        for task in found:
-            if task.id in tasks or task.id in before:
-                rejects.append(
-                    Reject(
-                        raw=task.instruction,
-                        reason="written before, word for word",
-                        provenance=origin,
-                    )
-                )
-            else:
-                tasks[task.id] = task
-    return list(tasks.values()), rejects
+    def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
+        cells = self.coverage.plan(self.new, self._chance) if self.coverage else []
+        machine = min(self._machine_examples, len(self._novel))
+        examples = self._chance.sample(self._seeds, self._examples - machine)
+        examples += self._chance.sample(self._novel, machine)
+        messages = task_prompt(examples, new=self.new, cells=cells, form=self._form)
+        request = Request(messages=messages, parameters=self._parameters, sample=number)
+        return request, tuple(task.id for task in examples)
 
 
 def response_requests(
     tasks: Iterable[Task], *, samples: int = 1, **parameters: Any
 ) -> list[Request]:
-    """One request a task, or `samples` of them that differ by their sample number."""
+    """Return `samples` requests for a response to each task, which differ in sample number."""
     return [
         Request(messages=response_prompt(task), parameters=parameters, sample=n)
         for task in tasks
@@ -234,9 +147,7 @@ def response_requests(
 
 
 def best_of(replies: list[Reply], samples: int) -> list[Reply]:
-    """Of each task's samples the best by a stated rule: complete before incomplete, then the one of median length, then the first."""
-    if samples == 1:
-        return replies
+    """Return the best of each task's samples: complete, then of median length, then the first."""
     groups = [replies[n : n + samples] for n in range(0, len(replies), samples)]
     return [_best(group) for group in groups]
 
@@ -244,62 +155,70 @@ def best_of(replies: list[Reply], samples: int) -> list[Reply]:
 def responses_from(
     tasks: Iterable[Task], replies: Iterable[Reply]
 ) -> tuple[list[Example], list[Response]]:
-    """The finished examples, and apart from them the responses that were cut, filtered, refused or empty: nobody should train on them."""
+    """Return finished examples and, apart, responses that are cut, filtered, refused or empty."""
     examples, unfinished = [], []
     for task, reply in zip(tasks, replies, strict=True):
-        origin = Provenance(
-            source="teacher", model=reply.model, request=reply.key, parents=(task.id,)
-        )
-        if reply.incomplete_reason:
-            unfinished.append(
-                Response(
-                    task=task.id,
-                    text=reply.text,
-                    finish_reason=reply.incomplete_reason,
-                    provenance=origin,
-                )
-            )
+        names = {"source": "teacher", "model": reply.model, "request": reply.key}
+        origin = Provenance(**names, parents=(task.id,))
+        if reason := reply.incomplete_reason:
+            fields = {"task": task.id, "text": reply.text, "finish_reason": reason}
+            unfinished.append(Response(**fields, provenance=origin))
         else:
-            fields = task.model_dump(exclude={"id", "provenance"})
-            examples.append(Example(**fields, task=task.id, output=reply.text, provenance=origin))
+            fields = task.model_dump(exclude={"id", "provenance"}) | {"task": task.id}
+            examples.append(Example(**fields, output=reply.text, provenance=origin))
     return examples, unfinished
 
 
-def _check(seeds: list[Task], seeds_per_request: int, machine_examples: int, steer: str) -> None:
-    if steer not in ("none", "coverage"):
-        raise UserError(
-            "`steer` must be none or coverage.", got=steer, do="none is the published method."
+def _tasks_from(
+    replies: Iterable[Reply], parents: Iterable[tuple[str, ...]], known: set[str]
+) -> tuple[list[Task], list[Reject]]:
+    """Parse replies; a task whose words are known already is a reject."""
+    tasks, rejects = [], []
+    for reply, examples in zip(replies, parents, strict=True):
+        names = {"source": "teacher", "model": reply.model, "request": reply.key}
+        origin = Provenance(**names, parents=examples)
+        parsed, refused = parse_tasks(
+            reply.text, finish_reason=reply.finish_reason, provenance=origin
         )
-    if len(seeds) < seeds_per_request:
-        do = "Give more seeds, or lower `seeds_per_request`."
-        raise UserError(
-            "There are too few seeds for one request.",
-            got=f"{len(seeds)} for {seeds_per_request}",
-            do=do,
-        )
-    if not 0 <= machine_examples < seeds_per_request:
-        raise UserError(
-            "`machine_examples` must be below `seeds_per_request`.",
-            got=machine_examples,
-            do="self-instruct takes 2 of 8.",
-        )
+        rejects += refused
+        for task in parsed:
+            if task.id in known:
+                reason = "written before, word for word"
+                rejects.append(Reject(raw=task.instruction, reason=reason, provenance=origin))
+            else:
+                known.add(task.id)
+                tasks.append(task)
+    return tasks, rejects
 
 
-def _examples(
-    seeds: list[Task], kept: list[Task], count: int, machine: int, chance: random.Random
-) -> list[Task]:
-    """Random seeds, some of them replaced by tasks that the machine has written, once there are any."""
-    own = min(machine, len(kept))
-    return [*chance.sample(seeds, count - own), *chance.sample(kept, own)]
-
-
-def _is_done(rounds: list[Round], coverage: Coverage | None) -> bool:
-    last = rounds[-3:]
-    poor = len(last) == 3 and all(one.novel < NOTHING_GAINED * one.asked for one in last)
-    return bool(rounds) and (poor or (coverage is not None and coverage.filled >= 1.0))
+def _is_done(rounds: list[Round]) -> bool:
+    is_poor = [r.novel < LEAST_NOVEL * r.asked for r in rounds[-3:]]
+    return bool(rounds) and (rounds[-1].filled >= 1 or (len(is_poor) == 3 and all(is_poor)))
 
 
 def _best(group: list[Reply]) -> Reply:
-    whole = [reply for reply in group if not reply.incomplete_reason] or group
-    middle = sorted(len(reply.text) for reply in whole)[len(whole) // 2]
-    return min(whole, key=lambda reply: abs(len(reply.text) - middle))
+    complete = [reply for reply in group if not reply.incomplete_reason] or group
+    median = sorted(len(reply.text) for reply in complete)[len(complete) // 2]
+    return min(complete, key=lambda reply: abs(len(reply.text) - median))
+
+
+def _check(
+    seeds: int, examples: int, machine_examples: int, steer: str, form: str, has_focus: bool
+) -> None:
+    if steer not in ("none", "coverage"):
+        do = "Use coverage, or none as published."
+        raise UserError("`steer` must be none or coverage.", got=steer, do=do)
+    if form not in ("blocks", "json"):
+        do = "Use blocks, or json where the server enforces a schema."
+        raise UserError("`output_format` must be blocks or json.", got=form, do=do)
+    if has_focus and steer != "coverage":
+        do = "Leave `focus` empty or set steer: coverage."
+        raise UserError("`focus` needs steer: coverage.", got=steer, do=do)
+    if seeds < examples:
+        do = "Give more seeds or lower `seeds_per_request`."
+        message = "`seeds_per_request` is larger than the number of seeds."
+        raise UserError(message, got=f"{examples} of {seeds}", do=do)
+    if not 0 <= machine_examples < examples:
+        do = "Use 0 as published, or 1 of 3 for self-instruct."
+        message = "`machine_examples` must be below `seeds_per_request`."
+        raise UserError(message, got=machine_examples, do=do)

@@ -1,4 +1,4 @@
-"""What the teacher is asked, in our own words; the rules follow the paper's (section 2.2 of the released prompt)."""
+"""Prompts: for new tasks and for responses, after the released prompt (paper, section 2.2)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,33 +29,23 @@ FORMS = {
     "json": 'Reply with one JSON object, {"tasks": [...]}; every task has the keys type, topic, view, difficulty (a number), '
     'instruction and input ("" where none is needed).',
 }
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "tasks",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {
-                "tasks": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            name: {"type": "string"}
-                            for name in ("type", "topic", "view", "instruction", "input")
-                        }
-                        | {"difficulty": {"type": "integer", "enum": [1, 2, 3, 4, 5]}},
-                        "required": ["type", "topic", "view", "difficulty", "instruction", "input"],
-                        "additionalProperties": False,
-                    },
-                }
-            },
-            "required": ["tasks"],
-            "additionalProperties": False,
-        },
-    },
+PROPERTIES = {
+    name: {"type": "string"} for name in ("type", "topic", "view", "instruction", "input")
 }
+PROPERTIES["difficulty"] = {"type": "integer", "enum": [1, 2, 3, 4, 5]}
+TASK = {
+    "type": "object",
+    "properties": PROPERTIES,
+    "required": ["type", "topic", "view", "difficulty", "instruction", "input"],
+    "additionalProperties": False,
+}
+TASKS = {
+    "type": "object",
+    "properties": {"tasks": {"type": "array", "items": TASK}},
+    "required": ["tasks"],
+    "additionalProperties": False,
+}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "tasks", "strict": True, "schema": TASKS}}
 
 ANSWERER = """You are a careful medical expert. Answer the task completely and correctly, in the register of the one who asks.
 If options are given, name the letter and text of the right one and say why. Say when urgent care is needed. Do not end with a
@@ -69,21 +59,22 @@ def task_prompt(
     cells: Sequence[Mapping[str, object]] = (),
     form: str = "blocks",
 ) -> Messages:
-    """The request for `new` tasks after some examples, which are numbered from 1 in the block format.
+    """Return the messages that ask for `new` tasks after numbered examples.
 
-    `cells` asks for labels, one mapping a new task (type, topic, view, difficulty; any may be missing). `form` is blocks or json.
+    `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty; any may be
+    missing). `form` is blocks or json.
     """
-    shown = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
+    listed = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
     first = len(examples) + 1
     end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
-    asked = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
-    order = f"The new tasks have these labels, in this order:\n{asked}\n" if asked else ""
+    labels = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
+    order = f"The new tasks have these labels, in this order:\n{labels}\n" if labels else ""
     text = WRITER_RULES.format(new=new, total=len(examples) + new, form=FORMS[form], order=order)
-    return [{"role": "system", "content": WRITER}, {"role": "user", "content": text + shown + end}]
+    return [{"role": "system", "content": WRITER}, {"role": "user", "content": text + listed + end}]
 
 
 def _cell(cell: Mapping[str, object]) -> str:
-    """One cell as a line, "Type: chat; Topic: Nephrology"."""
+    """Return a cell as a line: "Type: chat; Topic: Nephrology"."""
     return "; ".join(
         f"{axis.capitalize()}: {cell[axis]}"
         for axis in ("type", "topic", "view", "difficulty")
@@ -92,7 +83,7 @@ def _cell(cell: Mapping[str, object]) -> str:
 
 
 def response_prompt(task: Task) -> Messages:
-    """The request for the response to one task."""
+    """Return the messages that ask for a response to a task."""
     text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
     text += f"\nInput:\n{task.input}" if task.input else ""
     return [{"role": "system", "content": ANSWERER}, {"role": "user", "content": text}]

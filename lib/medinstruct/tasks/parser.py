@@ -1,0 +1,170 @@
+"""Parser: replies of the teacher to tasks, or to rejects with raw text and reason."""
+
+import json
+import re
+from itertools import zip_longest
+from typing import Any
+
+from pydantic import ValidationError
+
+from medinstruct.llm import is_refusal
+from medinstruct.records import Provenance, Reject, Task
+
+FIELDS = ("type", "topic", "view", "difficulty", "instruction", "input")
+# A field starts a line: list or heading marks, a number and bold are optional; then the name and a
+# colon, so that "Input" inside a sentence is no field. Without a colon it stands alone on its line.
+NAME = r"(?:(?P<{0}>type|topic|view|difficulty|instruction|input))"
+MARKS = r"^[ \t>*#-]*(?:(?:task[ \t]*)?\d{1,4}[.):][ \t]*)?[*_`\"]{0,3}"
+FIELD = re.compile(
+    rf"{MARKS}{NAME.format('a')}(?:[ \t]+level)?[*_`\"]{{0,3}}[ \t]*[:：][*_`]{{0,3}}"
+    rf"|{MARKS}{NAME.format('b')}[*_`]{{0,3}}[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Rules and numbered headings between tasks; they separate only before a field.
+SEPARATOR = re.compile(
+    r"^[ \t]*(?:(?:#{2,}|\*{3,}|-{3,}|={3,})[ \t]*(?:\*\*)?[ \t]*(?:task[ \t]*)?(?:\d{1,4}[.):]?)?|\*\*(?:task[ \t]*)?\d{1,4}[.):]?\*\*|task[ \t]+\d{1,4}[.):]?)"
+    r"[ \t*]*$|^[ \t]*#{2,}[ \t]*\d{1,4}[.):]",
+    re.IGNORECASE | re.MULTILINE,
+)
+TRAILING_NUMBER = re.compile(r"\n[ \t]*(?:#{1,6}[ \t]*)?(?:task[ \t]*)?\d{1,4}[.)]?[ \t]*$", re.I)
+QUOTES = {'"': '"', "“": "”", "**": "**", "`": "`"}
+CUTS = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}
+
+
+def parse_tasks(
+    reply: str, *, finish_reason: str = "stop", provenance: Provenance | None = None
+) -> tuple[list[Task], list[Reject]]:
+    """Parse a reply into tasks and rejects; nothing is dropped silently.
+
+    Blocks and JSON are read alike. A task begins at a field that the one before already has, or at
+    a separator before a field. The last task of a reply that was cut is rejected.
+
+    >>> reply = "Type: chat\\nTopic: Sleep\\nView: patient\\nDifficulty: 2\\nInstruction: Why?\\nInput: DNA"
+    >>> tasks, rejects = parse_tasks(reply)
+    >>> tasks[0].instruction, tasks[0].input, rejects
+    ('Why?', 'DNA', [])
+    """
+    origin = provenance or Provenance()
+    cut = CUTS.get(finish_reason, f"cut: {finish_reason}")
+    text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+    rows, rest = _json_rows(text)
+    if rows is None:
+        pieces = [(block, _block_fields(block)) for block in _blocks(text)]
+        if cut and pieces:
+            pieces[-1] = (pieces[-1][0], cut)
+    else:
+        pieces = [(json.dumps(row, ensure_ascii=False), _row_fields(row)) for row in rows]
+    if rest:
+        pieces.append((rest, cut or "broken JSON"))
+    if not pieces:
+        pieces = [(reply, "no task in it" if reply.strip() else "empty reply")]
+    tasks, rejects = [], []
+    for raw, fields in pieces:
+        task = fields if isinstance(fields, str) else _task(fields, origin)
+        if isinstance(task, Task):
+            tasks.append(task)
+        else:
+            rejects.append(Reject(raw=raw, reason=task, provenance=origin))
+    return tasks, rejects
+
+
+def _json_rows(text: str) -> tuple[list[Any] | None, str]:
+    """Return the objects of a JSON reply (whole, fenced or cut) and the rest; None if not JSON."""
+    body = re.sub(r"^\s*```(?:json)?\s*\n|\n\s*```\s*$", "", text).strip()
+    if not re.match(r"[\[{]\s*[\[{\"]", body):
+        return None, ""
+    try:
+        value = json.loads(body)
+    except (json.JSONDecodeError, RecursionError):
+        return _complete_objects(body)
+    rows = value.get("tasks", [value]) if isinstance(value, dict) else value
+    return (rows, "") if isinstance(rows, list) else (None, "")
+
+
+def _complete_objects(body: str) -> tuple[list[Any] | None, str]:
+    """Return the complete objects of a cut JSON list, and the broken rest."""
+    rows: list[Any] = []
+    end = body.find("[") + 1
+    while end and (start := re.compile(r"[\s,]*(?=\{)").match(body, end)):
+        try:
+            row, end = json.JSONDecoder().raw_decode(body, start.end())
+        except (json.JSONDecodeError, RecursionError):
+            break
+        rows.append(row)
+    rest = body[end:].strip(" \n,]}")
+    return (rows, rest) if rows or rest.startswith("{") else (None, "")
+
+
+def _blocks(text: str) -> list[str]:
+    """Cut a reply before separators that a field follows and before fields that repeat."""
+    cuts, seen = [0], set()
+    marks = [*FIELD.finditer(text), *SEPARATOR.finditer(text)]
+    marks.sort(key=lambda mark: (mark.start(), mark.re is FIELD))
+    for mark, following in zip_longest(marks, marks[1:]):
+        name = mark.re is FIELD and _name(mark)
+        if name in seen or (not name and _separates(text, mark, following)):
+            cuts.append(mark.start())
+            seen = set()
+        seen |= {name} if name else set()
+    edges = zip(cuts, [*cuts[1:], len(text)], strict=True)
+    blocks = [text[start:end].strip() for start, end in edges]
+    return [block for block in blocks if re.search(r"\w", SEPARATOR.sub("", block))]
+
+
+def _separates(text: str, mark: re.Match[str], following: re.Match[str] | None) -> bool:
+    """Return whether a separator stands before a field or at the end."""
+    if not text[mark.end() :].strip():
+        return True
+    if following is None or following.re is SEPARATOR:
+        return False
+    return not text[mark.end() : following.start()].strip(" \t\n*#-=0123456789.)")
+
+
+def _block_fields(block: str) -> dict[str, str] | str:
+    """Return the fields of a block, or the reason why there are none."""
+    marks = list(FIELD.finditer(block))
+    if not marks:
+        return "refused" if is_refusal(block) else "no field in it"
+    ends = [*(mark.start() for mark in marks[1:]), len(block)]
+    pairs = zip(marks, ends, strict=True)
+    return {_name(mark): _value(block[mark.end() : end]) for mark, end in pairs}
+
+
+def _row_fields(row: Any) -> dict[str, str] | str:
+    """Return the fields of a JSON object, or the reason why there are none."""
+    if not isinstance(row, dict):
+        return "not an object"
+    values = {str(key).lower(): "" if value is None else value for key, value in row.items()}
+    if nested := [name for name in FIELDS if isinstance(values.get(name), dict | list)]:
+        return f"bad {nested[0]}"
+    return {name: str(values[name]).strip() for name in FIELDS if name in values}
+
+
+def _task(values: dict[str, str], origin: Provenance) -> Task | str:
+    """Return the task of some fields, or what is missing or bad."""
+    filled = {name for name, value in values.items() if value or name == "input"}
+    if missing := [name for name in FIELDS if name not in filled]:
+        return f"missing {', '.join(missing)}"
+    level = re.fullmatch(r"\D*([1-5])(?:\s*/\s*5)?\D*", values["difficulty"])
+    if not level:
+        return "bad difficulty"
+    fields = values | {"difficulty": level.group(1), "provenance": origin}
+    try:
+        return Task.model_validate(fields)
+    except ValidationError as error:
+        return f"bad {error.errors()[0]['loc'][0]}"
+
+
+def _name(mark: re.Match[str]) -> str:
+    return (mark.group("a") or mark.group("b")).lower()
+
+
+def _value(text: str) -> str:
+    """Return a field's text without the next task's number and without quotes around all of it."""
+    text = TRAILING_NUMBER.sub("", text.strip()).strip()
+    for start, end in QUOTES.items():
+        inner = text[len(start) : -len(end)]
+        is_quoted = text.startswith(start) and text.endswith(end) and len(text) > len(start + end)
+        if is_quoted and start not in inner and end not in inner:
+            text = inner.strip()
+    return text
