@@ -29,15 +29,10 @@ def bootstrap_interval(
 
 
 def bootstrap_ratio(
-    numerators: Sequence[float],
-    denominators: Sequence[float],
-    *,
-    seed: int = 42,
-    rounds: int = 2000,
-    level: float = 0.95,
+    above: Sequence, below: Sequence, *, seed: int = 42, rounds: int = 2000, level: float = 0.95
 ) -> tuple[float, float]:
-    """Return the interval of a ratio of two sums over items, such as wins over decided items."""
-    pairs = np.column_stack([numerators, denominators]).astype(float)
+    """Return the interval of sum(above) / sum(below), such as wins over decided items."""
+    pairs = np.column_stack([above, below]).astype(float)
     pairs = pairs[(pairs != 0).any(axis=1)]
     if not len(pairs):
         return NONE
@@ -63,10 +58,7 @@ def _draws(n: int, rounds: int, seed: int) -> np.ndarray:
 
 
 def interval(samples: np.ndarray, *, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap samples, widened for small n.
-
-    The widening is Hesterberg's (2015) "expanded percentiles".
-    """
+    """Return the percentile interval of samples, expanded for small n (Hesterberg 2015)."""
     samples = samples[np.isfinite(samples)]
     if not len(samples):
         return NONE
@@ -79,11 +71,7 @@ def interval(samples: np.ndarray, *, n: int, level: float = 0.95) -> tuple[float
 
 @lru_cache(maxsize=1000)
 def t_quantile(share: float, freedom: int) -> float:
-    """Return a quantile of Student's t distribution.
-
-    >>> round(t_quantile(0.975, 10), 3)
-    2.228
-    """
+    """Return a quantile of Student's t distribution."""
     from scipy.stats import t
 
     return float(t.ppf(share, freedom))
@@ -112,11 +100,7 @@ class Share(NamedTuple):
 
 
 def wilson(hits: float, n: float, *, level: float = 0.95) -> Share:
-    """Return the share hits / n with its Wilson interval; weighted counts need not be whole.
-
-    >>> [round(value, 3) for value in wilson(0, 20)[:3]]
-    [0.0, 0.0, 0.161]
-    """
+    """Return the share hits / n with its Wilson interval; weighted counts need not be whole."""
     from statsmodels.stats.proportion import proportion_confint
 
     if not n:
@@ -151,11 +135,7 @@ def paired_interval(before: Sequence[float], after: Sequence[float]) -> tuple[fl
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the exact two-sided p value of McNemar's test from the two kinds of changed pairs.
-
-    >>> round(mcnemar(1, 9), 4), mcnemar(0, 0)
-    (0.0215, 1.0)
-    """
+    """Return the exact two-sided p value of McNemar's test from the two kinds of changed pairs."""
     from scipy.stats import binomtest
 
     changed = only_first + only_second

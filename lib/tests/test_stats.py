@@ -82,6 +82,8 @@ def test_paired_tests_and_power_are_those_of_version_1():
         [0.04, 0.09, 0.09, 0.5, 0.005]
     )
     assert stats.holm([]) == []
+    assert stats.mcnemar(1, 9) == pytest.approx(0.021484375) and stats.mcnemar(0, 0) == 1.0
+    assert stats.t_quantile(0.975, 10) == pytest.approx(2.2281388520)
     assert stats.mcnemar(12, 3) == pytest.approx(0.03515625) and stats.mcnemar(5, 5) == 1.0
     assert stats.paired_interval([1, 0, 1, 1] * 9, [1, 1, 0, 1] * 9) == pytest.approx(
         (-0.22479646857155275, 0.22479646857155275)
