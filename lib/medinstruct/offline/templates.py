@@ -1,17 +1,16 @@
 """Templates: facets as sentences, and the instruction and input of each task type."""
 
-import random
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
+from random import Random
 from typing import Any
 
 from medinstruct.offline.knowledge import (
     FACETS,
     Condition,
     Drug,
-    Finding,
     called,
     capital,
     conditions,
@@ -21,10 +20,7 @@ from medinstruct.offline.knowledge import (
 
 TEXTS = settings("templates")
 LISTS = ("causes", "presentation", "red_flags", "treatment", "prevention")
-COUNTABLE = re.compile(
-    r"(?!anemia).*\b(?:attack|valve|clot|ulcer|thyroid|prostate|testicle|hip|fracture|bowel"
-    r"|appendix|aneurysm|lung under)\b"
-)
+COUNTABLE = re.compile(TEXTS["countable"])
 MAX_INPUT_WORDS = 190
 
 
@@ -37,7 +33,7 @@ def facet_text(condition: Condition, facet: str, *, plain: bool = False) -> str:
 
 def prose(*, seed: int = 42) -> list[str]:
     """Return handbook entries, four a condition with facets in several orders, shuffled."""
-    chance = random.Random(seed)
+    chance = Random(seed)
     texts = []
     for condition in conditions():
         also = f", also called {' or '.join(condition.also)}" if condition.also else ""
@@ -49,17 +45,20 @@ def prose(*, seed: int = 42) -> list[str]:
 
 
 def build(
-    kind: str,
-    condition: Condition,
-    *,
-    view: str,
-    level: int,
-    facets: Sequence[str],
-    chance: random.Random,
+    kind: str, condition: Condition, *, view: str, level: int, facets: Sequence[str], chance: Random
 ) -> tuple[str, str]:
     """Return instruction and input of a task of this type, view and level of difficulty."""
-    draws = Draws(condition, view=view, level=level, facets=facets, chance=chance)
-    return BUILDERS[kind](draws)
+    is_lay = view in settings("writer")["lay_views"]
+    form = TEXTS["kinds"][kind]
+    form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
+    draws = Draws(condition, form["texts"], facets=facets, chance=chance)
+    draws.values |= {"view": article(view), "role": "" if is_lay else f"As {article(view)}, "}
+    draws.draw_all(form["draws"])
+    text = (form.get("mine", "") if is_lay else "") + (draws.values.get("text") or draws.pick())
+    if level >= form.get("tail_from", 1):
+        text += draws.tail(level)
+    draws.draw_all(form.get("input_draws", {}))
+    return text, draws.fill(form.get("input", ""))
 
 
 def unlike(drug: Drug) -> list[str]:
@@ -74,28 +73,29 @@ def facts(condition: Condition) -> dict[str, Any]:
     """Return the values of a condition by their names in the templates."""
     drug, mimics = condition.drug, condition.differential
     has_warning = not drug.contraindication.lower().startswith("none")
-    warning = f", and a contraindication is {drug.contraindication}" if has_warning else ""
     names = [called(mimic.condition) for mimic in mimics]
-    marks = [
-        f"{capital(name)} would show {m.feature}." for name, m in zip(names, mimics, strict=True)
-    ]
-    choices = {"mimic": names, "feature": [mimic.feature for mimic in mimics]}
-    choices |= {"sign": condition.presentation, "cause": condition.causes}
-    choices |= {"treatment": condition.treatment, "prevention": condition.prevention}
+    pairs = zip(names, mimics, strict=True)
+    tests = [called(test.test) for test in condition.tests]
     return {
-        "any": choices,
+        **{name: getattr(condition, name) for name in ("definition", "mechanism", "pearl", "drug")},
+        **{name: listed(getattr(condition, name)) for name in LISTS},
         "c": called(condition),
-        "definition": condition.definition,
-        "mechanism": condition.mechanism,
-        "pearl": condition.pearl,
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
-        "drug": drug,
-        "warning": warning,
+        "warning": f", and a contraindication is {drug.contraindication}" if has_warning else "",
         "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests),
-        "test_names": listed([called(test.test) for test in condition.tests]),
-        "mimics": " ".join(marks),
-        **{name: listed(getattr(condition, name)) for name in LISTS},
+        "test_names": listed(tests),
+        "mimics": " ".join(f"{capital(name)} would show {m.feature}." for name, m in pairs),
+        "any": {
+            "sign": condition.presentation,
+            "cause": condition.causes,
+            "flag": condition.red_flags,
+            "treatment": condition.treatment,
+            "prevention": condition.prevention,
+            "test_name": tests,
+            "mimic": names,
+            "feature": [mimic.feature for mimic in mimics],
+        },
     }
 
 
@@ -120,207 +120,140 @@ class Filler(string.Formatter):
 
 
 class Draws(Filler):
-    """The random draws of one task: values by name, and templates that they fill."""
+    """The random draws of one task: values by name, and the templates that they fill.
+
+    The methods from `text` on are named in the data file and return the value of a draw.
+    """
 
     def __init__(
-        self,
-        condition: Condition,
-        *,
-        view: str,
-        level: int,
-        facets: Sequence[str],
-        chance: random.Random,
+        self, condition: Condition, texts: list[str], *, facets: Sequence[str], chance: Random
     ) -> None:
-        self.condition, self.level, self.facets, self.chance = condition, level, facets, chance
-        self.is_lay = view in settings("writer")["lay_views"]
-        self.values = facts(condition) | {"view": article(view)}
+        self.condition, self.texts, self.facets, self.chance = condition, texts, facets, chance
+        self.values = dict(facts(condition))
 
-    def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
-        """Return a set value, or draw a name that begins with `any_` or `aspect_`."""
-        if key in self.values:
-            return self.values[key]
-        if key.startswith("any_"):
-            return self.any(key.removeprefix("any_"))
-        if key == "aspect_lay":
-            return self.aspect(self.facet((), lay=True), lay=True)
-        return self.aspect(self.values[key.removeprefix("aspect_")])
-
-    def set(self, **values: Any) -> None:
-        """Set values by name."""
-        self.values.update(values)
+    def draw_all(self, draws: dict[str, str]) -> None:
+        """Set values, each by a method with its arguments, such as `form: word form`."""
+        for name, source in draws.items():
+            method, *arguments = source.split()
+            self.values[name] = getattr(self, method)(*arguments)
 
     def fill(self, text: str) -> str:
         """Return a template filled with values, drawn in the order of the text."""
         return self.vformat(text, (), {})
 
-    def pick(self, name: str) -> str:
-        """Fill all alternatives of a template and return one of them."""
-        return self.chance.choice([self.fill(text) for text in TEXTS[name]])
+    def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
+        """Return a set value, or draw one for a name such as any_sign or aspect_one."""
+        if key in self.values:
+            return self.values[key]
+        method, name = key.split("_")
+        return getattr(self, method)(name)
+
+    def tail(self, level: int) -> str:
+        """Return a last sentence for the level of difficulty, often none for the easy ones."""
+        text = self.chance.choice(TEXTS["tails"][level])
+        self.draw_all(TEXTS["tail_draws"])
+        return self.fill(f" {text}") if text else ""
+
+    def text(self, name: str) -> str:
+        """Fill a template."""
+        return self.fill(TEXTS[name])
+
+    def pick(self, name: str = "texts") -> str:
+        """Fill all alternatives of a template and choose one of them."""
+        texts = self.texts if name == "texts" else TEXTS[name]
+        return self.chance.choice([self.fill(text) for text in texts])
 
     def word(self, name: str) -> str:
         """Draw one of the words of this name."""
         return self.chance.choice(TEXTS["words"][name])
 
     def any(self, name: str) -> str:
-        """Draw a sign, a cause, … of the condition."""
+        """Draw one of the condition's signs, causes, …."""
         return self.chance.choice(self.values["any"][name])
 
-    def signs(self, count: int) -> None:
-        """Draw some signs and set sign, other, third and listed."""
-        signs = self.chance.sample(self.condition.presentation, count)
-        self.set(**dict(zip(("sign", "other", "third"), signs, strict=False)), listed=listed(signs))
+    def signs(self, count: str) -> str:
+        """Draw signs; set sign, other and third."""
+        signs = self.chance.sample(self.condition.presentation, int(count))
+        self.values |= zip(("sign", "other", "third"), signs, strict=False)
+        return listed(signs)
 
-    def test(self, tests: Sequence[Finding] = ()) -> None:
-        """Draw a test and set test (a clause), test_name and finding."""
-        test = self.chance.choice(tests or self.condition.plain_tests)
-        self.set(test=test.clause, test_name=called(test.test), finding=test.finding)
+    def test(self, last: int | None = None) -> str:
+        """Draw a test as a clause; set test_name and finding."""
+        test = self.chance.choice(self.condition.plain_tests[:last])
+        self.values |= {"test_name": called(test.test), "finding": test.finding}
+        return test.clause
 
-    def facet(self, facets: Sequence[str], *, lay: bool = False, other_than: str = "") -> str:
-        """Draw one of the facets, of all where none is given."""
-        lay_facets = TEXTS["lay_aspects"]
-        known = [f for f in (facets or TEXTS["aspects"]) if not lay or f in lay_facets]
-        known = known or list(lay_facets)
-        return self.chance.choice([f for f in known if f != other_than] or known)
+    def deciding_test(self) -> str:
+        """Draw one of the first two tests, which decide."""
+        return self.test(2)
 
-    def aspect(self, facet: str, *, lay: bool = False) -> str:
-        """Return a noun phrase for a facet of the condition, as "the causes of asthma"."""
-        phrases = TEXTS["lay_aspects" if lay and facet in TEXTS["lay_aspects"] else "aspects"]
-        text = self.chance.choice(phrases[facet])
-        also = self.condition.also[:2] if lay else ()
-        names = (article(name) if COUNTABLE.match(name) else name for name in also)
-        return text.format(c=self.chance.choice([self.values["c"], *names]))
+    def facet(self, *options: str) -> str:
+        """Draw a facet of the topic, with "all" of any topic, with "lay" one for lay people."""
+        facets = TEXTS["aspects"] if "all" in options or not self.facets else self.facets
+        lay = TEXTS["lay_aspects"]
+        known = [f for f in facets if f in lay or "lay" not in options]
+        return self.chance.choice(known or list(lay))
 
-    def setting(self) -> str:
-        """Return a clause with the situation of a patient."""
-        self.signs(2)
-        self.test()
-        self.set(flag=self.chance.choice(self.condition.red_flags))
-        return self.pick("setting")
+    def other_facet(self, name: str) -> str:
+        """Draw a facet other than the one of this name."""
+        return self.chance.choice([f for f in TEXTS["aspects"] if f != self.values[name]])
 
-    def mine(self, name: str) -> str:
-        """Return how a lay person begins, "" for other views."""
-        return TEXTS["mine"][name] if self.is_lay else ""
+    def aspect(self, name: str) -> str:
+        """Draw a noun phrase for a facet, such as "the causes of asthma"."""
+        phrase = self.chance.choice(TEXTS["aspects"][self.values[name]])
+        return phrase.format(c=self.chance.choice([self.values["c"]]))
 
-    def tail(self) -> str:
-        """Return a last sentence for the level of difficulty, often none for the easy ones."""
-        c, choice = self.condition, self.chance.choice
-        text = choice(TEXTS["tails"][self.level])
-        text = text.format(
-            n=choice([40, 60, 80, 100, 120, 150]),
-            k=choice(["three", "four", "five", "six"]),
-            view_the=self.values["view"],
-            t=choice(c.treatment),
-            d=self.any("mimic"),
-            test=called(choice(c.tests).test),
-            sign=choice(c.presentation),
-            flag=choice(c.red_flags),
-        )
-        return f" {text}" if text else ""
+    def lay_aspect(self, name: str) -> str:
+        """Draw a noun phrase for a facet in the words of lay people."""
+        phrase = self.chance.choice(TEXTS["lay_aspects"][self.values[name]])
+        names = (article(n) if COUNTABLE.match(n) else n for n in self.condition.also[:2])
+        return phrase.format(c=self.chance.choice([self.values["c"], *names]))
 
-    def vignette(self) -> str:
-        """Return the story of a patient; the first tests decide."""
-        self.signs(3)
-        self.test(self.condition.plain_tests[:2])
-        self.set(seen=self.word("seen"))
-        return self.fill(TEXTS["vignette"])
+    def into(self) -> str:
+        """Return " into words" after the verb Turn; set into_or."""
+        into = " into words" if self.values["verb"] == "Turn" else ""
+        self.values["into_or"] = into or " so that it is"
+        return into
 
+    def handbook_passage(self) -> str:
+        """Draw facets around the value facet; a treatment is added to a short passage."""
+        second = self.chance.choice(["mechanism", "presentation", "tests"])
+        facets = dict.fromkeys(("definition", second, self.values["facet"], "treatment"))
+        sentences = [facet_text(self.condition, facet) for facet in facets]
+        passage = " ".join(sentences[:-1])
+        return _shortened(passage if len(passage.split()) >= 50 else " ".join(sentences))
 
-def _open(d: Draws) -> tuple[str, str]:
-    d.set(what=d.aspect(d.facet(d.facets, lay=d.is_lay), lay=d.is_lay))
-    if d.is_lay:
-        d.set(sign=d.any("sign"), who=d.word("who"))
-        return d.pick("open_lay"), ""
-    d.set(where=d.setting())
-    return d.pick("open") + d.tail(), ""
+    def passage_of_three(self) -> str:
+        """Draw two facets to go with the value facet."""
+        facet = self.values["facet"]
+        others = ("presentation", "tests", "treatment", "mechanism", "drug", "causes")
+        facets = [facet, *self.chance.sample([name for name in others if name != facet], 2)]
+        return _shortened(" ".join(facet_text(self.condition, name) for name in facets))
 
+    def labels(self) -> str:
+        """Draw a mimic and shuffle it with the condition; set first."""
+        pair = [self.values["c"], self.any("mimic")]
+        self.chance.shuffle(pair)
+        self.values["first"] = pair[0]
+        return pair[1]
 
-def _generation(d: Draws) -> tuple[str, str]:
-    d.set(one=d.facet(d.facets))
-    d.set(two=d.facet((), other_than=d.values["one"]), verb=d.word("verb_generation"))
-    d.set(form=d.word("form"), where=d.setting())
-    return d.mine("generation") + d.pick("generation") + d.tail(), ""
+    def diagnoses(self) -> str:
+        """Return the lettered options of a diagnosis."""
+        mimics = (mimic.condition for mimic in self.condition.differential)
+        names = list(dict.fromkeys([self.condition.name, *mimics]))[:4]
+        more = [c.name for c in self.chance.sample(conditions(), 8) if c.name not in names]
+        return self._lettered(names + more[: 4 - len(names)])
 
+    def adverse_effects(self) -> str:
+        """Return the lettered options of an adverse effect."""
+        drug = self.condition.drug
+        effects = [drug.adverse_effect, *self.chance.sample(unlike(drug), 3)]
+        return self._lettered([capital(effect) for effect in effects])
 
-def _chat(d: Draws) -> tuple[str, str]:
-    d.signs(3)
-    d.set(verb=d.word("verb_chat"), cause=d.any("cause"), who=d.word("who"))
-    d.set(opening=d.word("opening"))
-    message = d.fill(TEXTS["chat_message"])
-    d.set(about=d.aspect(d.facet(d.facets, lay=True), lay=True))
-    text = d.pick("chat_lay" if d.is_lay else "chat")
-    return text + (d.tail() if d.level > 2 or not d.is_lay else ""), message
-
-
-def _rewrite(d: Draws) -> tuple[str, str]:
-    d.set(reader=d.pick("reader"), verb=d.word("verb_rewrite"), facet=d.facet(d.facets))
-    into = " into words" if d.values["verb"] == "Turn" else ""
-    d.set(into=into, into_or=into or " so that it is")
-    second = d.chance.choice(["mechanism", "presentation", "tests"])
-    facets = dict.fromkeys(("definition", second, d.values["facet"], "treatment"))
-    sentences = [facet_text(d.condition, facet) for facet in facets]
-    passage = " ".join(sentences[:-1])
-    if len(passage.split()) < 50:
-        passage = " ".join(sentences)
-    return d.mine("rewrite") + d.pick("rewrite") + d.tail(), _shortened(passage)
-
-
-def _summary(d: Draws) -> tuple[str, str]:
-    d.set(verb=d.word("verb_summary"), facet=d.facet(d.facets))
-    facet = d.values["facet"]
-    others = ("presentation", "tests", "treatment", "mechanism", "drug", "causes")
-    facets = [facet, *d.chance.sample([name for name in others if name != facet], 2)]
-    d.set(notes=d.word("notes"), size=d.word("size"))
-    passage = " ".join(facet_text(d.condition, name) for name in facets)
-    return d.mine("summary") + d.pick("summary") + d.tail(), _shortened(passage)
-
-
-def _classify(d: Draws) -> tuple[str, str]:
-    pair = [d.values["c"], d.any("mimic")]
-    d.chance.shuffle(pair)
-    role = "" if d.is_lay else f"As {d.values['view']}, "
-    d.set(first=pair[0], second=pair[1], verb=d.word("verb_classify"), role=role)
-    return d.mine("classify") + d.pick("classify") + d.tail(), d.vignette()
-
-
-def _usmle(d: Draws) -> tuple[str, str]:
-    d.set(ask=d.word("ask"))
-    d.signs(2)
-    text = d.mine("usmle") + d.pick("usmle")
-    mimics = (mimic.condition for mimic in d.condition.differential)
-    names = list(dict.fromkeys([d.condition.name, *mimics]))[:4]
-    more = [c.name for c in d.chance.sample(conditions(), 8) if c.name not in names]
-    names += more[: 4 - len(names)]
-    d.chance.shuffle(names)
-    question = " Which diagnosis is most likely?"
-    return text + d.tail(), d.vignette() + question + _lettered(names)
-
-
-def _choice(d: Draws) -> tuple[str, str]:
-    drug = d.condition.drug
-    options = [drug.adverse_effect, *d.chance.sample(unlike(drug), 3)]
-    d.chance.shuffle(options)
-    d.set(presentation_sentence=facet_text(d.condition, "presentation"))
-    case = d.fill(TEXTS["choice_case"])
-    text = d.mine("choice") + d.pick("choice") + d.tail()
-    return text, case + _lettered([capital(option) for option in options])
-
-
-def _single(d: Draws) -> tuple[str, str]:
-    d.test()
-    d.set(sign=d.any("sign"))
-    return d.mine("single") + d.pick("single") + d.tail(), ""
-
-
-def _multi(d: Draws) -> tuple[str, str]:
-    d.signs(2)
-    d.set(mimic=d.any("mimic"))
-    d.test()
-    start = d.pick("multi_start")
-    return f"{d.mine('multi')}{start} {d.pick('multi_task')}{d.tail()}", ""
-
-
-def _lettered(options: list[str]) -> str:
-    return "".join(f"\n({letter}) {text}" for letter, text in zip("ABCD", options, strict=True))
+    def _lettered(self, options: list[str]) -> str:
+        self.chance.shuffle(options)
+        rows = zip("ABCD", options, strict=True)
+        return "".join(f"\n({letter}) {option}" for letter, option in rows)
 
 
 def _shortened(text: str) -> str:
@@ -328,17 +261,3 @@ def _shortened(text: str) -> str:
     while len(text.split()) > MAX_INPUT_WORDS and ". " in text:
         text = text[: text.rstrip(".").rfind(". ") + 1]
     return text
-
-
-BUILDERS: dict[str, Callable[[Draws], tuple[str, str]]] = {
-    "text generation": _generation,
-    "open Q&A": _open,
-    "chat": _chat,
-    "rewrite": _rewrite,
-    "summarization": _summary,
-    "classification": _classify,
-    "USMLE-style Q&A": _usmle,
-    "multiple-choice Q&A": _choice,
-    "single-hop reasoning": _single,
-    "multiple-hop reasoning": _multi,
-}
