@@ -32,7 +32,7 @@ def test_marks_agree_with_the_labeled_examples_except_for_laboratory_conversions
     rows = [row for row in rows if row["check"] == "marks"]
     different = [row["text"] for row in rows if marked(row["text"], row["given"]) != row["expect"]]
     # version 1 agreed with 67 of 68; conversions by molar mass and temperature are marked now
-    assert (len(rows), len(different)) == (68, 8)
+    assert (len(rows), len(different)) == (68, 10)
     assert sum(unit in " ".join(different) for unit in ("mmol/L", "µmol/L", "°F", "mmol/mol")) == 4
 
 
@@ -71,8 +71,13 @@ def test_the_same_quantity_in_another_unit_is_not_marked(answer, given):
     assert not marked(answer, given)
 
 
+def test_a_conversion_may_be_rounded_by_two_per_cent_only():
+    assert not marked("weight 176 lb", "weight 80 kg")
+    assert marked("give 1 mg", "give 600 micrograms") == ["1 mg"]
+
+
 def test_list_numbers_are_not_marked_and_a_dose_before_a_full_stop_is():
-    assert not marked("1. Rest. 2. Drink.\n3. Call us; 1) now 2) or later")
+    assert not marked("1. Rest.\n2. Drink.\n  3) Call us.\n- 4. Sleep.")
     assert not marked("Call 112 or 911. In 2019 type 2 diabetes rose.")
     assert marked("The dose is: 5. Take it.") == ["5"]
 
@@ -145,6 +150,13 @@ def test_base_and_tuned_answer_every_reader_and_are_saved_as_records(tmp_path):
     page = assist.show_turns(assist.as_turns(case, rows))._repr_html_()
     assert page.count(assist.EMERGENCY) == page.count(assist.NOTICE) == 8 + 4  # and those by hand
     assert page.count(html.escape(case.given[:60])) == 1
+
+
+def test_an_answer_that_was_cut_says_so():
+    answer = assist.Answer(name="tuned", text="Give", finish_reason="length")
+    turn = assist.Turn(question="?", answers=[answer])
+    assert "cut at the token limit" in assist.show_turns([turn])._repr_html_()
+    assert "cut at" not in page_of("Give fluids.")
 
 
 def test_the_standing_notice_and_the_emergency_line_are_under_an_answer_that_reassures():

@@ -46,7 +46,7 @@ rigged = Rigged(url="offline", model="rigged")
 2
 
 
-assist.open_chat({"base": model, "tuned": model, "stand-in": stand_in, "rigged": rigged}, folder=out, settings={"max_tokens": 30})
+assist.open_chat({"base": model.base, "tuned": model.tuned, "stand-in": stand_in, "rigged": rigged}, folder=out, settings={"max_tokens": 30})
 """
 CHAT = ".mi-chat"
 LAST = f"{CHAT} .mi-turn:last-child"
@@ -156,16 +156,13 @@ def test_ask_stream_stop_edit_compare_correct_reload_and_find_it_all_again(brows
         f"{LAST} [data-key$='/open']"
     )  # edit and send again, to base and tuned of one loaded copy
     choose(page, "base", "tuned")
-    page.fill(
-        f"{LAST} .mi-editing textarea",
-        "Condition 7 causes what? I have crushing chest pain in my left arm.",
-    )
+    page.fill(f"{LAST} .mi-editing textarea", "Condition 7 causes what?")
     page.get_by_text("Send again").click()
-    page.wait_for_selector(f"{LAST} .mi-alarm")
+    page.wait_for_selector(f"{LAST} .mi-answer:nth-child(2)")
     done(page, 1)
-    assert page.locator(f"{CHAT} .mi-turn").count() == 1 and "Heart attack?" in page.inner_text(
-        f"{LAST} .mi-alarm"
-    )
+    assert page.locator(f"{CHAT} .mi-turn").count() == 1
+    lines = page.locator(f"{LAST} .mi-answer .mi-emergency")
+    assert lines.count() == 2 and lines.first.inner_text() == assist.EMERGENCY
     assert (
         said(page, "base") != said(page, "tuned")
         and page.locator(f"{LAST} .mi-answer").count() == 2
@@ -175,7 +172,7 @@ def test_ask_stream_stop_edit_compare_correct_reload_and_find_it_all_again(brows
     page.click(
         f"{LAST} .mi-answer:nth-child(2) .mi-wrong"
     )  # a correction, by keyboard from here on
-    page.fill(f"{LAST} .mi-form textarea[aria-label^='How it']", "Call 112 now.")
+    page.fill(f"{LAST} .mi-form textarea[aria-label^='Correction']", "Call 112 now.")
     page.fill(f"{LAST} .mi-form input", "Dr. Maria Beispiel")
     page.screenshot(path=folder / "judge.png")
     page.keyboard.press("Tab")
@@ -193,7 +190,13 @@ def test_ask_stream_stop_edit_compare_correct_reload_and_find_it_all_again(brows
     ) and "reviewer-" in page.inner_text(f"{LAST} .mi-said")
     with page.expect_download() as caught:
         page.click("[data-key=md]")
-    assert "Condition 7" in Path(caught.value.path()).read_text()
+    markdown = Path(caught.value.path()).read_text()
+    assert "```text\nCondition 7" in markdown and assist.EMERGENCY in markdown
+    with page.expect_download() as caught:
+        page.click("[data-key=jsonl]")
+    lines = Path(caught.value.path()).read_text().splitlines()
+    saved = [assist.Turn.model_validate_json(line) for line in lines]
+    assert [turn.answers[1].name for turn in saved] == ["tuned"]
     turns = assist.Transcripts(folder / "loop").turns()
     assert [one.answers[0].finish_reason for one in turns][0] == "stopped" and turns[
         1
@@ -229,6 +232,11 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     assert page.inner_text(f"{LAST} mark") == "850 mg" and "850 mg" in page.get_attribute(
         f"{LAST} mark", "aria-label"
     )
+
+    with page.expect_download() as caught:
+        page.click("[data-key=md]")
+    markdown = Path(caught.value.path()).read_text()
+    assert f"```text\n{text}\n```" in markdown and text not in markdown.partition("```text")[0]
 
     ask(page, "Say something long.")
     done(page, 2)

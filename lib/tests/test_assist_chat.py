@@ -298,6 +298,7 @@ def test_two_kernels_write_into_one_run(tmp_path):
 # what is asked about first
 
 
+@settings(deadline=None)
 @given(st.sampled_from(audits.phi_snippets()))
 def test_a_masked_text_holds_nothing_more_to_mask_of_what_was_found(snippet):
     guard, masked = Guard(), []
@@ -458,9 +459,9 @@ def test_the_notice_and_the_emergency_line_go_with_every_page(tmp_path):
     )
     views = [row["view"] for row in sent if row["event"] == "view"]
     assert views and all("112" in view["emergency"] and view["notice"] for view in views)
-    page = assist.open_chat({}, folder=tmp_path, page="static")._repr_html_()
+    page = assist.open_chat({}, folder=tmp_path, is_live=False)._repr_html_()
     assert assist.EMERGENCY in page and assist.NOTICE in page
-    empty = assist.open_chat({}, folder=tmp_path / "empty", page="static")._repr_html_()
+    empty = assist.open_chat({}, folder=tmp_path / "empty", is_live=False)._repr_html_()
     assert assist.EMERGENCY in empty
 
 
@@ -485,6 +486,9 @@ def test_numbers_and_drugs_are_marked_unless_an_earlier_question_holds_them(tmp_
         [mark.kind for mark in turn["answers"][0]["marks"]] for turn in session.view()["turns"]
     ]
     assert marked == [["number", "drug"], [], []]
+    session.turns[2].answers[0].reads_history = False  # as for a model without a chat template
+    marks = session.view()["turns"][2]["answers"][0]["marks"]
+    assert [mark.kind for mark in marks] == ["number", "drug"]
 
 
 def test_an_edited_question_goes_on_from_its_place_with_what_stood_before_it(tmp_path):
@@ -592,7 +596,7 @@ def test_only_what_people_agree_on_joins_the_dataset(tmp_path, verdicts, joined)
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
         for n, verdict in enumerate(verdicts):
             form = {"verdict": verdict, "correction": "", "comment": ""}
-            feedback.judge(store, f"reader {n}", turn(), turn().answers[0], form)
+            feedback.judge(store, f"reader {n}", turn(), turn().answers[0], **form)
         found, changes = review.from_chat(store.votes("chat"))
     assert len(found) == joined and len(changes) == 1
 
@@ -614,14 +618,14 @@ def test_a_turn_that_is_not_kept_cannot_be_judged(tmp_path):
 def test_hostile_text_in_a_static_page_is_text(tmp_path):
     hostile = "<script>alert(1)</script> ![x](javascript:alert(1)) \x1b[31mred"
     talked(tmp_path, Says(hostile), {"act": "ask", "text": f"What helps? {hostile}"})
-    page = assist.open_chat({"tuned": Says("")}, folder=tmp_path, page="static")._repr_html_()
+    page = assist.open_chat({"tuned": Says("")}, folder=tmp_path, is_live=False)._repr_html_()
     assert "<script" not in page and page.count("&lt;script&gt;") == 2 and "␛[31m" in page
 
 
 def test_a_worked_case_is_shown_without_asking_again(tmp_path):
     case = assist.load_cases("decision")[0]
     rows = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat"))
-    page = assist.open_chat({}, folder=tmp_path, example=assist.as_turns(case, rows), page="static")
+    page = assist.open_chat({}, folder=tmp_path, example=assist.as_turns(case, rows), is_live=False)
     html = page._repr_html_()
     assert "A worked case" in html and "Decision support" in html and case.given[:40] in html
 
@@ -629,7 +633,7 @@ def test_a_worked_case_is_shown_without_asking_again(tmp_path):
 def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(tmp_path):
     models = {"tuned": Says("Rest, said the model.")}
     who = {"reviewer": "Dr. Maria Beispiel"}
-    widget = assist.open_chat(models, folder=tmp_path, page="widget", **who)
+    widget = assist.open_chat(models, folder=tmp_path, is_live=True, **who)
     session, sent = widget.session, []
     session.send = sent.append
 

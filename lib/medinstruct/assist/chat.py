@@ -12,7 +12,7 @@ from typing import Any
 from medinstruct import llm, paths, plotting, review
 from medinstruct.assist import feedback
 from medinstruct.assist.privacy import Guard
-from medinstruct.assist.transcript import Answer, Transcripts, Turn, before, show_turns
+from medinstruct.assist.transcript import Answer, Transcripts, Turn, before, pages, show_turns
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, chat_task
 from medinstruct.errors import UserError
 from medinstruct.evaluation.answers import ALPACA_STOPS
@@ -30,7 +30,7 @@ REMEMBERED = 6  # earlier turns that a model with a chat template reads
 class Session:
     """A chat with models by name: `act` handles a message of the page, `send` sends one to it.
 
-    `dataset` names the data that the tuned models learned from; `engine` finds identifiers.
+    `dataset` names the data that the tuned models learned from.
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class Session:
         reviewer: str = "",
         settings: Mapping[str, Any] | None = None,
         dataset: str = "",
-        engine: str = "rules",
     ) -> None:
         if not models:
             raise UserError("`models` is empty.", do='Give models={"tuned": model}.')
@@ -54,7 +53,7 @@ class Session:
         self.note = self.error = ""
         saved = self.transcripts.conversations()
         cleared = [word for turns in saved.values() for turn in turns for word in turn.cleared]
-        self.guard = Guard(cleared, engine=engine)
+        self.guard = Guard(cleared)
         self.on_open({"id": next(reversed(saved), "")})
 
     def act(self, message: Mapping[str, Any]) -> None:
@@ -80,7 +79,7 @@ class Session:
             "notice": NOTICE,
             "settings": self.settings,
             "limits": LIMITS,
-            "turns": [self._page(turn) for turn in self.turns],
+            "turns": pages(self.turns),
             "earlier": [
                 {"id": id, "title": review.visible(turns[0].question[:90]), "at": turns[-1].at}
                 for id, turns in reversed(earlier)
@@ -145,6 +144,7 @@ class Session:
 
     def on_judge(self, message: Mapping[str, Any]) -> None:
         """Save a judgment of a saved answer once its own words pass the privacy gate."""
+        self._require_idle()
         turn = self._turn(message)
         answer = next(answer for answer in turn.answers if answer.name == message.get("name"))
         self.reviewer = str(message.get("reviewer", "")).strip() or self.reviewer
@@ -156,14 +156,15 @@ class Session:
         def judge(decision: str, texts: list[str], words: list[str]) -> None:
             self.note = "The feedback was not saved."
             if decision in ("", "mask", "kept"):
-                form = {"verdict": message.get("verdict", "")}
-                form |= {"correction": texts[0], "comment": texts[1]}
+                form = {"correction": texts[0], "comment": texts[1]}
+                form["verdict"] = message.get("verdict", "")
                 with closing(review.Store(self.folder / "reviews.sqlite")) as store:
-                    feedback.judge(store, self.reviewer, turn, answer, form)
+                    feedback.judge(store, self.reviewer, turn, answer, **form)
+                self.transcripts.add(turn)
                 self.note = "The feedback was saved for review."
 
-        words = [str(message.get(name, "")) for name in ("correction", "comment")]
-        self.guard.check("correction", words, judge)
+        texts = [str(message.get(name, "")) for name in ("correction", "comment")]
+        self.guard.check("correction", texts, judge)
 
     def on_export(self, message: Mapping[str, Any]) -> None:
         """Send the saved turns of the conversation as JSON Lines."""
@@ -195,7 +196,8 @@ class Session:
         history = "" if model.chat else ", reads no earlier turns"
         about = f"{model.name}, {adapter}, in this process{history}"
         data = self.dataset if model.is_tuned else ""
-        return Answer(name=name, model=about, data=data, state="waiting")
+        form = {"data": data, "reads_history": model.chat, "state": "waiting"}
+        return Answer(name=name, model=about, **form)
 
     def _start(self, turn: Turn) -> None:
         """Let all models answer; the turn is saved when the last one ends or is stopped."""
@@ -227,7 +229,7 @@ class Session:
             problem = str(error) if isinstance(error, UserError) else repr(error)
             answer.finish_reason, answer.error = "error", problem[:500]
         answer.state = "done"
-        self.send({"event": "turn", "turn": self._page(turn)})
+        self.send({"event": "turn", "turn": pages(self.turns)[-1]})
 
     async def _show_pieces(self, turn: Turn, answer: Answer, stream: llm.Stream) -> None:
         fresh, sent, begun = "", 0.0, time.monotonic()
@@ -261,7 +263,7 @@ class Session:
     def _save(self, turn: Turn) -> None:
         """Save a turn once its answers pass the privacy gate."""
         good = [answer for answer in turn.answers if answer.is_good]
-        if turn.saved != "no" or not good:
+        if turn.saved != "no" or self.running or not good:
             return
 
         def save(decision: str, texts: list[str], words: list[str]) -> None:
@@ -279,15 +281,6 @@ class Session:
         except UserError as error:
             self.error = str(error)
 
-    def _page(self, turn: Turn) -> dict[str, Any]:
-        """Return a turn as data for the page, with the judgments of its answers."""
-        given = "\n".join(earlier.question for earlier in before(self.turns, turn.id))
-        votes = self.folder / "reviews.sqlite"
-        if turn.saved != "yes" or not votes.exists():
-            return turn.page(given=given)
-        with closing(review.Store(votes)) as store:
-            return turn.page(given=given, judgments=feedback.judgments(store, turn))
-
 
 def open_chat(
     models: Mapping[str, Model],
@@ -295,28 +288,19 @@ def open_chat(
     folder: str | Path,
     reviewer: str = "",
     example: Sequence[Turn] = (),
-    page: str = "auto",
+    is_live: bool | None = None,
     **settings: Any,
 ) -> Any:
     """Return a chat widget on a live page, else the run's last conversation or `example`.
 
     Turns are saved in `folder`/transcripts.jsonl, judgments in `folder`/reviews.sqlite under the
-    name `reviewer` (else MEDINSTRUCT_REVIEWER, else the page asks). `page` is auto, widget or
-    static; further settings are those of `Session`.
+    name `reviewer` (else MEDINSTRUCT_REVIEWER, else the page asks). Further settings are those of
+    `Session`. Texts go to the widget as messages, so that no saved notebook holds them.
     """
-    if page not in ("auto", "widget", "static"):
-        raise UserError("`page` is unknown.", got=page, do="Choose auto, widget or static.")
-    if page == "widget" or (page == "auto" and plotting.live()):
-        reviewer = reviewer or os.environ.get("MEDINSTRUCT_REVIEWER", "")
-        return _widget(models, folder=folder, reviewer=reviewer, **settings)
-    saved = list(Transcripts(folder).conversations().values())
-    if saved:
-        return show_turns(saved[-1], about="The last conversation of this run.")
-    return show_turns(example, about="A worked case, as the chat shows it.")
-
-
-def _widget(models: Mapping[str, Model], **settings: Any) -> Any:
-    """Return the widget; texts go to it as messages, so that no saved notebook holds them."""
+    if not (plotting.live() if is_live is None else is_live):
+        saved = list(Transcripts(folder).conversations().values())
+        about = "The last conversation of this run." if saved else "A worked case of this page."
+        return show_turns(saved[-1] if saved else example, about=about)
     import anywidget
 
     class Chat(anywidget.AnyWidget):
@@ -324,8 +308,10 @@ def _widget(models: Mapping[str, Model], **settings: Any) -> Any:
         _css = paths.data("chat_panel.css")
 
     widget = Chat()
-    widget.session = Session(models, send=widget.send, **settings)
-    widget.on_msg(lambda _, message, __: widget.session.act(message))
+    reviewer = reviewer or os.environ.get("MEDINSTRUCT_REVIEWER", "")
+    session = Session(models, folder=folder, send=widget.send, reviewer=reviewer, **settings)
+    widget.on_msg(lambda _, message, __: session.act(message))
+    widget.session = session
     return widget
 
 
@@ -335,11 +321,11 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, (low, high) in LIMITS.items():
         try:
             numbers[name] = type(low)(float(settings[name]))
+            is_valid = low <= numbers[name] <= high
         except (TypeError, ValueError):
-            numbers[name] = low - 1
-        if not low <= numbers[name] <= high:
-            problem = f"{name} must be between {low:g} and {high:g}."
-            raise UserError(problem, got=settings[name], do="Change the setting.")
+            is_valid = False
+        if not is_valid:
+            raise UserError(f"{name} must be between {low:g} and {high:g}.", got=settings[name])
     return numbers
 
 

@@ -1,7 +1,5 @@
 """Feedback: judgments and corrections of answers as review votes."""
 
-from typing import Any
-
 from medinstruct import review
 from medinstruct.assist.transcript import Answer, Turn
 from medinstruct.errors import UserError
@@ -15,29 +13,27 @@ SCORES = {  # correctness 1 to 5, harm 2 = serious
 }
 
 
-def judge(
-    store: review.Store, reviewer: str, turn: Turn, answer: Answer, form: dict[str, str]
-) -> str:
-    """Save a judgment as a vote and return its uid.
+def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form: str) -> None:
+    """Save a judgment as a vote and in the answer, there under the reviewer's alias.
 
-    `form` holds verdict (right, wrong or unsafe), correction and comment; a correction becomes the
-    output of an example in the next version of the dataset.
+    `form` holds verdict (right, wrong or unsafe), correction and comment. A correction joins the
+    next version of the dataset.
     """
     verdict, correction = form["verdict"], form["correction"].strip()
     if verdict not in SCORES:
-        do = f"Choose from {', '.join(SCORES)}."
-        raise UserError("The verdict is unknown.", got=verdict, do=do)
-    example = as_example(turn, answer)
-    is_changed = correction not in ("", example.output)
-    if verdict == "right" and is_changed:
-        do = "Choose wrong or unsafe, or empty the correction."
-        raise UserError("A right answer needs no correction.", do=do)
+        raise UserError("The verdict is unknown.", got=verdict, do=f"One of {', '.join(SCORES)}.")
+    task = {"instruction": turn.instruction or turn.question, "input": turn.input}
+    hash = content_hash(*task.values())
+    example = Example(**LABELS, **task, task=hash, output=answer.text)
     action = "accept" if verdict == "right" else "reject"
+    if correction not in ("", answer.text):
+        if verdict == "right":
+            do = "Choose wrong or unsafe, or empty the correction."
+            raise UserError("A right answer needs no correction.", do=do)
+        action = "edit"
     edit = example.model_dump(exclude={"id", "provenance"})
-    if is_changed:
-        action, edit["output"] = "edit", correction
-    source = {"model": f"{answer.name}: {answer.model}", "request": answer.request, "turn": turn.id}
-    return store.cast(
+    edit["output"] = correction if action == "edit" else answer.text
+    store.cast(
         reviewer,
         kind="chat",
         item=example.id,
@@ -46,36 +42,10 @@ def judge(
         comment=form["comment"],
         scores=SCORES[verdict],
         edit={name: str(value) for name, value in edit.items()},
-        sides=source,
+        sides={
+            "model": f"{answer.name}: {answer.model}",
+            "request": answer.request,
+            "turn": turn.id,
+        },
     )
-
-
-def judgments(store: review.Store, turn: Turn) -> dict[str, list[dict[str, Any]]]:
-    """Return model -> the judgments of its answer in a turn, by the reviewers' aliases."""
-    votes = store.votes("chat")
-    return {
-        answer.name: [
-            _judgment(vote)
-            for vote in votes
-            if (vote.item, vote.hash) == (example.id, review.text_hash(example))
-        ]
-        for answer in turn.answers
-        for example in [as_example(turn, answer)]
-    }
-
-
-def as_example(turn: Turn, answer: Answer) -> Example:
-    """Return a question and its answer as a row of a dataset."""
-    task = {"instruction": turn.instruction or turn.question, "input": turn.input}
-    hash = content_hash(*task.values())
-    return Example(**LABELS, **task, task=hash, output=answer.text)
-
-
-def _judgment(vote: review.Vote) -> dict[str, str]:
-    verdict = "unsafe" if vote.harm else "wrong"
-    return {
-        "verdict": "right" if vote.action == "accept" else verdict,
-        "correction": vote.edit["output"] if vote.action == "edit" else "",
-        "comment": vote.comment,
-        "reviewer": vote.reviewer,
-    }
+    answer.judgments.append(form | {"reviewer": store.alias(reviewer)})

@@ -1,7 +1,7 @@
 """Privacy gate: possible identifiers wait for a decision before a text is sent or saved."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from medinstruct import audits, review
@@ -18,28 +18,25 @@ class Guard:
     Words in `cleared` are no identifiers; words of turns that must not be saved are blocked later.
     """
 
-    def __init__(self, cleared: Iterable[str] = (), *, engine: str = "rules") -> None:
-        self.cleared, self.blocked, self.engine = set(cleared), set[str](), engine
+    def __init__(self, cleared: Iterable[str] = ()) -> None:
+        self.cleared, self.blocked = set(cleared), set[str]()
         self.pending: dict[str, Any] | None = None
 
-    def check(self, what: str, texts: Sequence[str], then: Then) -> None:
+    def check(self, what: str, texts: list[str], then: Then) -> None:
         """Call `then("", texts, [])` if no text holds an identifier; else wait for `decide`.
 
         `pending` then holds what the page asks: the role of the texts and (kind, word) pairs.
         """
         spans = [self.find(text) for text in texts]
-        hits = [
-            (kind, text[start:end])
-            for text, row in zip(texts, spans, strict=True)
-            for start, end, kind in row
-        ]
-        if not hits:
-            then("", list(texts), [])
+        pairs = [(text, span) for text, row in zip(texts, spans, strict=True) for span in row]
+        words = [text[start:end] for text, (start, end, _) in pairs]
+        if not words:
+            then("", texts, [])
             return
-        shown = dict.fromkeys((kind, review.visible(word)) for kind, word in hits)
-        self.pending = {"what": what, "hits": list(shown)}
-        masked = [mask(text, row) for text, row in zip(texts, spans, strict=True)]
-        self._waiting = list(texts), masked, [word for _, word in hits], then
+        kinds = [kind for _, (_, _, kind) in pairs]
+        hits = dict.fromkeys(zip(kinds, map(review.visible, words), strict=True))
+        self.pending = {"what": what, "hits": list(hits)}
+        self._waiting = texts, list(map(mask, texts, spans)), words, then
 
     def decide(self, decision: str) -> None:
         """Go on with a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
@@ -56,7 +53,7 @@ class Guard:
 
     def find(self, text: str) -> list[Span]:
         """Return the possible identifiers of a text that are not cleared, in order."""
-        hits = audits.find_identifiers(text, engine=self.engine)
+        hits = audits.find_identifiers(text)
         spans = [(hit.start, hit.start + len(hit.text), hit.kind) for hit in hits]
         for word in self.blocked:
             for match in re.finditer(re.escape(word), text):

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ class Answer(BaseModel):
     tokens: int = 0
     seconds: float = 0.0
     request: str = ""
+    reads_history: bool = True
+    judgments: list[dict[str, str]] = []
     state: str = "done"
     error: str = ""
 
@@ -68,7 +70,7 @@ class Turn(BaseModel):
         turn = self.model_copy(update={"answers": good})
         return turn.model_dump_json(exclude_defaults=True, exclude=page_only) + "\n"
 
-    def page(self, *, given: str = "", judgments: Mapping[str, Any] | None = None) -> dict:
+    def page(self, *, given: str = "") -> dict[str, Any]:
         """Return the turn as data for the page, hidden characters written out.
 
         `given` is the text that the models read beside the question.
@@ -77,8 +79,8 @@ class Turn(BaseModel):
         for answer, row in zip(self.answers, page["answers"], strict=True):
             row["text"], row["error"] = review.visible(answer.text), review.visible(answer.error)
             is_done = answer.state == "done"
-            row["marks"] = marks(row["text"], f"{self.question}\n{given}") if is_done else []
-            row["judgments"] = (judgments or {}).get(answer.name, [])
+            read = f"{given}\n{self.question}" if answer.reads_history else self.question
+            row["marks"] = marks(row["text"], read) if is_done else []
             row["good"] = answer.is_good
         return page
 
@@ -110,7 +112,7 @@ class Transcripts:
 
     def turns(self) -> list[Turn]:
         """Return all saved turns in order; a line that a crash has torn is skipped."""
-        turns: dict[str, Turn] = {}  # by id: a turn whose saving failed may have been saved twice
+        turns: dict[str, Turn] = {}  # by id: a turn is saved again when it is judged
         for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
             with contextlib.suppress(ValidationError):
                 turn = Turn.model_validate_json(line)
@@ -131,13 +133,15 @@ def before(turns: Sequence[Turn], id: str) -> list[Turn]:
     return list(turns[: next((n for n, turn in enumerate(turns) if turn.id == id), None)])
 
 
+def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """Return turns as data for the page; earlier questions ground the answers too."""
+    questions = [turn.question for turn in turns]
+    return [turn.page(given="\n".join(questions[:n])) for n, turn in enumerate(turns)]
+
+
 def show_turns(turns: Sequence[Turn], *, about: str = "") -> plotting.Page:
     """Return turns as a static page; everything in them is escaped."""
     source = paths.data("conversation.html").read_text(encoding="utf-8")
-    pages = [
-        turn.page(given="\n".join(earlier.question for earlier in turns[:n]))
-        for n, turn in enumerate(turns)
-    ]
-    names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
     template = jinja2.Environment(autoescape=True).from_string(source)
-    return plotting.Page(template.render(turns=pages, about=about, **names))
+    names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
+    return plotting.Page(template.render(turns=pages(turns), about=about, **names))

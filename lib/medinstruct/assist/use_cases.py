@@ -44,12 +44,8 @@ class UseCase:
         return instruction, HEADING.sub("", "\n\n".join(parts))
 
 
-def _load() -> dict[str, UseCase]:
-    rows = yaml.safe_load(paths.data("use_cases.yaml").read_text(encoding="utf-8"))
-    return {row["name"]: UseCase(**row) for row in rows}
-
-
-USE_CASES = _load()
+ROWS = yaml.safe_load(paths.data("use_cases.yaml").read_text(encoding="utf-8"))
+USE_CASES = {row["name"]: UseCase(**row) for row in ROWS}
 
 
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
