@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from IPython.display import HTML
 from pydantic import BaseModel, Field, ValidationError
 
-from medinstruct import paths, plotting, review
+from medinstruct import paths, review
 from medinstruct.assist import grounding
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES
 from medinstruct.errors import UserError
@@ -139,9 +140,9 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     return [turn.page(given="\n".join(questions[:n])) for n, turn in enumerate(turns)]
 
 
-def show_turns(turns: Sequence[Turn], *, about: str = "") -> plotting.Page:
+def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
     """Return turns as a static page; everything in them is escaped."""
     source = paths.data("conversation.html").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True).from_string(source)
     names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
-    return plotting.Page(template.render(turns=pages(turns), about=about, **names))
+    return HTML(template.render(turns=pages(turns), about=about, **names))
