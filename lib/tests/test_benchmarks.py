@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medinstruct import benchmarks, paths, records
-from medinstruct.benchmarks import loading, models, probing, reported, running, sets, sources
-from medinstruct.benchmarks.extraction import LETTERS, extract_exact, score_exact
+from medinstruct.benchmarks import extraction, question_sets, scores
 from medinstruct.errors import UserError
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is in the extra `train`")
@@ -89,7 +88,7 @@ REPLIES = [
     ("reply", "choice"), REPLIES, ids=[reply[:40] or "empty" for reply, _ in REPLIES]
 )
 def test_the_option_is_read_from_a_reply_as_models_write_it(reply, choice):
-    assert benchmarks.extract_choice(reply, FOUR) == choice
+    assert extraction.extract_choice(reply, FOUR) == choice
 
 
 def test_at_least_forty_kinds_of_reply_are_tried():
@@ -114,13 +113,13 @@ def test_at_least_forty_kinds_of_reply_are_tried():
     ],
 )
 def test_yes_no_and_maybe_are_read_as_words(reply, choice):
-    assert benchmarks.extract_word(reply, ["yes", "no", "maybe"]) == choice
+    assert extraction.extract_word(reply, ["yes", "no", "maybe"]) == choice
 
 
 @given(st.text(max_size=200))
 def test_reading_never_fails_and_never_leaves_the_options(reply):
-    assert benchmarks.extract_choice(reply, FOUR) in (None, 0, 1, 2, 3)
-    assert benchmarks.extract_word(reply, ["yes", "no", "maybe"]) in (None, 0, 1, 2)
+    assert extraction.extract_choice(reply, FOUR) in (None, 0, 1, 2, 3)
+    assert extraction.extract_word(reply, ["yes", "no", "maybe"]) in (None, 0, 1, 2)
 
 
 @given(
@@ -131,14 +130,17 @@ def test_reading_never_fails_and_never_leaves_the_options(reply):
 )
 def test_every_letter_is_read_in_every_common_form(n, form):
     options = [f"option number {k}" for k in range(13)]
-    assert benchmarks.extract_choice(form.format(LETTERS[n]), options) == n
+    assert extraction.extract_choice(form.format(extraction.LETTERS[n]), options) == n
 
 
 def test_free_targets_are_compared_without_brackets_and_case():
     doc = {"target": "(B)"}
-    assert score_exact(doc, ["Let us think. So the answer is (b)."]) == {"acc": 1.0, "unread": 0.0}
-    assert score_exact(doc, ["I do not know."]) == {"acc": 0.0, "unread": 1.0}
-    assert extract_exact("The answer is not this. The answer is valid.") == "valid"
+    assert extraction.score_exact(doc, ["Let us think. So the answer is (b)."]) == {
+        "acc": 1.0,
+        "unread": 0.0,
+    }
+    assert extraction.score_exact(doc, ["I do not know."]) == {"acc": 0.0, "unread": 1.0}
+    assert extraction.extract_exact("The answer is not this. The answer is valid.") == "valid"
 
 
 # The sets.
@@ -187,10 +189,7 @@ ROWS = {
 
 
 def test_each_published_form_becomes_the_same_question():
-    made = {
-        name: sets.questions(name, [(1, row)], options=range(14), where="file")[0]
-        for name, row in ROWS.items()
-    }
+    made = {name: question_sets.convert(name, row, range(14)) for name, row in ROWS.items()}
     for name in ("medqa", "medmcqa", "headqa", "mmlu"):
         assert (
             made[name]["options"] == ["w", "x", "y", "z"]
@@ -255,25 +254,25 @@ def test_an_empty_split_an_unknown_task_and_an_unknown_set_are_told(tmp_path):
 def test_what_cannot_be_reached_is_listed_and_the_rest_goes_on(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path))
-    sources.hub_answers.cache_clear()
+    question_sets.hub_answers.cache_clear()
     found = benchmarks.load("medqa_ll,own_ll,mmlu_gen", limit=4)
-    assert [bool(one.trouble) for one in found] == [True, False, True] and "not reachable" in found[
+    assert [bool(one.problem) for one in found] == [True, False, True] and "not reachable" in found[
         0
-    ].trouble
+    ].problem
     results = benchmarks.run(found, [contestant(Rigged("B"))], folder=tmp_path)
-    table = benchmarks.scores(found, results)
+    table = scores.score_table(found, results)
     assert list(table["task"]) == ["medqa_ll", "own_ll", "mmlu_gen"] and table[
         "score"
     ].isna().tolist() == [True, False, True]
     assert table["status"].tolist()[1] == "a quick look: 4 of 152"
-    sources.hub_answers.cache_clear()
+    question_sets.hub_answers.cache_clear()
 
 
 def test_the_harness_alone_reads_our_task_files():
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=str(paths.data("benchmarks")), include_defaults=False)
-    assert manager.all_subtasks == benchmarks.names() and len(benchmarks.names()) == 18
+    assert manager.all_subtasks == question_sets.names() and len(question_sets.names()) == 18
     task = manager.load(["own_ll"])["tasks"]["own_ll"]
     assert len(task.test_docs()) == 152 and task.doc_to_choice(task.test_docs()[0]) == [
         "A",
@@ -284,8 +283,8 @@ def test_the_harness_alone_reads_our_task_files():
 
 
 def test_every_set_of_the_hub_is_pinned_to_a_commit():
-    for name in benchmarks.names():
-        setup = loading.config(name)
+    for name in question_sets.names():
+        setup = question_sets.config(name)
         if "dataset_path" in setup:
             assert len(setup["dataset_kwargs"]["revision"]) == 40, name
         elif name.startswith("meqsum"):
@@ -325,7 +324,7 @@ def Rigged(liked, reply="The answer is (B)."):
 
 
 def contestant(lm, name="rigged", key="1"):
-    return models.Contestant(name, key, lambda: nullcontext(lm))
+    return benchmarks.Contestant(name, key, lambda: nullcontext(lm))
 
 
 def test_a_model_that_always_says_b_scores_the_share_of_b(tmp_path):
@@ -340,7 +339,7 @@ def test_a_model_that_always_says_b_scores_the_share_of_b(tmp_path):
     assert likelihood.scores.mean() == 38 / 152
     shares = np.exp([-3, -1, -3, -3]) / np.exp([-3, -1, -3, -3]).sum()
     assert likelihood.samples[0].probabilities == pytest.approx(shares, abs=1e-5)
-    table = benchmarks.scores(found, [likelihood, generation])
+    table = scores.score_table(found, [likelihood, generation])
     assert (
         (table["chance"] == 0.25).all()
         and (table["majority"] == 38 / 152).all()
@@ -352,7 +351,7 @@ def test_a_model_that_always_says_b_scores_the_share_of_b(tmp_path):
 def test_replies_without_an_option_are_wrong_and_counted(tmp_path):
     found = benchmarks.load("own_gen", generation_limit=10)
     results = benchmarks.run(found, [contestant(Rigged("", "I cannot say."))], folder=tmp_path)
-    table = benchmarks.scores(found, results)
+    table = scores.score_table(found, results)
     assert table["score"].item() == 0 and table["unread"].item() == 1
 
 
@@ -361,7 +360,7 @@ def test_every_published_form_scores_what_can_be_computed_by_hand(tmp_path):
         rows = [ROWS[name] | {"question": f"Q{n}?", "qtext": f"Q{n}?"} for n in range(5)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = benchmarks.load("medqa_ll,headqa_ll,medmcqa_ll,mmlu_ll,medqa_gen", data=str(tmp_path))
-    assert [one.trouble for one in found] == [""] * 5
+    assert [one.problem for one in found] == [""] * 5
     for liked, score in (("C", 1.0), ("A", 0.0)):
         results = benchmarks.run(
             found,
@@ -416,7 +415,7 @@ def test_a_second_run_asks_nothing_and_a_killed_one_goes_on(tmp_path):
     lm = Rigged("B")
     results = benchmarks.run(found, [contestant(lm)], folder=tmp_path)
     assert len(lm.asked) == 6, "only the generation task was left"
-    never = models.Contestant("rigged", "1", lambda: pytest.fail("opened again"))
+    never = benchmarks.Contestant("rigged", "1", lambda: pytest.fail("opened again"))
     assert benchmarks.run(found, [never], folder=tmp_path) == results
     for more in ({"shots": 1}, {"template": "plain"}, {"max_tokens": 9}):
         other = Rigged("B")
@@ -428,9 +427,9 @@ def test_a_second_run_asks_nothing_and_a_killed_one_goes_on(tmp_path):
 # The statistics.
 
 
-def result(scores, *, model="base", probabilities=(), task="own_ll", **more):
+def result(values, *, model="base", probabilities=(), task="own_ll", **more):
     samples = [
-        running.Sample(
+        benchmarks.Sample(
             id=str(n),
             score=score,
             answer=0,
@@ -438,7 +437,7 @@ def result(scores, *, model="base", probabilities=(), task="own_ll", **more):
             probabilities=probabilities[n] if probabilities else (),
             **more,
         )
-        for n, score in enumerate(scores)
+        for n, score in enumerate(values)
     ]
     plain = {
         "set": "own",
@@ -446,9 +445,9 @@ def result(scores, *, model="base", probabilities=(), task="own_ll", **more):
         "group": "medical",
         "variant": "likelihood",
         "version": "",
-        "total": len(scores),
+        "total": len(values),
     }
-    return running.Result(
+    return benchmarks.Result(
         model=model, task=task, samples=samples, template="plain", shots=0, source="", **plain
     )
 
@@ -460,7 +459,7 @@ def test_mcnemar_counts_only_the_questions_that_one_model_got_right():
         [1] * 50 + [1] * 3 + [0] * 12 + [0] * 35,
         [1] * 50 + [0] * 3 + [1] * 12 + [0] * 35,
     )
-    row = benchmarks.paired([result(before), result(after, model="tuned")]).iloc[0]
+    row = scores.paired([result(before), result(after, model="tuned")]).iloc[0]
     assert (row["gained"], row["lost"], row["n"]) == (12, 3, 100) and row[
         "change"
     ] == pytest.approx(0.09)
@@ -469,15 +468,13 @@ def test_mcnemar_counts_only_the_questions_that_one_model_got_right():
 
 def test_two_models_that_answered_different_questions_are_not_compared():
     with pytest.raises(UserError, match="different questions"):
-        benchmarks.paired([result([1, 0]), result([1, 0, 1], model="tuned")])
+        scores.paired([result([1, 0]), result([1, 0, 1], model="tuned")])
 
 
 def test_calibration_is_zero_for_a_model_that_knows_and_as_computed_for_one_that_boasts():
     even = [(0.75, 0.25)] * 8
-    assert benchmarks.calibration(result([1, 1, 1, 0] * 2, probabilities=even))[0] == pytest.approx(
-        0
-    )
-    error, table = benchmarks.calibration(result([1, 0] * 4, probabilities=[(0.95, 0.05)] * 8))
+    assert scores.calibration(result([1, 1, 1, 0] * 2, probabilities=even))[0] == pytest.approx(0)
+    error, table = scores.calibration(result([1, 0] * 4, probabilities=[(0.95, 0.05)] * 8))
     assert error == pytest.approx(0.45) and table["n"].tolist() == [8]
 
 
@@ -488,7 +485,7 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     reader.loglikelihood = lambda requests, **_: [
         (
             -1.0
-            if request.doc["options"][LETTERS.index(request.args[1].strip())]
+            if request.doc["options"][extraction.LETTERS.index(request.args[1].strip())]
             == right[request.doc["question"]]
             else -3.0,
             False,
@@ -496,7 +493,7 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
         for request in requests
     ]
     both = [contestant(reader, "reader", "r"), contestant(Rigged("C"), "lover", "l")]
-    rows, places = benchmarks.order_sensitivity(benchmark, both, items=8, folder=tmp_path)
+    rows, places = scores.order_sensitivity(benchmark, both, items=8, folder=tmp_path)
     assert rows.loc["reader", ["same", "score", "spread"]].tolist() == [1.0, 1.0, 0.0]
     assert (
         rows.loc["lover", ["same", "score", "spread"]].tolist() == [0.0, 0.25, 1.0]
@@ -508,31 +505,24 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
 @given(st.integers(2, 6), st.integers(0, 12))
 def test_turning_keeps_the_right_option_right_and_a_full_turn_changes_nothing(size, steps):
     one = {"id": "q", "options": [str(n) for n in range(size)], "answer": size - 1}
-    moved = probing.turned(one, steps)
+    moved = scores.rotate(one, steps)
     assert moved["options"][moved["answer"]] == one["options"][one["answer"]]
-    assert probing.turned(one, size)["options"] == one["options"]
+    assert scores.rotate(one, size)["options"] == one["options"]
 
 
 def test_scores_with_and_without_what_training_has_seen(tmp_path):
     path = tmp_path / "contamination.json"
-    assert len(benchmarks.without_seen([result([1, 0, 0, 1])], path)) == 0
+    assert len(scores.without_leaked([result([1, 0, 0, 1])], path)[0]) == 0
     path.write_text(
         json.dumps(
             {"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}
         )
     )
-    row = benchmarks.without_seen([result([1, 0, 0, 1])], path).iloc[0]
+    row = scores.without_leaked([result([1, 0, 0, 1])], path)[0].iloc[0]
     assert (row["seen"], row["score"], row["score_without"]) == (2, 0.5, 0.0)
-    assert benchmarks.searched(
+    assert scores.without_leaked(
         [result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path
-    ) == ["own_ll"]
-
-
-def test_questions_without_level_or_subject_are_a_note_and_no_crash():
-    results = [result([1.0, 0.0]), result([0.0, 0.0], model="tuned")]
-    levels, subjects = (benchmarks.by_group(results, by=by) for by in ("level", "subject"))
-    assert "level" in benchmarks.level_lines(levels, chance=0.25).axes[0].texts[0].get_text()
-    assert "subject" in benchmarks.subject_change(subjects).axes[0].texts[0].get_text()
+    )[1] == ["own_ll"]
 
 
 def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
@@ -544,26 +534,8 @@ def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
             "score": [0.3, 0.5, 0.9],
         }
     )
-    row = benchmarks.averages(table).query("group == 'medical'").iloc[0]
+    row = scores.averages(table).query("group == 'medical'").iloc[0]
     assert row["average"] == pytest.approx(0.4) and (row["run"], row["of"]) == (2, 5)
-
-
-def test_published_numbers_carry_their_provenance_and_agree_with_the_papers_averages():
-    table = benchmarks.published()
-    ours = table[(table["model"] == "AlpaCare")].set_index("set")["published"]
-    assert ours[list(reported.PUBLISHED["medical"])].mean() == pytest.approx(0.406, abs=0.001)
-    assert (
-        table[table["model"] == "AlpaCare"]["provenance"] == "recalled, unverified"
-    ).all() and table["provenance"].all()
-
-
-def test_model_written_text_is_escaped_on_the_page():
-    benchmark = benchmarks.load("own_gen", generation_limit=1)[0]
-    sample = running.Sample(id="x", score=0.0, answer=1, reply="<script>alert(1)</script>")
-    told = result([0.0], task="own_gen").model_copy(update={"samples": [sample], "model": "<b>"})
-    page = benchmarks.page(benchmark, [told], 0)
-    assert "<script>" not in page and "&lt;script&gt;" in page and "&lt;b&gt;" in page
-    assert benchmarks.browse([benchmark], [told]).children[1].value == page
 
 
 # Real data and a real, tiny model.
@@ -597,7 +569,7 @@ def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(
     assert len(found[0].questions) == 500 and len(found[0].examples) == 32
     assert not {one["id"] for one in found[0].questions} & {one["id"] for one in found[0].examples}
     results = benchmarks.run(found, [contestant(Rigged("yes"))], folder=tmp_path)
-    row = benchmarks.scores(found, results).iloc[0]
+    row = scores.score_table(found, results).iloc[0]
     assert row["score"] == row["majority"] == pytest.approx(0.552) and row["always"] == "yes"
     assert row["chance"] == pytest.approx(1 / 3) and row["status"] == "all"
     few = benchmarks.load("pubmedqa_ll,pubmedqa_gen", data=file, limit=16, generation_limit=4)
@@ -658,12 +630,12 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
     ids = tmp_path / "ids.json"
     ids.write_text('{"1": "maybe"}')
     monkeypatch.setattr(datasets, "load_dataset", published)
-    monkeypatch.setattr(sources, "fetched", lambda link: ids)
-    loading._cached.cache_clear()
-    tasks = [name for name in benchmarks.names() if not name.startswith(("own", "meqsum"))]
+    monkeypatch.setattr(question_sets, "_download", lambda link: ids)
+    question_sets._cached.cache_clear()
+    tasks = [name for name in question_sets.names() if not name.startswith(("own", "meqsum"))]
     found = {one.task: one for one in benchmarks.load(",".join(tasks))}
-    loading._cached.cache_clear()
-    assert not [one.trouble for one in found.values() if one.trouble]
+    question_sets._cached.cache_clear()
+    assert not [one.problem for one in found.values() if one.problem]
     sizes = {
         "bbh_gen": 54,
         "medqa_ll": 2,
@@ -700,7 +672,7 @@ def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):
     results = benchmarks.run(
         found, [contestant(Rigged("", "Who manufactures cetirizine?"))], folder=tmp_path
     )
-    row = benchmarks.scores(found, results).iloc[0]
+    row = scores.score_table(found, results).iloc[0]
     assert (
         results[0].samples[0].score == 1.0
         and row["n"] == 1000

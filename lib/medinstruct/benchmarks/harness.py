@@ -1,0 +1,255 @@
+"""Harness: run lm-evaluation-harness for each model and benchmark, keep each result."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from medinstruct import records
+from medinstruct.benchmarks import extraction
+from medinstruct.benchmarks.question_sets import Benchmark, as_dataset
+from medinstruct.errors import UserError
+from medinstruct.llm import LocalModel, Request, fingerprint
+from medinstruct.training import prompt
+
+TEMPLATES = ("alpaca", "chat", "plain")
+
+
+class Contestant(NamedTuple):
+    """A model under test: name, hash of its weights, and how to open it for the harness."""
+
+    name: str
+    key: str
+    open: Callable[[], AbstractContextManager[Any]]
+
+
+class Sample(BaseModel):
+    """One answer: the chosen option (None if unreadable), score, probabilities or reply."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: str
+    score: float
+    answer: int = -1
+    choice: int | None = None
+    probabilities: tuple[float, ...] = ()
+    reply: str = ""
+    subject: str = ""
+    level: int = 0
+
+
+class Result(BaseModel):
+    """One model on one benchmark, with the settings that it depends on.
+
+    `cut` counts prompts longer than the model's context, which lose their beginning.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str
+    task: str
+    set: str
+    title: str
+    group: str
+    variant: str
+    version: str
+    total: int
+    template: str
+    shots: int
+    source: str
+    cut: int = 0
+    samples: list[Sample]
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The score of each question, in order."""
+        return np.array([sample.score for sample in self.samples])
+
+
+def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> list[Contestant]:
+    """Return base and tuned of one loaded model, and more as "name=path or hub id, …".
+
+    Further models are loaded one at a time, when they are run.
+    """
+    views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
+    entries = [
+        Contestant(name, view.key(Request(messages=[])), _opener(view, batch_size))
+        for name, view in views.items()
+    ]
+    for part in filter(None, (part.strip() for part in more.split(","))):
+        name, sign, place = part.partition("=")
+        if not sign or name in {entry.name for entry in entries}:
+            do = "Write name=path or hub id, each name once."
+            raise UserError("`benchmark_models` cannot be read.", got=part, do=do)
+        entries.append(Contestant(name, fingerprint(place), _late_opener(place, batch_size)))
+    return entries
+
+
+def _opener(view: Any, batch_size: int) -> Callable[[], AbstractContextManager[Any]]:
+    @contextlib.contextmanager
+    def opened() -> Iterator[Any]:
+        from lm_eval.models.huggingface import HFLM
+
+        with view.network() as network:
+            yield HFLM(pretrained=network, tokenizer=view.tokenizer, batch_size=batch_size)
+
+    return opened
+
+
+def _late_opener(place: str, batch_size: int) -> Callable[[], AbstractContextManager[Any]]:
+    """Return an opener that loads the model only when it is entered."""
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Any]:
+        with LocalModel(place) as model, _opener(model.base, batch_size)() as lm:
+            yield lm
+
+    return opened
+
+
+def run(
+    benchmarks: Sequence[Benchmark],
+    models: Sequence[Contestant],
+    *,
+    folder: str | Path,
+    template: str = "alpaca",
+    shots: int = 0,
+    max_tokens: int = 256,
+    seed: int = 42,
+) -> list[Result]:
+    """Run every model on every benchmark that has questions.
+
+    Each result is written to `folder` at once, under a name that holds the hash of the weights and
+    of everything else it depends on: a second run reads it, a killed one resumes at the next task.
+    """
+    settings = {"template": template, "shots": shots, "max_tokens": max_tokens, "seed": seed}
+    ready = [benchmark for benchmark in benchmarks if benchmark.questions]
+    results = []
+    for model in models:
+        files = {benchmark.task: _file(folder, model, benchmark, settings) for benchmark in ready}
+        waiting = [benchmark for benchmark in ready if not files[benchmark.task].exists()]
+        with model.open() if waiting else contextlib.nullcontext() as lm:
+            for benchmark in waiting:
+                result = _run_one(lm, model, benchmark, settings)
+                text = result.model_dump_json(exclude_defaults=True) + "\n"
+                records.write_text(files[benchmark.task], text)
+        texts = [file.read_text(encoding="utf-8") for file in files.values()]
+        results += [Result.model_validate_json(text) for text in texts]
+    return results
+
+
+def _version(benchmark: Benchmark, settings: dict[str, Any]) -> str:
+    """Return the hash of everything but the model that determines a result."""
+    import lm_eval
+
+    task = {key: getattr(value, "__name__", value) for key, value in benchmark.config.items()}
+    examples = benchmark.examples if settings["shots"] else []
+    parts = (lm_eval.__version__, task, benchmark.questions, examples, settings)
+    return records.content_hash(*parts)
+
+
+def _file(folder: str | Path, model: Contestant, benchmark: Benchmark, settings: dict) -> Path:
+    key = records.content_hash(model.key, _version(benchmark, settings))
+    return Path(folder) / f"{model.name}-{benchmark.task}-{len(benchmark.questions)}-{key}.json"
+
+
+def _run_one(lm: Any, model: Contestant, benchmark: Benchmark, settings: dict) -> Result:
+    is_chat = _apply_template(lm, settings["template"], name=model.name)
+    spec = _task_spec(benchmark, settings["max_tokens"])
+    rows = _evaluate(lm, spec, is_chat=is_chat, shots=settings["shots"], seed=settings["seed"])
+    rows = sorted(rows, key=lambda row: row["doc_id"])
+    room = spec["generation_kwargs"]["max_gen_toks"] if benchmark.variant == "generation" else 0
+    names = ("task", "set", "title", "group", "variant", "total", "source")
+    return Result(
+        **{name: getattr(benchmark, name) for name in names},
+        model=model.name,
+        template=settings["template"],
+        shots=settings["shots"],
+        version=_version(benchmark, settings),
+        cut=_count_cut(lm, rows, room),
+        samples=[_sample(row, benchmark) for row in rows],
+    )
+
+
+def _apply_template(lm: Any, template: str, *, name: str) -> bool:
+    """Make the harness ask in this template; return whether it is to apply one at all."""
+    if template not in TEMPLATES:
+        do = f"Choose from {', '.join(TEMPLATES)}."
+        raise UserError("`benchmark_template` is not known.", got=template, do=do)
+    if template == "chat" and not getattr(getattr(lm, "tokenizer", None), "chat_template", None):
+        do = "Set benchmark_template: alpaca (what this pipeline trains with) or plain."
+        what = f"Model {name} has no chat template."
+        raise UserError(what, got="benchmark_template: chat", do=do)
+    if template == "alpaca":
+        lm.apply_chat_template = alpaca
+    return template != "plain"
+
+
+def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+    """Render a conversation in the Alpaca template; the last turn is left open.
+
+    >>> turns = [{"role": "user", "content": "Name a bone."}, {"role": "assistant", "content": "A"}]
+    >>> alpaca(turns, False)[-11:]
+    'Response:\\nA'
+    """
+    parts = []
+    for turn in history:
+        is_answer, text = turn["role"] == "assistant", turn["content"]
+        parts.append(text + "\n\n" if is_answer else prompt(text.strip()))
+    return "".join(parts).removesuffix("\n\n") if is_answer else "".join(parts)
+
+
+def _task_spec(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
+    """Return the task file with these very questions in place of its own."""
+    data = as_dataset(benchmark.questions, benchmark.examples)
+    metadata = dict(benchmark.config["metadata"])
+    spec = benchmark.config | {"custom_dataset": lambda **_: data, "metadata": metadata}
+    if not benchmark.examples:
+        spec["fewshot_split"] = "test"  # the harness then leaves the question itself out
+    if options := spec.get("generation_kwargs"):
+        room = min(max_tokens, options["max_gen_toks"])
+        spec["generation_kwargs"] = options | {"max_gen_toks": room}
+    return spec
+
+
+def _evaluate(lm: Any, spec: dict, *, is_chat: bool, shots: int, seed: int) -> list[dict]:
+    """Return the harness's record of each question.
+
+    `simple_evaluate` would collect drivers and packages at each call, seconds a task.
+    """
+    from lm_eval import evaluate
+    from lm_eval.tasks import TaskManager
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    loaded = TaskManager(include_defaults=False).load([spec])
+    task = loaded["tasks"][spec["task"]]
+    task.set_config(key="num_fewshot", value=shots)
+    task.set_fewshot_seed(seed=seed)
+    chat = {"apply_chat_template": is_chat, "fewshot_as_multiturn": is_chat}
+    return evaluate(lm=lm, task_dict=loaded, bootstrap_iters=0, **chat)["samples"][spec["task"]]
+
+
+def _count_cut(lm: Any, rows: list[dict[str, Any]], room: int) -> int:
+    """Return how many prompts the harness cuts at their beginning to fit the model's context."""
+    if not hasattr(lm, "tok_encode"):
+        return 0
+    return sum(len(lm.tok_encode(row["arguments"][0][0])) + room > lm.max_length for row in rows)
+
+
+def _sample(row: dict[str, Any], benchmark: Benchmark) -> Sample:
+    doc = row["doc"]
+    about = {key: doc[key] for key in ("id", "answer", "subject", "level")}
+    if benchmark.variant == "likelihood":
+        weights = np.array([float(reply[0][0]) for reply in row["resps"]])
+        shares = np.exp(weights - weights.max())
+        probabilities = tuple((shares / shares.sum()).round(6).tolist())
+        choice = int(np.argmax(weights))
+        return Sample(**about, score=row["acc"], choice=choice, probabilities=probabilities)
+    reply = row["resps"][0][0]
+    by_words = benchmark.config["process_results"] is extraction.score_word
+    extract = extraction.extract_word if by_words else extraction.extract_choice
+    choice = extract(reply, doc["options"]) if doc["options"] else None
+    return Sample(**about, score=row.get("rougeL", row.get("acc")), choice=choice, reply=reply)
