@@ -5,17 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from medinstruct import records
+from medinstruct import paths, records
 
 PLOTLY = "application/vnd.plotly.v1+json"
 LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
-TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
-{% block data_png %}<div class="jp-RenderedImage jp-OutputArea-output {{ extra_class }}">
-{%- set alt = output | get_metadata('alt', 'image/png') -%}
-{%- set width = output | get_metadata('width', 'image/png') -%}
-<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
- alt="{{ (alt or '') | escape_html }}"
-{%- if width %} width="{{ width | escape_html }}"{% endif %}></div>{% endblock %}"""
 
 
 class Output:
@@ -79,6 +72,7 @@ def to_html(notebook: str | Path) -> str:
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
-    loaders = [DictLoader({"alt.html.j2": TEMPLATE})]
+    template = paths.data("notebook.html.j2").read_text(encoding="utf-8")
+    loaders = [DictLoader({"alt.html.j2": template})]
     exporter = HTMLExporter(extra_loaders=loaders, template_file="alt.html.j2")
     return exporter.from_filename(str(notebook))[0]
