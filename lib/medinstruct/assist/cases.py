@@ -57,10 +57,8 @@ async def consult(
     replies = await evaluation.answers.ask_models(models, tasks, **form)
     return [
         Consultation(
-            way=case.way,
+            **case.model_dump(include={"way", "question", "given"}),
             case=case.name,
-            question=case.question,
-            given=case.given,
             reader=reader,
             model=name,
             text=reply.text,

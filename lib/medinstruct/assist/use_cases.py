@@ -10,8 +10,8 @@ from medinstruct import paths
 from medinstruct.errors import UserError
 
 NOTICE = (
-    "Written by a language model for learning and drafting. It is not medical advice and has not "
-    "been checked; the clinician who uses it is responsible for what is done."
+    "For learning and drafting only. This text is not medical advice and has not been checked; the "
+    "clinician who uses it is responsible for what is done."
 )
 EMERGENCY = (
     "If this could be an emergency, call your local emergency number now, for example 112, 911 or "
