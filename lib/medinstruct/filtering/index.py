@@ -31,8 +31,8 @@ class Index:
         self._lengths = texts.lengths[self._order]
         self._folds: dict[int, np.ndarray] = {}
 
-    def pairs(self, queries: Encoded, limit: float, *, own: bool = False) -> Iterator[Pairs]:
-        """Yield all pairs above the limit, in batches: query row, text row, unmatched tokens.
+    def pairs(self, queries: Encoded, limit: float, *, own: bool = False) -> Pairs:
+        """Return all pairs above the limit: query rows, text rows, numbers of unmatched tokens.
 
         With `own` the queries are this index's texts; each pair comes once, the later row first.
         """
@@ -40,7 +40,9 @@ class Index:
         for words in {words for *_, words in blocks} - set(self._folds):
             self._folds[words] = _fold(self.texts.fingerprints[self._order], words)
         with ThreadPoolExecutor(THREADS) as threads:
-            yield from threads.map(lambda block: self._search(queries, own, *block), blocks)
+            parts = list(threads.map(lambda block: self._search(queries, own, *block), blocks))
+        none = np.zeros(0, np.int64)
+        return tuple(map(np.concatenate, zip((none, none, none), *parts, strict=True)))
 
     def _blocks(self, queries: Encoded, limit: float, own: bool) -> Iterator[tuple]:
         """Yield query rows of one length, a start in length order, upper bounds, and words."""

@@ -1,4 +1,4 @@
-"""Novelty by exact ROUGE-L F1: keep-first and drop-all, limits, nearest texts, Dask."""
+"""Novelty by exact ROUGE-L F1: keep-first and drop-all, nearest texts, Dask."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from medinstruct.errors import UserError
-from medinstruct.filtering.index import PAIRS, THREADS, Index, Pairs, max_unmatched
+from medinstruct.filtering.index import PAIRS, THREADS, Index, max_unmatched
 from medinstruct.filtering.tokens import Encoded, Encoder
 from medinstruct.records import Dropped, Task
 
@@ -39,25 +39,25 @@ def keep_novel(
     if rule not in RULES:
         do = "Use keep_first, or drop_all for the published rule."
         raise UserError("`rule` must be keep_first or drop_all.", got=rule, do=do)
+    settings = {"limit": limit, "tokenizer": tokenizer}
     if rule == "drop_all":
-        return _drop_all(texts, limit, pool, tokenizer)
+        return _drop_all(texts, pool, **settings)
     if scheduler:
-        return _keep_novel_on_dask(scheduler, texts, limit, pool, tokenizer)
-    return Pool(pool, limit=limit, tokenizer=tokenizer).add_novel(texts)
+        return _keep_novel_on_dask(scheduler, texts, pool, **settings)
+    return Pool(pool, **settings).add_novel(texts)
 
 
 def compared_texts(tasks: Iterable[Task], fields: str = "instruction") -> list[str]:
-    """Return the text of each task that is compared: `instruction` (published) or with the input.
+    """Return the text of each task that is compared: its instruction, or instruction+input.
 
     Multiple-choice and USMLE-style tasks share formulaic instructions and differ in the input.
     """
-    if fields not in ("instruction", "instruction+input"):
-        do = "Use instruction+input, or instruction as published."
-        message = "`novelty_fields` must be instruction or instruction+input."
-        raise UserError(message, got=fields, do=do)
     if fields == "instruction":
         return [task.instruction for task in tasks]
-    return [f"{task.instruction} {task.input}".strip() for task in tasks]
+    if fields == "instruction+input":
+        return [f"{task.instruction} {task.input}".strip() for task in tasks]
+    do = "Use instruction as published, or instruction+input."
+    raise UserError("`novelty_fields` names no known fields.", got=fields, do=do)
 
 
 class Pool:
@@ -67,8 +67,7 @@ class Pool:
         self, texts: Sequence[str] = (), *, limit: float = 0.7, tokenizer: str = "rouge"
     ) -> None:
         max_unmatched(0, limit)
-        self.limit = limit
-        self._encoder = Encoder(tokenizer)
+        self.limit, self._encoder = limit, Encoder(tokenizer)
         self._index = Index(self._encoder.encode(texts))
         self._compared = set(self._index.texts.sequences)
 
@@ -102,8 +101,7 @@ class Pool:
 
     def _are_unlike(self, new: Encoded) -> np.ndarray:
         unlike = np.ones(len(new), bool)
-        for query, _, _ in self._index.pairs(new, self.limit):
-            unlike[query] = False
+        unlike[self._index.pairs(new, self.limit)[0]] = False
         return unlike
 
 
@@ -145,132 +143,113 @@ def nearest_kept(
 
     With keep_first that is a kept text; with drop_all it may have been dropped as well.
     """
-    every, dropped = [*pool, *texts], [n for n, kept in enumerate(keep) if not kept]
+    every, flags = [*pool, *texts], np.array([True] * len(pool) + list(keep), bool)
+    dropped, kept = np.flatnonzero(~flags), np.flatnonzero(flags)
     if rule == "drop_all":
         others = nearest_other(every, tokenizer=tokenizer)
-        return [others[len(pool) + n] for n in dropped]
-    rows = [*range(len(pool)), *(len(pool) + n for n, kept in enumerate(keep) if kept)]
-    asked, kept_texts = [texts[n] for n in dropped], [every[n] for n in rows]
-    matches = nearest(asked, kept_texts, floor=limit, tokenizer=tokenizer)
-    return [(rows[n], score) for n, score in matches]
+        return [others[n] for n in dropped]
+    asked, known = [every[n] for n in dropped], [every[n] for n in kept]
+    matches = nearest(asked, known, floor=limit, tokenizer=tokenizer)
+    return [(int(kept[n]), score) for n, score in matches]
 
 
 def drop(task: Task, rule: str, *, nearest: Any = None, score: float | None = None) -> Dropped:
     """Return the record of a dropped task; `nearest` is the task or test item that it resembles."""
-    if nearest is None:
-        return Dropped(task=task.id, instruction=task.instruction, rule=rule)
-    text = nearest.instruction if isinstance(nearest, Task) else nearest.text
-    fields = {"nearest": nearest.id, "nearest_text": text, "score": round(score, 4)}
-    return Dropped(task=task.id, instruction=task.instruction, rule=rule, **fields)
-
-
-def _drop_all(
-    texts: Sequence[str], limit: float, pool: Sequence[str], tokenizer: str
-) -> list[bool]:
-    encoder = Encoder(tokenizer)
-    known, new = encoder.encode(pool), encoder.encode(texts)
-    keep = np.ones(len(new), bool)
-    for query, _, _ in Index(known).pairs(new, limit):
-        keep[query] = False
-    for later, earlier, _ in Index(new).pairs(new, limit, own=True):
-        keep[later] = keep[earlier] = False
-    return keep.tolist()
+    fields = {"task": task.id, "instruction": task.instruction, "rule": rule}
+    if nearest is not None:
+        text = nearest.instruction if isinstance(nearest, Task) else nearest.text
+        fields |= {"nearest": nearest.id, "nearest_text": text, "score": round(score, 4)}
+    return Dropped(**fields)
 
 
 def _keep_first(texts: Encoded, limit: float) -> np.ndarray:
-    """Return keep-first flags among some texts: drop each that is above the limit with a kept one."""
+    """Return keep-first flags: False for a text above the limit with an earlier kept one."""
     keep = np.ones(len(texts), bool)
-    later, earlier, _ = _joined(Index(texts).pairs(texts, limit, own=True))
+    later, earlier, _ = Index(texts).pairs(texts, limit, own=True)
     for pair in np.argsort(later, kind="stable"):
         if keep[earlier[pair]]:
             keep[later[pair]] = False
     return keep
 
 
-def _joined(batches: Iterable[Pairs]) -> Pairs:
-    none = np.zeros(0, np.int64)
-    return tuple(map(np.concatenate, zip((none, none, none), *batches, strict=True)))
+def _drop_all(
+    texts: Sequence[str], pool: Sequence[str], *, limit: float, tokenizer: str
+) -> list[bool]:
+    every = Encoder(tokenizer).encode([*pool, *texts])
+    keep = np.ones(len(every), bool)
+    later, earlier, _ = Index(every).pairs(every, limit, own=True)
+    keep[later] = keep[earlier] = False
+    return keep[len(pool) :].tolist()
 
 
 def _nearest(
     index: Index, queries: Encoded, *, own: bool = False, floor: float = 0.0
 ) -> list[tuple[int, float]]:
     """Return row and score of the most similar text of the index, the first of equals."""
-    row, score = np.full(len(queries), -1), np.zeros(len(queries))
-    query, text, unmatched = _joined(index.pairs(queries, floor or SEARCHED, own=own))
-    total = queries.lengths[query] + index.texts.lengths[text]
-    value = (total - unmatched) / total
+    rows, scores = np.full(len(queries), -1), np.zeros(len(queries))
+    query, text, unmatched = index.pairs(queries, floor or SEARCHED, own=own)
     if own:
-        query, text, value = np.r_[query, text], np.r_[text, query], np.r_[value, value]
-    order = np.lexsort((text, -value, query))
+        query, text, unmatched = np.r_[query, text], np.r_[text, query], np.r_[unmatched, unmatched]
+    total = queries.lengths[query] + index.texts.lengths[text]
+    score = (total - unmatched) / total
+    order = np.lexsort((text, -score, query))
     matched, best = np.unique(query[order], return_index=True)
-    row[matched], score[matched] = text[order][best], value[order][best]
-    rest = np.flatnonzero(row < 0) if not floor else np.zeros(0, int)
-    for rows in np.array_split(rest, -(-len(rest) * len(index.texts) // (16 * PAIRS)) or 1):
-        row[rows], score[rows] = _nearest_of_all(index, queries, rows, own)
-    return list(zip(row.tolist(), score.tolist(), strict=True))
+    rows[matched], scores[matched] = text[order][best], score[order][best]
+    rest = np.flatnonzero(rows < 0) if not floor else np.zeros(0, int)
+    for part in np.array_split(rest, -(-len(rest) * len(index.texts) // (16 * PAIRS)) or 1):
+        rows[part], scores[part] = _nearest_of_all(index, queries, part, own)
+    return list(zip(rows.tolist(), scores.tolist(), strict=True))
 
 
 def _nearest_of_all(
-    index: Index, queries: Encoded, rows: np.ndarray, own: bool
+    index: Index, queries: Encoded, part: np.ndarray, own: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare some queries with all texts: below a score of one half no filter helps."""
     from rapidfuzz import process
     from rapidfuzz.distance import Indel
 
     settings = {"scorer": Indel.distance, "dtype": np.int32, "workers": THREADS}
-    unmatched = process.cdist(queries.sequences[rows], index.texts.sequences, **settings)
-    total = queries.lengths[rows, None] + index.texts.lengths
+    unmatched = process.cdist(queries.sequences[part], index.texts.sequences, **settings)
+    total = queries.lengths[part, None] + index.texts.lengths
     scores = (total - unmatched) / np.maximum(total, 1)
     if own:
-        scores[np.arange(len(rows)), rows] = -1
+        scores[np.arange(len(part)), part] = -1
     return scores.argmax(axis=1), scores.max(axis=1, initial=-1)
 
 
 def _keep_novel_on_dask(
-    scheduler: str, texts: Sequence[str], limit: float, pool: Sequence[str], tokenizer: str
+    scheduler: str, texts: Sequence[str], pool: Sequence[str], **settings: Any
 ) -> list[bool]:
     """Return keep-first flags computed by Dask workers in partitions.
 
     The first partition is final at once; all later ones are checked against it in parallel, then
     the second is final, and so on.
     """
-    settings = {"limit": limit, "tokenizer": tokenizer, "pure": False}
-    with _dask_client(scheduler) as client:
-        size = max(250, -(-len(texts) // (4 * max(len(client.nthreads()), 1))))
-        rows = dict(enumerate(texts))
-        starts = range(0, len(texts), size)
-        parts = [{n: rows[n] for n in list(rows)[start : start + size]} for start in starts]
-        known = client.scatter(dict(enumerate(pool)), hash=False)
-        parts = [client.submit(_novel_rows, part, known, **settings) for part in parts]
+    try:
+        from distributed import Client
+
+        client = Client(scheduler)
+    except (ImportError, OSError, ValueError) as error:
+        do = "Install the extra `scale` and give the address of a running Dask scheduler."
+        raise UserError("`scheduler` cannot be reached.", got=error, do=do) from None
+    with client:
+        parts = np.array_split(np.arange(len(texts)), 4 * max(len(client.nthreads()), 1))
+        parts = [{n: texts[n] for n in part.tolist()} for part in parts]
+        (known,) = client.scatter([dict(enumerate(pool))], hash=False)
+        parts = [client.submit(_novel_rows, part, known, False, settings) for part in parts]
         for n in range(len(parts)):
-            parts[n] = client.submit(_novel_rows, parts[n], {}, is_final=True, **settings)
+            parts[n] = client.submit(_novel_rows, parts[n], {}, True, settings)
             for later in range(n + 1, len(parts)):
-                parts[later] = client.submit(_novel_rows, parts[later], parts[n], **settings)
+                parts[later] = client.submit(_novel_rows, parts[later], parts[n], False, settings)
         kept = set().union(*client.gather([client.submit(list, part) for part in parts]))
     return [n in kept for n in range(len(texts))]
 
 
 def _novel_rows(
-    texts: dict[int, str],
-    earlier: dict[int, str],
-    *,
-    limit: float,
-    tokenizer: str,
-    is_final: bool = False,
+    texts: dict[int, str], earlier: dict[int, str], is_final: bool, settings: dict[str, Any]
 ) -> dict[int, str]:
-    """Return the rows of texts unlike all earlier ones and, if final, unlike one another."""
-    pool = Pool(list(earlier.values()), limit=limit, tokenizer=tokenizer)
+    """Return the texts that are unlike all earlier ones and, if final, unlike one another."""
+    pool = Pool(list(earlier.values()), **settings)
     check = pool.add_novel if is_final else pool.are_novel
     flags = check(list(texts.values()))
     return {n: text for (n, text), novel in zip(texts.items(), flags, strict=True) if novel}
-
-
-def _dask_client(scheduler: str) -> Any:
-    try:
-        from distributed import Client
-
-        return Client(scheduler)
-    except (ImportError, OSError, ValueError) as error:
-        do = "Install the extra `scale` and give the address of a running Dask scheduler."
-        raise UserError("`scheduler` cannot be reached.", got=error, do=do) from None
