@@ -99,14 +99,20 @@ class _Planner:
         seed: int = 42,
         **parameters: Any,
     ) -> None:
-        _check(len(seeds), seeds_per_request, machine_examples, steer, form, bool(focus))
+        examples, machine, is_steered = seeds_per_request, machine_examples, steer == "coverage"
+        _require(steer in ("none", "coverage"), "steer", "none (published) or coverage", steer)
+        _require(form in ("blocks", "json"), "output_format", "blocks or json", form)
+        _require(is_steered or not focus, "focus", "empty unless steer is coverage", steer)
+        limit = f"at most {len(seeds)}, the number of seeds"
+        _require(examples <= len(seeds), "seeds_per_request", limit, examples)
+        _require(0 <= machine < examples, "machine_examples", f"0 to {examples - 1}", machine)
         self.left, self.new, self._asked = requests, tasks_per_request, 0
         size = requests * tasks_per_request
-        self.coverage = Coverage(size, focus=focus) if steer == "coverage" else None
-        has_rounds = self.coverage or machine_examples
+        self.coverage = Coverage(size, focus=focus) if is_steered else None
+        has_rounds = is_steered or machine
         self._size = max(4, min(requests // 12 + 1, 200)) if has_rounds else requests
         self._seeds, self._novel, self._form = seeds, [], form
-        self._examples, self._machine_examples = seeds_per_request, machine_examples
+        self._examples, self._machine_examples = examples, machine
         self._parameters = parameters | ({"response_format": SCHEMA} if form == "json" else {})
         self._chance = random.Random(seed)
 
@@ -202,23 +208,6 @@ def _best(group: list[Reply]) -> Reply:
     return min(complete, key=lambda reply: abs(len(reply.text) - median))
 
 
-def _check(
-    seeds: int, examples: int, machine_examples: int, steer: str, form: str, has_focus: bool
-) -> None:
-    if steer not in ("none", "coverage"):
-        do = "Use coverage, or none as published."
-        raise UserError("`steer` must be none or coverage.", got=steer, do=do)
-    if form not in ("blocks", "json"):
-        do = "Use blocks, or json where the server enforces a schema."
-        raise UserError("`output_format` must be blocks or json.", got=form, do=do)
-    if has_focus and steer != "coverage":
-        do = "Leave `focus` empty or set steer: coverage."
-        raise UserError("`focus` needs steer: coverage.", got=steer, do=do)
-    if seeds < examples:
-        do = "Give more seeds or lower `seeds_per_request`."
-        message = "`seeds_per_request` is larger than the number of seeds."
-        raise UserError(message, got=f"{examples} of {seeds}", do=do)
-    if not 0 <= machine_examples < examples:
-        do = "Use 0 as published, or 1 of 3 for self-instruct."
-        message = "`machine_examples` must be below `seeds_per_request`."
-        raise UserError(message, got=machine_examples, do=do)
+def _require(is_valid: bool, name: str, valid: str, value: object) -> None:
+    if not is_valid:
+        raise UserError(f"`{name}` must be {valid}.", got=value, do=f"Change `{name}`.")

@@ -55,21 +55,24 @@ def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFr
 
 
 def trace(record_id: str, folder: str | Path) -> dict[str, Any]:
-    """Return the life of a record: files, fields, parents, request with cost, and what became of it."""
-    every = [(name, record) for name in FILES for record in _read(folder, name)]
-    same = {name: record for name, record in every if record.id == record_id}
+    """Return the life of a record: its fields, parents, request with cost, and what followed.
+
+    `fate` lists the records about this task: dropped, answered or unfinished.
+    """
+    every = {name: _read(folder, name) for name in FILES}
+    same = [record for rows in every.values() for record in rows if record.id == record_id]
     if not same:
         do = "Give the id of a seed, task, reject or example of this run."
         raise UserError("No record has this id.", got=record_id, do=do)
-    record = list(same.values())[-1]
-    parents = {r.id: r for name, r in every if name in ("seeds.jsonl", "raw_tasks.jsonl")}
-    followers = [(name, r) for name, r in every if getattr(r, "task", None) == record_id]
+    origin = same[-1].provenance
+    fate = [(name, r) for name, rows in every.items() for r in rows]
+    fate = [(name, r) for name, r in fate if getattr(r, "task", "") == record_id]
+    known = every["seeds.jsonl"] + every["raw_tasks.jsonl"]
     return {
-        "files": list(same),
-        "record": _fields(record),
-        "parents": [_fields(parents[n]) for n in record.provenance.parents if n in parents],
-        "request": _request(record.provenance.request, Path(folder) / "answers.sqlite"),
-        "fate": [{"file": name, **_fields(follower)} for name, follower in followers],
+        "record": _fields(same[-1]),
+        "parents": [_fields(parent) for parent in known if parent.id in origin.parents],
+        "request": _request(origin.request, Path(folder) / "answers.sqlite"),
+        "fate": [{"file": name, **_fields(record)} for name, record in fate],
     }
 
 
@@ -78,17 +81,12 @@ def _fields(record: Any) -> dict[str, Any]:
 
 
 def _request(key: str, path: Path) -> dict[str, Any]:
-    """Return model, tokens, time and cost of a request; empty without one."""
+    """Return model, tokens, time and cost of a request, as far as the cache holds it."""
     if not key or not path.exists():
-        return {"key": key} if key else {}
-    with closing(Cache(path)) as cache:
-        row = cache.row(key)
-    if not row:
         return {"key": key}
-    answered = ("model", "finish_reason", "prompt_tokens", "completion_tokens")
-    answer = {name: row["answer"][name] for name in answered}
-    spent = {name: row[name] for name in ("at", "seconds", "usd")}
-    return {"key": key, **answer, **spent, "parameters": row["request"]["parameters"]}
+    with closing(Cache(path)) as cache:
+        row = cache.row(key) or {}
+    return {"key": key, **row.pop("request", {}), **row.pop("answer", {}), **row}
 
 
 def _read(folder: str | Path, name: str) -> list[Any]:

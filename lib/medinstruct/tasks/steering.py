@@ -115,10 +115,9 @@ def load_focus(path: str) -> list[dict[str, Any]]:
 
     A cell holds labels of one or more axes and a weight.
     """
-    if not path:
-        return []
     try:
-        cells = json.loads(paths.resolve(path).read_text(encoding="utf-8"))["cells"]
+        content = paths.resolve(path).read_text(encoding="utf-8") if path else '{"cells": []}'
+        cells = json.loads(content)["cells"]
         known = [{**_canonical(cell), "weight": float(cell["weight"])} for cell in cells]
     except (ValueError, KeyError, TypeError) as error:
         do = "Give the focus.json that 10_judge_answers of another run wrote."
