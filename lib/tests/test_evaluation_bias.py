@@ -110,13 +110,11 @@ def test_agreement_and_majority_of_several_judges():
         and abs(table[("a", "c")]) < 0.2
         and 0.1 < table[("all (alpha)", "")] < 0.6
     )
-    most = evaluation.judge_checks.majority(verdicts)
+    most = evaluation.judge_checks.on_shared_pairs(verdicts)["majority of 3"]
     assert len(most) == 60 and {v.judge for v in most} == {"majority of 3"}
     assert [v.winner for v in most[:28]] == ["model"] * 28
-    assert {
-        v.winner
-        for v in evaluation.judge_checks.majority(by("a", ["model"]) + by("b", ["reference"]))
-    } == {"tie"}
+    split = evaluation.judge_checks.on_shared_pairs(by("a", ["model"]) + by("b", ["reference"]))
+    assert [v.winner for v in split["majority of 2"]] == ["tie"]
 
 
 def test_a_judge_that_favours_its_own_family_is_seen_against_the_others():
@@ -153,9 +151,10 @@ def test_three_raters_give_a_majority_and_calibrate_a_judge_that_is_too_kind(tmp
     assert row["low"] <= true <= row["high"] and row["worth"] > row["labels"] == 100
     assert evaluation.win_rates(judge).loc["r", "low"] > row["value"]  # the judge alone is too kind
     with pytest.raises(UserError, match="twice"):
-        evaluation.judge_checks.load_votes(tmp_path / "votes.jsonl") and votes_of(
-            truth[:1] * 2, 2, tmp_path / "again.jsonl"
-        )
+        votes_of(truth[:1] * 2, 2, tmp_path / "again.jsonl")
+    (tmp_path / "wrong.jsonl").write_text('{"id": "1", "winner": "left"}')
+    with pytest.raises(UserError, match="cannot be read"):
+        evaluation.judge_checks.load_votes(tmp_path / "wrong.jsonl")
 
 
 def test_anchors_judged_again_show_drift_and_only_where_the_texts_are_the_same(tmp_path):
@@ -166,15 +165,11 @@ def test_anchors_judged_again_show_drift_and_only_where_the_texts_are_the_same(t
         Answer(item=item.id, model="m", text=item.references["written"][:300]) for item in items
     ]
     references = evaluation.test_sets.reference_answers(items)
-    verdicts = asyncio.run(
-        evaluation.judge.ask(
-            llm.Client(url="offline", model="j"),
-            evaluation.judge.build_pairs(items, answers, references=references),
-        )
-    )
+    whole = evaluation.judge.build_pairs(items, answers, references=references)
+    verdicts = asyncio.run(evaluation.judge.ask(llm.Client(url="offline", model="j"), whole))
     records.write(tmp_path / "answers.jsonl", answers)
     records.write(tmp_path / "verdicts.jsonl", verdicts)
-    pairs, old = evaluation.judge_checks.anchors(tmp_path, items, references=references, count=30)
+    pairs, old = evaluation.judge_checks.anchors(tmp_path, whole, count=30)
     same, moved = (
         asyncio.run(evaluation.judge.ask(llm.Client(url=url, model="j"), pairs))
         for url in ("offline", "offline?first_wins=0.6")
@@ -188,7 +183,8 @@ def test_anchors_judged_again_show_drift_and_only_where_the_texts_are_the_same(t
     ] > 0.2
     changed = [a.model_copy(update={"text": a.text + "!"}) for a in references]
     with pytest.raises(UserError, match="no pair"):
-        evaluation.judge_checks.anchors(tmp_path, items, references=changed)
+        other = evaluation.judge.build_pairs(items, answers, references=changed)
+        evaluation.judge_checks.anchors(tmp_path, other)
     with pytest.raises(UserError, match="same pairs"):
         evaluation.judge_checks.drift(old, same[:-1])
 
@@ -235,9 +231,9 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
         "Oncology",
         "allied health",
     )
-    focus = tasks.load_focus(
-        str(evaluation.win_rate.write_focus(tmp_path / "focus.json", cells, against="r"))
-    )
+    rows = cells.drop(columns="expected").to_dict("records")
+    path = records.write_json(tmp_path / "focus.json", {"against": "r", "cells": rows})
+    focus = tasks.load_focus(str(path))
     assert len(focus) == len(cells)
     seeds, counts = records.read(data("seeds.jsonl"), Task), []
     for aim in ((), focus):

@@ -74,12 +74,12 @@ def test_a_question_twice_in_a_test_set_and_references_that_do_not_fit_are_refus
     with pytest.raises(UserError, match="twice"):
         evaluation.load_items(str(tmp_path / "set.json"))
     (tmp_path / "set.json").write_text(json.dumps(rows[:1]))
-    (tmp_path / "refs" / "gpt").mkdir(parents=True)
-    (tmp_path / "refs" / "gpt" / "some_output.jsonl").write_text(
-        json.dumps({"instruction": "Other?", "output": "z"})
-    )
+    items = evaluation.load_items(str(tmp_path / "set.json"))
+    (tmp_path / "gpt.jsonl").write_text(json.dumps({"instruction": "Other?", "output": "z"}))
     with pytest.raises(UserError, match="gpt"):
-        evaluation.load_items(str(tmp_path / "set.json"), references=str(tmp_path / "refs"))
+        evaluation.test_sets.reference_answers(items, f"gpt={tmp_path / 'gpt.jsonl'}")
+    with pytest.raises(UserError, match="no reference"):
+        evaluation.test_sets.reference_answers([TestItem(instruction="Only a question?")])
 
 
 def test_an_alpacafarm_file_brings_its_own_reference(tmp_path):
@@ -128,10 +128,11 @@ def test_an_answer_of_30000_words_is_cut_for_the_judge_and_named():
     answers = [Answer(item=item.id, model="m", text="word " * 30_000) for item in ITEMS]
     pairs, verdicts, _ = judged(answers)
     assert all(
-        len(pair.request.messages[1]["content"].split()) < evaluation.judge.MAX_WORDS + 300
+        len(evaluation.judge.judge_request(pair).messages[1]["content"].split())
+        < evaluation.judge.MAX_WORDS + 300
         for pair in pairs
     )
-    assert "cut after" in pairs[0].request.messages[1]["content"] and all(
+    assert "cut after" in evaluation.judge.judge_request(pairs[0]).messages[1]["content"] and all(
         v.winner for v in verdicts
     )
     assert evaluation.answers.statistics(answers).loc["m", "repeated"] == 1.0
@@ -240,7 +241,7 @@ def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
     with pytest.raises(UserError, match="other answers"):
         replay.verdicts(other[:4])
     mixed = [*verdicts[:3], *(v.model_copy(update={"judge": "second"}) for v in verdicts[3:])]
-    with pytest.raises(UserError, match="one judge"):
+    with pytest.raises(UserError, match="not one measurement"):
         evaluation.judge.Replay.load(stored(tmp_path, mixed))
     with pytest.raises(UserError, match="twice"):
         evaluation.judge.Replay.load(stored(tmp_path, [*verdicts, verdicts[0]]))

@@ -108,9 +108,7 @@ def test_stored_verdicts_are_a_judge_without_a_key(example, real_data, tmp_path)
 
 def test_the_published_answers_look_as_they_were_counted(real_data):
     data = real_data / "alpacare"
-    items = evaluation.load_items(
-        str(data / "MedInstruct-test.jsonl"), references=str(data / "reference_outputs")
-    )
+    items = evaluation.load_items(str(real_data / TEST_SET))
     files = ", ".join(
         f"{name}={data}/model_outputs/{name}/medinstruct.json"
         for name in ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
@@ -137,19 +135,18 @@ def test_the_published_answers_look_as_they_were_counted(real_data):
     )
 
 
+def references(real_data, name):
+    folder = real_data / "alpacare" / "reference_outputs"
+    models = ("gpt-4", "claude-2", "gpt-3.5-turbo", "text-davinci-003")
+    return ", ".join(f"{model}={folder / model / name}" for model in models)
+
+
 def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real_data):
     data = real_data / "alpacare"
-    items = evaluation.load_items(
-        str(data / "reference_outputs/gpt-4/iCliniq_output.jsonl"),
-        references=str(data / "reference_outputs"),
-        limit=0,
-    )
-    assert len(items) == 1000 and set(items[0].references) == {
-        "claude-2",
-        "gpt-3.5-turbo",
-        "gpt-4",
-        "text-davinci-003",
-    }
+    items = evaluation.load_items(str(data / "reference_outputs/gpt-4/iCliniq_output.jsonl"))
+    files = references(real_data, "iCliniq_output.jsonl")
+    assert len(items) == 1000
+    assert len(evaluation.test_sets.reference_answers(items, files)) == 4000
     answers = evaluation.load_answers(
         f"AlpaCare-7b={data}/model_outputs/AlpaCare-7b/iCliniq.json", items
     )
@@ -157,14 +154,8 @@ def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real
 
 
 def test_the_published_test_set_loads_with_four_references(real_data):
-    items = evaluation.load_items(str(real_data / TEST_SET), limit=0)
-    assert len(items) == 216 and set(items[0].references) == {
-        "gpt-4",
-        "claude-2",
-        "gpt-3.5-turbo",
-        "text-davinci-003",
-    }
-    folder = evaluation.load_items(
-        str(real_data / TEST_SET), references=str(real_data / "alpacare/reference_outputs")
-    )
-    assert [item.references for item in folder] == [item.references for item in items]
+    items = evaluation.load_items(str(real_data / TEST_SET))
+    own = evaluation.test_sets.reference_answers(items)
+    files = references(real_data, "medsi_output.jsonl")
+    assert len(items) == 216 and len(own) == 864
+    assert evaluation.test_sets.reference_answers(items, files) == own

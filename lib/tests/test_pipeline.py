@@ -18,7 +18,6 @@ def real_run(real_data, tmp_path, monkeypatch):
         "run=real",
     ]
     sets += [
-        f"references={data / 'reference_outputs'}",
         "requests=30",
         "student_epochs=2",
         "answer_max_tokens=40",

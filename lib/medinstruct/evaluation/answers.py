@@ -49,13 +49,12 @@ async def ask_models(
     template: str = "alpaca",
     max_tokens: int = 200,
 ) -> dict[str, list[Reply]]:
-    """Return each model's greedy replies to (instruction, input) pairs."""
+    """Return {model: greedy replies} to (instruction, input) pairs, in the training template."""
     settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}
     if template == "alpaca":
         settings["stop"] = list(ALPACA_STOPS)
     wording = prompt if template == "alpaca" else message
-    texts = [wording(*pair) for pair in questions]
-    messages = [[{"role": "user", "content": text}] for text in texts]
+    messages = [[{"role": "user", "content": wording(*pair)}] for pair in questions]
     requests = [Request(messages=message, parameters=settings) for message in messages]
     return {
         name: await model.ask_all(requests, label=f"answers of {name}")
@@ -63,52 +62,37 @@ async def ask_models(
     }
 
 
-async def answer_all(items: Sequence[TestItem], models: Models, **settings: Any) -> list[Answer]:
-    """Return the answers of all models to all items; `settings` are those of `ask_models`."""
+async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> list[Answer]:
+    """Return the answers of all models to all items; `form` as in `ask_models`."""
     questions = [(item.instruction, item.input) for item in items]
-    replies = await ask_models(models, questions, **settings)
-    return [
-        Answer(
-            item=item.id,
-            model=name,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            provenance=Provenance(source="answer", model=reply.model, request=reply.key),
-        )
-        for name in replies
-        for item, reply in zip(items, replies[name], strict=True)
-    ]
+    answers = []
+    for name, replies in (await ask_models(models, questions, **form)).items():
+        for item, reply in zip(items, replies, strict=True):
+            origin = Provenance(source="answer", model=reply.model, request=reply.key)
+            fields = {"text": reply.text, "finish_reason": reply.finish_reason}
+            answers.append(Answer(item=item.id, model=name, **fields, provenance=origin))
+    return answers
 
 
-async def answer_texts(
-    prompts: Iterable[str], models: Models, **settings: Any
-) -> dict[str, list[str]]:
-    """Return each model's answers to prompts as plain texts, in their order."""
-    replies = await ask_models(models, [(text, "") for text in prompts], **settings)
+async def answer_texts(prompts: Iterable[str], models: Models, **form: Any) -> dict[str, list[str]]:
+    """Return {model: its answers to the prompts}; `form` as in `ask_models`."""
+    replies = await ask_models(models, [(text, "") for text in prompts], **form)
     return {name: [reply.text for reply in replies[name]] for name in replies}
-
-
-def examined(answers: Sequence[Answer]) -> str:
-    """Return the name of the model under test: tuned, else the last one."""
-    if not answers:
-        do = "Name base or tuned in `answer_models`, or files in `answer_files`."
-        raise UserError("There are no answers to judge.", do=do)
-    models = [answer.model for answer in answers]
-    return "tuned" if "tuned" in models else models[-1]
 
 
 def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
     """Return one row a model: n, words (mean), median, and shares of flawed answers.
 
-    empty: no text; truncated: see `is_truncated`; repeated: a fifth of the text repeats itself.
+    empty; truncated: ended at the token limit, or else without the end of a sentence; repeated: a
+    fifth of its runs of eight words are repetitions.
     """
     rows = [
         {
             "answers of": answer.model,
             "words": len(answer.text.split()),
-            "empty": not answer.text.strip(),
-            "truncated": is_truncated(answer),
-            "repeated": repetition(answer.text) > 0.2,
+            "empty": not answer.text,
+            "truncated": answer.finish_reason == "length" or _is_unended(answer.text),
+            "repeated": _repetition(answer.text) > 0.2,
         }
         for answer in answers
     ]
@@ -116,22 +100,11 @@ def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
     return groups.mean().assign(n=groups.size(), median=groups["words"].median())
 
 
-def is_truncated(answer: Answer) -> bool:
-    """Return whether an answer ended at the token limit, or else without a sentence's end.
-
-    >>> is_truncated(Answer(item="1", model="m", text="They can also provide significant"))
-    True
-    """
-    unended = bool(answer.text) and not answer.text.endswith(SENTENCE_ENDS)
-    return answer.finish_reason == "length" or unended
+def _is_unended(text: str) -> bool:
+    return bool(text) and not text.endswith(SENTENCE_ENDS)
 
 
-def repetition(text: str, *, size: int = 8) -> float:
-    """Return the share of runs of `size` words that repeat an earlier run of the same text.
-
-    >>> repetition("take rest and water " * 10) > 0.8
-    True
-    """
+def _repetition(text: str, size: int = 8) -> float:
     words = text.split()
     runs = [tuple(words[n : n + size]) for n in range(len(words) - size + 1)]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0

@@ -7,25 +7,13 @@ import pandas as pd
 
 from medinstruct import stats
 from medinstruct.evaluation.answers import statistics
+from medinstruct.evaluation.judge import TEXTS
 from medinstruct.evaluation.verdicts import PAIR, by_judge, single_judge_table, table
 from medinstruct.evaluation.win_rate import length_controlled, win_rates, with_lengths
 from medinstruct.records import Answer, Verdict
 
-FAMILIES = {
-    "OpenAI": r"gpt|davinci|\bo[1-9]\b|chatgpt",
-    "Anthropic": r"claude",
-    "Google": r"gemini|palm|gemma",
-    "LLaMA": r"llama|alpaca|alpacare|vicuna|baize|chatdoctor|meditron",
-    "Qwen": r"qwen",
-    "Mistral": r"mistral|mixtral",
-    "DeepSeek": r"deepseek",
-    "stand-in": r"offline-stand-in",
-}
 
-
-def panel(
-    verdicts: Iterable[Verdict], answers: Iterable[Answer], *, seed: int = 42
-) -> pd.DataFrame:
+def panel(verdicts: Iterable[Verdict], answers: Iterable[Answer]) -> pd.DataFrame:
     """Return one row a model and reference: what may have moved its score besides quality.
 
     score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
@@ -35,10 +23,10 @@ def panel(
     """
     verdicts, answers = list(verdicts), list(answers)
     frame = with_lengths(single_judge_table(verdicts), answers)
-    rates = win_rates(verdicts, seed=seed, by_model=True)
+    rates = win_rates(verdicts, by_model=True)
     names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
     groups = frame.groupby(PAIR, sort=False)
-    longer = pd.DataFrame({pair: _longer_wins(group, seed) for pair, group in groups}).T
+    longer = pd.DataFrame({pair: _longer_wins(group) for pair, group in groups}).T
     rows = rates[["low", "high", *names]].join(length_controlled(verdicts, answers))
     rows = rows.join(longer.rename_axis(PAIR))
     truncated = statistics(answers)["truncated"]
@@ -51,7 +39,7 @@ def panel(
     return rows.assign(kin=kin.str.strip())
 
 
-def self_preference(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFrame:
+def self_preference(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """Return how much more a judge favors its own family than judges of other families do.
 
     One row a judge and pair of which exactly one side is of its family: n items, mean extra score
@@ -69,7 +57,7 @@ def self_preference(verdicts: Iterable[Verdict], *, seed: int = 42) -> pd.DataFr
             side = int(family(pair[0]) == own) - int(family(pair[1]) == own)
             if side:
                 extra = side * group.groupby("id").mean()
-                interval = stats.bootstrap_interval(extra.to_numpy(), seed=seed)
+                interval = stats.bootstrap_interval(extra.to_numpy())
                 rows.append((name, *pair, len(extra), extra.mean(), *interval))
     return pd.DataFrame(rows, columns=["judge", *PAIR, "n", "extra", "low", "high"])
 
@@ -80,17 +68,17 @@ def family(name: str) -> str | None:
     >>> family("gpt-4o-mini-2024-07-18"), family("Alpaca-Llama-2-7b-chat"), family("written")
     ('OpenAI', 'LLaMA', None)
     """
-    matches = (key for key, words in FAMILIES.items() if re.search(words, name.lower()))
+    matches = (key for key, words in TEXTS["families"].items() if re.search(words, name.lower()))
     return next(matches, None)
 
 
-def _longer_wins(group: pd.DataFrame, seed: int) -> dict[str, float]:
+def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
     """Return the share of decisive items that the longer answer wins, with its interval."""
     items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max"])
     low, ratio = items["score", "min"], items["log_ratio", "max"]
     decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
     wins = ((low == 1.0) == (ratio > 0))[decisive].to_numpy(dtype=float)
-    low, high = stats.bootstrap_interval(wins, seed=seed)
+    low, high = stats.bootstrap_interval(wins)
     share = wins.mean() if len(wins) else float("nan")
     bounds = {"longer_wins_low": low, "longer_wins_high": high}
     return {"longer_wins": share, **bounds, "decisive": len(wins)}

@@ -1,7 +1,6 @@
 """Test sets: questions with reference answers, and answer files matched to them by content."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from medinstruct import paths, records
@@ -22,27 +21,30 @@ AS_A_DOCTOR = (
 )
 
 
-def load_items(test_set: str, *, references: str = "", limit: int = 0) -> list[TestItem]:
-    """Return the items of a test set (path, URL or "own") with their reference answers.
-
-    `references`: folder with one folder a model, each with a file of answers to this test set; ""
-    takes the references in the test set. `limit`: number of items, evenly spaced; 0 for all.
-    """
-    path = paths.data("test_freeform.jsonl") if test_set == "own" else paths.resolve(test_set)
-    rows = records.rows(path)
+def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
+    """Return the items of a test set (path, URL or "own"); `limit`: n evenly spaced, 0 for all."""
+    source = paths.data("test_freeform.jsonl") if test_set == "own" else test_set
     items = [
-        records.parse(TestItem, _item_fields(row), where=f"{path}, line {n}") for n, row in rows
+        records.parse(TestItem, _item_fields(row), where=f"{source}, row {n}")
+        for n, row in enumerate(records.load_table(source), 1)
     ]
     ids = [item.id for item in items]
     if repeated := [id for n, id in enumerate(ids) if id in ids[:n]]:
-        raise UserError(f"{path} holds a question twice.", got=repeated[:5], do="Delete one.")
-    if references:
-        items = _with_references(items, paths.resolve(references))
+        raise UserError(f"{source} holds a question twice.", got=repeated[:5], do="Delete one.")
+    return evenly(items, limit)
+
+
+def reference_answers(items: Sequence[TestItem], files: str = "") -> list[Answer]:
+    """Return reference answers from `files` (see `load_answers`), or those in the test set."""
+    if files:
+        return load_answers(files, items)
     if missing := [item.id for item in items if not item.references]:
         got = f"{len(missing)} of {len(items)}: {missing[:3]}"
-        do = "Name a folder with reference answers in `references`."
+        do = "Name files of reference answers in `references`."
         raise UserError("Test items have no reference answer.", got=got, do=do)
-    return evenly(items, limit)
+    names = dict.fromkeys(name for item in items for name in item.references)
+    pairs = [(name, item) for name in names for item in items if name in item.references]
+    return [Answer(item=item.id, model=name, text=item.references[name]) for name, item in pairs]
 
 
 def load_answers(files: str, items: Sequence[TestItem]) -> list[Answer]:
@@ -57,47 +59,9 @@ def load_answers(files: str, items: Sequence[TestItem]) -> list[Answer]:
         if not sign:
             do = "Write name=path, for example alpaca=answers.json."
             raise UserError("answer_files must be a list of name=path.", got=part, do=do)
-        rows = [row for _, row in records.rows(paths.resolve(path))]
-        rows = [row for row in rows if row.get("model", name) == name]
-        texts = match_answers(rows, items, name=name)
-        reasons = {row["item"]: row.get("finish_reason", "stop") for row in rows if "item" in row}
-        answers += [
-            Answer(item=id, model=name, text=text, finish_reason=reasons.get(id, "stop"))
-            for id, text in texts.items()
-        ]
+        rows = [row for row in records.load_table(path) if row.get("model", name) == name]
+        answers += _matched(rows, items, name)
     return answers
-
-
-def match_answers(
-    rows: Sequence[dict[str, Any]], items: Sequence[TestItem], *, name: str
-) -> dict[str, str]:
-    """Return {item id: text} in the order of the items; every item needs exactly one row."""
-    texts: dict[str, str] = {}
-    repeated = []
-    for row, id in zip(rows, _matched_ids(rows, items), strict=True):
-        text = _text(row)
-        if id is None or text is None:
-            continue
-        if id in texts:
-            repeated.append(id)
-        texts[id] = text
-    missing = [item.id for item in items if item.id not in texts]
-    if missing or repeated:
-        got = f"{len(missing)} missing {missing[:3]}, {len(repeated)} doubled {repeated[:3]}"
-        do = "Choose the file for this test set; rows match by item id, instruction or prompt."
-        raise UserError(f"The answers of {name} do not fit the test set.", got=got, do=do)
-    return {item.id: texts[item.id] for item in items}
-
-
-def reference_answers(items: Sequence[TestItem]) -> list[Answer]:
-    """Return the reference answers of the items as answers under the references' names."""
-    names = dict.fromkeys(name for item in items for name in item.references)
-    return [
-        Answer(item=item.id, model=name, text=item.references[name])
-        for name in names
-        for item in items
-        if name in item.references
-    ]
 
 
 def question(item: TestItem) -> str:
@@ -118,7 +82,7 @@ def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
 
 def _item_fields(row: dict[str, Any]) -> dict[str, Any]:
     """Convert a row (own, MedInstruct-test, iCliniq or AlpacaFarm) to the fields of a TestItem."""
-    fields = {key: row[key] for key in ITEM_FIELDS if key in row}
+    fields = {key: row[key] for key in ITEM_FIELDS if row.get(key) not in (None, "")}
     references = {name: row[key].strip() for key, name in PUBLISHED.items() if key in row}
     if "reference" in row:
         references["written"] = row["reference"]
@@ -129,28 +93,20 @@ def _item_fields(row: dict[str, Any]) -> dict[str, Any]:
     return fields | ({"references": references} if references else {})
 
 
-def _with_references(items: list[TestItem], folder: Path) -> list[TestItem]:
-    """Return the items with the answers of the models in a folder."""
-    texts = {}
-    for model in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if files := sorted([*model.glob("*.jsonl"), *model.glob("*.json")]):
-            texts[model.name] = _first_match(files, items)
-    if not texts:
-        do = "Put files named <model>/<answers>.jsonl in it."
-        raise UserError("The folder `references` holds no answers.", got=folder, do=do)
-    by_item = {item.id: {name: texts[name][item.id].strip() for name in texts} for item in items}
-    return [item.model_copy(update={"references": by_item[item.id]}) for item in items]
-
-
-def _first_match(files: list[Path], items: list[TestItem]) -> dict[str, str]:
-    """Return the answers of the first file that fits the test set; raise the last misfit."""
-    for file in files:
-        rows = [row for _, row in records.rows(file)]
-        try:
-            return match_answers(rows, items, name=f"{file.parent.name} ({file.name})")
-        except UserError as error:
-            misfit = error
-    raise misfit
+def _matched(rows: Sequence[dict[str, Any]], items: Sequence[TestItem], name: str) -> list[Answer]:
+    """Return the answer of each item, in their order; each item needs exactly one row."""
+    matches: dict[str, list[Answer]] = {item.id: [] for item in items}
+    for row, id in zip(rows, _matched_ids(rows, items), strict=True):
+        if id is not None and (text := _text(row)) is not None:
+            reason = str(row.get("finish_reason") or "stop")
+            matches[id].append(Answer(item=id, model=name, text=text, finish_reason=reason))
+    missing = [id for id, answers in matches.items() if not answers]
+    repeated = [id for id, answers in matches.items() if len(answers) > 1]
+    if missing or repeated:
+        got = f"{len(missing)} missing {missing[:3]}, {len(repeated)} doubled {repeated[:3]}"
+        do = "Choose the file for this test set; rows match by item id, instruction or prompt."
+        raise UserError(f"The answers of {name} do not fit the test set.", got=got, do=do)
+    return [answers[0] for answers in matches.values()]
 
 
 def _text(row: dict[str, Any]) -> str | None:
@@ -167,12 +123,11 @@ def _matched_ids(rows: Sequence[dict[str, Any]], items: Sequence[TestItem]) -> l
     matches = []
     for row in rows:
         instruction, input, prompt = (
-            _folded(row.get(k)) for k in ("instruction", "input", "prompt")
+            _folded(row.get(key)) for key in ("instruction", "input", "prompt")
         )
         longest = max((text for text in inputs if text in prompt), key=len, default="")
-        matches.append(
-            questions.get((instruction, input)) or inputs.get(input) or inputs.get(longest)
-        )
+        match = questions.get((instruction, input)) or inputs.get(input) or inputs.get(longest)
+        matches.append(match)
     return matches
 
 

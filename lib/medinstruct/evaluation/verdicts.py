@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm import Request, is_refusal
-from medinstruct.records import TestItem, Verdict
+from medinstruct.llm import is_refusal
+from medinstruct.records import Answer, TestItem, Verdict, content_hash
 
 Winner = Literal["model", "reference", "tie"]
 
@@ -22,6 +21,14 @@ PAIR = ["model", "reference"]
 KEY = ["id", *PAIR, "order"]
 # How files of others name the winner, from the model's side.
 RESULTS = {"win": "model", "lose": "reference", "loss": "reference", "draw": "tie"}
+# rate of a judge -> limit, fewest verdicts, finding above the limit; the last one counts
+FINDINGS = {
+    "first": (0.95, 10, "always chooses the first answer"),
+    "second": (0.95, 10, "always chooses the second answer"),
+    "tie": (0.95, 10, "always ties"),
+    "invalid": (0.5, 1, "replies cannot be read"),
+    "refused": (0.5, 1, "refuses to judge"),
+}
 BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]")
 BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$")
 TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b")
@@ -35,23 +42,24 @@ FINAL = re.compile(
 
 @dataclass(frozen=True)
 class Pair:
-    """One comparison in one order: the request to a judge, or the winner by rule.
+    """One comparison in one order: a question, an answer, a reference; and the style of judging."""
 
-    `parents`: the answer's id and the hash of the reference text; `prompt`: hash of the wording.
-    """
-
-    id: str
-    model: str
-    reference: str
+    question: str
+    answer: Answer
+    reference: Answer
     order: str
-    parents: tuple[str, str]
-    request: Request
-    prompt: str
-    by_rule: Winner | None = None
+    style: str = "short"
+
+    @property
+    def parents(self) -> tuple[str, str]:
+        """Return the id of the answer and the hash of the reference text."""
+        return self.answer.id, content_hash(self.reference.text)
 
 
 def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
     """Return what identifies a comparison: item id, model, reference, order."""
+    if isinstance(pair, Pair):
+        return pair.answer.item, pair.answer.model, pair.reference.model, pair.order
     return pair.id, pair.model, pair.reference, pair.order
 
 
@@ -84,13 +92,14 @@ def winner_of(letter: str | None, order: str) -> Winner | None:
     return "model" if (letter == "a") == (order == "model_first") else "reference"
 
 
-def winner_by_rule(answer: str, reference: str) -> Winner | None:
-    """Return the winner if an answer is empty: the other one, or a tie of two; else None."""
-    if answer.strip() and reference.strip():
+def winner_by_rule(pair: Pair) -> Winner | None:
+    """Return the winner if a text is empty: the other one, or a tie of two; else None."""
+    answer, reference = pair.answer.text, pair.reference.text
+    if answer and reference:
         return None
-    if answer.strip():
+    if answer:
         return "model"
-    return "reference" if reference.strip() else "tie"
+    return "reference" if reference else "tie"
 
 
 def winner_by_majority(winners: Iterable[Winner | None]) -> Winner | None:
@@ -161,36 +170,28 @@ def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "")
     return verdicts
 
 
-def judge_health(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return one row a judge: verdicts, rates, and a finding ("" for a judge that works).
 
     first, second: wins of that place; tie; invalid: unreadable; refused. The scores of a judge with
     a finding say nothing about the models.
     """
-    rows = {}
-    for name, group in by_judge(verdicts).items():
-        frame = table(group)
-        first = frame["order"] == frame["winner"] + "_first"
-        rates = {
-            "first": first.mean(),
-            "second": (frame["winner"].isin(PAIR) & ~first).mean(),
-            "tie": (frame["winner"] == "tie").mean(),
-            "invalid": frame["winner"].isna().mean(),
-            "refused": np.mean([is_refusal(verdict.reply) for verdict in group]),
+    frame = table(verdicts)
+    first = frame["order"] == frame["winner"] + "_first"
+    rates = pd.DataFrame(
+        {
+            "first": first,
+            "second": frame["winner"].isin(PAIR) & ~first,
+            "tie": frame["winner"] == "tie",
+            "invalid": frame["winner"].isna(),
+            "refused": [is_refusal(verdict.reply) for verdict in verdicts],
         }
-        rows[name] = {"verdicts": len(frame), **rates, "finding": _finding(rates, len(frame))}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("judge")
-
-
-def _finding(rates: dict[str, float], n: int) -> str:
-    findings = {
-        "refuses to judge": rates["refused"] > 0.5,
-        "replies cannot be read": rates["invalid"] > 0.5,
-        "always chooses the first answer": rates["first"] > 0.95 and n >= 10,
-        "always chooses the second answer": rates["second"] > 0.95 and n >= 10,
-        "always ties": rates["tie"] > 0.95 and n >= 10,
-    }
-    return next((text for text, holds in findings.items() if holds), "")
+    )
+    groups = rates.groupby(frame["instrument"].rename("judge"), sort=False)
+    health = groups.mean().assign(verdicts=groups.size(), finding="")
+    for rate, (limit, least, finding) in FINDINGS.items():
+        health.loc[(health[rate] > limit) & (health["verdicts"] >= least), "finding"] = finding
+    return health
 
 
 def _verdict_fields(

@@ -2,31 +2,22 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medinstruct import labels, records, stats
-from medinstruct.evaluation.verdicts import PAIR, single_judge_table
+from medinstruct import labels, stats
+from medinstruct.evaluation.verdicts import ORDERS, PAIR, single_judge_table
 from medinstruct.records import Answer, TestItem, Verdict
 
 Verdicts = Iterable[Verdict | dict]
 AXES = ("type", "topic", "view", "difficulty")
 PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 EFFECTS = ("length", "position")
-# rate -> columns of `_item_sums`: (numerator, denominator)
-RATIOS = {
-    "score": ("score", "all"),
-    "win_rate": ("won", "all"),
-    "win_rate_non_tied": ("won", "decided"),
-    "half_ties": ("won_half", "all"),
-    "consistency": ("same", "both"),
-}
 
 
-def win_rates(verdicts: Verdicts, *, seed: int = 42, by_model: bool = False) -> pd.DataFrame:
+def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     """Return one row a reference, or a (model, reference) for several models or `by_model`.
 
     n: items with a readable verdict. score: mean over items of the mean of both orders, a tie being
@@ -37,7 +28,7 @@ def win_rates(verdicts: Verdicts, *, seed: int = 42, by_model: bool = False) -> 
     low and high (of the score) and *_low, *_high are 95 % bootstrap intervals over items.
     """
     groups = single_judge_table(verdicts).groupby(PAIR, sort=False)
-    rates = _by_pair({pair: _rates(group, seed) for pair, group in groups})
+    rates = _by_pair({pair: _rates(group) for pair, group in groups})
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
         return rates.droplevel("model")
     return rates
@@ -49,9 +40,7 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
     return frame.pivot_table(index="id", columns=PAIR, values="score", sort=False)
 
 
-def by_label(
-    verdicts: Verdicts, items: Iterable[TestItem], axis: str, *, seed: int = 42
-) -> pd.DataFrame:
+def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
     """Return one row a model, reference and label (`axis`: a field of AXES): n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
     scores = item_scores(verdicts)
@@ -59,12 +48,12 @@ def by_label(
     for pair, column in scores.items():
         known = column.dropna()
         for value, group in known.groupby(known.index.map(label)):
-            interval = stats.bootstrap_interval(group.to_numpy(), seed=seed)
+            interval = stats.bootstrap_interval(group.to_numpy())
             rows.append((*pair, value, len(group), group.mean(), *interval))
     return pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
 
 
-def compare(verdicts: Verdicts, *, seed: int = 42) -> pd.DataFrame:
+def compare(verdicts: Verdicts) -> pd.DataFrame:
     """Return the difference in score of every two models, by reference and over all of them.
 
     Paired by item: n, difference with its 95 % interval, p of a permutation test, and p_holm,
@@ -81,8 +70,8 @@ def compare(verdicts: Verdicts, *, seed: int = 42) -> pd.DataFrame:
         for reference in gaps:
             gap = gaps[reference].dropna().to_numpy()
             interval, p = (
-                stats.bootstrap_interval(gap, seed=seed),
-                stats.sign_flip_test(gap, seed=seed),
+                stats.bootstrap_interval(gap),
+                stats.sign_flip_test(gap),
             )
             rows.append((first, second, reference, len(gap), gap.mean(), *interval, p))
     columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
@@ -152,78 +141,37 @@ def weak_slices(
     return slices.assign(weight=missing / (missing.sum() or 1.0))
 
 
-def write_focus(path: str | Path, slices: pd.DataFrame, *, against: str) -> Path:
-    """Write weak slices as `focus.json`, the parameter `focus` of notebook 02."""
-    columns = [*(axis for axis in AXES if axis in slices), "weight", "score", "n"]
-    cells = slices[columns].round({"weight": 4, "score": 4}).to_dict("records")
-    return records.write_json(path, {"against": against, "cells": cells})
-
-
-def write_results(
-    path: str | Path, numbers: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
-) -> Path:
-    """Write numbers and tables (as rows with their index, nan as null) to a JSON file."""
-    rows = {}
-    for name, table in tables.items():
-        flat = table.reset_index() if table.index.names != [None] else table
-        rows[name] = flat.round(4).astype(object).where(flat.notna(), None).to_dict("records")
-    return records.write_json(path, {**numbers, **rows})
-
-
 def _by_pair(rows: Mapping[Any, Mapping[str, float]]) -> pd.DataFrame:
     index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def _rates(group: pd.DataFrame, seed: int) -> dict[str, float]:
-    sums = _item_sums(group)
-    rates: dict[str, float] = {"n": int(sums["all"].sum())}
-    for name, columns in RATIOS.items():
-        above, below = (sums[column].to_numpy() for column in columns)
-        prefix = "" if name == "score" else f"{name}_"
-        low, high = stats.bootstrap_ratio(above, below, seed=seed)
-        rates |= {
-            name: _ratio(above.sum(), below.sum()),
-            f"{prefix}low": low,
-            f"{prefix}high": high,
-        }
-    places = sums[["first", "has_first", "second", "has_second"]].to_numpy()
-    totals = np.vstack([places.sum(axis=0), stats.resampled(places, seed=seed)])
+def _rates(group: pd.DataFrame) -> dict[str, float]:
+    wide = group.pivot(index="id", columns="order", values="score").reindex(columns=ORDERS)
+    known, both = wide.notna().any(axis=1), wide.notna().all(axis=1)
+    won, lost = wide.min(axis=1) == 1.0, wide.max(axis=1) == 0.0
+    ratios = {
+        "": (wide.mean(axis=1).fillna(0), known),
+        "win_rate_": (won, known),
+        "win_rate_non_tied_": (won, won | lost),
+        "half_ties_": (won + (known & ~won & ~lost) / 2, known),
+        "consistency_": (both & (wide[ORDERS[0]] == wide[ORDERS[1]]), both),
+    }
+    rates: dict[str, float] = {"n": int(known.sum())}
+    for name, (above, below) in ratios.items():
+        low, high = stats.bootstrap_ratio(above.to_numpy(float), below.to_numpy(float))
+        rate = above.sum() / below.sum() if below.any() else np.nan
+        rates |= {name.rstrip("_") or "score": rate, f"{name}low": low, f"{name}high": high}
+    sums = np.hstack([wide.fillna(0), wide.notna()]).astype(float)
+    totals = np.vstack([sums.sum(axis=0), stats.resampled(sums)])
     with np.errstate(invalid="ignore", divide="ignore"):
-        bias = totals[:, 0] / totals[:, 1] - totals[:, 2] / totals[:, 3]
+        bias = totals[:, 0] / totals[:, 2] - totals[:, 1] / totals[:, 3]
     low, high = stats.interval(bias[1:], n=len(sums))
     rates |= {"position_bias": bias[0], "position_bias_low": low, "position_bias_high": high}
     rates["invalid"] = int(group["score"].isna().sum())
     for name, value in (("score_worst", 0.0), ("score_best", 1.0)):
         rates[name] = group["score"].fillna(value).groupby(group["id"]).mean().mean()
     return rates
-
-
-def _item_sums(group: pd.DataFrame) -> pd.DataFrame:
-    """Return one row an item: the terms of which every rate is a ratio of sums."""
-    wide = group.pivot(index="id", columns="order", values="score")
-    wide = wide.reindex(columns=["model_first", "reference_first"])
-    first, second = wide["model_first"], wide["reference_first"]
-    both, known = wide.notna().all(axis=1), wide.notna().any(axis=1)
-    won, lost = wide.min(axis=1) == 1.0, wide.max(axis=1) == 0.0
-    sums = {
-        "all": known,
-        "score": wide.mean(axis=1).fillna(0),
-        "won": won,
-        "decided": won | lost,
-        "won_half": won + (known & ~won & ~lost) / 2,
-        "same": both & (first == second),
-        "both": both,
-        "first": first.fillna(0),
-        "has_first": first.notna(),
-        "second": second.fillna(0),
-        "has_second": second.notna(),
-    }
-    return pd.DataFrame(sums).astype(float)
-
-
-def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below else float("nan")
 
 
 def _regression(group: pd.DataFrame) -> dict[str, float]:
