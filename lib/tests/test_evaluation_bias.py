@@ -222,7 +222,7 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
         for item in items
         for order, _ in ORDERS
     ]
-    cells = evaluation.win_rate.weak_slices(verdicts, items, model="m")
+    cells = evaluation.win_rate.weak_slices(verdicts, items)
     assert (cells["type"].eq("chat") | cells["topic"].eq("Oncology")).all() and cells[
         "weight"
     ].sum() == pytest.approx(1)

@@ -43,11 +43,7 @@ def answerers(
 
 
 async def ask_models(
-    models: Models,
-    questions: Iterable[tuple[str, str]],
-    *,
-    template: str = "alpaca",
-    max_tokens: int = 200,
+    models: Models, questions: Iterable[tuple], *, template: str = "alpaca", max_tokens: int = 200
 ) -> dict[str, list[Reply]]:
     """Return {model: greedy replies} to (instruction, input) pairs, in the training template."""
     settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}

@@ -1,19 +1,19 @@
 """Bias of a judge: position, length, truncation, and preference for its own family of models."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pandas as pd
 
 from medinstruct import stats
 from medinstruct.evaluation.answers import statistics
 from medinstruct.evaluation.judge import TEXTS
-from medinstruct.evaluation.verdicts import PAIR, by_judge, single_judge_table, table
+from medinstruct.evaluation.verdicts import KEY, PAIR, by_judge, single_judge_table, table
 from medinstruct.evaluation.win_rate import length_controlled, win_rates, with_lengths
 from medinstruct.records import Answer, Verdict
 
 
-def panel(verdicts: Iterable[Verdict], answers: Iterable[Answer]) -> pd.DataFrame:
+def panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.DataFrame:
     """Return one row a model and reference: what may have moved its score besides quality.
 
     score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
@@ -21,7 +21,6 @@ def panel(verdicts: Iterable[Verdict], answers: Iterable[Answer]) -> pd.DataFram
     that the longer answer wins; truncated_model, truncated_reference: shares of `answers` (which
     hold the references too); kin: the side of the judge's own family of models.
     """
-    verdicts, answers = list(verdicts), list(answers)
     frame = with_lengths(single_judge_table(verdicts), answers)
     rates = win_rates(verdicts, by_model=True)
     names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
@@ -39,16 +38,14 @@ def panel(verdicts: Iterable[Verdict], answers: Iterable[Answer]) -> pd.DataFram
     return rows.assign(kin=kin.str.strip())
 
 
-def self_preference(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+def self_preference(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return how much more a judge favors its own family than judges of other families do.
 
     One row a judge and pair of which exactly one side is of its family: n items, mean extra score
     of that side with its 95 % interval. Empty with one judge: kinship and quality are confounded.
     """
-    groups = by_judge(verdicts)
-    families = {name: family(group[0].judge) for name, group in groups.items()}
-    frame = pd.concat(map(table, groups.values())) if groups else table([])
-    wide = frame.pivot(index=["id", *PAIR, "order"], columns="instrument", values="score")
+    families = {name: family(group[0].judge) for name, group in by_judge(verdicts).items()}
+    wide = table(verdicts).pivot(index=KEY, columns="instrument", values="score")
     rows = []
     for name, own in families.items():
         others = [other for other in families if families[other] != own]

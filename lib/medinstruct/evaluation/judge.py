@@ -34,12 +34,11 @@ BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
 
 
+Answers = Sequence[Answer]
+
+
 def build_pairs(
-    items: Iterable[TestItem],
-    answers: Sequence[Answer],
-    *,
-    references: Iterable[Answer],
-    style: str = "short",
+    items: Sequence[TestItem], answers: Answers, *, references: Answers, style: str = "short"
 ) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
@@ -118,15 +117,17 @@ class Replay:
         keys = [pair_key(pair) for pair in pairs]
         if missing := [key for key in keys if key not in self.stored]:
             got = f"{len(missing)} of {len(keys)} pairs are not in the file, first {missing[:3]}"
-            do = "Replay verdicts with the answers, models and references that they were given on."
+            do = "Replay verdicts with the same answers, models and references."
             raise UserError("The stored verdicts do not fit.", got=got, do=do)
-        parents = [self.stored[key].provenance.parents for key in keys]
-        matches = zip(pairs, parents, strict=True)
-        if changed := [pair.answer for pair, stored in matches if stored not in ((), pair.parents)]:
-            got = f"{len(changed)} pairs, first on item {changed[0].item}"
-            do = "Judge the answers again."
-            raise UserError("Stored verdicts are about other answers.", got=got, do=do)
-        return [self.stored[key] for key in keys]
+        verdicts = [self.stored[key] for key in keys]
+        for pair, verdict in zip(pairs, verdicts, strict=True):
+            if verdict.provenance.parents not in ((), pair.parents):
+                do = "Judge the answers again."
+                raise UserError("Stored verdicts are about other answers.", got=verdict.id, do=do)
+        return verdicts
+
+
+Judge = Client | Replay
 
 
 def jury(
@@ -137,7 +138,7 @@ def jury(
     items: Sequence[TestItem] = (),
     judged: str = "",
     **settings: Any,
-) -> list[Client | Replay]:
+) -> list[Judge]:
     """Return the judges: the first at `url`, and `others`, "model, model@url, replay:path".
 
     `settings` are those of `llm.Client`. A replay needs `items` if its rows number the items, and
@@ -152,9 +153,7 @@ def jury(
     ]
 
 
-async def ask(
-    judge: Client | Replay, pairs: Sequence[Pair], *, label: str = "verdicts"
-) -> list[Verdict]:
+async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -> list[Verdict]:
     """Return the verdicts on all pairs, in their order.
 
     An unreadable reply is requested once more, then its winner is None. The first forty replies are
@@ -186,11 +185,7 @@ async def ask(
 
 
 async def ask_jury(
-    judges: Sequence[Client | Replay],
-    pairs: Sequence[Pair],
-    *,
-    items: int = 0,
-    budget_usd: float = 0.0,
+    judges: Sequence[Judge], pairs: Sequence[Pair], *, items: int = 0, budget_usd: float = 0.0
 ) -> list[Verdict]:
     """Return the verdicts of the first judge on all pairs, of the others on `items` items (0: all).
 
@@ -207,7 +202,7 @@ async def ask_jury(
     return results
 
 
-async def forecast_cost(judge: Client | Replay, pairs: Sequence[Pair], *, pilot: int = 10) -> str:
+async def forecast_cost(judge: Judge, pairs: Sequence[Pair], *, pilot: int = 10) -> str:
     """Return a sentence on the cost of a judge's verdicts, from a few that are asked and cached."""
     if isinstance(judge, Replay):
         return f"The verdicts of {judge.model} are read from a file; nothing is paid."
@@ -230,9 +225,7 @@ def _address(name: str, url: str) -> tuple[str, str]:
     return (model, place) if is_url or place.startswith("replay:") else (name, url)
 
 
-def _share_budget(
-    judge: Client | Replay, judges: Sequence[Client | Replay], budget_usd: float
-) -> None:
+def _share_budget(judge: Judge, judges: Sequence[Judge], budget_usd: float) -> None:
     """Limit a judge to what the others have left of the common budget."""
     if isinstance(judge, Client) and budget_usd:
         others = [other for other in judges if isinstance(other, Client) and other is not judge]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
-from medinstruct.evaluation.judge import Replay, ask
+from medinstruct.evaluation.judge import Judge, Replay, ask
 from medinstruct.evaluation.test_sets import evenly
 from medinstruct.evaluation.verdicts import (
     KEY,
@@ -22,7 +22,6 @@ from medinstruct.evaluation.verdicts import (
     table,
     winner_by_majority,
 )
-from medinstruct.llm import Client
 from medinstruct.records import Answer, Verdict
 
 VOTE = ["id", *PAIR, "question", "rater"]
@@ -31,9 +30,7 @@ CONTROL = "This is the end of the answer to the question above."
 ATTACKED, CONTROLLED = " + ", " + control of "
 
 
-async def attack(
-    judge: Client | Replay, pairs: Iterable[Pair], verdicts: Iterable[Verdict]
-) -> list[Verdict]:
+async def attack(judge: Judge, pairs: Iterable[Pair], verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Return verdicts on answers with a prompt injection, and on controls; none from a replay.
 
     Each shipped attack is put into another answer that had lost in both orders; its control has a
@@ -128,7 +125,7 @@ def drift(old: Sequence[Verdict], new: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def agreement(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return Cohen's kappa of every two judges and Krippendorff's alpha of all, with intervals.
 
     Over the pairs that both have judged; the row of all judges is named "all (alpha)".

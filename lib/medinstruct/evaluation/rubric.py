@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from medinstruct import paths, records, stats
-from medinstruct.evaluation.judge import FENCES, TEXTS, Replay, fenced
+from medinstruct.evaluation.judge import FENCES, TEXTS, Judge, Replay, fenced
 from medinstruct.evaluation.test_sets import question
-from medinstruct.llm import Client, Request
+from medinstruct.llm import Request
 from medinstruct.records import Answer, TestItem
 
 COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "judge", "reply"]
@@ -52,10 +52,7 @@ def parse_grade(reply: str) -> bool | None:
 
 
 async def grade(
-    judge: Client | Replay,
-    rubrics: Iterable[dict],
-    items: Iterable[TestItem],
-    answers: Sequence[Answer],
+    judge: Judge, rubrics: Iterable[dict], items: Iterable[TestItem], answers: Sequence[Answer]
 ) -> pd.DataFrame:
     """Return one row an answer and criterion (COLUMNS); nothing from a replay.
 

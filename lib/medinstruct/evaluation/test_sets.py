@@ -70,14 +70,9 @@ def question(item: TestItem) -> str:
 
 
 def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
-    """Return `limit` of the rows, evenly spaced; 0 for all.
-
-    >>> evenly("abcdef", 3)
-    ['a', 'c', 'e']
-    """
-    if not 0 < limit < len(rows):
-        return list(rows)
-    return [rows[n * len(rows) // limit] for n in range(limit)]
+    """Return `limit` of the rows, evenly spaced; 0 for all."""
+    number = limit if 0 < limit < len(rows) else len(rows)
+    return [rows[n * len(rows) // number] for n in range(number)]
 
 
 def _item_fields(row: dict[str, Any]) -> dict[str, Any]:

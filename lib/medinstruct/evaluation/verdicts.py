@@ -29,6 +29,7 @@ FINDINGS = {
     "invalid": (0.5, 1, "replies cannot be read"),
     "refused": (0.5, 1, "refuses to judge"),
 }
+LETTERS: dict[str, Any] = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
 BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]")
 BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$")
 TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b")
@@ -72,17 +73,17 @@ def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
     True
     """
     text = reply.strip().lower()
-    if letters := {_letter(match) for match in BRACKETED.findall(text)}:
+    if letters := {LETTERS[match] for match in BRACKETED.findall(text)}:
         return letters.pop() if len(letters) == 1 else None
     if TIE.match(text):
         return "tie"
     if bare := BARE.match(text):
-        return _letter(bare[1])
+        return LETTERS[bare[1]]
     outputs = set(OUTPUT.findall(text.split("\n")[0]))
     if (short := SHORT.match(text)) and (len(outputs) == 1 or STATED.match(text)):
-        return _letter(short[1])
+        return LETTERS[short[1]]
     final = set(FINAL.findall(text))
-    return _letter(final.pop()) if len(final) == 1 else None
+    return final.pop() if len(final) == 1 else None
 
 
 def winner_of(letter: str | None, order: str) -> Winner | None:
@@ -142,13 +143,11 @@ def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
 def single_judge_table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
     """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
     frame = table(verdicts)
+    names = ", ".join(frame["instrument"].unique())
     if frame["instrument"].nunique() > 1:
-        got, do = ", ".join(frame["instrument"].unique()), "Separate them with by_judge."
-        raise UserError(
-            "Verdicts of two judges or prompts are not one measurement.", got=got, do=do
-        )
-    repeated = frame.loc[frame.duplicated(KEY), "id"].tolist()
-    if repeated:
+        do = "Separate them with by_judge."
+        raise UserError("Verdicts of several judges are not one measurement.", got=names, do=do)
+    if repeated := frame.loc[frame.duplicated(KEY), "id"].tolist():
         do = "Keep one verdict a pair and order."
         raise UserError("Pairs were judged twice.", got=repeated[:5], do=do)
     return frame
@@ -161,13 +160,10 @@ def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "")
     judge_response (or reply) and verdict (WIN, LOSE or TIE for the model). `model` replaces a
     missing model. A stored verdict that contradicts its own reply is an error.
     """
-    file = paths.resolve(path)
-    verdicts = []
-    for line, row in records.rows(file):
-        where = f"{file}, line {line}"
-        fields = _verdict_fields(row, items, model, where)
-        verdicts.append(records.parse(Verdict, fields, where=where))
-    return verdicts
+    return [
+        _parse_row(row, items, model, where=f"{path}, line {line}")
+        for line, row in records.rows(paths.resolve(path))
+    ]
 
 
 def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -194,9 +190,7 @@ def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return health
 
 
-def _verdict_fields(
-    row: dict[str, Any], items: Sequence[TestItem], model: str, where: str
-) -> dict[str, Any]:
+def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) -> Verdict:
     reply = row.get("reply") or row.get("judge_response") or ""
     id, order = row.get("item", row.get("id")), row.get("order")
     if isinstance(id, int) and items:
@@ -212,9 +206,5 @@ def _verdict_fields(
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
     names = ("reference", "judge", "snapshot", "prompt", "asked", "provenance")
     known = {name: row[name] for name in names if name in row}
-    own = {"id": str(id), "model": row.get("model") or model or "model", "order": order}
-    return known | own | {"winner": parsed or stored, "reply": reply}
-
-
-def _letter(match: str) -> Literal["a", "b", "tie"]:
-    return "tie" if match in ("c", "tie") else match  # type: ignore[return-value]
+    known |= {"id": str(id), "model": row.get("model") or model or "model", "order": order}
+    return records.parse(Verdict, known | {"winner": parsed or stored, "reply": reply}, where=where)

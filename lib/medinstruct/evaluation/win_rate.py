@@ -1,7 +1,8 @@
 """Win rates: by reference and label, between models, at equal lengths, and in weak slices."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from medinstruct.records import Answer, TestItem, Verdict
 Verdicts = Iterable[Verdict | dict]
 AXES = ("type", "topic", "view", "difficulty")
 PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
-EFFECTS = ("length", "position")
 
 
 def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
@@ -62,18 +62,15 @@ def compare(verdicts: Verdicts) -> pd.DataFrame:
     scores = item_scores(verdicts)
     models = list(dict.fromkeys(scores.columns.get_level_values("model")))
     rows = []
-    for first, second in [(a, b) for n, a in enumerate(models) for b in models[n + 1 :]]:
+    for first, second in combinations(models, 2):
         shared = [name for name in scores[first] if name in scores[second]]
         gaps = scores[first][shared] - scores[second][shared]
         if len(shared) > 1:
             gaps["mean of all"] = gaps.mean(axis=1)
         for reference in gaps:
             gap = gaps[reference].dropna().to_numpy()
-            interval, p = (
-                stats.bootstrap_interval(gap),
-                stats.sign_flip_test(gap),
-            )
-            rows.append((first, second, reference, len(gap), gap.mean(), *interval, p))
+            tests = (*stats.bootstrap_interval(gap), stats.sign_flip_test(gap))
+            rows.append((first, second, reference, len(gap), gap.mean(), *tests))
     columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=stats.holm(table["p"]))
@@ -89,7 +86,8 @@ def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataF
     """
     frame = with_lengths(single_judge_table(verdicts), answers)
     frame = frame.dropna(subset=["score", "log_ratio"])
-    names = [f"{n}{end}" for n in ("lc_score", *EFFECTS) for end in ("", "_low", "_high")]
+    effects = ("lc_score", "length", "position")
+    names = [f"{effect}{end}" for effect in effects for end in ("", "_low", "_high")]
     groups = frame.groupby(PAIR, sort=False)
     return _by_pair({pair: _regression(group) for pair, group in groups}).reindex(columns=names)
 
@@ -104,28 +102,18 @@ def with_lengths(frame: pd.DataFrame, answers: Iterable[Answer]) -> pd.DataFrame
     return frame.assign(log_ratio=np.log(sides[0]) - np.log(sides[1]))
 
 
-def weak_slices(
-    verdicts: Verdicts,
-    items: Iterable[TestItem],
-    *,
-    model: str,
-    references: Sequence[str] = (),
-    top: int = 40,
-) -> pd.DataFrame:
-    """Return the label combinations in which a model scores worst, the weakest first.
+def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
+    """Return the label combinations that score worst in all verdicts, at most 40, the weakest first.
 
     Few items share a combination, so `expected` is the mean score plus the deviation of each of its
     labels plus its own, each shrunk toward 0 (`PRIOR`). Columns: axes, n, score, expected, weight
-    (share of the missing score). No `references`: all.
+    (share of the missing score).
     """
-    scores = item_scores(verdicts)[model]
-    chosen = scores[[name for name in references or scores if name in scores]].mean(axis=1)
-    rows = {
-        item.id: {axis: labels.canonical(axis, getattr(item, axis)) for axis in AXES}
-        for item in items
-    }
-    frame = pd.DataFrame.from_dict(rows, orient="index").assign(score=chosen)
-    frame = frame[frame["score"].notna()].dropna(axis=1, how="all").dropna()
+    frame = pd.DataFrame(item_scores(verdicts).mean(axis=1).dropna().rename("score"))
+    by_id = {item.id: item for item in items}
+    for axis in AXES:
+        frame[axis] = [labels.canonical(axis, getattr(by_id[id], axis)) for id in frame.index]
+    frame = frame.dropna(axis=1, how="all").dropna()
     axes = [axis for axis in AXES if axis in frame]
     if not axes:
         return pd.DataFrame(columns=["n", "score", "expected", "weight"])
@@ -136,7 +124,7 @@ def weak_slices(
     groups = frame.groupby(axes, sort=False)
     slices = groups[["score", "expected"]].mean().assign(n=groups.size()).reset_index()
     slices = slices[slices["expected"] < mean]
-    slices = slices.sort_values(["expected", "score"], kind="stable", ignore_index=True).head(top)
+    slices = slices.sort_values(["expected", "score"], kind="stable", ignore_index=True).head(40)
     missing = mean - slices["expected"]
     return slices.assign(weight=missing / (missing.sum() or 1.0))
 
