@@ -133,14 +133,11 @@ def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tm
     rates = {}
     for name, kept in (("a", 0.9), ("b", 0.4)):
         folder = tmp_path / name
-        folder.mkdir()
         items = examples(150)
         odd = [
             one.model_copy(update={"output": f"It is completely safe. {one.output}"})
             for one in examples(50, seed=9)
         ]
-        records.write(folder / "dataset.jsonl", [*items, *odd])
-        assert review.review_rates(folder) == {}
         store, chance = review.Store(folder / "reviews.sqlite"), random.Random(name)
         for card in [
             *review.cards(items)[:40],
@@ -152,7 +149,7 @@ def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tm
                 else "accept"
             )
             store.cast("Dr X", kind="dataset", item=card.id, hash=card.hash, action=action)
-        rates[name] = review.review_rates(folder)
+        rates[name] = review.estimates.rates([*items, *odd], store.votes("dataset"))
         hits, n = rates[name]["review: accepted"]
         assert abs(hits / n - 0.75 * kept) < 0.12
     table = audits.compare_rates(rates["a"], rates["b"])

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from medinstruct import evaluation, records, review, stats
 from medinstruct.errors import UserError
 from medinstruct.records import Answer, Example, Task, TestItem
-from medinstruct.review.cards import text_hash, visible
-from medinstruct.review.schema import OURS
-from medinstruct.review.store import Vote
+from medinstruct.review import Vote, text_hash, visible
+from medinstruct.review.blind_pairs import read_answers
 
 LABELS = {"type": "open Q&A", "topic": "Cardiology", "view": "patient", "difficulty": 2}
 
@@ -31,6 +30,12 @@ def store(tmp_path):
 
 def cast(store, who, n=1, action="accept", **more):
     return store.cast(who, kind="dataset", item=f"i{n}", hash=f"h{n}", action=action, **more)
+
+
+def history(store):
+    """All rows in order: action, uid of the vote that it undoes."""
+    base = sqlite3.connect(store.path)
+    return base.execute("SELECT action, undoes FROM votes ORDER BY id").fetchall()
 
 
 # The store
@@ -52,7 +57,7 @@ def test_an_undo_is_a_row_of_its_own_and_the_vote_before_stands_again(store):
     first, second = cast(store, "Ada"), cast(store, "Ada", action="reject")
     assert store.undo("Ada", "dataset").uid == second
     assert [vote.uid for vote in store.votes()] == [first]
-    assert [action for _, action, _ in store.history()] == ["accept", "reject", "undo"]
+    assert [action for action, _ in history(store)] == ["accept", "reject", "undo"]
     assert store.undo("Ada", "dataset").uid == first and store.undo("Ada", "dataset") is None
 
 
@@ -86,7 +91,7 @@ def test_the_alias_of_a_name_cannot_be_looked_up_from_another_file(store, tmp_pa
 
 KERNEL = """
 import sys
-from medinstruct.review.store import Store
+from medinstruct.review import Store
 
 store = Store(sys.argv[1])
 for n in range(60):
@@ -106,7 +111,7 @@ def test_two_kernels_write_at_once_and_no_vote_is_lost(tmp_path):
         "Ada": 54,
         "Bob": 54,
     }
-    assert len(review.Store(path).history()) == 2 * 66
+    assert len(history(review.Store(path))) == 2 * 66
 
 
 def test_many_windows_of_one_kernel_write_at_once_too(tmp_path):
@@ -129,26 +134,8 @@ def test_many_windows_of_one_kernel_write_at_once_too(tmp_path):
 def test_a_vote_that_two_windows_take_back_at_once_is_taken_back_once(store):
     uid = cast(store, "Ada")
     store.undo("Ada", "dataset")
-    row = [
-        "x",
-        0.0,
-        "Ada",
-        "reviewer",
-        "dataset",
-        "i1",
-        "h1",
-        "undo",
-        None,
-        None,
-        None,
-        "",
-        "{}",
-        "{}",
-        None,
-        uid,
-    ]
-    with pytest.raises(UserError, match="taken back already"):
-        store._insert(row)
+    with pytest.raises(UserError, match="already undone"):
+        store._insert(Vote("x", 0.0, "Ada", "reviewer", "dataset", "i1", "h1", "undo"), undoes=uid)
 
 
 def test_a_full_disk_is_told_and_loses_no_vote(store):
@@ -172,10 +159,10 @@ def test_a_full_disk_is_told_and_loses_no_vote(store):
 NO_ROOM = """
 import resource, sys
 from medinstruct.errors import UserError
-from medinstruct.review.store import Store
+from medinstruct.review import Store
 
 store = Store(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 kept = 0
 try:
     while kept < 2000:
@@ -198,72 +185,36 @@ def test_when_the_system_refuses_to_write_every_vote_that_was_confirmed_is_still
 
 
 def test_on_a_full_disk_the_page_keeps_the_card_and_says_so(store):
-    session = review.Session(store, review.cards([example(1), example(2)]), reviewer="Ada")
+    session = at_work(store, [example(1), example(2)])
     serial = session.serial
     pages = store._base.execute("PRAGMA page_count").fetchone()[0]
     store._base.execute(f"PRAGMA max_page_count = {pages}")
-    press = {"act": "vote", "action": "accept", "serial": serial, "comment": "y" * 50_000}
+    press = {"act": "vote", "action": "accept", "place": 0, "serial": serial}
+    press["comment"] = "y" * 50_000
     view = session.act(press)
-    assert "NOT saved" in view["error"] and view["serial"] == serial and view["done"] == 0
+    assert "NOT saved" in view["error"] and view["serial"] == serial and view["votes"] == [None] * 2
     store._base.execute("PRAGMA max_page_count = 1000000")
     view = session.act(press)
-    assert not view["error"] and view["done"] == 1 and view["number"] == 2
+    assert not view["error"] and view["votes"][0] and view["place"] == 1
 
 
-VERSION_1 = """
-CREATE TABLE votes (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, at REAL NOT NULL, reviewer TEXT NOT NULL,
-  kind TEXT NOT NULL, item TEXT NOT NULL, hash TEXT NOT NULL, action TEXT NOT NULL,
-  correctness INTEGER, helpfulness INTEGER, harm INTEGER, comment TEXT NOT NULL DEFAULT '', edit TEXT NOT NULL DEFAULT '{}',
-  undoes TEXT UNIQUE);
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-INSERT INTO about VALUES ('salt', 'old');
-INSERT INTO votes VALUES (1, 'u1', 5.0, 'Ada', 'dataset', 'i1', 'h1', 'accept', 4, NULL, 0, 'old vote', '{}', NULL);
-"""
-
-
-def test_a_database_of_an_older_version_is_brought_up_to_date_with_its_votes(tmp_path):
-    path = tmp_path / "old.sqlite"
-    old = sqlite3.connect(path)
-    old.executescript(f"{VERSION_1} PRAGMA user_version = 1; PRAGMA application_id = {OURS};")
-    old.close()
-    store = review.Store(path)
-    cast(store, "Bob", action="reject", role="adjudicator", seconds=3.5)
-    assert [
-        (v.reviewer, v.role, v.action, v.comment, v.seconds) for v in store.votes(names=True)
-    ] == [
-        ("Ada", "reviewer", "accept", "old vote", None),
-        ("Bob", "adjudicator", "reject", "", 3.5),
-    ]
-    with pytest.raises(sqlite3.IntegrityError):
-        sqlite3.connect(path, isolation_level=None).execute("DELETE FROM votes")
-    assert review.Store(path).votes() == store.votes()
-
-
-@pytest.mark.parametrize(
-    ("statement", "said"),
-    [
-        (
-            f"CREATE TABLE votes (x); PRAGMA user_version = 99; PRAGMA application_id = {OURS}",
-            "newer version",
-        ),
-        ("CREATE TABLE answers (x)", "not a review database"),
-    ],
-)
-def test_a_file_that_is_not_ours_is_refused_and_not_touched(tmp_path, statement, said):
+@pytest.mark.parametrize("version", ["", "PRAGMA user_version = 99; PRAGMA application_id = {}"])
+def test_a_file_of_another_program_or_version_is_refused_and_not_touched(store, tmp_path, version):
+    (application,) = sqlite3.connect(store.path).execute("PRAGMA application_id").fetchone()
     path = tmp_path / "other.sqlite"
     base = sqlite3.connect(path)
-    base.executescript(statement)
+    base.executescript(f"CREATE TABLE votes (x); {version.format(application)}")
     before = list(base.iterdump())
-    with pytest.raises(UserError, match=said):
-        review.Store(path)
+    for use in (review.Store, store.merge):
+        with pytest.raises(UserError, match="no usable review database"):
+            use(path)
     assert list(base.iterdump()) == before
 
 
 def test_a_file_that_is_no_database_is_one_clear_problem(tmp_path):
     path = tmp_path / "reviews.sqlite"
     path.write_text("name,vote\n" * 500)
-    with pytest.raises(UserError, match="cannot be used"):
+    with pytest.raises(UserError, match="no usable"):
         review.Store(path)
     assert path.read_text() == "name,vote\n" * 500
 
@@ -281,7 +232,30 @@ def test_a_file_that_is_no_database_is_one_clear_problem(tmp_path):
 def test_what_is_no_vote_is_refused(store, who, action, scores):
     with pytest.raises(UserError):
         cast(store, who, action=action, scores=scores)
-    assert store.history() == []
+    assert history(store) == []
+
+
+def test_a_colleagues_file_is_only_read_and_nothing_is_left_beside_it(store, tmp_path):
+    folder = tmp_path / "share"
+    other = review.Store(folder / "a colleague's.sqlite")
+    cast(other, "Bob")
+    other.close()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder.chmod(0o555)  # as on a read-only share
+    assert store.merge(other.path) == 1
+    folder.chmod(0o755)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(before) == 1
+
+
+def test_a_colleague_may_go_on_voting_while_their_file_is_merged(store, tmp_path):
+    other = review.Store(tmp_path / "other.sqlite")
+    cast(other, "Bob")
+    other._base.execute("BEGIN IMMEDIATE")
+    assert store.merge(other.path) == 1
+    other._base.execute("COMMIT")
+    cast(other, "Bob", 2)
+    assert store.merge(other.path) == 1
 
 
 def test_merging_a_colleagues_file_twice_adds_their_votes_once(store, tmp_path):
@@ -317,7 +291,6 @@ def test_what_stands_is_what_a_stack_of_votes_would_hold(steps):
             stacks[who].append((f"i{n}", action))
     found = {(v.reviewer, v.item): v.action for v in store.votes(names=True)}
     assert found == {(who, item): action for who, stack in stacks.items() for item, action in stack}
-    assert len(store.history()) <= len(steps)
 
 
 # The sample and the planner
@@ -382,67 +355,49 @@ def test_weights_make_the_sample_speak_for_the_whole_dataset():
     true = sum("completely safe" in item.output for item in items) / len(items)
     drawn = review.sample(items, 100, share=0.4)
     marks = {one.item.id: "completely safe" in one.item.output for one in drawn}
-    found = review.estimate(
+    found = review.estimates.estimate(
         marks, {one.item.id: one.weight for one in drawn}, population=len(items)
     )
     assert (
         true == 0.05 and sum(marks.values()) / len(marks) >= 0.2
     )  # all 20 odd ones are among the 100
-    assert found.share == pytest.approx(true) and found.low < true < found.high
+    assert found.score == pytest.approx(true) and found.low < true < found.high
 
 
 def test_every_item_can_be_drawn_about_equally_often():
-    items = dataset(60)
+    items = [example(n, "Rest and drink some water.", difficulty=n % 5 + 1) for n in range(60)]
     drawn = Counter(
-        one.item.id
-        for seed in range(300)
-        for one in review.sample(items, 15, seed=seed, suspicion={})
+        one.item.id for seed in range(300) for one in review.sample(items, 15, seed=seed)
     )
-    assert (
-        len(drawn) == 60 and min(drawn.values()) > 45 and max(drawn.values()) < 110
-    )  # 75 on average
+    assert len(drawn) == 60 and min(drawn.values()) > 45 and max(drawn.values()) < 110  # mean 75
 
 
 def test_the_planner_keeps_what_it_promises():
     for population in (50, 501, 52_000):
         for share in (0.5, 0.9):
-            n = review.items_to_review(0.05, population=population, expected=share)
+            n = review.estimates.items_to_review(0.05, population=population, expected=share)
             marks = {str(i): i < round(share * n) for i in range(n)}
-            found = review.estimate(marks, {}, population=population)
+            found = review.estimates.estimate(marks, {}, population=population)
             assert (found.high - found.low) / 2 <= 0.0505 and n <= population
 
 
 def test_reading_all_of_it_leaves_nothing_open():
-    found = review.estimate({"a": True, "b": False}, {}, population=2)
-    assert (found.low, found.share, found.high) == (0.5, 0.5, 0.5)
+    found = review.estimates.estimate({"a": True, "b": False}, {}, population=2)
+    assert (found.low, found.score, found.high) == (0.5, 0.5, 0.5)
 
 
 def test_a_fault_that_nobody_met_has_still_an_upper_bound():
-    found = review.estimate({str(n): False for n in range(30)}, {}, population=10_000)
-    assert found.share == 0 and 0.05 < found.high < 0.15
+    found = review.estimates.estimate({str(n): False for n in range(30)}, {}, population=10_000)
+    assert found.score == 0 and 0.05 < found.high < 0.15
     assert (
-        review.items_to_rule_out(0.01, population=10**6) == 299
+        review.estimates.items_to_rule_out(0.01, population=10**6) == 299
     )  # the exact rule of three: 0.99**299 < 0.05 < 0.99**298
 
 
-def test_the_plan_counts_hours_at_the_measured_pace():
-    votes = [
-        Vote(str(n), n, "a", "reviewer", "dataset", str(n), "h", "accept", seconds=s)
-        for n, s in enumerate((20, 40, 9000))
-    ]
-    assert review.pace(votes) == 30 and review.pace([]) == 60
-    plan = review.plan(1000, seconds=review.pace(votes), reviewers=2)
-    assert (plan["hours"] - (plan["items"] / 60)).abs().max() < 0.06
-
-
-def test_the_curve_of_precision_agrees_with_the_plan():
-    curve = review.precision_curve(501, also=54)
-    assert curve.index.is_monotonic_increasing and curve.iloc[-1].max() == 0
-    assert (
-        curve.loc[54, "80% accepted"]
-        <= 10
-        < review.precision_curve(501, also=53).loc[53, "80% accepted"]
-    )
+def test_half_widths_agree_with_the_number_to_read():
+    widths = [review.estimates.half_width(0.8, n, 501) for n in (53, 54, 501)]
+    assert widths[0] > 0.1 >= widths[1] and widths[2] == 0
+    assert review.estimates.items_to_review(0.1, population=501, expected=0.8) == 54
 
 
 def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote():
@@ -456,7 +411,7 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
         ],
         ("Bob", 0, "accept", {"scores": {"harm": 2, "correctness": 2}}),
     )
-    table = review.standing(said, drawn, population=40)
+    table = review.estimates.shares(said, drawn, population=40)
     assert table.loc["accepted", "score"] == pytest.approx(29 / 40) and table.loc[
         "disputed", "score"
     ] == pytest.approx(1 / 40)
@@ -466,7 +421,7 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
         == table.loc["serious harm", "low"]
     )  # all were read
     assert table.loc["correctness 4 or 5", "score"] == pytest.approx(39 / 40)
-    assert review.standing([], drawn, population=40)["items"].sum() == 0
+    assert review.estimates.shares([], drawn, population=40)["items"].sum() == 0
 
 
 def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
@@ -474,24 +429,18 @@ def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
     said = [
         vote._replace(hash="of an older text") for vote in votes_on(items, ("Ada", 0, "reject", {}))
     ]
-    assert review.standing(said, review.sample(items, 10), population=10)["items"].sum() == 0
+    assert (
+        review.estimates.shares(said, review.sample(items, 10), population=10)["items"].sum() == 0
+    )
 
 
-def test_what_can_be_reviewed_is_named_and_written_beside_the_original(tmp_path):
+def test_decisions_are_read_from_the_file_as_they_were_written(tmp_path):
     items = [example(n) for n in range(3)]
-    records.write(tmp_path / "dataset.jsonl", items)
-    assert review.load("dataset", tmp_path) == items
-    with pytest.raises(UserError, match="cannot be reviewed"):
-        review.load("answers", tmp_path)
-    review.write(
-        tmp_path, "dataset", review.reviewed(items, votes_on(items, ("Ada", 1, "reject", {})))
-    )
-    assert len(records.read(tmp_path / "dataset.reviewed.jsonl", Example)) == 2
-    (change,) = records.read(tmp_path / "dataset.changes.jsonl", review.Change)
-    assert (change.id, change.action) == (items[1].id, "reject") and change.reviewers[0].startswith(
-        "reviewer-"
-    )
-    assert records.read(tmp_path / "dataset.jsonl", Example) == items
+    after = review.reviewed.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
+    path = records.write(tmp_path / "dataset.changes.jsonl", after.changes)
+    (change,) = records.read(path, review.reviewed.Decision)
+    assert (change.id, change.action, len(change.votes)) == (items[1].id, "reject", 1)
+    assert change.reviewers[0].startswith("reviewer-")
 
 
 # Agreement: published worked examples
@@ -602,7 +551,7 @@ def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(t
         ("Ada", 3, "accept", {}),
         ("Bob", 3, "reject", {}),
     )
-    after = review.reviewed(items, said)
+    after = review.reviewed.apply_votes(items, said)
     assert [item.output for item in after.items] == ["Rest and drink.", "Rest.", "Rest and drink."]
     assert [after.count(action) for action in ("accept", "edit", "reject", "open")] == [1, 1, 1, 1]
     edited = after.items[1]
@@ -622,25 +571,25 @@ def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(t
 def test_an_adjudicator_settles_what_was_disputed():
     items = [example()]
     both = [("Ada", 0, "accept", {}), ("Bob", 0, "reject", {})]
-    assert review.reviewed(items, votes_on(items, *both)).items == []
+    assert review.reviewed.apply_votes(items, votes_on(items, *both)).items == []
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
     assert (
-        len(review.reviewed(items, settled).items) == 1
+        len(review.reviewed.apply_votes(items, settled).items) == 1
         and review.annotators.disputes(settled) == {}
     )
 
 
 def test_a_vote_on_a_text_that_changed_since_is_not_applied():
     before, after = example(), example().model_copy(update={"output": "Something else."})
-    found = review.reviewed([after], votes_on([before], ("Ada", 0, "reject", {})))
+    found = review.reviewed.apply_votes([after], votes_on([before], ("Ada", 0, "reject", {})))
     assert found.items == [after] and found.stale == 1 and found.changes == []
 
 
 def test_two_reviewers_may_be_asked_for_before_anything_changes():
     items = [example()]
     one = votes_on(items, ("Ada", 0, "reject", {}))
-    assert review.reviewed(items, one, least=2).count("open") == 1
-    assert review.reviewed(items, one, least=1).count("reject") == 1
+    assert review.reviewed.apply_votes(items, one, least=2).count("open") == 1
+    assert review.reviewed.apply_votes(items, one, least=1).count("reject") == 1
 
 
 def test_harm_comes_first_in_the_queue_of_disputes():
@@ -654,15 +603,14 @@ def test_harm_comes_first_in_the_queue_of_disputes():
         ("A", 2, "accept", {}),
         ("B", 2, "accept", {}),
     )
-    queue = review.to_adjudicate(review.cards(items), said)
+    queue = review.annotators.to_adjudicate(review.cards(items), said)
     assert [card.id for card in queue] == [items[1].id, items[0].id]
     assert "harm 0 to 2" in queue[0].reasons[0] and len(queue[0].earlier) == 2
 
 
-def test_seeds_that_were_read_are_called_so_and_the_others_are_not():
+def test_an_edit_of_a_seed_is_applied():
     seeds = [Task(**LABELS, instruction=f"Explain {n}.") for n in range(4)]
     store = review.Store(":memory:")
-    assert review.reviewed_share(seeds, []).startswith("Not reviewed by clinicians")
     card = review.cards(seeds, kind="seeds")[0]
     store.cast(
         "Ada",
@@ -672,51 +620,51 @@ def test_seeds_that_were_read_are_called_so_and_the_others_are_not():
         action="edit",
         edit={"instruction": "Explain it well."},
     )
-    assert review.reviewed_share(seeds, store.votes()) == (
-        "1 of 4 items reviewed by 1 reviewer; the other 3 are not reviewed by clinicians."
+    assert (
+        review.reviewed.apply_votes(seeds, store.votes("seeds")).items[0].instruction
+        == "Explain it well."
     )
-    assert review.reviewed(seeds, store.votes("seeds")).items[0].instruction == "Explain it well."
 
 
 def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
     drawn = review.sample(shared_seeds, 40)
     cards = review.cards(drawn, kind="seeds")
     assert len(cards) == 40 and sum(one.weight for one in drawn) == pytest.approx(len(shared_seeds))
-    session = review.Session(review.Store(":memory:"), cards, reviewer="Ada")
+    session = at_work(review.Store(":memory:"), cards=cards)
     for _ in cards:
-        session.act({"act": "vote", "action": "accept", "serial": session.serial})
-    after = review.reviewed(shared_seeds, session.store.votes("seeds"))
+        vote(session, "accept")
+    after = review.reviewed.apply_votes(shared_seeds, session.store.votes("seeds"))
     assert after.count("accept") == 40 and [item.id for item in after.items] == [
         seed.id for seed in shared_seeds
     ]
-    assert (
-        "done" in session.view()
-        and session.view()["done"] == 40
-        and "All 40 are done" in session.view()["note"]
-    )
+    assert all(session.view()["votes"]) and "All 40 are done" in session.view()["note"]
 
 
 # The page
 
 
-def at_work(store, items=None, who="Ada"):
-    return review.Session(
-        store, review.cards(items or [example(n) for n in range(3)]), reviewer=who
-    )
+def at_work(store, items=None, who="Ada", cards=None):
+    cards = cards or review.cards(items or [example(n) for n in range(3)])
+    return review.Session(store, cards, role="reviewer", seed=42, reviewer=who)
+
+
+def vote(session, action, **more):
+    press = {"act": "vote", "action": action, "place": session.place, "serial": session.serial}
+    return session.act(press | more)
 
 
 def test_a_reviewer_resumes_where_they_left_and_another_one_starts_at_the_first(store):
     session = at_work(store)
-    session.act({"act": "vote", "action": "accept", "serial": session.serial})
-    session.act({"act": "vote", "action": "reject", "serial": session.serial})
-    again, other = at_work(store), at_work(store, who="Bob")
-    assert (again.view()["number"], again.view()["done"]) == (3, 2)
-    assert (other.view()["number"], other.view()["done"]) == (1, 0)
+    vote(session, "accept")
+    vote(session, "reject")
+    again, other = at_work(store).view(), at_work(store, who="Bob").view()
+    assert again["place"] == 2 and [bool(own) for own in again["votes"]] == [True, True, False]
+    assert other["place"] == 0 and not any(other["votes"])
 
 
 def test_a_second_press_meant_for_the_card_before_is_no_vote(store):
     session = at_work(store)
-    press = {"act": "vote", "action": "reject", "serial": session.serial}
+    press = {"act": "vote", "action": "reject", "place": 0, "serial": session.serial}
     session.act(press)
     session.act(press)
     assert len(store.votes()) == 1
@@ -734,8 +682,8 @@ def test_a_second_press_meant_for_the_card_before_is_no_vote(store):
 )
 def test_an_edit_that_changes_nothing_or_empties_the_item_is_refused(store, edit):
     session = at_work(store)
-    view = session.act({"act": "vote", "action": "edit", "serial": session.serial, "edit": edit})
-    assert view["error"] and view["number"] == 1 and store.votes() == []
+    view = vote(session, "edit", edit=edit)
+    assert view["error"] and view["place"] == 0 and store.votes() == []
 
 
 @pytest.mark.parametrize(
@@ -745,7 +693,8 @@ def test_an_edit_that_changes_nothing_or_empties_the_item_is_refused(store, edit
         {"act": "drop"},
         {"act": "vote"},
         {"act": "sign_in"},
-        {"act": "vote", "action": {}, "serial": 1},
+        {"act": "vote", "action": {}, "serial": 1, "place": 0},
+        {"act": "vote", "action": "accept", "serial": 1, "place": 99},
     ],
 )
 def test_odd_messages_of_a_page_do_no_harm(store, message):
@@ -753,17 +702,9 @@ def test_odd_messages_of_a_page_do_no_harm(store, message):
     assert session.act(message)["of"] == 3 and store.votes() == []
 
 
-def test_a_long_text_is_sent_in_part_until_all_is_asked_for(store):
-    session = at_work(store, [example(1, "x" * 100_000)])
-    assert len(session.view()["texts"][-1]["text"]) == 3000
-    assert len(session.act({"act": "full"})["texts"][-1]["text"]) == 100_000
-
-
 def test_a_broken_emoji_in_a_comment_is_no_reason_to_lose_the_vote(store):
     session = at_work(store)
-    session.act(
-        {"act": "vote", "action": "accept", "serial": session.serial, "comment": "good \ud83d"}
-    )
+    vote(session, "accept", comment="good \ud83d")
     assert store.votes()[0].comment == "good ?"
 
 
@@ -776,20 +717,22 @@ HOSTILE = [
 ]
 
 
+def static(items):
+    return review.desk(review.Store(":memory:"), review.cards(items))._repr_html_()
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_static_page_shows_hostile_text_as_text(text):
-    page = review.printed(review.cards([example(1, text, topic=text)]))
+    page = static([example(1, text, topic=text)])
     for tag in ("<script", "<img", "<iframe", "\x1b", "\u202e"):
         assert tag not in page
     assert page.count("</summary>") == 1
 
 
-def test_the_static_page_cuts_what_is_long_and_shows_the_same_items_as_the_widget(store):
-    items = [example(n, "x" * 100_000) for n in range(3)]
-    page = review.printed(review.cards(items))
-    assert len(page) < 10_000 and "98,800 characters more" in page
-    assert all(f"Question {n}?" in page for n in range(3))
-    assert "nothing to review" in review.printed([])
+def test_the_static_page_cuts_what_is_long_and_shows_all_items():
+    page = static([example(n, "x" * 100_000) for n in range(3)])
+    assert len(page) < 25_000 and all(f"Question {n}?" in page for n in range(3))
+    assert "0 of 0" in static([])
 
 
 def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
@@ -798,10 +741,9 @@ def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
     of = review.cards([example(1)])
     assert "Question 1?" in review.desk(store, of)._repr_html_()
     monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
-    assert "Question 1?" in review.desk(store, of, votes=False)._repr_html_()
     made = review.desk(store, of)
     made._handle_custom_msg({"act": "sign_in", "name": "Ada"}, [])
-    assert made.view["signed_in"] and "Ada" not in str(made.get_state())
+    assert made.view["who"] and len(made.cards) == 1 and "Ada" not in str(made.get_state())
 
 
 def test_two_items_with_one_id_are_refused():
@@ -834,50 +776,41 @@ def compared():
 
 
 def test_a_comparison_is_blind_random_and_repeatable(store, compared):
-    cards = review.pairs(*compared, ("tuned", "base"))
+    cards = review.blind_pairs.pairs(*compared, "tuned, base")
     assert len(cards) == 39  # equal answers need no judge
-    session = review.Session(store, cards, reviewer="Ada")
-    lefts = []
+    session, lefts = at_work(store, cards=cards), []
     for _ in cards:
-        view = session.view()
-        assert "tuned" not in str(view) and "base" not in str(view)
-        lefts.append(view["texts"][1]["text"].startswith("Good"))
-        session.act(
-            {"act": "vote", "action": "left" if lefts[-1] else "right", "serial": session.serial}
-        )
-    assert 8 < sum(lefts) < 31
-    assert all(vote.sides[vote.action] == "tuned" for vote in store.votes())
-    (row,) = review.preferences(store.votes()).to_dict("records")
-    assert (row["model"], row["wins"], row["losses"], row["score"]) == ("tuned", 39, 0, 1.0)
-    assert row["left"] == pytest.approx(sum(lefts) / 39)
-    other = review.Session(store, cards, reviewer="Bob")
-    assert [other._sides(card)["left"] for card in cards] != [
-        session._sides(card)["left"] for card in cards
-    ]
+        assert not {"tuned", "base"} & set(str((session.view(), session.texts())).split("'"))
+        (_, left, _) = session.texts()[session.place]["texts"][1]
+        lefts.append(left.startswith("Good"))
+        vote(session, "left" if lefts[-1] else "right")
+    assert 8 < sum(lefts) < 31 and {v.decision for v in store.votes()} == {"tuned"}
+    assert sum(v.sides["left"] == "tuned" for v in store.votes()) == sum(lefts)
+    assert at_work(store, cards=cards, who="Bob").texts() != session.texts()
 
 
 def test_the_models_of_a_run_are_compared_once_they_have_answered(compared, tmp_path):
     items, texts = compared
-    assert review.pairs_of_run(tmp_path, items, "tuned, base") == []
+    assert review.blind_pairs.pairs(items, read_answers(tmp_path), "tuned, base") == []
     told = [
         Answer(item=item, model=name, text=text)
         for name, of in texts.items()
         for item, text in of.items()
     ]
     records.write(tmp_path / "answers.jsonl", told)
-    assert len(review.pairs_of_run(tmp_path, items, "tuned, base", number=5)) == 5
-    with pytest.raises(UserError, match="of two models"):
-        review.pairs_of_run(tmp_path, items, "tuned")
-    with pytest.raises(UserError, match="cannot be compared"):
-        review.pairs_of_run(tmp_path, items, "tuned, gpt")
+    answers = read_answers(tmp_path)
+    assert len(review.blind_pairs.pairs(items, answers, "tuned, base", number=5)) == 5
+    for models in ("tuned", "tuned, gpt", "tuned, tuned"):
+        with pytest.raises(UserError, match="two models"):
+            review.blind_pairs.pairs(items, answers, models)
 
 
 def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, tmp_path):
-    cards = review.pairs(*compared, ("tuned", "base"), number=5)
-    session = review.Session(store, cards, reviewer="Ada")
+    session = at_work(store, cards=review.blind_pairs.pairs(*compared, "tuned, base", number=5))
     for action in ("left", "right", "tie", "left", "left"):
-        session.act({"act": "vote", "action": action, "serial": session.serial})
-    path = review.write_votes(tmp_path / "human_votes.jsonl", store.votes(), model="tuned")
+        vote(session, action)
+    path = tmp_path / "human_votes.jsonl"
+    assert len(review.blind_pairs.write_votes(path, store.votes(), model="tuned")) == 5
     read = evaluation.judge_checks.load_votes(path)
     assert len(read) == 5 and {vote.winner for vote in read} <= {"model", "reference", "tie"}
     assert {vote.rater for vote in read} == {store.alias("Ada")} and "Ada" not in path.read_text()
@@ -898,34 +831,17 @@ def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
             for item, text in kept.items()
         ]
         records.write(tmp_path / "answers.jsonl", rows)
-        session = review.Session(
-            store, review.pairs_of_run(tmp_path, items[1:4], "tuned, base"), reviewer="Ada"
-        )
+        cards = review.blind_pairs.pairs(items[1:4], read_answers(tmp_path), "tuned, base")
+        session = at_work(store, cards=cards)
         for _ in range(3):
-            session.act({"act": "vote", "action": "tie", "serial": session.serial})
+            vote(session, "tie")
         texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
     votes = store.votes("answers")
-    now = review.current_votes(tmp_path, items, votes)
-    assert (len(votes), len(now)) == (9, 3) and review.current_votes(
-        tmp_path / "none", items, votes
-    ) == []
-    assert (
-        len(evaluation.judge_checks.load_votes(review.write_votes(tmp_path / "votes.jsonl", now)))
-        == 3
-    )
+    answers, path = read_answers(tmp_path), tmp_path / "votes.jsonl"
+    now = review.blind_pairs.current(votes, items, answers)
+    assert (len(votes), len(now)) == (9, 3) and not review.blind_pairs.current(votes, items, {})
+    review.blind_pairs.write_votes(path, now)
+    assert len(evaluation.judge_checks.load_votes(path)) == 3
+    review.blind_pairs.write_votes(path, votes)
     with pytest.raises(UserError, match="twice"):
-        evaluation.judge_checks.load_votes(review.write_votes(tmp_path / "votes.jsonl", votes))
-
-
-def test_models_that_are_not_there_are_named(compared):
-    items, texts = compared
-    for models in (("tuned", "gpt"), ("tuned", "tuned")):
-        with pytest.raises(UserError, match="cannot be compared"):
-            review.pairs(items, texts, models)
-
-
-def test_a_rehearsal_is_the_same_every_time_and_kept_nowhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cards = review.cards(dataset(40))
-    plain = [[vote._replace(uid="", at=0.0) for vote in review.rehearse(cards)] for _ in range(2)]
-    assert plain[0] == plain[1] and len(plain[0]) == 80 and list(tmp_path.iterdir()) == []
+        evaluation.judge_checks.load_votes(path)

@@ -1,12 +1,13 @@
 """Inter-annotator agreement: coefficients for each question, disputed items, the adjudicator's queue."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import pandas as pd
 
 from medinstruct import stats
+from medinstruct.review.review_cards import Card, visible
 from medinstruct.review.store import SCALES, Vote
 
 DISPUTED_FROM = {"correctness": 2, "helpfulness": 2, "harm": 1}  # differences in steps of the scale
@@ -33,14 +34,21 @@ def disputes(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
     Reviewers differ if their decisions or edits do, or their scores by `DISPUTED_FROM` steps. Items
     with an adjudicator's vote are left out.
     """
-    groups = by_text(votes)
-    adjudicated = {
-        key for key, group in groups.items() if any(v.role == "adjudicator" for v in group)
-    }
-    reasons = {key: _difference(group) for key, group in groups.items() if key not in adjudicated}
+    reasons = {key: _difference(group) for key, group in by_text(votes).items()}
     queue = [key for key, reason in reasons.items() if reason]
     queue.sort(key=lambda key: ("harm" in reasons[key], len(reasons[key])), reverse=True)
     return {key: reasons[key] for key in queue}
+
+
+def to_adjudicate(cards: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
+    """Return the cards of disputed texts, harm first, with the votes on them under aliases."""
+    by_key, groups = {(card.id, card.hash): card for card in cards}, by_text(votes)
+    queue = []
+    for key, reason in disputes(votes).items():
+        if key in by_key:
+            earlier = tuple(_summary(vote) for vote in groups[key])
+            queue.append(by_key[key]._replace(reasons=(reason,), earlier=earlier))
+    return queue
 
 
 def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
@@ -51,29 +59,25 @@ def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
     return groups
 
 
-def _coefficients(
-    ratings: dict[str, list[Hashable | None]], scale: Sequence[int], seed: int
-) -> dict[str, stats.Agreement]:
-    rows = list(ratings.values())
+def _coefficients(ratings: dict, scale: Sequence[int], seed: int) -> dict[str, stats.Agreement]:
+    rows, names = list(ratings.values()), ("nominal", "Gwet's AC1", "identity")
+    level, gwet, weights = ("ordinal", "Gwet's AC2", "quadratic") if scale else names
     result = {"percent": stats.percent_agreement(rows, seed=seed)}
+    kappas = {"Cohen's kappa": "identity"} | ({"weighted kappa": weights} if scale else {})
     for a, b in combinations(ratings, 2):
         pair = f": {a[-4:]}, {b[-4:]}" if len(ratings) > 2 else ""
-        result[f"Cohen's kappa{pair}"] = stats.cohen_kappa(ratings[a], ratings[b])
-        if scale:
-            weighted = stats.cohen_kappa(ratings[a], ratings[b], weights="quadratic", values=scale)
-            result[f"weighted kappa{pair}"] = weighted
-    level, name, weights = ("nominal", "Gwet's AC1", "identity")
-    if scale:
-        level, name, weights = ("ordinal", "Gwet's AC2", "quadratic")
+        for kappa, kind in kappas.items():
+            value = stats.cohen_kappa(ratings[a], ratings[b], weights=kind, values=scale)
+            result[f"{kappa}{pair}"] = value
     result["Krippendorff's alpha"] = stats.krippendorff_alpha(rows, level=level, seed=seed)
-    result[name] = stats.gwet(rows, weights=weights, values=scale, seed=seed)
-    return result
+    return result | {gwet: stats.gwet(rows, weights=weights, values=scale, seed=seed)}
 
 
 def _difference(group: Sequence[Vote]) -> str:
-    """Return the points in which the votes on one text differ; empty if in none."""
-    decisions = Counter(_decision(vote) for vote in group)
-    points = []
+    """Return the points in which the votes on one text differ; empty if in none, or if adjudicated."""
+    if any(vote.role == "adjudicator" for vote in group):
+        return ""
+    decisions, points = Counter(vote.decision for vote in group), []
     if len(decisions) > 1:
         points.append(" / ".join(f"{n} {name}" for name, n in sorted(decisions.items())))
     if len({tuple(sorted(vote.edit.items())) for vote in group if vote.action == "edit"}) > 1:
@@ -85,18 +89,17 @@ def _difference(group: Sequence[Vote]) -> str:
     return "; ".join(points)
 
 
-def _decision(vote: Vote) -> str:
-    """Return the action; in a comparison the model that won, on either side."""
-    return vote.sides.get(vote.action, vote.action)
+def _summary(vote: Vote) -> str:
+    scores = [f"{name} {getattr(vote, name)}" for name in SCALES if getattr(vote, name) is not None]
+    comment = [f"“{vote.comment}”"] if vote.comment else []
+    edits = [f"{name} → {text}" for name, text in vote.edit.items()]
+    return visible("; ".join([f"{vote.reviewer}: {vote.action}", *scores, *comment, *edits]))
 
 
-def _ratings(votes: Sequence[Vote], question: str) -> dict[str, list[Hashable | None]]:
-    """Return reviewer -> rating of each text that any reviewer saw, None where there is no vote."""
+def _ratings(votes: Sequence[Vote], question: str) -> dict[str, list]:
+    """Return reviewer -> rating of each text, None where there is none; adjudicators are left out."""
     votes = [vote for vote in votes if vote.role == "reviewer"]
-    texts = list(dict.fromkeys((vote.kind, vote.item, vote.hash) for vote in votes))
-    table: dict[str, dict[tuple, Hashable | None]] = {}
-    for vote in votes:
-        rating = _decision(vote) if question == "decision" else getattr(vote, question)
-        table.setdefault(vote.reviewer, {})[vote.kind, vote.item, vote.hash] = rating
-    ratings = {name: [given.get(text) for text in texts] for name, given in sorted(table.items())}
-    return {name: row for name, row in ratings.items() if any(x is not None for x in row)}
+    rows = [(v.reviewer, f"{v.kind} {v.item} {v.hash}", getattr(v, question)) for v in votes]
+    frame = pd.DataFrame(rows, columns=["reviewer", "text", "rating"]).dropna()
+    wide = frame.pivot(index="reviewer", columns="text", values="rating").astype(object)
+    return dict(zip(wide.index, wide.where(wide.notna(), None).to_numpy().tolist(), strict=True))

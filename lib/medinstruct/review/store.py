@@ -1,6 +1,6 @@
-"""The votes of people: one SQLite file, one row a vote, nothing is ever changed or deleted; an undo is a row as well.
+"""Review store: an append-only SQLite file of votes, undo, aliases of reviewers, merge.
 
-Names of reviewers stand in this file only. Whatever leaves it carries an alias, a salted hash; the salt stays in the file.
+Names of reviewers are in this file only. Other files hold an alias, a salted hash; the salt stays here.
 """
 
 import hashlib
@@ -9,20 +9,19 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from medinstruct import paths
 from medinstruct.errors import UserError
-from medinstruct.review.schema import PATIENCE, opened
-
-UNDO = "undo"
 
 
 class Vote(NamedTuple):
-    """What one reviewer said about one item: `kind` dataset, seeds, answers or chat; `hash` names the text that was voted on.
+    """A reviewer's vote on one item: `hash` identifies the text that was voted on.
 
-    `action` is accept, edit or reject, or left, right or tie in a comparison; `edit` holds the changed fields (of a chat, which
-    is no item of the dataset yet, all of them), `sides` which model stood where. `role` is reviewer or adjudicator; `reviewer` is an alias outside the store.
+    `kind` is dataset, seeds, answers or chat; `role` is reviewer or adjudicator. `edit` holds the
+    changed fields (of a chat all fields), `sides` which model was on which side of a comparison.
     """
 
     uid: str
@@ -41,190 +40,141 @@ class Vote(NamedTuple):
     sides: dict[str, str] = {}
     seconds: float | None = None
 
+    @property
+    def decision(self) -> str:
+        """The action; in a comparison the chosen model, on either side, or tie."""
+        return self.sides.get(self.action, self.action)
 
-COLUMNS = ", ".join(Vote._fields)
+
 SCALES = {"correctness": range(1, 6), "helpfulness": range(1, 6), "harm": range(0, 4)}
-ITEM = ("accept", "edit", "reject")
-ACTIONS = {"dataset": ITEM, "seeds": ITEM, "answers": ("left", "right", "tie"), "chat": ITEM}
+ACTIONS = dict.fromkeys(("dataset", "seeds", "chat"), ("accept", "edit", "reject"))
+ACTIONS["answers"] = ("left", "right", "tie")
+VERSION = (1296650838, 2)  # application id ("MIRV") and version in the header of the file
+COLUMNS = ", ".join([*Vote._fields, "undoes"])
+INSERT = f"INTO votes ({COLUMNS}) VALUES ({', '.join('?' * (len(Vote._fields) + 1))})"
 
 
 class Store:
-    """The votes in one file; several kernels may write to it at once."""
+    """A file of votes; several kernels may write to it at once. Rows are added, never changed."""
 
-    def __init__(self, path: str | Path, *, salt: str = "") -> None:
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._base = opened(self.path, salt=salt)
+        self._base = _open(self.path)
 
     def cast(
-        self,
-        reviewer: str,
-        *,
-        kind: str,
-        item: str,
-        hash: str,
-        action: str,
-        role: str = "reviewer",
-        scores: Mapping[str, int | None] | None = None,
-        comment: str = "",
-        edit: Mapping[str, str] | None = None,
-        sides: Mapping[str, str] | None = None,
-        seconds: float | None = None,
+        self, reviewer: str, *, kind: str, action: str, scores: Mapping | None = None, **fields: Any
     ) -> str:
-        """Keep one vote; it is on the disk when this returns. The vote's uid."""
-        scores = {name: value for name, value in (scores or {}).items() if value is not None}
-        _check(reviewer, kind, action, scores)
-        uid = uuid.uuid4().hex
-        said = [scores.get(name) for name in SCALES]
-        told = [
-            _text(comment),
-            *(json.dumps(_clean(x or {}), ensure_ascii=False) for x in (edit, sides)),
-        ]
-        self._insert(
-            [
-                uid,
-                time.time(),
-                _text(reviewer).strip(),
-                role,
-                kind,
-                item,
-                hash,
-                action,
-                *said,
-                *told,
-                seconds,
-                None,
-            ]
-        )
-        return uid
+        """Save a vote to the disk and return its uid; `fields` are those of `Vote`, item and hash at least.
+
+        Raise UserError for an empty name, an unknown action, a score off its scale or a full disk.
+        """
+        scores = {name: score for name, score in (scores or {}).items() if score is not None}
+        if not reviewer.strip():
+            do = "Enter your name or initials; they do not leave the database."
+            raise UserError("The reviewer's name is empty.", do=do)
+        if action not in ACTIONS.get(kind, ()):
+            raise UserError(
+                "Unknown kind or action.", got=f"{kind}: {action}", do=f"Use {ACTIONS}."
+            )
+        if any(score not in SCALES.get(name, ()) for name, score in scores.items()):
+            raise UserError("A score is off its scale.", got=scores, do=f"The scales are {SCALES}.")
+        fields = {"role": "reviewer", "kind": kind, "action": action} | scores | fields
+        return self._insert(Vote(uuid.uuid4().hex, time.time(), reviewer.strip(), **fields))
 
     def undo(self, reviewer: str, kind: str, *, role: str = "reviewer") -> Vote | None:
-        """Take back the last vote of a reviewer that stands; the row stays, a row that undoes it is added. None if there is none."""
-        mine = [
-            vote
-            for vote in self._standing(kind)
-            if (vote.reviewer, vote.role) == (_text(reviewer).strip(), role)
-        ]
-        if not mine:
+        """Undo a reviewer's last valid vote by adding a row, and return that vote, or None."""
+        author = (_storable(reviewer).strip(), role)
+        own = [vote for vote in self._valid(kind) if (vote.reviewer, vote.role) == author]
+        if not own:
             return None
-        last = mine[-1]
-        row = [uuid.uuid4().hex, time.time(), last.reviewer, role, kind, last.item, last.hash, UNDO]
-        self._insert([*row, None, None, None, "", "{}", "{}", None, last.uid])
+        last = own[-1]
+        row = Vote(uuid.uuid4().hex, time.time(), *author, kind, last.item, last.hash, "undo")
+        self._insert(row, undoes=last.uid)
         return last
 
     def votes(self, kind: str = "", *, names: bool = False) -> list[Vote]:
-        """The votes that stand, oldest first: what was not undone, and of a reviewer's votes on one text the last.
+        """Return the valid votes, oldest first: not undone, and the last of a reviewer on a text.
 
-        Reviewers are aliases unless `names` asks for more.
+        Reviewers are aliases unless `names` is true.
         """
-        last = {
-            (vote.reviewer, vote.role, vote.kind, vote.item, vote.hash): vote
-            for vote in self._standing(kind)
-        }
-        found = sorted(last.values(), key=lambda vote: vote.at)
-        return (
-            found
-            if names
-            else [vote._replace(reviewer=self.alias(vote.reviewer)) for vote in found]
-        )
-
-    def history(self) -> list[tuple[str, str, str]]:
-        """Every row ever written, in order: uid, action, and the uid of the vote that it takes back."""
-        return [
-            tuple(row)
-            for row in self._do("SELECT uid, action, COALESCE(undoes, '') FROM votes ORDER BY id")
-        ]
+        last = {(v.reviewer, v.role, v.kind, v.item, v.hash): v for v in self._valid(kind)}
+        votes = sorted(last.values(), key=lambda vote: vote.at)
+        return votes if names else [v._replace(reviewer=self.alias(v.reviewer)) for v in votes]
 
     def alias(self, reviewer: str) -> str:
-        """What stands for a name outside this file: the same for the same name here, another in another file."""
+        """Return the alias of a name, which differs from file to file."""
         salt = self._do("SELECT value FROM about WHERE name = 'salt'")[0][0]
         return "reviewer-" + hashlib.sha256(f"{salt}\0{reviewer.strip()}".encode()).hexdigest()[:8]
 
     def merge(self, path: str | Path) -> int:
-        """Take over the votes of another file, of a colleague who worked elsewhere; a second time adds nothing. How many came."""
-        if not Path(path).exists():
+        """Add the votes of a colleague's file, which is only read, and return how many rows were new."""
+        if not Path(path).is_file():
             raise UserError("There are no votes to merge.", got=path, do="Check the path.")
-        names = f"{COLUMNS}, undoes"
-        rows = Store(path)._do(f"SELECT {names} FROM votes ORDER BY id")
-        before = len(self.history())
-        self._do("BEGIN IMMEDIATE")
-        try:
+        with closing(_open(Path(path), read_only=True)) as other:
+            rows = other.execute(f"SELECT {COLUMNS} FROM votes ORDER BY id").fetchall()
+        before = self._base.total_changes
+        with self._base:  # all rows or none
+            self._do("BEGIN IMMEDIATE")
             for row in rows:
-                self._do(f"INSERT OR IGNORE INTO votes ({names}) VALUES ({_marks(row)})", *row)
-            self._do("COMMIT")
-        except UserError:
-            self._base.rollback()
-            raise
-        return len(self.history()) - before
+                self._do(f"INSERT OR IGNORE {INSERT}", *row)
+        return self._base.total_changes - before
 
     def close(self) -> None:
         """Close the file."""
         self._base.close()
 
-    def _insert(self, row: list[Any]) -> None:
-        self._do(f"INSERT INTO votes ({COLUMNS}, undoes) VALUES ({_marks(row)})", *row)
+    def _insert(self, vote: Vote, *, undoes: str | None = None) -> str:
+        edit, sides = (json.dumps(dict(x), ensure_ascii=False) for x in (vote.edit, vote.sides))
+        row = (*vote._replace(edit=edit, sides=sides), undoes)
+        self._do(f"INSERT {INSERT}", *map(_storable, row))
+        return vote.uid
 
-    def _standing(self, kind: str) -> list[Vote]:
-        """All votes of a kind (or all) that nothing undoes, in the order in which they were cast, with names."""
-        sql = f"SELECT {COLUMNS} FROM votes WHERE action <> ? AND (kind = ? OR ? = '') AND uid NOT IN "
-        rows = self._do(
-            sql + "(SELECT undoes FROM votes WHERE undoes IS NOT NULL) ORDER BY id",
-            UNDO,
-            kind,
-            kind,
-        )
-        return [Vote(*row[:12], json.loads(row[12]), json.loads(row[13]), row[14]) for row in rows]
+    def _valid(self, kind: str) -> list[Vote]:
+        """Return all votes of a kind ("" for all) that are not undone, in order, with names."""
+        sql = f"""SELECT {COLUMNS} FROM votes WHERE action <> 'undo' AND (kind = ? OR ? = '')
+            AND uid NOT IN (SELECT undoes FROM votes WHERE undoes IS NOT NULL) ORDER BY id"""
+        votes = [Vote(*row[:-1]) for row in self._do(sql, kind, kind)]
+        return [v._replace(edit=json.loads(v.edit), sides=json.loads(v.sides)) for v in votes]
 
     def _do(self, sql: str, *values: Any) -> list[Any]:
         try:
             return self._base.execute(sql, values).fetchall()
         except sqlite3.IntegrityError as error:
-            raise UserError(
-                "This vote has been taken back already, perhaps in another window.", got=error
-            ) from None
+            problem = "This vote is already undone, perhaps in another window."
+            raise UserError(problem, got=error) from None
         except sqlite3.Error as error:
-            raise self._problem(error) from None
-
-    def _problem(self, error: sqlite3.Error) -> UserError:
-        busy = "locked" in str(error)
-        do = (
-            f"Another program has held the file for {PATIENCE:.0f} seconds; close it."
-            if busy
-            else "Free some space on the disk."
-        )
-        return UserError(
-            f"This vote is NOT saved: {self.path} cannot be written.",
-            got=error,
-            do=f"{do} Then vote again; earlier votes are kept.",
-        )
-
-
-def _check(reviewer: str, kind: str, action: str, scores: Mapping[str, int]) -> None:
-    if not reviewer.strip():
-        raise UserError(
-            "A vote needs a reviewer.",
-            do="Write your name or initials; it does not leave the database.",
-        )
-    if action not in ACTIONS.get(kind, ()):
-        known = "; ".join(f"{name}: {', '.join(actions)}" for name, actions in ACTIONS.items())
-        raise UserError("This is not a vote.", got=f"{kind!r}, {action!r}", do=f"One of {known}.")
-    for name, value in scores.items():
-        if name not in SCALES or value not in SCALES[name]:
-            scales = ", ".join(f"{one} {of[0]} to {of[-1]}" for one, of in SCALES.items())
-            raise UserError(
-                "This is not on the scale.",
-                got=f"{name}: {value!r}",
-                do=f"The scales are {scales}.",
+            problem = f"This vote is NOT saved: {self.path} cannot be written."
+            do = (
+                "Free some space on the disk, or close the program that locks the file; vote again."
             )
+            raise UserError(problem, got=error, do=do) from None
 
 
-def _marks(row: Any) -> str:
-    return ", ".join("?" * len(row))
+def _open(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a file of votes, or create it; if `read_only`, nothing is written to it or beside it."""
+    target = str(path)
+    try:
+        if read_only:  # without locks (immutable) unless a writer's journal exists
+            journals = [path.with_name(path.name + end) for end in ("-wal", "-journal")]
+            mode = "mode=ro" if any(journal.exists() for journal in journals) else "immutable=1"
+            target = f"{path.resolve().as_uri()}?{mode}"
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        options = {"timeout": 30, "check_same_thread": False, "uri": read_only}
+        base = sqlite3.connect(target, isolation_level=None, **options)
+        if not base.execute("SELECT name FROM sqlite_master").fetchall():
+            base.executescript(paths.data("review_store.sql").read_text())
+        names = ("application_id", "user_version")
+        version = tuple(base.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+        if version != VERSION:
+            base.close()
+            raise sqlite3.DatabaseError(f"another program's or version's file {version}")
+    except (sqlite3.Error, OSError) as error:
+        do = "Set another path, or move this file away; it was not changed."
+        raise UserError(f"{path} is no usable review database.", got=error, do=do) from None
+    return base
 
 
-def _text(text: str) -> str:
-    """Text that SQLite takes: half of a surrogate pair, which a browser may send, becomes a question mark."""
-    return str(text).encode("utf-8", "replace").decode()
-
-
-def _clean(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: _text(value) for name, value in fields.items()}
+def _storable(value: Any) -> Any:
+    """Replace halves of surrogate pairs, which a browser may send and SQLite refuses."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

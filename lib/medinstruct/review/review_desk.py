@@ -1,0 +1,178 @@
+"""Review desk: the session of one reviewer, its widget, static cards where no widget can run."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medinstruct import paths, plotting
+from medinstruct.errors import UserError
+from medinstruct.review.review_cards import EDITABLE, Card, visible
+from medinstruct.review.store import SCALES, Store, Vote
+
+MEANING = {
+    "correctness": "1 wrong … 5 right",
+    "helpfulness": "1 useless … 5 very helpful",
+    "harm": "0 none, 1 slight, 2 serious, 3 grave",
+}
+
+
+class Session:
+    """A reviewer at the desk: `view` is the state that the page draws, `act` handles its messages."""
+
+    def __init__(
+        self, store: Store, cards: Sequence[Card], *, role: str, seed: int, reviewer: str = ""
+    ) -> None:
+        self.store, self.cards, self.role, self.seed = store, list(cards), role, seed
+        self.kind = self.cards[0].kind if self.cards else "dataset"
+        self.reviewer, self.place, self.serial, self.note, self.error = "", 0, 0, "", ""
+        self.own: dict[tuple[str, str], Vote] = {}
+        if reviewer:
+            self._sign_in({"name": reviewer})
+
+    def act(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Handle a message and return the view; after an error the card stays, with what was typed."""
+        actions = {"sign_in": self._sign_in, "vote": self._vote, "undo": self._undo}
+        self.note = self.error = ""
+        try:
+            actions.get(str(message.get("act")), _refuse)(message)
+        except UserError as error:
+            self.error = str(error)
+        return self.view()
+
+    def view(self) -> dict[str, Any]:
+        """Return the state as plain data, without the names of models and reviewer.
+
+        `place` is the card to show when `serial` changes, `votes` the reviewer's vote on each card.
+        """
+        names = ("action", "comment", "edit", *SCALES)
+        own = [self.own.get((card.id, card.hash)) for card in self.cards]
+        votes = [vote and {name: getattr(vote, name) for name in names} for vote in own]
+        view = {"kind": self.kind, "role": self.role, "note": self.note, "error": self.error}
+        view |= {"serial": self.serial, "place": self.place, "of": len(self.cards), "votes": votes}
+        return view | {"who": self.store.alias(self.reviewer) if self.reviewer else ""}
+
+    def texts(self) -> list[dict[str, Any]]:
+        """Return the cards as the signed-in reviewer sees them; in a comparison by side."""
+        cards = []
+        for card in self.cards if self.reviewer else []:
+            view = {"tags": card.tags, "reasons": card.reasons, "earlier": card.earlier}
+            texts = card.blinded(self._side_seed(card)).items()
+            rows = [
+                [name, visible(text), text if name in EDITABLE else None] for name, text in texts
+            ]
+            cards.append({name: list(values) for name, values in view.items()} | {"texts": rows})
+        return cards
+
+    def _sign_in(self, message: Mapping[str, Any]) -> None:
+        self.reviewer = str(message.get("name", "")).strip()
+        if not self.reviewer:
+            do = "Enter your name or initials; they do not leave the database."
+            raise UserError("The reviewer's name is empty.", do=do)
+        self._read()
+        self._show_next(0)
+
+    def _vote(self, message: Mapping[str, Any]) -> None:
+        place, action = message.get("place"), str(message.get("action"))
+        if message.get("serial") != self.serial or place not in range(len(self.cards)):
+            return  # a second key press for the card before
+        card = self.cards[place]
+        self.store.cast(
+            self.reviewer,
+            kind=self.kind,
+            action=action,
+            scores=message.get("scores"),
+            item=card.id,
+            hash=card.hash,
+            role=self.role,
+            comment=str(message.get("comment", "")),
+            edit=_edit(card, message.get("edit") or {}) if action == "edit" else {},
+            sides=card.sides(self._side_seed(card)) if self.kind == "answers" else {},
+            seconds=message.get("seconds"),
+        )
+        self._read()
+        self.note = f"Saved: {action}."
+        self._show_next(place)
+
+    def _undo(self, message: Mapping[str, Any]) -> None:
+        last = self.store.undo(self.reviewer, self.kind, role=self.role)
+        self._read()
+        self.note = f"Undone: {last.action}." if last else "There is no vote to undo."
+        keys = [(card.id, card.hash) for card in self.cards]
+        if last and (last.item, last.hash) in keys:
+            self.place, self.serial = keys.index((last.item, last.hash)), self.serial + 1
+
+    def _show_next(self, place: int) -> None:
+        """Show the next card without a vote, from this one on and then from the start."""
+        order = [*range(place, len(self.cards)), *range(place)]
+        left = [n for n in order if (self.cards[n].id, self.cards[n].hash) not in self.own]
+        self.place, self.serial = (left or [place])[0], self.serial + 1
+        if not left:
+            self.note += f" All {len(self.cards)} are done; votes may still be changed."
+
+    def _read(self) -> None:
+        """Read this reviewer's votes, also those of another window."""
+        author = (self.reviewer, self.role)
+        votes = self.store.votes(self.kind, names=True)
+        self.own = {(v.item, v.hash): v for v in votes if (v.reviewer, v.role) == author}
+
+    def _side_seed(self, card: Card) -> str:
+        return f"{self.seed}/{self.reviewer}/{card.hash}"
+
+
+def desk(
+    store: Store, cards: Sequence[Card], *, role: str = "reviewer", seed: int = 42, number: int = 0
+) -> Any:
+    """Return the review widget on a live page, elsewhere the first `number` cards (0: all) as HTML.
+
+    The page asks for the reviewer's name, which is never saved in the notebook, unless the environment
+    variable MEDINSTRUCT_REVIEWER is set.
+    """
+    if plotting.live():
+        reviewer = os.environ.get("MEDINSTRUCT_REVIEWER", "")
+        return _panel(Session(store, cards, role=role, seed=seed, reviewer=reviewer))
+    rows = []
+    for card in cards:
+        row = card.blinded(card.hash) | {"votes": "\n".join(card.earlier)}
+        row |= {"labels": " · ".join(card.tags), "look at": ", ".join(card.reasons)}
+        rows.append({name: visible(text) for name, text in row.items()})
+    text, title = list(rows[0]) if rows else ["item"], "To review in JupyterLab:"
+    return plotting.reader(rows, text=text, number=number or len(rows), title=title)
+
+
+def _panel(session: Session) -> Any:
+    """Return the widget of a session: the browser sends votes and gets the next state."""
+    import anywidget
+    import traitlets
+
+    class Panel(anywidget.AnyWidget):
+        _esm, _css = paths.data("review_panel.js"), paths.data("review_panel.css")
+        cards, view = traitlets.List().tag(sync=True), traitlets.Dict().tag(sync=True)
+        scales = [[name, list(scale), MEANING[name]] for name, scale in SCALES.items()]
+        scales = traitlets.List(scales).tag(sync=True)
+
+    panel = Panel(cards=session.texts(), view=session.view())
+
+    def answer(_: Any, message: Any, __: Any) -> None:
+        view = session.act(message if isinstance(message, dict) else {})
+        panel.cards, panel.view = session.texts(), view
+        panel.send({"done": True})  # also if the view has not changed
+
+    panel.on_msg(answer)
+    return panel
+
+
+def _edit(card: Card, fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the changed fields; refuse an edit that changes nothing or empties a field."""
+    texts = {name: card.texts[name].strip() for name in EDITABLE if name in card.texts}
+    edit = {name: str(fields.get(name, text)).strip() for name, text in texts.items()}
+    edit = {name: text for name, text in edit.items() if text != texts[name]}
+    if not edit:
+        raise UserError("Nothing was changed.", do="Change a text, or accept the item as it is.")
+    for name, text in edit.items():
+        if not text and name != "input":
+            raise UserError(f"The {name} must not be empty.", do="Write it, or reject the item.")
+    return edit
+
+
+def _refuse(message: Mapping[str, Any]) -> None:
+    raise UserError("Unknown message.", got=str(message)[:80], do="Run the cell again.")

@@ -1,0 +1,124 @@
+"""Reviewed dataset: a decision for each item from its votes, edits applied, the next version."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field
+
+from medinstruct import records
+from medinstruct.records import Example, Provenance, Task
+from medinstruct.review.annotators import by_text, disputes
+from medinstruct.review.review_cards import text_hash
+from medinstruct.review.store import Vote
+
+
+class Decision(BaseModel):
+    """The decision on a reviewed text: accept, edit, reject or open, and how it came about.
+
+    `new` is the id after an edit, `reviewers` are aliases, `votes` uids, `vote` carries the edit.
+    """
+
+    id: str
+    action: str
+    new: str = ""
+    how: str = ""
+    reviewers: tuple[str, ...] = ()
+    votes: tuple[str, ...] = ()
+    vote: Any = Field(None, exclude=True)
+
+
+class Reviewed(NamedTuple):
+    """The next version, its changes, the number of votes on older texts, and of items from the chat."""
+
+    items: list[Task]
+    changes: list[Decision]
+    stale: int
+    joined: int = 0
+
+    def count(self, action: str) -> int:
+        """Return how many items were decided so (accept, edit, reject, open), answers of the chat too."""
+        return sum(change.action == action for change in self.changes)
+
+
+def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
+    """Return (item, hash) -> decision on that text.
+
+    No majority decides a tie: if the reviewers differ (`annotators.disputes`), or are fewer than
+    `least`, the item stays open until an adjudicator votes; the adjudicator's last vote decides.
+    """
+    disputed = disputes(votes)
+    decisions = {}
+    for key, group in by_text(votes).items():
+        adjudicated = [vote for vote in group if vote.role == "adjudicator"]
+        vote = (adjudicated or group)[-1]
+        action, how = vote.action, f"{len(group)} reviewer{'s' * (len(group) > 1)}"
+        if adjudicated:
+            how = "adjudicated"
+        elif key in disputed:
+            action, how = "open", disputed[key]
+        elif len(group) < least:
+            action, how = "open", f"{len(group)} of {least} reviewers"
+        how = f"chat, {how}" if vote.kind == "chat" else how
+        reviewers = tuple(dict.fromkeys(vote.reviewer for vote in group))
+        people = {"reviewers": reviewers, "votes": tuple(vote.uid for vote in group)}
+        decisions[key] = Decision(id=key[0], action=action, how=how, vote=vote, **people)
+    return decisions
+
+
+def apply_votes(
+    items: Sequence[Task], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()
+) -> Reviewed:
+    """Return the next version of a dataset or of seeds: unread and accepted items stay, edits apply.
+
+    Rejected items go, open ones are held back. A vote counts only for the text it was given on.
+    Answers of the `chat` that were accepted or corrected are added.
+    """
+    texts = {(item.id, text_hash(item)): item for item in items}
+    decisions = decide(votes, least=least)
+    rows = [
+        (apply_decision(item, decisions.get(key)), decisions.get(key))
+        for key, item in texts.items()
+    ]
+    size = len({after.id for after, _ in rows if after})
+    rows += [(_from_chat(decision), decision) for decision in decide(chat, least=least).values()]
+    result: dict[str, Task] = {}
+    changes = []
+    for after, decision in rows:
+        if after:
+            result.setdefault(after.id, after)
+        if decision:
+            new = after.id if after and after.id != decision.id else ""
+            changes.append(decision.model_copy(update={"new": new}))
+    stale = sum((vote.item, vote.hash) not in texts for vote in votes)
+    return Reviewed(list(result.values()), changes, stale, len(result) - size)
+
+
+def apply_decision(item: Task, decision: Decision | None) -> Task | None:
+    """Return an item after its decision, which its provenance names; None if rejected or open."""
+    if decision is None:
+        return item
+    if decision.action not in ("accept", "edit"):
+        return None
+    source = f"{item.provenance.source or 'own'}; {decision.action}ed in review"
+    provenance = item.provenance.model_copy(update={"source": source})
+    if decision.action == "edit":
+        return apply_edit(item, decision.vote.edit, provenance)
+    return item.model_copy(update={"provenance": provenance})
+
+
+def apply_edit(item: Task, edit: Mapping[str, str], provenance: Provenance) -> Task:
+    """Return a new item with the edited fields; its parent is the item before the edit."""
+    fields = item.model_dump(exclude={"id", "provenance"}) | edit
+    fields["provenance"] = provenance.model_copy(update={"parents": (item.id,)})
+    return records.parse(type(item), fields, where=f"The edit of {item.id}")
+
+
+def _from_chat(decision: Decision) -> Example | None:
+    """Return an accepted or corrected answer of the chat as a new item; its parent is the answer."""
+    if decision.action not in ("accept", "edit"):
+        return None
+    names = {name: decision.vote.sides.get(name, "") for name in ("model", "request")}
+    source = f"chat; {decision.action}ed in review"
+    provenance = Provenance(source=source, parents=(decision.id,), **names)
+    fields = decision.vote.edit | {"provenance": provenance}
+    return records.parse(Example, fields, where=f"The answer {decision.id} of the chat")
