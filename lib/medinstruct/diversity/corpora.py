@@ -1,0 +1,98 @@
+"""Corpora: load any instruction dataset as one table with labels in one spelling."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medinstruct import labels, paths, records
+from medinstruct.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AXES = ("type", "view", "topic", "difficulty")
+UNLABELED = NO_LABEL, NO_MATCH = "(no label)", "(no match)"
+TEXTS = {  # field names of other projects
+    "instruction": ("instruction", "question", "prompt"),
+    "input": ("input", "context"),
+    "output": ("output", "response"),
+}
+FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
+HUB = "hf:"
+
+
+def load(source: str | Path) -> "pd.DataFrame":
+    """Return a dataset as a table: a file, a URL, a run (name or folder), or `hf:owner/name`.
+
+    Each task has its texts, its raw labels, and in `type_of`, `view_of`, ... the label it is
+    counted by: "(no label)" if it is missing, "(no match)" if no rule knows it.
+    """
+    table = frame(_rows(str(source).strip()))
+    if table.empty:
+        do = "Run the earlier notebooks, or check the file."
+        raise UserError("The dataset holds no task.", got=source, do=do)
+    return table
+
+
+def load_many(sources: str) -> "dict[str, pd.DataFrame]":
+    """Return datasets given with commas between them by name: the last two parts of the source."""
+    names = [name.strip().rstrip("/") for name in sources.split(",") if name.strip()]
+    return {"/".join(name.split("/")[-2:]): load(name) for name in names}
+
+
+def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
+    """Return rows of any instruction format as the table that `load` describes."""
+    import pandas as pd
+
+    table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
+    for axis in AXES:
+        names = [_label(axis, raw) for raw in table[axis]]
+        table[f"{axis}_of"] = pd.Series(names, dtype=object, index=table.index)
+    return table
+
+
+def _fields(row: dict[str, Any]) -> dict[str, str]:
+    fields = {axis: " ".join(str(row.get(axis) or "").split()) for axis in AXES}
+    for name, aliases in TEXTS.items():
+        values = (row[alias] for alias in aliases if alias in row)
+        fields[name] = str(next(values, None) or "")
+    if fields["input"].lower().strip("\"' .") in records.NO_INPUT:
+        fields["input"] = ""
+    provenance = row.get("provenance")
+    model = provenance.get("model", "") if isinstance(provenance, dict) else ""
+    return fields | {"model": str(model)}
+
+
+def _label(axis: str, raw: str) -> str | int:
+    name = labels.canonical(axis, raw) if raw else NO_LABEL
+    return NO_MATCH if name is None else name
+
+
+def _rows(source: str) -> list[dict[str, Any]]:
+    """Return the rows of a source; only `hf:` asks the Hugging Face hub."""
+    if source.startswith(HUB):
+        return _hub_rows(source.removeprefix(HUB))
+    runs = Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or paths.root() / "outputs")
+    folder = Path(source) if "/" in source else runs / source
+    if not folder.is_dir() and source.count("/") == 1 and not Path(source).suffix:
+        do = f"Check the path; a dataset of the Hugging Face hub is written {HUB}{source}."
+        raise UserError("The dataset is no file, no run and no folder.", got=source, do=do)
+    if not folder.is_dir():
+        return records.load_table(source)
+    files = [folder / name for name in FILES if (folder / name).exists()]
+    if not files:
+        do = f"It needs one of {', '.join(FILES)}."
+        raise UserError("The folder holds no dataset.", got=folder, do=do)
+    return records.load_table(files[0])
+
+
+def _hub_rows(name: str) -> list[dict[str, Any]]:
+    do = "Check name and network and install medinstruct[train], or give the path of a file."
+    try:
+        from datasets import load_dataset
+
+        return list(load_dataset(name, split="train"))
+    except Exception as error:  # the hub's own errors are many
+        problem = f"{name}: {error}".split("\n")[0]
+        raise UserError("The hub did not return the dataset.", got=problem, do=do) from None

@@ -1,0 +1,147 @@
+"""Metrics: entropy of small samples, richness, divergence, lexical diversity."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from medinstruct import stats
+
+TOKEN = re.compile(r"n['’]t\b|['’](?:s|d|ll|re|ve|m)\b|\w+(?=n['’]t\b)|\w+(?:[-/]\w+)*")
+
+
+def miller_madow(counts: Iterable[int]) -> float:
+    """Return the entropy in bits with the bias correction of Miller (1955): (S - 1) / 2N nats."""
+    counts = [count for count in counts if count > 0]
+    correction = (len(counts) - 1) / (2 * sum(counts) * np.log(2)) if counts else 0.0
+    return float(stats.entropy(counts) + correction)
+
+
+def chao_shen(counts: Iterable[int]) -> float:
+    """Return the coverage-adjusted entropy in bits, for heavy tails (Chao and Shen 2003)."""
+    values = np.array([count for count in counts if count > 0], dtype=float)
+    total, singles = values.sum(), (values == 1).sum()
+    unseen = (singles - (singles == total)) / max(total, 1)  # only singletons: keep some coverage
+    share = values / max(total, 1) * (1 - unseen)
+    return float(abs((share * np.log2(share) / (1 - (1 - share) ** total)).sum()))
+
+
+def richness(counts: Iterable[int]) -> dict[str, float]:
+    """Return the items seen, the Chao1 lower bound of all items, and Good-Turing coverage."""
+    counts = [count for count in counts if count > 0]
+    once, twice, total = counts.count(1), counts.count(2), sum(counts)
+    chao1 = len(counts) + once * (once - 1) / (2 * (twice + 1))
+    return {"seen": len(counts), "chao1": chao1, "coverage": 1 - once / total if total else 0.0}
+
+
+def extrapolated(counts: Iterable[int], *, more: int) -> float:
+    """Return the expected number of distinct items after `more` draws (Chao et al. 2009).
+
+    It never exceeds the Chao1 bound.
+    """
+    counts = list(counts)
+    hidden, once, total = richness(counts)["chao1"] - len(counts), counts.count(1), sum(counts)
+    rate = once / (total * hidden + once) if hidden and once else 0.0
+    return len(counts) + hidden * (1 - (1 - rate) ** more)
+
+
+def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> float:
+    """Return the Jensen-Shannon divergence in bits: 0 for equal shares, 1 for no common label.
+
+    >>> divergence({"a": 1, "b": 1}, {"a": 5, "b": 5}), divergence({"a": 1}, {"b": 2})
+    (0.0, 1.0)
+    """
+    names = list(dict.fromkeys([*one, *other]))
+    counts = np.array([[table.get(name, 0) for name in names] for table in (one, other)])
+    if not counts.size or not counts.any(axis=1).all():
+        return float("nan")
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    bits = stats.entropy(shares.mean(axis=0)) - np.mean([stats.entropy(row) for row in shares])
+    return float(np.clip(bits, 0, 1))
+
+
+def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:
+    """Return distinct-1, distinct-2, MTLD and Vendi score of at most `sample` texts.
+
+    All four depend on the number of texts, so compare samples of equal size.
+    """
+    if len(texts) > sample:
+        chosen = np.random.default_rng(seed).choice(len(texts), sample, replace=False)
+        texts = [texts[i] for i in sorted(chosen)]
+    distinct = {f"distinct-{n}": distinct_n(texts, n) for n in (1, 2)}
+    return {"texts": len(texts), **distinct, "MTLD": mtld(texts), "Vendi": vendi(texts)}
+
+
+def distinct_n(texts: Iterable[str], n: int = 2) -> float:
+    """Return the share of distinct n-grams among all n-grams (Li et al. 2016)."""
+    grams = Counter(gram for text in texts for gram in _ngrams(_words(text), n))
+    return len(grams) / grams.total() if grams else 0.0
+
+
+def mtld(texts: Iterable[str], *, threshold: float = 0.72) -> float:
+    """Return the mean length in words of stretches whose type-token ratio stays above `threshold`.
+
+    Both directions are averaged (McCarthy and Jarvis 2010).
+    """
+    words = [word for text in texts for word in _words(text)]
+    return (_mean_stretch(words, threshold) + _mean_stretch(words[::-1], threshold)) / 2
+
+
+def _mean_stretch(words: Sequence[str], threshold: float) -> float:
+    factors, types, length = 0.0, set(), 0
+    for word in words:
+        types.add(word)
+        length += 1
+        if len(types) / length <= threshold and length >= 10:
+            factors, types, length = factors + 1, set(), 0
+    factors += (1 - len(types) / length) / (1 - threshold) if length else 0.0
+    return len(words) / factors if factors else float(len(words))
+
+
+def vendi(texts: Sequence[str]) -> float:
+    """Return the effective number of different texts by TF-IDF cosine (Friedman and Dieng 2023).
+
+    It is exp of the entropy of the spectrum of the similarity matrix; n texts take n² memory.
+
+    >>> round(vendi(["take the dose"] * 2), 3), round(vendi(["take the dose", "ask a nurse"]), 3)
+    (1.0, 2.0)
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    if not texts:
+        return 0.0
+    vectors = TfidfVectorizer(analyzer=_features).fit_transform(texts)
+    spectrum = np.linalg.eigvalsh((vectors @ vectors.T).toarray() / len(texts))
+    spectrum = spectrum[spectrum > 1e-12]
+    return float(np.exp(-(spectrum * np.log(spectrum)).sum()))
+
+
+def _features(text: str) -> list[str]:
+    """Return words and word pairs; a text without words is its own feature."""
+    words = _words(text)
+    return [*words, *map(" ".join, _ngrams(words, 2))] or [f"\0{text}"]
+
+
+def _words(text: str) -> list[str]:
+    return [token.lower() for token in TOKEN.findall(text) if token[0].isalnum()]
+
+
+def _ngrams(words: Sequence[str], n: int) -> Iterable[tuple[str, ...]]:
+    return zip(*(words[i:] for i in range(n)), strict=False)
+
+
+def to_json(value: Any) -> Any:
+    """Return a value as JSON holds it: Python numbers, tuple keys as text, None for nan.
+
+    >>> to_json({("take", "dose"): np.float64(0.5), "x": float("nan")})
+    {'take dose': 0.5, 'x': None}
+    """
+    if isinstance(value, Mapping):
+        names = (" ".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in value)
+        return dict(zip(names, map(to_json, value.values()), strict=True))
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
