@@ -108,7 +108,6 @@ def _write(out: Path, axes: list[str], rows: list[dict[str, Any]]) -> Path:
     import matplotlib
 
     matplotlib.use("Agg")
-    plotting.style()
     name = f"sweep_{'_'.join(axes)}"
     records.write_json(out / f"{name}.json", rows)
     plotting.show(chart(rows, axes), name, folder=out, data=pd.DataFrame(rows).set_index(axes))
