@@ -718,7 +718,7 @@ HOSTILE = [
 
 
 def static(items):
-    return review.desk(review.Store(":memory:"), review.cards(items))._repr_html_()
+    return review.desk(review.Store(":memory:"), review.cards(items)).data["text/html"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -739,7 +739,7 @@ def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
     for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG"):
         monkeypatch.delenv(name, raising=False)
     of = review.cards([example(1)])
-    assert "Question 1?" in review.desk(store, of)._repr_html_()
+    assert "Question 1?" in review.desk(store, of).data["text/html"]
     monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
     made = review.desk(store, of)
     made._handle_custom_msg({"act": "sign_in", "name": "Ada"}, [])
