@@ -13,7 +13,7 @@ from medinstruct.filtering.tokens import tokenize
 from medinstruct.records import Task, TestItem
 
 GRAM = 8  # words
-FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the following is …")
+FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
 QUESTIONS = ("question", "QUESTION", "prompt", "instruction", "query", "sent1", "text", "CHQ")
 OWN = {"freeform": "test_freeform.jsonl", "mcq": "test_mcq.jsonl", "safety": "test_safety.jsonl"}
 

@@ -1,4 +1,4 @@
-"""Content rules: why a task is unusable although it is novel; the table is data/content_rules.yaml."""
+"""Content rules: why a task is unusable; the table is data/content_rules.yaml."""
 
 import re
 from functools import cache

@@ -47,7 +47,7 @@ def most_diverse(near: Any, size: int) -> list[int]:
     choice reaches at least 63 % of the best sum (Nemhauser et al., 1978). `near`: `cosines`.
 
     >>> most_diverse(cosines(["asthma inhaler", "asthma inhaler spacer", "hip fracture"]), 2)
-    [0, 2]
+    [1, 2]
     """
     if size < 0:
         do = "Use 0 to keep all, or for example take: 5000."
@@ -90,7 +90,7 @@ def paraphrases(texts: Sequence[str], model: str, *, least: float = 0.85) -> lis
 
         encoder = SentenceTransformer(model, trust_remote_code=False)
     except (ImportError, OSError, ValueError) as error:
-        do = "Install the extra `semantic` and name a folder or a model of the Hub, or leave it empty."
+        do = "Install the extra `semantic` and name a folder or a Hub model, or leave it empty."
         raise UserError(
             "`embedding_model` cannot be loaded.", got=str(error)[:200], do=do
         ) from None

@@ -22,7 +22,8 @@ FIELD = re.compile(
 )
 # Rules and numbered headings between tasks; they separate only before a field.
 SEPARATOR = re.compile(
-    r"^[ \t]*(?:(?:#{2,}|\*{3,}|-{3,}|={3,})[ \t]*(?:\*\*)?[ \t]*(?:task[ \t]*)?(?:\d{1,4}[.):]?)?|\*\*(?:task[ \t]*)?\d{1,4}[.):]?\*\*|task[ \t]+\d{1,4}[.):]?)"
+    r"^[ \t]*(?:(?:#{2,}|\*{3,}|-{3,}|={3,})[ \t]*(?:\*\*)?[ \t]*(?:task[ \t]*)?(?:\d{1,4}[.):]?)?"
+    r"|\*\*(?:task[ \t]*)?\d{1,4}[.):]?\*\*|task[ \t]+\d{1,4}[.):]?)"
     r"[ \t*]*$|^[ \t]*#{2,}[ \t]*\d{1,4}[.):]",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -39,8 +40,8 @@ def parse_tasks(
     Blocks and JSON are read alike. A task begins at a field that the one before already has, or at
     a separator before a field. The last task of a reply that was cut is rejected.
 
-    >>> reply = "Type: chat\\nTopic: Sleep\\nView: patient\\nDifficulty: 2\\nInstruction: Why?\\nInput: DNA"
-    >>> tasks, rejects = parse_tasks(reply)
+    >>> labels = "Type: chat\\nTopic: Sleep\\nView: nurse\\nDifficulty: 2\\n"
+    >>> tasks, rejects = parse_tasks(labels + "Instruction: Why?\\nInput: DNA")
     >>> tasks[0].instruction, tasks[0].input, rejects
     ('Why?', 'DNA', [])
     """

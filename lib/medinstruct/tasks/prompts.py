@@ -8,13 +8,18 @@ Messages = list[dict[str, str]]
 
 WRITER = "You write varied, medically correct tasks that train a medical assistant."
 WRITER_RULES = """Write {new} new medical tasks that continue the list below. Rules:
-1. Every task has the six fields Type, Topic, View, Difficulty, Instruction and Input, each on a line of its own.
-2. Types: text generation, open Q&A, chat, rewrite, summarization, classification, USMLE-style Q&A, multiple-choice Q&A, \
+1. Every task has the six fields Type, Topic, View, Difficulty, Instruction and Input, each on a \
+line of its own.
+2. Types: text generation, open Q&A, chat, rewrite, summarization, classification, USMLE-style \
+Q&A, multiple-choice Q&A, \
 single-hop reasoning, multiple-hop reasoning. Use all of them over the list.
-3. Topics range over all of medicine: basic sciences, every clinical specialty, public health, ethics, education.
-4. Views say who asks or who is addressed: patients, students, clinicians, allied health workers, officials, researchers, writers.
+3. Topics range over all of medicine: basic sciences, every clinical specialty, public health, \
+ethics, education.
+4. Views say who asks or who is addressed: patients, students, clinicians, allied health workers, \
+officials, researchers, writers.
    A patient speaks in the first person and without jargon.
-5. Difficulty is a number: 1 a basic fact, 2 a simple application, 3 needs communication or ethics, 4 several steps as in an
+5. Difficulty is a number: 1 a basic fact, 2 a simple application, 3 needs communication or \
+ethics, 4 several steps as in an
    examination, 5 an intricate or uncertain real case.
 6. Instructions differ in verb, length and shape; some are questions, some are orders.
 7. An input is specific and 50 to 200 words long; where none is needed the Input is <noinput>.
@@ -47,8 +52,10 @@ TASKS = {
 }
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "tasks", "strict": True, "schema": TASKS}}
 
-ANSWERER = """You are a careful medical expert. Answer the task completely and correctly, in the register of the one who asks.
-If options are given, name the letter and text of the right one and say why. Say when urgent care is needed. Do not end with a
+ANSWERER = """You are a careful medical expert. Answer the task completely and correctly, in the \
+register of the one who asks.
+If options are given, name the letter and text of the right one and say why. Say when urgent care \
+is needed. Do not end with a
 formula, do not mention being a language model, and keep to what is known."""
 
 

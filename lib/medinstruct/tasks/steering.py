@@ -138,7 +138,7 @@ def _canonical(cell: Mapping[str, Any]) -> dict[str, object]:
 def _extra(
     target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size: int
 ) -> Counter[Cell]:
-    """Return extra tasks by cell: each focus cell is spread over the cells that share most labels."""
+    """Return extra tasks by cell: a focus cell is spread over the cells that share most labels."""
     extra: Counter[Cell] = Counter()
     for focused in focus:
         shared = {cell: sum(focused.get(axis) == value for axis, value in cell) for cell in target}
