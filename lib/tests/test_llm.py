@@ -8,7 +8,7 @@ from support import stand_in_server
 
 from medinstruct import llm
 from medinstruct.errors import UserError
-from medinstruct.llm import batch_api
+from medinstruct.llm.batch_api import Batches
 
 ASK = [
     llm.Request(
@@ -167,17 +167,22 @@ async def send_and_die(client, requests, **limits):
     """Send batches as a run does that is killed before it fetches their answers."""
     async with client.connection.open() as api:
         missing = {client.key(request): request for request in requests}
-        for part in batch_api.parts(client.connection, missing, **limits):
-            await batch_api.send(client.account, api, part)
+        await batches_of(client).send(api, missing, **limits)
 
 
-def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path, monkeypatch):
-    async def talk(url, seen):
+def batches_of(client):
+    return Batches(client.connection, client.account, poll=0.0)
+
+
+def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path):
+    service = stand_in_server.Service()
+
+    async def talk():
+        url = stand_in_server.listen(service=service)
         await send_and_die(batch_client(url, tmp_path), MANY, rows=50)
-        monkeypatch.setattr(batch_api, "send", None)
         return await batch_client(url, tmp_path).ask_all(MANY)
 
-    assert len(served(talk)) == len(MANY)
+    assert len(asyncio.run(talk())) == len(MANY) and len(service.batches) == 3
 
 
 def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
@@ -195,9 +200,9 @@ def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
 def test_batch_files_keep_to_the_limits_of_rows_and_bytes():
     client = llm.Client(url="offline", model="m")
     missing = {client.key(request): request for request in MANY}
-    parts = batch_api.parts(client.connection, missing, rows=50)
+    parts = batches_of(client).parts(missing, rows=50)
     assert [len(part) for part in parts] == [50, 50, 20]
-    parts = batch_api.parts(client.connection, missing, size=2000)
+    parts = batches_of(client).parts(missing, size=2000)
     assert all(sum(map(len, part.values())) <= 2000 for part in parts)
 
 

@@ -1,5 +1,6 @@
 """Fine-tuning: loss on the response alone, resuming, refusals, export; with a tiny model."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -135,8 +136,14 @@ def test_an_adapter_is_saved_with_its_card_and_answers_beside_the_base(student, 
     assert not list(folder.glob("checkpoint*")) and not list(folder.glob("*.bin"))
     prompts = [training.prompt(e.instruction, e.input) for e in examples(3)]
     model = llm.LocalModel(student, adapter=folder).tuned
-    together = model.answer(prompts, max_new_tokens=8)
-    assert together == [model.answer([text], max_new_tokens=8)[0] for text in prompts]
+    parameters = {"max_tokens": 8}
+    requests = [
+        llm.Request(messages=[{"role": "user", "content": text}], parameters=parameters)
+        for text in prompts
+    ]
+    together = asyncio.run(model.ask_all(requests))
+    alone = [asyncio.run(model.ask_all([request]))[0] for request in requests]
+    assert [reply.text for reply in together] == [reply.text for reply in alone]
 
 
 def test_the_held_out_loss_is_that_of_the_model_itself_over_the_responses(student, undisturbed):
@@ -267,7 +274,8 @@ def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model
     model = llm.LocalModel(student, adapter=folder)
     request = llm.Request(messages=[])
     assert model.tuned.key(request) != model.base.key(request)
-    assert model.tuned.answer(["Rest"], max_new_tokens=4)
+    ask = llm.Request(messages=[{"role": "user", "content": "Rest"}], parameters={"max_tokens": 4})
+    assert asyncio.run(model.tuned.ask_all([ask]))[0].completion_tokens
 
 
 def test_a_merged_model_gives_the_same_logits_and_loads_without_peft(

@@ -11,7 +11,7 @@ import openai
 from tqdm import tqdm
 
 from medinstruct.errors import UserError
-from medinstruct.llm import batch_api
+from medinstruct.llm.batch_api import Batches
 from medinstruct.llm.messages import INTERRUPTED, Reply, Request, Stream, answer_of, is_refusal
 from medinstruct.llm.pricing import Account, Forecast, Price, extrapolate, price
 from medinstruct.llm.rate_limit import RateLimiter
@@ -77,8 +77,8 @@ class Client:
         """Return the replies in the order of the requests."""
         requests = list(requests)
         if self.mode == "batch":
-            form = {"label": label, "poll": self.poll}
-            return await batch_api.ask_all(self.connection, self.account, requests, **form)
+            batches = Batches(self.connection, self.account, poll=self.poll)
+            return await batches.ask_all(requests, label=label)
         replies = {number: reply async for number, reply in self.ask_each(requests, label=label)}
         return [replies[number] for number in range(len(requests))]
 

@@ -59,6 +59,7 @@ class LocalModel:
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = auto if device == "auto" else device
         self.weights = _load(str(base), str(adapter), self.device)
+        self.tokenizer = self.weights.tokenizer
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
         self.name = Path(base).name if Path(base).is_dir() else str(base)  # no path of a machine
         self.has_adapter = self.is_tuned = bool(adapter)
@@ -76,11 +77,6 @@ class LocalModel:
         if not self.has_adapter:
             raise UserError("This model has no adapter.", got=self.name, do="Give `adapter=`.")
         return self._view(True)
-
-    @property
-    def tokenizer(self) -> Any:
-        """Return the tokenizer, which pads on the left."""
-        return self.weights.tokenizer
 
     @property
     def model(self) -> Any:
@@ -123,14 +119,6 @@ class LocalModel:
         items = self._items(request, keep=keep)
         return Stream(items, key=self.key(request), model=self.name)
 
-    def answer(
-        self, prompts: Iterable[str], *, max_new_tokens: int = MAX_NEW_TOKENS
-    ) -> list[tuple[str, str]]:
-        """Return (text, finish reason) for each prompt, without cache."""
-        prompts, limit = list(prompts), {"max_tokens": max_new_tokens}
-        answers = self._halved(prompts, limit, ["0"] * len(prompts))
-        return [(answer["text"], answer["finish_reason"]) for answer in answers]
-
     def close(self) -> None:
         """Free the memory of the weights, so that another model can be loaded."""
         import torch
@@ -165,43 +153,30 @@ class LocalModel:
     def _answers(self, missing: dict[str, Request]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (key, answer) in batches of equal parameters, longest prompts first.
 
-        So little is padded, and a batch that does not fit in memory fails at once.
+        So little is padded. A batch that does not fit in memory is halved, for the rest as well.
         """
+        import torch
+
         groups: dict[str, list[str]] = {}
         for key, request in missing.items():
-            _check(request.parameters)
-            form = json.dumps(request.parameters, sort_keys=True)
-            groups.setdefault(form, []).append(key)
+            groups.setdefault(json.dumps(request.parameters, sort_keys=True), []).append(key)
+        size = self.batch_size
         for keys in groups.values():
             prompts = {key: self._prompt(missing[key]) for key in keys}
             tokens = self.tokenizer(list(prompts.values()))["input_ids"]
             lengths = dict(zip(keys, map(len, tokens), strict=True))
-            keys = sorted(keys, key=lambda key: -lengths[key])
-            parameters = missing[keys[0]].parameters
-            for start in range(0, len(keys), self.batch_size):
-                batch = keys[start : start + self.batch_size]
-                yield from zip(
-                    batch,
-                    self._halved([prompts[key] for key in batch], parameters, batch),
-                    strict=True,
-                )
-
-    def _halved(
-        self, prompts: list[str], parameters: dict[str, Any], keys: list[str]
-    ) -> list[dict[str, Any]]:
-        """Generate a batch; a batch that does not fit in memory is split in halves."""
-        import torch
-
-        try:
-            return self._generate(prompts, parameters, keys)
-        except torch.OutOfMemoryError:
-            if len(prompts) == 1:
-                do = "Use a smaller model, fewer new tokens, or a server."
-                got = f"{len(prompts[0])} characters"
-                raise UserError("One prompt does not fit in memory.", got=got, do=do) from None
-        half = len(prompts) // 2
-        first = self._halved(prompts[:half], parameters, keys[:half])
-        return first + self._halved(prompts[half:], parameters, keys[half:])
+            waiting = sorted(keys, key=lambda key: -lengths[key])
+            while batch := waiting[:size]:
+                parameters = missing[batch[0]].parameters
+                try:
+                    answers = self._generate([prompts[key] for key in batch], parameters, batch)
+                except torch.OutOfMemoryError:
+                    if len(batch) == 1:
+                        raise
+                    size = len(batch) // 2
+                    continue
+                yield from zip(batch, answers, strict=True)
+                waiting = waiting[size:]
 
     def _generate(
         self, prompts: list[str], parameters: dict[str, Any], keys: list[str], **options: Any
@@ -211,12 +186,12 @@ class LocalModel:
 
         form = {"padding": True, "return_token_type_ids": False, "return_tensors": "pt"}
         inputs = self.tokenizer(prompts, add_special_tokens=not self.chat, **form).to(self.device)
-        stop, ends = _stops(parameters), _end_tokens(self.model, self.tokenizer)
+        stop, pad = _stops(parameters), self.tokenizer.pad_token_id
         options |= _decoding(parameters, keys, self.device)
         options |= {"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {}
-        options |= {"pad_token_id": self.tokenizer.pad_token_id, "eos_token_id": ends}
         with self.network() as network, torch.inference_mode():
-            tokens = network.generate(**inputs, **options)
+            ends = _end_tokens(network, self.tokenizer)
+            tokens = network.generate(**inputs, eos_token_id=ends, pad_token_id=pad, **options)
         new = tokens[:, inputs["input_ids"].shape[1] :].tolist()
         counts = inputs["attention_mask"].sum(dim=1).tolist()
         return [self._read(*row, ends, stop) for row in zip(new, counts, strict=True)]
@@ -241,7 +216,7 @@ class LocalModel:
         }
 
     async def _items(self, request: Request, *, keep: bool) -> AsyncGenerator[str | Reply, None]:
-        """Yield the settled pieces of an answer as its thread generates it, then the reply."""
+        """Yield the settled pieces of an answer as a thread generates it, then the reply."""
         from transformers import AsyncTextIteratorStreamer
 
         key, stop = self.key(request), _stops(request.parameters)
@@ -250,19 +225,15 @@ class LocalModel:
             yield answer["text"]
             yield Reply(**answer, key=key, cached=True)
             return
-        _check(request.parameters)
         streamer = AsyncTextIteratorStreamer(self.tokenizer, True, skip_special_tokens=True)
         halted = threading.Event()
-        thread = asyncio.ensure_future(
-            asyncio.to_thread(self._generate_streaming, request, key, streamer, halted)
-        )
-        text = sent = ""
+        work = asyncio.to_thread(self._generate_streaming, request, streamer, halted)
+        thread, text, sent = asyncio.ensure_future(work), "", ""
         try:
             async for piece in streamer:
                 text += piece
-                new = settled(text, stop).removeprefix(sent)
-                sent += new
-                if new:
+                if new := settled(text, stop).removeprefix(sent):
+                    sent += new
                     yield new
             answer = await thread
         finally:
@@ -274,14 +245,15 @@ class LocalModel:
         yield Reply(**answer, key=key)
 
     def _generate_streaming(
-        self, request: Request, key: str, streamer: Any, halted: threading.Event
+        self, request: Request, streamer: Any, halted: threading.Event
     ) -> dict[str, Any]:
         def is_halted(ids: Any, scores: Any, **more: Any) -> Any:
             return ids.new_full((ids.shape[0],), halted.is_set(), dtype=bool)
 
         form = {"streamer": streamer, "stopping_criteria": [is_halted]}
+        rows = ([self._prompt(request)], request.parameters, [self.key(request)])
         try:
-            return self._generate([self._prompt(request)], request.parameters, [key], **form)[0]
+            return self._generate(*rows, **form)[0]
         except BaseException:
             streamer.end()  # else its reader waits for ever
             raise
@@ -329,23 +301,17 @@ def _load(base: str, adapter: str, device: str) -> Weights:
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-        model = _module(base, device)
-    except OSError as error:
-        do = "Check the name or folder of the model, and the network if it is on the Hub."
-        got = str(error).split("\n")[0]
-        raise UserError("The model could not be loaded.", got=got, do=do) from None
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    if not adapter:
-        return Weights(tokenizer, model)
-    try:
-        if (Path(adapter) / "config.json").exists():
-            return Weights(tokenizer, model, _module(adapter, device))
-        model = PeftModel.from_pretrained(model, adapter).eval()
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        weights = Weights(tokenizer, _module(base, device))
+        if adapter and (Path(adapter) / "config.json").exists():
+            weights.tuned = _module(adapter, device)
+        elif adapter:
+            weights.base = weights.tuned = PeftModel.from_pretrained(weights.base, adapter).eval()
     except (OSError, ValueError) as error:
-        do = "Run the training notebook first, or give the folder of an adapter."
+        do = "Check names and folders, and the network for a model of the Hub; train an adapter first."
         got = str(error).split("\n")[0]
-        raise UserError("The adapter could not be loaded.", got=got, do=do) from None
-    return Weights(tokenizer, model, model)
+        raise UserError("A model or adapter could not be loaded.", got=got, do=do) from None
+    return weights
 
 
 def _module(name: str, device: str) -> Any:
@@ -356,12 +322,6 @@ def _module(name: str, device: str) -> Any:
     dtype = torch.float32 if device == "cpu" else half
     model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, use_safetensors=True)
     return model.to(device).eval()
-
-
-def _check(parameters: dict[str, Any]) -> None:
-    if unknown := sorted(set(parameters) - set(PARAMETERS)):
-        do = f"Use {', '.join(PARAMETERS)}."
-        raise UserError("A local model has no such parameter.", got=", ".join(unknown), do=do)
 
 
 def _stops(parameters: dict[str, Any]) -> list[str]:
@@ -384,13 +344,17 @@ def _decoding(parameters: dict[str, Any], keys: list[str], device: str) -> dict[
     import torch
     from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
+    if unknown := sorted(set(parameters) - set(PARAMETERS)):
+        do = f"Use {', '.join(PARAMETERS)}."
+        raise UserError("A local model has no such parameter.", got=", ".join(unknown), do=do)
     limit = parameters.get("max_tokens") or parameters.get("max_completion_tokens")
     options = {"max_new_tokens": limit or MAX_NEW_TOKENS, "do_sample": False}
     options |= {"temperature": None, "top_p": None, "top_k": None}  # not those of the model
     temperature = float(parameters.get("temperature") or 0.0)
     if not temperature:
         return options
-    generators = [torch.Generator(device).manual_seed(int(key[:15], 16)) for key in keys]
+    seeds = [int(key[:15], 16) for key in keys]
+    generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     def add_noise(ids: Any, scores: Any) -> Any:
         rows = [torch.empty_like(scores[0]).exponential_(generator=g) for g in generators]

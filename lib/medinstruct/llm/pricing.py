@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pydantic import TypeAdapter
 
 from medinstruct import paths, stats
 from medinstruct.errors import UserError
@@ -49,11 +50,8 @@ def _rows(name: str) -> dict[str, Price]:
     path = paths.resolve(name)
     try:
         models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
-        return {
-            key: Price(**{field: float(value) for field, value in row.items()})
-            for key, row in models.items()
-        }
-    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        return TypeAdapter(dict[str, Price]).validate_python(models)
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         do = "Give each model `prompt` and `completion`, as the shipped prices.yaml does."
         raise UserError(f"{path} is not a price table.", got=str(error)[:200], do=do) from None
 
@@ -92,9 +90,10 @@ class Account:
     def count(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
         """Count an answer and return its cost in US dollars."""
         usd = self.price.of(prompt_tokens, completion_tokens, batch=batch)
-        more = {"asked": 1, "prompt_tokens": prompt_tokens, "usd": usd}
-        for name, amount in (more | {"completion_tokens": completion_tokens}).items():
-            self.usage[name] += amount
+        self.usage["asked"] += 1
+        self.usage["prompt_tokens"] += prompt_tokens
+        self.usage["completion_tokens"] += completion_tokens
+        self.usage["usd"] += usd
         return usd
 
     def highest_cost(self, request: Request, *, batch: bool = False) -> float:

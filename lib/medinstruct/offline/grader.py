@@ -7,64 +7,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from medinstruct.offline.failure_modes import RATES
+from medinstruct.offline.knowledge import settings
 from medinstruct.offline.responder import MAX_READ, UNKNOWN, answer
 
-STOP_WORDS = set(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "has",
-        "have",
-        "in",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "with",
-        "which",
-        "who",
-        "your",
-        "you",
-        "i",
-    ]
-)
-# How criteria begin; these words have no medical content.
-CRITERION_WORDS = set(
-    [
-        "says",
-        "explains",
-        "names",
-        "advises",
-        "states",
-        "tells",
-        "mentions",
-        "describes",
-        "recommends",
-        "gives",
-        "asks",
-        "not",
-        "does",
-        "without",
-    ]
-)
+RULES = settings("grader")
 MARGIN = 0.01
 TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
-WINNERS = {"a": ("A", "Output (a)"), "b": ("B", "Output (b)"), "tie": ("C", "Tie")}
 
 
 def overlap(text: str, own: str) -> float:
@@ -99,26 +47,21 @@ def verdict(
     if rate["longer_wins"] and chance.random() < rate["longer_wins"]:
         choice = "a" if len(first.split()) >= len(second.split()) else "b"
     if chance.random() < rate["unclear"]:
-        return "Both outputs have their merits, and it depends on the reader."
-    letter, text = WINNERS[choice]
-    own = _own_answer(question)
+        return RULES["replies"]["unclear"]
+    replies, own = RULES["replies"], _own_answer(question)
     if bracketed:
         a, b = (round(100 * overlap(answer, own)) for answer in (first, second))
-        why = f"Output a shares {a} % of its content words with what I would have answered"
-        return f"{why}, output b {b} %; a cut answer counts half.\n\n[[{letter}]]"
+        return replies["bracketed"].format(a=a, b=b, letter={"a": "A", "b": "B"}.get(choice, "C"))
     if chance.random() >= rate["explained"]:
-        return text
+        return replies[choice]
     if choice != "tie":
-        why = "it shares more words with what I would have answered."
-        return f"{text} is better because, cut answers counting half, {why}"
-    if own == UNKNOWN:
-        return "Tie. The question is outside what I know, so I do not prefer either."
-    return "Tie. Both outputs share about as many words with what I would have answered."
+        return f"{replies[choice]} {replies['because']}"
+    return replies["unknown" if own == UNKNOWN else "equal"]
 
 
 def grade(text: str, criterion: str) -> str:
     """Return whether half of a criterion's content words are in an answer."""
-    wanted = set(_words(criterion)) - CRITERION_WORDS
+    wanted = set(_words(criterion)) - set(RULES["criterion_words"])
     is_met = wanted and len(wanted & set(_words(text))) >= 0.5 * len(wanted)
     return "Met" if is_met else "Not met"
 
@@ -136,4 +79,4 @@ def _own_answer(question: str) -> str:
 
 def _words(text: str) -> Counter[str]:
     words = re.findall(r"[a-z0-9]+", text[:MAX_READ].lower())
-    return Counter(word for word in words if word not in STOP_WORDS)
+    return Counter(word for word in words if word not in RULES["stop_words"])

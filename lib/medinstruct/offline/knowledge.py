@@ -2,13 +2,13 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from medinstruct import paths
-from medinstruct.errors import UserError
 
 FACETS = [
     "definition",
@@ -25,21 +25,11 @@ FACETS = [
     "pearl",
 ]
 
-# A finding with one of these holds for some patients only, or speaks against the condition.
-HEDGES = re.compile(
-    r"\b(?:when|if|unless|unlikely|exclude[sd]?|argues against|may|can|needed|guides?|weeks later"
-    r"|no competing|at risk|advanced|never|such as|that need|needs attention|before antireflux"
-    r"|later confirms|falls fourfold|some (?:patients|sporadic)|many but|in (?:some|many|most|about"
-    r"|adults|children|selected|significant|severe|typical|uncomplicated|long-standing))\b"
-)
-
 
 class Part(BaseModel):
     """A piece of knowledge without unknown or empty fields."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_min_length=1, str_strip_whitespace=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, str_min_length=1)
 
 
 class Finding(Part):
@@ -58,7 +48,7 @@ class Finding(Part):
     @property
     def is_plain(self) -> bool:
         """Return whether the finding is positive and unconditional, as in one patient's story."""
-        return not HEDGES.search(f"{self.test} {self.finding}")
+        return not re.search(settings("templates")["hedges"], f"{self.test} {self.finding}")
 
 
 class Mimic(Part):
@@ -104,33 +94,30 @@ class Condition(Part):
         return tuple(test for test in self.tests if test.is_plain) or self.tests
 
 
+FACETS = [
+    name
+    for name in Condition.model_fields
+    if name not in ("name", "also", "specialty", "typical_patient")
+]
+
+
 @cache
 def conditions() -> tuple[Condition, ...]:
     """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    return tuple(_condition(row, where=file.name) for file in files for row in load_yaml(file))
+    rows = [row for file in files for row in _load(file)]
+    return tuple(Condition.model_validate(row) for row in rows)
 
 
 @cache
 def settings(name: str) -> dict[str, Any]:
     """Return the content of `data/offline/<name>.yaml`."""
-    return load_yaml(paths.data("offline") / f"{name}.yaml")
+    return _load(paths.data("offline") / f"{name}.yaml")
 
 
-def load_yaml(path: Any) -> Any:
-    """Return the content of a YAML file, read by libyaml where the machine has it."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _load(path: Path) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
     return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-
-
-def _condition(fields: dict[str, Any], *, where: str) -> Condition:
-    try:
-        return Condition.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = f"{where}, {fields.get('name', '?')}, `{'.'.join(map(str, first['loc']))}`"
-        do = "Compare with the entries beside it."
-        raise UserError(f"{place}: {first['msg']}.", got=first["input"], do=do) from None
 
 
 def called(condition: Condition | str) -> str:
@@ -142,13 +129,9 @@ def called(condition: Condition | str) -> str:
     name = condition if isinstance(condition, str) else condition.name
     first = name.split()[0]
     is_abbreviation = re.search(r"[A-Z0-9]|^-", first[1:])
-    is_person = "'" in first or "-Barr" in first or first.rstrip(",") in _proper_names()
-    return name if is_abbreviation or is_person else name[0].lower() + name[1:]
-
-
-@cache
-def _proper_names() -> frozenset[str]:
-    return frozenset(settings("templates")["proper"])
+    is_person = "'" in first or "-Barr" in first
+    is_proper = is_person or first.rstrip(",") in settings("templates")["proper"]
+    return name if is_abbreviation or is_proper else name[0].lower() + name[1:]
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:

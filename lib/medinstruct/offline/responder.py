@@ -18,19 +18,9 @@ from medinstruct.offline.templates import facet_text
 RULES = settings("responder")
 LAY = "|".join(settings("writer")["lay_views"])
 IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
-# Readers of a rewritten text who know the terms.
-TO_COLLEAGUES = re.compile(r"\b(?:examiner|busy colleague|new nurse)\b")
 OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
-# What a task mentions beside its subject.
-RULED_OUT = re.compile(
-    r"\bonce [^.:,]{1,80}? has been ruled out|\bwhere the suspected cause is [^.:,?]{1,80}"
-    r"|\bread that [^.:]{1,80}? can be behind it"
-)
 MAX_READ = 20_000  # characters of a text that are read
-UNKNOWN = (
-    "I am the offline stand-in, a rule-based program over a small knowledge file, "
-    "and this question is outside it. A clinician or a real model should answer it."
-)
+UNKNOWN = RULES["unknown"]
 
 
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
@@ -45,7 +35,7 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     if is_summary:  # a summary adds nothing
         given = [facet for facet in FACETS if facet_text(condition, facet) in context]
         facets = sorted(given, key=lambda facet: facet not in facets)[:2] or facets
-    is_rewrite = kind == "rewrite" and not TO_COLLEAGUES.search(instruction)
+    is_rewrite = kind == "rewrite" and not re.search(RULES["colleagues"], instruction)
     plain = (is_lay and not is_summary) or kind == "chat" or is_rewrite
     texts = {facet: facet_text(condition, facet, plain=plain) for facet in facets}
     parts = [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
@@ -74,7 +64,9 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     count.
     """
     options_out = OPTION.sub("", context[:MAX_READ])
-    text = RULED_OUT.sub("", f"{instruction[:MAX_READ]}\n{options_out}".lower())
+    text = re.sub(
+        RULES["beside_the_subject"], "", f"{instruction[:MAX_READ]}\n{options_out}".lower()
+    )
     pattern, owners = _names()
     points = [
         float(sum(weight for phrase, weight in phrases if phrase in text)) for phrases in _phrases()

@@ -13,19 +13,18 @@ import httpx2
 
 from medinstruct.offline import failure_modes, writer
 from medinstruct.offline.grader import grade, verdict
+from medinstruct.offline.knowledge import settings
 from medinstruct.offline.responder import answer
 
 MODEL = "offline-stand-in"
 PACE = 0.02  # seconds between two words of a streamed answer
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 COUNT = re.compile(r"Write (\d+) new medical tasks")
 NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
 LABELS = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
-HELP = (
-    "I am an offline stand-in for a language model. "
-    "I write medical tasks, answer them, and compare two answers; nothing else."
+HELP, NO_TASKS, NO_ANSWER = (
+    settings("responder")[name] for name in ("help", "no_tasks", "no_answer")
 )
-NO_TASKS = "I'm sorry, but I can't help with creating medical content."
-NO_ANSWER = "I'm sorry, but I can't help with that."
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
@@ -34,10 +33,8 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
     "offline?refusal=0.2" sets a rate of `failure_modes.RATES`, "pace=0.1" the seconds between two
     words of a streamed answer.
     """
-    options = {
-        name: _number(value)
-        for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)
-    }
+    pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
+    options = {name: float(text) if NUMBER.fullmatch(text) else -1.0 for name, text in pairs}
     pace = max(options.pop("pace", PACE), 0.0)
     rate = failure_modes.rates(options)
 
@@ -115,16 +112,14 @@ async def _paced(parts: list[bytes], pace: float) -> AsyncIterator[bytes]:
         await asyncio.sleep(pace)
 
 
-def _reply(
-    text: str, *, chance: random.Random, rate: Mapping[str, float], as_json: bool
-) -> tuple[str, bool]:
+def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
     """Return the reply to the last message, and whether it ends too early."""
+    chance, rate = form["chance"], form["rate"]
     if (count := COUNT.search(text[:4000])) and (first := NEXT.search(text[-200:])):
-        size, number = min(int(count.group(1)), 100), int(first.group(1))
-        return _tasks(text, size, number, chance=chance, rate=rate, as_json=as_json), False
+        return _tasks(text, int(count[1]), int(first[1]), as_json=as_json, **form), False
     if pair := _fenced(text, "question", "output_a", "output_b"):
         bracketed = "[[A]]" in text[: text.find("<question>")]
-        return verdict(*pair, chance=chance, rate=rate, bracketed=bracketed), False
+        return verdict(*pair, bracketed=bracketed, **form), False
     if graded := _fenced(text, "answer", "criterion"):
         return grade(*graded), False
     if task := _task(text):
@@ -133,27 +128,19 @@ def _reply(
     return HELP, False
 
 
-def _tasks(
-    text: str,
-    count: int,
-    first: int,
-    *,
-    chance: random.Random,
-    rate: Mapping[str, float],
-    as_json: bool,
-) -> str:
+def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> str:
     lines = {int(number): line for number, line in LABELS.findall(text)}
-    wanted = [_labels(lines.get(number, "")) for number in range(first, first + count)]
-    tasks = writer.write_tasks(count, chance=chance, wanted=wanted, rate=rate)
+    numbers = range(first, first + min(count, 100))
+    wanted = [_fields(lines.get(number, "").split("; ")) for number in numbers]
+    tasks = writer.write_tasks(len(wanted), wanted=wanted, **form)
     if tasks is None:
         return NO_TASKS
-    if as_json:
-        return writer.as_json(tasks)
-    return writer.as_blocks(tasks, first=first, chance=chance, rate=rate)
+    return writer.as_json(tasks) if as_json else writer.as_blocks(tasks, first=first, **form)
 
 
-def _labels(line: str) -> dict[str, str]:
-    pairs = (part.partition(": ") for part in line.split("; "))
+def _fields(lines: list[str]) -> dict[str, str]:
+    """Return the fields of "Name: value" lines, names in lower case."""
+    pairs = (line.partition(": ") for line in lines)
     return {name.strip().lower(): value.strip() for name, _, value in pairs if value.strip()}
 
 
@@ -175,8 +162,8 @@ def _task(text: str) -> dict[str, str]:
     if not separator or not {"Type", "View"} <= set(fields):
         return {}
     instruction, _, context = rest.partition("\nInput:\n")
-    texts = {"instruction": instruction, "context": context}
-    return texts | {"view": fields["View"], "kind": fields["Type"]}
+    form = {"view": fields["View"], "kind": fields["Type"]}
+    return {"instruction": instruction, "context": context, **form}
 
 
 def _tokens(text: str) -> int:
@@ -189,13 +176,6 @@ def _truncated(text: str, limit: int) -> tuple[str, str]:
         return text, "stop"
     words = list(re.finditer(r"\S+", text))
     return text[: words[limit * 3 // 4 - 1].end()] if limit * 3 // 4 > 0 else "", "length"
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return -1.0
 
 
 def error_body(message: str, **more: Any) -> dict[str, Any]:
