@@ -134,6 +134,7 @@ def test_a_live_page_gets_the_sunburst_by_plotly_with_escaped_text(tmp_path, mon
     assert set(plotly["data"][0]["labels"]) == {"write", "note"} and "image/png" not in shown.data
     assert "<script>" not in plotly["layout"]["title"]["text"]
     assert shown.data["text/plain"] == "A claim with $5"
+    assert plotting.sunburst({}, title="t", live=True).to_plotly_json()["data"] == []
 
 
 def test_a_table_escapes_every_cell_and_keeps_numbers_at_the_right():

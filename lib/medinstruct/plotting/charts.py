@@ -55,12 +55,9 @@ def grouped_bars(
     figure, (axes,) = _canvas(title, 1.3 + row * len(names))
     for n, (column, values) in enumerate(columns.items()):
         places = np.arange(len(names))[::-1] + 0.41 - height * (n + 0.5)
-        bar = {
-            "height": height * 0.94,
-            "color": colors[n % len(colors)],
-            "label": short(column, 40),
-        }
-        axes.barh(places, [values.get(name, 0) for name in names], **bar)
+        color, name = colors[n % len(colors)], short(column, 40)
+        shares = [values.get(row, 0) for row in names]
+        axes.barh(places, shares, height=height * 0.94, color=color, label=name)
     _name_rows(axes, names)
     axes.set_xlabel(label)
     return _legend(figure, axes)
@@ -120,9 +117,7 @@ def intervals(
     panels = dict(table) if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}
     every = dict.fromkeys(short(name, 40) for frame in panels.values() for name in frame.index)
-    groups = {
-        value: None for frame in panels.values() for value in (frame[group] if group else [""])
-    }
+    groups = dict.fromkeys(v for f in panels.values() for v in (f[group] if group else [""]))
     if not every:
         return note(label)
     rows = {name: len(every) - 1 - n for n, name in enumerate(every)}
@@ -251,9 +246,8 @@ def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
     figure, (axes,) = _canvas(title, 1.0 + 0.5 * len(stages))
     axes.barh(places, counts, color=palette.BLUE, height=0.7)
     rows = axes.barh(places, lost, left=counts, color=palette.ORANGE, alpha=0.4, height=0.7)
-    texts = [
-        f"{n:,}" + (f" (−{gone:,})" if gone else "") for n, gone in zip(counts, lost, strict=True)
-    ]
+    pairs = zip(counts, lost, strict=True)
+    texts = [f"{count:,} (−{gone:,})" if gone else f"{count:,}" for count, gone in pairs]
     axes.bar_label(rows, labels=texts, padding=3, fontsize=9)
     _name_rows(axes, list(stages))
     axes.set(xlabel=f"{label} (pale: lost at this stage)", xlim=(0, 1.18 * max(counts.max(), 1)))
@@ -268,16 +262,14 @@ def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str, live: bool = F
     pairs = {pair: count for pair, count in pairs.items() if count}
     verbs = dict.fromkeys(verb for verb, _ in pairs)
     pairs = {pair: pairs[pair] for verb in verbs for pair in pairs if pair[0] == verb}
-    if not pairs:
-        return note("verbs with an object")
     if live:
         return _live_sunburst(pairs, title)
+    if not pairs:
+        return note("verbs with an object")
     figure, (axes,) = _canvas(title, palette.WIDTH + 0.3)
     hues = {verb: PALETTE[n % len(PALETTE)] for n, verb in enumerate(verbs)}
     totals = [sum(n for (verb, _), n in pairs.items() if verb == name) for name in verbs]
-    _ring(
-        axes, totals, list(verbs), radius=0.58, width=0.38, colors=[(hues[v], 0.7) for v in verbs]
-    )
+    _ring(axes, totals, verbs, radius=0.58, width=0.38, colors=[(hues[v], 0.7) for v in verbs])
     shades = [(hues[verb], (0.45, 0.3)[n % 2]) for n, (verb, _) in enumerate(pairs)]
     nouns = [noun for _, noun in pairs]
     _ring(axes, list(pairs.values()), nouns, radius=1, width=0.42, colors=shades)
@@ -285,33 +277,31 @@ def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str, live: bool = F
     return figure
 
 
-def _ring(axes: Any, counts: Sequence[int], names: Sequence[str], **ring: Any) -> None:
+def _ring(
+    axes: Any, counts: Sequence, names: Any, *, radius: float, width: float, colors: Sequence
+) -> None:
     """Draw one ring of a sunburst; a word is as large as its slice lets it be."""
-    radius, width = ring["radius"], ring["width"]
+    turn = {"startangle": 90, "counterclock": False, "rotatelabels": True, "colors": colors}
+    place = {"labels": list(names), "labeldistance": 1 - width / radius / 2}
     edge = {"width": width, "edgecolor": "white", "lw": 0.8}
-    turn = {"startangle": 90, "counterclock": False, "rotatelabels": True}
-    place = {"labels": names, "labeldistance": 1 - width / radius / 2}
-    _, texts = axes.pie(
-        counts, radius=radius, colors=ring["colors"], wedgeprops=edge, **turn, **place
-    )
+    _, words = axes.pie(counts, radius=radius, wedgeprops=edge, **turn, **place)
     points = palette.WIDTH / 2 * 72  # of the whole radius
-    for text, name, count in zip(texts, names, counts, strict=True):
-        slice_height = 2 * np.pi * count / sum(counts) * (radius - width / 2) * points * 0.86
-        size = min(9.5, slice_height, width * points / (max(len(name), 1) * 0.62))
-        text.set(ha="center", va="center", fontsize=max(size, 1), visible=size >= 5)
+    for word, name, count in zip(words, names, counts, strict=True):
+        arc = 2 * np.pi * count / sum(counts) * (radius - width / 2) * points * 0.86
+        size = min(9.5, arc, width * points / (max(len(name), 1) * 0.62))
+        word.set(ha="center", va="center", fontsize=max(size, 1), visible=size >= 5)
 
 
 def _live_sunburst(pairs: Mapping[tuple[str, str], int], title: str) -> Any:
-    import pandas as pd
     import plotly.express as px
+    import plotly.graph_objects as go
 
-    rows = pd.DataFrame(
-        [(*pair, count) for pair, count in pairs.items()], columns=["verb", "noun", "n"]
-    )
-    colors = {"color": "verb", "color_discrete_sequence": PALETTE}
-    figure = px.sunburst(
-        rows, path=["verb", "noun"], values="n", title=html.escape(title), **colors
-    )
+    if not pairs:
+        return go.Figure()
+    verbs, nouns = zip(*pairs, strict=True)
+    colors = {"color": verbs, "color_discrete_sequence": PALETTE}
+    counts = list(pairs.values())
+    figure = px.sunburst(path=[verbs, nouns], values=counts, title=html.escape(title), **colors)
     hover = "%{label}: %{value}<br>%{percentParent:.0%} of its verb, %{percentRoot:.1%} of all"
     figure.update_traces(hovertemplate=hover + "<extra></extra>", sort=False)
     return figure.update_layout(height=660, template="none", paper_bgcolor="white")
