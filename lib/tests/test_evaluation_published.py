@@ -84,6 +84,12 @@ def test_what_the_published_table_does_not_say(example):
         "gpt-4": 0.363,
         "text-davinci-003": 0.892,
     }
+    assert panel["lc_score"].round(3).to_dict() == {
+        "claude-2": 0.18,
+        "gpt-3.5-turbo": 0.338,
+        "gpt-4": 0.246,
+        "text-davinci-003": 0.65,
+    }
     assert evaluation.verdicts.judge_health(verdicts)["finding"].tolist() == [""]
 
 

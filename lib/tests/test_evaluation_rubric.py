@@ -95,7 +95,4 @@ def test_a_full_answer_gets_more_than_a_short_one_and_an_empty_one_gets_nothing(
     found = asyncio.run(evaluation.rubric.grade(client, rubrics, items, answers))
     scores = evaluation.rubric.scores(found)["score"]
     assert scores["full"] > 0.3 > scores["short"] >= scores["empty"] == 0
-    assert (
-        client.usage["asked"] == len(found) * 2 / 3
-        and len(evaluation.rubric.by_axis(found).columns) == 3
-    )
+    assert client.usage["asked"] == len(found) * 2 / 3

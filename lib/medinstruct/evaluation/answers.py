@@ -87,17 +87,14 @@ def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
             "answers of": answer.model,
             "words": len(answer.text.split()),
             "empty": not answer.text,
-            "truncated": answer.finish_reason == "length" or _is_unended(answer.text),
+            "truncated": answer.finish_reason == "length"
+            or not (answer.text or ".").endswith(SENTENCE_ENDS),
             "repeated": _repetition(answer.text) > 0.2,
         }
         for answer in answers
     ]
     groups = pd.DataFrame(rows).groupby("answers of", sort=False)
     return groups.mean().assign(n=groups.size(), median=groups["words"].median())
-
-
-def _is_unended(text: str) -> bool:
-    return bool(text) and not text.endswith(SENTENCE_ENDS)
 
 
 def _repetition(text: str, size: int = 8) -> float:

@@ -154,10 +154,9 @@ def jury(
 
 
 async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -> list[Verdict]:
-    """Return the verdicts on all pairs, in their order.
+    """Return the verdicts on all pairs, in their order; an unreadable reply is requested once more.
 
-    An unreadable reply is requested once more, then its winner is None. The first forty replies are
-    parsed before the others are paid for; a judge with no readable one among them is stopped.
+    Raises if none of the first 40 replies can be read, before the others are paid for.
     """
     if isinstance(judge, Replay):
         return judge.verdicts(pairs)

@@ -85,16 +85,13 @@ def anchors(
         answers.setdefault(answer.item, []).append(answer)
     judged = by_judge(records.read(Path(folder) / "verdicts.jsonl", Verdict))
     old = {pair_key(verdict): verdict for verdict in next(iter(judged.values()), [])}
-    candidates = [
-        replace(pair, answer=answer)
-        for pair in pairs
-        for answer in answers.get(pair.answer.item, ())
-    ]
-    same = {
-        key: pair
-        for pair in candidates
-        if (key := pair_key(pair)) in old and old[key].provenance.parents == pair.parents
-    }
+    same: dict[tuple[str, ...], Pair] = {}
+    for today in pairs:
+        for answer in answers.get(today.answer.item, ()):
+            pair = replace(today, answer=answer)
+            verdict = old.get(pair_key(pair))
+            if verdict and verdict.provenance.parents == pair.parents:
+                same[pair_key(pair)] = pair
     if not same:
         do = "Set `anchors` to the folder of a run on the same test set."
         raise UserError("The earlier run has no pair that can be judged again.", got=folder, do=do)
@@ -103,10 +100,7 @@ def anchors(
 
 
 def drift(old: Sequence[Verdict], new: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row that compares verdicts on the same pairs at two times.
-
-    pairs, share changed, mean scores, their difference with 95 % interval and p, and Cohen's kappa.
-    """
+    """Return one row: share changed, difference in score, and kappa of verdicts at two times."""
     then, now = table(old).set_index(KEY), table(new).set_index(KEY)
     if set(then.index) != set(now.index):
         got = sorted(set(then.index) ^ set(now.index))[:3]
@@ -117,12 +111,12 @@ def drift(old: Sequence[Verdict], new: Sequence[Verdict]) -> pd.DataFrame:
     before, after = then["score"][known], now["score"][known]
     gap = (after - before).groupby("id").mean().to_numpy()
     low, high = stats.bootstrap_interval(gap)
-    row = {"then": then["instrument"].iloc[0], "now": now["instrument"].iloc[0]}
-    row |= {"pairs": len(before), "changed": (before != after).mean()}
+    row = {"pairs": len(before), "changed": (before != after).mean()}
     row |= {"score_then": before.mean(), "score_now": after.mean()}
     row |= {"difference": gap.mean(), "low": low, "high": high, "p": stats.sign_flip_test(gap)}
     row |= {"kappa": kappa.value, "kappa_low": kappa.low, "kappa_high": kappa.high}
-    return pd.DataFrame([row])
+    names = {"then": then["instrument"].iloc[0], "now": now["instrument"].iloc[0]}
+    return pd.DataFrame([names | row])
 
 
 def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:

@@ -103,12 +103,3 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
         table[model] = [len(shares), *pd.Series(values).clip(0, 1), int(group["unread"].sum())]
     columns = ["n", "score", "low", "high", "unread"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("model")
-
-
-def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of criteria met: one row a kind, bad ones last, and one column a model."""
-    bad = grades["points"] < 0
-    kinds = grades["axis"] + bad.map({True: " (bad, not to be met)", False: ""})
-    frame = grades.assign(kind=kinds, bad=bad, met=grades["met"].eq(True).astype(float))
-    frame = frame.sort_values(["bad", "axis"], kind="stable")
-    return frame.pivot_table(index="kind", columns="model", values="met", sort=False)
