@@ -248,7 +248,7 @@ def test_two_processes_train_the_same_steps_and_the_notebook_takes_their_result(
     program = ["-m", "medinstruct.training", str(paths.root() / "params/demo.yaml")]
     room = {"MEDINSTRUCT_OUTPUTS": str(tmp_path), "OMP_NUM_THREADS": "1"}
     room |= {"PYTHONPATH": str(paths.PACKAGE.parent)}
-    command = [*launch, *program, "--set", "run=two", *sets]
+    command = [*launch, *program, "run=two", *sets]
     pipes = {"capture_output": True, "text": True, "timeout": 240}
     done = subprocess.run(command, env=os.environ | room, **pipes)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -73,11 +73,12 @@ def test_held_out_examples_are_spread_over_the_types_and_the_training_share_keep
 class Merging:
     """A tokenizer in which a newline and a following letter are one token."""
 
-    eos_token, eos_token_id, chat_template, name_or_path = "~", ord("~"), None, "merging"
-    all_special_tokens = ["~"]
+    eos_token, all_special_ids, chat_template, name_or_path = "~", [ord("~")], None, "merging"
 
-    def __call__(self, text):
-        return {"input_ids": [ord(letter) for letter in text.replace("\nR", "Я")]}
+    def __call__(self, texts, add_special_tokens=True):
+        if isinstance(texts, list):
+            return {"input_ids": [self(text)["input_ids"] for text in texts]}
+        return {"input_ids": [ord(letter) for letter in texts.replace("\nR", "Я")]}
 
     def get_added_vocab(self):
         return {}

@@ -1,37 +1,20 @@
-"""Fine-tuning command line: `accelerate launch … -m medinstruct.training params/gpu.yaml`."""
+"""Fine-tuning command line: `accelerate launch … -m medinstruct.training PROFILE [key=value …]`."""
 
-import argparse
 import json
 import sys
-from typing import Any
 
 from medinstruct import params, paths, records
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 from medinstruct.training import finetune_lora, settings, training_file
 
-NOTEBOOK = "07_finetune_lora.ipynb"
 
-
-def main() -> int:
+def main(profile: str, *sets: str) -> None:
     """Train what notebook 07 trains, by the same function and profile; every process runs this."""
-    parser = argparse.ArgumentParser(prog="medinstruct.training", description=__doc__)
-    parser.add_argument("profile", help="a YAML file such as params/gpu.yaml")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value")
-    given = parser.parse_args()
-    try:
-        train(params.profile(given.profile) | params.set_values(given.set))
-    except UserError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def train(given: dict[str, Any]) -> None:
-    """Train a run's adapter from its dataset, and write its training.json."""
     from accelerate import PartialState
 
-    declared = params.declared(paths.root() / "notebooks" / NOTEBOOK)
+    declared = params.declared(paths.root() / "notebooks" / "07_finetune_lora.ipynb")
+    given = params.profile(profile) | params.set_values([*sets])
     values = {name: given.get(name, default) for name, (_, default) in declared.items()}
     values = {name: params.typed(name, value, declared[name][0]) for name, value in values.items()}
     out = paths.outputs(values["run"])
@@ -45,4 +28,7 @@ def train(given: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

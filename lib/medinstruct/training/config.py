@@ -91,20 +91,16 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     )
 
 
-def lora_config(values: dict[str, Any]) -> Any:
-    """Return PEFT's LoraConfig; None for full fine-tuning."""
+def method_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """Return SFTTrainer's arguments for LoRA and QLoRA; none for full fine-tuning."""
     from peft import LoraConfig
-
-    if values["method"] == "full":
-        return None
-    sizes = {"r": values["lora_rank"], "lora_alpha": values["lora_alpha"]}
-    return LoraConfig(**recipe("adapter"), **sizes, lora_dropout=values["lora_dropout"])
-
-
-def quantization(values: dict[str, Any]) -> Any:
-    """Return the 4-bit settings of QLoRA; None for whole weights."""
     from transformers import BitsAndBytesConfig
 
+    if values["method"] == "full":
+        return {}
+    sizes = {"r": values["lora_rank"], "lora_alpha": values["lora_alpha"]}
+    adapter = LoraConfig(**recipe("adapter"), **sizes, lora_dropout=values["lora_dropout"])
     if not values["load_in_4bit"]:
-        return None
-    return BitsAndBytesConfig(**recipe("quantization"), bnb_4bit_compute_dtype=precision())
+        return {"peft_config": adapter}
+    weights = BitsAndBytesConfig(**recipe("quantization"), bnb_4bit_compute_dtype=precision())
+    return {"peft_config": adapter, "quantization_config": weights}

@@ -1,7 +1,6 @@
 """Training examples: prompts, trained tokens, checks before training, held-out split."""
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,10 +169,11 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def _with_control_tokens(examples: Sequence[Example], tokenizer: Any) -> list[str]:
     """Return ids of the examples whose text contains a special token of the tokenizer."""
-    marks = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
-    pattern = re.compile("|".join(re.escape(mark) for mark in sorted(marks) if mark.strip()))
-    texts = {e.id: "\n".join((e.instruction, e.input, e.output)) for e in examples}
-    return [key for key, text in texts.items() if pattern.pattern and pattern.search(text)]
+    added = tokenizer.get_added_vocab()
+    special = {added[token] for token in added if token.strip()} | {*tokenizer.all_special_ids}
+    texts = ["\n".join((e.instruction, e.input, e.output)) for e in examples]
+    rows = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return [e.id for e, ids in zip(examples, rows, strict=True) if special & set(ids)]
 
 
 def _refuse(ids: list[str], what: str, do: str) -> None:

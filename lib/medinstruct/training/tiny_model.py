@@ -7,7 +7,7 @@ from typing import Any
 
 from medinstruct import records
 from medinstruct.training.config import recipe
-from medinstruct.training.trainer import quiet, train_losses
+from medinstruct.training.trainer import train_losses
 
 SPECIAL = ["<pad>", "<s>", "</s>"]
 
@@ -91,11 +91,11 @@ def _blocks(texts: list[str], tokenizer: Any, *, length: int) -> list[list[int]]
 
 def _train(model: Any, blocks: list[list[int]], **arguments: Any) -> list[dict[str, float]]:
     """Train all parameters on the blocks; return the losses by step."""
-    from transformers import Trainer, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainingArguments
 
     args = TrainingArguments(**recipe("student_trainer"), **arguments)
     data = [{"input_ids": block, "labels": block} for block in blocks]
     trainer = Trainer(model=model, args=args, train_dataset=data)
-    quiet(trainer)
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
     return train_losses(trainer.state)

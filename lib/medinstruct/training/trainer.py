@@ -54,16 +54,6 @@ def finetune_lora(
     return result
 
 
-def quiet(trainer: Any) -> None:
-    """Remove the callback that prints the logs, and silence transformers' notices."""
-    from transformers import PrinterCallback
-    from transformers.utils import logging
-
-    trainer.remove_callback(PrinterCallback)
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-
-
 def train_losses(state: Any) -> list[dict[str, float]]:
     """Return the training losses by step, in nats a token."""
     logs = [log for log in state.log_history if "loss" in log]
@@ -85,6 +75,7 @@ def _trainer(
 ) -> Any:
     """Return TRL's trainer, which tokenizes prompts and completions and trains the completions."""
     import datasets
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
     datasets.disable_progress_bars()
@@ -96,9 +87,8 @@ def _trainer(
         train_dataset=datasets.Dataset.from_list(pairs),
         eval_dataset=held_out.datasets_by_type(held, values["template"]),
         processing_class=tokenizer,
-        quantization_config=config.quantization(values),
-        peft_config=config.lora_config(values),
         callbacks=[held_out.epoch_callback()],
+        **config.method_arguments(values),
     )
     limit = getattr(trainer.model.config.get_text_config(), "max_position_embeddings", None)
     longest = max(len(row.ids) for row in [*trained, *held])
@@ -109,7 +99,7 @@ def _trainer(
     for parameter in trainer.model.parameters():
         if parameter.requires_grad and trainer.args.fp16:
             parameter.data = parameter.data.float()  # loss scaling fails on TRL's bfloat16 adapters
-    quiet(trainer)
+    trainer.remove_callback(PrinterCallback)
     return trainer
 
 
