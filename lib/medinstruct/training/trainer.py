@@ -39,9 +39,9 @@ def finetune_lora(
     trainer = _trainer(trained, held, tokenizer, base, draft, values)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
-    _name_base(trainer.model, folder.parent)
     trainer.save_model(str(draft))
     if trainer.is_world_process_zero():
+        _make_portable(trainer.model, draft, folder.parent)
         write_card(draft, result, examples=examples, base=base, settings=values)
         records.write_json(draft / "made.json", {"name": name, "result": result})
         for path in draft.glob("checkpoint-*"):
@@ -124,13 +124,15 @@ def _fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
     return output.metrics
 
 
-def _name_base(model: Any, run_folder: Path) -> None:
-    """Make an adapter's settings portable: a base of the same run by its name, sorted modules."""
+def _make_portable(model: Any, draft: Path, run_folder: Path) -> None:
+    """Save an adapter's settings with sorted modules, and a base of the same run by its name."""
     for adapter in getattr(model, "peft_config", {}).values():
         base = Path(adapter.base_model_name_or_path)
         if base.is_dir() and base.resolve().parent == run_folder.resolve():
             adapter.base_model_name_or_path = base.name
         adapter.target_modules = sorted(adapter.target_modules)
+        adapter.inference_mode = True
+        adapter.save_pretrained(str(draft))
 
 
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
