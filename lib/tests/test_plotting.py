@@ -1,6 +1,7 @@
 """Plotting: every chart says what it shows, every text is escaped, every figure has fixed bytes."""
 
 import base64
+import json
 
 import nbformat as nf
 import numpy as np
@@ -132,6 +133,7 @@ def test_a_live_page_gets_the_sunburst_by_plotly_with_escaped_text(tmp_path, mon
     shown = plotting.show(CHARTS["sunburst"](), "s", folder=tmp_path, interactive=interactive)
     plotly = shown.data["application/vnd.plotly.v1+json"]
     assert set(plotly["data"][0]["labels"]) == {"write", "note"} and "image/png" not in shown.data
+    assert json.dumps(plotly)  # no arrays
     assert "<script>" not in plotly["layout"]["title"]["text"]
     assert shown.data["text/plain"] == "A claim with $5"
     assert plotting.sunburst({}, title="t", live=True).to_plotly_json()["data"] == []

@@ -299,11 +299,12 @@ def _live_sunburst(pairs: Mapping[tuple[str, str], int], title: str) -> Any:
     if not pairs:
         return go.Figure()
     verbs, nouns = zip(*pairs, strict=True)
-    colors = {"color": verbs, "color_discrete_sequence": PALETTE}
+    hues = {verb: PALETTE[n % len(PALETTE)] for n, verb in enumerate(dict.fromkeys(verbs))}
+    colors = {"color": verbs, "color_discrete_map": hues}
     counts = list(pairs.values())
     figure = px.sunburst(path=[verbs, nouns], values=counts, title=html.escape(title), **colors)
     hover = "%{label}: %{value}<br>%{percentParent:.0%} of its verb, %{percentRoot:.1%} of all"
-    figure.update_traces(hovertemplate=hover + "<extra></extra>", sort=False)
+    figure.update_traces(hovertemplate=hover + "<extra></extra>")
     return figure.update_layout(height=660, template="none", paper_bgcolor="white")
 
 

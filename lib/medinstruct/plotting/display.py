@@ -1,6 +1,7 @@
 """Display: save and show a figure, page of an executed notebook, whether the page is live."""
 
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def show(
     if interactive is not None and "COLAB_RELEASE_TAG" in os.environ:
         return Output(text | {"text/html": interactive.to_html("cdn", full_html=False)})
     if interactive is not None and live():  # JupyterLab prefers an image: give none
-        return Output(text | {PLOTLY: interactive.to_plotly_json()})
+        return Output(text | {PLOTLY: json.loads(interactive.to_json())})
     image = {"alt": text["text/plain"], "width": width}
     return Output(text | {"image/png": png}, {"image/png": image})
 
