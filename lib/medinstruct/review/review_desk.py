@@ -135,7 +135,7 @@ def desk(
         row = card.blinded(card.hash) | {"votes": "\n".join(card.earlier)}
         row |= {"labels": " · ".join(card.tags), "look at": ", ".join(card.reasons)}
         rows.append({name: visible(text) for name, text in row.items()})
-    text, title = list(rows[0]) if rows else ["item"], "To review in JupyterLab:"
+    text, title = list(rows[0]) if rows else ["item"], "To review in JupyterLab"
     return plotting.reader(rows, text=text, number=number or len(rows), title=title)
 
 
