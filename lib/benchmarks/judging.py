@@ -1,9 +1,10 @@
-"""What the analysis of verdicts costs and whether its intervals keep what they promise; nothing is asked of any model.
+"""Judging: time of the analysis of simulated verdicts, and coverage of its 95 % intervals.
 
     python lib/benchmarks/judging.py --verdicts 10000 --rounds 1000
 
-Prints seconds (wall and CPU) for all rates, intervals and the bias panel of so many simulated verdicts, against a plain bootstrap
-that draws one round at a time; then, over so many simulated studies, how often 95 % intervals hold the truth.
+Prints seconds (wall and CPU) for all rates, intervals and the bias panel, the speed of one interval
+against a bootstrap round by round, and over `rounds` simulated studies how often intervals hold the
+truth. No model is asked.
 """
 
 import argparse
@@ -22,8 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--verdicts", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=1000)
-    given = parser.parse_args()
-    verdicts, answers = simulated(given.verdicts // 8, seed=1, references=4)
+    options = parser.parse_args()
+    verdicts, answers = simulated(options.verdicts // 8, seed=1, references=4)
     wall, cpu = time.perf_counter(), time.process_time()
     rates = evaluation.win_rates(verdicts)
     evaluation.bias.panel(verdicts, answers)
@@ -36,7 +37,7 @@ def main() -> None:
     print(
         f"one interval, round by round against all at once: {plain / fast:.1f} times the CPU time"
     )
-    for name, share in coverage(given.rounds).items():
+    for name, share in coverage(options.rounds).items():
         print(f"{name:44}{share:8.1%}")
 
 
@@ -49,7 +50,7 @@ def simulated(
     length: float = 1.5,
     position: float = 0.8,
 ):
-    """Verdicts of a judge with a known taste for length and for the first place, and texts of the lengths that it saw."""
+    """Return verdicts of a judge with known length and position effects, and the answers."""
     chance = np.random.default_rng(seed)
     answers, verdicts = [], []
     for item in map(str, range(items)):
@@ -67,7 +68,7 @@ def simulated(
 
 
 def coverage(rounds: int) -> dict[str, float]:
-    """How often each kind of 95 % interval holds the truth over so many simulated studies of 216 items."""
+    """Return how often each kind of 95 % interval holds the truth, over studies of 216 items."""
     hits: dict[str, list[bool]] = {}
     middle = float(np.mean([1 / (1 + np.exp(0.3 - side)) for side in (0.4, -0.4)]))
     for seed in range(rounds):
@@ -84,22 +85,22 @@ def coverage(rounds: int) -> dict[str, float]:
                 )
         truth = (chance.random(660) < 0.6) * 1.0
         judged = np.where(chance.random(660) < 0.8, truth, 1.0)
-        found = stats.prediction_powered(truth[:60], judged[:60], judged[60:])
+        estimate = stats.prediction_powered(truth[:60], judged[:60], judged[60:])
         hits.setdefault("60 human labels with 600 verdicts, truth 0.6", []).append(
-            found.low <= 0.6 <= found.high
+            estimate.low <= 0.6 <= estimate.high
         )
     return {name: float(np.mean(held)) for name, held in hits.items()}
 
 
 def one_by_one(values: np.ndarray) -> float:
-    """CPU seconds of 2,000 rounds drawn one after the other."""
+    """Return CPU seconds of 2,000 bootstrap rounds, one after the other."""
     chance, start = np.random.default_rng(0), time.process_time()
     np.quantile([np.mean(chance.choice(values, len(values))) for _ in range(2000)], [0.025, 0.975])
     return time.process_time() - start
 
 
 def one_at_once(values: np.ndarray) -> float:
-    """CPU seconds of the same as one product, after the rounds were drawn once for all measures of equal length."""
+    """Return CPU seconds of the same as one matrix product, with the rounds already sampled."""
     stats.bootstrap_interval(values, seed=0)
     start = time.process_time()
     stats.bootstrap_interval(values, seed=0)
