@@ -164,7 +164,6 @@ def test_a_task_without_a_label_makes_no_empty_cells():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_tables_and_figures_hold_hostile_data(name, tmp_path):
-    plotting.style()
     table = diversity.frame(HOSTILE[name])
     top = coverage.top_pairs(diversity.verb_noun(table["instruction"]))
     figures = [plotting.sunburst(top, title="Pairs")]
@@ -175,7 +174,7 @@ def test_tables_and_figures_hold_hostile_data(name, tmp_path):
     for number, figure in enumerate(figures):
         picture = plotting.show(figure, f"f{number}", folder=tmp_path)
         assert picture.png.startswith(b"\x89PNG") and len(picture.png) < 500_000
-    plotting.live_sunburst(top, title="Pairs").to_json()
+    plotting.sunburst(top, title="Pairs", live=True).to_json()
 
 
 def test_datasets_with_one_file_name_stay_apart(tmp_path):

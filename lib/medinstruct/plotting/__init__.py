@@ -13,7 +13,8 @@ from medinstruct.plotting.charts import (
     sunburst,
 )
 from medinstruct.plotting.display import live, show, to_html
-from medinstruct.plotting.old_names import (  # noqa: F401
+from medinstruct.plotting.old_names import note, titled  # noqa: F401
+from medinstruct.plotting.palette import (  # noqa: F401
     BLUE,
     GREEN,
     GREY,
@@ -21,21 +22,13 @@ from medinstruct.plotting.old_names import (  # noqa: F401
     LINE,
     ORANGE,
     PALETTE,
-    PINK,
-    PLOTLY,
     RED,
     SKY,
     SOFT,
     TINT,
     WIDTH,
-    Page,
-    heat,
-    live_sunburst,
-    note,
-    paired_bars,
     short,
     style,
-    titled,
 )
 from medinstruct.plotting.tables import reader, table
 
