@@ -62,6 +62,8 @@ class Client:
         self.url, self.model, self.concurrency, self.again = url, model, concurrency, again
         self.mode, self.poll, self.rpm, self.tpm = mode, poll, rpm, tpm
         self.connection = Connection(url, model, key_env=key_env)
+        if mode == "batch" and self.connection.transport:
+            raise UserError("This url has no Batch API.", got=url, do="Set mode: online.")
         known = Price(*usd_per_mtok, 0.5) if any(usd_per_mtok) else price(model, table=prices)
         if budget_usd and not (known or self.connection.transport):
             do = "Give usd_per_mtok_in and usd_per_mtok_out, or a table in `prices`."
