@@ -1,37 +1,6 @@
-"""Safety of a model: harmful requests, emergencies, and answers that change with a patient's traits."""
+"""Safety of a model: harmful requests, emergencies, answers that change with a patient's traits."""
 
-from medinstruct.safety.counterfactual import (
-    as_samples,
-    case_differences,
-    cases,
-    measure_cases,
-    planted,
-    worst_pairs,
-)
-from medinstruct.safety.responses import (
-    as_task,
-    evaluate_safety,
-    load_safety,
-    safety_change,
-    safety_json,
-    safety_rates,
-    worst_safety,
-    write_safety,
-)
+from medinstruct.safety import counterfactual, responses
+from medinstruct.safety.responses import evaluate_safety, load_safety
 
-__all__ = [
-    "as_samples",
-    "as_task",
-    "case_differences",
-    "cases",
-    "evaluate_safety",
-    "load_safety",
-    "measure_cases",
-    "planted",
-    "safety_change",
-    "safety_json",
-    "safety_rates",
-    "worst_pairs",
-    "worst_safety",
-    "write_safety",
-]
+__all__ = ["counterfactual", "evaluate_safety", "load_safety", "responses"]

@@ -1,0 +1,189 @@
+"""Cards: dataset card with datasheet from measured files, licenses of inputs, upload to the hub."""
+
+import hashlib
+import json
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from medinstruct import labels, paths, records
+from medinstruct.audits.phi import scan_identifiers
+from medinstruct.errors import UserError
+from medinstruct.records import Example
+
+SET_ASIDE = {
+    "rejects": "pieces that could not be read as a task",
+    "dropped": "tasks that a filter removed",
+    "unfinished": "answers that were empty, refused or truncated",
+}
+SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+
+
+class InputLicense(NamedTuple):
+    """The terms of one input; `restricts` names conditions that reach what is made from it."""
+
+    what: str
+    license: str
+    hub: str
+    url: str = ""
+    terms: str = ""
+    restricts: tuple[str, ...] = ()
+
+
+def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
+    """Return the license of the seeds and of every model that wrote.
+
+    >>> rows = input_licenses(seeds="own", models=["offline-stand-in", "Llama-3.3-70B-Instruct"])
+    >>> [row.license for row in rows]
+    ['Apache-2.0', 'Apache-2.0', 'Llama community licence (3.1 and later)']
+    """
+    name = seeds if "://" in seeds or seeds == "own" else seeds.rpartition("/")[2]
+    file = name.partition("#")[0].rpartition("/")[2]
+    rows = [_find_license("seeds", name, "the seed tasks", f"Given as {file}.")]
+    for model in models:
+        rows.append(_find_license("models", model.rpartition("/")[2], f"the texts of {model}", ""))
+    return rows
+
+
+def _find_license(kind: str, name: str, what: str, otherwise: str) -> InputLicense:
+    for row in _license_table()[kind]:
+        if re.search(row["pattern"], name, re.IGNORECASE):
+            conditions = tuple(row.get("restricts", ()))
+            terms = (row["licence"], row["hub"], row["url"], row["says"])
+            return InputLicense(what, *terms, conditions)
+    return InputLicense(what, "unknown", "unknown", "", otherwise)
+
+
+@cache
+def _license_table() -> dict[str, Any]:
+    return yaml.safe_load(paths.data("input_licenses.yaml").read_text(encoding="utf-8"))
+
+
+def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.0") -> list[str]:
+    """Return conditions of inputs that a release would not carry on, for people to settle."""
+    messages = [
+        f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
+        f"{', '.join(row.restricts)}. Terms as of {_license_table()['looked']}: {row.url}"
+        for row in rows
+        if row.restricts
+    ]
+    for row in rows:
+        if row.license == "unknown":
+            messages.append(f"The terms of {row.what} are not known: name them before a release.")
+    kinds = sorted({row.license for row in rows if row.restricts})
+    if len(kinds) > 1:
+        messages.append(f"Several restrictions apply at once: {', '.join(kinds)}.")
+    return messages
+
+
+def dataset_facts(
+    folder: str | Path, *, seeds: str = "own", file: str = "dataset.jsonl"
+) -> dict[str, Any]:
+    """Return what a run's files say of its dataset; missing files are skipped.
+
+    Sizes, labels, models, licenses, hashes, and the results of earlier notebooks.
+    """
+    folder = Path(folder)
+    examples = records.read(folder / file, Example)
+    models = Counter(row.provenance.model or "unknown" for row in examples)
+    licenses = input_licenses(seeds=seeds, models=models)
+    results = {name: folder / f"{name}.json" for name in ("generation", "quality")}
+    aside = {name: folder / f"{name}.jsonl" for name in SET_ASIDE}
+    return {
+        "file": file,
+        "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest(),
+        "examples": len(examples),
+        "with_input": sum(bool(row.input) for row in examples),
+        "models": dict(models),
+        "labels": {axis: _counts(examples, axis) for axis in labels.AXES},
+        "words": {name: _median_words(examples, name) for name in ("instruction", "output")},
+        "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
+        "licenses": licenses,
+        "conflicts": license_conflicts(licenses),
+        "stand_in": any("stand-in" in model for model in models),
+        **{n: json.loads(p.read_text(encoding="utf-8")) for n, p in results.items() if p.exists()},
+    }
+
+
+def _counts(examples: Sequence[Example], axis: str) -> Counter[str]:
+    return Counter(str(labels.canonical(axis, getattr(row, axis))) for row in examples)
+
+
+def _median_words(examples: Sequence[Example], name: str) -> float:
+    return statistics.median([len(getattr(row, name).split()) for row in examples] or [0])
+
+
+def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Path:
+    """Write README.md, the dataset card with its datasheet, beside the data."""
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    restricted = {row.hub for row in facts["licenses"] if row.restricts}
+    hub = restricted or {row.hub for row in facts["licenses"]}
+    size = next((text for n, text in SIZES.items() if facts["examples"] < n), "n>1M")
+    head = DatasetCardData(
+        pretty_name=name,
+        language=["en"],
+        license=hub.pop() if len(hub) == 1 else "other",
+        task_categories=["question-answering", "text-generation"],
+        size_categories=[size],
+        tags=["medical", "instruction-tuning", "synthetic"],
+        annotations_creators=["machine-generated"],
+        configs=[{"config_name": "default", "data_files": facts["file"]}],
+    )
+    generation = [
+        f"{key} {value}"
+        for key, value in facts.get("generation", {}).items()
+        if isinstance(value, int | float | str) and value != ""
+    ]
+    quality = facts.get("quality", {})
+    aside = "; ".join(f"{n:,} {SET_ASIDE[key]}" for key, n in facts["set_aside"].items())
+    card = DatasetCard.from_template(
+        head,
+        template_path=str(paths.data("dataset_card.md.j2")),
+        name=name,
+        facts=facts,
+        writers=", ".join(f"{model} ({n:,})" for model, n in facts["models"].items()),
+        findings=quality.get("findings", []),
+        reviewed=quality.get("review", {}).get("reviewed", 0),
+        generation=", ".join(generation[:10]),
+        set_aside=aside,
+    )
+    return records.write_text(Path(folder) / "README.md", str(card))
+
+
+def push_to_hub(
+    folder: str | Path, repo: str, *, facts: Mapping[str, Any], private: bool = True
+) -> str:
+    """Upload data and card to a dataset repository, owner/name, and return its address.
+
+    An empty `repo` uploads nothing. Refused if the file holds a counted identifier, and in public
+    while licenses conflict.
+    """
+    if not repo:
+        return ""
+    if facts["conflicts"] and not private:
+        got = "; ".join(facts["conflicts"])
+        do = "Settle them first, or upload privately."
+        raise UserError("The dataset has license conflicts and is not published.", got=got, do=do)
+    rows = records.read(Path(folder) / facts["file"], Example)
+    texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in rows}
+    hits = scan_identifiers(texts).query("counted")
+    if len(hits):
+        do = "Look at them in notebook 06, and reject or edit them in its review."
+        got = f"{hits['where'].nunique()} texts"
+        raise UserError("The dataset may name people and is not uploaded.", got=got, do=do)
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    url = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
+    card = write_card(folder, facts, name=repo.rpartition("/")[2])
+    target = {"repo_id": repo, "repo_type": "dataset"}
+    names = [facts["file"], card.name]
+    api.upload_folder(folder_path=str(folder), allow_patterns=names, **target)
+    return url
