@@ -299,7 +299,7 @@ def test_two_kernels_write_into_one_run(tmp_path):
 
 
 @settings(deadline=None)
-@given(st.sampled_from(audits.phi_snippets()))
+@given(st.sampled_from(audits.phi.phi_snippets()))
 def test_a_masked_text_holds_nothing_more_to_mask_of_what_was_found(snippet):
     guard, masked = Guard(), []
     words = [snippet["text"][start:end] for start, end, _ in guard.find(snippet["text"])]

@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from medinstruct import audits, labels, records, review
-from medinstruct.audits import drift_monitor as monitoring
-from medinstruct.audits import input_licenses as licences
+from medinstruct.audits import cards, drift
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Provenance, Verdict, content_hash
 
@@ -34,11 +33,11 @@ def examples(n, *, seed=0, types=TYPES, words=20, model="offline-stand-in"):
 
 def test_chance_rings_no_alarm_and_drift_does():
     rung = [
-        audits.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))["alarm"].sum()
+        audits.drift.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))["alarm"].sum()
         for n in range(20)
     ]
     assert sum(rung) <= 4
-    table = audits.compare_versions(
+    table = audits.drift.compare_versions(
         examples(300), examples(300, seed=1, types=("chat", "chat", "chat", "rewrite"), words=60)
     )
     assert (
@@ -50,7 +49,7 @@ def test_chance_rings_no_alarm_and_drift_does():
 
 
 def test_a_new_label_is_named():
-    table = audits.compare_versions(
+    table = audits.drift.compare_versions(
         examples(100, types=("chat", "rewrite")),
         examples(100, types=("chat", "rewrite", "summarization")),
     )
@@ -59,28 +58,28 @@ def test_a_new_label_is_named():
 
 def test_the_index_is_zero_for_the_same_symmetric_and_the_worked_sum():
     a, b = {"x": 199.5, "y": 299.5}, {"x": 299.5, "y": 199.5}
-    assert monitoring.psi(a, a) == 0 and monitoring.psi(a, b) == pytest.approx(monitoring.psi(b, a))
-    assert monitoring.psi(a, b) == pytest.approx(
+    assert drift.psi(a, a) == 0 and drift.psi(a, b) == pytest.approx(drift.psi(b, a))
+    assert drift.psi(a, b) == pytest.approx(
         2 * 0.2 * 0.4054651
     )  # (0.6 - 0.4) ln(0.6 / 0.4), both ways
 
 
 def test_a_rate_rings_only_if_it_moves_and_is_certain():
-    table = audits.compare_rates(
+    table = audits.drift.compare_rates(
         {"a": (5, 100), "b": (50, 1000), "c": (0, 500)},
         {"a": (8, 100), "b": (150, 1000), "c": (1, 500)},
     )
     assert list(table["alarm"]) == [False, True, False]
     # Newcombe (1998), method 10: 56/70 against 48/80 is 0.2 [0.0524, 0.3339]
-    row = audits.compare_rates({"x": (48, 80)}, {"x": (56, 70)}).loc["x"]
+    row = audits.drift.compare_rates({"x": (48, 80)}, {"x": (56, 70)}).loc["x"]
     assert [round(row[name], 4) for name in ("change", "low", "high")] == [0.2, 0.0524, 0.3339]
 
 
 def test_a_model_that_loses_on_the_same_items_rings():
     before = {str(n): 1.0 for n in range(30)}
-    worse = audits.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
+    worse = audits.drift.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
     assert (
-        worse["alarm"] and worse["n"] == 30 and not audits.compare_scores(before, before)["alarm"]
+        worse["alarm"] and worse["n"] == 30 and not audits.drift.compare_scores(before, before)["alarm"]
     )
 
 
@@ -111,7 +110,7 @@ def run_of(folder, wins, *, judge="j", prompt="", safe=True):
 
 
 def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path):
-    table = audits.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
+    table = audits.drift.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
     won, safe = table.loc["score against base, by j"], table.loc["safe answers, by rule"]
     assert (
         (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3)
@@ -119,14 +118,14 @@ def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path)
         and safe["alarm"]
         and safe["change"] == -1
     )
-    assert not audits.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), (
+    assert not audits.drift.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), (
         "a gain is no alarm"
     )
-    other = audits.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
+    other = audits.drift.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
     assert list(other.index) == ["safe answers, by rule"], "two judges are two rulers"
-    other = audits.compare_models(tmp_path / "a", run_of(tmp_path / "d", 3, prompt="another"))
+    other = audits.drift.compare_models(tmp_path / "a", run_of(tmp_path / "d", 3, prompt="another"))
     assert list(other.index) == ["safe answers, by rule"], "and so are two wordings"
-    assert audits.compare_models(tmp_path / "none", tmp_path / "a").empty
+    assert audits.drift.compare_models(tmp_path / "none", tmp_path / "a").empty
 
 
 def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tmp_path):
@@ -152,9 +151,9 @@ def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tm
         rates[name] = review.estimates.rates([*items, *odd], store.votes("dataset"))
         hits, n = rates[name]["review: accepted"]
         assert abs(hits / n - 0.75 * kept) < 0.12
-    table = audits.compare_rates(rates["a"], rates["b"])
+    table = audits.drift.compare_rates(rates["a"], rates["b"])
     assert table.loc["review: accepted", "alarm"] and table.loc["review: accepted", "change"] < -0.2
-    assert not table.loc["review: edited", "alarm"] and audits.compare_rates({}, {}).empty
+    assert not table.loc["review: edited", "alarm"] and audits.drift.compare_rates({}, {}).empty
 
 
 def test_labels_dealt_at_random_ring_once_in_a_hundred():
@@ -166,20 +165,20 @@ def test_labels_dealt_at_random_ring_once_in_a_hundred():
     rung = 0
     for _ in range(40):
         dealt = chance.sample(pool, len(pool))
-        rung += audits.compare_versions(dealt[::2], dealt[1::2])["alarm"].sum()
+        rung += audits.drift.compare_versions(dealt[::2], dealt[1::2])["alarm"].sum()
     assert rung <= 6, "seven axes, forty times: 2.8 are to be expected"
 
 
 def test_the_growth_log_holds_every_version_once(tmp_path):
-    first, second = (audits.version_line(examples(n), name="dataset") for n in (10, 20))
+    first, second = (audits.drift.version_line(examples(n), name="dataset") for n in (10, 20))
     path = tmp_path / "growth.jsonl"
     for line in (first, second, first):
-        table = audits.grow_log(path, line)
+        table = audits.drift.append_version(path, line)
     assert (
         list(table["examples"]) == [10, 20]
         and len(path.read_text(encoding="utf-8").splitlines()) == 2
     )
-    assert audits.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
+    assert audits.drift.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
 
 
 @pytest.fixture
@@ -190,13 +189,13 @@ def folder(tmp_path):
         audits.finding("female share", 0.3, n=20),
     ]
     (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
-    records.write_json(tmp_path / "quality.json", {"findings": audits.as_json(found)})
+    records.write_json(tmp_path / "quality.json", {"findings": audits.findings.as_json(found)})
     return tmp_path
 
 
 def test_the_papers_say_what_the_files_say(folder):
     known = audits.dataset_facts(folder)
-    audits.write_papers(folder, known, name="demo")
+    audits.write_card(folder, known, name="demo")
     head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
     assert (
         head["license"] == "apache-2.0"
@@ -209,66 +208,14 @@ def test_the_papers_say_what_the_files_say(folder):
         and "stand-in" in text
         and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
     )
-    sheet = (folder / "datasheet.md").read_text(encoding="utf-8")
-    assert (
-        "No example was reviewed by clinicians" in sheet
-        and known["sha256"] in sheet
-        and "female share: 0.3" in sheet
-    )
-    assert (
-        "2 tasks that a filter took out." in sheet
-        and "Who maintains it?**\n\nNot answered" in sheet
-    )
-
-
-def test_croissant_names_the_file_its_hash_and_every_column(folder):
-    known = audits.dataset_facts(folder)
-    told = audits.croissant(known, name="demo")
-    file, rows = told["distribution"][0], told["recordSet"][0]["field"]
-    import hashlib
-
-    assert file["sha256"] == hashlib.sha256((folder / "dataset.jsonl").read_bytes()).hexdigest()
-    assert told["conformsTo"] == "http://mlcommons.org/croissant/1.0" and json.dumps(told)
-    columns = {name for _, row in records.rows(folder / "dataset.jsonl") for name in row} - {
-        "provenance"
-    }
-    assert columns == {row["name"] for row in rows} and {
-        row["source"]["fileObject"]["@id"] for row in rows
-    } == {file["@id"]}
-
-
-def test_mlcroissant_finds_no_error_and_loads_every_example(folder):
-    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
-    known = audits.dataset_facts(folder)
-    path = records.write_json(
-        folder / "croissant.json",
-        audits.croissant(known, name="demo", url="https://x.org/d", date="2026-11-25"),
-    )
-    found = mlcroissant.Dataset(str(path))
-    assert not found.metadata.ctx.issues.errors and not found.metadata.ctx.issues.warnings
-    loaded = [
-        {name.partition("/")[2]: value for name, value in row.items()}
-        for row in found.records("examples")
-    ]
-    for row, one in zip(loaded, records.read(folder / "dataset.jsonl", Example), strict=True):
-        assert (
-            row["output"].decode() == one.output
-            and row["difficulty"] == one.difficulty
-            and row["id"].decode() == one.id
-        )
-
-
-def test_before_it_is_published_a_dataset_has_neither_an_address_nor_a_date(folder):
-    told = audits.croissant(audits.dataset_facts(folder))
-    assert not {"url", "datePublished"} & set(told) and told["version"].endswith(
-        audits.dataset_facts(folder)["sha256"][:12]
-    )
+    assert "No example was reviewed by clinicians" in text and known["sha256"] in text
+    assert "2 tasks that a filter removed." in text and "Who maintains it?** Not answered" in text
 
 
 def test_the_hubs_own_reader_understands_the_card_and_loads_the_data_that_it_names(folder):
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    audits.write_papers(folder, audits.dataset_facts(folder), name="demo")
+    audits.write_card(folder, audits.dataset_facts(folder), name="demo")
     card = DatasetCard.load(folder / "README.md")
     assert (
         isinstance(card.data, DatasetCardData)
@@ -295,7 +242,7 @@ def test_the_hubs_own_reader_understands_the_card_and_loads_the_data_that_it_nam
 def test_licences_that_do_not_go_together_are_named(seeds, model, words):
     assert any(
         words in conflict
-        for conflict in audits.conflicts(licences.of_inputs(seeds=seeds, models=[model]))
+        for conflict in cards.license_conflicts(cards.input_licenses(seeds=seeds, models=[model]))
     )
 
 
@@ -317,16 +264,16 @@ def test_licences_that_do_not_go_together_are_named(seeds, model, words):
     ],
 )
 def test_the_terms_of_a_model_depend_on_its_version(model, restricts):
-    found = licences.of_inputs(seeds="own", models=[model])[1]
+    found = cards.input_licenses(seeds="own", models=[model])[1]
     assert (
         restricts in found.restricts
         if restricts
-        else not found.restricts and found.licence != "unknown"
+        else not found.restricts and found.license != "unknown"
     )
 
 
 def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it_was_looked_at():
-    table = licences._table()
+    table = cards._license_table()
     for row in table["seeds"] + table["models"]:
         assert (
             row["says"].endswith(".")
@@ -334,31 +281,31 @@ def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it
             and row["licence"]
             and row["hub"]
         )
-    told = audits.conflicts(licences.of_inputs(seeds="own", models=["gpt-4"]))
+    told = cards.license_conflicts(cards.input_licenses(seeds="own", models=["gpt-4"]))
     assert str(table["looked"]) in told[0] and "https://openai.com" in told[0]
 
 
 def test_where_a_local_file_lies_says_nothing_of_its_licence():
     assert (
-        licences.of_inputs(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].licence == "unknown"
+        cards.input_licenses(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].license == "unknown"
     )
 
 
 def test_our_own_seeds_and_the_stand_in_are_free():
-    assert audits.conflicts(licences.of_inputs(seeds="own", models=["offline-stand-in"])) == []
+    assert cards.license_conflicts(cards.input_licenses(seeds="own", models=["offline-stand-in"])) == []
 
 
 def test_nothing_is_uploaded_unless_asked_nor_in_public_with_a_conflict_nor_with_a_name(folder):
     known = audits.dataset_facts(folder)
-    assert audits.push_to_hub(folder, "", known=known) == ""
+    assert audits.push_to_hub(folder, "", facts=known) == ""
     with pytest.raises(UserError, match="licences in conflict"):
-        audits.push_to_hub(folder, "me/data", known=known | {"conflicts": ["x"]}, private=False)
+        audits.push_to_hub(folder, "me/data", facts=known | {"conflicts": ["x"]}, private=False)
     named = examples(3)[0].model_copy(update={"output": "Mr. Oskar Trell, MRN 00482913, was seen."})
     records.write(folder / "dataset.jsonl", [*examples(40), named])
     with pytest.raises(
         UserError, match="may name people"
     ):  # though the audit that was written before says that it does not
-        audits.push_to_hub(folder, "me/data", known=known)
+        audits.push_to_hub(folder, "me/data", facts=known)
 
 
 def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, monkeypatch):
@@ -376,19 +323,12 @@ def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, mo
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     known = audits.dataset_facts(folder) | {"conflicts": ["x"]}
-    assert audits.push_to_hub(folder, "me/data", known=known) == "https://hub/me/data"
+    assert audits.push_to_hub(folder, "me/data", facts=known) == "https://hub/me/data"
     assert sent["private"] and set(sent["allow_patterns"]) == {
         "dataset.jsonl",
         "README.md",
-        "croissant.json",
-        "datasheet.md",
     }
-    told = json.loads((folder / "croissant.json").read_text(encoding="utf-8"))
-    assert (
-        told["url"] == "https://hub/me/data"
-        and len(told["datePublished"]) == 10
-        and told["name"] == "data"
-    )
+    assert "# data" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_findings_that_miss_their_threshold_stand_first():
@@ -397,6 +337,6 @@ def test_findings_that_miss_their_threshold_stand_first():
         audits.finding("identifiers", 0.1),
         audits.finding("female share", float("nan")),
     ]
-    table = audits.findings_table(rows)
+    table = audits.findings.findings_table(rows)
     assert list(table.index) == ["identifiers", "female share", "emergency"]
-    assert audits.as_json(rows)[2]["value"] is None and content_hash("x")
+    assert audits.findings.as_json(rows)[2]["value"] is None and content_hash("x")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from medinstruct import labels, paths, records
+from medinstruct.audits.drift import AXES
 from medinstruct.audits.phi import scan_identifiers
 from medinstruct.errors import UserError
 from medinstruct.records import Example
@@ -101,7 +102,7 @@ def dataset_facts(
         "examples": len(examples),
         "with_input": sum(bool(row.input) for row in examples),
         "models": dict(models),
-        "labels": {axis: _counts(examples, axis) for axis in labels.AXES},
+        "labels": {axis: _counts(examples, axis) for axis in AXES},
         "words": {name: _median_words(examples, name) for name in ("instruction", "output")},
         "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
         "licenses": licenses,

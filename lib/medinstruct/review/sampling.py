@@ -32,7 +32,7 @@ def reasons(item: Task) -> tuple[str, ...]:
     """
     output = getattr(item, "output", "")
     markup = MARKUP.search("\n".join((item.instruction, item.input, output)))
-    return (*(["markup"] if markup else []), *(audits.risks(item) if output else ()))
+    return (*(["markup"] if markup else []), *(audits.risk.risks(item) if output else ()))
 
 
 def sample(
