@@ -33,7 +33,9 @@ def examples(n, *, seed=0, types=TYPES, words=20, model="offline-stand-in"):
 
 def test_chance_rings_no_alarm_and_drift_does():
     rung = [
-        audits.drift.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))["alarm"].sum()
+        audits.drift.compare_versions(examples(150, seed=n), examples(150, seed=n + 100))[
+            "alarm"
+        ].sum()
         for n in range(20)
     ]
     assert sum(rung) <= 4
@@ -79,7 +81,9 @@ def test_a_model_that_loses_on_the_same_items_rings():
     before = {str(n): 1.0 for n in range(30)}
     worse = audits.drift.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
     assert (
-        worse["alarm"] and worse["n"] == 30 and not audits.drift.compare_scores(before, before)["alarm"]
+        worse["alarm"]
+        and worse["n"] == 30
+        and not audits.drift.compare_scores(before, before)["alarm"]
     )
 
 
@@ -110,7 +114,9 @@ def run_of(folder, wins, *, judge="j", prompt="", safe=True):
 
 
 def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path):
-    table = audits.drift.compare_models(run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False))
+    table = audits.drift.compare_models(
+        run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False)
+    )
     won, safe = table.loc["score against base, by j"], table.loc["safe answers, by rule"]
     assert (
         (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3)
@@ -178,7 +184,9 @@ def test_the_growth_log_holds_every_version_once(tmp_path):
         list(table["examples"]) == [10, 20]
         and len(path.read_text(encoding="utf-8").splitlines()) == 2
     )
-    assert audits.drift.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
+    assert (
+        audits.drift.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
+    )
 
 
 @pytest.fixture
@@ -239,7 +247,7 @@ def test_the_hubs_own_reader_understands_the_card_and_loads_the_data_that_it_nam
         ("https://x.org/AlpaCare/med_seed.json", "gpt-4", "Several restrictions"),
     ],
 )
-def test_licences_that_do_not_go_together_are_named(seeds, model, words):
+def test_licenses_that_do_not_go_together_are_named(seeds, model, words):
     assert any(
         words in conflict
         for conflict in cards.license_conflicts(cards.input_licenses(seeds=seeds, models=[model]))
@@ -287,18 +295,22 @@ def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it
 
 def test_where_a_local_file_lies_says_nothing_of_its_licence():
     assert (
-        cards.input_licenses(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].license == "unknown"
+        cards.input_licenses(seeds="/home/me/alpacare/mine.jsonl", models=[])[0].license
+        == "unknown"
     )
 
 
 def test_our_own_seeds_and_the_stand_in_are_free():
-    assert cards.license_conflicts(cards.input_licenses(seeds="own", models=["offline-stand-in"])) == []
+    assert (
+        cards.license_conflicts(cards.input_licenses(seeds="own", models=["offline-stand-in"]))
+        == []
+    )
 
 
 def test_nothing_is_uploaded_unless_asked_nor_in_public_with_a_conflict_nor_with_a_name(folder):
     known = audits.dataset_facts(folder)
     assert audits.push_to_hub(folder, "", facts=known) == ""
-    with pytest.raises(UserError, match="licences in conflict"):
+    with pytest.raises(UserError, match="license conflicts"):
         audits.push_to_hub(folder, "me/data", facts=known | {"conflicts": ["x"]}, private=False)
     named = examples(3)[0].model_copy(update={"output": "Mr. Oskar Trell, MRN 00482913, was seen."})
     records.write(folder / "dataset.jsonl", [*examples(40), named])
