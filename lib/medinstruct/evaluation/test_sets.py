@@ -58,7 +58,7 @@ def load_answers(files: str, items: Sequence[TestItem]) -> list[Answer]:
         name, sign, path = (piece.strip() for piece in part.partition("="))
         if not sign:
             do = "Write name=path, for example alpaca=answers.json."
-            raise UserError("answer_files must be a list of name=path.", got=part, do=do)
+            raise UserError("Answer and reference files are lists of name=path.", got=part, do=do)
         rows = [row for row in records.load_table(path) if row.get("model", name) == name]
         answers += _matched(rows, items, name)
     return answers
