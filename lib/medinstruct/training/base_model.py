@@ -64,9 +64,9 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
         trained, weights = size, size * 4
     units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
     layers, layer = shape.num_hidden_layers, ACTIVATION_BYTES[precision]
-    kept = layers * width + layer if values["gradient_checkpointing"] else layers * layer
+    per_unit = layers * width + layer if values["gradient_checkpointing"] else layers * layer
     parts = {"weights": weights, "gradients": trained * 4, "optimizer": trained * 8}
-    parts["activations"] = units * kept
+    parts["activations"] = units * per_unit
     return {name: value / GB for name, value in parts.items()}
 
 

@@ -27,9 +27,9 @@ def finetune_lora(
     """
     values, folder = config.complete(settings), Path(folder)
     name, finished = _run_name(examples, base, values), folder / "made.json"
-    made = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
-    if made.get("name") == name:
-        return made["result"]
+    earlier = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
+    if earlier.get("name") == name:
+        return earlier["result"]
     tokenizer = base_model.load_tokenizer(base)
     checks = {key: values[key] for key in ("max_length", "template", "over_length")}
     data = survey(examples, tokenizer=tokenizer, **checks)
@@ -63,11 +63,11 @@ def train_losses(state: Any) -> list[dict[str, float]]:
 def _run_name(examples: list[Example], base: str | Path, values: dict[str, Any]) -> str:
     """Return the hash of all that the result depends on: data, base model, settings."""
     texts = [[e.id, e.instruction, e.input, e.output] for e in examples]
-    kept = {key: value for key, value in values.items() if key not in NOT_HASHED}
+    learning = {key: value for key, value in values.items() if key not in NOT_HASHED}
     built, weights = Path(base) / "built.json", sorted(Path(base).glob("*.safetensors"))
     files = [str(base), *((path.name, path.stat().st_mtime_ns) for path in weights)]
     identity = built.read_text(encoding="utf-8") if built.is_file() else files
-    return records.content_hash(texts, identity, kept)
+    return records.content_hash(texts, identity, learning)
 
 
 def _trainer(
