@@ -173,7 +173,8 @@ def test_tables_and_figures_hold_hostile_data(name, tmp_path):
         figures.append(plotting.heatmap(cells, title="Cells", label="tasks"))
     for number, figure in enumerate(figures):
         picture = plotting.show(figure, f"f{number}", folder=tmp_path)
-        assert picture.png.startswith(b"\x89PNG") and len(picture.png) < 500_000
+        png = picture.data["image/png"]
+        assert png.startswith(b"\x89PNG") and len(png) < 500_000
     plotting.sunburst(top, title="Pairs", live=True).to_json()
 
 
