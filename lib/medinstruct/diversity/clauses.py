@@ -1,6 +1,7 @@
 """Clauses: the clause of a text that asks for something, chosen by its words before any parsing."""
 
 import re
+from itertools import chain
 from typing import NamedTuple
 
 import yaml
@@ -47,13 +48,12 @@ def asking_clause(text: str, lexicon: Lexicon) -> Clause:
 
     Without one it is a scene ("Consider a hospital kitchen."), else the first two sentences.
     """
-    sentences = [
-        LEAD.sub("", sentence, count=1) for sentence in SENTENCE_END.split(text[:10_000])[:12]
-    ]
+    sentences = SENTENCE_END.split(text[:10_000])[:12]
+    sentences = [LEAD.sub("", sentence, count=1) for sentence in sentences]
     clauses = (_request(sentence, lexicon) for sentence in sentences)
     scenes = (Clause(sentence, True) for sentence in sentences if _is(sentence, "scene_verbs"))
     statement = Clause(" ".join(sentences[:2]), False)
-    return next((clause for clause in (*clauses, *scenes) if clause), statement)
+    return next((clause for clause in chain(clauses, scenes) if clause), statement)
 
 
 def _request(sentence: str, lexicon: Lexicon) -> Clause | None:

@@ -36,9 +36,11 @@ def load(source: str | Path) -> "pd.DataFrame":
 
 
 def load_many(sources: str) -> "dict[str, pd.DataFrame]":
-    """Return datasets given with commas between them by name: the last two parts of the source."""
-    names = [name.strip().rstrip("/") for name in sources.split(",") if name.strip()]
-    return {"/".join(name.split("/")[-2:]): load(name) for name in names}
+    """Return datasets by name from a list with commas; a name is the end of its path, if unique."""
+    files = [source.strip().rstrip("/") for source in sources.split(",") if source.strip()]
+    ends = ["/".join(path.split("/")[-2:]) for path in files]
+    names = [end if ends.count(end) == 1 else path for end, path in zip(ends, files, strict=True)]
+    return {name: load(path) for name, path in zip(names, files, strict=True)}
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
@@ -47,7 +49,9 @@ def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
 
     table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
     for axis in AXES:
-        names = [_label(axis, raw) for raw in table[axis]]
+        names = [
+            labels.canonical(axis, raw) or NO_MATCH if raw else NO_LABEL for raw in table[axis]
+        ]
         table[f"{axis}_of"] = pd.Series(names, dtype=object, index=table.index)
     return table
 
@@ -64,17 +68,12 @@ def _fields(row: dict[str, Any]) -> dict[str, str]:
     return fields | {"model": str(model)}
 
 
-def _label(axis: str, raw: str) -> str | int:
-    name = labels.canonical(axis, raw) if raw else NO_LABEL
-    return NO_MATCH if name is None else name
-
-
 def _rows(source: str) -> list[dict[str, Any]]:
     """Return the rows of a source; only `hf:` asks the Hugging Face hub."""
     if source.startswith(HUB):
         return _hub_rows(source.removeprefix(HUB))
     runs = Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or paths.root() / "outputs")
-    folder = Path(source) if "/" in source else runs / source
+    folder = Path(source) if Path(source).is_dir() else runs / source
     if not folder.is_dir() and source.count("/") == 1 and not Path(source).suffix:
         do = f"Check the path; a dataset of the Hugging Face hub is written {HUB}{source}."
         raise UserError("The dataset is no file, no run and no folder.", got=source, do=do)

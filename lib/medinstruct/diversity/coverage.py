@@ -45,11 +45,7 @@ def published(axis: str) -> dict[Hashable, int]:
 
 
 def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict[Pair, int]:
-    """Return the counts behind the published figure: frequent verbs, each with its frequent nouns.
-
-    >>> top_pairs([("write", "note"), ("write", "poem"), ("list", "sign"), ("rest", None)], verbs=1)
-    {('write', 'note'): 1, ('write', 'poem'): 1}
-    """
+    """Return the counts of the published figure: frequent verbs, each with its frequent nouns."""
     counts = Counter(pair for pair in pairs if None not in pair)
     totals = Counter(verb for verb, noun in pairs if verb and noun)
     top: dict[Pair, int] = {}
@@ -65,10 +61,7 @@ def _ranked(counts: dict) -> list[tuple]:
 
 
 def cells(frame: "pd.DataFrame", rows: str, columns: str, *, topics: int = 25) -> "pd.DataFrame":
-    """Return task counts by two axes: every known label, but only the most frequent topics.
-
-    Labels outside the fixed lists, such as "(no match)", come last.
-    """
+    """Return task counts by two axes: known labels, others last, and the most frequent topics."""
     import pandas as pd
 
     table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])

@@ -104,9 +104,6 @@ def vendi(texts: Sequence[str]) -> float:
     """Return the effective number of different texts by TF-IDF cosine (Friedman and Dieng 2023).
 
     It is exp of the entropy of the spectrum of the similarity matrix; n texts take n² memory.
-
-    >>> round(vendi(["take the dose"] * 2), 3), round(vendi(["take the dose", "ask a nurse"]), 3)
-    (1.0, 2.0)
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
