@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medinstruct import diversity, labels, plotting, records, stats
@@ -47,6 +47,7 @@ def test_estimators_have_their_known_values():
     assert metrics.distinct_n(["a b c", "a b d"]) == 0.75
 
 
+@settings(deadline=None)
 @given(counts)
 def test_corrected_entropies_are_never_below_the_plain_one(values):
     assert metrics.miller_madow(values) >= stats.entropy(values) - 1e-9
@@ -71,6 +72,7 @@ def test_corrections_come_nearer_to_the_truth_than_the_plain_entropy_on_small_sa
     assert adjusted < corrected < plain
 
 
+@settings(deadline=None)
 @given(counts)
 def test_chao1_bounds_what_is_seen_and_extrapolated(values):
     bound = metrics.richness(values)
@@ -111,6 +113,7 @@ def test_mtld_of_a_text_that_repeats_one_word_is_short():
     assert metrics.mtld([]) == 0
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.integers(1, 9), min_size=1),
     st.dictionaries(st.sampled_from("cdef"), st.integers(1, 9), min_size=1),
@@ -164,6 +167,7 @@ def test_a_task_without_a_label_makes_no_empty_cells():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_tables_and_figures_hold_hostile_data(name, tmp_path):
+    plotting.style()
     table = diversity.frame(HOSTILE[name])
     top = coverage.top_pairs(diversity.verb_noun(table["instruction"]))
     figures = [plotting.sunburst(top, title="Pairs")]
@@ -184,6 +188,9 @@ def test_datasets_with_one_file_name_stay_apart(tmp_path):
     tables = diversity.load_many(f"{tmp_path}/a/tasks.jsonl, {tmp_path}/b/tasks.jsonl,")
     sizes = {name: len(table) for name, table in tables.items()}
     assert sizes == {"a/tasks.jsonl": 1, "b/tasks.jsonl": 2} and diversity.load_many("") == {}
+    records.write_json(tmp_path / "c" / "a" / "tasks.jsonl", rows(3))
+    paths = [str(tmp_path / name / "tasks.jsonl") for name in ("a", "c/a")]
+    assert list(diversity.load_many(",".join(paths))) == paths
 
 
 def test_a_dataset_is_read_from_every_shape_it_comes_in(tmp_path, monkeypatch):
