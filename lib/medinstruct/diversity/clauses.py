@@ -112,9 +112,8 @@ def _commands(clause: str, lexicon: Lexicon) -> bool:
         return False
     if verb in WORDS["instruction_verbs"] or verb == "be":
         return True
-    if verb in ("do", "have") or verb in lexicon.nouns | lexicon.modifiers:
-        return verb in lexicon.verbs and after in WORDS["determiners"]
-    return verb in lexicon.verbs
+    ambiguous = verb in lexicon.nouns or verb in lexicon.modifiers or verb in ("do", "have")
+    return verb in lexicon.verbs and (not ambiguous or after in WORDS["determiners"])
 
 
 def _has_object(clause: str) -> bool:
