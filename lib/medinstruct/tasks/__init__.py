@@ -7,9 +7,9 @@ from medinstruct.tasks.generation import (
     response_requests,
     responses_from,
 )
-from medinstruct.tasks.ledger import load_ledger, trace
+from medinstruct.tasks.ledger import load_ledger
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.prompts import response_prompt, task_prompt
+from medinstruct.tasks.prompts import task_prompt
 from medinstruct.tasks.steering import load_focus
 
 __all__ = [
@@ -19,9 +19,7 @@ __all__ = [
     "load_focus",
     "load_ledger",
     "parse_tasks",
-    "response_prompt",
     "response_requests",
     "responses_from",
     "task_prompt",
-    "trace",
 ]

@@ -11,28 +11,21 @@ from medinstruct.filtering import Pool, compared_texts
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.prompts import SCHEMA, response_prompt, task_prompt
+from medinstruct.tasks.prompts import TEXTS, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 
 
-class Round(BaseModel):
-    """One round: requests, tasks asked for, parsed and novel, and the share of filled cells."""
-
-    requests: int
-    asked: int
-    parsed: int
-    novel: int
-    filled: float
-
-
 class Generated(BaseModel):
-    """Tasks, rejects, rounds, and the topics that the teacher does not deliver."""
+    """Tasks, rejects, rounds, and the topics that the teacher does not deliver.
+
+    A round counts requests, tasks asked for, parsed and novel, and has the share of filled cells.
+    """
 
     tasks: list[Task] = []
     rejects: list[Reject] = []
-    rounds: list[Round] = []
+    rounds: list[dict[str, float]] = []
     given_up: list[str] = []
 
 
@@ -52,23 +45,19 @@ async def generate(
     and stops when all cells are filled or three rounds in a row gain almost nothing.
     """
     planner, result = _Planner(seeds, **settings), Generated()
-    novelty = {"limit": novelty_limit, "tokenizer": tokenizer}
-    pool = Pool(compared_texts(seeds, novelty_fields), **novelty)
+    texts = compared_texts(seeds, novelty_fields)
+    pool = Pool(texts, limit=novelty_limit, tokenizer=tokenizer)
     while planner.left and not _is_done(result.rounds):
         requests, parents = planner.next_round()
         label = f"tasks, round {len(result.rounds) + 1}"
         replies = await client.ask_all(requests, label=label)
-        known = {task.id for task in result.tasks}
-        parsed, rejects = _tasks_from(replies, parents, known)
+        parsed = _add_tasks(result, replies, parents)
         is_novel = pool.add_novel(compared_texts(parsed, novelty_fields))
         novel = [task for task, new in zip(parsed, is_novel, strict=True) if new]
-        filled = planner.add(novel)
-        result.tasks.extend(parsed)
-        result.rejects.extend(rejects)
         counts = {"requests": len(requests), "asked": len(requests) * planner.new}
-        counts |= {"parsed": len(parsed), "novel": len(novel), "filled": filled}
-        result.rounds.append(Round(**counts))
-    result.given_up.extend(planner.coverage.given_up if planner.coverage else [])
+        counts |= {"parsed": len(parsed), "novel": len(novel), "filled": planner.add(novel)}
+        result.rounds.append(counts)
+    result.given_up = planner.coverage.given_up if planner.coverage else []
     return result
 
 
@@ -107,13 +96,12 @@ class _Planner:
         _require(examples <= len(seeds), "seeds_per_request", limit, examples)
         _require(0 <= machine < examples, "machine_examples", f"0 to {examples - 1}", machine)
         self.left, self.new, self._asked = requests, tasks_per_request, 0
-        size = requests * tasks_per_request
-        self.coverage = Coverage(size, focus=focus) if is_steered else None
-        has_rounds = is_steered or machine
-        self._size = max(4, min(requests // 12 + 1, 200)) if has_rounds else requests
+        self.coverage = Coverage(requests * self.new, focus=focus) if is_steered else None
+        self._size = max(4, min(requests // 12 + 1, 200)) if is_steered or machine else requests
         self._seeds, self._novel, self._form = seeds, [], form
         self._examples, self._machine_examples = examples, machine
-        self._parameters = parameters | ({"response_format": SCHEMA} if form == "json" else {})
+        schema = {"response_format": TEXTS["schema"]} if form == "json" else {}
+        self._parameters = parameters | schema
         self._chance = random.Random(seed)
 
     def next_round(self) -> tuple[list[Request], list[tuple[str, ...]]]:
@@ -154,8 +142,13 @@ def response_requests(
 
 def best_of(replies: list[Reply], samples: int) -> list[Reply]:
     """Return the best of each task's samples: complete, then of median length, then the first."""
-    groups = [replies[n : n + samples] for n in range(0, len(replies), samples)]
-    return [_best(group) for group in groups]
+    best = []
+    for start in range(0, len(replies), samples):
+        group = replies[start : start + samples]
+        complete = [reply for reply in group if not reply.incomplete_reason] or group
+        median = sorted(len(reply.text) for reply in complete)[len(complete) // 2]
+        best.append(min(complete, key=lambda reply: abs(len(reply.text) - median)))
+    return best
 
 
 def responses_from(
@@ -164,8 +157,7 @@ def responses_from(
     """Return finished examples and, apart, responses that are cut, filtered, refused or empty."""
     examples, unfinished = [], []
     for task, reply in zip(tasks, replies, strict=True):
-        names = {"source": "teacher", "model": reply.model, "request": reply.key}
-        origin = Provenance(**names, parents=(task.id,))
+        origin = _origin(reply, task.id)
         if reason := reply.incomplete_reason:
             fields = {"task": task.id, "text": reply.text, "finish_reason": reason}
             unfinished.append(Response(**fields, provenance=origin))
@@ -175,37 +167,33 @@ def responses_from(
     return examples, unfinished
 
 
-def _tasks_from(
-    replies: Iterable[Reply], parents: Iterable[tuple[str, ...]], known: set[str]
-) -> tuple[list[Task], list[Reject]]:
-    """Parse replies; a task whose words are known already is a reject."""
-    tasks, rejects = [], []
+def _add_tasks(
+    result: Generated, replies: Iterable[Reply], parents: Iterable[tuple[str, ...]]
+) -> list[Task]:
+    """Add the tasks and rejects of replies, a repeated task as a reject; return the new tasks."""
+    known, old = {task.id for task in result.tasks}, len(result.tasks)
     for reply, examples in zip(replies, parents, strict=True):
-        names = {"source": "teacher", "model": reply.model, "request": reply.key}
-        origin = Provenance(**names, parents=examples)
-        parsed, refused = parse_tasks(
-            reply.text, finish_reason=reply.finish_reason, provenance=origin
-        )
-        rejects += refused
+        origin = _origin(reply, *examples)
+        parsed, rejects = parse_tasks(reply.text, reply.finish_reason, provenance=origin)
+        result.rejects += rejects
         for task in parsed:
             if task.id in known:
-                reason = "written before, word for word"
-                rejects.append(Reject(raw=task.instruction, reason=reason, provenance=origin))
+                fields = {"raw": task.instruction, "reason": "written before, word for word"}
+                result.rejects.append(Reject(**fields, provenance=origin))
             else:
                 known.add(task.id)
-                tasks.append(task)
-    return tasks, rejects
+                result.tasks.append(task)
+    return result.tasks[old:]
 
 
-def _is_done(rounds: list[Round]) -> bool:
-    is_poor = [r.novel < LEAST_NOVEL * r.asked for r in rounds[-3:]]
-    return bool(rounds) and (rounds[-1].filled >= 1 or (len(is_poor) == 3 and all(is_poor)))
+def _origin(reply: Reply, *parents: str) -> Provenance:
+    names = {"source": "teacher", "model": reply.model, "request": reply.key}
+    return Provenance(**names, parents=parents)
 
 
-def _best(group: list[Reply]) -> Reply:
-    complete = [reply for reply in group if not reply.incomplete_reason] or group
-    median = sorted(len(reply.text) for reply in complete)[len(complete) // 2]
-    return min(complete, key=lambda reply: abs(len(reply.text) - median))
+def _is_done(rounds: list[dict[str, float]]) -> bool:
+    is_poor = [counts["novel"] < LEAST_NOVEL * counts["asked"] for counts in rounds[-3:]]
+    return bool(rounds) and (rounds[-1]["filled"] >= 1 or is_poor == [True] * 3)
 
 
 def _require(is_valid: bool, name: str, valid: str, value: object) -> None:

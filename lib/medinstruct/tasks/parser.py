@@ -13,11 +13,10 @@ from medinstruct.records import Provenance, Reject, Task
 FIELDS = ("type", "topic", "view", "difficulty", "instruction", "input")
 # A field starts a line: list or heading marks, a number and bold are optional; then the name and a
 # colon, so that "Input" inside a sentence is no field. Without a colon it stands alone on its line.
-NAME = r"(?:(?P<{0}>type|topic|view|difficulty|instruction|input))"
-MARKS = r"^[ \t>*#-]*(?:(?:task[ \t]*)?\d{1,4}[.):][ \t]*)?[*_`\"]{0,3}"
 FIELD = re.compile(
-    rf"{MARKS}{NAME.format('a')}(?:[ \t]+level)?[*_`\"]{{0,3}}[ \t]*[:：][*_`]{{0,3}}"
-    rf"|{MARKS}{NAME.format('b')}[*_`]{{0,3}}[ \t]*$",
+    r"^[ \t>*#-]*(?:(?:task[ \t]*)?\d{1,4}[.):][ \t]*)?[*_`\"]{0,3}"
+    r"(type|topic|view|difficulty|instruction|input)"
+    r"(?:(?:[ \t]+level)?[*_`\"]{0,3}[ \t]*[:：][*_`]{0,3}|[*_`]{0,3}[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 # Rules and numbered headings between tasks; they separate only before a field.
@@ -33,7 +32,7 @@ CUTS = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}
 
 
 def parse_tasks(
-    reply: str, *, finish_reason: str = "stop", provenance: Provenance | None = None
+    reply: str, finish_reason: str = "stop", *, provenance: Provenance | None = None
 ) -> tuple[list[Task], list[Reject]]:
     """Parse a reply into tasks and rejects; nothing is dropped silently.
 
@@ -102,7 +101,7 @@ def _blocks(text: str) -> list[str]:
     marks = [*FIELD.finditer(text), *SEPARATOR.finditer(text)]
     marks.sort(key=lambda mark: (mark.start(), mark.re is FIELD))
     for mark, following in zip_longest(marks, marks[1:]):
-        name = mark.re is FIELD and _name(mark)
+        name = mark.re is FIELD and mark[1].lower()
         if name in seen or (not name and _separates(text, mark, following)):
             cuts.append(mark.start())
             seen = set()
@@ -128,7 +127,7 @@ def _block_fields(block: str) -> dict[str, str] | str:
         return "refused" if is_refusal(block) else "no field in it"
     ends = [*(mark.start() for mark in marks[1:]), len(block)]
     pairs = zip(marks, ends, strict=True)
-    return {_name(mark): _value(block[mark.end() : end]) for mark, end in pairs}
+    return {mark[1].lower(): _value(block[mark.end() : end]) for mark, end in pairs}
 
 
 def _row_fields(row: Any) -> dict[str, str] | str:
@@ -154,10 +153,6 @@ def _task(values: dict[str, str], origin: Provenance) -> Task | str:
         return Task.model_validate(fields)
     except ValidationError as error:
         return f"bad {error.errors()[0]['loc'][0]}"
-
-
-def _name(mark: re.Match[str]) -> str:
-    return (mark.group("a") or mark.group("b")).lower()
 
 
 def _value(text: str) -> str:

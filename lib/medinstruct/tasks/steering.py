@@ -4,7 +4,6 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from itertools import combinations, product
 from typing import Any
 
@@ -14,13 +13,13 @@ from medinstruct import labels, paths
 from medinstruct.errors import UserError
 from medinstruct.records import Task
 
-AXES = ("type", "topic", "view", "difficulty")
 VALUES = {
     "type": labels.TYPES,
     "topic": labels.SPECIALTIES,
     "view": labels.VIEW_GROUPS,
     "difficulty": labels.LEVELS,
 }
+AXES = tuple(VALUES)
 ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
 GIVE_UP_AFTER = 6  # tasks asked of a topic without one that survived
 FOCUS_SHARE = 0.5  # of the tasks: extra for the cells of a focus
@@ -40,13 +39,12 @@ class Coverage:
         self._groups = [AXES] if size >= ALL_FOUR_FROM else list(combinations(AXES, 2))
         self._target: Counter[Cell] = Counter()
         for group in self._groups:
-            values = list(product(*(VALUES[axis] for axis in group)))
-            cells = [tuple(zip(group, row, strict=True)) for row in values]
+            rows = product(*(VALUES[axis] for axis in group))
+            cells = [tuple(zip(group, row, strict=True)) for row in rows]
             self._target.update(dict.fromkeys(cells, max(1, size // len(cells))))
         self._target.update(_extra(self._target, focus, size))
-        self._have: Counter[Cell] = Counter()
-        self._asked: Counter[object] = Counter()
-        self._survived: Counter[object] = Counter()
+        self._have, self._asked, self._survived = Counter(), Counter(), Counter()
+        self._roles = yaml.safe_load(paths.data("view_roles.yaml").read_text(encoding="utf-8"))
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Count tasks that survived parsing and novelty."""
@@ -59,16 +57,16 @@ class Coverage:
     def plan(self, count: int, chance: random.Random) -> list[dict[str, object]]:
         """Return labels for `count` new tasks, each where it fills the greatest deficit."""
         missing = {cell: self._target[cell] - self._have[cell] for cell in self._open_cells()}
-        wanted_cells = [cell for cell, gap in missing.items() if gap > 0]
-        topics = [topic for topic in VALUES["topic"] if self._is_delivered(topic)]
+        wanted = [cell for cell, gap in missing.items() if gap > 0]
+        topics = [topic for topic in VALUES["topic"] if topic not in self.given_up]
         plans = []
         for _ in range(count):
-            draws = [self._draw(wanted_cells, topics, chance) for _ in range(DRAWS)]
+            draws = [self._draw(wanted, topics, chance) for _ in range(DRAWS)]
             best = max(draws, key=lambda draw: self._gain(draw, missing))
             for cell in self._cells(best):
                 missing[cell] = missing.get(cell, 0) - 1
             self._asked.update((best["topic"], best["type"]))
-            plans.append(best | {"view": chance.choice(_view_roles()[best["view"]])})
+            plans.append(best | {"view": chance.choice(self._roles[best["view"]])})
         return plans
 
     @property
@@ -80,21 +78,17 @@ class Coverage:
     @property
     def given_up(self) -> list[str]:
         """Return the topics that the teacher does not deliver."""
-        return [topic for topic in VALUES["topic"] if not self._is_delivered(topic)]
+        asked = [topic for topic in VALUES["topic"] if self._asked[topic] >= GIVE_UP_AFTER]
+        return [topic for topic in asked if not self._survived[topic]]
 
-    def _draw(
-        self, wanted_cells: list[Cell], topics: list[str], chance: random.Random
-    ) -> dict[str, object]:
+    def _draw(self, wanted: list[Cell], topics: list[str], chance: random.Random) -> dict:
         """Draw a full set of labels around a cell below its target."""
         draw = {axis: chance.choice(VALUES[axis]) for axis in AXES}
         draw["topic"] = chance.choice(topics or VALUES["topic"])
-        return draw | (dict(chance.choice(wanted_cells)) if wanted_cells else {})
+        return draw | (dict(chance.choice(wanted)) if wanted else {})
 
     def _gain(self, draw: dict[str, object], missing: Mapping[Cell, int]) -> float:
-        """Return the deficit that a task would fill, times the squared survival rate of its type.
-
-        A type whose wordings are used up costs its request and the place of another task.
-        """
+        """Return the deficit that a task would fill, times the squared survival rate of its type."""
         deficit = sum(max(0, missing.get(cell, 0)) for cell in self._cells(draw))
         survival = (self._survived[draw["type"]] + 2) / (self._asked[draw["type"]] + 2)
         return deficit * min(survival, 1.0) ** 2
@@ -106,38 +100,24 @@ class Coverage:
         given_up = set(self.given_up)
         return [cell for cell in self._target if dict(cell).get("topic") not in given_up]
 
-    def _is_delivered(self, topic: object) -> bool:
-        return self._survived[topic] > 0 or self._asked[topic] < GIVE_UP_AFTER
-
 
 def load_focus(path: str) -> list[dict[str, Any]]:
-    """Load the cells of a focus.json (weak cells of a tuned model); none for an empty path.
-
-    A cell holds labels of one or more axes and a weight.
-    """
+    """Load the cells of a focus.json: labels of some axes, a weight; none for an empty path."""
+    if not path:
+        return []
+    cells = []
     try:
-        content = paths.resolve(path).read_text(encoding="utf-8") if path else '{"cells": []}'
-        cells = json.loads(content)["cells"]
-        known = [{**_canonical(cell), "weight": float(cell["weight"])} for cell in cells]
+        for cell in json.loads(paths.resolve(path).read_text(encoding="utf-8"))["cells"]:
+            known = {axis: labels.canonical(axis, cell[axis]) for axis in AXES if axis in cell}
+            cells.append(known | {"weight": float(cell["weight"])})
     except (ValueError, KeyError, TypeError) as error:
-        do = "Give the focus.json that 10_judge_answers of another run wrote."
-        raise UserError(
-            "`focus` is not a file of cells.", got=f"{path}: {error!r}", do=do
-        ) from None
-    return [cell for cell in known if None not in cell.values()]
+        do = "Give the focus.json that 08_judge_answers of another run wrote."
+        got = f"{path}: {error!r}"
+        raise UserError("`focus` is not a file of cells.", got=got, do=do) from None
+    return [cell for cell in cells if None not in cell.values()]
 
 
-def _canonical(cell: Mapping[str, Any]) -> dict[str, object]:
-    raw = {axis: cell[axis] for axis in AXES if axis in cell}
-    return {
-        axis: value if value in VALUES[axis] else labels.canonical(axis, value)
-        for axis, value in raw.items()
-    }
-
-
-def _extra(
-    target: Mapping[Cell, int], focus: Sequence[Mapping[str, Any]], size: int
-) -> Counter[Cell]:
+def _extra(target: Counter[Cell], focus: Sequence[Mapping], size: int) -> Counter[Cell]:
     """Return extra tasks by cell: a focus cell is spread over the cells that share most labels."""
     extra: Counter[Cell] = Counter()
     for focused in focus:
@@ -147,8 +127,3 @@ def _extra(
         tasks = FOCUS_SHARE * size * focused.get("weight", 1 / len(focus))
         extra.update(dict.fromkeys(near, max(1, round(tasks / max(len(near), 1)))))
     return extra
-
-
-@cache
-def _view_roles() -> dict[str, list[str]]:
-    return yaml.safe_load(paths.data("view_roles.yaml").read_text(encoding="utf-8"))
