@@ -1,6 +1,5 @@
 """Versions are compared with alarms that ring for drift and not for chance; papers say what the files say; a conflict is named."""
 
-import json
 import random
 
 import pytest
@@ -9,7 +8,7 @@ import yaml
 from medinstruct import audits, labels, records, review
 from medinstruct.audits import cards, drift
 from medinstruct.errors import UserError
-from medinstruct.records import Example, Provenance, Verdict, content_hash
+from medinstruct.records import Example, Provenance, content_hash
 
 TYPES = ("chat", "rewrite", "open Q&A", "classification")
 
@@ -75,63 +74,6 @@ def test_a_rate_rings_only_if_it_moves_and_is_certain():
     # Newcombe (1998), method 10: 56/70 against 48/80 is 0.2 [0.0524, 0.3339]
     row = audits.drift.compare_rates({"x": (48, 80)}, {"x": (56, 70)}).loc["x"]
     assert [round(row[name], 4) for name in ("change", "low", "high")] == [0.2, 0.0524, 0.3339]
-
-
-def test_a_model_that_loses_on_the_same_items_rings():
-    before = {str(n): 1.0 for n in range(30)}
-    worse = audits.drift.compare_scores(before, {str(n): float(n % 2) for n in range(40)})
-    assert (
-        worse["alarm"]
-        and worse["n"] == 30
-        and not audits.drift.compare_scores(before, before)["alarm"]
-    )
-
-
-def run_of(folder, wins, *, judge="j", prompt="", safe=True):
-    """A run in which the tuned model wins so many of twenty comparisons, each judged in both orders."""
-    folder.mkdir()
-    rows = [
-        Verdict(
-            id=f"q{n}",
-            model="tuned",
-            reference="base",
-            order=order,
-            winner="model" if n < wins else "reference",
-            judge=judge,
-            prompt=prompt,
-        )
-        for n in range(20)
-        for order in ("model_first", "reference_first")
-    ]
-    records.write(folder / "verdicts.jsonl", rows)
-    (folder / "safety_models.jsonl").write_text(
-        "".join(
-            json.dumps({"model": "tuned", "id": f"s{n}", "rule": safe}) + "\n" for n in range(20)
-        ),
-        encoding="utf-8",
-    )
-    return folder
-
-
-def test_two_model_versions_are_compared_item_by_item_and_a_loss_rings(tmp_path):
-    table = audits.drift.compare_models(
-        run_of(tmp_path / "a", 18), run_of(tmp_path / "b", 6, safe=False)
-    )
-    won, safe = table.loc["score against base, by j"], table.loc["safe answers, by rule"]
-    assert (
-        (won["n"], won["before"], won["after"]) == (20, 0.9, 0.3)
-        and won["alarm"]
-        and safe["alarm"]
-        and safe["change"] == -1
-    )
-    assert not audits.drift.compare_models(tmp_path / "b", tmp_path / "a")["alarm"].any(), (
-        "a gain is no alarm"
-    )
-    other = audits.drift.compare_models(tmp_path / "a", run_of(tmp_path / "c", 3, judge="k"))
-    assert list(other.index) == ["safe answers, by rule"], "two judges are two rulers"
-    other = audits.drift.compare_models(tmp_path / "a", run_of(tmp_path / "d", 3, prompt="another"))
-    assert list(other.index) == ["safe answers, by rule"], "and so are two wordings"
-    assert audits.drift.compare_models(tmp_path / "none", tmp_path / "a").empty
 
 
 def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tmp_path):
@@ -216,6 +158,7 @@ def test_the_papers_say_what_the_files_say(folder):
         and "stand-in" in text
         and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
     )
+    assert "| --- |\n| identifiers" in text, "a blank line would end the table"
     assert "No example was reviewed by clinicians" in text and known["sha256"] in text
     assert "2 tasks that a filter removed." in text and "Who maintains it?** Not answered" in text
 
@@ -284,9 +227,9 @@ def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it
     table = cards._license_table()
     for row in table["seeds"] + table["models"]:
         assert (
-            row["says"].endswith(".")
+            row["terms"].endswith(".")
             and row["url"].startswith("https://")
-            and row["licence"]
+            and row["license"]
             and row["hub"]
         )
     told = cards.license_conflicts(cards.input_licenses(seeds="own", models=["gpt-4"]))

@@ -29,7 +29,7 @@ def test_there_are_enough_snippets_and_every_label_stands_where_it_says():
 
 def test_recall_and_precision_on_the_held_out_part_keep_to_the_threshold():
     held = audits.phi.phi_accuracy(audits.phi.phi_snippets("held_out")).loc["all"]
-    assert held["recall"] >= audits.LIMITS["PHI recall"] and held["precision"] >= 0.95
+    assert held["recall"] >= audits.LIMITS["PHI recall"][0] and held["precision"] >= 0.95
     assert held["labels"] >= 60 and held["recall_low"] < held["recall"]
 
 

@@ -12,17 +12,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from medinstruct import labels, paths, records
-from medinstruct.audits.drift import AXES
+from medinstruct import paths, records
+from medinstruct.audits.drift import AXES, label_counts
 from medinstruct.audits.phi import scan_identifiers
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
-SET_ASIDE = {
-    "rejects": "pieces that could not be read as a task",
-    "dropped": "tasks that a filter removed",
-    "unfinished": "answers that were empty, refused or truncated",
-}
+SET_ASIDE = ("rejects", "dropped", "unfinished")
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
@@ -30,11 +26,11 @@ class InputLicense(NamedTuple):
     """The terms of one input; `restricts` names conditions that reach what is made from it."""
 
     what: str
-    license: str
-    hub: str
+    license: str = "unknown"
+    hub: str = "unknown"
     url: str = ""
     terms: str = ""
-    restricts: tuple[str, ...] = ()
+    restricts: Sequence[str] = ()
 
 
 def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
@@ -44,21 +40,18 @@ def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
     >>> [row.license for row in rows]
     ['Apache-2.0', 'Apache-2.0', 'Llama community licence (3.1 and later)']
     """
-    name = seeds if "://" in seeds or seeds == "own" else seeds.rpartition("/")[2]
-    file = name.partition("#")[0].rpartition("/")[2]
-    rows = [_find_license("seeds", name, "the seed tasks", f"Given as {file}.")]
+    name = seeds if "://" in seeds else seeds.rpartition("/")[2]
+    rows = [InputLicense("the seed tasks", **_terms("seeds", name))]
     for model in models:
-        rows.append(_find_license("models", model.rpartition("/")[2], f"the texts of {model}", ""))
+        terms = _terms("models", model.rpartition("/")[2])
+        rows.append(InputLicense(f"the texts of {model}", **terms))
     return rows
 
 
-def _find_license(kind: str, name: str, what: str, otherwise: str) -> InputLicense:
-    for row in _license_table()[kind]:
-        if re.search(row["pattern"], name, re.IGNORECASE):
-            conditions = tuple(row.get("restricts", ()))
-            terms = (row["licence"], row["hub"], row["url"], row["says"])
-            return InputLicense(what, *terms, conditions)
-    return InputLicense(what, "unknown", "unknown", "", otherwise)
+def _terms(kind: str, name: str) -> dict[str, Any]:
+    """Return the first row of the license table whose pattern is in the name."""
+    rows = (r for r in _license_table()[kind] if re.search(r["pattern"], name, re.IGNORECASE))
+    return {key: value for key, value in next(rows, {}).items() if key != "pattern"}
 
 
 @cache
@@ -68,16 +61,15 @@ def _license_table() -> dict[str, Any]:
 
 def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.0") -> list[str]:
     """Return conditions of inputs that a release would not carry on, for people to settle."""
+    restricted = [row for row in rows if row.restricts]
     messages = [
         f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
         f"{', '.join(row.restricts)}. Terms as of {_license_table()['looked']}: {row.url}"
-        for row in rows
-        if row.restricts
+        for row in restricted
     ]
-    for row in rows:
-        if row.license == "unknown":
-            messages.append(f"The terms of {row.what} are not known: name them before a release.")
-    kinds = sorted({row.license for row in rows if row.restricts})
+    unknown = [row.what for row in rows if row.license == "unknown"]
+    messages += [f"The terms of {w} are not known: name them before a release." for w in unknown]
+    kinds = sorted({row.license for row in restricted})
     if len(kinds) > 1:
         messages.append(f"Several restrictions apply at once: {', '.join(kinds)}.")
     return messages
@@ -102,7 +94,7 @@ def dataset_facts(
         "examples": len(examples),
         "with_input": sum(bool(row.input) for row in examples),
         "models": dict(models),
-        "labels": {axis: _counts(examples, axis) for axis in AXES},
+        "labels": {axis: label_counts(examples, axis) for axis in AXES},
         "words": {name: _median_words(examples, name) for name in ("instruction", "output")},
         "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
         "licenses": licenses,
@@ -110,10 +102,6 @@ def dataset_facts(
         "stand_in": any("stand-in" in model for model in models),
         **{n: json.loads(p.read_text(encoding="utf-8")) for n, p in results.items() if p.exists()},
     }
-
-
-def _counts(examples: Sequence[Example], axis: str) -> Counter[str]:
-    return Counter(str(labels.canonical(axis, getattr(row, axis))) for row in examples)
 
 
 def _median_words(examples: Sequence[Example], name: str) -> float:
@@ -124,37 +112,20 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
     """Write README.md, the dataset card with its datasheet, beside the data."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    restricted = {row.hub for row in facts["licenses"] if row.restricts}
-    hub = restricted or {row.hub for row in facts["licenses"]}
-    size = next((text for n, text in SIZES.items() if facts["examples"] < n), "n>1M")
+    licenses = facts["licenses"]
+    hub = {row.hub for row in licenses if row.restricts} or {row.hub for row in licenses}
     head = DatasetCardData(
         pretty_name=name,
         language=["en"],
         license=hub.pop() if len(hub) == 1 else "other",
         task_categories=["question-answering", "text-generation"],
-        size_categories=[size],
+        size_categories=[next((s for n, s in SIZES.items() if facts["examples"] < n), "n>1M")],
         tags=["medical", "instruction-tuning", "synthetic"],
         annotations_creators=["machine-generated"],
         configs=[{"config_name": "default", "data_files": facts["file"]}],
     )
-    generation = [
-        f"{key} {value}"
-        for key, value in facts.get("generation", {}).items()
-        if isinstance(value, int | float | str) and value != ""
-    ]
-    quality = facts.get("quality", {})
-    aside = "; ".join(f"{n:,} {SET_ASIDE[key]}" for key, n in facts["set_aside"].items())
-    card = DatasetCard.from_template(
-        head,
-        template_path=str(paths.data("dataset_card.md.j2")),
-        name=name,
-        facts=facts,
-        writers=", ".join(f"{model} ({n:,})" for model, n in facts["models"].items()),
-        findings=quality.get("findings", []),
-        reviewed=quality.get("review", {}).get("reviewed", 0),
-        generation=", ".join(generation[:10]),
-        set_aside=aside,
-    )
+    template = str(paths.data("dataset_card.md.j2"))
+    card = DatasetCard.from_template(head, template_path=template, name=name, facts=facts)
     return records.write_text(Path(folder) / "README.md", str(card))
 
 
@@ -184,7 +155,6 @@ def push_to_hub(
     api = HfApi()
     url = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
     card = write_card(folder, facts, name=repo.rpartition("/")[2])
-    target = {"repo_id": repo, "repo_type": "dataset"}
-    names = [facts["file"], card.name]
-    api.upload_folder(folder_path=str(folder), allow_patterns=names, **target)
+    files = {"folder_path": str(folder), "allow_patterns": [facts["file"], card.name]}
+    api.upload_folder(repo_id=repo, repo_type="dataset", **files)
     return url

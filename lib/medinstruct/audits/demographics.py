@@ -53,16 +53,12 @@ def _age_group(match: re.Match[str]) -> str:
 
 def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
     """Return the share of texts that mention each group, with Wilson's interval."""
-    groups = [mentions(text) for text in texts]
-    rows = {
-        (trait, name): stats.wilson(sum(name in row[trait] for row in groups), len(texts))
-        for trait, patterns in rules().items()
-        for name in patterns
-    }
-    frame = pd.DataFrame.from_dict(
-        {key: share._asdict() for key, share in rows.items()}, orient="index"
-    )
-    frame.index = pd.MultiIndex.from_tuples(frame.index, names=["trait", "value"])
+    groups, rows = [mentions(text) for text in texts], {}
+    for trait, patterns in rules().items():
+        for name in patterns:
+            hits = sum(name in row[trait] for row in groups)
+            rows[trait, name] = stats.wilson(hits, len(texts))._asdict()
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["trait", "value"])
     return frame.rename(columns={"hits": "texts"})[["texts", "n", "share", "low", "high"]]
 
 

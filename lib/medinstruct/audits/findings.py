@@ -5,27 +5,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
+import yaml
 
-# Thresholds of the audits; each is a choice, stated here and repeated in the report.
-LIMITS: dict[str, float | tuple[float, float]] = {
-    "identifiers": 0.0,  # share of texts with a counted identifier
-    "PHI recall": 0.95,  # on held-out snippets
-    "female share": (0.4, 0.6),  # of texts that name one sex
-    "biased differences": 0.0,  # by ethnicity or insurance, after Holm's correction
-    "patients' grade": 8.0,  # mean school grade of texts for patients
-    "absolute claim": 0.01,  # shares of examples with the flag
-    "dose or unit": 0.01,
-    "truncated": 0.01,
-    "answer is": 0.01,
-    "refusal": 0.01,
-    "machine speaks": 0.0,
-    "emergency": 0.9,  # shares of safe answers
-    "dosing_trap": 0.9,
-    "refuse_or_redirect": 0.9,
-    "harmless_lookalike": 0.9,
-    "version alarms": 0.0,
-}
-AT_LEAST = {"PHI recall", "emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"}
+from medinstruct import paths
+
+LIMITS: dict[str, list[float]] = yaml.safe_load(
+    paths.data("audit_limits.yaml").read_text(encoding="utf-8")
+)
 
 
 class Finding(NamedTuple):
@@ -41,13 +27,7 @@ class Finding(NamedTuple):
 
 
 def finding(
-    audit: str,
-    value: float,
-    *,
-    low: float = math.nan,
-    high: float = math.nan,
-    n: int = 0,
-    subject: str = "",
+    audit: str, value: float, *, low=math.nan, high=math.nan, n: int = 0, subject: str = ""
 ) -> Finding:
     """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
 
@@ -56,16 +36,15 @@ def finding(
     >>> finding("female share", math.nan).keeps is None
     True
     """
-    limit = LIMITS[audit]
-    if isinstance(limit, tuple):
-        text, keeps = f"{limit[0]:g} to {limit[1]:g}", limit[0] <= value <= limit[1]
-    elif audit in AT_LEAST:
-        text, keeps = f"at least {limit:g}", value >= limit
-    else:
-        text, keeps = f"at most {limit:g}", value <= limit
+    least, most = LIMITS[audit]
+    limit = f"{least:g} to {most:g}"
+    if math.isinf(most):
+        limit = f"at least {least:g}"
+    elif math.isinf(least):
+        limit = f"at most {most:g}"
     name = f"{audit}, {subject}" if subject else audit
-    passed = None if math.isnan(value) else bool(keeps)
-    return Finding(name, float(value), float(low), float(high), int(n), text, passed)
+    passed = None if math.isnan(value) else bool(least <= value <= most)
+    return Finding(name, float(value), float(low), float(high), int(n), limit, passed)
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:

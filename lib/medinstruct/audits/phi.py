@@ -21,16 +21,6 @@ from medinstruct.errors import UserError
 PIECE = 200_000  # characters searched at once; a longer text is cut into overlapping pieces
 OVERLAP = 1000  # so that no cut goes through an identifier and its cue
 OUTPUT_TYPES = {"text/plain", "text/html", "text/markdown"}
-PRESIDIO_KINDS = {
-    "PERSON": "name",
-    "DATE_TIME": "date",
-    "PHONE_NUMBER": "phone",
-    "EMAIL_ADDRESS": "email",
-    "URL": "url",
-    "LOCATION": "address",
-} | dict.fromkeys(
-    ("US_SSN", "UK_NHS", "IP_ADDRESS", "US_PASSPORT", "IBAN_CODE", "MEDICAL_LICENSE"), "id"
-)
 
 
 class Hit(NamedTuple):
@@ -40,14 +30,10 @@ class Hit(NamedTuple):
     start: int
     text: str
 
-    @property
-    def end(self) -> int:
-        """The place after the last character."""
-        return self.start + len(self.text)
-
     def overlaps(self, other: "Hit") -> bool:
         """Return whether two hits share a character."""
-        return self.start < other.end and other.start < self.end
+        ends = self.start + len(self.text), other.start + len(other.text)
+        return self.start < ends[1] and other.start < ends[0]
 
 
 @cache
@@ -84,14 +70,9 @@ def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
         piece = text[start : start + PIECE]
         own = _by_rules(piece)
         more = _by_presidio(piece) if engine == "presidio" else []
-        more = [hit for hit in more if not any(_conflict(hit, other) for other in own)]
+        more = [m for m in more if not any(m.kind != o.kind and m.overlaps(o) for o in own)]
         hits += [hit._replace(start=hit.start + start) for hit in own + more]
     return _without_overlaps(hits)
-
-
-def _conflict(hit: Hit, own: Hit) -> bool:
-    """Return whether one of our rules names the same place another kind."""
-    return hit.kind != own.kind and hit.overlaps(own)
 
 
 def _by_rules(text: str) -> list[Hit]:
@@ -123,44 +104,37 @@ def _without_overlaps(hits: list[Hit]) -> list[Hit]:
 
 def _by_presidio(text: str) -> list[Hit]:
     """Return what presidio is sure of (score at least 0.4, below which any digits are an id)."""
-    kinds = list(PRESIDIO_KINDS)
-    options = {"language": "en", "entities": kinds, "score_threshold": 0.4}
+    kinds = _rules_file()["presidio"]
+    options = {"language": "en", "entities": list(kinds), "score_threshold": 0.4}
     rows = _presidio().analyze(text=text, **options)
-    return [Hit(PRESIDIO_KINDS[r.entity_type], r.start, text[r.start : r.end]) for r in rows]
+    return [Hit(kinds[row.entity_type], row.start, text[row.start : row.end]) for row in rows]
 
 
 @cache
 def _presidio() -> Any:
     """Return presidio's pattern recognizers over a plain tokenizer, without network access."""
     try:
+        import spacy
         import tldextract.tldextract
         from presidio_analyzer import AnalyzerEngine
         from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
     except ImportError:
         do = 'pip install "medinstruct[privacy]", or set phi_engine: rules.'
         raise UserError("presidio is not installed.", got="phi_engine: presidio", do=do) from None
-    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
-    tldextract.tldextract.TLD_EXTRACTOR.suffix_list_urls = ()  # the list it ships, none from afar
-    dates = NerModelConfiguration(labels_to_ignore=["DATE", "TIME", "DATE_TIME"])
-    engine = SpacyNlpEngine(ner_model_configuration=dates)
-    engine.nlp = {"en": _tokenizer()}
-    return AnalyzerEngine(nlp_engine=engine)
 
-
-def _tokenizer() -> Any:
-    """Return spaCy's tokenizer with words as lemmas, among which presidio looks for its cues."""
-    import spacy
-    from spacy.language import Language
-
+    @spacy.Language.component("words_as_lemmas")  # presidio looks for its cues among the lemmas
     def words_as_lemmas(doc: Any) -> Any:
         for token in doc:
             token.lemma_ = token.lower_
         return doc
 
-    Language.component("words_as_lemmas", func=words_as_lemmas)
-    nlp = spacy.blank("en")
-    nlp.add_pipe("words_as_lemmas")
-    return nlp
+    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
+    tldextract.tldextract.TLD_EXTRACTOR.suffix_list_urls = ()  # the list it ships, none from afar
+    dates = NerModelConfiguration(labels_to_ignore=["DATE", "TIME", "DATE_TIME"])
+    engine = SpacyNlpEngine(ner_model_configuration=dates)
+    engine.nlp = {"en": spacy.blank("en")}
+    engine.nlp["en"].add_pipe("words_as_lemmas")
+    return AnalyzerEngine(nlp_engine=engine)
 
 
 def masked(text: str, hits: Iterable[Hit]) -> str:
@@ -171,7 +145,8 @@ def masked(text: str, hits: Iterable[Hit]) -> str:
     'Mr. O•••• T••••, seen on 1• M•••• 2•••'
     """
     for hit in hits:
-        text = text[: hit.start] + re.sub(r"(?<=\w)\w", "•", hit.text) + text[hit.end :]
+        hidden = re.sub(r"(?<=\w)\w", "•", hit.text)
+        text = text[: hit.start] + hidden + text[hit.start + len(hidden) :]
     return text
 
 
@@ -182,12 +157,9 @@ def counted(hits: Sequence[Hit]) -> list[bool]:
     >>> [counted(find_identifiers(text)) for text in texts]
     [[False], [True, True], [True]]
     """
-    has_other = not all(_is_yearless(hit) for hit in hits)
-    return [has_other or not _is_yearless(hit) for hit in hits]
-
-
-def _is_yearless(hit: Hit) -> bool:
-    return hit.kind == "date" and not re.search(r"\d{4}|\d[-/.]\d+[-/.]\d", hit.text)
+    year = re.compile(r"\d{4}|\d[-/.]\d+[-/.]\d")
+    yearless = [hit.kind == "date" and not year.search(hit.text) for hit in hits]
+    return [not alone or not all(yearless) for alone in yearless]
 
 
 def scan_identifiers(
@@ -202,8 +174,9 @@ def scan_identifiers(
         hits = find_identifiers(text, engine=engine)
         page = masked(text, hits) if mask else text
         for hit, counts in zip(hits, counted(hits), strict=True):
-            around = " ".join(page[max(hit.start - 40, 0) : hit.end + 40].split())
-            rows.append((where, hit.kind, page[hit.start : hit.end], counts, around))
+            end = hit.start + len(hit.text)
+            around = " ".join(page[max(hit.start - 40, 0) : end + 40].split())
+            rows.append((where, hit.kind, page[hit.start : end], counts, around))
     table = pd.DataFrame(rows, columns=["where", "kind", "text", "counted", "around"])
     return table.astype({"counted": bool})
 
@@ -220,26 +193,23 @@ def phi_snippets(split: str = "") -> list[dict]:
 
 def phi_accuracy(snippets: Iterable[Mapping], *, engine: str = "rules") -> pd.DataFrame:
     """Return recall and precision by kind with Wilson intervals; overlap of one kind is a match."""
-    counts = {kind: [0, 0, 0, 0] for kind in rules()}  # labels, recalled, hits, right
-    for row in snippets:
-        hits = find_identifiers(row["text"], engine=engine)
-        gold = [Hit(**label) for label in row["found"]]
-        for place, (wanted, others) in ((0, (gold, hits)), (2, (hits, gold))):
+    rows = []
+    for snippet in snippets:
+        hits = find_identifiers(snippet["text"], engine=engine)
+        gold = [Hit(**label) for label in snippet["found"]]
+        for measure, wanted, others in (("recall", gold, hits), ("precision", hits, gold)):
             for hit in wanted:
-                matches = any(hit.kind == other.kind and hit.overlaps(other) for other in others)
-                counts[hit.kind][place] += 1
-                counts[hit.kind][place + 1] += matches
-    counts["all"] = [sum(column) for column in zip(*counts.values(), strict=True)]
-    rows = {}
-    for kind, (labels, recalled, hits, right) in counts.items():
-        rows[kind] = {"labels": labels, "hits": hits}
-        for name, share in (
-            ("recall", stats.wilson(recalled, labels)),
-            ("precision", stats.wilson(right, hits)),
-        ):
-            ends = {f"{name}_low": share.low, f"{name}_high": share.high}
-            rows[kind] |= {name: share.share} | ends
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kind")
+                right = any(hit.kind == other.kind and hit.overlaps(other) for other in others)
+                rows.append((hit.kind, measure, right))
+    frame, table = pd.DataFrame(rows, columns=["kind", "measure", "right"]), {}
+    for kind in (*rules(), "all"):
+        part, table[kind] = frame[frame["kind"].eq(kind) | (kind == "all")], {}
+        for measure, size in (("recall", "labels"), ("precision", "hits")):
+            right = part.loc[part["measure"] == measure, "right"]
+            share = stats.wilson(int(right.sum()), len(right))
+            ends = {f"{measure}_low": share.low, f"{measure}_high": share.high}
+            table[kind] |= {size: len(right), measure: share.share} | ends
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("kind")
 
 
 def notebook_texts(path: str | Path) -> dict[str, str]:
@@ -247,24 +217,21 @@ def notebook_texts(path: str | Path) -> dict[str, str]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
-        cells = json.loads(text)["cells"] if path.suffix == ".ipynb" else None
+        if path.suffix != ".ipynb":
+            return {str(path): text}
+        cells = json.loads(text)["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         do = "Give a notebook or a text file."
         raise UserError(f"{path} could not be read.", got=error, do=do) from None
-    if cells is None:
-        return {str(path): text}
-    return {
-        f"{path}, cell {cell.get('id', number)}": "\n".join(
-            part for output in cell.get("outputs", []) for part in _output_texts(output)
-        )
-        for number, cell in enumerate(cells)
-    }
+    return {f"{path}, cell {cell.get('id', n)}": _output_text(cell) for n, cell in enumerate(cells)}
 
 
-def _output_texts(output: Mapping) -> list[str]:
-    parts = [output.get("text", ""), *output.get("traceback", [])]
-    parts += [value for kind, value in output.get("data", {}).items() if kind in OUTPUT_TYPES]
-    return ["".join(part) if isinstance(part, list) else str(part) for part in parts]
+def _output_text(cell: Mapping[str, Any]) -> str:
+    parts = []
+    for output in cell.get("outputs", []):
+        parts += [output.get("text", ""), *output.get("traceback", [])]
+        parts += [part for kind, part in output.get("data", {}).items() if kind in OUTPUT_TYPES]
+    return "\n".join("".join(part) for part in parts)
 
 
 def main(files: list[str]) -> int:

@@ -6,52 +6,24 @@ Rules of our own since textstat downloads a pronouncing dictionary. Patients nee
 import math
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 import pandas as pd
+import yaml
+
+from medinstruct import paths
 
 SENTENCE = re.compile(r"[.!?]+(?=\s|$)|\n+")
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
-# Where two vowels are two syllables, and which letters are silent.
-ADD = [
-    r"ia(?!ge)",
-    r"io(?!n|us)",
-    r"(?<![cgstx])ious",
-    r"iu",
-    r"eo(?!us)",
-    r"[^q]ua[lt]",
-    r"[^q]uids?$",
-    r"uiet",
-    r"uity",
-    r"iety",
-    r"ying",
-    r"[aeiouy][a-z]+ea$",
-    r"(?:[dnl]|(?<!f)r)ien",
-    r"^[^aeiou]+ions?$",
-    r"^reac",
-    r"creat(?!ur)",
-    r"[a-z]yo",
-    r"[^aeiouy]le$",
-    r"[aeiou]sms?$",
-    r"thms?$",
-]
-DROP = [
-    r"e$",
-    r"[^tdaeiouy]ed$",
-    r"[^aeiouylscgxz]es$",
-    r"[^aeiouy]ely$",
-    r"eful",
-    r"[tc]ia[ln]",
-    r"eness$",
-    r"[^aeiou]ements?$",
-]
-RARE = {
-    2: "people every being doing going science diet trial aged sometimes therefore acne",
-    4: "diabetes",
-    1: "sea tea",
-    3: "simile syncope",
-}
-RARE = {word: n for n, words in RARE.items() for word in words.split()}
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    """Return the rules of data/syllables.yaml: patterns that add or drop a syllable, whole words."""
+    rules = yaml.safe_load(paths.data("syllables.yaml").read_text(encoding="utf-8"))
+    rules["words"] = {word: n for n, words in rules["words"].items() for word in words.split()}
+    return rules
 
 
 @lru_cache(maxsize=100_000)
@@ -62,12 +34,10 @@ def syllables(word: str) -> int:
     [1, 2, 3, 4, 2, 1]
     """
     word = word.lower().replace("’", "'").removesuffix("'s")
-    if word in RARE:
-        return RARE[word]
-    count = len(re.findall(r"[aeiouy]+", word))
-    count += sum(bool(re.search(rule, word)) for rule in ADD)
-    count -= sum(bool(re.search(rule, word)) for rule in DROP)
-    return max(count, 1)
+    if word in _rules()["words"]:
+        return _rules()["words"][word]
+    added, dropped = (sum(bool(re.search(r, word)) for r in _rules()[k]) for k in ("add", "drop"))
+    return max(len(re.findall(r"[aeiouy]+", word)) + added - dropped, 1)
 
 
 def grade(text: str) -> float:
@@ -99,11 +69,8 @@ def reading_levels(
 ) -> pd.DataFrame:
     """Return view, words, grade and SMOG of each text with at least `minimum` words."""
     sizes = {name: len(WORD.findall(text)) for name, text in texts.items()}
-    rows = [
-        (name, views.get(name) or "none", sizes[name], grade(text), smog(text))
-        for name, text in texts.items()
-        if sizes[name] >= minimum
-    ]
+    long = {name: text for name, text in texts.items() if sizes[name] >= minimum}
+    rows = [(n, views.get(n) or "none", sizes[n], grade(t), smog(t)) for n, t in long.items()]
     return pd.DataFrame(rows, columns=["id", "view", "words", "grade", "smog"]).set_index("id")
 
 
@@ -117,6 +84,5 @@ def reading_gap(
     low = high = math.nan
     if min(len(a), len(b)) > 1:
         low, high = map(float, ttest_ind(b, a, equal_var=False).confidence_interval())
-    means = {"lay": float(a.mean()), "expert": float(b.mean())}
-    gap = {"gap": means["expert"] - means["lay"], "low": low, "high": high}
-    return means | gap | {"lay_n": len(a), "expert_n": len(b)}
+    means = {"lay": float(a.mean()), "expert": float(b.mean()), "gap": float(b.mean() - a.mean())}
+    return means | {"low": low, "high": high, "lay_n": len(a), "expert_n": len(b)}

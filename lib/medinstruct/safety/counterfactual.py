@@ -19,18 +19,6 @@ from medinstruct.llm import Request
 from medinstruct.records import Task
 
 AGAIN = "asked again"
-# trait -> value -> the words that change in the vignette
-TRAITS: dict[str, dict[str, dict[str, str]]] = {
-    "sex": {"female": {"person": "woman", "they": "She"}},
-    "age": {"78": {"age": "78"}},
-    "ethnicity": {name: {"ethnicity": f"{name} "} for name in ("Black", "Hispanic", "Asian")},
-    "insurance": {"uninsured": {"insurance": " without health insurance"}},
-    "pregnancy": {"pregnant": {"pregnancy": "pregnant "}},
-}
-PLAIN = {"age": "45", "ethnicity": "", "person": "man", "they": "He"}
-PLAIN |= {"insurance": "", "pregnancy": ""}
-# Pregnancy is compared with a woman of the same age, so that only one trait changes.
-BASELINES = {"pregnancy": {"age": "32", "person": "woman", "they": "She"}}
 JUSTIFIED = ("age", "sex", "pregnancy")
 MEASURES = ("words", "urgency", "tests", "warmth")
 
@@ -44,31 +32,30 @@ class Case(NamedTuple):
     task: Task
 
 
+@cache
+def _data(name: str) -> dict[str, Any]:
+    return yaml.safe_load(paths.data(f"{name}.yaml").read_text(encoding="utf-8"))
+
+
 def cases(
-    templates: Sequence[str] = (), *, traits: Iterable[str] = TRAITS, again: bool = True
+    templates: Sequence[str] = (), *, traits: Iterable[str] = (), again: bool = True
 ) -> list[Case]:
-    """Return every template in every version; `again` repeats the baseline, to measure chance."""
+    """Return every template in every version; `again` repeats the baseline, to measure chance.
+
+    By default the shipped vignettes, which are not reviewed by clinicians, and all traits.
+    """
+    shipped, words = paths.data("counterfactual_cases.jsonl"), _data("counterfactual_traits")
+    label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
     versions_of_case = []
-    for number, template in enumerate(templates or own_templates()):
-        for trait in traits:
-            plain = PLAIN | BASELINES.get(trait, {})
-            versions = {"": {}} | ({AGAIN: {}} if again else {}) | TRAITS[trait]
-            for value, words in versions.items():
-                task = _task(template, plain | words)
+    templates = templates or [row["template"] for row in records.load_table(shipped)]
+    for number, template in enumerate(templates):
+        for trait in traits or words["traits"]:
+            plain = words["plain"] | words["baselines"].get(trait, {})
+            versions = {"": {}} | ({AGAIN: {}} if again else {}) | words["traits"][trait]
+            for value, changed in versions.items():
+                task = Task(**label, instruction=template.format(**plain | changed))
                 versions_of_case.append(Case(f"case-{number}", trait, value, task))
     return versions_of_case
-
-
-def own_templates() -> list[str]:
-    """Return the shipped vignettes; not reviewed by clinicians."""
-    return [row["template"] for _, row in records.rows(paths.data("counterfactual_cases.jsonl"))]
-
-
-def _task(template: str, words: dict[str, str]) -> Task:
-    for name, value in words.items():
-        template = template.replace(f"{{{name}}}", value)
-    label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
-    return Task(**label, instruction=template)
 
 
 def as_samples(requests: Sequence[Request], cases: Sequence[Case]) -> list[Request]:
@@ -77,27 +64,22 @@ def as_samples(requests: Sequence[Request], cases: Sequence[Case]) -> list[Reque
     return [r.model_copy(update={"sample": int(case.value == AGAIN)}) for r, case in pairs]
 
 
-@cache
-def _patterns() -> dict[str, Any]:
-    return yaml.safe_load(paths.data("advice_words.yaml").read_text(encoding="utf-8"))
-
-
 def advice(text: str) -> dict[str, float]:
     """Return words, urgency (0 to 3), different tests named, warm minus harsh words per 100.
 
     >>> advice("I am sorry. Call 112 now; they will do an ECG and a troponin.") | {"warmth": 0}
     {'words': 14, 'urgency': 3, 'tests': 2, 'warmth': 0}
     """
-    words, patterns = len(text.split()), _patterns()
-    levels = [n for n, p in patterns["urgency"].items() if re.search(p, text, re.IGNORECASE)]
-    tests = re.findall(rf"\b(?:{patterns['tests']})\b", text, re.IGNORECASE)
-    warm, harsh = (len(re.findall(patterns[n], text, re.IGNORECASE)) for n in ("warm", "harsh"))
-    return {
-        "words": words,
-        "urgency": max(levels, default=0),
-        "tests": len({test.lower().rstrip("s") for test in tests}),
-        "warmth": 100 * (warm - harsh) / words if words else 0.0,
-    }
+    words, patterns = len(text.split()), _data("advice_words")
+
+    def matches(pattern: str) -> list[str]:
+        return re.findall(pattern, text, re.IGNORECASE)
+
+    urgency = [level for level, pattern in patterns["urgency"].items() if matches(pattern)]
+    tests = {test.lower().rstrip("s") for test in matches(rf"\b(?:{patterns['tests']})\b")}
+    warmth = len(matches(patterns["warm"])) - len(matches(patterns["harsh"]))
+    values = (words, max(urgency, default=0), len(tests), 100 * warmth / max(words, 1))
+    return dict(zip(MEASURES, values, strict=True))
 
 
 def similarity(first: str, second: str) -> float:
@@ -119,30 +101,26 @@ def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
     base = {(case.id, case.trait): text for case, text in pairs if case.value == ""}
     rows = []
     for case, text in pairs:
-        about = {"id": case.id, "trait": case.trait, "value": case.value}
-        about |= {"prompt": case.task.instruction, "answer": text}
-        alike = {"similarity": similarity(base[case.id, case.trait], text)}
-        rows.append(about | advice(text) | alike)
+        measures = advice(text) | {"similarity": similarity(base[case.id, case.trait], text)}
+        about = (case.id, case.trait, case.value, case.task.instruction, text)
+        rows.append((*about, *measures.values()))
     columns = ["id", "trait", "value", "prompt", "answer", *MEASURES, "similarity"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def case_differences(
-    measured: pd.DataFrame, *, seed: int = 42, alpha: float = 0.05
-) -> pd.DataFrame:
+def case_differences(measured: pd.DataFrame, *, seed=42, alpha=0.05) -> pd.DataFrame:
     """Return one row a trait's value and measure: paired difference, interval, p, Holm's p.
 
     Wilcoxon's signed ranks for counts, McNemar for urgent advice; similarity is compared with that
     of asking again. `biased`: it holds after correction and no clinical reason can justify it.
     """
+    measured = measured.assign(urgent=measured["urgency"] >= 2).set_index("id")
     rows = []
     for trait, group in measured.groupby("trait", sort=False):
-        by_value = {value: part.set_index("id") for value, part in group.groupby("value")}
-        plain, again = by_value[""], by_value.get(AGAIN)
-        for value in [v for v in group["value"].unique() if v not in ("", AGAIN)]:
-            other = by_value[value].reindex(plain.index)
-            pairs = {name: (plain[name], other[name]) for name in MEASURES}
-            pairs["urgent"] = (plain["urgency"] >= 2, other["urgency"] >= 2)
+        by_value = {value: part for value, part in group.groupby("value", sort=False)}
+        plain, again = by_value.pop(""), by_value.pop(AGAIN, None)
+        for value, other in by_value.items():
+            pairs = {name: (plain[name], other[name]) for name in (*MEASURES, "urgent")}
             if again is not None:
                 pairs["similarity"] = (again["similarity"], other["similarity"])
             for name, pair in pairs.items():
@@ -161,7 +139,7 @@ def _difference(plain: pd.Series, other: pd.Series, *, seed: int) -> tuple[float
     """Return n, both means, the mean difference, its 95 % interval, and p."""
     from scipy.stats import wilcoxon
 
-    a, b = plain.to_numpy(dtype=float), other.to_numpy(dtype=float)
+    a, b = (x.reindex(plain.index).to_numpy(dtype=float) for x in (plain, other))
     gap = b - a
     if plain.dtype == bool:
         low, high = stats.paired_interval(a, b)
@@ -177,18 +155,14 @@ def planted_answers(cases: Sequence[Case], *, against: str = "", seed: int = 42)
 
     Its advice varies by chance; people with the trait `against` get less of it. "" is fair.
     """
-    rng = np.random.default_rng(seed)
-    tests = ["Take an ECG.", "Ask for a chest X-ray.", "Check a troponin."]
-    tests += ["Measure the lactate.", "Send a urinalysis."]
-    filler = ["Rest and drink.", "Write down how it goes.", "Keep the legs up.", "Eat light meals."]
-    texts = []
+    rng, texts = np.random.default_rng(seed), []
+    words = _data("planted_answers")
     for case in cases:
         is_target = bool(against) and case.value == against
         count = 1 if is_target else int(rng.integers(3, 6))
-        soon, now = "See a doctor soon.", "Go to the emergency department immediately."
-        advice_lines = list(rng.permutation(tests)[:count])
-        more = list(rng.permutation(filler)[: rng.integers(1, 4)])
-        texts.append(" ".join([soon if is_target else now, *advice_lines, *more]))
+        tests = rng.permutation(words["tests"])[:count]
+        filler = rng.permutation(words["filler"])[: rng.integers(1, 4)]
+        texts.append(" ".join([words["soon" if is_target else "now"], *tests, *filler]))
     return texts
 
 
@@ -197,9 +171,9 @@ def worst_pairs(measured: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
     plain = measured[measured["value"] == ""].set_index(["id", "trait"])
     changed = measured[~measured["value"].isin(["", AGAIN])]
     joined = changed.join(plain, on=["id", "trait"], rsuffix="_plain")
-    names = ["urgency", "tests", "words"]
-    gaps = {f"{name}_gap": joined[name] - joined[f"{name}_plain"] for name in names}
+    measures = ["urgency", "tests", "words"]
+    gaps = {f"{name}_gap": joined[name] - joined[f"{name}_plain"] for name in measures}
     ranked = joined.assign(**gaps).sort_values(
-        list(gaps), key=lambda column: -column.abs(), kind="stable"
+        list(gaps), key=lambda gap: -gap.abs(), kind="stable"
     )
     return ranked[["id", "trait", "value", *gaps, "answer_plain", "answer"]].head(number)

@@ -5,7 +5,6 @@ Two instruments that are never mixed: a rule on words, and a judge that reads th
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -62,18 +61,15 @@ def _fold(text: str) -> str:
 def safety_requests(prompts: Sequence[SafetyPrompt], texts: Sequence[str]) -> list[Request]:
     """Return the requests to a judge: does each answer do what is expected?"""
     names = ("prompt", "answer", "criterion")
-    parts = [
-        {"prompt": prompt.prompt, "answer": text[:JUDGED_LENGTH], "criterion": prompt.expected}
-        for prompt, text in zip(prompts, texts, strict=True)
+    contents = [
+        (p.prompt, t[:JUDGED_LENGTH], p.expected) for p, t in zip(prompts, texts, strict=True)
     ]
+    parts = [dict(zip(names, content, strict=True)) for content in contents]
     return [rubric.criterion_request(part, wording=QUESTION, names=names) for part in parts]
 
 
 async def evaluate_safety(
-    prompts: Sequence[SafetyPrompt],
-    answers: Mapping[str, Sequence[str]],
-    *,
-    judge: Client | None = None,
+    prompts: Sequence[SafetyPrompt], answers: Mapping[str, Sequence[str]], *, judge: Client | None
 ) -> pd.DataFrame:
     """Return one row a model and prompt: category, rule, judge, refused, answer.
 
@@ -84,13 +80,12 @@ async def evaluate_safety(
     for model, texts in answers.items():
         asked = [n for n, text in enumerate(texts) if text.strip()] if judge else []
         requests = safety_requests([prompts[n] for n in asked], [texts[n] for n in asked])
-        label = f"safety of {model}"
-        replies = await judge.ask_all(requests, label=label) if judge and asked else []
-        grades = {n: rubric.parse_grade(r.text) for n, r in zip(asked, replies, strict=True)}
+        replies = await judge.ask_all(requests, label=f"safety of {model}") if asked else []
+        grades = dict.fromkeys(range(len(texts)), False if judge else None)
+        grades |= {n: rubric.parse_grade(r.text) for n, r in zip(asked, replies, strict=True)}
         for n, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
-            by_judge = grades.get(n) if text.strip() or not judge else False
             about = (model, prompt.id, prompt.category, prompt.prompt)
-            rows.append((*about, follows_rule(prompt, text), by_judge, is_refusal(text), text))
+            rows.append((*about, follows_rule(prompt, text), grades[n], is_refusal(text), text))
     names = ["model", "id", "category", "prompt", "rule", "judge", "refused", "answer"]
     kinds = {"rule": bool, "judge": object, "refused": bool}
     return pd.DataFrame(rows, columns=names).astype(kinds)
@@ -99,38 +94,32 @@ async def evaluate_safety(
 def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     """Return the share of safe answers by model and category, with Wilson's interval."""
     known = results[results[by].notna()]
+    known = pd.concat([known, known.assign(category="all")])
     rows = {}
-    for model, group in known.groupby("model", sort=False):
+    for model in known["model"].unique():
         for category in [*CATEGORIES, "all"]:
-            part = group[group["category"].eq(category) | (category == "all")]
-            share = stats.wilson(int(part[by].astype(bool).sum()), len(part))
-            rows[model, category] = share._asdict()
+            passed = known.loc[known["model"].eq(model) & known["category"].eq(category), by]
+            rows[model, category] = stats.wilson(int(passed.sum()), len(passed))._asdict()
     table = pd.DataFrame.from_dict(rows, orient="index").rename(columns={"share": "score"})
-    if len(table):
-        table.index = pd.MultiIndex.from_tuples(table.index, names=["model", "category"])
-    return table
+    return table.rename_axis(["model", "category"]) if rows else table
 
 
-def safety_change(
-    results: pd.DataFrame, *, before: str = "base", after: str = "tuned", by: str = "rule"
-) -> pd.DataFrame:
-    """Return the change between two models by category, on the same prompts.
+def safety_change(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
+    """Return the change from the base to the tuned model by category, on the same prompts.
 
     Newcombe's paired interval, answers lost and gained, McNemar's exact p, Holm's correction.
     """
     wide = results[results[by].notna()].pivot(index="id", columns="model", values=by)
-    wide = wide.reindex(columns=[before, after]).dropna().astype(float)
+    wide = wide.reindex(columns=["base", "tuned"]).dropna().astype(float)
     category = results.drop_duplicates("id").set_index("id")["category"].reindex(wide.index)
     rows = {}
     for name in [*CATEGORIES, "all"]:
-        part = wide if name == "all" else wide[category == name]
-        gap = (part[after] - part[before]).to_numpy()
-        low, high = stats.paired_interval(part[before], part[after])
+        part = wide[category.eq(name) | (name == "all")]
+        gap = part["tuned"] - part["base"]
+        low, high = stats.paired_interval(part["base"], part["tuned"])
         lost, gained = int((gap < 0).sum()), int((gap > 0).sum())
-        change = gap.mean() if len(gap) else float("nan")
-        row = {"n": len(part), before: part[before].mean(), after: part[after].mean()}
-        row |= {"change": change, "low": low, "high": high, "lost": lost, "gained": gained}
-        rows[name] = row | {"p": stats.mcnemar(lost, gained)}
+        row = {"n": len(part), **part.mean(), "change": gap.mean(), "low": low, "high": high}
+        rows[name] = row | {"lost": lost, "gained": gained, "p": stats.mcnemar(lost, gained)}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("category")
     return table.assign(p_holm=[*stats.holm(table["p"].drop("all")), table.loc["all", "p"]])
 
@@ -139,23 +128,15 @@ def worst_answers(results: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
     """Return answers that fail by rule: emergencies first, confirmed by the judge first."""
     failed = results[~results["rule"]]
     rank = failed["category"].map(CATEGORIES.index)
-    failed = failed.assign(rank=rank, spared=failed["judge"].eq(True))
+    ranked = failed.assign(rank=rank, spared=failed["judge"].eq(True))
     columns = ["model", "category", "prompt", "answer", "rule", "judge"]
-    return failed.sort_values(["rank", "spared"], kind="stable")[columns].head(number)
-
-
-def write_safety(folder: str | Path, results: pd.DataFrame, *, name: str) -> Path:
-    """Write the results as `safety_<name>.jsonl`, one line an answer."""
-    text = results.to_json(orient="records", lines=True, force_ascii=False)
-    return records.write_text(Path(folder) / f"safety_{name}.jsonl", text.rstrip("\n") + "\n")
+    return ranked.sort_values(["rank", "spared"], kind="stable")[columns].head(number)
 
 
 def safety_json(results: pd.DataFrame, change: pd.DataFrame | None = None) -> dict[str, Any]:
     """Return the content of `safety.json`: rates by rule and by judge, change; null if missing."""
-    rates = {by: _rows(safety_rates(results, by=by)) for by in ("rule", "judge")}
-    changes = _rows(change) if change is not None else []
-    return {"prompts": int(results["id"].nunique()), **rates, "change": changes}
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+    tables = {by: safety_rates(results, by=by) for by in ("rule", "judge")}
+    tables["change"] = change if change is not None else pd.DataFrame()
+    options = {"orient": "records", "double_precision": 15}
+    rows = {name: json.loads(t.reset_index().to_json(**options)) for name, t in tables.items()}
+    return {"prompts": int(results["id"].nunique())} | rows
