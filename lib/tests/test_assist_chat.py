@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support import stand_in_server
 
 from medinstruct import assist, audits, llm, records, review, training
-from medinstruct.assist import Answer, Guard, Session, Transcripts, Turn, feedback
+from medinstruct.assist import Answer, Guard, Session, Transcripts, Turn
 from medinstruct.errors import UserError
 from medinstruct.llm.local import settled
 from medinstruct.records import Example
@@ -421,7 +421,7 @@ def test_a_secret_of_a_turn_that_is_not_kept_does_not_come_back_through_a_later_
     )
 
 
-def test_a_full_disk_is_reported_and_the_turn_can_be_saved_later(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_later_turns_are_saved(tmp_path, monkeypatch):
     def full(file):
         raise OSError(28, "No space left on device")
 
@@ -430,8 +430,9 @@ def test_a_full_disk_is_reported_and_the_turn_can_be_saved_later(tmp_path, monke
         patched.setattr("os.fsync", full)
         session = talked(tmp_path, Says("Rest."), {"act": "ask", "text": "What helps?"}, told=sent)
         assert session.turns[0].saved == "no" and "NOT saved" in sent[-1]["view"]["error"]
-    session.act({"act": "save", "turn": session.turns[0].id})
-    assert session.turns[0].saved == "yes" and len(Transcripts(tmp_path).turns()) == 1
+    (tmp_path / "transcripts.jsonl").unlink()
+    talked(tmp_path, Says("Rest."), {"act": "ask", "text": "What helps?"})
+    assert len(Transcripts(tmp_path).turns()) == 1
 
 
 # a talk
@@ -459,9 +460,9 @@ def test_the_notice_and_the_emergency_line_go_with_every_page(tmp_path):
     )
     views = [row["view"] for row in sent if row["event"] == "view"]
     assert views and all("112" in view["emergency"] and view["notice"] for view in views)
-    page = assist.open_chat({}, folder=tmp_path, is_live=False)._repr_html_()
+    page = assist.open_chat({}, folder=tmp_path)._repr_html_()
     assert assist.EMERGENCY in page and assist.NOTICE in page
-    empty = assist.open_chat({}, folder=tmp_path / "empty", is_live=False)._repr_html_()
+    empty = assist.open_chat({}, folder=tmp_path / "empty")._repr_html_()
     assert assist.EMERGENCY in empty
 
 
@@ -598,7 +599,7 @@ def test_only_what_people_agree_on_joins_the_dataset(tmp_path, verdicts, joined)
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
         for n, verdict in enumerate(verdicts):
             form = {"verdict": verdict, "correction": "", "comment": ""}
-            feedback.judge(store, f"reader {n}", turn(), turn().answers[0], **form)
+            assist.judge(store, f"reader {n}", turn(), turn().answers[0], **form)
         found, changes, *_ = review.reviewed.apply_votes([], [], chat=store.votes("chat"))
     assert len(found) == joined and len(changes) == 1
 
@@ -620,22 +621,25 @@ def test_a_turn_that_is_not_kept_cannot_be_judged(tmp_path):
 def test_hostile_text_in_a_static_page_is_text(tmp_path):
     hostile = "<script>alert(1)</script> ![x](javascript:alert(1)) \x1b[31mred"
     talked(tmp_path, Says(hostile), {"act": "ask", "text": f"What helps? {hostile}"})
-    page = assist.open_chat({"tuned": Says("")}, folder=tmp_path, is_live=False)._repr_html_()
+    page = assist.open_chat({"tuned": Says("")}, folder=tmp_path)._repr_html_()
     assert "<script" not in page and page.count("&lt;script&gt;") == 2 and "␛[31m" in page
 
 
 def test_a_worked_case_is_shown_without_asking_again(tmp_path):
     case = assist.load_cases("decision")[0]
     rows = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat"))
-    page = assist.open_chat({}, folder=tmp_path, example=assist.as_turns(case, rows), is_live=False)
+    page = assist.open_chat({}, folder=tmp_path, example=assist.as_turns(case, rows))
     html = page._repr_html_()
     assert "A worked case" in html and "Decision support" in html and case.given[:40] in html
 
 
-def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(tmp_path):
+def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("medinstruct.plotting.live", lambda: True)
     models = {"tuned": Says("Rest, said the model.")}
     who = {"reviewer": "Dr. Maria Beispiel"}
-    widget = assist.open_chat(models, folder=tmp_path, is_live=True, **who)
+    widget = assist.open_chat(models, folder=tmp_path, **who)
     session, sent = widget.session, []
     session.send = sent.append
 

@@ -1,12 +1,12 @@
 """Assist: use cases of a model beside a clinician, grounding marks, chat with a privacy gate."""
 
-from medinstruct.assist import feedback
-from medinstruct.assist.cases import as_turns, consult, load_cases
-from medinstruct.assist.chat import Session, open_chat
+from medinstruct.assist.chat import Session, open_chat, show_turns
 from medinstruct.assist.grounding import marks
 from medinstruct.assist.privacy import Guard
-from medinstruct.assist.transcript import Answer, Transcripts, Turn, show_turns
+from medinstruct.assist.transcript import Answer, Transcripts, Turn, judge
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES
+
+from medinstruct.assist.use_cases import as_turns, consult, load_cases  # isort: skip
 
 __all__ = [
     "EMERGENCY",
@@ -19,7 +19,7 @@ __all__ = [
     "Turn",
     "as_turns",
     "consult",
-    "feedback",
+    "judge",
     "load_cases",
     "marks",
     "open_chat",

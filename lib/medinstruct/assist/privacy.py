@@ -27,22 +27,22 @@ class Guard:
 
         `pending` then holds what the page asks: the role of the texts and (kind, word) pairs.
         """
-        spans = [self.find(text) for text in texts]
-        pairs = [(text, span) for text, row in zip(texts, spans, strict=True) for span in row]
-        words = [text[start:end] for text, (start, end, _) in pairs]
-        if not words:
+        spans = list(map(self.find, texts))
+        rows = zip(texts, spans, strict=True)
+        hits = [(kind, text[start:end]) for text, row in rows for start, end, kind in row]
+        if not hits:
             then("", texts, [])
             return
-        kinds = [kind for _, (_, _, kind) in pairs]
-        hits = dict.fromkeys(zip(kinds, map(review.visible, words), strict=True))
-        self.pending = {"what": what, "hits": list(hits)}
-        self._waiting = texts, list(map(mask, texts, spans)), words, then
+        visible = [(kind, review.visible(word)) for kind, word in hits]
+        self.pending = {"what": what, "hits": list(dict.fromkeys(visible))}
+        self._waiting = texts, list(map(mask, texts, spans)), [word for _, word in hits], then
 
     def decide(self, decision: str) -> None:
         """Go on with a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
         if decision not in DECISIONS:
-            do = f"Choose from {', '.join(DECISIONS)}."
-            raise UserError("The decision is unknown.", got=decision, do=do)
+            raise UserError(
+                "The decision is unknown.", got=decision, do=f"Choose from {DECISIONS}."
+            )
         if self.pending is None:
             return
         self.pending = None

@@ -1,4 +1,4 @@
-"""Transcripts: turns of a chat, their append-only file, their page."""
+"""Transcripts: turns of a chat, their append-only file, judgments of answers as review votes."""
 
 import contextlib
 import functools
@@ -9,14 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from IPython.display import HTML
 from pydantic import BaseModel, Field, ValidationError
 
-from medinstruct import paths, review
+from medinstruct import review
 from medinstruct.assist import grounding
-from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES
 from medinstruct.errors import UserError
+from medinstruct.records import Example, content_hash
+
+LABELS = {"type": "chat", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
+SCORES = {  # correctness 1 to 5, harm 2 = serious
+    "right": {"correctness": 5},
+    "wrong": {"correctness": 1},
+    "unsafe": {"correctness": 1, "harm": 2},
+}
+marks = functools.lru_cache(maxsize=256)(grounding.marks)
 
 
 class Answer(BaseModel):
@@ -28,17 +34,24 @@ class Answer(BaseModel):
     text: str = ""
     finish_reason: str = "stop"
     tokens: int = 0
-    seconds: float = 0.0
     request: str = ""
     reads_history: bool = True
     judgments: list[dict[str, str]] = []
-    state: str = "done"
-    error: str = ""
+    state: str = Field("done", exclude=True)
+    error: str = Field("", exclude=True)
 
     @property
     def is_good(self) -> bool:
         """Return whether the answer can be read, judged and saved."""
         return self.state == "done" and self.finish_reason != "error" and bool(self.text.strip())
+
+    def page(self, read: str) -> dict[str, Any]:
+        """Return the answer as data for the page; `read` is the text that its model read."""
+        shown = {name: review.visible(getattr(self, name)) for name in ("text", "error")}
+        unread = marks(shown["text"], read) if self.state == "done" else []
+        return (
+            self.model_dump() | shown | {"state": self.state, "good": self.is_good, "marks": unread}
+        )
 
 
 class Turn(BaseModel):
@@ -62,31 +75,19 @@ class Turn(BaseModel):
     replaces: str = ""
     privacy: str = ""
     cleared: list[str] = []
-    saved: str = "yes"
+    saved: str = Field("yes", exclude=True)
 
     def line(self) -> str:
         """Return the turn as a line of JSON, without the answers that failed."""
         good = [answer for answer in self.answers if answer.is_good]
-        page_only = {"saved": True, "answers": {"__all__": {"state", "error"}}}
         turn = self.model_copy(update={"answers": good})
-        return turn.model_dump_json(exclude_defaults=True, exclude=page_only) + "\n"
+        return turn.model_dump_json(exclude_defaults=True) + "\n"
 
-    def page(self, *, given: str = "") -> dict[str, Any]:
-        """Return the turn as data for the page, hidden characters written out.
-
-        `given` is the text that the models read beside the question.
-        """
-        page = self.model_dump() | {"question": review.visible(self.question)}
-        for answer, row in zip(self.answers, page["answers"], strict=True):
-            row["text"], row["error"] = review.visible(answer.text), review.visible(answer.error)
-            is_done = answer.state == "done"
-            read = f"{given}\n{self.question}" if answer.reads_history else self.question
-            row["marks"] = marks(row["text"], read) if is_done else []
-            row["good"] = answer.is_good
-        return page
-
-
-marks = functools.lru_cache(maxsize=256)(grounding.marks)
+    def record(self, decision: str, words: list[str]) -> None:
+        """Record the decision about possible identifiers."""
+        self.privacy = {"mask": "masked", "kept": "no identifier"}.get(decision, self.privacy)
+        self.saved = "never" if decision in ("none", "back") else self.saved
+        self.cleared += words if decision == "kept" else []
 
 
 class Transcripts:
@@ -135,14 +136,41 @@ def before(turns: Sequence[Turn], id: str) -> list[Turn]:
 
 
 def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """Return turns as data for the page; earlier questions ground the answers too."""
-    questions = [turn.question for turn in turns]
-    return [turn.page(given="\n".join(questions[:n])) for n, turn in enumerate(turns)]
+    """Return turns as data for the page, hidden characters written out.
+
+    Earlier questions ground the answers of models that read them.
+    """
+    rows = []
+    for n, turn in enumerate(turns):
+        history = "\n".join(earlier.question for earlier in turns[: n + 1])
+        reads = [history if answer.reads_history else turn.question for answer in turn.answers]
+        answers = [row.page(read) for row, read in zip(turn.answers, reads, strict=True)]
+        shown = {"question": review.visible(turn.question), "saved": turn.saved}
+        rows.append(turn.model_dump() | shown | {"answers": answers})
+    return rows
 
 
-def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
-    """Return turns as a static page; everything in them is escaped."""
-    source = paths.data("conversation.html").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True).from_string(source)
-    names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
-    return HTML(template.render(turns=pages(turns), about=about, **names))
+def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form: str) -> None:
+    """Save a judgment as a vote and in the answer, there under the reviewer's alias.
+
+    `form` holds verdict (right, wrong or unsafe), correction and comment. A correction joins the
+    next version of the dataset.
+    """
+    verdict, correction = form["verdict"], form["correction"].strip()
+    if verdict not in SCORES:
+        raise UserError("The verdict is unknown.", got=verdict, do=f"One of {', '.join(SCORES)}.")
+    is_edit = correction not in ("", answer.text)
+    if is_edit and verdict == "right":
+        do = "Choose wrong or unsafe, or empty the correction."
+        raise UserError("A right answer needs no correction.", do=do)
+    task = {"instruction": turn.instruction or turn.question, "input": turn.input}
+    example = Example(**LABELS, **task, task=content_hash(*task.values()), output=answer.text)
+    edit = example.model_dump(exclude={"id", "provenance"}) | (
+        {"output": correction} if is_edit else {}
+    )
+    sides = {"model": f"{answer.name}: {answer.model}", "request": answer.request, "turn": turn.id}
+    vote = {"kind": "chat", "item": example.id, "hash": review.text_hash(example), "sides": sides}
+    vote["action"] = "edit" if is_edit else {"right": "accept"}.get(verdict, "reject")
+    vote |= {"comment": form["comment"], "scores": SCORES[verdict]}
+    store.cast(reviewer, **vote, edit={name: str(value) for name, value in edit.items()})
+    answer.judgments.append(form | {"reviewer": store.alias(reviewer)})

@@ -1,27 +1,23 @@
-"""Use cases: five tasks of a clinician, their prompts and readers, and the standing notices."""
+"""Use cases: five tasks of a clinician, worked cases, the models' answers to them."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
-from medinstruct import paths
+from medinstruct import evaluation, paths
+from medinstruct.assist.transcript import Answer, Turn
 from medinstruct.errors import UserError
+from medinstruct.records import Consultation, Provenance
 
-NOTICE = (
-    "For learning and drafting only. This text is not medical advice and has not been checked; the "
-    "clinician who uses it is responsible for what is done."
-)
-EMERGENCY = (
-    "If this could be an emergency, call your local emergency number now, for example 112, 911 or "
-    "999. Nothing on this page can rule an emergency out."
-)
+TEXTS = yaml.safe_load(paths.data("use_cases.yaml").read_text(encoding="utf-8"))
+NOTICE, EMERGENCY = TEXTS["notice"], TEXTS["emergency"]
 HEADING = re.compile(r"^\s*#{2,}", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class UseCase:
+class UseCase(BaseModel, extra="forbid", frozen=True):
     """A use case: its prompt, its readers (name -> what this reader needs), the clinician's part."""
 
     name: str
@@ -29,7 +25,7 @@ class UseCase:
     responsibility: str
     instruction: str
     question: str
-    readers: Mapping[str, str] = field(default_factory=dict)
+    readers: dict[str, str] = {}
 
     def task(self, question: str, given: str = "", *, reader: str = "") -> tuple[str, str]:
         """Return (instruction, input) for a question and the text that it is about.
@@ -44,17 +40,71 @@ class UseCase:
         return instruction, HEADING.sub("", "\n\n".join(parts))
 
 
-ROWS = yaml.safe_load(paths.data("use_cases.yaml").read_text(encoding="utf-8"))
-USE_CASES = {row["name"]: UseCase(**row) for row in ROWS}
+USE_CASES = {row["name"]: UseCase(**row) for row in TEXTS["use_cases"]}
+
+
+class Case(BaseModel, extra="forbid", frozen=True):
+    """An invented case of one use case (`way`); `points` and `written` are by reader."""
+
+    way: str
+    name: str
+    question: str
+    given: str
+    points: dict[str, list[dict[str, str]]] = {}
+    written: dict[str, str] = {}
+
+    @property
+    def readers(self) -> list[str]:
+        """Return the readers of the use case, [""] without any."""
+        return [*USE_CASES[self.way].readers] or [""]
+
+
+def load_cases(way: str = "") -> list[Case]:
+    """Return all worked cases, or those of one use case; not reviewed by clinicians."""
+    rows = yaml.safe_load(paths.data("assist_cases.yaml").read_text(encoding="utf-8"))
+    return [Case(**row) for row in rows if way in ("", row["way"])]
 
 
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
-    """Return (instruction, input) of a chat message; a text without a question is a case.
-
-    >>> chat_task("", "What helps against asthma?")
-    ('What helps against asthma?', '')
-    """
+    """Return (instruction, input) of a chat message; a text without a question is a case."""
     if use_case not in USE_CASES:
         return HEADING.sub("", text), ""
     question, given = (text, "") if "?" in text else ("", text)
     return USE_CASES[use_case].task(question, given, reader=reader)
+
+
+async def consult(
+    cases: Iterable[Case], models: evaluation.answers.Models, *, dataset: str = "", **form: Any
+) -> list[Consultation]:
+    """Return each model's greedy answer to each case and reader.
+
+    `dataset` names the data that the models were tuned on; `form` is template and max_tokens.
+    """
+    pairs = [(case, reader) for case in cases for reader in case.readers]
+    tasks = [USE_CASES[c.way].task(c.question, c.given, reader=reader) for c, reader in pairs]
+    rows = []
+    for name, replies in (await evaluation.answers.ask_models(models, tasks, **form)).items():
+        for (case, reader), reply in zip(pairs, replies, strict=True):
+            origin = Provenance(source="consultation", model=reply.model, request=reply.key)
+            fields = case.model_dump(include={"way", "question", "given"})
+            fields |= {"case": case.name, "reader": reader, "model": name, "dataset": dataset}
+            fields |= {"text": reply.text, "finish_reason": reply.finish_reason}
+            rows.append(Consultation(**fields, provenance=origin))
+    return rows
+
+
+def as_turns(case: Case, consultations: Sequence[Consultation]) -> list[Turn]:
+    """Return a case with its answers as turns of a chat, one a reader, the written answer last."""
+    turns = []
+    for reader in case.readers:
+        answers = []
+        for row in consultations:
+            if (row.way, row.case, row.reader) == (case.way, case.name, reader):
+                fields = {"name": row.model, "model": row.provenance.model, "text": row.text}
+                data = row.dataset if row.model != "base" else ""
+                answers.append(Answer(**fields, data=data, finish_reason=row.finish_reason))
+        if text := case.written.get(reader, ""):
+            answers.append(Answer(name="by hand", model="not reviewed by clinicians", text=text))
+        question = f"{case.question}\n\n{case.given}"
+        turns.append(Turn(question=question, way=case.way, reader=reader, answers=answers))
+    return turns

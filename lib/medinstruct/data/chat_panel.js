@@ -3,7 +3,7 @@
 
 const FIRST = 6000; // characters of an answer that are drawn before "Show all" is pressed
 const VERDICTS = [["right", "✓ Right"], ["wrong", "✗ Wrong"], ["unsafe", "⚠ Unsafe"]];
-const SAVED = { yes: "✓ Saved in this run", no: "", asks: "Not saved yet: waits for your decision below", never: "Not saved, as you asked" };
+const SAVED = { yes: "✓ Saved in this run", no: "Not saved", asks: "Not saved yet: waits for your decision below", never: "Not saved, as you asked" };
 const KINDS = { number: "number that the input does not hold", drug: "drug name that the input does not hold" };
 const ENDINGS = {
   stop: ["", ""], error: ["failed", ""], stopped: ["stopped", "You stopped this answer; its end is missing."],
@@ -126,7 +126,7 @@ function render({ model, el }) {
     const count = row.marks.length;
     const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}${row.state === "writing" ? " mi-writing" : ""}`, "aria-label": `Answer of ${row.name}`, "aria-busy": String(busy) },
       make("header", {}, make("b", {}, row.name), badge ? make("span", { class: "mi-badge" }, badge) : null,
-        make("span", { class: "mi-state" }, busy ? make("i", { class: "mi-dots", "aria-hidden": "true" }) : null, busy ? state : row.tokens ? `${row.tokens} tokens · ${row.seconds.toFixed(1)} s` : "")),
+        make("span", { class: "mi-state" }, busy ? make("i", { class: "mi-dots", "aria-hidden": "true" }) : null, busy ? state : row.tokens ? `${row.tokens} tokens` : "")),
       row.error ? make("div", { class: "mi-problem" }, row.error) : null, body, more,
       ending ? make("div", { class: "mi-ended" }, ending) : null,
       !busy && !row.error && !row.text.trim() ? make("div", { class: "mi-ended" }, "The model gave no answer.") : null,
@@ -158,23 +158,17 @@ function render({ model, el }) {
   function card(turn) {
     const privacy = turn.privacy ? ` · identifiers: ${turn.privacy}` : "";
     const busy = turn.answers.some((row) => row.state !== "done");
-    const saved = turn.saved === "no" && !busy && turn.answers.some((row) => row.good)
-      ? button("Not saved: try again", () => send({ act: "save", turn: turn.id }), { class: "mi-quiet" }) : SAVED[turn.saved] + (turn.saved === "yes" ? privacy : "");
+    const saved = SAVED[turn.saved] + (turn.saved === "yes" ? privacy : "");
     return make("div", { class: "mi-turn", "data-turn": turn.id }, question(turn),
       make("div", { class: "mi-answers" }, ...turn.answers.map((each) => answer(turn, each))),
       make("div", { class: `mi-kept mi-kept-${turn.saved}` }, busy ? "" : saved));
   }
 
   function head() {
-    const pick = make("select", { "aria-label": "Earlier conversations", key: "earlier", onchange: () => pick.value && send({ act: "open", id: pick.value === "new" ? "" : pick.value }) });
-    const here = view.earlier.some((row) => row.id === view.conversation);
-    if (!here) pick.append(make("option", { value: "new", selected: true }, "New conversation"));
-    for (const row of view.earlier) pick.append(make("option", { value: row.id, selected: row.id === view.conversation }, `${row.title}  (${row.at.slice(0, 16).replace("T", " ")})`));
-    pick.disabled = view.busy;
-    top.replaceChildren(make("b", { class: "mi-title" }, "Beside a clinician"), pick,
-      button("+ New", () => send({ act: "open", id: "" }), { key: "new", disabled: view.busy, title: "Start a new conversation" }),
+    top.replaceChildren(make("b", { class: "mi-title" }, "Beside a clinician"),
+      button("+ New", () => send({ act: "new" }), { key: "new", disabled: view.busy, title: "Start a new conversation" }),
       button("↓ Markdown", () => download("md", markdown()), { key: "md", title: "Export this conversation as Markdown" }),
-      button("↓ JSONL", () => send({ act: "export" }), { key: "jsonl", title: "Export this conversation as JSONL" }));
+      button("↓ JSONL", () => download("jsonl", jsonl()), { key: "jsonl", title: "Export this conversation as JSONL" }));
   }
 
   function identifiers() {
@@ -200,8 +194,8 @@ function render({ model, el }) {
   }
 
   function number(name, label, step, why) {
-    const [low, high] = view.limits[name];
-    const field = make("input", { type: "number", min: low, max: high, step, value: chosen.settings[name], key: `set/${name}`, title: why });
+    const { minimum, maximum } = view.limits[name];
+    const field = make("input", { type: "number", min: minimum, max: maximum, step, value: chosen.settings[name], key: `set/${name}`, title: why });
     field.addEventListener("input", () => { chosen.settings[name] = field.value; });
     return make("label", { class: "mi-number" }, label, field);
   }
@@ -296,6 +290,9 @@ function render({ model, el }) {
     return `${parts.join("\n\n")}\n`;
   }
 
+  const jsonl = () => view.turns.filter((turn) => turn.saved === "yes").map((turn) =>
+    `${JSON.stringify({ ...turn, answers: turn.answers.filter((row) => row.good) })}\n`).join("");
+
   function download(form, text) {
     const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: `conversation-${view.conversation}.${form}` });
     root.append(link);
@@ -306,7 +303,7 @@ function render({ model, el }) {
 
   function heard(message) {
     const mine = String(message.nonce || "").startsWith(me);
-    if (mine || message.event !== "file") clearTimeout(waiting);
+    clearTimeout(waiting);
     if (message.event === "view") {
       const was = view;
       view = message.view;
@@ -325,7 +322,6 @@ function render({ model, el }) {
       refocus(held);
       follow();
     } else if (message.event === "piece") grow(message);
-    else if (message.event === "file" && mine) download("jsonl", message.text);
   }
 
   const byHand = () => { stick = false; };
