@@ -167,7 +167,6 @@ def test_a_task_without_a_label_makes_no_empty_cells():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_tables_and_figures_hold_hostile_data(name, tmp_path):
-    plotting.style()
     table = diversity.frame(HOSTILE[name])
     top = coverage.top_pairs(diversity.verb_noun(table["instruction"]))
     figures = [plotting.sunburst(top, title="Pairs")]

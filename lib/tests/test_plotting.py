@@ -35,9 +35,6 @@ CHARTS = {
         reference={1: "end"},
         **WORDS,
     ),
-    "band": lambda: plotting.lines(
-        RATES.reset_index()[["score", "low", "high"]], band=("low", "high"), **WORDS
-    ),
     "histogram": lambda: plotting.histogram([0.2, 0.4, np.nan], reference=0.7, **WORDS),
     "histograms": lambda: plotting.histogram(
         {"kept": [0.1], "dropped": [0.9] * 9}, share=True, **WORDS
@@ -103,6 +100,13 @@ def test_intervals_have_a_legend_of_groups_and_marks_and_skip_rows_without_a_sco
         "pubmedqa",
         "medqa: letters",
     ][::-1]
+
+
+def test_panels_share_one_label_under_the_middle_of_the_figure():
+    figure = CHARTS["panels"]()
+    assert figure.get_supxlabel() == "tasks"
+    assert not any(panel.get_xlabel() for panel in figure.axes)
+    assert CHARTS["intervals"]().axes[0].get_xlabel() == "tasks"
 
 
 def test_lines_draw_every_column_and_step_over_gaps():

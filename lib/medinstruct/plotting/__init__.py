@@ -13,39 +13,7 @@ from medinstruct.plotting.charts import (
     sunburst,
 )
 from medinstruct.plotting.display import live, show, to_html
-from medinstruct.plotting.old_names import note, titled  # noqa: F401
-from medinstruct.plotting.palette import (  # noqa: F401
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    LINE,
-    ORANGE,
-    PALETTE,
-    RED,
-    SKY,
-    SOFT,
-    TINT,
-    WIDTH,
-    short,
-    style,
-)
 from medinstruct.plotting.tables import reader, table
 
-__all__ = [
-    "bars",
-    "dumbbell",
-    "funnel",
-    "grouped_bars",
-    "heatmap",
-    "histogram",
-    "intervals",
-    "lines",
-    "live",
-    "palette",
-    "reader",
-    "show",
-    "sunburst",
-    "table",
-    "to_html",
-]
+__all__ = ["bars", "dumbbell", "funnel", "grouped_bars", "heatmap", "histogram", "intervals"]
+__all__ += ["lines", "live", "palette", "reader", "show", "sunburst", "table", "to_html"]

@@ -35,21 +35,17 @@ def show(
     `data` (DataFrame or Series) is saved beside it as CSV; `alt` describes the figure to readers
     who do not see it, by default with its title; `interactive` is its plotly form for a live page.
     """
-    import matplotlib.pyplot as plt
-
     files = Path(folder) / "figures"
     records.write_text(files / f"{name}.svg", _bytes(figure, "svg").decode())
     if data is not None:
         records.write_text(files / f"{name}.csv", data.to_csv(lineterminator="\n"))
     text = {"text/plain": " ".join((alt or figure.get_suptitle() or name).split())}
-    png, width = _small(_bytes(figure, "png", dpi=150)), round(figure.get_figwidth() * 100)
-    plt.close(figure)
     if interactive is not None and "COLAB_RELEASE_TAG" in os.environ:
         return Output(text | {"text/html": interactive.to_html("cdn", full_html=False)})
     if interactive is not None and live():  # JupyterLab prefers an image: give none
         return Output(text | {PLOTLY: json.loads(interactive.to_json())})
-    image = {"alt": text["text/plain"], "width": width}
-    return Output(text | {"image/png": png}, {"image/png": image})
+    image = {"alt": text["text/plain"], "width": round(figure.get_figwidth() * 100)}
+    return Output(text | {"image/png": _png(figure)}, {"image/png": image})
 
 
 def _bytes(figure: Any, kind: str, **options: Any) -> bytes:
@@ -59,11 +55,12 @@ def _bytes(figure: Any, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _small(png: bytes) -> bytes:
-    """Reduce a flat image to 256 colors, a third of its size."""
+def _png(figure: Any) -> bytes:
+    """Return a figure as PNG of 256 colors, a third of the full size."""
     from PIL import Image
 
-    image, buffer = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    image = Image.open(io.BytesIO(_bytes(figure, "png", dpi=150))).convert("RGB")
+    buffer = io.BytesIO()
     image.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
     return buffer.getvalue()
 

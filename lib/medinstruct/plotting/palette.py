@@ -1,23 +1,13 @@
-"""Palette: colors, the style of figures, short labels."""
-
-from medinstruct import paths
+"""Palette: colors, short labels, numbers for readers."""
 
 # Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, GREY = "#56B4E9", "#CC79A7", "#7A8490"
 PALETTE = (BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY)
-INK, SOFT, LINE, TINT = "#1b1f24", "#3a4047", "#9aa4af", "#eef1f4"
 WIDTH = 7.5  # inches
 
 
-def style() -> None:
-    """Set matplotlib's defaults for all figures (data/figures.mplstyle)."""
-    from matplotlib import style as sheets
-
-    sheets.use(paths.data("figures.mplstyle"))
-
-
-def short(name: object, limit: int = 34) -> str:
+def short(name: object, limit: int = 40) -> str:
     """Return a label on one line, cut with an ellipsis at `limit` characters; tuples are joined.
 
     >>> short("hypertension", 8), short(("age", "75"))

@@ -30,14 +30,13 @@ def table(frame: Any, *, caption: str = "", fold: int = 30) -> Output:
         frame = frame.reset_index(names=names, allow_duplicates=True)
     head = "".join(f'<th style="text-align:left">{_escape(name)}</th>' for name in frame)
     rows = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in frame.itertuples(index=False)]
-    shown, more = (
-        f"<table><tr>{head}</tr>{''.join(r)}</table>" for r in (rows[:fold], rows[fold:])
-    )
+    page = f"<table><tr>{head}</tr>{''.join(rows[:fold])}</table>"
     if len(rows) > fold:
-        shown += f"<details><summary>{len(rows) - fold:,} more rows</summary>{more}</details>"
+        more = f"<table><tr>{head}</tr>{''.join(rows[fold:])}</table>"
+        page += f"<details><summary>{len(rows) - fold:,} more rows</summary>{more}</details>"
     title = f"<p><b>{_escape(caption)}</b></p>" if caption else ""
     plain = f"{caption}\n{frame.to_string(index=False)}".strip()
-    return Output({"text/html": f"<div {PLAIN}>{title}{shown}</div>", "text/plain": plain})
+    return Output({"text/html": f"<div {PLAIN}>{title}{page}</div>", "text/plain": plain})
 
 
 def _cell(value: Any) -> str:
@@ -67,8 +66,8 @@ def reader(
     def page(matches: Sequence[Mapping[str, Any]], start: int) -> str:
         part = matches[start : start + number]
         place = f"{min(start + 1, len(matches))} to {start + len(part)} of {len(matches):,}"
-        cards = [_card(row, text, labels, is_open=n == 0) for n, row in enumerate(part)]
-        return f"<div {PLAIN}><p><b>{_escape(title)}</b> {place}</p>{''.join(cards)}</div>"
+        cards = "".join(_card(row, text, labels, is_open=n == 0) for n, row in enumerate(part))
+        return f"<div {PLAIN}><p><b>{_escape(title)}</b> {place}</p>{cards}</div>"
 
     if live():
         return _widget(rows, page, text=text, labels=labels, number=number)
@@ -76,9 +75,7 @@ def reader(
     return Output({"text/html": page(rows, 0), "text/plain": plain})
 
 
-def _card(
-    row: Mapping[str, Any], text: Sequence[str], labels: Sequence[str], *, is_open: bool
-) -> str:
+def _card(row: Mapping[str, Any], text: Sequence, labels: Sequence, *, is_open: bool) -> str:
     tags = " · ".join(str(row[name]) for name in labels if row.get(name) not in (None, ""))
     fields = [(name, row[name]) for name in text if row.get(name) not in (None, "")]
     body = "".join(f"<p><b>{_escape(name)}</b>\n{_escape(value)}</p>" for name, value in fields)
@@ -87,43 +84,29 @@ def _card(
     return f'<details style="{CARD}"{opened}><summary>{head}</summary>{body}</details>'
 
 
-def matching(
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    text: Sequence[str],
-    search: str,
-    labels: Mapping[str, str],
-) -> list[Mapping[str, Any]]:
-    """Return the records with these labels whose texts contain every word of `search`."""
-
-    def fits(row: Mapping[str, Any]) -> bool:
-        body = "\n".join(str(row.get(name, "")) for name in text).lower()
-        labelled = (value in (ALL, str(row.get(name, ""))) for name, value in labels.items())
-        return all(labelled) and all(word in body for word in search.lower().split())
-
-    return [row for row in rows if fits(row)]
-
-
-def _widget(
-    rows: Sequence, page: Any, *, text: Sequence[str], labels: Sequence[str], number: int
-) -> Any:
+def _widget(rows: Sequence, page: Any, *, text: Sequence, labels: Sequence, number: int) -> Any:
+    """Return the live reader: menus and search that filter `rows`, buttons that turn pages."""
     import ipywidgets as widgets
 
     menus, state = {}, {"start": 0}
     for name in labels:
         counts = Counter(str(row.get(name, "")) for row in rows).most_common(200)
-        options = [(f"{ALL} {name}", ALL), *((f"{short(v)} ({n:,})", v) for v, n in counts)]
+        options = [(f"{ALL} {name}", ALL), *((f"{short(v, 34)} ({n:,})", v) for v, n in counts)]
         menus[name] = widgets.Dropdown(options=options, layout={"width": "15em"})
     search = widgets.Text(placeholder="search the texts", continuous_update=False)
     previous, following = (widgets.Button(description=word) for word in ("previous", "next"))
     view = widgets.HTML()
 
+    def matches(row: Mapping[str, Any]) -> bool:
+        body = "\n".join(str(row.get(name, "")) for name in text).lower()
+        labelled = (menu.value in (ALL, str(row.get(name, ""))) for name, menu in menus.items())
+        return all(labelled) and all(word in body for word in search.value.lower().split())
+
     def turn(pages: int) -> None:
         start = state["start"] = max(0, state["start"] + pages * number) if pages else 0
-        chosen = {name: menu.value for name, menu in menus.items()}
-        matches = matching(rows, text=text, search=search.value, labels=chosen)
-        view.value = page(matches, start)
-        previous.disabled, following.disabled = start == 0, start + number >= len(matches)
+        chosen = [row for row in rows if matches(row)]
+        view.value = page(chosen, start)
+        previous.disabled, following.disabled = start == 0, start + number >= len(chosen)
 
     for control in (*menus.values(), search):
         control.observe(lambda _: turn(0), names="value")
