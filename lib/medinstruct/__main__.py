@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 
-from medinstruct import params, paths
+from medinstruct import params, paths, pipeline, report
 from medinstruct.errors import UserError
 
 
@@ -11,7 +12,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; a user's mistake ends in one message and status 2."""
     given = _parser().parse_args(arguments)
     try:
-        return given.function(given)
+        for line in given.function(given):
+            print(line)
     except UserError as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
@@ -19,81 +21,64 @@ def main(arguments: list[str] | None = None) -> int:
         saved = "Finished notebooks and paid answers are saved; the same command resumes."
         print(f"\nStopped. {saved}", file=sys.stderr)
         return 130
+    return 0
 
 
-def _run(given: argparse.Namespace) -> int:
-    from medinstruct import pipeline
-
+def _run(given: argparse.Namespace) -> Iterable[str]:
     done = pipeline.run(given.profile, only=given.notebooks, sets=given.set, force=given.force)
-    print("\n".join(pipeline.time_table(done)))
+    yield from pipeline.time_table(done)
     values = params.profile(given.profile) | params.set_values(given.set)
-    report = paths.outputs(values.get("run", "demo")) / "report.html"
-    if report.exists():
-        print(f"The report is {report}")
-    return 0
+    page = paths.outputs(values.get("run", "demo")) / "report.html"
+    if page.exists():
+        yield f"The report is {page}"
 
 
-def _sweep(given: argparse.Namespace) -> int:
-    from medinstruct import pipeline
-
-    for line in pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set):
-        print(line)
-    return 0
+def _sweep(given: argparse.Namespace) -> Iterable[str]:
+    return pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
 
 
-def _compare(given: argparse.Namespace) -> int:
-    from medinstruct import report
-
-    print("\n".join(report.compare(given.one, given.other).lines(every=given.all)))
-    return 0
+def _compare(given: argparse.Namespace) -> Iterable[str]:
+    return report.compare(given.one, given.other).lines(every=given.all)
 
 
-def _doctor(given: argparse.Namespace) -> int:
-    from medinstruct import pipeline
-
+def _doctor(given: argparse.Namespace) -> Iterable[str]:
     lines, would_run = pipeline.doctor.diagnose(given.profile)
-    print("\n".join(lines))
-    return 0 if would_run else 1
+    yield from lines
+    if not would_run:
+        sys.exit(1)
 
 
-def _contents(given: argparse.Namespace) -> int:
-    from medinstruct import pipeline
-
-    print(
-        "\n".join(pipeline.notebook_docs.write_docs())
-        or "All navigation, badges and tables are current."
-    )
-    return 0
+def _contents(given: argparse.Namespace) -> Iterable[str]:
+    return pipeline.notebook_docs.write_docs() or ["All navigation and tables are current."]
 
 
 def _parser() -> argparse.ArgumentParser:
     about = "Medical instruction tuning in notebooks."
     parser = argparse.ArgumentParser(prog="medinstruct", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
-    pairs = {"nargs": "+", "action": "extend", "default": [], "metavar": "key=value"}
-
-    def command(name: str, function: object, about: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=about)
-        added.set_defaults(function=function)
-        return added
-
-    run = command("run", _run, "run a profile's notebooks in order, skip those up to date")
-    run.add_argument("profile", help="a YAML file such as params/demo.yaml")
-    run.add_argument("notebooks", nargs="*", help="numbers such as 03 04; default: all")
-    run.add_argument("--set", **pairs, help="values for this run")
-    run.add_argument("--force", action="store_true", help="also run what is up to date")
-    sweep = command("sweep", _sweep, "fine-tune at every point of a grid and compare")
-    sweep.add_argument("profile", help="a YAML file such as params/demo.yaml")
+    abouts = {
+        _run: "run a profile's notebooks in order, skip those up to date",
+        _sweep: "fine-tune at every point of a grid and compare",
+        _compare: "compare the parameters and numbers of two runs",
+        _doctor: "check this machine: what runs on it, what is missing",
+        _contents: "rewrite navigation, badges, setup cells, README tables",
+    }
+    added = {f: commands.add_parser(f.__name__[1:], help=about) for f, about in abouts.items()}
+    for function, command in added.items():
+        command.set_defaults(function=function)
+    for command in (added[_run], added[_sweep]):
+        command.add_argument("profile", help="a YAML file such as params/demo.yaml")
+        pairs = {"nargs": "+", "action": "extend", "default": [], "metavar": "key=value"}
+        command.add_argument("--set", **pairs, help="values for this run")
+    numbers = "numbers such as 03 04; default: all"
+    added[_run].add_argument("notebooks", nargs="*", help=numbers)
+    added[_run].add_argument("--force", action="store_true", help="also run what is up to date")
     grid = {"nargs": "+", "required": True, "metavar": "key=value,value"}
-    sweep.add_argument("--grid", **grid, help="axes, or a file of params/grids/")
-    sweep.add_argument("--set", **pairs, help="values for all points")
-    compare = command("compare", _compare, "compare the parameters and numbers of two runs")
-    compare.add_argument("one", help="a run's folder or name, such as outputs/demo")
-    compare.add_argument("other", help="the other run")
-    compare.add_argument("--all", action="store_true", help="also show equal numbers")
-    doctor = command("doctor", _doctor, "check this machine: what runs on it, what is missing")
-    doctor.add_argument("profile", nargs="?", default="", help="a profile; default: all of params/")
-    command("contents", _contents, "rewrite navigation, badges, setup cells, README tables")
+    added[_sweep].add_argument("--grid", **grid, help="axes, or a file of params/grids/")
+    added[_compare].add_argument("one", help="a run's folder or name, such as outputs/demo")
+    added[_compare].add_argument("other", help="the other run")
+    added[_compare].add_argument("--all", action="store_true", help="also show equal numbers")
+    added[_doctor].add_argument("profile", nargs="?", default="", help="default: all of params/")
     return parser
 
 

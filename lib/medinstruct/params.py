@@ -28,14 +28,15 @@ def check(scope: dict[str, Any]) -> None:
     and unknown names without an error. Names are checked once a kernel, since a notebook that is
     run again has its own variables among the globals.
     """
-    annotations = scope.get("__annotations__", {})
-    kinds = {name: kind.__name__ for name, kind in annotations.items() if kind in TYPES.values()}
+    kinds = scope.get("__annotations__", {})
+    kinds = {name: kind.__name__ for name, kind in kinds.items() if kind in TYPES.values()}
     for name, kind in kinds.items():
         scope[name] = typed(name, scope[name], kind)
     if scope.get("_parameters_were_checked"):
         return
     scope["_parameters_were_checked"] = True
-    known = set(kinds) | _declared_names()
+    notebooks = (paths.root() / "notebooks").glob("[0-9]*.ipynb")
+    known = set(kinds).union(*map(declared, notebooks))
     for name, value in scope.items():
         if not name.startswith("_") and type(value) in TYPES.values() and name not in known:
             raise unknown(name, known)
@@ -53,7 +54,7 @@ def typed(name: str, value: Any, kind: str) -> Any:
 
 def unknown(name: str, known: Iterable[str]) -> UserError:
     """Return the error for a parameter that no notebook has, with the nearest name."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, known, n=1)
     do = f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(sorted(known))}."
     return UserError(f"No notebook has a parameter `{name}`.", got=name, do=do)
 
@@ -101,12 +102,7 @@ def set_values(texts: Iterable[str]) -> dict[str, Any]:
 
 def _scalar(text: str) -> Any:
     try:
-        value = yaml.safe_load(text) if text else ""
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
     return value if type(value) in TYPES.values() else text
-
-
-def _declared_names() -> set[str]:
-    notebooks = (paths.root() / "notebooks").glob("[0-9]*.ipynb")
-    return {name for notebook in notebooks for name in declared(notebook)}

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,6 +70,23 @@ def _cached(url: str) -> Path:
     return cache() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
 
 
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write to a temporary file and rename it, so that the file is complete or absent."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        do = "Free some space or choose another folder; the earlier file is unchanged."
+        raise UserError(f"{path} could not be written.", got=error.strerror, do=do) from None
+    return path
+
+
 def _download(link: str) -> Path:
     url, _, pin = link.partition("#sha256=")
     path = _cached(url)
@@ -78,12 +96,7 @@ def _download(link: str) -> Path:
         path.unlink(missing_ok=True)
         do = f"Expected {pin}: check the source."
         raise UserError(f"{url} is not the pinned file.", got=f"sha256 {checksum}", do=do)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    return path
+    return path if path.exists() else write_bytes(path, content)
 
 
 def _fetch(url: str) -> bytes:

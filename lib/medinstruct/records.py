@@ -5,8 +5,6 @@ Each record has an id, the hash of its content, and a provenance: the model and 
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -265,6 +263,21 @@ def load_table(source: str | Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} could not be read as a table.", got=error, do=do) from None
 
 
+def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    text = {"dtype": str, "keep_default_na": False}
+    if kind == ".parquet":
+        from pyarrow import parquet
+
+        return parquet.read_table(path).to_pylist()
+    if kind == ".xlsx":
+        frame = pd.read_excel(path, **text)
+    else:
+        frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", encoding="utf-8-sig", **text)
+    return frame.rename(columns=str).to_dict("records")
+
+
 def _unwrapped(path: Path) -> list[dict[str, Any]]:
     """Return the rows in a file that is one JSON object; nothing where it holds a list or lines."""
     try:
@@ -275,26 +288,11 @@ def _unwrapped(path: Path) -> list[dict[str, Any]]:
         return []
     if content and all(isinstance(row, dict) for row in content.values()):
         return [row | {"id": key} for key, row in content.items()]
-    keys = [name for name in content if name in WRAPPERS or len(content) == 1]
-    for entries in (content[name] for name in keys if isinstance(content[name], list)):
-        if all(isinstance(row, dict) for row in entries):
+    lists = [content[name] for name in content if name in WRAPPERS or len(content) == 1]
+    for entries in lists:
+        if isinstance(entries, list) and all(isinstance(row, dict) for row in entries):
             return entries
     return [content]
-
-
-def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
-    import pandas as pd
-
-    if kind == ".parquet":
-        from pyarrow import parquet
-
-        return parquet.read_table(path).to_pylist()
-    text = {"dtype": str, "keep_default_na": False}
-    if kind == ".xlsx":
-        frame = pd.read_excel(path, **text)
-    else:
-        frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", encoding="utf-8-sig", **text)
-    return frame.rename(columns=str).to_dict("records")
 
 
 def write(path: str | Path, records: Iterable[BaseModel]) -> Path:
@@ -309,23 +307,8 @@ def write_json(path: str | Path, value: Any) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write to a temporary file and rename it, so that the file is complete or absent."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        do = "Free some space or choose another folder; the earlier file is unchanged."
-        raise UserError(f"{path} could not be written.", got=error.strerror, do=do) from None
-    return path
+    """Write a UTF-8 text file; it is complete or absent."""
+    return paths.write_bytes(path, text.encode())
 
 
 def _text(path: Path) -> str:
@@ -343,8 +326,7 @@ def _json(text: str, path: str | Path, *, line: int = 0) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        number = line or error.lineno
-        what = f"{path}, line {number} is not valid JSON: {error.msg}."
+        what = f"{path}, line {line or error.lineno} is not valid JSON: {error.msg}."
         got = text.split("\n")[error.lineno - 1][:120]
         do = "Correct that line; every line is one complete JSON object."
         raise UserError(what, got=got, do=do) from None
