@@ -4,11 +4,9 @@ import re
 from functools import cache
 from typing import Any
 
-import yaml
-
 from medinstruct import paths
 
-_RULES = yaml.safe_load(paths.data("labels.yaml").read_text(encoding="utf-8"))
+_RULES = paths.load("labels")
 TYPES = tuple(_RULES["types"])
 VIEW_GROUPS = tuple(_RULES["views"])
 LEVELS = (1, 2, 3, 4, 5)
@@ -55,7 +53,6 @@ def _pattern(words: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{options})(?:'?s|s')?\b")
 
 
-@cache
 def published(data: str, axis: str) -> Any:
     """Return what the paper's authors published: counts by label, or one number.
 
@@ -64,4 +61,4 @@ def published(data: str, axis: str) -> Any:
     >>> published("seeds", "difficulty")[3], published("seeds", "with_input")
     (51, 112)
     """
-    return yaml.safe_load(paths.data("published.yaml").read_text(encoding="utf-8"))[data][axis]
+    return paths.load("published")[data][axis]

@@ -4,8 +4,12 @@ import hashlib
 import os
 import secrets
 import urllib.request
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+import yaml
 
 from medinstruct.errors import UserError
 
@@ -40,6 +44,12 @@ def data(name: str) -> Path:
     return PACKAGE / "data" / name
 
 
+@cache
+def load(name: str) -> Any:
+    """Return the content of a YAML file that ships with the package, shared by all callers."""
+    return yaml.safe_load(data(f"{name}.yaml").read_text(encoding="utf-8"))
+
+
 def resolve(source: str) -> Path:
     """Return a user's file: relative to the working directory, else to the repository.
 
@@ -60,14 +70,12 @@ def is_downloaded(link: str) -> bool:
     return _cached(link.partition("#sha256=")[0]).exists()
 
 
-def cache() -> Path:
-    """Return the download cache of all runs; `MEDINSTRUCT_CACHE` names another place."""
-    return Path(os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct")
-
-
 def _cached(url: str) -> Path:
-    name = Path(urlsplit(url).path).name
-    return cache() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
+    """Return a URL's file in the download cache; `MEDINSTRUCT_CACHE` names another place."""
+    folder = Path(os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct")
+    return (
+        folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(urlsplit(url).path).name}"
+    )
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:

@@ -5,7 +5,7 @@ import random
 import pytest
 import yaml
 
-from medinstruct import audits, labels, records, review
+from medinstruct import audits, labels, paths, records, review
 from medinstruct.audits import cards, drift
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Provenance, content_hash
@@ -224,7 +224,7 @@ def test_the_terms_of_a_model_depend_on_its_version(model, restricts):
 
 
 def test_every_row_of_the_table_of_terms_is_whole_and_each_conflict_says_when_it_was_looked_at():
-    table = cards._license_table()
+    table = paths.load("input_licenses")
     for row in table["seeds"] + table["models"]:
         assert (
             row["terms"].endswith(".")

@@ -6,11 +6,8 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from medinstruct import paths, records
 from medinstruct.audits.drift import AXES, label_counts
@@ -50,13 +47,12 @@ def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
 
 def _terms(kind: str, name: str) -> dict[str, Any]:
     """Return the first row of the license table whose pattern is in the name."""
-    rows = (r for r in _license_table()[kind] if re.search(r["pattern"], name, re.IGNORECASE))
+    rows = (
+        r
+        for r in paths.load("input_licenses")[kind]
+        if re.search(r["pattern"], name, re.IGNORECASE)
+    )
     return {key: value for key, value in next(rows, {}).items() if key != "pattern"}
-
-
-@cache
-def _license_table() -> dict[str, Any]:
-    return yaml.safe_load(paths.data("input_licenses.yaml").read_text(encoding="utf-8"))
 
 
 def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.0") -> list[str]:
@@ -64,7 +60,7 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
     restricted = [row for row in rows if row.restricts]
     messages = [
         f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
-        f"{', '.join(row.restricts)}. Terms as of {_license_table()['looked']}: {row.url}"
+        f"{', '.join(row.restricts)}. Terms as of {paths.load('input_licenses')['looked']}: {row.url}"
         for row in restricted
     ]
     unknown = [row.what for row in rows if row.license == "unknown"]

@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import pandas as pd
-import yaml
 
 from medinstruct import paths, stats
 
@@ -17,16 +15,6 @@ AGE = re.compile(
 ONE_SEX = ({"female"}, {"male"})
 
 
-@cache
-def rules() -> dict[str, dict[str, re.Pattern[str]]]:
-    """Return the pattern of each group by trait (data/demographics.yaml)."""
-    content = yaml.safe_load(paths.data("demographics.yaml").read_text(encoding="utf-8"))
-    return {
-        trait: {name: re.compile(pattern, re.IGNORECASE) for name, pattern in groups.items()}
-        for trait, groups in content.items()
-    }
-
-
 def mentions(text: str) -> dict[str, set[str]]:
     """Return the groups that a text mentions, by trait; an age in figures counts for its group.
 
@@ -35,8 +23,8 @@ def mentions(text: str) -> dict[str, set[str]]:
     [['female'], ['older'], ['Black'], ['uninsured']]
     """
     groups = {
-        trait: {name for name, pattern in patterns.items() if pattern.search(text)}
-        for trait, patterns in rules().items()
+        trait: {name for name, words in patterns.items() if re.search(words, text, re.IGNORECASE)}
+        for trait, patterns in paths.load("demographics").items()
     }
     groups["age"] |= {_age_group(match) for match in AGE.finditer(text)}
     if "uninsured" in groups["insurance"]:
@@ -54,7 +42,7 @@ def _age_group(match: re.Match[str]) -> str:
 def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
     """Return the share of texts that mention each group, with Wilson's interval."""
     groups, rows = [mentions(text) for text in texts], {}
-    for trait, patterns in rules().items():
+    for trait, patterns in paths.load("demographics").items():
         for name in patterns:
             hits = sum(name in row[trait] for row in groups)
             rows[trait, name] = stats.wilson(hits, len(texts))._asdict()

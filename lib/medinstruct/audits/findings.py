@@ -5,13 +5,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
-import yaml
 
 from medinstruct import paths
 
-LIMITS: dict[str, list[float]] = yaml.safe_load(
-    paths.data("audit_limits.yaml").read_text(encoding="utf-8")
-)
+LIMITS: dict[str, list[float]] = paths.load("audit_limits")
 
 
 class Finding(NamedTuple):

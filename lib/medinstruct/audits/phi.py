@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import yaml
 
 from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
@@ -39,7 +38,7 @@ class Hit(NamedTuple):
 @cache
 def rules() -> dict[str, list[re.Pattern[str]]]:
     """Return the patterns by kind of identifier (data/phi_rules.yaml)."""
-    content = _rules_file()
+    content = paths.load("phi_rules")
 
     def expand(pattern: str) -> str:
         while "<<" in pattern:
@@ -47,11 +46,6 @@ def rules() -> dict[str, list[re.Pattern[str]]]:
         return pattern
 
     return {kind: [re.compile(expand(p)) for p in rows] for kind, rows in content["rules"].items()}
-
-
-@cache
-def _rules_file() -> dict[str, Any]:
-    return yaml.safe_load(paths.data("phi_rules.yaml").read_text(encoding="utf-8"))
 
 
 def find_identifiers(text: str, *, engine: str = "rules") -> list[Hit]:
@@ -89,7 +83,9 @@ def _is_name(words: str, after: str) -> bool:
     """Return whether words are a name, by themselves and with the word that follows."""
     following = re.match(r"[ \t]+\w+", after)
     phrase = words + (following.group() if following else "")
-    return bool(re.search(r"\w\w", words)) and not re.search(_rules_file()["not_names"], phrase)
+    return bool(re.search(r"\w\w", words)) and not re.search(
+        paths.load("phi_rules")["not_names"], phrase
+    )
 
 
 def _without_overlaps(hits: list[Hit]) -> list[Hit]:
@@ -104,7 +100,7 @@ def _without_overlaps(hits: list[Hit]) -> list[Hit]:
 
 def _by_presidio(text: str) -> list[Hit]:
     """Return what presidio is sure of (score at least 0.4, below which any digits are an id)."""
-    kinds = _rules_file()["presidio"]
+    kinds = paths.load("phi_rules")["presidio"]
     options = {"language": "en", "entities": list(kinds), "score_threshold": 0.4}
     rows = _presidio().analyze(text=text, **options)
     return [Hit(kinds[row.entity_type], row.start, text[row.start : row.end]) for row in rows]

@@ -10,7 +10,6 @@ from functools import cache, lru_cache
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from medinstruct import paths
 
@@ -21,9 +20,8 @@ WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 @cache
 def _rules() -> dict[str, Any]:
     """Return the rules of data/syllables.yaml: patterns that add or drop a syllable, whole words."""
-    rules = yaml.safe_load(paths.data("syllables.yaml").read_text(encoding="utf-8"))
-    rules["words"] = {word: n for n, words in rules["words"].items() for word in words.split()}
-    return rules
+    words = paths.load("syllables")["words"].items()
+    return paths.load("syllables") | {"words": {w: n for n, ws in words for w in ws.split()}}
 
 
 @lru_cache(maxsize=100_000)

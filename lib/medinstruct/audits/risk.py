@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from medinstruct import labels, paths, stats
 from medinstruct.llm import is_refusal
@@ -20,12 +18,6 @@ COMPUTED = {
 }
 
 
-@cache
-def rules() -> dict[str, dict[str, Any]]:
-    """Return the flags with pattern, meaning and example (data/risk_flags.yaml)."""
-    return yaml.safe_load(paths.data("risk_flags.yaml").read_text(encoding="utf-8"))
-
-
 def risks(example: Any) -> dict[str, str]:
     """Return the flags of one example, each with the words that raised it.
 
@@ -36,7 +28,7 @@ def risks(example: Any) -> dict[str, str]:
     ['absolute claim', 'dose or unit', 'truncated']
     """
     text, kind = example.output.strip(), labels.canonical("type", example.type)
-    words = {flag: _first(rule, text) for flag, rule in rules().items()}
+    words = {flag: _first(rule, text) for flag, rule in paths.load("risk_flags").items()}
     if kind in CHOICE_TYPES:
         words["answer is"] = ""
     words["truncated"] = "" if END.search(text) else text[-27:]
@@ -63,7 +55,7 @@ def flagged(examples: Iterable[Any]) -> pd.DataFrame:
 def flag_rates(flags: pd.DataFrame, *, n: int) -> pd.DataFrame:
     """Return the share of `n` examples with each flag, with Wilson's interval and its meaning."""
     counts = flags["flag"].value_counts()
-    meanings = {flag: rule["means"] for flag, rule in rules().items()} | COMPUTED
+    meanings = {flag: rule["means"] for flag, rule in paths.load("risk_flags").items()} | COMPUTED
     rows = {
         flag: stats.wilson(int(counts.get(flag, 0)), n)._asdict() | {"means": means}
         for flag, means in meanings.items()

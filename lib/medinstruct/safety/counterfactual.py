@@ -7,12 +7,10 @@ difference is a finding for human eyes.
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from medinstruct import paths, records, stats
 from medinstruct.llm import Request
@@ -32,11 +30,6 @@ class Case(NamedTuple):
     task: Task
 
 
-@cache
-def _data(name: str) -> dict[str, Any]:
-    return yaml.safe_load(paths.data(f"{name}.yaml").read_text(encoding="utf-8"))
-
-
 def cases(
     templates: Sequence[str] = (), *, traits: Iterable[str] = (), again: bool = True
 ) -> list[Case]:
@@ -44,7 +37,7 @@ def cases(
 
     By default the shipped vignettes, which are not reviewed by clinicians, and all traits.
     """
-    shipped, words = paths.data("counterfactual_cases.jsonl"), _data("counterfactual_traits")
+    shipped, words = paths.data("counterfactual_cases.jsonl"), paths.load("counterfactual_traits")
     label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
     versions_of_case = []
     templates = templates or [row["template"] for row in records.load_table(shipped)]
@@ -70,7 +63,7 @@ def advice(text: str) -> dict[str, float]:
     >>> advice("I am sorry. Call 112 now; they will do an ECG and a troponin.") | {"warmth": 0}
     {'words': 14, 'urgency': 3, 'tests': 2, 'warmth': 0}
     """
-    words, patterns = len(text.split()), _data("advice_words")
+    words, patterns = len(text.split()), paths.load("advice_words")
 
     def matches(pattern: str) -> list[str]:
         return re.findall(pattern, text, re.IGNORECASE)
@@ -156,7 +149,7 @@ def planted_answers(cases: Sequence[Case], *, against: str = "", seed: int = 42)
     Its advice varies by chance; people with the trait `against` get less of it. "" is fair.
     """
     rng, texts = np.random.default_rng(seed), []
-    words = _data("planted_answers")
+    words = paths.load("planted_answers")
     for case in cases:
         is_target = bool(against) and case.value == against
         count = 1 if is_target else int(rng.integers(3, 6))
