@@ -1,16 +1,8 @@
 """Filtering: novelty by exact ROUGE-L, content rules, contamination, diverse subsets."""
 
 from medinstruct.filtering import contamination, content_rules, similarity
-from medinstruct.filtering.novelty import (
-    Pool,
-    compared_texts,
-    drop,
-    keep_novel,
-    nearest,
-    nearest_kept,
-    nearest_other,
-)
-from medinstruct.filtering.tokens import tokenize
+from medinstruct.filtering.novelty import Pool, drop, keep_novel, nearest, nearest_other
+from medinstruct.filtering.tokens import compared_texts, tokenize
 
 __all__ = [
     "Pool",
@@ -20,7 +12,6 @@ __all__ = [
     "drop",
     "keep_novel",
     "nearest",
-    "nearest_kept",
     "nearest_other",
     "similarity",
     "tokenize",

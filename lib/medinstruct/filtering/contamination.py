@@ -12,10 +12,11 @@ from medinstruct.filtering.novelty import nearest
 from medinstruct.filtering.tokens import tokenize
 from medinstruct.records import Task, TestItem
 
-GRAM = 8  # words
+LIMIT = 0.7  # of ROUGE-L
+GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
 QUESTIONS = ("question", "QUESTION", "prompt", "instruction", "query", "sent1", "text", "CHQ")
-OWN = {"freeform": "test_freeform.jsonl", "mcq": "test_mcq.jsonl", "safety": "test_safety.jsonl"}
+OWN = ("freeform", "mcq", "safety")
 
 
 class Item(NamedTuple):
@@ -41,62 +42,51 @@ def load_items(test_set: str = "own", benchmark_files: str = "") -> list[Item]:
     `test_set` replaces the free-form set by a path or URL; `benchmark_files` are paths or URLs of
     table files, comma separated.
     """
-    sources = {name: str(paths.data(file)) for name, file in OWN.items()}
+    sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
     for file in filter(None, map(str.strip, benchmark_files.split(","))):
         stem = Path(file.partition("#")[0]).stem
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
         sources[next(name for name in names if name not in sources)] = file
-    return [item for name, source in sources.items() for item in _items(name, source)]
+    return [
+        _item(name, n, row, source)
+        for name, source in sources.items()
+        for n, row in enumerate(records.load_table(source) or [{}], 1)
+    ]
 
 
-def find(
-    tasks: Sequence[Task], items: Sequence[Item], *, limit: float = 0.7, share: float = 0.5
-) -> list[Match]:
+def find(tasks: Sequence[Task], items: Sequence[Item]) -> list[Match]:
     """Return the tasks that repeat a test item, each with its closest one.
 
-    exact: the same words. 8-grams: at least `share` of the 8-grams of the shorter text occur in
-    the other, without formulas. ROUGE-L: F1 above `limit`. Compared are the instruction, the input
+    exact: the same words. 8-grams: at least half of the 8-grams of the shorter text occur in the
+    other, without formulas. ROUGE-L: F1 above 0.7. Compared are the instruction, the input
     and both; a task that several measures find is listed with the first of these.
     """
-    by_rouge, by_grams = _by_rouge(tasks, items, limit), _by_grams(tasks, items, share)
+    by_rouge, by_grams = _by_rouge(tasks, items), _by_grams(tasks, items)
     exact = {task: match for task, match in by_rouge.items() if match.how == "exact"}
     matches = by_rouge | by_grams | exact
     return [matches[task.id] for task in tasks if task.id in matches]
 
 
-def summarize(
-    matches: Sequence[Match], items: Sequence[Item], seed_matches: Sequence[Match] = ()
-) -> dict[str, Any]:
+def summarize(matches: Sequence[Match], items: Sequence[Item], seeds: Sequence[Match]) -> dict:
     """Return the content of contamination.json: ids of matched items by set, and every match.
 
-    `seed_matches` are those of seeds, which are not removed.
+    `seeds` are the matches of seeds, which are not removed.
     """
-    every, sets = [*matches, *seed_matches], {}
+    every, sets = [*matches, *seeds], {}
     for name, size in Counter(item.set for item in items).items():
         hit = sorted({match.item.id for match in every if match.item.set == name})
         sets[name] = {"items": size, "hit": hit}
-    texts = [
-        {"item": match.item.id, "set": match.item.set, "text": match.item.text} for match in every
-    ]
-    rows = [match._asdict() | text for match, text in zip(every, texts, strict=True)]
-    return {"sets": sets, "removed": len(matches), "seeds": len(seed_matches), "hits": rows}
-
-
-def _items(name: str, source: str) -> list[Item]:
-    rows = records.load_table(source)
-    if not rows:
-        do = "Name a file with one question a row."
-        raise UserError(f"{source} holds no question.", got="an empty file", do=do)
-    return [_item(name, n, row, source) for n, row in enumerate(rows, 1)]
+    hits = [match._asdict() | match.item._asdict() | {"item": match.item.id} for match in every]
+    return {"sets": sets, "removed": len(matches), "seeds": len(seeds), "hits": hits}
 
 
 def _item(name: str, number: int, row: dict[str, Any], source: str) -> Item:
     """Return one row of a test file; free-form items have the id of their content."""
-    texts = [str(row[field]).strip() for field in QUESTIONS if isinstance(row.get(field), str)]
+    texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
     if not any(texts):
         do = f"Each row needs one of these fields: {', '.join(QUESTIONS)}."
-        got = f"entry {number}: {', '.join(map(str, row))}"[:120]
+        got = f"entry {number}: {', '.join(row)}"[:120]
         raise UserError(f"{source} holds no question.", got=got, do=do)
     if row.get("instruction"):
         test = TestItem(instruction=row["instruction"], input=str(row.get("input") or ""))
@@ -104,10 +94,10 @@ def _item(name: str, number: int, row: dict[str, Any], source: str) -> Item:
     return Item(name, str(row.get("id") or number), next(filter(None, texts)))
 
 
-def _by_rouge(tasks: Sequence[Task], items: Sequence[Item], limit: float) -> dict[str, Match]:
+def _by_rouge(tasks: Sequence[Task], items: Sequence[Item]) -> dict[str, Match]:
     views = [(task.id, view) for task in tasks for view in _views(task)]
     texts, questions = [view for _, view in views], [item.text for item in items]
-    scores = nearest(texts, questions, floor=limit, tokenizer="unicode")
+    scores = nearest(texts, questions, floor=LIMIT, tokenizer="unicode")
     best: dict[str, Match] = {}
     for (task, _), (n, score) in zip(views, scores, strict=True):
         if n >= 0 and (task not in best or score > best[task].share):
@@ -116,30 +106,22 @@ def _by_rouge(tasks: Sequence[Task], items: Sequence[Item], limit: float) -> dic
     return best
 
 
-def _by_grams(tasks: Sequence[Task], items: Sequence[Item], share: float) -> dict[str, Match]:
-    grams = [_grams(item.text) for item in items]
-    uses = Counter((item.set, gram) for item, own in zip(items, grams, strict=True) for gram in own)
+def _by_grams(tasks: Sequence[Task], items: Sequence[Item]) -> dict[str, Match]:
+    uses = Counter((item.set, gram) for item in items for gram in _grams(item.text))
     inverted: dict[str, list[int]] = {}
     sizes: Counter[int] = Counter()
     for n, item in enumerate(items):
-        for gram in grams[n]:
+        for gram in _grams(item.text):
             if uses[item.set, gram] < FORMULA:
                 inverted.setdefault(gram, []).append(n)
                 sizes[n] += 1
-    best = {task.id: max(_shared(view, inverted, sizes) for view in _views(task)) for task in tasks}
-    return {
-        task: Match(task, "8-grams", round(shared, 4), items[n])
-        for task, (shared, n) in best.items()
-        if shared >= share
-    }
-
-
-def _shared(text: str, inverted: dict[str, list[int]], sizes: Counter[int]) -> tuple[float, int]:
-    """Return the largest share of 8-grams in common with an item, and the item's number."""
-    grams = _grams(text)
-    common = Counter(n for gram in grams for n in inverted.get(gram, ()))
-    shares = ((count / min(len(grams), sizes[n]), n) for n, count in common.items())
-    return max(shares, default=(0.0, -1))
+    best: dict[str, tuple[float, int]] = {}
+    for name, grams in [(task.id, _grams(view)) for task in tasks for view in _views(task)]:
+        common = Counter(n for gram in grams for n in inverted.get(gram, ()))
+        shares = [(count / min(len(grams), sizes[n]), n) for n, count in common.items()]
+        best[name] = max([best.get(name, (0.0, -1)), *shares])
+    hits = {task: match for task, match in best.items() if match[0] >= SHARE}
+    return {task: Match(task, "8-grams", round(s, 4), items[n]) for task, (s, n) in hits.items()}
 
 
 def _grams(text: str) -> set[str]:

@@ -40,21 +40,22 @@ def broken(task: Task, *, rules_off: str = "") -> list[str]:
     >>> broken(Task(**labels, instruction="Summarize the following abstract on asthma."))
     ['missing_input']
     """
-    return [name for name in enabled(rules_off) if _breaks(task, rules()[name])]
-
-
-def _breaks(task: Task, rule: dict[str, Any]) -> bool:
-    """Return whether all conditions of a rule hold; cheap ones come first."""
     texts = {"instruction": task.instruction, "input": task.input}
     texts["text"] = f"{task.instruction}\n{task.input}"
+    words = {field: len(tokenize(text, tokenizer="unicode")) for field, text in texts.items()}
+    return [name for name in enabled(rules_off) if _breaks(task, rules()[name], texts, words)]
+
+
+def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict[str, int]) -> bool:
+    """Return whether all conditions of a rule hold; cheap ones come first."""
     if rule.get("no_input") and task.input:
         return False
     if "types" in rule and labels.canonical("type", task.type) not in rule["types"]:
         return False
     at_most, more_than = rule.get("at_most", {}), rule.get("more_than", {})
-    if any(_words(texts[field]) > most for field, most in at_most.items()):
+    if any(words[field] > most for field, most in at_most.items()):
         return False
-    if more_than and not any(_words(texts[field]) > most for field, most in more_than.items()):
+    if more_than and not any(words[field] > most for field, most in more_than.items()):
         return False
     if rule["pattern"] and not _matches(rule["pattern"], texts):
         return False
@@ -66,10 +67,6 @@ def _breaks(task: Task, rule: dict[str, Any]) -> bool:
 
 def _matches(patterns: dict[str, re.Pattern[str]], texts: dict[str, str]) -> bool:
     return any(pattern.search(texts[field]) for field, pattern in patterns.items())
-
-
-def _words(text: str) -> int:
-    return len(tokenize(text, tokenizer="unicode"))
 
 
 def _compile(patterns: list[str], names: dict[str, str]) -> re.Pattern[str]:

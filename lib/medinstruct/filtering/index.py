@@ -11,11 +11,12 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 from medinstruct.errors import UserError
-from medinstruct.filtering.tokens import FINGERPRINT_WORDS, Encoded
+from medinstruct.filtering.tokens import FINGERPRINT_WORDS
 
 WIDTH, PAIRS = 1 << 15, 1 << 18  # texts and pairs filtered at once: fit a core's cache
 THREADS = min(4, os.cpu_count() or 1)
@@ -25,31 +26,30 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 class Index:
     """Encoded texts, sorted by length, that are searched for pairs above a ROUGE-L limit."""
 
-    def __init__(self, texts: Encoded) -> None:
+    def __init__(self, texts: np.ndarray) -> None:
         self.texts = texts
-        self._order = np.argsort(texts.lengths, kind="stable")
-        self._lengths = texts.lengths[self._order]
-        self._folds: dict[int, np.ndarray] = {}
+        self._order = np.argsort(texts["length"], kind="stable")
+        self._lengths = texts["length"][self._order]
 
-    def pairs(self, queries: Encoded, limit: float, *, own: bool = False) -> Pairs:
+    def pairs(self, queries: np.ndarray, limit: float, *, own: bool = False) -> Pairs:
         """Return all pairs above the limit: query rows, text rows, numbers of unmatched tokens.
 
         With `own` the queries are this index's texts; each pair comes once, the later row first.
         """
         blocks = list(self._blocks(queries, limit, own))
-        for words in {words for *_, words in blocks} - set(self._folds):
-            self._folds[words] = _fold(self.texts.fingerprints[self._order], words)
+        bits = self.texts["bits"][self._order]
+        folds = {words: _fold(bits, words) for words in {words for *_, words in blocks}}
         with ThreadPoolExecutor(THREADS) as threads:
-            parts = list(threads.map(lambda block: self._search(queries, own, *block), blocks))
+            parts = list(threads.map(partial(self._search, queries, folds, own), blocks))
         none = np.zeros(0, np.int64)
         return tuple(map(np.concatenate, zip((none, none, none), *parts, strict=True)))
 
-    def _blocks(self, queries: Encoded, limit: float, own: bool) -> Iterator[tuple]:
+    def _blocks(self, queries: np.ndarray, limit: float, own: bool) -> Iterator[tuple]:
         """Yield query rows of one length, a start in length order, upper bounds, and words."""
         if max_unmatched(2, limit) < 0:
             return
-        order = np.argsort(queries.lengths, kind="stable")
-        lengths, starts = np.unique(queries.lengths[order], return_index=True)
+        order = np.argsort(queries["length"], kind="stable")
+        lengths, starts = np.unique(queries["length"][order], return_index=True)
         for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=False):
             if not length:
                 continue
@@ -63,32 +63,25 @@ class Index:
                 for some in np.array_split(rows, -(-len(rows) * len(bounds) // PAIRS)):
                     yield some, start, bounds, words
 
-    def _search(
-        self,
-        queries: Encoded,
-        own: bool,
-        rows: np.ndarray,
-        start: int,
-        bounds: np.ndarray,
-        words: int,
-    ) -> Pairs:
+    def _search(self, queries: np.ndarray, folds: dict, own: bool, block: tuple) -> Pairs:
         """Return the pairs of one block: filter by fingerprints, verify by RapidFuzz."""
         from rapidfuzz import process
         from rapidfuzz.distance import Indel
 
-        columns = self._folds[words][:, None, start : start + len(bounds)]
-        folds = _fold(queries.fingerprints[rows], words)[:, :, None]
+        rows, start, bounds, words = block
+        columns = folds[words][:, None, start : start + len(bounds)]
+        lines = _fold(queries["bits"][rows], words)[:, :, None]
         most = np.minimum(bounds, 64 * words).astype(np.uint8 if words == 1 else np.uint16)
-        candidates = np.flatnonzero(_differing_bits(folds, columns) <= most)
+        candidates = np.flatnonzero(_differing_bits(lines, columns) <= most)
         row, column = np.divmod(candidates, len(bounds))
         query, text, bound = rows[row], self._order[start + column], bounds[column]
-        prints = queries.fingerprints[query].T, self.texts.fingerprints[text].T
+        prints = queries["bits"][query].T, self.texts["bits"][text].T
         keep = _differing_bits(*prints) <= bound
         if own:
-            keep &= (queries.lengths[query] > queries.lengths[text]) | (query > text)
+            keep &= (queries["length"][query] > queries["length"][text]) | (query > text)
             query, text = np.maximum(query, text), np.minimum(query, text)
         query, text, bound = query[keep], text[keep], bound[keep]
-        sequences = queries.sequences[query], self.texts.sequences[text]
+        sequences = queries["sequence"][query], self.texts["sequence"][text]
         settings = {"scorer": Indel.distance, "score_cutoff": int(bound.max(initial=0))}
         unmatched = process.cpdist(*sequences, dtype=np.int32, **settings)
         keep = unmatched <= bound
