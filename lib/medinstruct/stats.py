@@ -4,6 +4,7 @@ Textbook methods are those of scipy and statsmodels, with the field's defaults s
 """
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
@@ -223,9 +224,8 @@ def cohen_kappa(
     steps = list(values) or _values(pairs)
     if not pairs or len(steps) < 2:
         return Agreement(float("nan"), *NONE, len(pairs))
-    table = np.zeros((len(steps), len(steps)))
-    for a, b in pairs:
-        table[steps.index(a), steps.index(b)] += 1
+    counts = Counter(pairs)
+    table = np.array([[counts[a, b] for b in steps] for a in steps])
     with np.errstate(invalid="ignore", divide="ignore"):
         kappa = cohens_kappa(table, weights=1 - _weights(len(steps), weights))
     low, high = np.clip([kappa.kappa_low, kappa.kappa_upp], -1, 1)

@@ -86,14 +86,7 @@ def heatmap(
 
 
 def intervals(
-    table: Any,
-    *,
-    title: str,
-    label: str,
-    reference: float | None = None,
-    group: str | None = None,
-    marks: Sequence[str] = (),
-    xlim: tuple[float, float] | None = (0, 1),
+    table: Any, *, title: str, label: str, reference=None, group="", marks=(), xlim=(0, 1)
 ) -> Any:
     """Draw a forest plot of a DataFrame with score, low and high; a dict draws panels side by side.
 
@@ -149,8 +142,8 @@ def lines(frame: Any, *, title: str, label: str, reference: Marks = None, marker
         return _note(label)
     figure, (axes,) = _canvas(title, 3.4)
     for n, (name, column) in enumerate(columns.items()):
-        column, mark = column.dropna(), MARKERS[n % len(MARKERS)]
-        mark = mark if markers or len(column) == 1 else None
+        column = column.dropna()
+        mark = MARKERS[n % len(MARKERS)] if markers or len(column) == 1 else None
         axes.plot(column.index, column, marker=mark, ms=5, label=short(name))
     if frame.index.dtype.kind == "i":
         axes.locator_params(axis="x", integer=True)
@@ -163,15 +156,7 @@ def lines(frame: Any, *, title: str, label: str, reference: Marks = None, marker
 
 
 def histogram(
-    values: Any,
-    *,
-    title: str,
-    label: str,
-    unit: str = "tasks",
-    bins: int = 30,
-    range: tuple[float, float] = (0, 1),
-    reference: Marks = None,
-    share: bool = False,
+    values: Any, *, title: str, label: str, unit="tasks", range=(0, 1), reference=None, share=False
 ) -> Any:
     """Draw how often each value occurs; {name: values} draws one outline a name.
 
@@ -185,7 +170,7 @@ def histogram(
     for n, (name, column) in enumerate(columns.items()):
         weights = np.full(len(column), 100 / len(column) if share else 1) if len(column) else None
         text = f"{short(name)} (n {len(column):,})" if name else ""
-        options = {"bins": bins, "range": range, "weights": weights, "label": text}
+        options = {"bins": 40, "range": range, "weights": weights, "label": text}
         color = PALETTE[n % len(PALETTE)]
         axes.hist(column, **options, histtype="stepfilled", fc=(color, 0.3), ec=color, lw=1.6)
     axes.set(xlabel=label, ylabel=f"% of {unit}" if share else unit, xlim=range)
@@ -275,8 +260,7 @@ def _live_sunburst(frame: Any, title: str, hues: dict[str, str]) -> Any:
         return go.Figure()
     colors = {"color": "verb", "color_discrete_map": hues, "title": html.escape(title)}
     figure = px.sunburst(frame, path=["verb", "noun"], values="count", **colors)
-    hover = "%{label}: %{value}<br>%{percentParent:.0%} of its verb, %{percentRoot:.1%} of all"
-    figure.update_traces(hovertemplate=hover + "<extra></extra>")
+    figure.update_traces(hovertemplate="%{label}: %{value} (%{percentRoot:.1%})<extra></extra>")
     return figure.update_layout(height=660, template="none", paper_bgcolor="white")
 
 
