@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
 
 import pandas as pd
 
@@ -16,8 +15,7 @@ DISPUTED_FROM = {"correctness": 2, "helpfulness": 2, "harm": 1}  # differences i
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
     """Return one row a question and statistic: value, 95 % interval, items with two reviewers or more.
 
-    With more than two reviewers kappa is given for each pair. Adjudicators do not count. A text that
-    has changed since is another item.
+    Kappa is given for two reviewers. Adjudicators do not count; a changed text is another item.
     """
     rows = []
     for question in ("decision", *SCALES):
@@ -34,21 +32,17 @@ def disputes(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
     Reviewers differ if their decisions or edits do, or their scores by `DISPUTED_FROM` steps. Items
     with an adjudicator's vote are left out.
     """
-    reasons = {key: _difference(group) for key, group in by_text(votes).items()}
-    queue = [key for key, reason in reasons.items() if reason]
-    queue.sort(key=lambda key: ("harm" in reasons[key], len(reasons[key])), reverse=True)
-    return {key: reasons[key] for key in queue}
+    reasons = [(key, _difference(group)) for key, group in by_text(votes).items()]
+    reasons.sort(key=lambda entry: ("harm" in entry[1], len(entry[1])), reverse=True)
+    return {key: reason for key, reason in reasons if reason}
 
 
 def to_adjudicate(cards: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
     """Return the cards of disputed texts, harm first, with the votes on them under aliases."""
-    by_key, groups = {(card.id, card.hash): card for card in cards}, by_text(votes)
-    queue = []
-    for key, reason in disputes(votes).items():
-        if key in by_key:
-            earlier = tuple(_summary(vote) for vote in groups[key])
-            queue.append(by_key[key]._replace(reasons=(reason,), earlier=earlier))
-    return queue
+    known, groups = {(card.id, card.hash): card for card in cards}, by_text(votes)
+    queue = {key: reason for key, reason in disputes(votes).items() if key in known}
+    earlier = {key: tuple(map(_summary, groups[key])) for key in queue}
+    return [known[k]._replace(reasons=(queue[k],), earlier=earlier[k]) for k in queue]
 
 
 def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
@@ -60,15 +54,12 @@ def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
 
 
 def _coefficients(ratings: dict, scale: Sequence[int], seed: int) -> dict[str, stats.Agreement]:
-    rows, names = list(ratings.values()), ("nominal", "Gwet's AC1", "identity")
-    level, gwet, weights = ("ordinal", "Gwet's AC2", "quadratic") if scale else names
+    rows, nominal = list(ratings.values()), ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
+    ordinal = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
+    level, gwet, kappa, weights = ordinal if scale else nominal
     result = {"percent": stats.percent_agreement(rows, seed=seed)}
-    kappas = {"Cohen's kappa": "identity"} | ({"weighted kappa": weights} if scale else {})
-    for a, b in combinations(ratings, 2):
-        pair = f": {a[-4:]}, {b[-4:]}" if len(ratings) > 2 else ""
-        for kappa, kind in kappas.items():
-            value = stats.cohen_kappa(ratings[a], ratings[b], weights=kind, values=scale)
-            result[f"{kappa}{pair}"] = value
+    if len(rows) == 2:
+        result[kappa] = stats.cohen_kappa(*rows, weights=weights, values=scale)
     result["Krippendorff's alpha"] = stats.krippendorff_alpha(rows, level=level, seed=seed)
     return result | {gwet: stats.gwet(rows, weights=weights, values=scale, seed=seed)}
 

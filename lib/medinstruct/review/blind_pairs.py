@@ -9,7 +9,7 @@ from pathlib import Path
 from medinstruct import records
 from medinstruct.errors import UserError
 from medinstruct.records import Answer, TestItem, content_hash
-from medinstruct.review.review_cards import Card, unique
+from medinstruct.review.review_cards import Card
 from medinstruct.review.store import Vote
 
 Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
@@ -42,7 +42,7 @@ def pairs(
             question = {"question": f"{item.instruction}\n{item.input}".strip()}
             name = content_hash(question, sorted(texts.items()))
             cards.append(Card(item.id, name, "answers", question | texts))
-    return unique(cards[: number or None])
+    return cards[: number or None]
 
 
 def current(votes: Sequence[Vote], items: Sequence[TestItem], answers: Answers) -> list[Vote]:

@@ -42,21 +42,6 @@ def items_to_review(width: float, *, population: int, expected: float = 0.5) -> 
     return 1 + bisect_left(numbers, -width, key=lambda n: -half_width(expected, n, population))
 
 
-def items_to_rule_out(rate: float, *, population: int) -> int:
-    """Return how many items without a fault show (95 % confidence) that fewer than `rate` have it.
-
-    Exact without replacement (hypergeometric); for a large dataset the rule of three, 3 / rate.
-
-    >>> items_to_rule_out(0.01, population=1_000_000), items_to_rule_out(0.01, population=200)
-    (299, 155)
-    """
-    from scipy.stats import hypergeom
-
-    faulty, numbers = max(math.ceil(rate * population), 1), range(1, population + 1)
-    missed = bisect_left(numbers, -0.05, key=lambda n: -hypergeom.pmf(0, population, faulty, n))
-    return 1 + missed
-
-
 def estimate(
     marks: Mapping[Hashable, bool], weights: Mapping[Hashable, float], *, population: int
 ) -> Estimate:

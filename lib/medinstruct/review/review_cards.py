@@ -11,9 +11,7 @@ from medinstruct.records import Task, content_hash
 from medinstruct.review.sampling import Sampled
 
 EDITABLE = ("instruction", "input", "output")
-HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-)
+HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 
 
 class Card(NamedTuple):
@@ -52,7 +50,10 @@ def cards(items: Sequence[Sampled | Task], *, kind: str = "dataset") -> list[Car
         labels = (item.type, item.topic, item.view, f"level {item.difficulty}")
         tags = tuple(visible(str(label)) for label in labels if label)
         result.append(Card(item.id, text_hash(item), kind, _texts(item), tags, reasons))
-    return unique(result)
+    name, count = Counter(card.id for card in result).most_common(1)[0] if result else ("", 0)
+    if count > 1:
+        raise UserError("Two items have the same id.", got=name, do="Change one of the ids.")
+    return result
 
 
 def text_hash(item: Task) -> str:
@@ -67,21 +68,10 @@ def visible(text: str) -> str:
     >>> visible("\\x1b[31mred\\u202e")
     '␛[31mred⟨U+202E⟩'
     """
-    return HIDDEN.sub(_symbol, text.replace("\r\n", "\n"))
-
-
-def _symbol(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    return chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
+    symbols = {char: f"⟨U+{ord(char):04X}⟩" for char in set(re.findall(HIDDEN, text))}
+    symbols |= {char: chr(0x2400 + ord(char)) for char in symbols if char < " "}
+    return text.replace("\r\n", "\n").translate(str.maketrans(symbols))
 
 
 def _texts(item: Task) -> dict[str, str]:
     return {name: getattr(item, name) for name in EDITABLE if hasattr(item, name)}
-
-
-def unique(cards: list[Card]) -> list[Card]:
-    """Return the cards; refuse two with one id."""
-    repeated = [name for name, n in Counter(card.id for card in cards).items() if n > 1]
-    if repeated:
-        raise UserError("Two items have the same id.", got=repeated[0], do="Change one of the ids.")
-    return cards

@@ -34,7 +34,9 @@ class Session:
         actions = {"sign_in": self._sign_in, "vote": self._vote, "undo": self._undo}
         self.note = self.error = ""
         try:
-            actions.get(str(message.get("act")), _refuse)(message)
+            if (act := str(message.get("act"))) not in actions:
+                raise UserError("Unknown message.", got=str(message)[:80], do="Run the cell again.")
+            actions[act](message)
         except UserError as error:
             self.error = str(error)
         return self.view()
@@ -55,12 +57,12 @@ class Session:
         """Return the cards as the signed-in reviewer sees them; in a comparison by side."""
         cards = []
         for card in self.cards if self.reviewer else []:
-            view = {"tags": card.tags, "reasons": card.reasons, "earlier": card.earlier}
+            view = {name: list(getattr(card, name)) for name in ("tags", "reasons", "earlier")}
             texts = card.blinded(self._side_seed(card)).items()
-            rows = [
-                [name, visible(text), text if name in EDITABLE else None] for name, text in texts
+            view["texts"] = [
+                [n, visible(text), text if n in EDITABLE else None] for n, text in texts
             ]
-            cards.append({name: list(values) for name, values in view.items()} | {"texts": rows})
+            cards.append(view)
         return cards
 
     def _sign_in(self, message: Mapping[str, Any]) -> None:
@@ -76,19 +78,14 @@ class Session:
         if message.get("serial") != self.serial or place not in range(len(self.cards)):
             return  # a second key press for the card before
         card = self.cards[place]
-        self.store.cast(
-            self.reviewer,
-            kind=self.kind,
-            action=action,
-            scores=message.get("scores"),
-            item=card.id,
-            hash=card.hash,
-            role=self.role,
-            comment=str(message.get("comment", "")),
-            edit=_edit(card, message.get("edit") or {}) if action == "edit" else {},
-            sides=card.sides(self._side_seed(card)) if self.kind == "answers" else {},
-            seconds=message.get("seconds"),
-        )
+        fields = {"kind": self.kind, "item": card.id, "hash": card.hash, "role": self.role}
+        fields |= {name: message.get(name) for name in ("scores", "seconds")}
+        if action == "edit":
+            fields["edit"] = _edit(card, message.get("edit") or {})
+        if self.kind == "answers":
+            fields["sides"] = card.sides(self._side_seed(card))
+        comment = str(message.get("comment", ""))
+        self.store.cast(self.reviewer, action=action, comment=comment, **fields)
         self._read()
         self.note = f"Saved: {action}."
         self._show_next(place)
@@ -172,7 +169,3 @@ def _edit(card: Card, fields: Mapping[str, Any]) -> dict[str, str]:
         if not text and name != "input":
             raise UserError(f"The {name} must not be empty.", do="Write it, or reject the item.")
     return edit
-
-
-def _refuse(message: Mapping[str, Any]) -> None:
-    raise UserError("Unknown message.", got=str(message)[:80], do="Run the cell again.")

@@ -1,6 +1,6 @@
 """Reviewed dataset: a decision for each item from its votes, edits applied, the next version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -58,10 +58,10 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
             action, how = "open", disputed[key]
         elif len(group) < least:
             action, how = "open", f"{len(group)} of {least} reviewers"
-        how = f"chat, {how}" if vote.kind == "chat" else how
-        reviewers = tuple(dict.fromkeys(vote.reviewer for vote in group))
-        people = {"reviewers": reviewers, "votes": tuple(vote.uid for vote in group)}
-        decisions[key] = Decision(id=key[0], action=action, how=how, vote=vote, **people)
+        fields = {"how": f"chat, {how}" if vote.kind == "chat" else how, "vote": vote}
+        fields |= {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
+        fields |= {"votes": tuple(vote.uid for vote in group)}
+        decisions[key] = Decision(id=key[0], action=action, **fields)
     return decisions
 
 
@@ -75,12 +75,11 @@ def apply_votes(
     """
     texts = {(item.id, text_hash(item)): item for item in items}
     decisions = decide(votes, least=least)
-    rows = [
-        (apply_decision(item, decisions.get(key)), decisions.get(key))
-        for key, item in texts.items()
-    ]
+    rows = [(_applied(item, decisions.get(key)), decisions.get(key)) for key, item in texts.items()]
     size = len({after.id for after, _ in rows if after})
-    rows += [(_from_chat(decision), decision) for decision in decide(chat, least=least).values()]
+    rows += [
+        (_applied(None, decision), decision) for decision in decide(chat, least=least).values()
+    ]
     result: dict[str, Task] = {}
     changes = []
     for after, decision in rows:
@@ -93,32 +92,24 @@ def apply_votes(
     return Reviewed(list(result.values()), changes, stale, len(result) - size)
 
 
-def apply_decision(item: Task, decision: Decision | None) -> Task | None:
-    """Return an item after its decision, which its provenance names; None if rejected or open."""
+def _applied(item: Task | None, decision: Decision | None) -> Task | None:
+    """Return an item, or an answer of the chat (None), after its decision; None if not accepted.
+
+    An edited item and an answer of the chat are new items with the earlier one as parent.
+    """
     if decision is None:
         return item
     if decision.action not in ("accept", "edit"):
         return None
-    source = f"{item.provenance.source or 'own'}; {decision.action}ed in review"
-    provenance = item.provenance.model_copy(update={"source": source})
-    if decision.action == "edit":
-        return apply_edit(item, decision.vote.edit, provenance)
-    return item.model_copy(update={"provenance": provenance})
-
-
-def apply_edit(item: Task, edit: Mapping[str, str], provenance: Provenance) -> Task:
-    """Return a new item with the edited fields; its parent is the item before the edit."""
-    fields = item.model_dump(exclude={"id", "provenance"}) | edit
-    fields["provenance"] = provenance.model_copy(update={"parents": (item.id,)})
-    return records.parse(type(item), fields, where=f"The edit of {item.id}")
-
-
-def _from_chat(decision: Decision) -> Example | None:
-    """Return an accepted or corrected answer of the chat as a new item; its parent is the answer."""
-    if decision.action not in ("accept", "edit"):
-        return None
-    names = {name: decision.vote.sides.get(name, "") for name in ("model", "request")}
-    source = f"chat; {decision.action}ed in review"
-    provenance = Provenance(source=source, parents=(decision.id,), **names)
-    fields = decision.vote.edit | {"provenance": provenance}
-    return records.parse(Example, fields, where=f"The answer {decision.id} of the chat")
+    sides, origin = decision.vote.sides, item.provenance if item else Provenance(source="chat")
+    update = {"source": f"{origin.source or 'own'}; {decision.action}ed in review"}
+    if item and decision.action == "accept":
+        return item.model_copy(update={"provenance": origin.model_copy(update=update)})
+    if not item:
+        update |= {name: sides.get(name, "") for name in ("model", "request")}
+    update["parents"] = (decision.id,)
+    fields = item.model_dump(exclude={"id", "provenance"}) if item else {}
+    fields |= decision.vote.edit | {"provenance": origin.model_copy(update=update)}
+    return records.parse(
+        type(item) if item else Example, fields, where=f"The edit of {decision.id}"
+    )

@@ -35,9 +35,7 @@ def reasons(item: Task) -> tuple[str, ...]:
     return (*(["markup"] if markup else []), *(audits.risk.risks(item) if output else ()))
 
 
-def sample(
-    items: Sequence[Task], number: int, *, seed: int = 42, share: float = 0.3
-) -> list[Sampled]:
+def sample(items: Sequence[Task], number: int, *, seed=42, share: float = 0.3) -> list[Sampled]:
     """Return the first `number` items of a fixed order; a larger sample contains the smaller one.
 
     Every prefix of the order has the types in proportion, within a type the difficulties, within
@@ -51,9 +49,7 @@ def sample(
     size = min(len(odd), max(round(number * rate), number - len(plain)))
     parts = [odd[:size], plain[: number - size]]
     order = _interleaved(parts, random.Random(f"{seed}/mix"))
-    weights = [
-        len(all_) / max(len(part), 1) for all_, part in zip((odd, plain), parts, strict=True)
-    ]
+    weights = [len(odd) / max(size, 1), len(plain) / max(number - size, 1)]
     return [Sampled(item, weights[not why[item.id]], why[item.id]) for item in order]
 
 

@@ -73,9 +73,7 @@ class Store:
             do = "Enter your name or initials; they do not leave the database."
             raise UserError("The reviewer's name is empty.", do=do)
         if action not in ACTIONS.get(kind, ()):
-            raise UserError(
-                "Unknown kind or action.", got=f"{kind}: {action}", do=f"Use {ACTIONS}."
-            )
+            raise UserError("Unknown action.", got=f"{kind}: {action}", do=f"Use {ACTIONS}.")
         if any(score not in SCALES.get(name, ()) for name, score in scores.items()):
             raise UserError("A score is off its scale.", got=scores, do=f"The scales are {SCALES}.")
         fields = {"role": "reviewer", "kind": kind, "action": action} | scores | fields
@@ -140,13 +138,10 @@ class Store:
         try:
             return self._base.execute(sql, values).fetchall()
         except sqlite3.IntegrityError as error:
-            problem = "This vote is already undone, perhaps in another window."
-            raise UserError(problem, got=error) from None
+            raise UserError("This vote is already undone, in another window.", got=error) from None
         except sqlite3.Error as error:
             problem = f"This vote is NOT saved: {self.path} cannot be written."
-            do = (
-                "Free some space on the disk, or close the program that locks the file; vote again."
-            )
+            do = "Free some space, or close the program that locks the file; then vote again."
             raise UserError(problem, got=error, do=do) from None
 
 
