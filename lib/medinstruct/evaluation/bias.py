@@ -5,10 +5,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from medinstruct import stats
 from medinstruct.evaluation.answers import statistics
-from medinstruct.evaluation.judge import TEXTS
-from medinstruct.evaluation.verdicts import KEY, PAIR, by_judge, single_judge_table, table
+from medinstruct.evaluation.verdicts import (
+    KEY,
+    PAIR,
+    TEXTS,
+    by_judge,
+    mean_interval,
+    single_judge_table,
+    table,
+)
 from medinstruct.evaluation.win_rate import length_controlled, win_rates, with_lengths
 from medinstruct.records import Answer, Verdict
 
@@ -54,8 +60,7 @@ def self_preference(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             side = int(family(pair[0]) == own) - int(family(pair[1]) == own)
             if side:
                 extra = side * group.groupby("id").mean()
-                interval = stats.bootstrap_interval(extra.to_numpy())
-                rows.append((name, *pair, len(extra), extra.mean(), *interval))
+                rows.append((name, *pair, len(extra), *mean_interval(extra)))
     return pd.DataFrame(rows, columns=["judge", *PAIR, "n", "extra", "low", "high"])
 
 
@@ -75,7 +80,6 @@ def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
     low, ratio = items["score", "min"], items["log_ratio", "max"]
     decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
     wins = ((low == 1.0) == (ratio > 0))[decisive].to_numpy(dtype=float)
-    low, high = stats.bootstrap_interval(wins)
-    share = wins.mean() if len(wins) else float("nan")
+    share, low, high = mean_interval(wins)
     bounds = {"longer_wins_low": low, "longer_wins_high": high}
     return {"longer_wins": share, **bounds, "decisive": len(wins)}

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from medinstruct import llm, paths
+from medinstruct import llm
 from medinstruct.errors import UserError
 from medinstruct.evaluation.test_sets import evenly, question
 from medinstruct.evaluation.verdicts import (
     KEY,
     ORDERS,
+    TEXTS,
     Pair,
     load_verdicts,
     pair_key,
@@ -24,7 +23,6 @@ from medinstruct.evaluation.verdicts import (
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
-TEXTS = yaml.safe_load(paths.data("judging.yaml").read_text(encoding="utf-8"))
 STYLES = TEXTS["styles"]
 MAX_TOKENS = {"short": 100, "explain": 700}
 MAX_WORDS = 3000  # of one text; the rest is cut
@@ -32,8 +30,6 @@ FENCES = ("question", "output_a", "output_b", "answer", "criterion")
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
-
-
 Answers = Sequence[Answer]
 
 

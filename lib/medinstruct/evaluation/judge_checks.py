@@ -18,6 +18,7 @@ from medinstruct.evaluation.verdicts import (
     SCORE,
     Pair,
     by_judge,
+    mean_interval,
     pair_key,
     table,
     winner_by_majority,
@@ -110,10 +111,10 @@ def drift(old: Sequence[Verdict], new: Sequence[Verdict]) -> pd.DataFrame:
     known = then["score"].notna() & now["score"].notna()
     before, after = then["score"][known], now["score"][known]
     gap = (after - before).groupby("id").mean().to_numpy()
-    low, high = stats.bootstrap_interval(gap)
     row = {"pairs": len(before), "changed": (before != after).mean()}
     row |= {"score_then": before.mean(), "score_now": after.mean()}
-    row |= {"difference": gap.mean(), "low": low, "high": high, "p": stats.sign_flip_test(gap)}
+    row |= dict(zip(("difference", "low", "high"), mean_interval(gap), strict=True))
+    row["p"] = stats.sign_flip_test(gap)
     row |= {"kappa": kappa.value, "kappa_low": kappa.low, "kappa_high": kappa.high}
     names = {"then": then["instrument"].iloc[0], "now": now["instrument"].iloc[0]}
     return pd.DataFrame([names | row])
@@ -177,8 +178,7 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
         wide = group.pivot(index="rater", columns="id", values="winner")
         scores = [SCORE[winner_by_majority(wide[item].dropna())] for item in wide]
         alpha = stats.krippendorff_alpha([_ratings(row) for _, row in wide.iterrows()])[:3]
-        interval, mean = stats.bootstrap_interval(scores), sum(scores) / len(scores)
-        rows.append((*key, len(scores), len(wide), mean, *interval, *alpha))
+        rows.append((*key, len(scores), len(wide), *mean_interval(scores), *alpha))
     columns = ["n", "raters", "score", "low", "high", "alpha", "alpha_low", "alpha_high"]
     return pd.DataFrame(rows, columns=[*PAIR, "question", *columns])
 

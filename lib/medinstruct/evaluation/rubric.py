@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from medinstruct import paths, records, stats
-from medinstruct.evaluation.judge import FENCES, TEXTS, Judge, Replay, fenced
+from medinstruct import paths, records
+from medinstruct.evaluation.judge import FENCES, Judge, Replay, fenced
 from medinstruct.evaluation.test_sets import question
+from medinstruct.evaluation.verdicts import TEXTS, mean_interval
 from medinstruct.llm import Request
 from medinstruct.records import Answer, TestItem
 
@@ -98,8 +100,7 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
     table = {}
     for model, group in frame.groupby("model", sort=False):
         items = group.groupby("item", sort=False)[["got", "possible"]].sum()
-        shares = (items["got"] / items["possible"]).to_numpy(dtype=float)
-        values = [shares.mean(), *stats.bootstrap_interval(shares)]
-        table[model] = [len(shares), *pd.Series(values).clip(0, 1), int(group["unread"].sum())]
+        values = np.clip(mean_interval(items["got"] / items["possible"]), 0, 1)
+        table[model] = [len(items), *values, int(group["unread"].sum())]
     columns = ["n", "score", "low", "high", "unread"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("model")

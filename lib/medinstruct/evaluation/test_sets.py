@@ -5,20 +5,10 @@ from typing import Any
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
+from medinstruct.evaluation.verdicts import TEXTS
 from medinstruct.records import Answer, TestItem
 
 ITEM_FIELDS = ("instruction", "input", "difficulty", "type", "topic", "view", "references")
-TEXT_FIELDS = ("output", "response", "answer", "text")
-# Reference answers in MedInstruct-test by field; one field lacks the suffix (paper.md, 1.2).
-PUBLISHED = {
-    "gpt-4-answer": "gpt-4",
-    "claude-2": "claude-2",
-    "gpt-3.5-turbo-answer": "gpt-3.5-turbo",
-    "text-davinci-003-answer": "text-davinci-003",
-}
-AS_A_DOCTOR = (
-    "If you are a doctor, please answer the medical questions based on the patient's description."
-)
 
 
 def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
@@ -78,13 +68,14 @@ def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
 def _item_fields(row: dict[str, Any]) -> dict[str, Any]:
     """Convert a row (own, MedInstruct-test, iCliniq or AlpacaFarm) to the fields of a TestItem."""
     fields = {key: row[key] for key in ITEM_FIELDS if row.get(key) not in (None, "")}
-    references = {name: row[key].strip() for key, name in PUBLISHED.items() if key in row}
+    published = TEXTS["published_references"].items()
+    references = {name: row[key].strip() for key, name in published if key in row}
     if "reference" in row:
         references["written"] = row["reference"]
     if not references and (text := _text(row)) is not None:  # AlpacaFarm names its generator
         references = {str(row.get("generator") or "given"): text.strip()}
     if not str(row.get("instruction", "")).strip() and str(row.get("input", "")).strip():
-        fields["instruction"] = AS_A_DOCTOR  # iCliniq files have none
+        fields["instruction"] = TEXTS["default_instruction"]
     return fields | ({"references": references} if references else {})
 
 
@@ -105,7 +96,7 @@ def _matched(rows: Sequence[dict[str, Any]], items: Sequence[TestItem], name: st
 
 
 def _text(row: dict[str, Any]) -> str | None:
-    return next((str(row[key]) for key in TEXT_FIELDS if row.get(key) is not None), None)
+    return next((str(row[key]) for key in TEXTS["answer_fields"] if row.get(key) is not None), None)
 
 
 def _matched_ids(rows: Sequence[dict[str, Any]], items: Sequence[TestItem]) -> list[str | None]:
@@ -118,7 +109,7 @@ def _matched_ids(rows: Sequence[dict[str, Any]], items: Sequence[TestItem]) -> l
     matches = []
     for row in rows:
         instruction, input, prompt = (
-            _folded(row.get(key)) for key in ("instruction", "input", "prompt")
+            _folded(row.get(k)) for k in ("instruction", "input", "prompt")
         )
         longest = max((text for text in inputs if text in prompt), key=len, default="")
         match = questions.get((instruction, input)) or inputs.get(input) or inputs.get(longest)

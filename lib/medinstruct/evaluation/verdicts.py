@@ -4,32 +4,25 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 import pandas as pd
+import yaml
 
-from medinstruct import paths, records
+from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
 from medinstruct.llm import is_refusal
 from medinstruct.records import Answer, TestItem, Verdict, content_hash
 
 Winner = Literal["model", "reference", "tie"]
 
+TEXTS = yaml.safe_load(paths.data("judging.yaml").read_text(encoding="utf-8"))
 ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 PAIR = ["model", "reference"]
 KEY = ["id", *PAIR, "order"]
-# How files of others name the winner, from the model's side.
-RESULTS = {"win": "model", "lose": "reference", "loss": "reference", "draw": "tie"}
-# rate of a judge -> limit, fewest verdicts, finding above the limit; the last one counts
-FINDINGS = {
-    "first": (0.95, 10, "always chooses the first answer"),
-    "second": (0.95, 10, "always chooses the second answer"),
-    "tie": (0.95, 10, "always ties"),
-    "invalid": (0.5, 1, "replies cannot be read"),
-    "refused": (0.5, 1, "refuses to judge"),
-}
-LETTERS: dict[str, Any] = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
+LETTERS: dict[str, Literal["a", "b", "tie"]] = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
 BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]")
 BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$")
 TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b")
@@ -95,12 +88,10 @@ def winner_of(letter: str | None, order: str) -> Winner | None:
 
 def winner_by_rule(pair: Pair) -> Winner | None:
     """Return the winner if a text is empty: the other one, or a tie of two; else None."""
-    answer, reference = pair.answer.text, pair.reference.text
-    if answer and reference:
+    if pair.answer.text and pair.reference.text:
         return None
-    if answer:
-        return "model"
-    return "reference" if reference else "tie"
+    sides: dict[Winner, str] = {"model": pair.answer.text, "reference": pair.reference.text}
+    return next((side for side, text in sides.items() if text), "tie")
 
 
 def winner_by_majority(winners: Iterable[Winner | None]) -> Winner | None:
@@ -128,19 +119,20 @@ def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
     return groups
 
 
-def table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
-    """Return one row a verdict (record or dict): KEY, winner, score (nan: invalid), instrument."""
-    rows = []
-    for verdict in verdicts:
-        if not isinstance(verdict, Verdict):
-            verdict = Verdict.model_validate({"model": ""} | verdict)
-        score = SCORE.get(verdict.winner or "")
-        rows.append((*pair_key(verdict), verdict.winner, score, instrument(verdict)))
-    columns = [*KEY, "winner", "score", "instrument"]
-    return pd.DataFrame(rows, columns=columns).astype({"score": float})
+def table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """Return one row a verdict: KEY, winner, score (nan: invalid), instrument."""
+    rows = [(*pair_key(verdict), verdict.winner, instrument(verdict)) for verdict in verdicts]
+    frame = pd.DataFrame(rows, columns=[*KEY, "winner", "instrument"])
+    return frame.assign(score=frame["winner"].map(SCORE).astype(float))
 
 
-def single_judge_table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
+def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean of scores over items with its 95 % bootstrap interval."""
+    values = np.asarray(scores, dtype=float)
+    return values.mean() if len(values) else np.nan, *stats.bootstrap_interval(values)
+
+
+def single_judge_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
     frame = table(verdicts)
     names = ", ".join(frame["instrument"].unique())
@@ -156,9 +148,9 @@ def single_judge_table(verdicts: Iterable[Verdict | dict]) -> pd.DataFrame:
 def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "") -> list[Verdict]:
     """Load the verdicts of a JSONL file, parsed anew from the raw replies.
 
-    Rows are ours, or have item (id, or position in `items`), reference, order, judge,
-    judge_response (or reply) and verdict (WIN, LOSE or TIE for the model). `model` replaces a
-    missing model. A stored verdict that contradicts its own reply is an error.
+    Rows are ours, or name an item by its position in `items`, and have judge_response and verdict
+    (WIN, LOSE or TIE for the model). `model` replaces a missing model. A verdict that contradicts
+    its own reply is an error.
     """
     return [
         _parse_row(row, items, model, where=f"{path}, line {line}")
@@ -173,38 +165,30 @@ def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     a finding say nothing about the models.
     """
     frame = table(verdicts)
-    first = frame["order"] == frame["winner"] + "_first"
-    rates = pd.DataFrame(
-        {
-            "first": first,
-            "second": frame["winner"].isin(PAIR) & ~first,
-            "tie": frame["winner"] == "tie",
-            "invalid": frame["winner"].isna(),
-            "refused": [is_refusal(verdict.reply) for verdict in verdicts],
-        }
-    )
-    groups = rates.groupby(frame["instrument"].rename("judge"), sort=False)
+    winner, first = frame["winner"], frame["order"] == frame["winner"] + "_first"
+    rates = {"first": first, "second": winner.isin(PAIR) & ~first, "tie": winner == "tie"}
+    rates |= {"invalid": winner.isna(), "refused": [is_refusal(v.reply) for v in verdicts]}
+    groups = pd.DataFrame(rates).groupby(frame["instrument"].rename("judge"), sort=False)
     health = groups.mean().assign(verdicts=groups.size(), finding="")
-    for rate, (limit, least, finding) in FINDINGS.items():
+    for rate, (limit, least, finding) in TEXTS["findings"].items():
         health.loc[(health[rate] > limit) & (health["verdicts"] >= least), "finding"] = finding
     return health
 
 
 def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) -> Verdict:
-    reply = row.get("reply") or row.get("judge_response") or ""
-    id, order = row.get("item", row.get("id")), row.get("order")
-    if isinstance(id, int) and items:
-        if not 0 <= id < len(items):
+    row = {TEXTS["verdict_fields"].get(name, name): value for name, value in row.items()}
+    if isinstance(row.get("id"), int) and items:
+        if not 0 <= row["id"] < len(items):
             do = f"The test set has {len(items)} items, numbered from 0."
-            raise UserError(f"{where} points to no item.", got=id, do=do)
-        id = items[id].id
-    word = str(row.get("winner") or row.get("verdict") or "").lower()
-    stored = RESULTS.get(word, word if word in SCORE else None)
-    parsed = winner_of(parse_verdict(reply), order)
+            raise UserError(f"{where} points to no item.", got=row["id"], do=do)
+        row["id"] = items[row["id"]].id
+    word = str(row.get("winner") or "").lower()
+    stored = TEXTS["winners"].get(word, word if word in SCORE else None)
+    parsed = winner_of(parse_verdict(row.get("reply") or ""), row.get("order"))
     if parsed and stored and parsed != stored:
         do = "Check the field `order`."
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
-    names = ("reference", "judge", "snapshot", "prompt", "asked", "provenance")
-    known = {name: row[name] for name in names if name in row}
-    known |= {"id": str(id), "model": row.get("model") or model or "model", "order": order}
-    return records.parse(Verdict, known | {"winner": parsed or stored, "reply": reply}, where=where)
+    known = {"model": model or "model", "id": ""}
+    known |= {name: row[name] for name in Verdict.model_fields if row.get(name) is not None}
+    known |= {"id": str(known["id"]), "winner": parsed or stored}
+    return records.parse(Verdict, known, where=where)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import labels, stats
-from medinstruct.evaluation.verdicts import ORDERS, PAIR, single_judge_table
+from medinstruct.evaluation.verdicts import ORDERS, PAIR, mean_interval, single_judge_table
 from medinstruct.records import Answer, TestItem, Verdict
 
-Verdicts = Iterable[Verdict | dict]
+Verdicts = Iterable[Verdict]
 AXES = ("type", "topic", "view", "difficulty")
 PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 
@@ -43,13 +43,11 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
 def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
     """Return one row a model, reference and label (`axis`: a field of AXES): n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
-    scores = item_scores(verdicts)
-    rows = []
-    for pair, column in scores.items():
-        known = column.dropna()
-        for value, group in known.groupby(known.index.map(label)):
-            interval = stats.bootstrap_interval(group.to_numpy())
-            rows.append((*pair, value, len(group), group.mean(), *interval))
+    rows = [
+        (*pair, value, len(group), *mean_interval(group))
+        for pair, column in item_scores(verdicts).items()
+        for value, group in column.dropna().groupby(label)
+    ]
     return pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
 
 
@@ -69,8 +67,8 @@ def compare(verdicts: Verdicts) -> pd.DataFrame:
             gaps["mean of all"] = gaps.mean(axis=1)
         for reference in gaps:
             gap = gaps[reference].dropna().to_numpy()
-            tests = (*stats.bootstrap_interval(gap), stats.sign_flip_test(gap))
-            rows.append((first, second, reference, len(gap), gap.mean(), *tests))
+            tests = (*mean_interval(gap), stats.sign_flip_test(gap))
+            rows.append((first, second, reference, len(gap), *tests))
     columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=stats.holm(table["p"]))
