@@ -34,14 +34,13 @@ def panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.DataFram
     longer = pd.DataFrame({pair: _longer_wins(group) for pair, group in groups}).T
     rows = rates[["low", "high", *names]].join(length_controlled(verdicts, answers))
     rows = rows.join(longer.rename_axis(PAIR))
-    truncated = statistics(answers)["truncated"]
-    own = family(verdicts[0].judge) or "unknown"
-    kin = pd.Series("", index=rows.index)
+    truncated, own = statistics(answers)["truncated"], family(verdicts[0].judge) or "unknown"
+    kin = []
     for side in PAIR:
-        models = rows.index.get_level_values(side)
-        rows[f"truncated_{side}"] = models.map(truncated)
-        kin += [f"{side} " if family(name) == own else "" for name in models]
-    return rows.assign(kin=kin.str.strip())
+        rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
+    for pair in rows.index:
+        kin.append(" ".join(s for s, name in zip(PAIR, pair, strict=True) if family(name) == own))
+    return rows.assign(kin=kin)
 
 
 def self_preference(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -79,7 +78,7 @@ def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
     items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max"])
     low, ratio = items["score", "min"], items["log_ratio", "max"]
     decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
-    wins = ((low == 1.0) == (ratio > 0))[decisive].to_numpy(dtype=float)
+    wins = ((low == 1.0) == (ratio > 0))[decisive]
     share, low, high = mean_interval(wins)
     bounds = {"longer_wins_low": low, "longer_wins_high": high}
     return {"longer_wins": share, **bounds, "decisive": len(wins)}

@@ -68,8 +68,7 @@ def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     frame["kind"] = is_control.map({True: "control", False: "score"})
     frame["attack"] = names.str.rsplit(ATTACKED, n=1).str[-1]
     wide = frame.pivot_table(index="attack", columns="kind", values="score", sort=False)
-    wide = wide.reindex(columns=["score", "control"])
-    wide["gain"] = wide["score"] - wide["control"]
+    wide = wide.reindex(columns=["score", "control"]).eval("gain = score - control")
     return wide.sort_values("gain", ascending=False, kind="stable")
 
 
@@ -111,13 +110,12 @@ def drift(old: Sequence[Verdict], new: Sequence[Verdict]) -> pd.DataFrame:
     known = then["score"].notna() & now["score"].notna()
     before, after = then["score"][known], now["score"][known]
     gap = (after - before).groupby("id").mean().to_numpy()
-    row = {"pairs": len(before), "changed": (before != after).mean()}
+    numbers = (*mean_interval(gap), stats.sign_flip_test(gap), *kappa[:3])
+    names = ("difference", "low", "high", "p", "kappa", "kappa_low", "kappa_high")
+    row = {"then": then["instrument"].iloc[0], "now": now["instrument"].iloc[0]}
+    row |= {"pairs": len(before), "changed": (before != after).mean()}
     row |= {"score_then": before.mean(), "score_now": after.mean()}
-    row |= dict(zip(("difference", "low", "high"), mean_interval(gap), strict=True))
-    row["p"] = stats.sign_flip_test(gap)
-    row |= {"kappa": kappa.value, "kappa_low": kappa.low, "kappa_high": kappa.high}
-    names = {"then": then["instrument"].iloc[0], "now": now["instrument"].iloc[0]}
-    return pd.DataFrame([names | row])
+    return pd.DataFrame([row | dict(zip(names, numbers, strict=True))])
 
 
 def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -135,39 +133,29 @@ def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     """Return {judge: verdicts}, and the majority of several judges, on pairs that all judges saw."""
-    judges = by_judge(verdicts)
-    winners: dict[tuple[str, ...], list] = {}
+    votes: dict[tuple[str, ...], list] = {}
     for verdict in verdicts:
-        winners.setdefault(pair_key(verdict), []).append(verdict.winner)
-    shared = {key: votes for key, votes in winners.items() if len(votes) == len(judges)}
+        votes.setdefault(pair_key(verdict), []).append(verdict.winner)
+    judges = len(by_judge(verdicts))
+    shared = {key: won for key, won in votes.items() if len(won) == judges}
     groups = by_judge(verdict for verdict in verdicts if pair_key(verdict) in shared)
-    if len(judges) > 1:
-        name = f"majority of {len(judges)}"
-        groups[name] = [
-            Verdict(
-                **dict(zip(KEY, key, strict=True)), winner=winner_by_majority(votes), judge=name
-            )
-            for key, votes in shared.items()
-        ]
+    name = f"majority of {judges}"
+    for key, won in shared.items() if judges > 1 else ():
+        fields = dict(zip(KEY, key, strict=True)) | {"winner": winner_by_majority(won)}
+        groups.setdefault(name, []).append(Verdict(**fields, judge=name))
     return groups
 
 
 def load_votes(path: str | Path) -> pd.DataFrame:
-    """Load people's blinded votes: one row a vote with the columns VOTE and winner; "" for none.
-
-    `question` is correctness or helpfulness; a rater may vote once on a pair and question.
-    """
+    """Load people's blinded votes: one row a vote with the columns VOTE and winner; "" for none."""
     rows = records.load_table(path) if path else []
     votes = pd.DataFrame(rows, columns=[*VOTE, "winner"])
-    wrong = votes[votes[VOTE].isna().any(axis=1) | ~votes["winner"].isin(SCORE)]
-    if len(wrong):
-        do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}."
-        raise UserError(
-            f"{path} holds votes that cannot be read.", got=wrong.iloc[0].to_dict(), do=do
-        )
-    if votes.duplicated(VOTE).any():
-        got = votes.loc[votes.duplicated(VOTE), "id"].tolist()[:3]
-        raise UserError(f"{path} holds votes twice.", got=got, do="Keep one a rater and pair.")
+    is_wrong = votes[VOTE].isna().any(axis=1) | ~votes["winner"].isin(SCORE)
+    is_wrong |= votes.duplicated(VOTE)
+    if is_wrong.any():
+        do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}; one a rater and pair."
+        got = votes[is_wrong].iloc[0].to_dict()
+        raise UserError(f"Votes in {path} cannot be read or occur twice.", got=got, do=do)
     return votes
 
 

@@ -22,11 +22,7 @@ GRADE = re.compile(
 
 
 def load_rubrics(limit: int = 0) -> list[dict]:
-    """Return the shipped rubrics (not reviewed by clinicians); `limit`: 0 for all, -1 for none.
-
-    Each has the id of a test item and `criteria`: what an answer should do (points above 0) or must
-    not do (below 0), and the axis, its kind.
-    """
+    """Return the shipped rubrics (not reviewed by clinicians); `limit`: 0 for all, -1 for none."""
     rubrics = records.load_table(paths.data("rubrics.jsonl"))
     return rubrics[: max(limit, 0)] if limit else rubrics
 
@@ -60,29 +56,26 @@ async def grade(
 
     met is None where the reply cannot be read. An empty answer meets nothing and is not sent.
     """
+    if isinstance(judge, Replay):
+        return pd.DataFrame(columns=COLUMNS)
     questions = {item.id: question(item) for item in items}
-    pairs = [
-        (answer, criterion)
+    rows = [
+        criterion | {"item": answer.item, "model": answer.model, "answer": answer.text}
         for rubric in rubrics
         for answer in answers
         if answer.item == rubric["item"] and answer.item in questions
         for criterion in rubric["criteria"]
     ]
-    if isinstance(judge, Replay):
-        return pd.DataFrame(columns=COLUMNS)
-    texts = [
-        {"question": questions[answer.item], "answer": answer.text, "criterion": row["criterion"]}
-        for answer, row in pairs
-    ]
     form = {"wording": TEXTS["grading"], "system": TEXTS["grader"]}
-    requests = [criterion_request(parts, **form) for parts in texts if parts["answer"]]
+    requests = []
+    for row in (row for row in rows if row["answer"]):
+        parts = {"question": questions[row["item"]]} | {k: row[k] for k in ("answer", "criterion")}
+        requests.append(criterion_request(parts, **form))
     replies = iter(await judge.ask_all(requests, label="criteria"))
-    rows = []
-    for answer, criterion in pairs:
-        reply = next(replies).text if answer.text else EMPTY
-        met = parse_grade(reply) if answer.text else False
-        own = {"item": answer.item, "model": answer.model, "judge": judge.model}
-        rows.append(criterion | own | {"met": met, "reply": reply})
+    for row in rows:
+        reply = next(replies).text if row["answer"] else EMPTY
+        met = parse_grade(reply) if row["answer"] else False
+        row |= {"met": met, "reply": reply, "judge": judge.model}
     return pd.DataFrame(rows, columns=COLUMNS).astype({"met": object})
 
 

@@ -7,10 +7,6 @@ from medinstruct.errors import UserError
 from medinstruct.training import config
 
 GB = 1024**3
-BYTES_IN_4BIT = 0.55  # nf4 with double quantization, and layers that stay in 16 bits
-# Bytes a token and hidden unit that a layer keeps for the backward pass. Measured with LoRA on Llama
-# and Qwen3 layers: 77 to 83 in float32, 52 to 58 in bfloat16; full fine-tuning 86 to 100 and 70 to 93.
-ACTIVATION_BYTES = {"float32": 80, "bfloat16": 56, "float16": 56}
 
 
 def load_tokenizer(base: str | Path) -> Any:
@@ -45,25 +41,25 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
     """Return GB on one device by part, a rule of thumb from the model's configuration alone.
 
     AdamW in float32: 4 bytes a trained parameter for its gradient, 8 for its moments. Activations
-    of one micro-batch at `max_length`: `ACTIVATION_BYTES` (right within 10 % for LoRA, up to 40 %
+    of one micro-batch at `max_length`: data/training.yaml (right within 10 % for LoRA, up to 40 %
     too low for full fine-tuning), or with gradient checkpointing each layer's input and one layer.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     values, precision = config.complete(settings), config.precision()
-    width = 4 if precision == "float32" else 2
+    bytes_of, width = config.recipe("memory"), 4 if precision == "float32" else 2
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(load(AutoConfig.from_pretrained, base))
     shape, size, rank = model.config.get_text_config(), model.num_parameters(), values["lora_rank"]
     linear = {layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
     linear -= {model.get_output_embeddings()}
     trained = sum(rank * (layer.in_features + layer.out_features) for layer in linear)
-    weights = size * (BYTES_IN_4BIT if values["load_in_4bit"] else width) + trained * 4
+    weights = size * (bytes_of["weight_in_4bit"] if values["load_in_4bit"] else width) + trained * 4
     if values["method"] == "full":
         trained, weights = size, size * 4
     units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
-    layers, layer = shape.num_hidden_layers, ACTIVATION_BYTES[precision]
+    layers, layer = shape.num_hidden_layers, bytes_of["activation"][precision]
     per_unit = layers * width + layer if values["gradient_checkpointing"] else layers * layer
     parts = {"weights": weights, "gradients": trained * 4, "optimizer": trained * 8}
     parts["activations"] = units * per_unit

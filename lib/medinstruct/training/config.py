@@ -74,15 +74,15 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
     names = ("learning_rate", "max_length", "gradient_checkpointing", "report_to", "seed")
     dtype = precision() if values["method"] == "lora" else "float32"
-    accumulation = values["batch_size"] // (values["micro_batch_size"] * processes())
+    size = values["micro_batch_size"]
     return SFTConfig(
         **recipe("trainer"),
         **{name: values[name] for name in names},
         output_dir=str(folder),
         model_init_kwargs={"dtype": dtype, "use_safetensors": True},
         num_train_epochs=values["epochs"],
-        per_device_train_batch_size=values["micro_batch_size"],
-        gradient_accumulation_steps=accumulation,
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=values["batch_size"] // (size * processes()),
         auto_find_batch_size=processes() == 1,
         bf16=precision() == "bfloat16",
         fp16=precision() == "float16",

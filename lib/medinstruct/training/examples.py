@@ -6,19 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medinstruct import labels, records
+import yaml
+
+from medinstruct import labels, paths, records
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
-# The two templates of Stanford Alpaca (tatsu-lab/stanford_alpaca), which AlpaCare uses too.
-INTRODUCTION = "Below is an instruction that describes a task"
-REQUEST = "Write a response that appropriately completes the request."
-WITH_INPUT = (
-    f"{INTRODUCTION}, paired with an input that provides further context. {REQUEST}\n\n"
-    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
-)
-WITHOUT_INPUT = f"{INTRODUCTION}. {REQUEST}\n\n### Instruction:\n{{instruction}}\n\n### Response:\n"
-CHOICES = {"template": ("alpaca", "chat"), "over_length": ("drop", "refuse", "cut")}
+PROMPTS = yaml.safe_load(paths.data("training.yaml").read_text(encoding="utf-8"))["prompts"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ def prompt(instruction: str, input: str = "") -> str:
     >>> text.endswith("### Response:\\n"), "### Input" in text
     (True, False)
     """
-    template = WITH_INPUT if input else WITHOUT_INPUT
+    template = PROMPTS["with_input" if input else "without_input"]
     before, _, after = template.partition("{instruction}")
     return before + instruction + after.replace("{input}", input)
 
@@ -64,11 +58,10 @@ def message(instruction: str, input: str = "") -> str:
 def prompt_completion(example: Example, template: str = "alpaca") -> dict[str, Any]:
     """Return an example in TRL's prompt/completion format: texts (alpaca) or messages (chat)."""
     if template == "alpaca":
-        text = prompt(example.instruction, example.input)
-        return {"prompt": text, "completion": example.output}
-    question = {"role": "user", "content": message(example.instruction, example.input)}
-    answer = {"role": "assistant", "content": example.output}
-    return {"prompt": [question], "completion": [answer]}
+        return {"prompt": prompt(example.instruction, example.input), "completion": example.output}
+    texts = {"user": message(example.instruction, example.input), "assistant": example.output}
+    question, answer = ([{"role": role, "content": text}] for role, text in texts.items())
+    return {"prompt": question, "completion": answer}
 
 
 def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
@@ -83,14 +76,13 @@ def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
         asked = tokenizer(before)["input_ids"]
         ids = tokenizer(before + after + tokenizer.eos_token)["input_ids"]
     else:
-        form = {"tokenize": True, "return_dict": True}
-        asked = tokenizer.apply_chat_template(before, add_generation_prompt=True, **form)
-        asked = asked["input_ids"]
+        form = {"tokenize": True, "return_dict": True, "add_generation_prompt": True}
+        asked = tokenizer.apply_chat_template(before, **form)["input_ids"]
+        form["add_generation_prompt"] = False
         ids = tokenizer.apply_chat_template(before + after, **form)["input_ids"]
     if ids[: len(asked)] != asked:
-        what = "The prompt is tokenized differently once it is answered."
-        do = "Choose another template, or another base model."
-        raise UserError(what, got=f"example {example.id}", do=do)
+        got, do = f"example {example.id}", "Choose another template, or another base model."
+        raise UserError("The prompt is tokenized differently once answered.", got=got, do=do)
     return Row(example=example, ids=ids, start=len(asked))
 
 
@@ -108,8 +100,8 @@ def survey(
     Examples over `max_length` tokens are, by `over_length`, dropped, refused, or cut, and so lose
     the token that ends them.
     """
-    check_choice("template", template, CHOICES["template"])
-    check_choice("over_length", over_length, CHOICES["over_length"])
+    check_choice("template", template, ("alpaca", "chat"))
+    check_choice("over_length", over_length, ("drop", "refuse", "cut"))
     empty = [example.id for example in examples if not example.output.strip()]
     _refuse(empty, "Examples have an empty response.", "Leave them out.")
     control = _with_control_tokens(examples, tokenizer)
@@ -119,11 +111,12 @@ def survey(
         raise UserError("The model has no chat template.", got=got, do="Set template: alpaca.")
     rows = [tokenize(example, tokenizer=tokenizer, template=template) for example in examples]
     lengths = [len(row.ids) for row in rows]
+    longest = max(lengths, default=0)
     over = [row.example.id for row in rows if len(row.ids) > max_length]
     if over_length == "refuse":
-        do = f"Raise max_length (the longest has {max(lengths, default=0)}), or drop them."
+        do = f"Raise max_length (the longest has {longest}), or drop them."
         _refuse(over, f"Examples are longer than {max_length} tokens.", do)
-    limit = {"drop": max_length}.get(over_length, max(lengths, default=0))
+    limit = max_length if over_length == "drop" else longest
     rows = [row for row in rows if len(row.ids) <= limit and row.start < max_length]
     rows = [Row(row.example, row.ids[:max_length], row.start) for row in rows]
     return Survey(rows=rows, over=over, lengths=lengths)

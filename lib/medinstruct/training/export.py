@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
@@ -30,12 +29,7 @@ def merge(base: str | Path, *, adapter: str | Path, folder: str | Path) -> None:
 
 
 def write_card(
-    folder: Path,
-    result: dict[str, Any],
-    *,
-    examples: Sequence[Example],
-    base: str | Path,
-    settings: dict[str, Any],
+    folder: Path, base: str | Path, result: dict, *, examples: Sequence[Example], settings: dict
 ) -> Path:
     """Write the model card, README.md, beside the weights; local paths are shortened to names."""
     from huggingface_hub import ModelCard, ModelCardData

@@ -31,8 +31,9 @@ def losses_by_step(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     for step, losses in by_step.items():
         if losses:
             mean = sum(losses[name] * n for name, n in counts.items()) / counts.total()
-            rounded = {name: round(losses[name], 4) for name in sorted(losses)}
-            result.append({"step": step, "held_out": {"all": round(mean, 4)} | rounded})
+            means = {"all": mean} | dict(sorted(losses.items()))
+            rounded = {name: round(loss, 4) for name, loss in means.items()}
+            result.append({"step": step, "held_out": rounded})
     return result
 
 
@@ -53,12 +54,11 @@ def epoch_callback() -> Any:
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             set_seed(args.seed + int(state.epoch or 0))
 
+        on_evaluate = on_epoch_begin
+
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             self.bar.update()
             control.should_evaluate = round(state.epoch, 6).is_integer()
-
-        def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-            set_seed(args.seed + int(state.epoch or 0))
 
         def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             self.bar.close()

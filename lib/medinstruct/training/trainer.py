@@ -42,7 +42,7 @@ def finetune_lora(
     trainer.save_model(str(draft))
     if trainer.is_world_process_zero():
         _make_portable(trainer.model, draft, folder.parent)
-        write_card(draft, result, examples=examples, base=base, settings=values)
+        write_card(draft, base, result, examples=examples, settings=values)
         records.write_json(draft / "made.json", {"name": name, "result": result})
         for path in draft.glob("checkpoint-*"):
             shutil.rmtree(path)
@@ -56,8 +56,8 @@ def finetune_lora(
 
 def train_losses(state: Any) -> list[dict[str, float]]:
     """Return the training losses by step, in nats a token."""
-    logs = [log for log in state.log_history if "loss" in log]
-    return [{"step": log["step"], "loss": round(log["loss"], 4)} for log in logs]
+    logs = state.log_history
+    return [{"step": x["step"], "loss": round(x["loss"], 4)} for x in logs if "loss" in x]
 
 
 def _run_name(examples: list[Example], base: str | Path, values: dict[str, Any]) -> str:
@@ -138,14 +138,15 @@ def _make_portable(model: Any, draft: Path, run_folder: Path) -> None:
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
     """Return losses, counts and speed of a finished training."""
     before, *later = held_out.losses_by_step(trainer.state, held)
-    after, model, steps = later[-1]["held_out"], trainer.model, trainer.state.global_step
+    by_type = {"before": before["held_out"], "after": later[-1]["held_out"]}
+    steps, model = trainer.state.global_step, trainer.model
     tokens = sum(len(row.ids) for row in trained) * trainer.args.num_train_epochs
     return {
         "train_losses": train_losses(trainer.state),
         "held_out_losses": later,
-        "eval_before": before["held_out"]["all"],
-        "eval_after": after["all"],
-        "by_type": {"before": before["held_out"], "after": after},
+        "eval_before": by_type["before"]["all"],
+        "eval_after": by_type["after"]["all"],
+        "by_type": by_type,
         "trainable": model.num_parameters(only_trainable=True),
         "parameters": model.num_parameters(),
         "examples": len(trained),
