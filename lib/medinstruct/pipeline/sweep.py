@@ -105,9 +105,6 @@ def _copy_inputs(out: Path, folder: Path) -> None:
 
 def _write(out: Path, axes: list[str], rows: list[dict[str, Any]]) -> Path:
     """Write table and figure of the comparison into the folder of the run that was varied."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     name = f"sweep_{'_'.join(axes)}"
     records.write_json(out / f"{name}.json", rows)
     plotting.show(chart(rows, axes), name, folder=out, data=pd.DataFrame(rows).set_index(axes))
