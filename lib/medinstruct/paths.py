@@ -19,10 +19,12 @@ PACKAGE = Path(__file__).resolve().parent
 def root() -> Path:
     """Return the folder that holds `notebooks/` and `params/`.
 
-    It is this package's repository, else the nearest one above the working directory.
+    `MEDINSTRUCT_HOME` names it; else it is this package's repository, or the nearest one above the
+    working directory.
     """
     here = Path.cwd()
-    for folder in (PACKAGE.parent.parent, here, *here.parents):
+    home = Path(os.environ.get("MEDINSTRUCT_HOME") or PACKAGE.parent.parent)
+    for folder in (home, here, *here.parents):
         if (folder / "notebooks").is_dir() and (folder / "params").is_dir():
             return folder
     return here

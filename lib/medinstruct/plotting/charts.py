@@ -268,7 +268,7 @@ def _note(label: str) -> Any:
     """Return a figure of one line of text, for what cannot be drawn."""
     figure, (axes,) = _canvas("", 0.7)
     axes.axis("off")
-    axes.text(0, 0.5, f"Nothing to draw: there are no {label}.", va="center", wrap=True)
+    axes.text(0, 0.5, f"Nothing to draw: no data for “{label}”.", va="center", wrap=True)
     return figure
 
 
