@@ -107,7 +107,8 @@ def wilson(hits: float, n: float, *, level: float = 0.95) -> Share:
     if not n:
         return Share(float("nan"), *NONE, hits, 0)
     low, high = proportion_confint(hits, n, alpha=1 - level, method="wilson")
-    return Share(hits / n, float(low), float(high), hits, n)
+    share = hits / n  # rounding can put 0 or 1 outside its own interval
+    return Share(share, min(float(low), share), max(float(high), share), hits, n)
 
 
 def paired_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:

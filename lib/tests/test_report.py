@@ -244,13 +244,17 @@ def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks
 
 
 def test_the_deviations_follow_from_the_published_counts():
-    told = " ".join(report.published.deviations()["what the files show"])
+    told = " ".join(report.deviations()["what the files show"])
     assert (
         "11,673 of 52,002 tasks are 22.4 %" in told
         and "give 24.1 points" in told
         and "38.1 is 67.6 - 29.5" in told
     )
-    assert len(report.published.merged("type")) == 10 and "are 10 types" in told and "{" not in told
+    assert (
+        len(report.definitions.load("published")["merged"]["type"]) == 10
+        and "are 10 types" in told
+        and "{" not in told
+    )
     rows = yaml.safe_load(paths.data("deviations.yaml").read_text(encoding="utf-8"))
     assert len(rows) >= 10 and all(set(row) == {"claim", "shows", "where", "here"} for row in rows)
 
@@ -261,7 +265,7 @@ def test_the_deviations_can_be_seen_in_the_released_files(real_data):
         for line in (real_data / "alpacare/MedInstruct-test.jsonl").open(encoding="utf-8")
     ]
     assert len(ids) == 216 and set(range(217)) - {int(one) for one in ids} == {143}
-    cut = report.published.published()["cut"]["references"]
+    cut = report.definitions.load("published")["cut"]["references"]
     for name in ("gpt-4", "gpt-3.5-turbo", "text-davinci-003"):
         path = real_data / "alpacare/reference_outputs" / name / "medsi_output.jsonl"
         texts = [json.loads(line)["output"].strip() for line in path.open(encoding="utf-8")]

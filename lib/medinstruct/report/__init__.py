@@ -1,10 +1,10 @@
 """Report of a run: files, numbers, parts with figures, provenance, comparison, page."""
 
-from medinstruct.report import provenance, published
+from medinstruct.report import definitions, provenance
 from medinstruct.report.collect import Run, read_run
+from medinstruct.report.definitions import deviations
 from medinstruct.report.numbers import Number, read_numbers
-from medinstruct.report.parts import Part, draw_parts
-from medinstruct.report.render import as_json, notice, write_page
+from medinstruct.report.page import Part, as_json, draw_parts, notice, write_page
 from medinstruct.report.run_comparison import compare
 
 __all__ = [
@@ -13,10 +13,11 @@ __all__ = [
     "Run",
     "as_json",
     "compare",
+    "definitions",
+    "deviations",
     "draw_parts",
     "notice",
     "provenance",
-    "published",
     "read_numbers",
     "read_run",
     "write_page",

@@ -6,17 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-JSON_FILES = [
-    "generation",
-    "contamination",
-    "filtering",
-    "diversity",
-    "quality",
-    "training",
-    "freeform",
-    "safety",
-    "benchmarks",
-]
+from medinstruct import records
+
+JSON_FILES = "generation contamination diversity quality training freeform safety benchmarks"
 ROW_FILES = "seeds raw_tasks rejects tasks dropped dataset unfinished human_votes consultations"
 STAND_IN = "offline-stand-in"
 NAME_KEYS = ("run", "beside", "reproducible")  # say what a run is called, not how it was made
@@ -60,16 +52,15 @@ class Run:
 def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     """Read everything the report needs from a run's folder; every file is optional."""
     folder = Path(folder)
-    contents = {name: _json(folder / f"{name}.json") for name in JSON_FILES}
-    files = {name: content for name, content in contents.items() if content}
-    paths = {name: folder / f"{name}.jsonl" for name in ROW_FILES.split()}
-    counts = {name: _row_count(path) for name, path in paths.items() if path.exists()}
+    paths = [folder / f"{name}.json" for name in [*JSON_FILES.split(), "manifest"]]
+    files = {path.stem: json.loads(path.read_text("utf-8")) for path in paths if path.exists()}
+    paths = [folder / f"{name}.jsonl" for name in ROW_FILES.split()]
+    counts = {path.stem: len(records.rows(path)) for path in paths if path.exists()}
     by_notebook = {path.stem[:2]: parameters(path) for path in executed(folder)}
     values = {key: value for own in by_notebook.values() for key, value in own.items()}
     each = {key: {n: own[key] for n, own in by_notebook.items() if key in own} for key in values}
     mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
-    manifest = _json(folder / "manifest.json")
-    writers = _writers(folder, files, values)
+    manifest, writers = files.pop("manifest", {}), _writers(folder, files, values)
     return Run(folder, files, counts, values, mixed, manifest, writers, reproducible)
 
 
@@ -110,17 +101,5 @@ def _writers(folder: Path, files: dict[str, Any], values: dict[str, Any]) -> dic
 
 
 def _first_model(path: Path) -> str:
-    if not path.exists():
-        return ""
-    with path.open(encoding="utf-8") as file:
-        row = next((line for line in file if line.strip()), "{}")
-    return json.loads(row).get("provenance", {}).get("model", "")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _row_count(path: Path) -> int:
-    with path.open(encoding="utf-8") as file:
-        return sum(1 for line in file if line.strip())
+    rows = records.rows(path) if path.exists() else []
+    return rows[0][1].get("provenance", {}).get("model", "") if rows else ""
