@@ -15,7 +15,6 @@ from medinstruct import params, paths
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection
-GIGABYTES = {"student": 2, "hub": 20}  # free disk for a run's files and the weights of a model
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "prices", "focus", "earlier", "votes", "anchors")
 FILE_KEYS += ("published_verdicts", "safety_set", "benchmark_files", "answer_files", "review_merge")
@@ -72,12 +71,7 @@ def missing_packages(extra: str = "train") -> dict[str, str]:
 def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> list[Obstacle]:
     """Return what keeps a profile from running here, each with its remedy."""
     rows = [("packages are missing", "see above")] if missing else []
-    rows += [*_addresses(values), *_files(values), *_hardware(values)]
-    gigabytes = GIGABYTES["student" if values.get("base_model") == "student" else "hub"]
-    if shutil.disk_usage(paths.root()).free < gigabytes * 1e9:
-        do = f"free {gigabytes} GB, or set MEDINSTRUCT_OUTPUTS to another disk"
-        rows.append(("the disk is nearly full", do))
-    return rows
+    return [*rows, *_addresses(values), *_files(values), *_hardware(values)]
 
 
 def reachable(address: str) -> bool:
@@ -104,22 +98,14 @@ def _addresses(values: dict[str, Any]) -> list[Obstacle]:
             keys_of.setdefault(url, []).append(key)
     with ThreadPoolExecutor() as pool:
         answers = dict(zip(keys_of, pool.map(reachable, keys_of), strict=True))
-    rows = [
-        (f"{url} does not answer", _remedy(url, keys_of[url]))
-        for url, is_reachable in answers.items()
-        if not is_reachable
-    ]
+    rows = []
+    for url, keys in keys_of.items():
+        if not answers[url]:
+            do = f"check the network, or give another address with --set {'=… '.join(keys)}=…"
+            rows.append((f"{url} does not answer", do))
     if OPENAI in keys_of and not os.environ.get("OPENAI_API_KEY"):
         rows.append(("OPENAI_API_KEY is not set", "export it in the shell that starts the run"))
     return rows
-
-
-def _remedy(url: str, keys: list[str]) -> str:
-    if url == HUB:
-        return "check the network, or give the folder of a model with --set base_model=…"
-    if url == OPENAI:
-        return "check the network"
-    return f"start the server, or give another address with --set {'=… '.join(keys)}=…"
 
 
 def _files(values: dict[str, Any]) -> list[Obstacle]:
@@ -141,7 +127,7 @@ def _exists(name: str) -> bool:
 
 
 def _hardware(values: dict[str, Any]) -> list[Obstacle]:
-    has_gpu = bool(_version("torch")) and _cuda().is_available()
+    has_gpu = _has_gpu()
     if values.get("load_in_4bit") and not (has_gpu and _version("bitsandbytes")):
         do = "pip install 'medinstruct[gpu]'" if has_gpu else "use a machine with an NVIDIA GPU"
         return [("4-bit training needs a GPU and bitsandbytes", do)]
@@ -152,8 +138,7 @@ def _hardware(values: dict[str, Any]) -> list[Obstacle]:
 
 
 def _is_on_hub(model: str) -> bool:
-    folders = (Path.cwd() / model, paths.root() / model)
-    return model != "student" and not any(folder.exists() for folder in folders)
+    return model != "student" and not _exists(model)
 
 
 def _packages(missing: dict[str, str]) -> list[str]:
@@ -173,17 +158,17 @@ def _version(name: str) -> str:
 
 
 def _accelerator() -> str:
-    if not _version("torch"):
-        return "unknown (no PyTorch)"
-    cuda = _cuda()
-    if not cuda.is_available():
+    if not _has_gpu():
         return "none: the student trains on the processor in minutes, a model of the hub does not"
-    card = cuda.get_device_properties(0)
-    precision = "bfloat16" if cuda.is_bf16_supported() else "float16"
-    return f"{cuda.device_count()} x {card.name}, {card.total_memory / 1e9:.0f} GB, {precision}"
-
-
-def _cuda() -> Any:
     import torch
 
-    return torch.cuda
+    card = torch.cuda.get_device_properties(0)
+    return f"{torch.cuda.device_count()} x {card.name}, {card.total_memory / 1e9:.0f} GB"
+
+
+def _has_gpu() -> bool:
+    if not _version("torch"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -78,30 +78,24 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
 
 def imported_modules(code: str) -> set[Path]:
     """Return the files of this package that code imports, directly or through others."""
-    seen: set[Path] = set()
     python = re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE).replace("await ", "")
+    seen: set[Path] = set()
     waiting = _imports(python)
     while waiting:
-        path = waiting.pop()
-        if path not in seen:
-            seen.add(path)
-            waiting |= _imports(path.read_text(encoding="utf-8"))
+        seen |= waiting
+        texts = [path.read_text(encoding="utf-8") for path in waiting]
+        waiting = set().union(*map(_imports, texts)) - seen
     return seen
 
 
 def _imports(code: str) -> set[Path]:
-    names = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom):
-            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
     files = set()
-    for name in names:
-        if name.startswith("medinstruct."):
-            base = paths.PACKAGE.joinpath(*name.split(".")[1:])
-            files |= {base.with_suffix(".py"), base / "__init__.py"}
-    return {file for file in files if file.is_file()}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medinstruct"):
+            base = paths.PACKAGE.joinpath(*node.module.split(".")[1:])
+            for path in (base, *(base / alias.name for alias in node.names)):
+                files |= {path.with_suffix(".py"), path / "__init__.py"}
+    return {file for file in files - {paths.PACKAGE / "__init__.py"} if file.is_file()}
 
 
 def _sha256(text: str) -> str:

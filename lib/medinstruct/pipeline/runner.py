@@ -50,12 +50,11 @@ def run(
     own = _values_by_notebook(available, values)
     out = paths.outputs(str(values.get("run", "demo")))
     outcomes = []
+    timings = not values.get("reproducible", False)
     with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
         for notebook in bar:
             bar.set_description(notebook.stem)
-            timings = not values.get("reproducible", False)
-            outcome = _run_one(notebook, own[notebook], out, force=force, timings=timings)
-            outcomes.append(outcome)
+            outcomes.append(_run_one(notebook, own[notebook], out, force=force, timings=timings))
     return outcomes
 
 
@@ -82,7 +81,9 @@ def _run_one(
     io = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["medinstruct"]
     _require(notebook, io["reads"], out)
     current = fingerprint.of_notebook(notebook, values=values, out=out)
-    entry = _manifest(out).get(notebook.stem)
+    path = out / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    entry = manifest.get(notebook.stem)
     if not force and _is_current(entry, current, out):
         _write_page(out / notebook.name, overwrite=False)
         return Done(notebook.stem, entry["seconds"], True)
@@ -92,7 +93,7 @@ def _run_one(
     written = {name: fingerprint.of_path(out / name) for name in [*io["writes"], notebook.name]}
     seconds = round(time.perf_counter() - start, 1)
     entry = {"fingerprint": current, "written": written, "seconds": seconds}
-    records.write_json(out / "manifest.json", _manifest(out) | {notebook.stem: entry})
+    records.write_json(path, manifest | {notebook.stem: entry})
     return Done(notebook.stem, seconds, False)
 
 
@@ -166,21 +167,13 @@ def _is_transient(output: nbformat.NotebookNode) -> bool:
 def _failure(notebook: Path, error: Any, failed: Path) -> UserError:
     """Return one message with the notebook, the cell and the cause."""
     cells = nbformat.read(failed, as_version=4).cells
-    with_error = [
-        cell
-        for cell in cells
-        if any(output.output_type == "error" for output in cell.get("outputs", []))
-    ]
-    cell = with_error[0]["id"] if with_error else "?"
-    again = "Then repeat the command; finished notebooks are skipped."
-    again += f" The failed copy is {failed}."
+    cell = next(c.id for c in cells if c.metadata.get("papermill", {}).get("status") == "failed")
+    again = f"Then repeat the command; finished notebooks are skipped. See {failed}."
     place = f"{notebook.stem} stopped at cell `{cell}`"
-    if error.ename != "UserError":
-        got = f"{error.ename}: {error.evalue}"
-        return UserError(f"{place}.", got=got, do=f"Repair the cause. {again}")
-    what, _, rest = error.evalue.partition("\n  got: ")
-    got, _, do = rest.partition("\n  do:  ")
-    return UserError(f"{place}: {what}", got=got or None, do=f"{do} {again}".strip())
+    if error.ename == "UserError":
+        return UserError(f"{place}: {error.evalue}\n       {again}")
+    got = f"{error.ename}: {error.evalue}"
+    return UserError(f"{place}.", got=got, do=f"Repair the cause. {again}")
 
 
 def _selected(available: list[Path], only: list[str]) -> list[Path]:
@@ -213,11 +206,6 @@ def _require(notebook: Path, reads: list[str], out: Path) -> None:
         do = "Run the earlier notebooks first: without numbers all run in order."
         what = f"{notebook.stem} reads files that do not exist."
         raise UserError(what, got=", ".join(missing), do=do)
-
-
-def _manifest(out: Path) -> dict[str, Any]:
-    path = out / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _is_current(entry: dict[str, Any] | None, current: str, out: Path) -> bool:

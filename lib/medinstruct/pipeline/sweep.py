@@ -78,11 +78,8 @@ def chart(rows: list[dict[str, Any]], axes: list[str]) -> Any:
     lowest = frame.loc[frame["eval_after"].idxmin()]
     best = ", ".join(f"{name} {lowest[name]}" for name in axes)
     title = f"Lowest held-out loss: {lowest['eval_after']:.2f} at {best}"
-    if axes[1:]:
-        label = lambda row: ", ".join(f"{name} {row[name]}" for name in axes[1:])  # noqa: E731
-        frame["line"] = frame.apply(label, axis=1)
-    else:
-        frame["line"] = "tuned"
+    labels = [", ".join(f"{name} {row[name]}" for name in axes[1:]) for row in rows]
+    frame["line"] = [label or "tuned" for label in labels]
     table = frame.pivot_table("eval_after", axes[0], "line", sort=False)
     table.index = [str(value) for value in table.index]
     table["base"] = rows[0]["eval_before"]
