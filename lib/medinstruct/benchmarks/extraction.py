@@ -30,25 +30,7 @@ ALSO = re.compile(
 ALONE = re.compile(r"^\W*(?:(?:option|choice|answer)\W+)?\(?([A-Pa-p])\)?\W*$", re.IGNORECASE)
 LEADING = re.compile(r"^\W*(?:\(([A-Pa-p])\)|([A-P])\s*[.):]|([a-p])\s*[.)])", re.MULTILINE)
 BRACKETED = re.compile(r"\(([A-P])\)")
-AFTER = set(
-    [
-        "because",
-        "since",
-        "as",
-        "which",
-        "and",
-        "due",
-        "given",
-        "-",
-        "–",
-        "—",
-        "(",
-        "is",
-        "for",
-        "based",
-        "according",
-    ]
-)
+AFTER = "because since as which and due given - – — ( is for based according"
 
 
 def extract_choice(reply: str, options: Sequence[str]) -> int | None:
@@ -119,7 +101,7 @@ def _stated(text: str, letters: str) -> list[str]:
 
 def _is_letter(letter: str, more: str) -> bool:
     """Return whether a letter before words is an option ("B because") and no article ("a drug")."""
-    goes_on = more.lower().strip("(") in AFTER or more in ("or", "/") or not more[0].isalnum()
+    goes_on = more.lower().strip("(") in AFTER.split() or more in ("or", "/") or not more[0].isalnum()
     return goes_on or (letter.isupper() and letter not in "AI")
 
 

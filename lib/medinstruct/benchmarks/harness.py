@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +77,7 @@ def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> li
     """
     views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
     entries = [
-        Contestant(name, view.key(Request(messages=[])), _opener(view, batch_size))
+        Contestant(name, view.key(Request(messages=[])), partial(_opened, view, batch_size))
         for name, view in views.items()
     ]
     for part in filter(None, (part.strip() for part in more.split(","))):
@@ -84,30 +85,22 @@ def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> li
         if not sign or name in {entry.name for entry in entries}:
             do = "Write name=path or hub id, each name once."
             raise UserError("`benchmark_models` cannot be read.", got=part, do=do)
-        entries.append(Contestant(name, fingerprint(place), _late_opener(place, batch_size)))
+        entries.append(Contestant(name, fingerprint(place), partial(_loaded, place, batch_size)))
     return entries
 
 
-def _opener(view: Any, batch_size: int) -> Callable[[], AbstractContextManager[Any]]:
-    @contextlib.contextmanager
-    def opened() -> Iterator[Any]:
-        from lm_eval.models.huggingface import HFLM
+@contextlib.contextmanager
+def _opened(view: Any, batch_size: int) -> Iterator[Any]:
+    from lm_eval.models.huggingface import HFLM
 
-        with view.network() as network:
-            yield HFLM(pretrained=network, tokenizer=view.tokenizer, batch_size=batch_size)
-
-    return opened
+    with view.network() as network:
+        yield HFLM(pretrained=network, tokenizer=view.tokenizer, batch_size=batch_size)
 
 
-def _late_opener(place: str, batch_size: int) -> Callable[[], AbstractContextManager[Any]]:
-    """Return an opener that loads the model only when it is entered."""
-
-    @contextlib.contextmanager
-    def opened() -> Iterator[Any]:
-        with LocalModel(place) as model, _opener(model.base, batch_size)() as lm:
-            yield lm
-
-    return opened
+@contextlib.contextmanager
+def _loaded(place: str, batch_size: int) -> Iterator[Any]:
+    with LocalModel(place) as model, _opened(model.base, batch_size) as lm:
+        yield lm
 
 
 def run(

@@ -33,10 +33,10 @@ class Benchmark(NamedTuple):
     group: str
     variant: str
     config: dict[str, Any]
-    questions: list[Question]
-    examples: list[Question]
-    total: int
-    source: str
+    questions: Sequence[Question] = ()
+    examples: Sequence[Question] = ()
+    total: int = 0
+    source: str = ""
     problem: str = ""
 
 
@@ -108,14 +108,11 @@ def _load_one(task: str, files: dict[str, Path], limit: int) -> Benchmark:
     except (Unreachable, UserError) as error:
         if isinstance(error, UserError) and (name in files or name == "own"):
             raise
-        empty = {"questions": [], "examples": [], "total": 0, "source": ""}
-        return Benchmark(task, **about, **empty, problem=str(error).replace("\n", " "))
+        return Benchmark(task, **about, problem=str(error).replace("\n", " "))
     chosen = evaluation.test_sets.evenly(questions, limit)
-    return Benchmark(task, **about, **_content(chosen, examples, len(questions), source))
-
-
-def _content(questions: list, examples: list, total: int, source: str) -> dict[str, Any]:
-    return {"questions": questions, "examples": examples, "total": total, "source": source}
+    return Benchmark(task, **about)._replace(
+        questions=chosen, examples=examples, total=len(questions), source=source
+    )
 
 
 def _questions_of(setup: dict[str, Any], path: str) -> tuple[list[Question], list[Question], str]:
