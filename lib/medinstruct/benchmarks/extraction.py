@@ -101,7 +101,8 @@ def _stated(text: str, letters: str) -> list[str]:
 
 def _is_letter(letter: str, more: str) -> bool:
     """Return whether a letter before words is an option ("B because") and no article ("a drug")."""
-    goes_on = more.lower().strip("(") in AFTER.split() or more in ("or", "/") or not more[0].isalnum()
+    word = more.lower().strip("(")
+    goes_on = word in AFTER.split() or more in ("or", "/") or not more[0].isalnum()
     return goes_on or (letter.isupper() and letter not in "AI")
 
 

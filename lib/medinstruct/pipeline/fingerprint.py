@@ -11,7 +11,7 @@ from typing import Any
 
 from medinstruct import paths
 
-UNUSED = ("README.md", "LICENSE")  # files of data/ that no result depends on
+UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints"}  # no result depends on them
 
 
 def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
@@ -39,9 +39,8 @@ def of_path(path: Path) -> str:
     if path.suffix == ".sqlite":
         return _of_votes(path)
     if path.is_dir():
-        files = (p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        used = sorted(file for file in files if file.name not in UNUSED)
-        return _sha256("".join(f"{p.relative_to(path)}{of_path(p)}" for p in used))
+        files = [p for p in path.rglob("*") if p.is_file() and not UNUSED & set(p.parts)]
+        return _sha256("".join(f"{p.relative_to(path)}{of_path(p)}" for p in sorted(files)))
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
