@@ -6,7 +6,6 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-import yaml
 
 from medinstruct import labels, paths, stats
 
@@ -19,9 +18,9 @@ def load(name: str) -> Any:
 
     In `published`, `merged` holds the counts of types and views after our label rules.
     """
-    content = yaml.safe_load(paths.data(f"{name}.yaml").read_text(encoding="utf-8"))
+    content = paths.load(name)
     if name == "published":
-        content["merged"] = {}
+        content = content | {"merged": {}}
         for axis in ("type", "view"):
             names = [
                 str(labels.canonical(axis, raw) or "other") for raw in content["generated"][axis]
