@@ -30,10 +30,9 @@ def panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.DataFram
     frame = with_lengths(single_judge_table(verdicts), answers)
     rates = win_rates(verdicts, by_model=True)
     names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
-    groups = frame.groupby(PAIR, sort=False)
-    longer = pd.DataFrame({pair: _longer_wins(group) for pair, group in groups}).T
+    longer = {pair: _longer_wins(group) for pair, group in frame.groupby(PAIR, sort=False)}
     rows = rates[["low", "high", *names]].join(length_controlled(verdicts, answers))
-    rows = rows.join(longer.rename_axis(PAIR))
+    rows = rows.join(pd.DataFrame(longer).T.rename_axis(PAIR))
     truncated, own = statistics(answers)["truncated"], family(verdicts[0].judge) or "unknown"
     kin = []
     for side in PAIR:

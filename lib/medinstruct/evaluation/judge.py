@@ -110,12 +110,12 @@ class Replay:
 
     def verdicts(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """Return the stored verdicts on pairs; raise if one is missing or on another answer."""
-        keys = [pair_key(pair) for pair in pairs]
-        if missing := [key for key in keys if key not in self.stored]:
-            got = f"{len(missing)} of {len(keys)} pairs are not in the file, first {missing[:3]}"
+        missing = [key for key in map(pair_key, pairs) if key not in self.stored]
+        if missing:
+            got = f"{len(missing)} of {len(pairs)} pairs are not in the file, first {missing[:3]}"
             do = "Replay verdicts with the same answers, models and references."
             raise UserError("The stored verdicts do not fit.", got=got, do=do)
-        verdicts = [self.stored[key] for key in keys]
+        verdicts = [self.stored[pair_key(pair)] for pair in pairs]
         for pair, verdict in zip(pairs, verdicts, strict=True):
             if verdict.provenance.parents not in ((), pair.parents):
                 do = "Judge the answers again."
@@ -184,8 +184,7 @@ async def ask_jury(
 ) -> list[Verdict]:
     """Return the verdicts of the first judge on all pairs, of the others on `items` items (0: all).
 
-    `budget_usd` limits all judges together; what is left afterwards stays with the first judge,
-    which attacks, rubrics and anchors ask again.
+    `budget_usd` limits all judges together; the first judge may spend the rest of it later.
     """
     subset = set(evenly(list(dict.fromkeys(pair.answer.item for pair in pairs)), items))
     results = []

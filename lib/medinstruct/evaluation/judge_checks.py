@@ -49,8 +49,8 @@ async def attack(judge: Judge, pairs: Iterable[Pair], verdicts: Iterable[Verdict
     for n, row in enumerate(attacks):
         for mark, line in ((ATTACKED, row["text"]), (CONTROLLED, CONTROL)):
             for pair in list(targets.values())[n * len(targets) // len(attacks)]:
-                text = pair.answer.text
-                text = f"{line}\n{text}" if row.get("place") == "before" else f"{text}\n{line}"
+                lines = [line, pair.answer.text]
+                text = "\n".join(lines if row.get("place") == "before" else lines[::-1])
                 name = f"{pair.answer.model}{mark}{row['name']}"
                 answer = Answer(item=pair.answer.item, model=name, text=text)
                 changed.append(replace(pair, answer=answer))

@@ -30,10 +30,7 @@ def load_rubrics(limit: int = 0) -> list[dict]:
 def criterion_request(
     parts: Mapping[str, str], *, wording: str, system: str = "", names: Iterable[str] = FENCES
 ) -> Request:
-    """Return the request that asks whether an answer meets a criterion, to be replied Met or Not met.
-
-    `parts`: the texts by tag, and `names`, the tags to disarm in them, as in `judge.fenced`.
-    """
+    """Return the request that asks whether an answer meets a criterion: `fenced` parts, Met or not."""
     messages = [{"role": "system", "content": system}] if system else []
     messages += [{"role": "user", "content": f"{wording}\n\n{fenced(parts, names=names)}"}]
     return Request(messages=messages, parameters={"temperature": 0.0, "max_tokens": 50})
