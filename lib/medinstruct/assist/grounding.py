@@ -6,11 +6,9 @@ from functools import cache
 from math import isclose
 from typing import NamedTuple
 
-import yaml
-
 from medinstruct import paths
 
-TABLES = yaml.safe_load(paths.data("units.yaml").read_text(encoding="utf-8"))
+TABLES = paths.load("units")
 WORDS = TABLES["number_words"]
 NUMBER = r"(?=[.\d])(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:[.,]\d+)?(?<=\d)"
 NAME_BEFORE = re.compile(rf"\b(?:{'|'.join(TABLES['names_before'])})[\s-]$", re.IGNORECASE)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from medinstruct import evaluation, paths
@@ -12,7 +11,7 @@ from medinstruct.assist.transcript import Answer, Turn
 from medinstruct.errors import UserError
 from medinstruct.records import Consultation, Provenance
 
-TEXTS = yaml.safe_load(paths.data("use_cases.yaml").read_text(encoding="utf-8"))
+TEXTS = paths.load("use_cases")
 NOTICE, EMERGENCY = TEXTS["notice"], TEXTS["emergency"]
 HEADING = re.compile(r"^\s*#{2,}", re.MULTILINE)
 
@@ -61,7 +60,7 @@ class Case(BaseModel, extra="forbid", frozen=True):
 
 def load_cases(way: str = "") -> list[Case]:
     """Return all worked cases, or those of one use case; not reviewed by clinicians."""
-    rows = yaml.safe_load(paths.data("assist_cases.yaml").read_text(encoding="utf-8"))
+    rows = paths.load("assist_cases")
     return [Case(**row) for row in rows if way in ("", row["way"])]
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
@@ -17,7 +16,7 @@ from medinstruct.records import Answer, TestItem, Verdict, content_hash
 
 Winner = Literal["model", "reference", "tie"]
 
-TEXTS = yaml.safe_load(paths.data("judging.yaml").read_text(encoding="utf-8"))
+TEXTS = paths.load("judging")
 ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 PAIR = ["model", "reference"]

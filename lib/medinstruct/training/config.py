@@ -2,21 +2,17 @@
 
 import os
 import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from medinstruct import paths
 from medinstruct.errors import UserError
 from medinstruct.training.examples import check_choice
 
 
-@cache
 def recipe(part: str) -> dict[str, Any]:
     """Return a part of data/training.yaml, such as `settings`: those a user may set."""
-    return yaml.safe_load(paths.data("training.yaml").read_text(encoding="utf-8"))[part]
+    return paths.load("training")[part]
 
 
 def settings(scope: dict[str, Any]) -> dict[str, Any]:

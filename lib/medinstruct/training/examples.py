@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from medinstruct import labels, paths, records
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
-PROMPTS = yaml.safe_load(paths.data("training.yaml").read_text(encoding="utf-8"))["prompts"]
+PROMPTS = paths.load("training")["prompts"]
 
 
 @dataclass(frozen=True)
