@@ -170,7 +170,7 @@ class Session:
             raise UserError("The last question or judgment is not finished.", do=do)
 
     def _empty_answer(self, name: str) -> Answer:
-        """Return an answer (stopped before its start), its model and what the model learned from."""
+        """Return an answer before its start, its model and what the model learned from."""
         model, form = self.models[name], {"state": "waiting", "finish_reason": llm.STOPPED}
         if not isinstance(model, llm.LocalModel):
             return Answer(name=name, model=llm.source(model.url, model.model), **form)

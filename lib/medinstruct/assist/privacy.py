@@ -38,7 +38,7 @@ class Guard:
         self._waiting = texts, list(map(mask, texts, spans)), [word for _, word in hits], then
 
     def decide(self, decision: str) -> None:
-        """Go on with a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
+        """Apply a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
         if decision not in DECISIONS:
             raise UserError(
                 "The decision is unknown.", got=decision, do=f"Choose from {DECISIONS}."

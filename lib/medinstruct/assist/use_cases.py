@@ -17,7 +17,7 @@ HEADING = re.compile(r"^\s*#{2,}", re.MULTILINE)
 
 
 class UseCase(BaseModel, extra="forbid", frozen=True):
-    """A use case: its prompt, its readers (name -> what this reader needs), the clinician's part."""
+    """A use case: prompt, readers (name -> what this reader needs), the clinician's part."""
 
     name: str
     title: str

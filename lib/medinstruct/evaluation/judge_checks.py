@@ -132,7 +132,7 @@ def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
-    """Return {judge: verdicts}, and the majority of several judges, on pairs that all judges saw."""
+    """Return {judge: verdicts} and the majority of several judges on pairs that all judges saw."""
     votes: dict[tuple[str, ...], list] = {}
     for verdict in verdicts:
         votes.setdefault(pair_key(verdict), []).append(verdict.winner)
@@ -153,7 +153,7 @@ def load_votes(path: str | Path) -> pd.DataFrame:
     is_wrong = votes[VOTE].isna().any(axis=1) | ~votes["winner"].isin(SCORE)
     is_wrong |= votes.duplicated(VOTE)
     if is_wrong.any():
-        do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}; one a rater and pair."
+        do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}, once a rater."
         got = votes[is_wrong].iloc[0].to_dict()
         raise UserError(f"Votes in {path} cannot be read or occur twice.", got=got, do=do)
     return votes

@@ -30,7 +30,7 @@ def load_rubrics(limit: int = 0) -> list[dict]:
 def criterion_request(
     parts: Mapping[str, str], *, wording: str, system: str = "", names: Iterable[str] = FENCES
 ) -> Request:
-    """Return the request that asks whether an answer meets a criterion: `fenced` parts, Met or not."""
+    """Return the request that asks whether the answer in `parts` meets the criterion in them."""
     messages = [{"role": "system", "content": system}] if system else []
     messages += [{"role": "user", "content": f"{wording}\n\n{fenced(parts, names=names)}"}]
     return Request(messages=messages, parameters={"temperature": 0.0, "max_tokens": 50})
@@ -39,7 +39,7 @@ def criterion_request(
 def parse_grade(reply: str) -> bool | None:
     """Parse whether a criterion is met; None if it is not clear.
 
-    >>> parse_grade("Met"), parse_grade("**Not met.** No word on fever."), parse_grade("It depends.")
+    >>> parse_grade("Met"), parse_grade("**Not met.** No fever."), parse_grade("It depends.")
     (True, False, None)
     """
     match = GRADE.match(" ".join(reply.lower().split()))

@@ -41,7 +41,7 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
 
 
 def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
-    """Return one row a model, reference and label (`axis`: a field of AXES): n, score, low, high."""
+    """Return one row a model, reference and label of an axis of AXES: n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
     rows = [
         (*pair, value, len(group), *mean_interval(group))
@@ -101,7 +101,7 @@ def with_lengths(frame: pd.DataFrame, answers: Iterable[Answer]) -> pd.DataFrame
 
 
 def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
-    """Return the label combinations that score worst in all verdicts, at most 40, the weakest first.
+    """Return the label combinations that score worst, at most 40, the weakest first.
 
     Few items share a combination, so `expected` is the mean score plus the deviation of each of its
     labels plus its own, each shrunk toward 0 (`PRIOR`). Columns: axes, n, score, expected, weight

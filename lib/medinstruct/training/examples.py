@@ -65,7 +65,7 @@ def prompt_completion(example: Example, template: str = "alpaca") -> dict[str, A
 def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
     """Return an example as TRL's SFTTrainer tokenizes it.
 
-    Raises where prompt and response share a token, or a chat template renders the prompt differently
+    Raises where prompt and response share a token, or a chat template renders another prompt
     once it is answered: the model would be trained on another prompt than it is asked with.
     """
     pair = prompt_completion(example, template)

@@ -81,7 +81,7 @@ def _model(tokenizer: Any, shape: dict[str, int], *, seed: int) -> Any:
 
 
 def _blocks(texts: list[str], tokenizer: Any, *, length: int) -> list[list[int]]:
-    """Return all texts as one sequence of tokens, each text ended by </s>, in blocks of `length`."""
+    """Return all texts as one sequence of tokens, each ended by </s>, in blocks of `length`."""
     tokens = []
     for text in texts:
         tokens += [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
