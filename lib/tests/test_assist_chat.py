@@ -15,7 +15,7 @@ from support import stand_in_server
 from medinstruct import assist, audits, llm, records, review, training
 from medinstruct.assist import Answer, Guard, Session, Transcripts, Turn
 from medinstruct.errors import UserError
-from medinstruct.llm.local import settled
+from medinstruct.llm.messages import settled
 from medinstruct.records import Example
 
 ASK = llm.Request(
@@ -528,7 +528,7 @@ def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
 
 
 def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.client.STREAM_RETRIES", 0)
+    monkeypatch.setattr("medinstruct.llm.retry.FIRST_TRIES", 1)
     gone = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     talk = talked(
         tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"}

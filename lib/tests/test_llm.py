@@ -163,23 +163,20 @@ def batch_client(url, folder, model="m"):
     return llm.Client(url=url, model=model, mode="batch", cache=folder / "c.sqlite", poll=0.0)
 
 
-async def send_and_die(client, requests, **limits):
+async def send_and_die(client, requests):
     """Send batches as a run does that is killed before it fetches their answers."""
     async with client.connection.open() as api:
         missing = {client.key(request): request for request in requests}
-        await batches_of(client).send(api, missing, **limits)
+        await Batches(client.connection, client.account, poll=0.0).send(api, missing)
 
 
-def batches_of(client):
-    return Batches(client.connection, client.account, poll=0.0)
-
-
-def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path):
+def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("medinstruct.llm.batch_api.MAX_ROWS", 50)
     service = stand_in_server.Service()
 
     async def talk():
         url = stand_in_server.listen(service=service)
-        await send_and_die(batch_client(url, tmp_path), MANY, rows=50)
+        await send_and_die(batch_client(url, tmp_path), MANY)
         return await batch_client(url, tmp_path).ask_all(MANY)
 
     assert len(asyncio.run(talk())) == len(MANY) and len(service.batches) == 3
@@ -195,15 +192,6 @@ def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
 
     replies, client = asyncio.run(talk())
     assert len(replies) == len(MANY) == client.usage["asked"] and len(service.batches) == 2
-
-
-def test_batch_files_keep_to_the_limits_of_rows_and_bytes():
-    client = llm.Client(url="offline", model="m")
-    missing = {client.key(request): request for request in MANY}
-    parts = batches_of(client).parts(missing, rows=50)
-    assert [len(part) for part in parts] == [50, 50, 20]
-    parts = batches_of(client).parts(missing, size=2000)
-    assert all(sum(map(len, part.values())) <= 2000 for part in parts)
 
 
 def test_a_batch_that_could_exceed_the_budget_is_not_sent(tmp_path):

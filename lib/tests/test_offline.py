@@ -14,7 +14,7 @@ from support import stand_in_server
 
 from medinstruct import evaluation, filtering, labels, offline, tasks
 from medinstruct.errors import UserError
-from medinstruct.offline import failure_modes, grader, responder, templates, writer
+from medinstruct.offline import grader, responder, templates, writer
 from medinstruct.offline.knowledge import Condition, conditions
 from medinstruct.records import Task
 
@@ -26,7 +26,7 @@ SEED = Task(
     instruction="Why does my son snore?",
     input="",
 )
-WELL = dict.fromkeys(failure_modes.RATES, 0.0)
+WELL = dict.fromkeys(writer.RATES, 0.0)
 
 
 def chat(text, **more):

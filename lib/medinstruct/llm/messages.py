@@ -4,13 +4,12 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 STOPPED = "stopped"  # finish reason of an answer that the reader ended
-INTERRUPTED = "interrupted"  # finish reason of a stream that broke off
 LIMITS = ("max_tokens", "max_completion_tokens")
 REFUSAL = re.compile(
     r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e"
@@ -40,9 +39,8 @@ class Request(BaseModel):
 
     def max_tokens(self, default: int) -> int:
         """Return the limit of the answer in tokens."""
-        return next(
-            (self.parameters[name] for name in LIMITS if self.parameters.get(name)), default
-        )
+        limits = [self.parameters[name] for name in LIMITS if self.parameters.get(name)]
+        return limits[0] if limits else default
 
     def repeated(self, *, more_room: bool) -> "Request":
         """Return a request for a better answer: a further sample, or twice the room."""
@@ -80,13 +78,11 @@ class Stream:
     """A reply in progress: `async for piece in stream`, `stop()` at any time, then `reply`.
 
     `items` yields pieces of text and then the Reply. A stopped stream has a reply with the text so
-    far and the finish reason "stopped"; `reply` is None until the end. Nothing is sent before the
-    first iteration.
+    far; `reply` is None until the end. Nothing is sent before the first iteration.
     """
 
     def __init__(self, items: AsyncGenerator[str | Reply, None], *, key: str, model: str) -> None:
-        self.text = ""
-        self.reply: Reply | None = None
+        self.text, self.reply = "", None
         self._items, self._key, self._model = items, key, model
         self._pending: asyncio.Future[str | Reply] | None = None
         self._is_stopped = False
@@ -101,30 +97,24 @@ class Stream:
         """Read the stream to its end and return the reply."""
         async for _ in self:
             pass
-        assert self.reply is not None  # noqa: S101  (the last item is the reply)
         return self.reply
 
-    def __aiter__(self) -> "Stream":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str:
-        if self.reply is None:
-            self.reply = await self._advance()
-        if self.reply is not None:
-            raise StopAsyncIteration
-        return self._piece
+        item = self.reply or await self._next()
+        if isinstance(item, str):
+            self.text += item
+            return item
+        self.reply = item
+        raise StopAsyncIteration
 
-    async def _advance(self) -> Reply | None:
-        """Wait for the next item; return the reply, or None after a piece."""
+    async def _next(self) -> str | Reply:
         try:
             if not self._is_stopped:
                 self._pending = asyncio.ensure_future(anext(self._items))
-                item = await self._pending
-                if isinstance(item, Reply):
-                    return item
-                self._piece = item
-                self.text += item
-                return None
+                return await self._pending
         except asyncio.CancelledError:
             if not self._is_stopped:
                 raise
@@ -135,10 +125,8 @@ class Stream:
 def is_refusal(text: str) -> bool:
     """Return whether a short answer declines the task.
 
-    >>> is_refusal("I'm sorry, but I can't help with that.")
-    True
-    >>> is_refusal("I'm sorry to hear that you are in pain. Rest helps.")
-    False
+    >>> is_refusal("I'm sorry, but I can't help with that."), is_refusal("Sorry to hear it. Rest.")
+    (True, False)
     """
     return len(text) < 400 and bool(REFUSAL.match(text.strip()))
 
@@ -158,21 +146,38 @@ def answer_of(completion: Any) -> dict[str, Any]:
     }
 
 
+async def replayed(reply: Reply) -> AsyncGenerator[str | Reply, None]:
+    """Yield a saved answer in one piece, then its reply."""
+    yield reply.text
+    yield reply
+
+
 def add_chunk(answer: dict[str, Any], chunk: Any) -> str:
-    """Add a chunk to a streamed answer and return its text.
+    """Add the server's chunk to an answer and return its text.
 
     Completion tokens are estimated from above until the last chunk counts them.
     """
-    choice = next(iter(chunk.choices), None)
-    content = choice and choice.delta.content or ""
-    refusal = choice and getattr(choice.delta, "refusal", None) or ""
-    piece = content or refusal
-    answer["text"] += piece
+    piece = ""
+    for choice in chunk.choices[:1]:
+        refusal = getattr(choice.delta, "refusal", None) or ""
+        piece = choice.delta.content or refusal
+        answer["text"] += piece
+        answer["refused"] |= bool(refusal)
+        answer["finish_reason"] = choice.finish_reason or answer["finish_reason"]
     answer["model"] = chunk.model or answer["model"]
-    answer["finish_reason"] = choice and choice.finish_reason or answer["finish_reason"]
-    answer["refused"] = answer["refused"] or bool(refusal)
     answer["completion_tokens"] = 1 + len(answer["text"].encode()) // 3
     if usage := getattr(chunk, "usage", None):
         answer["prompt_tokens"] = usage.prompt_tokens
         answer["completion_tokens"] = usage.completion_tokens
     return piece
+
+
+def settled(text: str, stop: Sequence[str]) -> str:
+    """Return the part of a growing text that no later token changes.
+
+    >>> settled(" Rest helps. And sleep", ["###"])
+    'Rest helps. And s'
+    """
+    held = max(map(len, [*stop, "half"]))  # a stop string may have begun, or a half character
+    ends = [len(text) - held, *(text.index(mark) for mark in stop if mark in text)]
+    return text[: max(0, min(ends))].strip()

@@ -3,11 +3,11 @@
 import asyncio
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -38,35 +38,29 @@ def price(model: str, *, table: str = "") -> Price | None:
 
     A dated name such as "gpt-4o-2024-08-06" has the price of its undated name.
     """
-    for name in filter(None, (table, str(paths.data("prices.yaml")))):
-        rows = _rows(name)
-        known = [key for key in rows if re.match(rf"{re.escape(key)}(-[20]|$)", model)]
-        if known:
+    for path in (*([paths.resolve(table)] if table else []), paths.data("prices.yaml")):
+        try:
+            models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+            rows = TypeAdapter(dict[str, Price]).validate_python(models)
+        except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+            do = "Give each model `prompt` and `completion`, as the shipped prices.yaml does."
+            raise UserError(f"{path} is not a price table.", got=str(error)[:200], do=do) from None
+        if known := [key for key in rows if re.match(rf"{re.escape(key)}(-[20]|$)", model)]:
             return rows[max(known, key=len)]
     return None
 
 
-def _rows(name: str) -> dict[str, Price]:
-    path = paths.resolve(name)
-    try:
-        models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
-        return TypeAdapter(dict[str, Price]).validate_python(models)
-    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
-        do = "Give each model `prompt` and `completion`, as the shipped prices.yaml does."
-        raise UserError(f"{path} is not a price table.", got=str(error)[:200], do=do) from None
-
-
+@dataclass
 class Account:
     """The saved answers of a model, its usage, and a budget that is never exceeded."""
 
-    def __init__(
-        self, url: str, model: str, *, cache: str | Path, price: Price, budget_usd: float
-    ) -> None:
-        self.url, self.model, self.price, self.budget_usd = url, model, price, budget_usd
-        self.cache = Cache(cache)
-        self.usage = dict.fromkeys(("asked", "cached", "retried"), 0)
-        self.usage |= {"prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}
-        self.reserved = 0.0
+    url: str
+    model: str
+    cache: Cache
+    price: Price
+    budget_usd: float
+    reserved: float = 0.0
+    usage: Counter[str] = field(default_factory=Counter)
 
     def key(self, request: Request) -> str:
         """Return the hash of everything that determines the answer."""
@@ -78,23 +72,17 @@ class Account:
         return Reply(**answer, key=self.key(request), cached=True) if answer else None
 
     def save(
-        self, request: Request, answer: dict[str, Any], *, keep: bool = True, **spent: Any
+        self, request: Request, answer: dict[str, Any], *, keep: bool = True, **form: Any
     ) -> Reply:
-        """Count an answer, save it, and return the reply; `spent` has `seconds` and `batch`."""
-        key, batch = self.key(request), spent.pop("batch", False)
-        usd = self.count(answer["prompt_tokens"], answer["completion_tokens"], batch=batch)
+        """Count an answer, save it, and return the reply; `form` has `seconds` and `batch`."""
+        tokens = {name: answer[name] for name in ("prompt_tokens", "completion_tokens")}
+        usd = self.price.of(*tokens.values(), batch=form.pop("batch", False))
+        self.usage.update(asked=1, usd=usd, **tokens)
         if keep:
-            answer = self.cache.put(key, request.model_dump(), answer, usd=usd, **spent)
-        return Reply(**answer, key=key)
-
-    def count(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
-        """Count an answer and return its cost in US dollars."""
-        usd = self.price.of(prompt_tokens, completion_tokens, batch=batch)
-        self.usage["asked"] += 1
-        self.usage["prompt_tokens"] += prompt_tokens
-        self.usage["completion_tokens"] += completion_tokens
-        self.usage["usd"] += usd
-        return usd
+            answer = self.cache.put(
+                self.key(request), request.model_dump(), answer, usd=usd, **form
+            )
+        return Reply(**answer, key=self.key(request))
 
     def highest_cost(self, request: Request, *, batch: bool = False) -> float:
         """Return the most that a request can cost."""
@@ -102,8 +90,7 @@ class Account:
 
     def exceeds(self, usd: float) -> bool:
         """Return whether this amount would exceed the budget."""
-        spent = self.usage["usd"] + self.reserved + usd
-        return bool(self.budget_usd) and spent > self.budget_usd
+        return 0 < self.budget_usd < self.usage["usd"] + self.reserved + usd
 
     @asynccontextmanager
     async def reserve(self, request: Request) -> AsyncIterator[None]:
@@ -124,14 +111,12 @@ class Account:
 
     def problem(self, what: str) -> UserError:
         """Return the error for a budget that is used up."""
-        spent, asked = self.usage["usd"], self.usage["asked"]
-        got = f"{spent:.4f} of {self.budget_usd:.4f} USD after {asked} answers"
+        spent = f"{self.usage['usd']:.4f} of {self.budget_usd:.4f} USD"
         do = "Raise budget_usd and start again: saved answers are not paid for twice."
-        return UserError(f"The budget is used up: {what} could exceed it.", got=got, do=do)
+        return UserError(f"The budget is used up: {what} could exceed it.", got=spent, do=do)
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(NamedTuple):
     """Cost in US dollars of all requests of a stage, with a 95 % interval from a pilot."""
 
     requests: int
@@ -142,9 +127,9 @@ class Forecast:
     batch_usd: float
 
     def __str__(self) -> str:
-        interval = f"95 % interval {self.low:.2f} to {self.high:.2f}"
-        online = f"{self.requests} requests: {self.usd:.2f} USD ({interval})"
-        return f"{online}; about {self.batch_usd:.2f} USD by the Batch API. From a pilot of {self.pilot}."
+        cost = f"{self.usd:.2f} USD (95 % interval {self.low:.2f} to {self.high:.2f})"
+        batch = f"about {self.batch_usd:.2f} USD by the Batch API"
+        return f"{self.requests} requests: {cost}; {batch}. From a pilot of {self.pilot}."
 
 
 def extrapolate(costs: Sequence[float], total: int, *, batch_share: float = 1.0) -> Forecast:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -11,39 +10,29 @@ class Pace:
     """An even rate a minute with bursts of at most one second's worth; 0 is no limit."""
 
     def __init__(self, per_minute: float) -> None:
-        self.per_minute, self.is_fixed = per_minute, bool(per_minute)
-        self._free_at = 0.0
+        self.per_minute, self.is_fixed, self._free_at = per_minute, bool(per_minute), 0.0
 
     async def wait(self, amount: float) -> None:
         """Wait until this amount fits into the minute."""
-        if not self.per_minute:
-            return
-        now = time.monotonic()
-        start = max(self._free_at, now - 1.0)
-        self._free_at = start + amount * 60 / self.per_minute
-        if start > now:
-            await asyncio.sleep(start - now)
+        if self.per_minute:
+            start = max(self._free_at, time.monotonic() - 1.0)
+            self._free_at = start + amount * 60 / self.per_minute
+            await asyncio.sleep(start - time.monotonic())
 
 
 class RateLimiter:
     """A limit on concurrent requests that adapts to the server, and two limits a minute.
 
-    The concurrency limit is halved when more than half of the recent answers are "too many
-    requests" and grows by one after each round with few of them. A Retry-After delays all requests.
+    The concurrency limit shrinks by 5 % with each "too many requests" and grows by 0.5 with each
+    good answer. A Retry-After delays all requests.
     """
 
     def __init__(self, concurrency: int, *, rpm: float = 0, tpm: float = 0) -> None:
         self.concurrency, self.limit, self.active, self.answered = concurrency, concurrency, 0, 0
         self.paces = {"requests": Pace(rpm), "tokens": Pace(tpm)}
+        self.health = 0.0  # moving share of good answers
         self._freed = asyncio.Condition()
         self._closed_until = 0.0
-        self._round: list[bool] = []
-        self._recent: deque[bool] = deque(maxlen=20)
-
-    @property
-    def is_healthy(self) -> bool:
-        """Return whether a third of the last answers were good, so that short pauses suffice."""
-        return bool(self._recent) and sum(self._recent) >= len(self._recent) / 3
 
     @asynccontextmanager
     async def slot(self, tokens: int) -> AsyncIterator[None]:
@@ -65,17 +54,12 @@ class RateLimiter:
     def record(self, *, good: bool, too_many: bool = False, after: float = 0.0) -> None:
         """Record an outcome; block new requests for `after` seconds."""
         self.answered += good
-        self._recent.append(good)
+        self.health += 0.1 * (good - self.health)
         self._closed_until = max(self._closed_until, time.monotonic() + after)
-        self._round.append(too_many)
-        if len(self._round) < max(4, self.limit):
-            return
-        share = sum(self._round) / len(self._round)
-        self._round.clear()
-        if share > 0.5:
-            self.limit = max(1, self.limit // 2)
-        elif share < 0.2:
-            self.limit = min(self.concurrency, self.limit + 1)
+        if good:
+            self.limit = min(self.concurrency, self.limit + 0.5)
+        elif too_many:
+            self.limit = max(1, 0.95 * self.limit)
 
     def read_limits(self, headers: Mapping[str, str]) -> None:
         """Adopt the limits in the server's headers, unless the user gave their own."""

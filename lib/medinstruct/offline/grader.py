@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from medinstruct.offline.failure_modes import RATES
 from medinstruct.offline.knowledge import settings
 from medinstruct.offline.responder import MAX_READ, UNKNOWN, answer
+from medinstruct.offline.writer import RATES
 
 RULES = settings("grader")
 MARGIN = 0.01

@@ -10,21 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medinstruct import paths
 
-FACETS = [
-    "definition",
-    "causes",
-    "mechanism",
-    "presentation",
-    "red_flags",
-    "tests",
-    "differential",
-    "treatment",
-    "drug",
-    "prevention",
-    "patient",
-    "pearl",
-]
-
 
 class Part(BaseModel):
     """A piece of knowledge without unknown or empty fields."""
@@ -95,9 +80,7 @@ class Condition(Part):
 
 
 FACETS = [
-    name
-    for name in Condition.model_fields
-    if name not in ("name", "also", "specialty", "typical_patient")
+    f for f in Condition.model_fields if f not in ("name", "also", "specialty", "typical_patient")
 ]
 
 
@@ -105,8 +88,7 @@ FACETS = [
 def conditions() -> tuple[Condition, ...]:
     """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    rows = [row for file in files for row in _load(file)]
-    return tuple(Condition.model_validate(row) for row in rows)
+    return tuple(Condition.model_validate(row) for file in files for row in _load(file))
 
 
 @cache
@@ -120,18 +102,16 @@ def _load(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
 
 
-def called(condition: Condition | str) -> str:
+def called(name: str) -> str:
     """Return the name inside a sentence: lower case, but for abbreviations and personal names.
 
     >>> called("Acute appendicitis"), called("COPD exacerbation"), called("Crohn's disease")
     ('acute appendicitis', 'COPD exacerbation', "Crohn's disease")
     """
-    name = condition if isinstance(condition, str) else condition.name
     first = name.split()[0]
-    is_abbreviation = re.search(r"[A-Z0-9]|^-", first[1:])
-    is_person = "'" in first or "-Barr" in first
-    is_proper = is_person or first.rstrip(",") in settings("templates")["proper"]
-    return name if is_abbreviation or is_proper else name[0].lower() + name[1:]
+    is_name = re.search(r"[A-Z0-9]|^-", first[1:]) or "'" in first or "-Barr" in first
+    is_proper = is_name or first.rstrip(",") in settings("templates")["proper"]
+    return name if is_proper else name[0].lower() + name[1:]
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:

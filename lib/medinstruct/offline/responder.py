@@ -87,18 +87,18 @@ def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool)
     if kind == "multiple-hop reasoning":
         signs = [sign for sign in c.presentation if sign.lower() in instruction.lower()]
         first = f"Step 1, findings: {listed(signs or list(c.presentation[:2]))}."
-        return [f"{first} Step 2, diagnosis: most likely {called(c)}. Step 3, what follows."]
+        return [f"{first} Step 2, diagnosis: most likely {called(c.name)}. Step 3, what follows."]
     if kind == "single-hop reasoning":
         for mimic in c.differential:
             if mimic.feature.lower() in instruction.lower():
-                return [f"This speaks against {called(c)} and for {called(mimic.condition)}."]
-        return [f"This fits {called(c)}."]
+                return [f"This speaks against {called(c.name)} and for {called(mimic.condition)}."]
+        return [f"This fits {called(c.name)}."]
     if kind == "chat":
         return ["I understand that this worries you, and it is good that you ask."]
     if kind == "USMLE-style Q&A" or re.search(r"\byear-old\b.*\bdiagnos", instruction):
-        return [f"The most likely diagnosis is {called(c)}."]
+        return [f"The most likely diagnosis is {called(c.name)}."]
     if kind == "text generation":
-        return [f"About {called(c)}, for you:" if lay else f"{capital(called(c))}."]
+        return [f"About {called(c.name)}, for you:" if lay else f"{capital(called(c.name))}."]
     return []
 
 
@@ -110,7 +110,7 @@ def _label(c: Condition, instruction: str, context: str) -> list[str]:
     other = min(
         c.differential, key=lambda mimic: text.find(mimic.condition.lower()) % (len(text) + 1)
     )
-    first = f"Label: {called(c)}. Deciding finding: {test.clause}."
+    first = f"Label: {called(c.name)}. Deciding finding: {test.clause}."
     return [first, f"Against {called(other.condition)}: its mark would be {other.feature}."]
 
 

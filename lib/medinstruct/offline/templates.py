@@ -79,7 +79,7 @@ def facts(condition: Condition) -> dict[str, Any]:
     return {
         **{name: getattr(condition, name) for name in ("definition", "mechanism", "pearl", "drug")},
         **{name: listed(getattr(condition, name)) for name in LISTS},
-        "c": called(condition),
+        "c": called(condition.name),
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
         "warning": f", and a contraindication is {drug.contraindication}" if has_warning else "",

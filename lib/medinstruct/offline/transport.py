@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import httpx2
 
-from medinstruct.offline import failure_modes, writer
+from medinstruct.offline import writer
 from medinstruct.offline.grader import grade, verdict
 from medinstruct.offline.knowledge import settings
 from medinstruct.offline.responder import answer
@@ -30,13 +30,13 @@ HELP, NO_TASKS, NO_ANSWER = (
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
     """Return the HTTP client for the `openai` SDK.
 
-    "offline?refusal=0.2" sets a rate of `failure_modes.RATES`, "pace=0.1" the seconds between two
+    "offline?refusal=0.2" sets a rate of `writer.RATES`, "pace=0.1" the seconds between two
     words of a streamed answer.
     """
     pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
     options = {name: float(text) if NUMBER.fullmatch(text) else -1.0 for name, text in pairs}
     pace = max(options.pop("pace", PACE), 0.0)
-    rate = failure_modes.rates(options)
+    rate = writer.rates(options)
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         if not request.url.path.endswith("/chat/completions"):
@@ -68,9 +68,7 @@ def complete(content: bytes, *, rate: Mapping[str, float]) -> tuple[int, Any]:
         return 400, error_body(f"Malformed request: {error}")
 
 
-def respond(
-    body: dict[str, Any], *, rate: Mapping[str, float] = failure_modes.RATES
-) -> dict[str, Any]:
+def respond(body: dict[str, Any], *, rate: Mapping[str, float] = writer.RATES) -> dict[str, Any]:
     """Return a chat completion, deterministic for the request's messages and `seed`."""
     texts = [message["content"] for message in body["messages"]]
     digest = hashlib.sha256(json.dumps([body.get("seed"), texts]).encode())
@@ -132,7 +130,7 @@ def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> 
     lines = {int(number): line for number, line in LABELS.findall(text)}
     numbers = range(first, first + min(count, 100))
     wanted = [_fields(lines.get(number, "").split("; ")) for number in numbers]
-    tasks = writer.write_tasks(len(wanted), wanted=wanted, **form)
+    tasks = writer.write_tasks(wanted, **form)
     if tasks is None:
         return NO_TASKS
     return writer.as_json(tasks) if as_json else writer.as_blocks(tasks, first=first, **form)

@@ -48,7 +48,7 @@ class Service:
     """Chat completions, models, files and batches; a batch completes on the second status poll."""
 
     def __init__(self, *, rate=None, refused=()):
-        self.rate, self.refused = offline.failure_modes.rates(rate or {}), refused
+        self.rate, self.refused = offline.writer.rates(rate or {}), refused
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.lost = 0  # rows of the next batch that expire
