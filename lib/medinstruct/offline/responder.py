@@ -4,16 +4,8 @@ import re
 from functools import cache
 
 from medinstruct import labels
-from medinstruct.offline.knowledge import (
-    FACETS,
-    Condition,
-    called,
-    capital,
-    conditions,
-    listed,
-    settings,
-)
-from medinstruct.offline.templates import facet_text
+from medinstruct.offline.knowledge import FACETS, Condition, capital, conditions, listed, settings
+from medinstruct.offline.templates import Filler, facet_text, facts
 
 RULES = settings("responder")
 LAY = "|".join(settings("writer")["lay_views"])
@@ -39,8 +31,7 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     plain = (is_lay and not is_summary) or kind == "chat" or is_rewrite
     texts = {facet: facet_text(condition, facet, plain=plain) for facet in facets}
     parts = [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
-    lead = _lead(condition, instruction, context, kind=kind, lay=is_lay)
-    return " ".join([*lead, *parts])
+    return " ".join([*_lead(condition, instruction, context, kind=kind, lay=is_lay), *parts])
 
 
 def asked_facets(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
@@ -64,13 +55,10 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     count.
     """
     options_out = OPTION.sub("", context[:MAX_READ])
-    text = re.sub(
-        RULES["beside_the_subject"], "", f"{instruction[:MAX_READ]}\n{options_out}".lower()
-    )
+    text = f"{instruction[:MAX_READ]}\n{options_out}".lower()
+    text = re.sub(RULES["beside_the_subject"], "", text)
     pattern, owners = _names()
-    points = [
-        float(sum(weight for phrase, weight in phrases if phrase in text)) for phrases in _phrases()
-    ]
+    points = [sum(weight for phrase, weight in row if phrase in text) for row in _phrases()]
     named = dict.fromkeys(owners[match.group()] for match in pattern.finditer(text))
     for rank, number in enumerate(named):
         points[number] += 1 if rank else 4
@@ -80,38 +68,27 @@ def subject(instruction: str, context: str = "") -> Condition | None:
 
 def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool) -> list[str]:
     """Return how an answer of this type begins: option, label, reasoning, or kind words."""
-    if option := _chosen_option(context, c):
-        return [f"The answer is {option}."]
-    if kind == "classification":
-        return _label(c, instruction, context)
-    if kind == "multiple-hop reasoning":
-        signs = [sign for sign in c.presentation if sign.lower() in instruction.lower()]
-        first = f"Step 1, findings: {listed(signs or list(c.presentation[:2]))}."
-        return [f"{first} Step 2, diagnosis: most likely {called(c.name)}. Step 3, what follows."]
-    if kind == "single-hop reasoning":
-        for mimic in c.differential:
-            if mimic.feature.lower() in instruction.lower():
-                return [f"This speaks against {called(c.name)} and for {called(mimic.condition)}."]
-        return [f"This fits {called(c.name)}."]
-    if kind == "chat":
-        return ["I understand that this worries you, and it is good that you ask."]
-    if kind == "USMLE-style Q&A" or re.search(r"\byear-old\b.*\bdiagnos", instruction):
-        return [f"The most likely diagnosis is {called(c.name)}."]
-    if kind == "text generation":
-        return [f"About {called(c.name)}, for you:" if lay else f"{capital(called(c.name))}."]
-    return []
-
-
-def _label(c: Condition, instruction: str, context: str) -> list[str]:
-    """Return the label of a case with its deciding finding, and the mark of the other label."""
-    deciding = (test for test in c.tests if test.finding.lower() in context.lower())
-    test = next(deciding, c.plain_tests[0])
-    text = f"{instruction} {context}".lower()
-    other = min(
-        c.differential, key=lambda mimic: text.find(mimic.condition.lower()) % (len(text) + 1)
-    )
-    first = f"Label: {called(c.name)}. Deciding finding: {test.clause}."
-    return [first, f"Against {called(other.condition)}: its mark would be {other.feature}."]
+    text, case = instruction.lower(), f"{instruction} {context}".lower()
+    values = {"option": _chosen_option(context, c)}
+    if values["option"]:
+        kind = "option"
+    elif kind == "classification":
+        deciding = (test for test in c.tests if test.finding.lower() in context.lower())
+        values["test"] = next(deciding, c.plain_tests[0])
+        mimics = {case.find(m.condition.lower()) % (len(case) + 1): m for m in c.differential[::-1]}
+        values["other"] = mimics[min(mimics)]
+    elif kind == "multiple-hop reasoning":
+        signs = [sign for sign in c.presentation if sign.lower() in text]
+        values["signs"] = listed(signs or c.presentation[:2])
+    elif kind == "single-hop reasoning":
+        values["other"] = next((m for m in c.differential if m.feature.lower() in text), None)
+        kind = kind if values["other"] else "fit"
+    elif kind == "text generation":
+        kind = "text generation, lay" if lay else kind
+    elif kind != "chat" and re.search(r"\byear-old\b.*\bdiagnos", instruction):
+        kind = "USMLE-style Q&A"
+    lead = RULES["leads"].get(kind)
+    return [Filler().vformat(lead, (), {**facts(c), **values})] if lead else []
 
 
 def _chosen_option(context: str, c: Condition) -> str:
@@ -144,14 +121,12 @@ def _names() -> tuple[re.Pattern[str], dict[str, int]]:
 
 
 @cache
-def _phrases() -> list[dict[str, int]]:
+def _phrases() -> list[list[tuple[str, int]]]:
     """Return for each condition its lower-case phrases with their weights."""
     rows = []
     for c in conditions():
         weak = [*c.presentation, *c.causes, *(test.finding for test in c.tests)]
-        rows.append(
-            [(c.typical_patient.lower(), 6)]
-            + [(text.lower(), 4) for text in (c.mechanism, c.pearl, c.drug.use)]
-            + [(text.lower(), 1) for text in weak]
-        )
+        strong = (c.mechanism, c.pearl, c.drug.use)
+        weights = {c.typical_patient: 6, **dict.fromkeys(strong, 4)}
+        rows.append([(text.lower(), n) for text, n in [*weights.items(), *((w, 1) for w in weak)]])
     return rows

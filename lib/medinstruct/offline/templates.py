@@ -7,6 +7,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from medinstruct.offline import knowledge
 from medinstruct.offline.knowledge import (
     FACETS,
     Condition,
@@ -15,10 +16,15 @@ from medinstruct.offline.knowledge import (
     capital,
     conditions,
     listed,
-    settings,
 )
 
-TEXTS = settings("templates")
+TEXTS = knowledge.settings("templates")
+CONVERSIONS = {
+    "c": capital,
+    "l": str.lower,
+    "n": called,
+    "s": lambda text: text if text.endswith((".", "!", "?")) else f"{text}.",
+}
 LISTS = ("causes", "presentation", "red_flags", "treatment", "prevention")
 COUNTABLE = re.compile(TEXTS["countable"])
 MAX_INPUT_WORDS = 190
@@ -48,7 +54,7 @@ def build(
     kind: str, condition: Condition, *, view: str, level: int, facets: Sequence[str], chance: Random
 ) -> tuple[str, str]:
     """Return instruction and input of a task of this type, view and level of difficulty."""
-    is_lay = view in settings("writer")["lay_views"]
+    is_lay = view in knowledge.settings("writer")["lay_views"]
     form = TEXTS["kinds"][kind]
     form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
     draws = Draws(condition, form["texts"], facets=facets, chance=chance)
@@ -71,30 +77,24 @@ def unlike(drug: Drug) -> list[str]:
 @cache
 def facts(condition: Condition) -> dict[str, Any]:
     """Return the values of a condition by their names in the templates."""
-    drug, mimics = condition.drug, condition.differential
-    has_warning = not drug.contraindication.lower().startswith("none")
-    names = [called(mimic.condition) for mimic in mimics]
-    pairs = zip(names, mimics, strict=True)
+    warning = condition.drug.contraindication
     tests = [called(test.test) for test in condition.tests]
+    mimics = {called(mimic.condition): mimic.feature for mimic in condition.differential}
     return {
-        **{name: getattr(condition, name) for name in ("definition", "mechanism", "pearl", "drug")},
+        **dict(condition),
         **{name: listed(getattr(condition, name)) for name in LISTS},
         "c": called(condition.name),
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
-        "warning": f", and a contraindication is {drug.contraindication}" if has_warning else "",
+        "warning": "" if warning.lower().startswith("none") else TEXTS["warning"].format(warning),
         "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests),
         "test_names": listed(tests),
-        "mimics": " ".join(f"{capital(name)} would show {m.feature}." for name, m in pairs),
+        "mimics": " ".join(f"{capital(n)} would show {mark}." for n, mark in mimics.items()),
         "any": {
-            "sign": condition.presentation,
-            "cause": condition.causes,
-            "flag": condition.red_flags,
-            "treatment": condition.treatment,
-            "prevention": condition.prevention,
+            **{name: getattr(condition, values) for name, values in TEXTS["any"].items()},
             "test_name": tests,
-            "mimic": names,
-            "feature": [mimic.feature for mimic in mimics],
+            "mimic": list(mimics),
+            "feature": list(mimics.values()),
         },
     }
 
@@ -110,13 +110,11 @@ def article(noun: str) -> str:
 
 
 class Filler(string.Formatter):
-    """A formatter with the conversions c (capital), l (lower case) and s (full stop)."""
+    """A formatter: !c is a capital, !l lower case, !s a full stop, !n a name in a sentence."""
 
     def convert_field(self, value: Any, conversion: str | None) -> Any:
         """Return the converted value."""
-        if conversion == "s":
-            return value if value.endswith((".", "!", "?")) else value + "."
-        return {"c": capital, "l": str.lower}[conversion](value) if conversion else value
+        return CONVERSIONS[conversion](value) if conversion else value
 
 
 class Draws(Filler):
@@ -177,15 +175,11 @@ class Draws(Filler):
         self.values |= zip(("sign", "other", "third"), signs, strict=False)
         return listed(signs)
 
-    def test(self, last: int | None = None) -> str:
-        """Draw a test as a clause; set test_name and finding."""
-        test = self.chance.choice(self.condition.plain_tests[:last])
+    def test(self, last: str = "99") -> str:
+        """Draw one of the first tests as a clause; set test_name and finding."""
+        test = self.chance.choice(self.condition.plain_tests[: int(last)])
         self.values |= {"test_name": called(test.test), "finding": test.finding}
         return test.clause
-
-    def deciding_test(self) -> str:
-        """Draw one of the first two tests, which decide."""
-        return self.test(2)
 
     def facet(self, *options: str) -> str:
         """Draw a facet of the topic, with "all" of any topic, with "lay" one for lay people."""
@@ -198,15 +192,11 @@ class Draws(Filler):
         """Draw a facet other than the one of this name."""
         return self.chance.choice([f for f in TEXTS["aspects"] if f != self.values[name]])
 
-    def aspect(self, name: str) -> str:
+    def aspect(self, name: str, table: str = "aspects") -> str:
         """Draw a noun phrase for a facet, such as "the causes of asthma"."""
-        phrase = self.chance.choice(TEXTS["aspects"][self.values[name]])
-        return phrase.format(c=self.chance.choice([self.values["c"]]))
-
-    def lay_aspect(self, name: str) -> str:
-        """Draw a noun phrase for a facet in the words of lay people."""
-        phrase = self.chance.choice(TEXTS["lay_aspects"][self.values[name]])
-        names = (article(n) if COUNTABLE.match(n) else n for n in self.condition.also[:2])
+        phrase = self.chance.choice(TEXTS[table][self.values[name]])
+        also = self.condition.also[:2] if table == "lay_aspects" else ()
+        names = [article(n) if COUNTABLE.match(n) else n for n in also]
         return phrase.format(c=self.chance.choice([self.values["c"], *names]))
 
     def into(self) -> str:
@@ -218,17 +208,23 @@ class Draws(Filler):
     def handbook_passage(self) -> str:
         """Draw facets around the value facet; a treatment is added to a short passage."""
         second = self.chance.choice(["mechanism", "presentation", "tests"])
-        facets = dict.fromkeys(("definition", second, self.values["facet"], "treatment"))
-        sentences = [facet_text(self.condition, facet) for facet in facets]
-        passage = " ".join(sentences[:-1])
-        return _shortened(passage if len(passage.split()) >= 50 else " ".join(sentences))
+        facets = list(dict.fromkeys(("definition", second, self.values["facet"], "treatment")))
+        passage = self._passage(facets[:-1])
+        return passage if len(passage.split()) >= 50 else self._passage(facets)
 
     def passage_of_three(self) -> str:
         """Draw two facets to go with the value facet."""
         facet = self.values["facet"]
         others = ("presentation", "tests", "treatment", "mechanism", "drug", "causes")
-        facets = [facet, *self.chance.sample([name for name in others if name != facet], 2)]
-        return _shortened(" ".join(facet_text(self.condition, name) for name in facets))
+        others = self.chance.sample([name for name in others if name != facet], 2)
+        return self._passage([facet, *others])
+
+    def _passage(self, facets: list[str]) -> str:
+        """Return whole sentences up to the length that the prompt allows for an input."""
+        text = " ".join(facet_text(self.condition, facet) for facet in facets)
+        while len(text.split()) > MAX_INPUT_WORDS and ". " in text:
+            text = text[: text.rstrip(".").rfind(". ") + 1]
+        return text
 
     def labels(self) -> str:
         """Draw a mimic and shuffle it with the condition; set first."""
@@ -254,10 +250,3 @@ class Draws(Filler):
         self.chance.shuffle(options)
         rows = zip("ABCD", options, strict=True)
         return "".join(f"\n({letter}) {option}" for letter, option in rows)
-
-
-def _shortened(text: str) -> str:
-    """Return whole sentences up to the length that the prompt allows for an input."""
-    while len(text.split()) > MAX_INPUT_WORDS and ". " in text:
-        text = text[: text.rstrip(".").rfind(". ") + 1]
-    return text

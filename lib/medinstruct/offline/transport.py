@@ -22,30 +22,31 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 COUNT = re.compile(r"Write (\d+) new medical tasks")
 NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
 LABELS = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
-HELP, NO_TASKS, NO_ANSWER = (
-    settings("responder")[name] for name in ("help", "no_tasks", "no_answer")
-)
+FIELD = re.compile(r"\s*(\w+): ([^;]*[^;\s][^;]*)(?:; |$)")
+RULES = settings("responder")
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
     """Return the HTTP client for the `openai` SDK.
 
-    "offline?refusal=0.2" sets a rate of `writer.RATES`, "pace=0.1" the seconds between two
-    words of a streamed answer.
+    "offline?refusal=0.2" sets a failure rate, "pace=0.1" the seconds between two streamed words.
     """
     pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
     options = {name: float(text) if NUMBER.fullmatch(text) else -1.0 for name, text in pairs}
     pace = max(options.pop("pace", PACE), 0.0)
     rate = writer.rates(options)
 
+    async def paced(parts: list[bytes]) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+            await asyncio.sleep(pace)
+
     def handle(request: httpx2.Request) -> httpx2.Response:
         if not request.url.path.endswith("/chat/completions"):
             return httpx2.Response(404, json=error_body(f"There is no {request.url.path} here."))
         status, body = complete(request.content, rate=rate)
-        if isinstance(body, dict):
-            return httpx2.Response(status, json=body)
-        form = {"content-type": "text/event-stream"}
-        return httpx2.Response(status, content=_paced(body, pace), headers=form)
+        is_stream = isinstance(body, list)
+        return httpx2.Response(status, **{"content": paced(body)} if is_stream else {"json": body})
 
     return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 
@@ -104,12 +105,6 @@ def _events(completion: dict[str, Any], *, usage: bool) -> list[bytes]:
     return [f"data: {text}\n\n".encode() for text in [*map(json.dumps, rows), "[DONE]"]]
 
 
-async def _paced(parts: list[bytes], pace: float) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-        await asyncio.sleep(pace)
-
-
 def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
     """Return the reply to the last message, and whether it ends too early."""
     chance, rate = form["chance"], form["rate"]
@@ -121,25 +116,22 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
     if graded := _fenced(text, "answer", "criterion"):
         return grade(*graded), False
     if task := _task(text):
-        reply = NO_ANSWER if chance.random() < rate["answer_refusal"] else answer(**task)
+        reply = RULES["no_answer"] if chance.random() < rate["answer_refusal"] else answer(**task)
         return reply, chance.random() < rate["cut"]
-    return HELP, False
+    return RULES["help"], False
 
 
 def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> str:
     lines = {int(number): line for number, line in LABELS.findall(text)}
     numbers = range(first, first + min(count, 100))
-    wanted = [_fields(lines.get(number, "").split("; ")) for number in numbers]
+    wanted = [
+        {name.lower(): value.strip() for name, value in FIELD.findall(lines.get(number, ""))}
+        for number in numbers
+    ]
     tasks = writer.write_tasks(wanted, **form)
     if tasks is None:
-        return NO_TASKS
+        return RULES["no_tasks"]
     return writer.as_json(tasks) if as_json else writer.as_blocks(tasks, first=first, **form)
-
-
-def _fields(lines: list[str]) -> dict[str, str]:
-    """Return the fields of "Name: value" lines, names in lower case."""
-    pairs = (line.partition(": ") for line in lines)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs if value.strip()}
 
 
 def _fenced(text: str, *names: str) -> list[str]:
@@ -155,9 +147,9 @@ def _fenced(text: str, *names: str) -> list[str]:
 
 def _task(text: str) -> dict[str, str]:
     """Return the parts of a request for an answer; {} for other requests."""
-    head, separator, rest = text.partition("\nInstruction: ")
+    head, _, rest = text.partition("\nInstruction: ")
     fields = dict(line.partition(": ")[::2] for line in head.split("\n"))
-    if not separator or not {"Type", "View"} <= set(fields):
+    if "\nInstruction: " not in text or not {"Type", "View"} <= set(fields):
         return {}
     instruction, _, context = rest.partition("\nInput:\n")
     form = {"view": fields["View"], "kind": fields["Type"]}
