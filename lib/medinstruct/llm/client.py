@@ -63,11 +63,9 @@ class Client:
         mode: str = "online",
         poll: float = 30.0,
     ) -> None:
-        if concurrency < 1:
-            do = "Start with 8."
-            raise UserError("concurrency must be at least 1.", got=concurrency, do=do)
-        if mode not in ("online", "batch"):
-            raise UserError("mode is not known.", got=mode, do="Use online or batch.")
+        if concurrency < 1 or mode not in ("online", "batch"):
+            do = "Start with concurrency 8; mode is online or batch."
+            raise UserError("concurrency or mode is wrong.", got=f"{concurrency}, {mode}", do=do)
         self.url, self.model, self.concurrency, self.again = url, model, concurrency, again
         self.mode, self.poll, self.rpm, self.tpm = mode, poll, rpm, tpm
         self.connection = Connection(url, model)

@@ -93,11 +93,12 @@ class LocalModel:
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
         """Return the replies in the order of the requests; cached answers are not repeated."""
-        rows = {number: (self.key(request), request) for number, request in enumerate(requests)}
-        keys = [key for key, _ in rows.values()]
+        requests = list(requests)
+        keys = [self.key(request) for request in requests]
         answers = {key: answer for key in set(keys) if (answer := self.cache.get(key))}
         self.usage["cached"] += sum(key in answers for key in keys)
-        missing = {key: request for key, request in rows.values() if key not in answers}
+        pairs = zip(keys, requests, strict=True)
+        missing = {key: request for key, request in pairs if key not in answers}
         for key, answer in tqdm(
             self._answers(missing), desc=label, total=len(missing), leave=False
         ):
@@ -181,9 +182,8 @@ class LocalModel:
             text = self.tokenizer.decode(ids[0, begin:], skip_special_tokens=True)
             return ids.new_full((len(ids),), watch(text), dtype=bool)
 
-        options = _decoding(request, keys, self.device)
-        options |= {"stop_strings": stop, "tokenizer": self.tokenizer} if stop else {}
-        options |= {"stopping_criteria": [is_over]} if watch else {}
+        options = _decoding(request, keys, self.device) | {"tokenizer": self.tokenizer}
+        options |= {"stop_strings": stop or None, "stopping_criteria": [is_over] if watch else None}
         with self.network() as network, torch.inference_mode():
             ends = network.generation_config.eos_token_id  # often several
             ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
@@ -227,8 +227,8 @@ class LocalModel:
             answer = (await thread)[0]
         finally:
             stopped.set()
-        if answer["text"].startswith(sent) and answer["text"] != sent:
-            yield answer["text"][len(sent) :]
+        if piece := answer["text"].removeprefix(sent):
+            yield piece
         if keep:
             answer = self.cache.put(key, request.model_dump(), answer)
         yield Reply(**answer, key=key)

@@ -18,6 +18,8 @@ from medinstruct.errors import UserError
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import Reply, Request
 
+TOKENS = ("prompt_tokens", "completion_tokens")
+
 
 @dataclass(frozen=True)
 class Price:
@@ -75,14 +77,12 @@ class Account:
         self, request: Request, answer: dict[str, Any], *, keep: bool = True, **form: Any
     ) -> Reply:
         """Count an answer, save it, and return the reply; `form` has `seconds` and `batch`."""
-        tokens = {name: answer[name] for name in ("prompt_tokens", "completion_tokens")}
+        key, tokens = self.key(request), {name: answer[name] for name in TOKENS}
         usd = self.price.of(*tokens.values(), batch=form.pop("batch", False))
         self.usage.update(asked=1, usd=usd, **tokens)
         if keep:
-            answer = self.cache.put(
-                self.key(request), request.model_dump(), answer, usd=usd, **form
-            )
-        return Reply(**answer, key=self.key(request))
+            answer = self.cache.put(key, request.model_dump(), answer, usd=usd, **form)
+        return Reply(**answer, key=key)
 
     def highest_cost(self, request: Request, *, batch: bool = False) -> float:
         """Return the most that a request can cost."""

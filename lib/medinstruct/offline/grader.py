@@ -1,14 +1,13 @@
 """Grader: the shared words of an answer and the stand-in's own decide a verdict or a grade."""
 
-import random
 import re
 from collections import Counter
-from collections.abc import Mapping
 from functools import lru_cache
+from random import Random
 
 from medinstruct.offline.knowledge import settings
 from medinstruct.offline.responder import MAX_READ, UNKNOWN, answer
-from medinstruct.offline.writer import RATES
+from medinstruct.offline.writer import Rates
 
 RULES = settings("grader")
 MARGIN = 0.01
@@ -34,13 +33,7 @@ def winner(question: str, first: str, second: str) -> str:
 
 
 def verdict(
-    question: str,
-    first: str,
-    second: str,
-    *,
-    chance: random.Random,
-    rate: Mapping[str, float] = RATES,
-    bracketed: bool = False,
+    question: str, first: str, second: str, *, chance: Random, rate: Rates, bracketed: bool = False
 ) -> str:
     """Return a judge's reply, with its failures; `bracketed` explains and ends with [[A]]."""
     choice = "a" if chance.random() < rate["first_wins"] else winner(question, first, second)

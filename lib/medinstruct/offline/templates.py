@@ -7,18 +7,10 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from medinstruct.offline import knowledge
-from medinstruct.offline.knowledge import (
-    FACETS,
-    Condition,
-    Drug,
-    called,
-    capital,
-    conditions,
-    listed,
-)
+from medinstruct.offline import knowledge as k
+from medinstruct.offline.knowledge import FACETS, Condition, called, capital, conditions, listed
 
-TEXTS = knowledge.settings("templates")
+TEXTS = k.settings("templates")
 CONVERSIONS = {
     "c": capital,
     "l": str.lower,
@@ -54,7 +46,7 @@ def build(
     kind: str, condition: Condition, *, view: str, level: int, facets: Sequence[str], chance: Random
 ) -> tuple[str, str]:
     """Return instruction and input of a task of this type, view and level of difficulty."""
-    is_lay = view in knowledge.settings("writer")["lay_views"]
+    is_lay = view in k.settings("writer")["lay_views"]
     form = TEXTS["kinds"][kind]
     form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
     draws = Draws(condition, form["texts"], facets=facets, chance=chance)
@@ -67,7 +59,7 @@ def build(
     return text, draws.fill(form.get("input", ""))
 
 
-def unlike(drug: Drug) -> list[str]:
+def unlike(drug: k.Drug) -> list[str]:
     """Return adverse effects that this drug is not known for."""
     names = f"{drug.class_} {drug.example}"
     effects = TEXTS["adverse_effects"].items()
@@ -91,6 +83,7 @@ def facts(condition: Condition) -> dict[str, Any]:
         "test_names": listed(tests),
         "mimics": " ".join(f"{capital(n)} would show {mark}." for n, mark in mimics.items()),
         "any": {
+            **TEXTS["words"],
             **{name: getattr(condition, values) for name, values in TEXTS["any"].items()},
             "test_name": tests,
             "mimic": list(mimics),
@@ -161,12 +154,8 @@ class Draws(Filler):
         texts = self.texts if name == "texts" else TEXTS[name]
         return self.chance.choice([self.fill(text) for text in texts])
 
-    def word(self, name: str) -> str:
-        """Draw one of the words of this name."""
-        return self.chance.choice(TEXTS["words"][name])
-
     def any(self, name: str) -> str:
-        """Draw one of the condition's signs, causes, …."""
+        """Draw a word of this name, or one of the condition's signs, causes, …."""
         return self.chance.choice(self.values["any"][name])
 
     def signs(self, count: str) -> str:

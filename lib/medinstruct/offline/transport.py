@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -51,7 +51,7 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 
 
-def complete(content: bytes, *, rate: Mapping[str, float]) -> tuple[int, Any]:
+def complete(content: bytes, *, rate: writer.Rates) -> tuple[int, Any]:
     """Return status and chat completion, as a list of events where it is to be streamed.
 
     A malformed request gets the API's 400.
@@ -69,7 +69,7 @@ def complete(content: bytes, *, rate: Mapping[str, float]) -> tuple[int, Any]:
         return 400, error_body(f"Malformed request: {error}")
 
 
-def respond(body: dict[str, Any], *, rate: Mapping[str, float] = writer.RATES) -> dict[str, Any]:
+def respond(body: dict[str, Any], *, rate: writer.Rates = writer.RATES) -> dict[str, Any]:
     """Return a chat completion, deterministic for the request's messages and `seed`."""
     texts = [message["content"] for message in body["messages"]]
     digest = hashlib.sha256(json.dumps([body.get("seed"), texts]).encode())
@@ -124,10 +124,8 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
 def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> str:
     lines = {int(number): line for number, line in LABELS.findall(text)}
     numbers = range(first, first + min(count, 100))
-    wanted = [
-        {name.lower(): value.strip() for name, value in FIELD.findall(lines.get(number, ""))}
-        for number in numbers
-    ]
+    fields = (FIELD.findall(lines.get(number, "")) for number in numbers)
+    wanted = [{name.lower(): value.strip() for name, value in pairs} for pairs in fields]
     tasks = writer.write_tasks(wanted, **form)
     if tasks is None:
         return RULES["no_tasks"]
@@ -136,13 +134,8 @@ def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> 
 
 def _fenced(text: str, *names: str) -> list[str]:
     """Return the texts between the fences of some names; [] where one is missing."""
-    texts = []
-    for name in names:
-        start, end = text.find(f"<{name}>\n"), text.find(f"\n</{name}>")
-        if not 0 <= start < end:
-            return []
-        texts.append(text[start + len(name) + 3 : end])
-    return texts
+    matches = [re.search(rf"<{name}>\n(.*?)\n</{name}>", text, re.DOTALL) for name in names]
+    return [match[1] for match in matches] if all(matches) else []
 
 
 def _task(text: str) -> dict[str, str]:

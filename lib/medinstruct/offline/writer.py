@@ -1,9 +1,9 @@
 """Writer: tasks with favorite topics, ten types, many wordings and failures."""
 
 import json
-import random
 from collections.abc import Mapping, Sequence
 from functools import cache
+from random import Random
 from typing import Any
 
 from medinstruct import labels
@@ -12,12 +12,13 @@ from medinstruct.offline.knowledge import Condition, conditions, settings
 from medinstruct.offline.templates import build
 
 RULES = settings("writer")
-RATES: Mapping[str, float] = RULES["rates"]
+Rates = Mapping[str, float]
+RATES: Rates = RULES["rates"]
 AXES = ("type", "topic", "view", "difficulty")
 FIELDS = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
 
 
-def rates(changes: Mapping[str, float]) -> dict[str, float]:
+def rates(changes: Rates) -> dict[str, float]:
     """Return the failure rates with changes; raise for an unknown name or a bad share."""
     for name, value in changes.items():
         if name not in RATES or not 0 <= value <= 1:
@@ -27,7 +28,7 @@ def rates(changes: Mapping[str, float]) -> dict[str, float]:
 
 
 def write_tasks(
-    wanted: Sequence[Mapping[str, str]], *, chance: random.Random, rate: Mapping[str, float]
+    wanted: Sequence[Mapping[str, str]], *, chance: Random, rate: Rates
 ) -> list[dict[str, str]] | None:
     """Return tasks as fields by name, with their failures; None for a refusal.
 
@@ -46,15 +47,13 @@ def write_tasks(
     return tasks
 
 
-def _near_duplicate(instruction: str, chance: random.Random) -> str:
+def _near_duplicate(instruction: str, chance: Random) -> str:
     body = instruction.rstrip(".?")
     form = {"body": body, "lower": body[:1].lower() + body[1:], "mark": instruction[-1:]}
     return chance.choice(RULES["near_duplicates"]).format(**form)
 
 
-def _spoiled(
-    fields: dict[str, str], rate: Mapping[str, float], chance: random.Random
-) -> dict[str, str]:
+def _spoiled(fields: dict[str, str], rate: Rates, chance: Random) -> dict[str, str]:
     """Return the fields of a task after its failures."""
     fields = dict(fields)
     if chance.random() < rate["label_variant"]:
@@ -66,9 +65,7 @@ def _spoiled(
     return fields
 
 
-def as_blocks(
-    tasks: list[dict[str, str]], *, first: int, chance: random.Random, rate: Mapping[str, float]
-) -> str:
+def as_blocks(tasks: list[dict[str, str]], *, first: int, chance: Random, rate: Rates) -> str:
     """Return the tasks in the block format, with its failures."""
     is_numbered = chance.random() < rate["numbered"]
     text = ""
@@ -89,7 +86,7 @@ def as_json(tasks: list[dict[str, str]]) -> str:
 
 
 def compose(
-    chance: random.Random, *, asked: Mapping[str, str] = {}, rate: Mapping[str, float] = RATES
+    chance: Random, *, asked: Mapping[str, str] = {}, rate: Rates = RATES
 ) -> tuple[dict[str, str], Condition]:
     """Return one clean task and the condition that it is about."""
     axes = [axis for axis in asked if axis in AXES and chance.random() >= rate["disobedience"]]
@@ -107,7 +104,7 @@ def compose(
     return dict(zip(FIELDS, values, strict=True)), condition
 
 
-def _label(axis: str, asked: Mapping[str, str], chance: random.Random) -> Any:
+def _label(axis: str, asked: Mapping[str, str], chance: Random) -> Any:
     """Return the label that was asked for, else a weighted draw."""
     weights = RULES[axis]
     label = labels.canonical(axis, asked.get(axis, ""))
@@ -136,12 +133,12 @@ def _is_imaging(test: str) -> bool:
     return any(word in f"{test.lower()} " for word in RULES["imaging"])
 
 
-def _view(asked: str, chance: random.Random) -> str:
+def _view(asked: str, chance: Random) -> str:
     """Return the view asked for, one of its group for a group, else a favorite."""
     views = RULES["views"]
     group = [view for view in views if labels.canonical("view", view) == asked]
     return asked if asked and not group and len(asked) < 60 else _favorite(group or views, chance)
 
 
-def _favorite(items: Sequence[str], chance: random.Random, *, steep: float = 3) -> str:
+def _favorite(items: Sequence[str], chance: Random, *, steep: float = 3) -> str:
     return chance.choices(items, [1 / (n + steep) for n in range(len(items))])[0]
