@@ -99,9 +99,8 @@ class LocalModel:
         self.usage["cached"] += sum(key in answers for key in keys)
         pairs = zip(keys, requests, strict=True)
         missing = {key: request for key, request in pairs if key not in answers}
-        for key, answer in tqdm(
-            self._answers(missing), desc=label, total=len(missing), leave=False
-        ):
+        bar = {"desc": label, "total": len(missing), "leave": False}
+        for key, answer in tqdm(self._answers(missing), **bar):
             answers[key] = self.cache.put(key, missing[key].model_dump(), answer)
         return [Reply(**answers[key], key=key, cached=key not in missing) for key in keys]
 
@@ -227,8 +226,8 @@ class LocalModel:
             answer = (await thread)[0]
         finally:
             stopped.set()
-        if piece := answer["text"].removeprefix(sent):
-            yield piece
+        if answer["text"].startswith(sent) and answer["text"] != sent:
+            yield answer["text"][len(sent) :]
         if keep:
             answer = self.cache.put(key, request.model_dump(), answer)
         yield Reply(**answer, key=key)
