@@ -1,6 +1,7 @@
 """The runner on small notebooks: order, up to date, failures that name the cell."""
 
 import importlib.metadata
+import json
 
 import nbformat as nf
 import pytest
@@ -369,3 +370,23 @@ def test_two_runs_of_the_same_leave_the_same_file():
         )
 
     assert book("0x7f9c12ff3350") == book("0x7fd412f58cd0") and "pandas.Styler>" in str(book("0x1"))
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "hashed"),
+    [
+        ("1", "hasty@offline?cut=0.5", True),
+        ("llm.stand_in_prose()", "x", True),
+        ("1", "http://a.b", False),
+    ],
+)
+def test_the_stand_in_is_hashed_wherever_a_notebook_uses_it(
+    tmp_path, monkeypatch, code, value, hashed
+):
+    cells = [{"cell_type": "code", "source": [code]}]
+    content = {"cells": cells, "metadata": {"medinstruct": {"reads": []}}}
+    (tmp_path / "n.ipynb").write_text(json.dumps(content))
+    seen = []
+    monkeypatch.setattr(fingerprint, "of_path", lambda path: seen.append(path) or "")
+    fingerprint.of_notebook(tmp_path / "n.ipynb", values={"judge": value}, out=tmp_path)
+    assert any(path.parent.name == "offline" for path in seen) is hashed
