@@ -272,7 +272,7 @@ def _load(base: str, adapter: str, device: str) -> SimpleNamespace:
         elif adapter:
             modules = [PeftModel.from_pretrained(modules[0], adapter).eval()] * 2
     except (OSError, ValueError) as error:
-        do = "Check names and folders, the network for a model of the Hub, and train an adapter first."
+        do = "Check names, folders, and the network for a model of the Hub; train an adapter first."
         got = str(error).split("\n")[0]
         raise UserError("A model or adapter could not be loaded.", got=got, do=do) from None
     lock = threading.Lock()
