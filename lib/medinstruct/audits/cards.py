@@ -58,9 +58,10 @@ def _terms(kind: str, name: str) -> dict[str, Any]:
 def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.0") -> list[str]:
     """Return conditions of inputs that a release would not carry on, for people to settle."""
     restricted = [row for row in rows if row.restricts]
+    looked = paths.load("input_licenses")["looked"]
     messages = [
         f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
-        f"{', '.join(row.restricts)}. Terms as of {paths.load('input_licenses')['looked']}: {row.url}"
+        f"{', '.join(row.restricts)}. Terms as of {looked}: {row.url}"
         for row in restricted
     ]
     unknown = [row.what for row in rows if row.license == "unknown"]

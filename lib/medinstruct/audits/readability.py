@@ -19,7 +19,7 @@ WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 
 @cache
 def _rules() -> dict[str, Any]:
-    """Return the rules of data/syllables.yaml: patterns that add or drop a syllable, whole words."""
+    """Return the rules of data/syllables.yaml: patterns that add or drop a syllable, words."""
     words = paths.load("syllables")["words"].items()
     return paths.load("syllables") | {"words": {w: n for n, ws in words for w in ws.split()}}
 

@@ -37,7 +37,7 @@ class Lexicon(NamedTuple):
     modifiers: set[str]
 
     def american(self, verb: str) -> str:
-        """Return a verb in lower case with -ize and -yze for -ise and -yse, where that is a verb."""
+        """Return a verb in lower case, -ise and -yse spelled -ize and -yze where that is a verb."""
         verb = verb.lower()
         spelling = f"{verb[:-2]}ze" if verb.endswith(("ise", "yse")) else verb
         return spelling if spelling in self.verbs else verb
@@ -126,6 +126,6 @@ def _is(clause: str, kind: str) -> bool:
 
 
 def _opening(clause: str) -> tuple[str, str]:
-    """Return the first two words of a clause in lower case, "" if missing; particles are skipped."""
+    """Return the first two words of a clause in lower case, without particles; "" if missing."""
     match = OPENING.match(clause)
     return (match[1].lower(), (match[2] or "").lower()) if match else ("", "")

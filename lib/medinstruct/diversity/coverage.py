@@ -20,7 +20,7 @@ ORDER: dict[str, Sequence[Hashable]] = {
 
 
 def by_axis(frame: "pd.DataFrame", pairs: Sequence[Pair] = ()) -> dict[str, dict]:
-    """Return a dataset's counts by axis: the four labels, verbs and verb-noun pairs; empty axes aside."""
+    """Return a dataset's counts by axis: four labels, verbs, verb-noun pairs; no empty axes."""
     columns = {axis: frame[f"{axis}_of"].value_counts().to_dict() for axis in AXES}
     columns["verb"] = Counter(verb for verb, _ in pairs if verb)
     columns["verb and noun"] = Counter(pair for pair in pairs if None not in pair)

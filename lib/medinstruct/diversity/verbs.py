@@ -24,14 +24,14 @@ VERBAL = ("VERB", "AUX")
 
 
 def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
-    """Return for each text the lemmas of the verb that asks and of its direct object, None if missing.
+    """Return for each text the lemmas of the asking verb and its direct object, None if missing.
 
     The first clause that asks counts, without its polite wrapping ("I would like you to ...") and
     without a scene before it ("Imagine you are a nurse."). An object is a noun, never a pronoun or
     a clause; of a question with "be" it is the noun asked for. `model` is a spaCy pipeline (name or
     path); a UserError says how to install a missing one.
 
-    >>> verb_noun(["Could you please summarise my report?", "What are the side effects of statins?"])
+    >>> verb_noun(["Could you please summarise my report?", "What are the effects of statins?"])
     [('summarize', 'report'), ('be', 'effect')]
     """
     pipeline, lexicon = load_pipeline(model)
@@ -48,7 +48,8 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
 @cache
 def load_pipeline(model: str = MODEL) -> tuple[Any, Lexicon]:
     """Return a spaCy pipeline without named entities, and the word lists of its lemmatizer."""
-    do = f"Run `pip install {MODEL.replace('_', '-')}`, or set spacy_model to a pipeline that parses."
+    package = MODEL.replace("_", "-")
+    do = f"Run `pip install {package}`, or set spacy_model to a pipeline that parses."
     try:
         import spacy
 
@@ -88,7 +89,7 @@ def _pair(document: Any, clause: Clause, lexicon: Lexicon) -> Pair:
 
 
 def _asking_verb(document: Any, clause: Clause) -> Any:
-    """Return the verb of a clause: the first word of an imperative, else the first root that is one."""
+    """Return the verb of a clause: the first word of an imperative, else its first verbal root."""
     if clause.imperative and len(document) > 2 and document[2].is_alpha:
         verb = document[2]
         return verb.head if verb.dep_ in ("aux", "auxpass") else verb
@@ -97,7 +98,7 @@ def _asking_verb(document: Any, clause: Clause) -> Any:
 
 
 def _main_verb(root: Any) -> Any:
-    """Return the verb of a sentence by its root, None if missing; repair frequent parsing errors."""
+    """Return the verb at a sentence's root, or None; repair frequent parsing errors."""
     children = list(root.children)
     helpers = {child.lemma_ for child in children if child.dep_ == "aux"}
     repairs: list[Any] = []
@@ -119,7 +120,7 @@ def _main_verb(root: Any) -> Any:
 
 
 def _objects(verb: Any) -> list[Any]:
-    """Return the words that may be a verb's direct object, or what a question with "be" asks for."""
+    """Return candidates for a verb's direct object, or what a question with "be" asks for."""
     children = list(verb.children)
     objects = [child for child in children if child.dep_ in ("dobj", "obj")]
     if objects:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -118,9 +118,10 @@ def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
     return groups
 
 
-def table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """Return one row a verdict: KEY, winner, score (nan: invalid), instrument."""
-    rows = [(*pair_key(verdict), verdict.winner, instrument(verdict)) for verdict in verdicts]
+def table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
+    """Return one row a verdict (record or dict): KEY, winner, score (nan: invalid), instrument."""
+    known = [v if isinstance(v, Verdict) else Verdict(**{"model": ""} | v) for v in verdicts]
+    rows = [(*pair_key(verdict), verdict.winner, instrument(verdict)) for verdict in known]
     frame = pd.DataFrame(rows, columns=[*KEY, "winner", "instrument"])
     return frame.assign(score=frame["winner"].map(SCORE).astype(float))
 
@@ -131,7 +132,7 @@ def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
     return values.mean() if len(values) else np.nan, *stats.bootstrap_interval(values)
 
 
-def single_judge_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+def single_judge_table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
     """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
     frame = table(verdicts)
     names = ", ".join(frame["instrument"].unique())

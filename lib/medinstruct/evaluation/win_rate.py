@@ -12,7 +12,7 @@ from medinstruct import labels, stats
 from medinstruct.evaluation.verdicts import ORDERS, PAIR, mean_interval, single_judge_table
 from medinstruct.records import Answer, TestItem, Verdict
 
-Verdicts = Iterable[Verdict]
+Verdicts = Iterable[Verdict | dict[str, Any]]  # a dict needs id, reference, order, winner
 AXES = ("type", "topic", "view", "difficulty")
 PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 

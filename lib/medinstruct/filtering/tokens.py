@@ -18,7 +18,7 @@ TOKENIZERS = {
 }
 LAST_CHARACTER = 0x10FFFF
 FINGERPRINT_WORDS = 16  # of 64 bits
-# A sequence is a string of one character a token, or a tuple once there are more distinct tokens than
+# A sequence is a string of one character a token, or a tuple if there are more distinct tokens than
 # characters. The bits are the parities of the counts of a text's tokens, spread over 1,024 bits.
 FIELDS = [("sequence", object), ("length", np.int32), ("bits", np.uint64, FINGERPRINT_WORDS)]
 

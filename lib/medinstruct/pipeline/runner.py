@@ -61,7 +61,8 @@ def run(
 def time_table(outcomes: list[Done]) -> list[str]:
     """Return one line a notebook with a bar of its time, and the sum of this run.
 
-    >>> time_table([Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)])[-1]
+    >>> done = [Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)]
+    >>> time_table(done)[-1]
     'together             5.8 s'
     """
     width = max(len(outcome.notebook) for outcome in outcomes)

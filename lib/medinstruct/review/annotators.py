@@ -1,4 +1,4 @@
-"""Inter-annotator agreement: coefficients for each question, disputed items, the adjudicator's queue."""
+"""Inter-annotator agreement: coefficients, disputed items, the adjudicator's queue."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ DISPUTED_FROM = {"correctness": 2, "helpfulness": 2, "harm": 1}  # differences i
 
 
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
-    """Return one row a question and statistic: value, 95 % interval, items with two reviewers or more.
+    """Return one row a question and statistic: value, 95 % interval, items with two reviewers.
 
     Kappa is given for two reviewers. Adjudicators do not count; a changed text is another item.
     """
@@ -65,7 +65,7 @@ def _coefficients(ratings: dict, scale: Sequence[int], seed: int) -> dict[str, s
 
 
 def _difference(group: Sequence[Vote]) -> str:
-    """Return the points in which the votes on one text differ; empty if in none, or if adjudicated."""
+    """Return the points in which votes on one text differ; empty if none, or if adjudicated."""
     if any(vote.role == "adjudicator" for vote in group):
         return ""
     decisions, points = Counter(vote.decision for vote in group), []
@@ -88,7 +88,7 @@ def _summary(vote: Vote) -> str:
 
 
 def _ratings(votes: Sequence[Vote], question: str) -> dict[str, list]:
-    """Return reviewer -> rating of each text, None where there is none; adjudicators are left out."""
+    """Return reviewer -> rating of each text, None if missing, without adjudicators."""
     votes = [vote for vote in votes if vote.role == "reviewer"]
     rows = [(v.reviewer, f"{v.kind} {v.item} {v.hash}", getattr(v, question)) for v in votes]
     frame = pd.DataFrame(rows, columns=["reviewer", "text", "rating"]).dropna()

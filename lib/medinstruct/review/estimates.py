@@ -1,4 +1,4 @@
-"""Estimates from reviews: how many items to read, shares of the whole dataset with 95 % intervals."""
+"""Estimates from reviews: how many items to read, shares of the dataset with intervals."""
 
 import math
 from bisect import bisect_left
@@ -47,7 +47,7 @@ def estimate(
 ) -> Estimate:
     """Return the share of the dataset with a mark, from the items read and their sampling weights.
 
-    The interval is Wilson's at the effective sample size (Kish): also a mark of no item has an upper
+    The interval is Wilson's at the effective sample size (Kish): a mark of no item has an upper
     bound. `effective` is the number of random items that the items read are worth.
 
     >>> [round(x, 3) for x in estimate({"a": True, "b": False}, {"b": 3.0}, population=1000)[:3]]
@@ -85,7 +85,7 @@ def shares(
 
 
 def rates(items: Sequence[Task], votes: Sequence[Vote]) -> dict[str, tuple[float, float]]:
-    """Return mark -> (hits, n) of a reviewed version, for `audits.compare_rates`, whatever was sampled."""
+    """Return mark -> (hits, n) of a reviewed version, for `audits.drift.compare_rates`."""
     read, sample = {(vote.item, vote.hash) for vote in votes}, []
     for suspicious in (True, False):
         stratum = [item for item in items if bool(reasons(item)) == suspicious]

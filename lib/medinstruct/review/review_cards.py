@@ -15,7 +15,7 @@ HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2
 
 
 class Card(NamedTuple):
-    """One item for review; `hash` identifies its texts, so that a vote on an older text does not count.
+    """One item for review; `hash` identifies its texts, so that votes on older texts do not count.
 
     `texts` are shown in order. In a comparison (kind answers) they are the question and the answer
     of each model; the names of the models are hidden. `earlier` are votes for the adjudicator.
@@ -35,7 +35,7 @@ class Card(NamedTuple):
         return dict(zip(("left", "right"), random.Random(seed).sample(models, 2), strict=True))
 
     def blinded(self, seed: str) -> dict[str, str]:
-        """Return the texts under the names that a reviewer sees; in a comparison these are the sides."""
+        """Return the texts under the names that a reviewer sees, in a comparison the sides."""
         if self.kind != "answers":
             return self.texts
         sides = {side: self.texts[model] for side, model in self.sides(seed).items()}

@@ -17,7 +17,7 @@ MEANING = {
 
 
 class Session:
-    """A reviewer at the desk: `view` is the state that the page draws, `act` handles its messages."""
+    """A reviewer at the desk: `view` is the state of the page, `act` handles its messages."""
 
     def __init__(
         self, store: Store, cards: Sequence[Card], *, role: str, seed: int, reviewer: str = ""
@@ -30,7 +30,7 @@ class Session:
             self._sign_in({"name": reviewer})
 
     def act(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Handle a message and return the view; after an error the card stays, with what was typed."""
+        """Handle a message and return the view; after an error card and typed text stay."""
         actions = {"sign_in": self._sign_in, "vote": self._vote, "undo": self._undo}
         self.note = self.error = ""
         try:
@@ -121,7 +121,7 @@ def desk(
 ) -> Any:
     """Return the review widget on a live page, elsewhere the first `number` cards (0: all) as HTML.
 
-    The page asks for the reviewer's name, which is never saved in the notebook, unless the environment
+    The page asks for the reviewer's name, never saved in the notebook, unless the environment
     variable MEDINSTRUCT_REVIEWER is set.
     """
     if plotting.live():

@@ -28,7 +28,7 @@ class Decision(BaseModel):
 
 
 class Reviewed(NamedTuple):
-    """The next version, its changes, the number of votes on older texts, and of items from the chat."""
+    """The next version, its changes, votes on older texts, and items from the chat."""
 
     items: list[Task]
     changes: list[Decision]
@@ -36,7 +36,7 @@ class Reviewed(NamedTuple):
     joined: int = 0
 
     def count(self, action: str) -> int:
-        """Return how many items were decided so (accept, edit, reject, open), answers of the chat too."""
+        """Return how many items have a decision (accept, edit, reject, open), with the chat's."""
         return sum(change.action == action for change in self.changes)
 
 
@@ -68,7 +68,7 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
 def apply_votes(
     items: Sequence[Task], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()
 ) -> Reviewed:
-    """Return the next version of a dataset or of seeds: unread and accepted items stay, edits apply.
+    """Return the next version of a dataset or of seeds: unread and accepted items stay.
 
     Rejected items go, open ones are held back. A vote counts only for the text it was given on.
     Answers of the `chat` that were accepted or corrected are added.

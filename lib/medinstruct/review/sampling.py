@@ -1,4 +1,4 @@
-"""Stratified sample for review: in proportion to type, difficulty and topic, with more suspicious items."""
+"""Stratified sample for review: proportional by label, with more suspicious items."""
 
 import random
 import re
@@ -17,7 +17,7 @@ MARKUP = re.compile(
 
 
 class Sampled(NamedTuple):
-    """A sampled item: `weight` is how many items it represents, `reasons` why it looks suspicious."""
+    """A sampled item: `weight` is how many items it represents, `reasons` make it suspicious."""
 
     item: Task
     weight: float
@@ -27,7 +27,8 @@ class Sampled(NamedTuple):
 def reasons(item: Task) -> tuple[str, ...]:
     """Return why an item looks suspicious: markup, control characters, flags of the audit.
 
-    >>> reasons(Task(type="chat", topic="", view="", difficulty=1, instruction="Is <img src=x> safe?"))
+    >>> text = "Is <img src=x> safe?"
+    >>> reasons(Task(type="chat", topic="", view="", difficulty=1, instruction=text))
     ('markup',)
     """
     output = getattr(item, "output", "")
@@ -54,7 +55,7 @@ def sample(items: Sequence[Task], number: int, *, seed=42, share: float = 0.3) -
 
 
 def _ordered(items: Sequence[Task], axes: Sequence[str], rng: random.Random) -> list[Task]:
-    """Return the items so that every prefix is in proportion on the first axis, then on the next."""
+    """Return the items so that every prefix is proportional on the first axis, then the next."""
     if not axes:
         return rng.sample(sorted(items, key=lambda item: item.id), len(items))
     groups: dict[str, list[Task]] = {}

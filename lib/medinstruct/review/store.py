@@ -1,6 +1,6 @@
 """Review store: an append-only SQLite file of votes, undo, aliases of reviewers, merge.
 
-Names of reviewers are in this file only. Other files hold an alias, a salted hash; the salt stays here.
+Only this file has names of reviewers. Other files hold an alias, a salted hash.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ class Store:
     def cast(
         self, reviewer: str, *, kind: str, action: str, scores: Mapping | None = None, **fields: Any
     ) -> str:
-        """Save a vote to the disk and return its uid; `fields` are those of `Vote`, item and hash at least.
+        """Save a vote to disk and return its uid; `fields` are those of `Vote`, item and hash too.
 
         Raise UserError for an empty name, an unknown action, a score off its scale or a full disk.
         """
@@ -105,7 +105,7 @@ class Store:
         return "reviewer-" + hashlib.sha256(f"{salt}\0{reviewer.strip()}".encode()).hexdigest()[:8]
 
     def merge(self, path: str | Path) -> int:
-        """Add the votes of a colleague's file, which is only read, and return how many rows were new."""
+        """Add the votes of a colleague's file, which is only read; return how many are new."""
         if not Path(path).is_file():
             raise UserError("There are no votes to merge.", got=path, do="Check the path.")
         with closing(_open(Path(path), read_only=True)) as other:

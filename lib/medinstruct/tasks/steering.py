@@ -88,7 +88,7 @@ class Coverage:
         return draw | (dict(chance.choice(wanted)) if wanted else {})
 
     def _gain(self, draw: dict[str, object], missing: Mapping[Cell, int]) -> float:
-        """Return the deficit that a task would fill, times the squared survival rate of its type."""
+        """Return the deficit that a task would fill, times its type's squared survival rate."""
         deficit = sum(max(0, missing.get(cell, 0)) for cell in self._cells(draw))
         survival = (self._survived[draw["type"]] + 2) / (self._asked[draw["type"]] + 2)
         return deficit * min(survival, 1.0) ** 2
