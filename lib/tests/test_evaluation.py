@@ -299,3 +299,20 @@ def test_models_behind_one_address_answer_every_item_under_their_names():
     assert [(a.model, a.item) for a in answers] == [
         (name, item.id) for name in ("base", "tuned") for item in items
     ]
+
+
+def test_items_without_labels_give_an_empty_table_of_numbers():
+    items = [TestItem(id="1", instruction="?")]
+    verdict = {"id": "1", "reference": "r", "order": "model_first", "winner": "model"}
+    table = evaluation.win_rate.by_label([verdict], items, "type")
+    assert table.empty and table["score"].dtype == float
+
+
+def test_win_rates_accept_dicts_with_four_fields():
+    orders = (("model_first", "model"), ("reference_first", "tie"))
+    verdicts = [
+        {"id": str(n), "reference": "r", "order": order, "winner": winner}
+        for n in range(4)
+        for order, winner in orders
+    ]
+    assert evaluation.win_rates(verdicts).loc["r", "score"] == 0.75

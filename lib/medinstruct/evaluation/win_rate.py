@@ -48,7 +48,8 @@ def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.Dat
         for pair, column in item_scores(verdicts).items()
         for value, group in column.dropna().groupby(label)
     ]
-    return pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
+    table = pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
+    return table.astype({"score": float, "low": float, "high": float})
 
 
 def compare(verdicts: Verdicts) -> pd.DataFrame:
