@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from medinstruct import paths
-from medinstruct.pipeline import runner
+from medinstruct import paths, pipeline
 
 
 @pytest.fixture
@@ -28,9 +27,8 @@ def real_run(real_data, tmp_path, monkeypatch):
         "benchmark_limit=20",
         "generation_limit=4",
     ]
-    return tmp_path / "real", lambda: runner.run(
-        str(paths.root() / "params" / "demo.yaml"), sets=sets
-    )
+    profile = str(paths.root() / "params" / "demo.yaml")
+    return tmp_path / "real", lambda: [done.line for done in pipeline.run(profile, sets=sets)]
 
 
 def test_the_whole_pipeline_runs_on_the_published_seeds_and_test_set(real_run):
