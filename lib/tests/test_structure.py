@@ -16,9 +16,7 @@ FILES = sorted(p for p in LIBRARY.rglob("*.py") if "data" not in p.relative_to(L
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 CHAPTERS = sorted(path.parent.name for path in LIBRARY.glob("*/__init__.py"))
 TEXT = {path: path.read_text(encoding="utf-8") for path in FILES}
-MOST_LINES = (
-    13_150  # the goal is 11,000: lower this number with every line that goes, never raise it
-)
+MOST_LINES = 13_000
 MOST_MODULES, MOST_IN_CHAPTER, MOST_NAMES = 100, 8, 15
 ODD_WORDS = re.compile(r"\b(found|told|said|somebody|whoever|nobody)\b")
 # A chapter imports chapters of lower rank, or of its own rank without a circle.
@@ -55,6 +53,13 @@ def imports(path):
     return modules - {"medinstruct", dotted(path)}
 
 
+def names_of(chapter):
+    """The public names of a chapter: what its `__init__` imports."""
+    tree = ast.parse(TEXT[LIBRARY / chapter / "__init__.py"])
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name for node in imports for alias in node.names}
+
+
 def chapter(name):
     return name.split(".")[1] if "." in name else name
 
@@ -69,7 +74,7 @@ def test_a_chapter_has_few_modules_and_hands_on_few_names(name):
     modules = [path for path in MODULES if path.parent.name == name and path.name != "__main__.py"]
     face = importlib.import_module(f"medinstruct.{name}")
     assert len(modules) <= MOST_IN_CHAPTER
-    assert len(face.__all__) == len(set(face.__all__)) <= MOST_NAMES
+    assert len(names_of(name)) <= MOST_NAMES
     for path in modules:
         value = getattr(face, path.stem, None)
         assert value is None or isinstance(value, ModuleType), f"{path.stem} hides its module"
@@ -156,5 +161,4 @@ def test_every_name_that_a_notebook_uses_is_public(path):
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
             continue
         if node.value.id in CHAPTERS:
-            face = importlib.import_module(f"medinstruct.{node.value.id}")
-            assert node.attr in face.__all__, f"{node.value.id}.{node.attr}"
+            assert node.attr in names_of(node.value.id), f"{node.value.id}.{node.attr}"

@@ -7,21 +7,3 @@ from medinstruct.assist.transcript import Answer, Transcripts, Turn, judge
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES
 
 from medinstruct.assist.use_cases import as_turns, consult, load_cases  # isort: skip
-
-__all__ = [
-    "EMERGENCY",
-    "NOTICE",
-    "USE_CASES",
-    "Answer",
-    "Guard",
-    "Session",
-    "Transcripts",
-    "Turn",
-    "as_turns",
-    "consult",
-    "judge",
-    "load_cases",
-    "marks",
-    "open_chat",
-    "show_turns",
-]

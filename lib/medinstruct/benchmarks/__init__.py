@@ -3,17 +3,3 @@
 from medinstruct.benchmarks import extraction, harness, question_sets, scores
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, contestants, run
 from medinstruct.benchmarks.question_sets import Benchmark, load
-
-__all__ = [
-    "Benchmark",
-    "Contestant",
-    "Result",
-    "Sample",
-    "contestants",
-    "extraction",
-    "harness",
-    "load",
-    "question_sets",
-    "run",
-    "scores",
-]

@@ -4,5 +4,3 @@ from medinstruct.diversity import coverage, metrics
 from medinstruct.diversity.corpora import frame, load, load_many
 from medinstruct.diversity.metrics import to_json
 from medinstruct.diversity.verbs import verb_noun
-
-__all__ = ["coverage", "frame", "load", "load_many", "metrics", "to_json", "verb_noun"]

@@ -7,20 +7,3 @@ from medinstruct.evaluation.answers import answer_all, answerers
 from medinstruct.evaluation.test_sets import load_answers, load_items
 from medinstruct.evaluation.verdicts import parse_verdict
 from medinstruct.evaluation.win_rate import win_rates
-
-__all__ = [
-    "answer_all",
-    "answerers",
-    "answers",
-    "bias",
-    "judge",
-    "judge_checks",
-    "load_answers",
-    "load_items",
-    "parse_verdict",
-    "rubric",
-    "test_sets",
-    "verdicts",
-    "win_rate",
-    "win_rates",
-]

@@ -3,16 +3,3 @@
 from medinstruct.filtering import contamination, content_rules, similarity
 from medinstruct.filtering.novelty import Pool, drop, keep_novel, nearest, nearest_other
 from medinstruct.filtering.tokens import compared_texts, tokenize
-
-__all__ = [
-    "Pool",
-    "compared_texts",
-    "contamination",
-    "content_rules",
-    "drop",
-    "keep_novel",
-    "nearest",
-    "nearest_other",
-    "similarity",
-    "tokenize",
-]

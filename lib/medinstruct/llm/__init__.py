@@ -5,21 +5,3 @@ from medinstruct.llm.client import STAND_IN, Client, forecast, source, stand_in_
 from medinstruct.llm.local import LocalModel, fingerprint
 from medinstruct.llm.messages import STOPPED, Reply, Request, Stream, is_refusal
 from medinstruct.llm.pricing import Price, price
-
-__all__ = [
-    "STAND_IN",
-    "STOPPED",
-    "Cache",
-    "Client",
-    "LocalModel",
-    "Price",
-    "Reply",
-    "Request",
-    "Stream",
-    "fingerprint",
-    "forecast",
-    "is_refusal",
-    "price",
-    "source",
-    "stand_in_prose",
-]

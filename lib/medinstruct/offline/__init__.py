@@ -6,5 +6,3 @@ numbers show that the pipeline works, never that a model is good. `llm` finds it
 
 from medinstruct.offline.templates import prose
 from medinstruct.offline.transport import MODEL, complete, error_body, http_client, respond
-
-__all__ = ["MODEL", "complete", "error_body", "http_client", "prose", "respond"]

@@ -2,5 +2,3 @@
 
 from medinstruct.pipeline import doctor, fingerprint, notebook_docs, runner, sweep
 from medinstruct.pipeline.runner import Done, run, time_table
-
-__all__ = ["Done", "doctor", "fingerprint", "notebook_docs", "run", "runner", "sweep", "time_table"]

@@ -14,6 +14,3 @@ from medinstruct.plotting.charts import (
 )
 from medinstruct.plotting.display import live, show, to_html
 from medinstruct.plotting.tables import reader, table
-
-__all__ = ["bars", "dumbbell", "funnel", "grouped_bars", "heatmap", "histogram", "intervals"]
-__all__ += ["lines", "live", "palette", "reader", "show", "sunburst", "table", "to_html"]

@@ -6,19 +6,3 @@ from medinstruct.report.definitions import deviations
 from medinstruct.report.numbers import Number, read_numbers
 from medinstruct.report.page import Part, as_json, draw_parts, notice, write_page
 from medinstruct.report.run_comparison import compare
-
-__all__ = [
-    "Number",
-    "Part",
-    "Run",
-    "as_json",
-    "compare",
-    "definitions",
-    "deviations",
-    "draw_parts",
-    "notice",
-    "provenance",
-    "read_numbers",
-    "read_run",
-    "write_page",
-]

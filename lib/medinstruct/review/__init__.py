@@ -5,18 +5,3 @@ from medinstruct.review.review_cards import cards, text_hash, visible
 from medinstruct.review.review_desk import Session, desk
 from medinstruct.review.sampling import sample
 from medinstruct.review.store import Store, Vote
-
-__all__ = [
-    "Session",
-    "Store",
-    "Vote",
-    "annotators",
-    "blind_pairs",
-    "cards",
-    "desk",
-    "estimates",
-    "reviewed",
-    "sample",
-    "text_hash",
-    "visible",
-]

@@ -2,5 +2,3 @@
 
 from medinstruct.safety import counterfactual, responses
 from medinstruct.safety.responses import evaluate_safety, load_safety
-
-__all__ = ["counterfactual", "evaluate_safety", "load_safety", "responses"]

@@ -11,15 +11,3 @@ from medinstruct.tasks.ledger import load_ledger
 from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.prompts import task_prompt
 from medinstruct.tasks.steering import load_focus
-
-__all__ = [
-    "best_of",
-    "first_requests",
-    "generate",
-    "load_focus",
-    "load_ledger",
-    "parse_tasks",
-    "response_requests",
-    "responses_from",
-    "task_prompt",
-]

@@ -13,18 +13,3 @@ from medinstruct.training.examples import (
 from medinstruct.training.export import merge
 from medinstruct.training.tiny_model import build_student
 from medinstruct.training.trainer import finetune_lora
-
-__all__ = [
-    "build_student",
-    "dataset_hash",
-    "estimate_memory",
-    "finetune_lora",
-    "load_tokenizer",
-    "merge",
-    "message",
-    "prompt",
-    "settings",
-    "split",
-    "survey",
-    "training_file",
-]
