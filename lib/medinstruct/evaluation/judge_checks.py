@@ -1,4 +1,4 @@
-"""Checks of a judge: prompt injection, drift, inter-judge agreement and human calibration."""
+"""Checks of a judge: prompt injection, inter-judge agreement and human calibration."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,6 @@ import pandas as pd
 from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
 from medinstruct.evaluation.judge import Judge, Replay, ask
-from medinstruct.evaluation.test_sets import evenly
 from medinstruct.evaluation.verdicts import (
     KEY,
     PAIR,
@@ -70,52 +69,6 @@ def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     wide = frame.pivot_table(index="attack", columns="kind", values="score", sort=False)
     wide = wide.reindex(columns=["score", "control"]).eval("gain = score - control")
     return wide.sort_values("gain", ascending=False, kind="stable")
-
-
-def anchors(
-    folder: str | Path, pairs: Sequence[Pair], *, count: int = 50
-) -> tuple[list[Pair], list[Verdict]]:
-    """Return at most `count` pairs of an earlier run and the verdicts of its first judge on them.
-
-    `folder` holds answers.jsonl and verdicts.jsonl of a run on the same test set. Its answers take
-    the place of those in `pairs`, today's; what has another reference text now is left out.
-    """
-    answers: dict[str, list[Answer]] = {}
-    for answer in records.read(Path(folder) / "answers.jsonl", Answer):
-        answers.setdefault(answer.item, []).append(answer)
-    judged = by_judge(records.read(Path(folder) / "verdicts.jsonl", Verdict))
-    old = {pair_key(verdict): verdict for verdict in next(iter(judged.values()), [])}
-    same: dict[tuple[str, ...], Pair] = {}
-    for today in pairs:
-        for answer in answers.get(today.answer.item, ()):
-            pair = replace(today, answer=answer)
-            verdict = old.get(pair_key(pair))
-            if verdict and verdict.provenance.parents == pair.parents:
-                same[pair_key(pair)] = pair
-    if not same:
-        do = "Set `anchors` to the folder of a run on the same test set."
-        raise UserError("The earlier run has no pair that can be judged again.", got=folder, do=do)
-    keys = evenly(list(same), count)
-    return [same[key] for key in keys], [old[key] for key in keys]
-
-
-def drift(old: Sequence[Verdict], new: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row: share changed, difference in score, and kappa of verdicts at two times."""
-    then, now = table(old).set_index(KEY), table(new).set_index(KEY)
-    if set(then.index) != set(now.index):
-        got = sorted(set(then.index) ^ set(now.index))[:3]
-        raise UserError("Drift needs the same pairs twice.", got=got, do="Judge all anchors again.")
-    now = now.reindex(then.index)
-    kappa = stats.cohen_kappa(_ratings(then["winner"]), _ratings(now["winner"]))
-    known = then["score"].notna() & now["score"].notna()
-    before, after = then["score"][known], now["score"][known]
-    gap = (after - before).groupby("id").mean().to_numpy()
-    numbers = (*mean_interval(gap), stats.sign_flip_test(gap), *kappa[:3])
-    names = ("difference", "low", "high", "p", "kappa", "kappa_low", "kappa_high")
-    row = {"then": then["instrument"].iloc[0], "now": now["instrument"].iloc[0]}
-    row |= {"pairs": len(before), "changed": (before != after).mean()}
-    row |= {"score_then": before.mean(), "score_now": after.mean()}
-    return pd.DataFrame([row | dict(zip(names, numbers, strict=True))])
 
 
 def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:

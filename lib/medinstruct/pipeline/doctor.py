@@ -16,7 +16,7 @@ HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
-FILE_KEYS = ("seeds", "test_set", "references", "prices", "focus", "earlier", "votes", "anchors")
+FILE_KEYS = ("seeds", "test_set", "references", "prices", "focus", "earlier", "votes")
 FILE_KEYS += ("published_verdicts", "safety_set", "benchmark_files", "answer_files", "review_merge")
 Obstacle = tuple[str, str]  # what is wrong, what to do
 
