@@ -109,6 +109,26 @@ def test_trl_trains_just_the_tokens_that_the_survey_says(
         assert asked == row.ids[: row.start]
 
 
+def test_the_loss_on_a_processor_and_its_gradient_are_those_of_trl(student, tmp_path, trainers):
+    import torch
+    import trl
+
+    finetune(student, tmp_path / "a", examples(12), epochs=1)
+    (trainer,) = trainers
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert (batch["attention_mask"] == 0).any() and len(batch["labels"]) > 1
+    weights = [w for w in trainer.model.parameters() if w.requires_grad]
+    for count in (None, torch.tensor(70)):
+        own, theirs = (
+            kind.compute_loss(trainer, trainer.model, dict(batch), num_items_in_batch=count)
+            for kind in (type(trainer), trl.SFTTrainer)
+        )
+        assert own.item() == pytest.approx(theirs.item(), rel=1e-5)
+        gradients = [torch.autograd.grad(loss, weights) for loss in (own, theirs)]
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def chat_student(student, tmp_path_factory):
     """The student with a chat template."""

@@ -36,14 +36,12 @@ def test_the_prompts_are_those_of_stanford_alpaca_byte_by_byte():
     assert training.message("A", "B") == "A\n\nB" and training.message("A") == "A"
 
 
-def test_examples_that_are_too_long_are_listed_and_dropped_refused_or_cut(tokenizer):
+def test_examples_that_are_too_long_are_listed_and_dropped_or_cut(tokenizer):
     short, long = example(1), example(2, output="Rest and fluids help. " * 60)
     most = {"tokenizer": tokenizer, "max_length": 120}
     survey = training.survey([short, long], **most)
     assert survey.over == [long.id] and [row.example for row in survey.rows] == [short]
     assert len(survey.lengths) == 2 and survey.lengths[1] > 120
-    with pytest.raises(UserError, match=long.id):
-        training.survey([short, long], **most, over_length="refuse")
     cut = training.survey([short, long], **most, over_length="cut").rows[1]
     assert len(cut.ids) == 120 and cut.ids[-1] != tokenizer.eos_token_id
 

@@ -1,4 +1,4 @@
-"""Base model: tokenizer, loading errors, memory that fine-tuning takes."""
+"""Base model: tokenizer, loading errors, memory that fine-tuning takes, merged adapter."""
 
 from pathlib import Path
 from typing import Any
@@ -74,3 +74,21 @@ def memory_in_use() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_reserved() / GB
     return psutil.Process().memory_info().rss / GB
+
+
+def merge(base: str | Path, *, adapter: str | Path, folder: str | Path) -> None:
+    """Fold an adapter into its base model in float32, and save the whole model in `folder`."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    weights = {"dtype": torch.float32, "use_safetensors": True}
+    model = load(AutoModelForCausalLM.from_pretrained, base, **weights)
+    try:
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        do = "Give the folder of a LoRA adapter that was trained on this base model."
+        got = str(error).split("\n")[0]
+        raise UserError("The adapter could not be loaded.", got=got, do=do) from None
+    merged.save_pretrained(folder)
+    load_tokenizer(base).save_pretrained(folder)

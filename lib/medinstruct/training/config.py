@@ -20,6 +20,13 @@ def settings(scope: dict[str, Any]) -> dict[str, Any]:
     return {name: scope[name] for name in recipe("settings") if name in scope}
 
 
+def training_file(folder: Path, train_on: str = "reviewed") -> Path:
+    """Return the run's dataset to train on: as reviewers left it where it exists, or as written."""
+    files = {"reviewed": folder / "dataset.reviewed.jsonl", "dataset": folder / "dataset.jsonl"}
+    check_choice("train_on", train_on, tuple(files))
+    return files[train_on] if files[train_on].exists() else files["dataset"]
+
+
 def complete(given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with their defaults; unknown or incompatible ones are refused."""
     if unknown := sorted(set(given) - set(recipe("settings"))):

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from medinstruct import labels, paths, records
@@ -95,11 +94,10 @@ def survey(
     """Check the examples and tokenize them.
 
     Empty responses and text that the tokenizer reads as a control token are refused with their ids.
-    Examples over `max_length` tokens are, by `over_length`, dropped, refused, or cut, and so lose
-    the token that ends them.
+    Examples over `max_length` tokens are dropped, or with `over_length` cut lose their end.
     """
     check_choice("template", template, ("alpaca", "chat"))
-    check_choice("over_length", over_length, ("drop", "refuse", "cut"))
+    check_choice("over_length", over_length, ("drop", "cut"))
     empty = [example.id for example in examples if not example.output.strip()]
     _refuse(empty, "Examples have an empty response.", "Leave them out.")
     control = _with_control_tokens(examples, tokenizer)
@@ -109,15 +107,11 @@ def survey(
         raise UserError("The model has no chat template.", got=got, do="Set template: alpaca.")
     rows = [tokenize(example, tokenizer=tokenizer, template=template) for example in examples]
     lengths = [len(row.ids) for row in rows]
-    longest = max(lengths, default=0)
     over = [row.example.id for row in rows if len(row.ids) > max_length]
-    if over_length == "refuse":
-        do = f"Raise max_length (the longest has {longest}), or drop them."
-        _refuse(over, f"Examples are longer than {max_length} tokens.", do)
-    limit = max_length if over_length == "drop" else longest
-    rows = [row for row in rows if len(row.ids) <= limit and row.start < max_length]
+    room = max_length if over_length == "drop" else max(lengths, default=0)
+    rows = [row for row in rows if len(row.ids) <= room and row.start < max_length]
     rows = [Row(row.example, row.ids[:max_length], row.start) for row in rows]
-    return Survey(rows=rows, over=over, lengths=lengths)
+    return Survey(rows, over, lengths)
 
 
 def split(
@@ -137,13 +131,6 @@ def split(
     trained = [row for n, row in enumerate(shuffled) if n not in held_out]
     trained = trained[: max(1, round(train_share * len(trained)))]
     return trained, [shuffled[n] for n in sorted(held_out)]
-
-
-def training_file(folder: Path, train_on: str = "reviewed") -> Path:
-    """Return the run's dataset to train on: as reviewers left it where it exists, or as written."""
-    files = {"reviewed": folder / "dataset.reviewed.jsonl", "dataset": folder / "dataset.jsonl"}
-    check_choice("train_on", train_on, tuple(files))
-    return files[train_on] if files[train_on].exists() else files["dataset"]
 
 
 def dataset_hash(examples: Sequence[Example]) -> str:

@@ -1,16 +1,17 @@
-"""LoRA fine-tuning: train an adapter with TRL, resume a killed run, save it with its losses."""
+"""LoRA fine-tuning on TRL: resume a killed run, held-out loss by task type, model card."""
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medinstruct import records
+from medinstruct import paths, records
 from medinstruct.errors import UserError
 from medinstruct.records import Example
-from medinstruct.training import base_model, config, held_out
-from medinstruct.training.examples import Row, prompt_completion, split, survey
-from medinstruct.training.export import write_card
+from medinstruct.training import base_model, config, loss
+from medinstruct.training.examples import Row, dataset_hash, prompt_completion, split, survey
 
 # Settings that do not change what is learned.
 NOT_HASHED = ("report_to", "micro_batch_size", "gradient_checkpointing")
@@ -42,7 +43,7 @@ def finetune_lora(
     trainer.save_model(str(draft))
     if trainer.is_world_process_zero():
         _make_portable(trainer.model, draft, folder.parent)
-        write_card(draft, base, result, examples=examples, settings=values)
+        _write_card(draft, base, result, examples=examples, settings=values)
         records.write_json(draft / "made.json", {"name": name, "result": result})
         for path in draft.glob("checkpoint-*"):
             shutil.rmtree(path)
@@ -76,18 +77,17 @@ def _trainer(
     """Return TRL's trainer, which tokenizes prompts and completions and trains the completions."""
     import datasets
     from transformers import PrinterCallback
-    from trl import SFTTrainer
 
     datasets.disable_progress_bars()
     pairs = [prompt_completion(row.example, values["template"]) for row in trained]
     trainer = base_model.load(
-        SFTTrainer,
+        loss.sft_trainer(),
         base,
         args=config.trainer_arguments(draft, values),
         train_dataset=datasets.Dataset.from_list(pairs),
-        eval_dataset=held_out.datasets_by_type(held, values["template"]),
+        eval_dataset=_by_type(held, values["template"]),
         processing_class=tokenizer,
-        callbacks=[held_out.epoch_callback()],
+        callbacks=[_epoch_callback()],
         **config.method_arguments(values),
     )
     limit = getattr(trainer.model.config.get_text_config(), "max_position_embeddings", None)
@@ -137,7 +137,7 @@ def _make_portable(model: Any, draft: Path, run_folder: Path) -> None:
 
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
     """Return losses, counts and speed of a finished training."""
-    before, *later = held_out.losses_by_step(trainer.state, held)
+    before, *later = held_out_losses(trainer.state, held)
     by_type = {"before": before["held_out"], "after": later[-1]["held_out"]}
     steps, model = trainer.state.global_step, trainer.model
     tokens = sum(len(row.ids) for row in trained) * trainer.args.num_train_epochs
@@ -159,3 +159,84 @@ def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> 
         "memory_gb": round(base_model.memory_in_use(), 2),
         "hardware": config.device(),
     }
+
+
+def _by_type(rows: Sequence[Row], template: str) -> dict[str, Any]:
+    """Return a dataset of prompts and completions for each task type, as TRL evaluates them."""
+    from datasets import Dataset
+
+    pairs: dict[str, list[dict[str, Any]]] = {name: [] for name in sorted(row.type for row in rows)}
+    for row in rows:
+        pairs[row.type].append(prompt_completion(row.example, template))
+    return {name: Dataset.from_list(of_type) for name, of_type in pairs.items()}
+
+
+def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the held-out losses by step: {"step": …, "held_out": {"all": …, type: …}}.
+
+    A loss is in nats a response token, averaged over the responses.
+    """
+    counts, by_step = Counter(row.type for row in rows), {}
+    for log in state.log_history:
+        losses = {name: log[f"eval_{name}_loss"] for name in counts if f"eval_{name}_loss" in log}
+        by_step.setdefault(log["step"], {}).update(losses)
+    result = []
+    for step, losses in by_step.items():
+        if losses:
+            mean = sum(losses[name] * n for name, n in counts.items()) / counts.total()
+            means = {"all": mean} | dict(sorted(losses.items()))
+            rounded = {name: round(value, 4) for name, value in means.items()}
+            result.append({"step": step, "held_out": rounded})
+    return result
+
+
+def _epoch_callback() -> Any:
+    """Return a Trainer callback: evaluation after each epoch, seeds, progress bar.
+
+    The order of an epoch depends on the seed and the epoch alone, and an epoch is evaluated before
+    its checkpoint is saved: a resumed run equals an undisturbed one.
+    """
+    from tqdm import tqdm
+    from transformers import TrainerCallback, set_seed
+
+    class EpochCallback(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            steps = {"total": state.max_steps, "initial": state.global_step, "desc": "training"}
+            self.bar = tqdm(**steps, leave=False, disable=not state.is_world_process_zero)
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            set_seed(args.seed + int(state.epoch or 0))
+
+        on_evaluate = on_epoch_begin
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            self.bar.update()
+            control.should_evaluate = round(state.epoch, 6).is_integer()
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            self.bar.close()
+
+    return EpochCallback()
+
+
+def _write_card(
+    folder: Path, base: str | Path, result: dict, *, examples: Sequence[Example], settings: dict
+) -> None:
+    """Write the model card, README.md, beside the weights; local paths are shortened to names."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    is_lora = settings["method"] == "lora"
+    base = Path(base).name if Path(base).exists() else str(base)
+    data = ModelCardData(
+        base_model=base,
+        library_name="peft" if is_lora else "transformers",
+        pipeline_tag="text-generation",
+        tags=["medical", "instruction-tuning", settings["method"]],
+    )
+    facts = {"base": base, "is_lora": is_lora, "result": result, "total": len(examples)}
+    facts["settings"] = {key: settings[key] for key in sorted(settings) if key != "report_to"}
+    facts["writers"] = sorted({e.provenance.model for e in examples if e.provenance.model})
+    facts["hash"] = dataset_hash(examples)
+    template = str(paths.data("model_card.md.j2"))
+    card = ModelCard.from_template(data, template_path=template, **facts)
+    records.write_text(folder / "README.md", f"{card}\n")

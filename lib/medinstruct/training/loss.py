@@ -1,0 +1,47 @@
+"""Loss on a CPU: logits only where a token of the response is predicted."""
+
+from typing import Any
+
+
+def sft_trainer() -> Any:
+    """Return TRL's SFTTrainer with this loss on a CPU and TRL's own elsewhere.
+
+    Without Triton, TRL 1.16 scores every position of prompts and padding, forward and again
+    backward (`trl.trainer.utils.add_fused_lm_head`); `lib/benchmarks/training.py` measures both.
+    """
+    import trl
+
+    class Trainer(trl.SFTTrainer):
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            if return_outputs or self.aux_loss_enabled or not self.args.use_cpu:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            losses = response_losses(model, inputs)
+            count = len(losses) if num_items_in_batch is None else num_items_in_batch
+            processes = 1 if num_items_in_batch is None else self.accelerator.num_processes
+            return losses.sum() / max(count, 1) * processes  # the processes' gradients are averaged
+
+    return Trainer
+
+
+def response_losses(model: Any, inputs: dict[str, Any]) -> Any:
+    """Return the loss of each trained token, in nats.
+
+    Padding on the right needs no attention mask in a causal model, and is faster without one.
+    """
+    from torch.nn.functional import cross_entropy, pad
+
+    targets = pad(inputs["labels"][:, 1:], (0, 1), value=-100)
+    is_trained = targets != -100
+    head = getattr(model, "module", model).get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][is_trained],))
+    try:
+        logits = model(input_ids=inputs["input_ids"], use_cache=False).logits
+    finally:
+        hook.remove()
+    return cross_entropy(logits.float(), targets[is_trained], reduction="none")
