@@ -74,10 +74,9 @@ def is_downloaded(link: str) -> bool:
 
 def _cached(url: str) -> Path:
     """Return a URL's file in the download cache; `MEDINSTRUCT_CACHE` names another place."""
-    folder = Path(os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct")
-    return (
-        folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(urlsplit(url).path).name}"
-    )
+    folder = os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct"
+    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return Path(folder) / f"{digest}-{Path(urlsplit(url).path).name}"
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:

@@ -6,6 +6,7 @@ Each record has an id, the hash of its content, and a provenance: the model and 
 import hashlib
 import json
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from zipfile import BadZipFile
@@ -49,7 +50,7 @@ class Record(BaseModel):
     @model_validator(mode="after")
     def _set_id(self) -> Self:
         if not self.id:
-            content = (getattr(self, name) for name in self._content)
+            content = (attrgetter(name)(self) for name in self._content)
             object.__setattr__(self, "id", content_hash(*content))
         return self
 
@@ -74,14 +75,9 @@ class Task(Record):
 class Reject(Record):
     """A part of a reply that could not be parsed as a task: its raw text and the reason."""
 
-    _content = ("raw", "reason", "provenance_key")
+    _content = ("raw", "reason", "provenance.request")  # equal texts of two replies are two rejects
     raw: str
     reason: str
-
-    @property
-    def provenance_key(self) -> str:
-        """Return the request; equal texts from two replies are two rejects."""
-        return self.provenance.request
 
 
 class Dropped(Record):

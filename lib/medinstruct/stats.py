@@ -17,29 +17,25 @@ WORST_SPREAD = 0.5  # the largest standard deviation of a score between 0 and 1
 Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit; None is no rating
 
 
-def bootstrap_interval(
-    values: Sequence[float], *, seed: int = 42, rounds: int = 2000, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the bootstrap interval of a mean over items; (nan, nan) without items.
+def bootstrap_interval(values: Sequence, *, seed=42, rounds=2000) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a mean over items; (nan, nan) without items.
 
     >>> low, high = bootstrap_interval([0, 1] * 50)
     >>> 0.38 < low < 0.42 and 0.58 < high < 0.62
     True
     """
-    return bootstrap_ratio(values, np.ones(len(values)), seed=seed, rounds=rounds, level=level)
+    return bootstrap_ratio(values, np.ones(len(values)), seed=seed, rounds=rounds)
 
 
-def bootstrap_ratio(
-    above: Sequence, below: Sequence, *, seed: int = 42, rounds: int = 2000, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the interval of sum(above) / sum(below), such as wins over decided items."""
+def bootstrap_ratio(above: Sequence, below: Sequence, *, seed=42, rounds=2000) -> tuple:
+    """Return the 95 % interval of sum(above) / sum(below), such as wins over decided items."""
     pairs = np.column_stack([above, below]).astype(float)
     pairs = pairs[(pairs != 0).any(axis=1)]
     if not len(pairs):
         return NONE
     sums = resampled(pairs, seed=seed, rounds=rounds)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return interval(sums[:, 0] / sums[:, 1], n=len(pairs), level=level)
+        return interval(sums[:, 0] / sums[:, 1], n=len(pairs))
 
 
 def resampled(values: np.ndarray, *, seed: int = 42, rounds: int = 2000) -> np.ndarray:
@@ -58,14 +54,14 @@ def _draws(n: int, rounds: int, seed: int) -> np.ndarray:
     return chance.multinomial(n, np.full(n, 1 / n), size=rounds).astype(np.float64)
 
 
-def interval(samples: np.ndarray, *, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of samples, expanded for small n (Hesterberg 2015)."""
+def interval(samples: np.ndarray, *, n: int) -> tuple[float, float]:
+    """Return the 95 % percentile interval of samples, expanded for small n (Hesterberg 2015)."""
     samples = samples[np.isfinite(samples)]
     if not len(samples):
         return NONE
-    tail = (1 - level) / 2
+    tail = 0.025
     if n > 1:
-        tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t_quantile(1 - tail, n - 1))
+        tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t_quantile(0.975, n - 1))
     low, high = np.quantile(samples, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -100,13 +96,13 @@ class Share(NamedTuple):
     n: float
 
 
-def wilson(hits: float, n: float, *, level: float = 0.95) -> Share:
-    """Return the share hits / n with its Wilson interval; weighted counts need not be whole."""
+def wilson(hits: float, n: float) -> Share:
+    """Return hits / n with its 95 % Wilson interval; weighted counts need not be whole."""
     from statsmodels.stats.proportion import proportion_confint
 
     if not n:
         return Share(float("nan"), *NONE, hits, 0)
-    low, high = proportion_confint(hits, n, alpha=1 - level, method="wilson")
+    low, high = proportion_confint(hits, n, method="wilson")
     share = hits / n  # rounding can put 0 or 1 outside its own interval
     return Share(share, min(float(low), share), max(float(high), share), hits, n)
 
@@ -209,9 +205,7 @@ class Agreement(NamedTuple):
     units: int
 
 
-def cohen_kappa(
-    first: Sequence, second: Sequence, *, weights: str = "identity", values: Sequence = ()
-) -> Agreement:
+def cohen_kappa(first: Sequence, second: Sequence, *, weights="identity", values=()) -> Agreement:
     """Return Cohen's kappa of two raters, weighted (linear, quadratic) on an ordered scale.
 
     `values` are the steps of the scale; the interval is asymptotic (Fleiss, Cohen, Everitt 1969).
@@ -247,9 +241,7 @@ def percent_agreement(ratings: Ratings, *, seed: int = 42) -> Agreement:
     return Agreement(float(agreed.mean()), *bootstrap_interval(agreed, seed=seed), len(agreed))
 
 
-def gwet(
-    ratings: Ratings, *, weights: str = "identity", values: Sequence = (), seed: int = 42
-) -> Agreement:
+def gwet(ratings: Ratings, *, weights="identity", values: Sequence = (), seed=42) -> Agreement:
     """Return Gwet's AC1 (identity weights) or AC2 (linear, quadratic) of raters (Gwet 2008).
 
     Unlike kappa it stays near the percent agreement where almost all units have the same value.
@@ -278,9 +270,7 @@ def gwet(
     return Agreement(float(value), *bounds, len(agreed))
 
 
-def krippendorff_alpha(
-    ratings: Ratings, *, level: str = "nominal", seed: int = 42, rounds: int = 2000
-) -> Agreement:
+def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=2000) -> Agreement:
     """Return Krippendorff's alpha of raters on a nominal, ordinal or interval scale.
 
     Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability".
@@ -361,9 +351,7 @@ class Calibrated(NamedTuple):
     worth: float
 
 
-def prediction_powered(
-    human: Sequence[float], judged: Sequence[float], others: Sequence[float], *, level: float = 0.95
-) -> Calibrated:
+def prediction_powered(human: Sequence, judged: Sequence, others: Sequence) -> Calibrated:
     """Return the mean human label of all items from few human labels and many of a judge.
 
     `human` and `judged` label the same items, `others` are the judge's labels of all other items.
@@ -374,15 +362,16 @@ def prediction_powered(
     if n < 3 or n != len(f):
         raise ValueError(f"at least 3 items need both labels, not {n} and {len(f)}")
     spread = np.var(np.concatenate([f, rest]), ddof=1)
-    useful = spread and many
-    weight = float(np.clip(np.cov(y, f)[0, 1] / spread / (1 + n / many), 0, 1)) if useful else 0.0
+    weight = 0.0
+    if spread and many:
+        weight = float(np.clip(np.cov(y, f)[0, 1] / spread / (1 + n / many), 0, 1))
     value = float(np.mean(y - weight * f) + (weight * np.mean(rest) if many else 0))
     # one pseudo-item of each kind, as Agresti and Coull add four: the judge's errors may be rare
     gaps = np.concatenate([y - weight * f, [0.0, 1.0, -weight, 1.0 - weight]])
     variance = np.var(gaps, ddof=1) / n
     variance += weight**2 * np.var(rest, ddof=1) / many if many > 1 else 0
     error, alone, mean = math.sqrt(variance), math.sqrt(np.var(y, ddof=1) / n), float(np.mean(y))
-    reach = t_quantile((1 + level) / 2, n - 1)
+    reach = t_quantile(0.975, n - 1)
     bounds = (value - reach * error, value + reach * error)
     human_bounds = (mean - reach * alone, mean + reach * alone)
     worth = n * (alone / error) ** 2 if error else float("nan")
