@@ -189,14 +189,13 @@ ROWS = {
 
 
 def test_each_published_form_becomes_the_same_question():
-    made = {name: question_sets.convert(name, row, range(14)) for name, row in ROWS.items()}
+    made = {name: question_sets.convert(name, row) for name, row in ROWS.items()}
     for name in ("medqa", "medmcqa", "headqa", "mmlu"):
         assert (
             made[name]["options"] == ["w", "x", "y", "z"]
             and made[name]["answer"] == 2
             and made[name]["target"] == "y"
         )
-        assert made[name]["said"] == "The answer is (C)."
     assert (
         made["pubmedqa"]["target"] == "maybe"
         and made["pubmedqa"]["context"] == "a\nb"
@@ -216,7 +215,7 @@ def test_each_published_form_becomes_the_same_question():
 @pytest.mark.parametrize(
     ("change", "say"),
     [
-        ({"question": None}, "column 'question'"),
+        ({"question": None}, "'question' is undefined"),
         ({"options": dict(zip("ABCDE", "vwxyz", strict=True))}, "5 options"),
         ({"answer_idx": "E"}, "label outside"),
         ({"answer_idx": None}, "label outside"),
@@ -252,9 +251,7 @@ def test_an_empty_split_an_unknown_task_and_an_unknown_set_are_told(tmp_path):
 
 
 def test_what_cannot_be_reached_is_listed_and_the_rest_goes_on(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path))
-    question_sets.hub_answers.cache_clear()
+    monkeypatch.setattr(question_sets, "hub_answers", lambda: False)
     found = benchmarks.load("medqa_ll,own_ll,mmlu_gen", limit=4)
     assert [bool(one.problem) for one in found] == [True, False, True] and "not reachable" in found[
         0
@@ -265,7 +262,6 @@ def test_what_cannot_be_reached_is_listed_and_the_rest_goes_on(monkeypatch, tmp_
         "score"
     ].isna().tolist() == [True, False, True]
     assert table["status"].tolist()[1] == "a quick look: 4 of 152"
-    question_sets.hub_answers.cache_clear()
 
 
 def test_the_harness_alone_reads_our_task_files():
@@ -387,6 +383,23 @@ def test_the_question_is_asked_in_the_template_with_options_and_examples(tmp_pat
     lm = Rigged("A")
     benchmarks.run(found, [contestant(lm)], folder=tmp_path, template="plain")
     assert "###" not in lm.asked[0][0] and lm.asked[0][0].endswith("The answer is")
+
+
+def test_a_worked_example_ends_on_its_letter_its_word_or_its_text(tmp_path):
+    for name in ("medqa", "pubmedqa", "truthfulqa", "bbh"):
+        column = "input" if name == "bbh" else "question"
+        rows = [ROWS[name] | {column: f"Q{n}?", "pubid": n} for n in range(3)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "test_ground_truth.json").write_text('{"1": "maybe"}')
+    found = benchmarks.load("medqa_gen,pubmedqa_gen,truthfulqa_gen,bbh_gen", data=str(tmp_path))
+    prompts = []
+    for benchmark in found:
+        lm = Rigged("A")
+        benchmarks.run([benchmark], [contestant(lm)], folder=tmp_path, shots=1, template="plain")
+        prompts.append(lm.asked[0][0])
+    ends = [f"The answer is ({'ABC'[one['answer']]})." for one in found[2].questions]
+    assert "The answer is (C)." in prompts[0] and "The answer is maybe." in prompts[1]
+    assert any(end in prompts[2] for end in ends) and " (B)\n" in prompts[3]
 
 
 def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path):
@@ -631,10 +644,9 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
     ids.write_text('{"1": "maybe"}')
     monkeypatch.setattr(datasets, "load_dataset", published)
     monkeypatch.setattr(question_sets, "_download", lambda link: ids)
-    question_sets._cached.cache_clear()
+    monkeypatch.setattr(question_sets, "hub_answers", lambda: True)
     tasks = [name for name in question_sets.names() if not name.startswith(("own", "meqsum"))]
     found = {one.task: one for one in benchmarks.load(",".join(tasks))}
-    question_sets._cached.cache_clear()
     assert not [one.problem for one in found.values() if one.problem]
     sizes = {
         "bbh_gen": 54,

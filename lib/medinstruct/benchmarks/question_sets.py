@@ -5,19 +5,22 @@ import json
 import os
 import random
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jinja2
 
 from medinstruct import evaluation, paths, records
 from medinstruct.benchmarks.extraction import LETTERS
 from medinstruct.errors import UserError
 
 Row = dict[str, Any]
-Question = dict[str, Any]  # id question context options letters answer target said subject level
+Question = dict[str, Any]  # id question context options letters answer target subject level
 FEW_SHOT = 32  # questions kept for few-shot prompts
-SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".xlsx")
+EXAMPLES_READ = 400  # rows read of a split for few-shot prompts
+NO_ANSWER = "not reachable: no answer, and no local file"
 
 
 class Unreachable(Exception):
@@ -53,14 +56,21 @@ def config(task: str) -> dict[str, Any]:
     return load_yaml(paths.data("benchmarks") / f"{task}.yaml", resolve_func=True)
 
 
+@functools.cache
+def sets() -> dict[str, dict[str, Any]]:
+    """Return a task file of each set; its variants differ only in how they ask."""
+    return {config(task)["metadata"]["set"]: config(task) for task in names()}
+
+
 def load(
     tasks: str, *, data: str = "", limit: int = 0, generation_limit: int = 0
 ) -> list[Benchmark]:
     """Load the benchmarks of a comma-separated list ("all" for every one) with their questions.
 
     `data` is a folder, or "name=path,name=path", of files as published; the rest comes from the
-    hub. A set that cannot be read stays in the list with its problem. `limit` takes that many
-    questions evenly, `generation_limit` those of the generating variants; 0 takes all.
+    hub, or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays
+    in the list with its problem. `limit` takes that many questions evenly, `generation_limit`
+    those of the generating variants; 0 takes all.
     """
     listed = [name.strip() for name in tasks.split(",") if name.strip()]
     chosen = names() if listed == ["all"] else listed
@@ -68,16 +78,25 @@ def load(
     if unknown or not chosen:
         do = f"Choose from {', '.join(names())}, or all."
         raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
-    files = _local_files(data)
-    limits = {name: generation_limit if name.endswith("_gen") else limit for name in chosen}
-    return [_load_one(name, files, limits[name]) for name in chosen]
+    files, benchmarks = _local_files(data), []
+    read = functools.cache(_read_set)  # once for both variants of a set
+    for task in chosen:
+        about = {key: config(task)["metadata"][key] for key in ("set", "title", "group")}
+        about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
+        content = read(about["set"], files.get(about["set"]))
+        questions = content.get("questions", [])
+        most = generation_limit if about["variant"] == "generation" else limit
+        part = {"questions": evaluation.test_sets.evenly(questions, most), "total": len(questions)}
+        benchmarks.append(Benchmark(task, config=config(task), **about | content | part))
+    return benchmarks
 
 
 def dataset(set: str, **_: Any) -> Any:
     """Return a set's questions to the harness when it reads our task files alone."""
-    setup = next(config(task) for task in names() if config(task)["metadata"]["set"] == set)
-    questions, examples, _source = _questions_of(setup, "")
-    return as_dataset(questions, examples)
+    content = _read_set(set, None)
+    if "problem" in content:
+        raise Unreachable(content["problem"])
+    return as_dataset(content["questions"], content["examples"])
 
 
 def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> Any:
@@ -98,114 +117,88 @@ def first_by_likelihood(benchmarks: Sequence[Benchmark]) -> Benchmark:
     raise UserError("No benchmark by likelihood has questions.", got=got, do=do)
 
 
-def _load_one(task: str, files: dict[str, Path], limit: int) -> Benchmark:
-    setup = config(task)
-    about = {key: setup["metadata"][key] for key in ("set", "title", "group")}
-    about |= {"variant": "generation" if task.endswith("_gen") else "likelihood", "config": setup}
-    name = about["set"]
+def _local_files(data: str) -> dict[str, Path]:
+    """Return the user's files by set."""
+    if not data:
+        return {}
+    if "=" not in data:
+        files = [file for file in sorted(paths.resolve(data).iterdir()) if _is_table(file)]
+        return {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
+    pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
+    if unknown := [name for name in pairs if name not in sets()]:
+        do = f"Known: {', '.join(sorted(sets()))}."
+        raise UserError("`benchmark_data` names an unknown set.", got=unknown, do=do)
+    return {name: paths.resolve(path) for name, path in pairs.items()}
+
+
+def _is_table(file: Path) -> bool:
+    return file.suffix in records.TABLES and "ground_truth" not in file.stem
+
+
+def is_named_for(stem: str, name: str) -> bool:
+    """Return whether a file is named for a set.
+
+    >>> is_named_for("pubmedqa_ori_pqal", "pubmedqa"), is_named_for("mmlu_medical", "mmlu")
+    (True, False)
+    """
+    is_other = name == "mmlu" and stem.lower().startswith("mmlu_medical")
+    return stem.lower().startswith(name) and not is_other
+
+
+def _read_set(name: str, file: Path | None) -> dict[str, Any]:
+    """Return questions, examples and source of a set, or the problem with it.
+
+    A problem with the user's own file, or with ours, is an error.
+    """
+    about = sets()[name]["metadata"]
     try:
-        questions, examples, source = _questions_of(setup, str(files.get(name, "")))
+        splits, source = _splits(sets()[name], file)
+        first, *others = [_convert_all(name, rows, source) for rows in splits]
+        questions, examples = _selected(about, first, others[0] if others else [], file)
     except (Unreachable, UserError) as error:
-        if isinstance(error, UserError) and (name in files or name == "own"):
+        if isinstance(error, UserError) and (file or "file" in about):
             raise
-        return Benchmark(task, **about, problem=str(error).replace("\n", " "))
-    chosen = evaluation.test_sets.evenly(questions, limit)
-    return Benchmark(task, **about)._replace(
-        questions=chosen, examples=examples, total=len(questions), source=source
-    )
+        return {"problem": str(error).replace("\n", " ")}
+    return {"questions": questions, "examples": examples[:FEW_SHOT], "source": source}
 
 
-def _questions_of(setup: dict[str, Any], path: str) -> tuple[list[Question], list[Question], str]:
-    """Return questions, examples and source of a set, read once for both of its variants."""
-    stamp = Path(path).stat().st_mtime if path else 0.0
-    return _cached(setup["metadata"]["set"], path, stamp)
-
-
-@functools.lru_cache(maxsize=32)
-def _cached(name: str, path: str, stamp: float) -> tuple[list[Question], list[Question], str]:
-    setup = next(config(task) for task in names() if config(task)["metadata"]["set"] == name)
+def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], str]:
+    """Return the rows of a set by split, the test split first, and where they are from."""
     about = setup["metadata"]
-    if name == "own":
-        splits = {"test": records.load_table(path or paths.data("test_mcq.jsonl"))}
-        source = "this package"
-    elif path:
-        splits, source = {"test": records.load_table(path)}, Path(path).name
-    elif "url" in about:
-        splits = {"test": records.load_table(_download(about["url"]))}
-        source = about["url"].partition("#")[0]
-    else:
-        splits, source = _from_hub(setup)
-    first, *others = [_convert(name, rows, about["options"], source) for rows in splits.values()]
-    questions, examples = _split(about, first, others[0] if others else [], path)
-    return questions, examples[:FEW_SHOT], source
+    if file:
+        return [records.load_table(file)], file.name
+    if "file" in about:
+        return [records.load_table(paths.data(about["file"]))], "this package"
+    if "url" in about:
+        return [records.load_table(_download(about["url"]))], about["url"].partition("#")[0]
+    return _from_hub(setup)
 
 
-def _split(about: dict[str, Any], questions: list, examples: list, path: str) -> tuple[list, list]:
-    """Keep a set's subjects and its official test items; the rest serves as examples."""
-    if subjects := about.get("subjects"):
-        questions = [row for row in questions if row["subject"] in subjects]
-        examples = [row for row in examples if row["subject"] in subjects] or examples
-    if "test_ids" in about:
-        beside = sorted(Path(path).parent.glob("*test_ground_truth.json")) if path else []
-        file = beside[0] if beside else _download(about["test_ids"])
-        official = set(json.loads(file.read_text(encoding="utf-8")))
-        examples = [row for row in questions if row["id"] not in official]
-        questions = [row for row in questions if row["id"] in official]
-        if not questions:
-            do = "Give the file with all 1,000 questions."
-            what = f"Benchmark {about['set']}: it holds none of the official test items."
-            raise UserError(what, got=path, do=do)
-    return questions, examples
+def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:
+    """Return the splits of a set from the hub at its pinned revision."""
+    import datasets
 
-
-def _from_hub(setup: dict[str, Any]) -> tuple[dict[str, list[Row]], str]:
-    """Return the splits of a set from the hub at its pinned revision, and where they are from."""
-    about = setup["metadata"]
-    path, revision = setup["dataset_path"], setup["dataset_kwargs"]["revision"]
-    configs = about.get("configs")
+    if not (datasets.config.HF_HUB_OFFLINE or hub_answers()):
+        raise Unreachable(NO_ANSWER)
+    about, path = setup["metadata"], setup["dataset_path"]
+    revision, configs = setup["dataset_kwargs"]["revision"], about.get("configs")
     splits: dict[str, list[Row]] = {name: [] for name in about["splits"]}
     for part in configs or [setup.get("dataset_name")]:
-        data = _hub_splits(path, part, revision)
-        for name in splits:
-            rows = data[name]
-            if name != about["splits"][0]:
-                rows = rows.select(range(min(len(rows), 400)))
-            more = {"subject": part} if configs else {}
-            splits[name] += [dict(row) | more for row in rows]
-    return splits, f"{path} at {revision[:8]}"
-
-
-def _hub_splits(path: str, part: str | None, revision: str) -> Any:
-    from datasets import load_dataset
-
-    with nullcontext() if hub_answers() else _offline():
         try:
-            return load_dataset(path, part, revision=revision)
+            data = datasets.load_dataset(path, part, revision=revision)
         except (OSError, ValueError, RuntimeError) as error:
-            cause = f"{type(error).__name__}: {str(error).splitlines()[0][:160]}"
-            local = "no answer, and no local file"
-            raise Unreachable(f"not reachable: {cause if hub_answers() else local}") from None
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Switch the hub's libraries to their local cache, so that a missing set fails at once."""
-    import datasets
-    import huggingface_hub.constants as constants
-
-    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
+            cause = str(error).partition("\n")[0][:160]
+            raise Unreachable(f"not reachable: {type(error).__name__}: {cause}") from None
+        more = {"subject": part} if configs else {}
+        for name, rows in splits.items():
+            most = None if name == about["splits"][0] else EXAMPLES_READ
+            rows += [row | more for row in islice(data[name], most)]
+    return list(splits.values()), f"{path} at {revision[:8]}"
 
 
 @functools.cache
 def hub_answers() -> bool:
     """Return whether the hub answers within four seconds; asked once per process."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return False
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=4):
@@ -221,60 +214,47 @@ def _download(link: str) -> Path:
     except UserError as error:
         if "pinned" in error.what:
             raise
-        raise Unreachable("not reachable: no answer, and no local file") from None
+        raise Unreachable(NO_ANSWER) from None
 
 
-def _local_files(data: str) -> dict[str, Path]:
-    """Return the user's files by set."""
-    sets = {config(task)["metadata"]["set"] for task in names()}
-    if not data:
-        return {}
-    if "=" not in data:
-        files = [path for path in sorted(paths.resolve(data).iterdir()) if path.suffix in SUFFIXES]
-        files = [path for path in files if "ground_truth" not in path.stem]
-        return {name: path for path in files for name in sets if is_named_for(path, name)}
-    pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
-    if unknown := [name for name in pairs if name not in sets]:
-        do = f"Known: {', '.join(sorted(sets))}."
-        raise UserError("`benchmark_data` names an unknown set.", got=unknown, do=do)
-    return {name: paths.resolve(path) for name, path in pairs.items()}
+def _selected(
+    about: dict[str, Any], questions: list, examples: list, file: Path | None
+) -> tuple[list[Question], list[Question]]:
+    """Return a set's subjects and its official test items; the rest serves as examples."""
+    if subjects := about.get("subjects"):
+        questions = [row for row in questions if row["subject"] in subjects]
+        examples = [row for row in examples if row["subject"] in subjects] or examples
+    if "test_ids" in about:
+        beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
+        ids = beside[0] if beside else _download(about["test_ids"])
+        official = set(json.loads(ids.read_text(encoding="utf-8")))
+        examples = [row for row in questions if row["id"] not in official]
+        questions = [row for row in questions if row["id"] in official]
+        if not questions:
+            do = "Give the file with all 1,000 questions."
+            what = f"Benchmark {about['set']}: it holds none of the official test items."
+            raise UserError(what, got=file, do=do)
+    return questions, examples
 
 
-def is_named_for(path: Path, name: str) -> bool:
-    """Return whether a file is named for a set.
-
-    >>> is_named_for(Path("pubmedqa_ori_pqal.json"), "pubmedqa")
-    True
-    >>> is_named_for(Path("mmlu_medical.csv"), "mmlu")
-    False
-    """
-    stem = path.stem.lower()
-    if name == "mmlu" and stem.startswith("mmlu_medical"):
-        return False
-    return stem.startswith(name)
-
-
-def _convert(name: str, rows: Sequence[Row], options: Sequence[int], where: str) -> list[Question]:
-    """Convert the rows of a set; a bad row is a UserError with set, row and remedy."""
+def _convert_all(name: str, rows: Sequence[Row], source: str) -> list[Question]:
     if not rows:
         do = "Give the split that holds the test questions."
-        raise UserError(f"Benchmark {name} has no rows.", got=where, do=do)
-    return [convert(name, row, options, f"{where}, row {n}") for n, row in enumerate(rows, 1)]
+        raise UserError(f"Benchmark {name} has no rows.", got=source, do=do)
+    return [convert(name, row, f"{source}, row {n}") for n, row in enumerate(rows, 1)]
 
 
-def convert(name: str, row: Row, options: Sequence[int], place: str = "row") -> Question:
-    """Convert one published row to a question and check its options and label."""
-    at = f"Benchmark {name}: {place}"
+def convert(name: str, row: Row, place: str = "row") -> Question:
+    """Convert a published row of a set; a bad row is a UserError with set, row and remedy."""
+    at, sizes = f"Benchmark {name}: {place}", sets()[name]["metadata"]["options"]
     try:
-        question = FORMS[name](row)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        is_column = isinstance(error, KeyError)
-        what = f"has no column {error}" if is_column else f"cannot be read: {error}"
+        question = _question({field: column(row) for field, column in _columns(name).items()})
+    except (jinja2.UndefinedError, LookupError, TypeError, ValueError) as error:
         do = f"Give {name} as it is published; this row has {', '.join(map(str, row))[:200]}."
-        raise UserError(f"{at} {what}.", got=str(row)[:120], do=do) from None
+        raise UserError(f"{at} cannot be read: {error}.", got=str(row)[:120], do=do) from None
     size = len(question["options"])
-    if size not in options:
-        do = f"{name} has {' or '.join(map(str, options))}: take that variant of the set."
+    if size not in sizes:
+        do = f"{name} has {' or '.join(map(str, sizes))}: take that variant of the set."
         raise UserError(f"{at} has {size} options.", got=question["options"], do=do)
     if size and not 0 <= question["answer"] < size:
         do = f"The label must be one of {', '.join(question['letters'])} (or 0 to {size - 1})."
@@ -285,109 +265,36 @@ def convert(name: str, row: Row, options: Sequence[int], place: str = "row") -> 
     return question
 
 
-def _question(
-    text: str, options: Sequence[str] = (), answer: int = -1, *, target: str = "", **more: Any
-) -> Question:
-    """Return one question with options and the index of the right one, or with a free target."""
-    options = [str(option).strip() for option in options]
-    letters, by_words = list(LETTERS[: len(options)]), more.get("by_words", False)
-    has_answer = 0 <= answer < len(options)
-    right = options[answer] if has_answer else target
-    answer_text = f"({letters[answer]})" if has_answer and not by_words else right
-    said = f"The answer is {answer_text}." if options or by_words else target
+@functools.cache
+def _columns(name: str) -> dict[str, Callable[[Row], Any]]:
+    """Return the expressions of a task file that read a field of a question from a row."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters["shuffled"] = _shuffled
+    columns = sets()[name]["metadata"]["columns"].items()
+    return {f: environment.compile_expression(text, undefined_to_none=False) for f, text in columns}
+
+
+def _shuffled(items: Sequence, seed: str) -> list:
+    """Return the items in an order fixed by a text, for options of which the first is right."""
+    items = list(items)
+    random.Random(str(seed)).shuffle(items)
+    return items
+
+
+def _question(fields: Row) -> Question:
+    """Return a question with the number of its right option (-1: none), or with a free target."""
+    text, options = str(fields["question"]), [str(x).strip() for x in fields.get("options", ())]
+    keys, label = [*map(str, fields.get("keys", range(len(options))))], str(fields.get("label"))
+    answer = keys.index(label) if label in keys else -1
+    target = options[answer] if 0 <= answer < len(options) else str(fields.get("target") or "")
     return {
-        "id": str(more.get("id") or records.content_hash(text, options)),
-        "question": str(text).strip(),
+        "id": str(fields.get("id") or records.content_hash(text, options)),
+        "question": text.strip(),
         "options": options,
-        "context": more.get("context", ""),
-        "letters": letters,
+        "context": fields.get("context", ""),
+        "letters": list(LETTERS[: len(options)]),
         "answer": answer,
-        "target": right,
-        "subject": str(more.get("subject") or ""),
-        "level": int(more.get("level") or 0),
-        "said": said,
+        "target": target,
+        "subject": str(fields.get("subject") or ""),
+        "level": int(fields.get("level") or 0),
     }
-
-
-def _index(keys: Sequence[Any], label: Any) -> int:
-    """Return the place of a label among the keys, or -1."""
-    return [*map(str, keys)].index(str(label)) if str(label) in map(str, keys) else -1
-
-
-def _own(row: Row) -> Question:
-    more = {"id": row.get("id"), "subject": row["topic"], "level": row["difficulty"]}
-    return _question(row["question"], row["options"], row["answer"], **more)
-
-
-def _medqa(row: Row) -> Question:
-    options = row["options"]
-    if not isinstance(options, Mapping):
-        options = {option["key"]: option["value"] for option in options}
-    pairs = sorted((key, value) for key, value in options.items() if value is not None)
-    answer = _index([key for key, _ in pairs], row["answer_idx"])
-    return _question(row["question"], [value for _, value in pairs], answer)
-
-
-def _medmcqa(row: Row) -> Question:
-    options = [row[key] for key in ("opa", "opb", "opc", "opd")]
-    more = {"id": row.get("id"), "subject": row.get("subject_name")}
-    return _question(row["question"], options, int(row["cop"]), **more)
-
-
-def _pubmedqa(row: Row) -> Question:
-    """Read PubMedQA with the column names of its authors' file or of the hub."""
-    context = row["CONTEXTS"] if "CONTEXTS" in row else row["context"]
-    texts = context["contexts"] if isinstance(context, Mapping) else context
-    options = ["yes", "no", "maybe"]
-    more = {"id": row.get("pubid") or row.get("id"), "context": "\n".join(texts), "by_words": True}
-    text = row["QUESTION"] if "QUESTION" in row else row["question"]
-    return _question(text, options, _index(options, row["final_decision"]), **more)
-
-
-def _headqa(row: Row) -> Question:
-    answers = row["answers"]
-    if isinstance(answers, Mapping):
-        pairs = list(zip(answers["aid"], answers["atext"], strict=True))
-    else:
-        pairs = [(answer["aid"], answer["atext"]) for answer in answers]
-    right = _index([key for key, _ in pairs], row["ra"])
-    return _question(row["qtext"], [text for _, text in pairs], right, subject=row.get("category"))
-
-
-def _mmlu(row: Row) -> Question:
-    more = {"subject": row.get("subject")}
-    return _question(row["question"], row["choices"], int(row["answer"]), **more)
-
-
-def _truthfulqa(row: Row) -> Question:
-    """Read TruthfulQA MC1 with its options shuffled by the question: the right one comes first."""
-    targets = row["mc1_targets"]
-    order = list(range(len(targets["choices"])))
-    random.Random(row["question"]).shuffle(order)
-    right = [targets["labels"][n] for n in order].index(1)
-    return _question(row["question"], [targets["choices"][n] for n in order], right)
-
-
-def _meqsum(row: Row) -> Question:
-    """Read MeQSum: the message without its heading, and its summary."""
-    subject, mark, message = row["CHQ"].partition("MESSAGE:")
-    text = message if mark else subject
-    return _question(text, target=row["Summary"].strip(), id=row.get("File"))
-
-
-def _bbh(row: Row) -> Question:
-    return _question(row["input"], target=row["target"], subject=row.get("subject"))
-
-
-FORMS: dict[str, Callable[[Row], Question]] = {
-    "own": _own,
-    "medqa": _medqa,
-    "medmcqa": _medmcqa,
-    "pubmedqa": _pubmedqa,
-    "headqa": _headqa,
-    "mmlu": _mmlu,
-    "mmlu_medical": _mmlu,
-    "truthfulqa": _truthfulqa,
-    "meqsum": _meqsum,
-    "bbh": _bbh,
-}

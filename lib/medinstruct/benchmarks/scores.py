@@ -159,7 +159,7 @@ def _leaked(sets: dict[str, Any], name: str) -> set[str] | None:
     """Return the leaked ids of a set under any of its names, or None if it was not searched."""
     about = next(config(task)["metadata"] for task in names() if task.startswith(f"{name}_"))
     known = [name, *about.get("aliases", [])]
-    own = [key for key in sets if any(is_named_for(Path(key), alias) for alias in known)]
+    own = [key for key in sets if any(is_named_for(key, alias) for alias in known)]
     return {str(item) for key in own for item in sets[key]["hit"]} if own else None
 
 
