@@ -178,7 +178,6 @@ def test_tables_and_figures_hold_hostile_data(name, tmp_path):
         picture = plotting.show(figure, f"f{number}", folder=tmp_path)
         png = picture.data["image/png"]
         assert png.startswith(b"\x89PNG") and len(png) < 500_000
-    plotting.sunburst(top, title="Pairs", live=True).to_json()
 
 
 def test_datasets_with_one_file_name_stay_apart(tmp_path):

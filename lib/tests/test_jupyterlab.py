@@ -165,7 +165,7 @@ def test_the_first_figure_of_notebook_05_shows_long_before_the_last_cell(browser
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     start_all(page, url, "first_figure.ipynb")
     page.wait_for_selector(
-        ".jp-OutputArea .js-plotly-plot .main-svg, .jp-OutputArea img",
+        ".jp-OutputArea img",
         state="attached",
         timeout=120_000,
     )

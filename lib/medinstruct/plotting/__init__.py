@@ -12,5 +12,4 @@ from medinstruct.plotting.charts import (
     lines,
     sunburst,
 )
-from medinstruct.plotting.display import live, show, to_html
-from medinstruct.plotting.tables import reader, table
+from medinstruct.plotting.display import live, reader, show, table, to_html

@@ -1,6 +1,5 @@
 """Charts: bars, grouped bars, heat map, intervals, lines, histogram, dumbbell, funnel, sunburst."""
 
-import html
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,15 +9,13 @@ import pandas as pd
 
 from medinstruct import paths
 from medinstruct.plotting import palette
-from medinstruct.plotting.palette import PALETTE, number, short
+from medinstruct.plotting.palette import number, short
 
 MARKERS = "oDs^vPX"  # groups differ in shape as well as in color
 Marks = Mapping[float, str] | float | None  # places on the x-axis, with labels
 
 
-def bars(
-    counts: Any, *, title: str, label: str, top: int = 20, color=palette.BLUE, ranked=True
-) -> Any:
+def bars(counts: Any, *, title: str, label: str, top=20, color=palette.BLUE, ranked=True) -> Any:
     """Draw horizontal bars of a mapping or Series, the largest first unless `ranked` is False.
 
     Names after the first `top` are counted in the axis label.
@@ -32,9 +29,9 @@ def bars(
     figure, (axes,) = _canvas(title, 0.9 + 0.27 * max(len(names), 2))
     rows = axes.barh(_rows(axes, names), values, color=color, height=0.74)
     axes.bar_label(rows, labels=map(number, values), padding=3, fontsize=9)
-    hidden = sum(value for _, value in pairs[top:])
-    others = f" ({len(pairs) - top:,} others with {number(hidden)} not shown)" if hidden else ""
-    axes.set_xlabel(label + others)
+    if hidden := sum(value for _, value in pairs[top:]):
+        label += f" ({len(pairs) - top:,} others with {number(hidden)} not shown)"
+    axes.set_xlabel(label)
     axes.margins(x=0.08)
     return figure
 
@@ -50,31 +47,27 @@ def grouped_bars(columns: Any, *, title: str, label: str, names: Sequence | None
         return _note(label)
     row = max(0.17, 0.3 / frame.shape[1]) * (frame.shape[1] + 0.5)
     figure, (axes,) = _canvas(title, 1.3 + row * len(frame))
-    frame.rename(columns=short).plot.barh(ax=axes, width=0.8, color=PALETTE, legend=False)
+    frame.rename(columns=short).plot.barh(ax=axes, width=0.8, legend=False)
     axes.set_yticks(range(len(frame)), map(short, frame.index))
     axes.set_ylim(len(frame) - 0.4, -0.6)
     axes.set(xlabel=label, ylabel="")
     return _legend(figure, axes)
 
 
-def heatmap(
-    table: Any, *, title: str, label: str, fmt="g", center: float | None = None, vmax=None
-) -> Any:
+def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -> Any:
     """Draw a DataFrame of numbers as a heat map; a dot marks 0, a grey cell nan.
 
-    With `center` the colors run from red below to blue above, and 0 is a number like any other.
+    With a `center` the colors run from red at 0 to blue at twice the center, and 0 is a number.
     """
     import seaborn
 
     if not table.size:
         return _note(label)
-    reach = center or float(np.nanmax(np.abs(table)))
-    limits = (0, vmax) if center is None else (center - reach, center + reach)
     width = max(5.0, 2.6 + 0.58 * table.shape[1])
     figure, (axes,) = _canvas(title, 1.9 + 0.29 * len(table), width=width)
-    texts = table.map(lambda value: format(value, fmt) if value or center is not None else "•")
+    texts = table.map(lambda value: format(value, fmt) if value or center else "•")
     cells = {"annot": texts, "fmt": "", "linewidths": 0.6, "annot_kws": {"size": 9}}
-    colors = {"cmap": "Blues" if center is None else "RdBu", "vmin": limits[0], "vmax": limits[1]}
+    colors = {"cmap": "RdBu" if center else "Blues", "vmin": 0, "vmax": 2 * center or None}
     named = table.astype(float).rename(index=short, columns=short)
     seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, **cells, **colors)
     axes.set(xlabel="", ylabel="", facecolor="#eef1f4")
@@ -93,7 +86,7 @@ def intervals(
     The index names the rows (equal names share a row); `group` is a column that sets color and
     shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`.
     """
-    panels = dict(table) if isinstance(table, Mapping) else {"": table}
+    panels = table if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}
     names = list(dict.fromkeys(short(n) for frame in panels.values() for n in frame.index))
     groups = dict.fromkeys(v for f in panels.values() for v in (f[group] if group else [""]))
@@ -105,11 +98,11 @@ def intervals(
     for panel, (heading, frame) in zip(axes, panels.items(), strict=True):
         places = frame.index.map(short).map(rows).to_numpy(dtype=float)
         for n, value in enumerate(groups):
-            here = (frame[group] == value).to_numpy() if group else np.full(len(frame), True)
+            here = (frame[group] == value).to_numpy() if group else slice(None)
             shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
             _dots(panel, frame[here], places[here] + shift, n=n, name=short(value))
-        for line, column in zip(("-", ":"), marks, strict=False):
-            tick = {"ls": line, "color": palette.RED, "label": column, "lw": 1.6}
+        for style, column in zip(("-", ":"), marks, strict=False):
+            tick = {"ls": style, "color": palette.RED, "label": column, "lw": 1.6}
             panel.vlines(frame[column], places - 0.42, places + 0.42, **tick)
         panel.set_title(heading)
         panel.grid(axis="x")
@@ -124,11 +117,11 @@ def intervals(
 
 
 def _dots(axes: Any, part: Any, places: Any, *, n: int, name: str) -> None:
-    color, mark = PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)]
+    color, mark = f"C{n}", MARKERS[n % len(MARKERS)]
     axes.hlines(places, part["low"], part["high"], color=color, lw=3, alpha=0.45)
     axes.plot(part["score"], places, mark, color=color, ms=6, label=name)
+    where = {"textcoords": "offset points", "xytext": (5, 0), "va": "center", "fontsize": 8}
     for score, high, place in zip(part["score"], part["high"], places, strict=True):
-        where = {"textcoords": "offset points", "xytext": (5, 0), "va": "center", "fontsize": 8}
         axes.annotate(number(score), (high, place), color=color, **where)
 
 
@@ -170,9 +163,8 @@ def histogram(
     for n, (name, column) in enumerate(columns.items()):
         weights = np.full(len(column), 100 / len(column) if share else 1) if len(column) else None
         text = f"{short(name)} (n {len(column):,})" if name else ""
-        options = {"bins": 40, "range": range, "weights": weights, "label": text}
-        color = PALETTE[n % len(PALETTE)]
-        axes.hist(column, **options, histtype="stepfilled", fc=(color, 0.3), ec=color, lw=1.6)
+        look = {"histtype": "stepfilled", "fc": (f"C{n}", 0.3), "ec": f"C{n}", "lw": 1.6}
+        axes.hist(column, bins=40, range=range, weights=weights, label=text, **look)
     axes.set(xlabel=label, ylabel=f"% of {unit}" if share else unit, xlim=range)
     _references(axes, reference)
     return _legend(figure, axes)
@@ -216,22 +208,20 @@ def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
     return figure
 
 
-def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str, live: bool = False) -> Any:
+def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str) -> Any:
     """Draw verbs in an inner ring and their nouns in an outer one; angles are counts.
 
-    Slices come in the order of `pairs`; thin ones have no word. With `live` it is a plotly figure.
+    Slices come in the order of `pairs`; thin ones have no word.
     """
     rows = [(*pair, count) for pair, count in pairs.items() if count]
+    if not rows:
+        return _note("verbs with an object")
     frame = pd.DataFrame(rows, columns=["verb", "noun", "count"])
     verbs = frame.groupby("verb", sort=False)["count"].sum()
-    hues = {verb: PALETTE[n % len(PALETTE)] for n, verb in enumerate(verbs.index)}
-    if live:
-        return _live_sunburst(frame, title, hues)
-    if frame.empty:
-        return _note("verbs with an object")
-    order = frame["verb"].map(verbs.index.get_loc).sort_values(kind="stable").index
-    frame, inner = frame.loc[order], [(hue, 0.7) for hue in hues.values()]
-    outer = [(hues[verb], (0.45, 0.3)[n % 2]) for n, verb in enumerate(frame["verb"])]
+    frame["hue"] = frame["verb"].map(verbs.index.get_loc)
+    frame = frame.sort_values("hue", kind="stable")
+    inner = [(f"C{n}", 0.7) for n in range(len(verbs))]
+    outer = [(f"C{hue}", (0.45, 0.3)[n % 2]) for n, hue in enumerate(frame["hue"])]
     figure, (axes,) = _canvas(title, palette.WIDTH + 0.3)
     _ring(axes, verbs, verbs.index, radius=0.58, width=0.38, colors=inner)
     _ring(axes, frame["count"], frame["noun"], radius=1, width=0.42, colors=outer)
@@ -250,18 +240,6 @@ def _ring(axes: Any, counts: Any, names: Any, *, radius: float, width: float, co
         arc = 2 * np.pi * count / sum(counts) * (radius - width / 2) * points * 0.86
         size = min(9.5, arc, width * points / (max(len(name), 1) * 0.62))
         word.set(ha="center", va="center", fontsize=max(size, 1), visible=size >= 5)
-
-
-def _live_sunburst(frame: Any, title: str, hues: dict[str, str]) -> Any:
-    import plotly.express as px
-    import plotly.graph_objects as go
-
-    if frame.empty:
-        return go.Figure()
-    colors = {"color": "verb", "color_discrete_map": hues, "title": html.escape(title)}
-    figure = px.sunburst(frame, path=["verb", "noun"], values="count", **colors)
-    figure.update_traces(hovertemplate="%{label}: %{value} (%{percentRoot:.1%})<extra></extra>")
-    return figure.update_layout(height=660, template="none", paper_bgcolor="white")
 
 
 def _note(label: str) -> Any:
@@ -295,11 +273,11 @@ def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:
 
 
 def _legend(figure: Any, axes: Any) -> Any:
-    """Draw the legend below a figure, in as many columns as fit; none for a single line."""
+    """Draw the legend below a figure, in as many columns as fit; none for a single name."""
     handles, names = axes.get_legend_handles_labels()
     if any(names) and len(names) > 1:
         columns = max(1, int(figure.get_figwidth() * 12 / (max(map(len, names)) + 7)))
-        figure.legend(handles, names, loc="outside lower left", ncols=min(columns, len(names)))
+        figure.legend(handles, names, loc="outside lower left", ncols=columns)
     return figure
 
 

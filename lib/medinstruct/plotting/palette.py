@@ -3,7 +3,6 @@
 # Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PINK, GREY = "#56B4E9", "#CC79A7", "#7A8490"
-PALETTE = (BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY)
 WIDTH = 7.5  # inches
 
 
