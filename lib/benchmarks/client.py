@@ -104,19 +104,16 @@ def throughput(given: argparse.Namespace) -> None:
 
 
 async def flat(count: int) -> None:
-    """Peak memory while a stream of requests is answered in the process and each reply is let go."""
+    """Peak memory while requests are answered in the process."""
     client = llm.Client(
         url="offline", model="m", concurrency=64, cache=Path(tempfile.mkdtemp()) / "c.sqlite"
     )
-    stream = (
+    requests = (
         llm.Request(messages=[{"role": "user", "content": f"Hello {n}"}]) for n in range(count)
     )
-    seen = 0
-    async for _ in client.ask_each(stream):
-        seen += 1
-    print(
-        f"{seen} streamed requests: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
-    )
+    replies = await client.ask_all(requests)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{len(replies)} requests: peak memory {peak:.0f} MB")
 
 
 def forecast(given: argparse.Namespace) -> None:

@@ -22,17 +22,15 @@ HOSTILE = (
 )
 
 class Rigged(llm.Client):
-    def stream(self, request, *, keep=True):
+    async def stream(self, request):
         asked = request.messages[-1]["content"]
         words = ("A long answer. " * 6667).split(" ") if "long" in asked else HOSTILE.split(" ")
         words = ("Ask for Mr. Oskar Tr" + "ell.").split(" ") if "whom" in asked else words
-        async def items():
-            for n, word in enumerate(words):
-                yield word if not n else " " + word
-                if n % 500 == 0:
-                    await asyncio.sleep(0.01)
-            yield llm.Reply(key="k", text=" ".join(words), finish_reason="stop", model="rigged")
-        return llm.Stream(items(), key="k", model="rigged")
+        for n, word in enumerate(words):
+            yield word if not n else " " + word
+            if n % 500 == 0:
+                await asyncio.sleep(0.01)
+        yield llm.Reply(key="k", text=" ".join(words), finish_reason="stop", model="rigged")
 
 out, base = paths.outputs("RUN"), paths.outputs("base")
 model = llm.LocalModel(base / "student", adapter=base / "adapter")

@@ -72,44 +72,35 @@ def local(text="Condition 3 causes", **parameters):
 
 
 async def read(stream, *, stop_after=0):
-    """The pieces of a stream, which is stopped once it has so many characters."""
+    """The pieces of a stream and its reply; it is closed once it has so many characters."""
     pieces = []
-    async for piece in stream:
-        pieces.append(piece)
-        if stop_after and len(stream.text) >= stop_after:
-            stream.stop()
-    return pieces
+    async for item in stream:
+        if isinstance(item, llm.Reply):
+            return pieces, item
+        pieces.append(item)
+        if 0 < stop_after <= len("".join(pieces)):
+            await stream.aclose()
+    return pieces, None
 
 
-def test_a_streamed_answer_equals_the_one_asked_for_at_once_and_is_kept(tmp_path):
+def test_a_streamed_answer_equals_the_one_asked_for_at_once_and_is_not_cached():
     async def both():
-        asked = client(cache=tmp_path / "c.sqlite")
-        stream = asked.stream(ASK)
-        pieces = await read(stream)
-        return (
-            pieces,
-            stream.reply,
-            (await asked.ask_all([ASK]))[0],
-            (await client().ask_all([ASK]))[0],
-            asked.usage,
-        )
+        asked = client()
+        pieces, reply = await read(asked.stream(ASK))
+        return pieces, reply, (await client().ask_all([ASK]))[0], asked
 
-    pieces, reply, again, fresh, usage = asyncio.run(both())
-    assert len(pieces) > 20 and "".join(pieces) == reply.text == again.text == fresh.text
-    assert (
-        again.cached
-        and usage["asked"] == 1
-        and usage["completion_tokens"] == fresh.completion_tokens
-    )
+    pieces, reply, fresh, asked = asyncio.run(both())
+    assert len(pieces) > 20 and "".join(pieces) == reply.text == fresh.text
+    assert not asked.cache.keys() and asked.usage["asked"] == 1
+    assert asked.usage["completion_tokens"] == fresh.completion_tokens
 
 
 @pytest.mark.parametrize("stop", [[], ["treated"], ["\n### Instruction"]])
 def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(model, stop):
     async def both(tuned):
         view = model.tuned if tuned else model.base
-        stream = view.stream(local(stop=stop), keep=False)
-        pieces = await read(stream)
-        return "".join(pieces), stream.reply, (await view.ask_all([local(stop=stop)]))[0]
+        pieces, reply = await read(view.stream(local(stop=stop)))
+        return "".join(pieces), reply, (await view.ask_all([local(stop=stop)]))[0]
 
     found = [asyncio.run(both(tuned)) for tuned in (False, True)]
     assert all(
@@ -121,9 +112,8 @@ def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(mode
 
 def test_base_and_tuned_asked_at_the_same_moment_do_not_mix(model):
     async def together():
-        streams = [view.stream(local(), keep=False) for view in (model.tuned, model.base) * 2]
-        replies = await asyncio.gather(*(stream.result() for stream in streams))
-        return [reply.text for reply in replies]
+        streams = [read(view.stream(local())) for view in (model.tuned, model.base) * 2]
+        return [reply.text for _, reply in await asyncio.gather(*streams)]
 
     told = asyncio.run(together())
     alone = [asyncio.run(view.ask_all([local()]))[0].text for view in (model.tuned, model.base)]
@@ -143,45 +133,37 @@ def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(mode
     async def stopped():
         stream = model.tuned.stream(local(max_tokens=400))
         await anext(stream)
-        stream.stop()
+        await stream.aclose()
         at = len(seen)
-        reply = await stream.result()
         await asyncio.sleep(0.3)
-        return reply, at, len(seen) - at, model.cache.keys()
+        return at, len(seen) - at, model.cache.keys()
 
     inner.forward = counted
     try:
         before = model.cache.keys()
-        reply, at, more, keys = asyncio.run(stopped())
+        at, more, keys = asyncio.run(stopped())
     finally:
         del inner.forward
-    assert reply.finish_reason == llm.STOPPED and 0 < at < 20 and more <= 2 and keys == before
+    assert 0 < at < 20 and more <= 2 and keys == before
 
 
 def test_a_stopped_or_cancelled_answer_is_counted_but_not_kept_as_whole():
     async def stopped(how):
         asked = client(pace=0.01, usd_per_mtok=(1, 1), budget_usd=1.0)
-        stream = asked.stream(ASK)
         if how == "stop":
-            await read(stream, stop_after=40)
+            pieces, _ = await read(asked.stream(ASK), stop_after=40)
+            assert 40 <= len("".join(pieces)) < 80
         else:
-            reading = asyncio.create_task(read(stream))
+            reading = asyncio.create_task(read(asked.stream(ASK)))
             await asyncio.sleep(0.2)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            await asyncio.sleep(0.05)
-        return asked, stream
+        return asked
 
     for how in ("stop", "cancel"):
-        asked, stream = asyncio.run(stopped(how))
-        assert (
-            not asked.cache.keys()
-            and asked.usage["usd"] > 0
-            and asked.account.reserved == pytest.approx(0)
-        )
-        assert stream.reply is None or (
-            stream.reply.finish_reason == llm.STOPPED and 40 <= len(stream.reply.text) < 80
-        )
+        asked = asyncio.run(stopped(how))
+        assert not asked.cache.keys() and asked.usage["usd"] > 0
+        assert asked.usage["asked"] == 1 and asked.reserved == pytest.approx(0)
 
 
 def test_a_stream_never_passes_the_budget():
@@ -200,7 +182,7 @@ def test_the_stand_in_streams_over_a_socket_and_a_reader_who_hangs_up_gets_no_mo
     async def talk():
         faults = stand_in_server.Faults(pace=0.01)
         asked = llm.Client(url=stand_in_server.listen(faults=faults), model="m")
-        whole = await read(asked.stream(ASK))
+        whole, _ = await read(asked.stream(ASK))
         events = faults.seen["events"]
         await read(asked.stream(ASK.model_copy(update={"sample": 1})), stop_after=30)
         await asyncio.sleep(0.3)
@@ -210,17 +192,15 @@ def test_the_stand_in_streams_over_a_socket_and_a_reader_who_hangs_up_gets_no_mo
     assert len(whole) > 20 and events > len(whole) and after < events / 2
 
 
-def test_a_server_that_refuses_the_option_for_usage_is_asked_without_it():
+def test_a_server_that_refuses_the_option_for_usage_is_asked_without_it(caplog):
     async def talk():
         service = stand_in_server.Service(refused=("stream_options",))
         url = stand_in_server.listen(service=service, faults=stand_in_server.Faults(pace=0))
         asked = llm.Client(url=url, model="m")
-        return await asked.stream(ASK).result(), asked
+        return await read(asked.stream(ASK))
 
-    reply, asked = asyncio.run(talk())
-    assert (
-        reply.text and reply.completion_tokens > 0 and "stream_options" in asked.connection.notes[0]
-    )
+    _, reply = asyncio.run(talk())
+    assert reply.text and reply.completion_tokens > 0 and "stream_options" in caplog.text
 
 
 @given(st.text(), st.lists(st.text(min_size=1, max_size=12), max_size=3))
@@ -372,12 +352,9 @@ class Says(llm.Client):
         super().__init__(url="offline", model="m")
         self.text = text
 
-    def stream(self, request, *, keep=True):
-        async def items():
-            yield self.text
-            yield llm.Reply(key="k", text=self.text, finish_reason="stop", model="m")
-
-        return llm.Stream(items(), key="k", model="m")
+    async def stream(self, request):
+        yield self.text
+        yield llm.Reply(key="k", text=self.text, finish_reason="stop", model="m")
 
 
 def test_a_name_in_an_answer_or_in_a_correction_is_asked_about_as_well(tmp_path):
@@ -496,9 +473,9 @@ def test_an_edited_question_goes_on_from_its_place_with_what_stood_before_it(tmp
     seen = []
 
     class Hears(Says):
-        def stream(self, request, *, keep=True):
+        def stream(self, request):
             seen.append([message["content"] for message in request.messages])
-            return super().stream(request, keep=keep)
+            return super().stream(request)
 
     ask = [{"act": "ask", "text": text} for text in ("First?", "Second?", "Third?")]
     again = [lambda talk: {"act": "ask", "text": "Second, better?", "replaces": talk.turns[1].id}]
@@ -528,7 +505,7 @@ def test_what_cannot_be_asked_is_told_in_one_message(tmp_path, wrong):
 
 
 def test_an_answer_that_fails_is_told_and_the_other_one_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.retry.FIRST_TRIES", 1)
+    monkeypatch.setattr("medinstruct.llm.retry.FIRST_RETRIES", 0)
     gone = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     talk = talked(
         tmp_path, {"gone": gone, "here": Says("Rest.")}, {"act": "ask", "text": "What helps?"}

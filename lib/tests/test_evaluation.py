@@ -238,7 +238,7 @@ def test_several_judges_keep_one_budget_and_may_see_a_part():
     for _ in range(2):  # asking again must not subtract the same spending twice
         asyncio.run(evaluation.judge.ask_jury(jury, pairs, budget_usd=1.0))
         assert jury[1].usage["usd"] > 0
-        assert jury[0].account.budget_usd + jury[1].usage["usd"] == pytest.approx(1.0)
+        assert jury[0].budget_usd + jury[1].usage["usd"] == pytest.approx(1.0)
 
 
 def test_no_answers_are_an_error():

@@ -8,7 +8,7 @@ from support import stand_in_server
 
 from medinstruct import llm
 from medinstruct.errors import UserError
-from medinstruct.llm.batch_api import Batches
+from medinstruct.llm import batch_api
 
 ASK = [
     llm.Request(
@@ -38,7 +38,7 @@ def test_a_paid_address_without_a_key_is_refused(monkeypatch):
 
 def test_an_unreachable_address_is_one_message_without_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    monkeypatch.setattr("medinstruct.llm.retry.FIRST_TRIES", 1)
+    monkeypatch.setattr("medinstruct.llm.retry.FIRST_RETRIES", 0)
     with pytest.raises(UserError, match="Check the address") as caught:
         asyncio.run(llm.Client(url="http://127.0.0.1:9/v1", model="m").ask_all(ASK))
     assert "sk-secret" not in str(caught.value)
@@ -105,7 +105,7 @@ def test_a_wrong_request_stops_at_once():
     assert served(talk) == 1
 
 
-def test_a_parameter_that_a_newer_model_refuses_is_replaced_or_left_out_and_said_once():
+def test_a_parameter_that_a_newer_model_refuses_is_replaced_or_left_out_and_said_once(caplog):
     async def talk(url, seen):
         client = llm.Client(url=url, model="m", concurrency=4)
         asks = [
@@ -113,14 +113,18 @@ def test_a_parameter_that_a_newer_model_refuses_is_replaced_or_left_out_and_said
             for r in MANY[:20]
         ]
         await client.ask_all(asks)
-        return client.connection.notes, client.connection.body(asks[0])
+        return client.connection.body(asks[0])
 
-    notes, body = served(talk, refused=("max_tokens", "temperature"))
+    body = served(talk, refused=("max_tokens", "temperature"))
     assert (
-        len(notes) == 2
+        len(notes(caplog)) == 2
         and body["max_completion_tokens"] == 900
         and not {"temperature", "max_tokens"} & set(body)
     )
+
+
+def notes(caplog):
+    return [row.getMessage() for row in caplog.records if row.name == "medinstruct"]
 
 
 def test_no_more_than_the_given_number_is_under_way():
@@ -131,11 +135,12 @@ def test_no_more_than_the_given_number_is_under_way():
     assert served(talk, latency=0.01) <= 5
 
 
-def test_a_cut_answer_is_asked_for_again_with_twice_the_room():
+@pytest.mark.parametrize("repeats, trouble", [(0, "length"), (3, "")])
+def test_a_cut_answer_is_asked_for_again_with_twice_the_room(repeats, trouble, monkeypatch):
+    monkeypatch.setattr("medinstruct.llm.client.REPEATS", repeats)
     cut = llm.Request(messages=MANY[0].messages, parameters={"max_tokens": 60})
-    replies = asyncio.run(llm.Client(url="offline?cut=0", model="m", again=0).ask_all([cut]))
-    again = asyncio.run(llm.Client(url="offline?cut=0", model="m", again=3).ask_all([cut]))
-    assert replies[0].incomplete_reason == "length" and not again[0].incomplete_reason
+    replies = asyncio.run(llm.Client(url="offline?cut=0", model="m").ask_all([cut]))
+    assert replies[0].incomplete_reason == trouble
 
 
 @pytest.mark.parametrize("rate, trouble", [("answer_refusal=1", "refused"), ("cut=1", "length")])
@@ -148,9 +153,11 @@ def test_what_never_becomes_whole_says_why(rate, trouble):
     )
 
 
-def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
+def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path, monkeypatch):
+    monkeypatch.setattr("medinstruct.llm.client.REPEATS", 0)
+
     async def talk(url, seen):
-        online = await llm.Client(url=url, model="m", again=0).ask_all(MANY)
+        online = await llm.Client(url=url, model="m").ask_all(MANY)
         client = batch_client(url, tmp_path)
         return online, await client.ask_all(MANY + MANY[:3]), client
 
@@ -159,15 +166,20 @@ def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
     assert client.usage["asked"] == len(MANY)
 
 
+@pytest.fixture(autouse=True)
+def _no_pause_between_polls(monkeypatch):
+    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
+
+
 def batch_client(url, folder, model="m"):
-    return llm.Client(url=url, model=model, mode="batch", cache=folder / "c.sqlite", poll=0.0)
+    return llm.Client(url=url, model=model, mode="batch", cache=folder / "c.sqlite")
 
 
 async def send_and_die(client, requests):
     """Send batches as a run does that is killed before it fetches their answers."""
     async with client.connection.open() as api:
         missing = {client.key(request): request for request in requests}
-        await Batches(client.connection, client.account, poll=0.0).send(api, missing)
+        await batch_api.send(client, api, missing)
 
 
 def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path, monkeypatch):
@@ -331,14 +343,14 @@ def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(t
     assert len(asyncio.run(talk())) == len(MANY)
 
 
-def test_a_parameter_that_a_batch_refuses_is_left_out_in_the_next_one(tmp_path):
+def test_a_parameter_that_a_batch_refuses_is_left_out_in_the_next_one(tmp_path, caplog):
     async def talk(url, seen):
         client = batch_client(url, tmp_path)
         asks = [r.model_copy(update={"parameters": {"temperature": 1.0}}) for r in MANY[:9]]
-        return await client.ask_all(asks), client.connection.notes
+        return await client.ask_all(asks)
 
-    replies, notes = served(talk, refused=("temperature",))
-    assert len(replies) == 9 and len(notes) == 1
+    replies = served(talk, refused=("temperature",))
+    assert len(replies) == 9 and len(notes(caplog)) == 1
 
 
 def test_a_url_that_is_neither_address_nor_transport_is_refused():

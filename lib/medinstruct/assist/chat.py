@@ -171,7 +171,7 @@ class Session:
 
     def _empty_answer(self, name: str) -> Answer:
         """Return an answer before its start, its model and what the model learned from."""
-        model, form = self.models[name], {"state": "waiting", "finish_reason": llm.STOPPED}
+        model, form = self.models[name], {"state": "waiting", "finish_reason": "stopped"}
         if not isinstance(model, llm.LocalModel):
             return Answer(name=name, model=llm.source(model.url, model.model), **form)
         adapter = "with its adapter" if model.is_tuned else "without adapter"
@@ -208,16 +208,15 @@ class Session:
         """Stream one model's answer to the page; an error is shown in its place."""
         fresh, sent, place = "", 0.0, {"turn": turn.id, "name": answer.name}
         try:
-            request = self._request(turn, answer)
-            stream = self.models[answer.name].stream(request, keep=False)
-            async for piece in stream:
-                answer.state, answer.text, fresh = "writing", answer.text + piece, fresh + piece
+            async for item in self.models[answer.name].stream(self._request(turn, answer)):
+                if isinstance(item, llm.Reply):
+                    answer.text, answer.finish_reason = item.text, item.finish_reason
+                    answer.request, answer.tokens = item.key, item.completion_tokens
+                    continue
+                answer.state, answer.text, fresh = "writing", answer.text + item, fresh + item
                 if time.monotonic() - sent > PAUSE:
                     self.send({"event": "piece", **place, "text": review.visible(fresh)})
                     fresh, sent = "", time.monotonic()
-            reply = await stream.result()
-            answer.text, answer.finish_reason = reply.text, reply.finish_reason
-            answer.request, answer.tokens = reply.key, reply.completion_tokens
         except Exception as error:  # one model's failure leaves the others running
             problem = str(error) if isinstance(error, UserError) else repr(error)
             answer.finish_reason, answer.error = "error", problem[:500]

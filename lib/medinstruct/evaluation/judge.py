@@ -224,7 +224,7 @@ def _share_budget(judge: Judge, judges: Sequence[Judge], budget_usd: float) -> N
     if isinstance(judge, Client) and budget_usd:
         others = [other for other in judges if isinstance(other, Client) and other is not judge]
         spent = sum(other.usage["usd"] for other in others)
-        judge.account.budget_usd = max(budget_usd - spent, 1e-9)
+        judge.budget_usd = max(budget_usd - spent, 1e-9)
 
 
 def _verdict(pair: Pair, reply: Reply, judge: str, *, asked: int) -> Verdict:

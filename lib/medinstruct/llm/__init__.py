@@ -3,5 +3,5 @@
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.client import STAND_IN, Client, forecast, source, stand_in_prose
 from medinstruct.llm.local import LocalModel, fingerprint
-from medinstruct.llm.messages import STOPPED, Reply, Request, Stream, is_refusal
+from medinstruct.llm.messages import Reply, Request, is_refusal
 from medinstruct.llm.pricing import Price, price

@@ -4,14 +4,16 @@ import contextlib
 import json
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from medinstruct.errors import UserError
+from medinstruct.llm.messages import Reply, Request
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT NOT NULL,
-  answer TEXT NOT NULL, at REAL, seconds REAL, usd REAL) WITHOUT ROWID;
+  answer TEXT NOT NULL, at REAL, usd REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, address TEXT NOT NULL,
   keys TEXT NOT NULL, status TEXT NOT NULL);
 """
@@ -34,19 +36,17 @@ class Cache:
             self._base.execute("PRAGMA synchronous=NORMAL")
             self._base.executescript(TABLES)
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """Return the saved answer, or None."""
+    def get(self, key: str) -> Reply | None:
+        """Return the saved reply, or None."""
         rows = self._do("SELECT answer FROM answers WHERE key = ?", key).fetchall()
-        return json.loads(rows[0][0]) if rows else None
+        return Reply(**json.loads(rows[0][0]), key=key, cached=True) if rows else None
 
-    def put(
-        self, key: str, request: dict[str, Any], answer: dict[str, Any], **spent: float
-    ) -> dict[str, Any]:
-        """Save an answer with its `seconds` and `usd`; return the first one saved under the key."""
-        texts = [json.dumps(part, ensure_ascii=False) for part in (request, answer)]
-        row = (key, *texts, time.time(), spent.get("seconds", 0.0), spent.get("usd", 0.0))
-        self._do("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", *row)
-        return self.get(key) or answer
+    def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
+        """Save an answer and its cost; return the reply that was saved first under the key."""
+        texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
+        sql = "INSERT OR IGNORE INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)"
+        self._do(sql, key, *texts, time.time(), usd)
+        return self.get(key).model_copy(update={"cached": False})
 
     def keys(self) -> list[str]:
         """Return the keys of all answers."""
@@ -71,11 +71,10 @@ class Cache:
             return self._base.execute(sql, values)
 
     @contextlib.contextmanager
-    def _clear_errors(self) -> Any:
+    def _clear_errors(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            what = f"The answer cache {self.path} cannot be used."
             do = "Free some space or name another file; saved answers are still there."
-            raise UserError(
-                f"The answer cache {self.path} cannot be used.", got=error, do=do
-            ) from None
+            raise UserError(what, got=error, do=do) from None

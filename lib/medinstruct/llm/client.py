@@ -2,33 +2,25 @@
 
 import asyncio
 import random
-import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from functools import partial
-from itertools import islice
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
 from tqdm import tqdm
 
 from medinstruct.errors import UserError
-from medinstruct.llm.batch_api import Batches
+from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import (
-    Reply,
-    Request,
-    Stream,
-    add_chunk,
-    answer_of,
-    is_refusal,
-    replayed,
-)
-from medinstruct.llm.pricing import Account, Forecast, Price, extrapolate, price
+from medinstruct.llm.messages import Reply, Request, add_chunk, answer_of, is_refusal
+from medinstruct.llm.pricing import Forecast, Price, extrapolate, price
 from medinstruct.llm.rate_limit import RateLimiter
 from medinstruct.llm.retry import Connection, transport
 
-INTERRUPTED = "interrupted"  # finish reason of a stream that broke off
+REPEATS = 1  # of a request whose answer is incomplete
 STAND_IN = (
     "Written by the offline stand-in, a rule-based program, "
     "not by a language model and not by a clinician."
@@ -43,8 +35,8 @@ class Client:
     `budget_usd` is never exceeded; it needs a price: `usd_per_mtok`, US dollars a million (prompt,
     completion) tokens, or a row of the table `prices` or of the shipped one. `rpm` and `tpm` are
     requests and tokens a minute, 0 for the limits in the server's headers. Incomplete answers are
-    requested `again` times, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch
-    API: answers within a day at half the price, with `poll` seconds between two status polls.
+    requested once more, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch API:
+    answers within a day at half the price.
     """
 
     def __init__(
@@ -59,112 +51,126 @@ class Client:
         prices: str = "",
         rpm: int = 0,
         tpm: int = 0,
-        again: int = 1,
         mode: str = "online",
-        poll: float = 30.0,
     ) -> None:
         if concurrency < 1 or mode not in ("online", "batch"):
             do = "Start with concurrency 8; mode is online or batch."
             raise UserError("concurrency or mode is wrong.", got=f"{concurrency}, {mode}", do=do)
-        self.url, self.model, self.concurrency, self.again = url, model, concurrency, again
-        self.mode, self.poll, self.rpm, self.tpm = mode, poll, rpm, tpm
-        self.connection = Connection(url, model)
+        self.connection = Connection(url, model, RateLimiter(rpm=rpm, tpm=tpm))
         if mode == "batch" and self.connection.transport:
             raise UserError("This url has no Batch API.", got=url, do="Set mode: online.")
         known = Price(*usd_per_mtok, 0.5) if any(usd_per_mtok) else price(model, table=prices)
         if budget_usd and not (known or self.connection.transport):
             do = "Give usd_per_mtok_in and usd_per_mtok_out, or a table in `prices`."
             raise UserError("budget_usd needs the model's price.", got=f"none of {model}", do=do)
+        self.url, self.model, self.concurrency, self.mode = url, model, concurrency, mode
+        self.price, self.budget_usd, self.reserved = known or Price(0.0, 0.0), budget_usd, 0.0
         self.cache = Cache(cache)
-        self.account = Account(url, model, self.cache, known or Price(0.0, 0.0), budget_usd)
-        self.usage = self.account.usage
+        self.usage: Counter[str] = Counter()
+
+    def key(self, request: Request) -> str:
+        """Return the hash of everything that determines the answer."""
+        return request.key(self.url, self.model)
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
         """Return the replies in the order of the requests."""
         requests = list(requests)
         if self.mode == "batch":
-            batches = Batches(self.connection, self.account, poll=self.poll)
-            return await batches.ask_all(requests)
-        replies = {number: reply async for number, reply in self.ask_each(requests, label=label)}
+            return await batch_api.ask_all(self, requests)
+        replies, rows = {}, iter(enumerate(requests))
+
+        async def work() -> None:
+            for number, request in rows:
+                replies[number] = await self._ask(api, request)
+                bar.update()
+
+        bar = tqdm(total=len(requests), desc=label, unit="reply", leave=False)
+        async with self.connection.open() as api:
+            workers = [asyncio.ensure_future(work()) for _ in range(self.concurrency)]
+            try:
+                with bar:
+                    await asyncio.gather(*workers)
+            finally:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
         return [replies[number] for number in range(len(requests))]
 
-    async def ask_each(
-        self, requests: Iterable[Request], *, label: str = ""
-    ) -> AsyncIterator[tuple[int, Reply]]:
-        """Yield (number of the request, reply) as replies arrive; memory stays flat."""
-        limiter = RateLimiter(self.concurrency, rpm=self.rpm, tpm=self.tpm)
-        rows, done, pending = enumerate(requests), set(), set()
-        total = len(requests) if isinstance(requests, list) else None
-        async with self.connection.open() as api:
-            ask = partial(self._ask, api, limiter)
+    async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
+        """Yield the pieces of one answer, then its reply, within the budget and without the cache.
+
+        Cancelling or closing the generator ends the answer; what has arrived is paid for.
+        """
+        answer = {"text": "", "finish_reason": "interrupted", "model": self.model}
+        answer |= {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 0}
+        form = {"stream": True, "stream_options": {"include_usage": True}}
+        async with self._reserve(request), self.connection.open() as api:
             try:
-                with tqdm(total=total, desc=label, unit="reply", leave=False) as bar:
-                    while True:
-                        free = islice(rows, 2 * self.concurrency - len(pending))
-                        pending |= {asyncio.ensure_future(ask(*row)) for row in free}
-                        if not pending:
-                            return
-                        done, pending = await asyncio.wait(pending, return_when="FIRST_COMPLETED")
-                        for task in done:
-                            yield task.result()
-                            bar.update()
+                async for chunk in await self.connection.send(api, request, **form):
+                    if piece := add_chunk(answer, chunk):
+                        yield piece
+            except (openai.OpenAIError, httpx2.HTTPError) as error:
+                raise self.connection.problem(error) from None
             finally:
-                for task in pending:
-                    task.cancel()
-                await asyncio.gather(*done, *pending, return_exceptions=True)
+                if answer["completion_tokens"]:
+                    self._count(answer)
+        yield Reply(**answer, refused=is_refusal(answer["text"]), key=self.key(request))
 
-    def stream(self, request: Request, *, keep: bool = True) -> Stream:
-        """Stream one answer within the budget; without `keep` the cache is not used."""
-        reply = self._saved(request) if keep else None
-        items = replayed(reply) if reply else self._pieces(request, keep=keep)
-        return Stream(items, key=self.key(request), model=self.model)
+    def save(self, request: Request, answer: dict[str, Any], *, batch: bool = False) -> Reply:
+        """Count an answer, save it, and return its reply."""
+        usd = self._count(answer, batch=batch)
+        return self.cache.put(self.key(request), request, answer, usd=usd)
 
-    def key(self, request: Request) -> str:
-        """Return the hash of everything that determines the answer."""
-        return self.account.key(request)
+    def highest_cost(self, request: Request, *, batch: bool = False) -> float:
+        """Return the most that a request can cost."""
+        return self.price.of(request.prompt_tokens(), request.max_tokens(4096), batch=batch)
 
-    def _saved(self, request: Request) -> Reply | None:
-        reply = self.account.saved(request)
-        self.usage["cached"] += reply is not None
-        return reply
+    def check_budget(self, usd: float, what: str) -> None:
+        """Raise if the budget, less what is spent and reserved, has no room for this cost."""
+        if self._exceeds(usd):
+            spent = f"{self.usage['usd']:.4f} of {self.budget_usd:.4f} USD"
+            do = "Raise budget_usd and start again: saved answers are not paid for twice."
+            raise UserError(f"The budget is used up: {what} could exceed it.", got=spent, do=do)
 
-    async def _ask(
-        self, api: openai.AsyncOpenAI, limiter: RateLimiter, number: int, request: Request
-    ) -> tuple[int, Reply]:
-        """Return number and reply; repeat the request while its answer is incomplete."""
-        for left in range(self.again, -1, -1):
-            reply = self._saved(request)
+    def _exceeds(self, usd: float) -> bool:
+        return 0 < self.budget_usd < self.usage["usd"] + self.reserved + usd
+
+    def _count(self, answer: dict[str, Any], *, batch: bool = False) -> float:
+        """Add an answer to the usage and return its cost."""
+        tokens = {name: answer[name] for name in ("prompt_tokens", "completion_tokens")}
+        usd = self.price.of(**tokens, batch=batch)
+        self.usage.update(asked=1, usd=usd, **tokens)
+        return usd
+
+    @asynccontextmanager
+    async def _reserve(self, request: Request) -> AsyncIterator[None]:
+        """Reserve the most that a request can cost while it is under way.
+
+        Where the budget is short, wait until other requests have returned their reserves.
+        """
+        usd = self.highest_cost(request)
+        while self.reserved > 1e-12 and self._exceeds(usd):
+            await asyncio.sleep(0.01)
+        self.check_budget(usd, "the next request")
+        self.reserved += usd
+        try:
+            yield
+        finally:
+            self.reserved -= usd
+
+    async def _ask(self, api: openai.AsyncOpenAI, request: Request) -> Reply:
+        """Return the reply; repeat the request while its answer is incomplete."""
+        for left in range(REPEATS, -1, -1):
+            reply = self.cache.get(self.key(request))
+            self.usage["cached"] += reply is not None
             if not reply:
-                async with self.account.reserve(request):
-                    start = time.monotonic()
-                    answer = answer_of(await self.connection.send(api, request, limiter))
-                    form = {"seconds": time.monotonic() - start}
-                    reply = self.account.save(request, answer, **form)
+                async with self._reserve(request):
+                    completion = await self.connection.send(api, request)
+                    reply = self.save(request, answer_of(completion))
             if not left or reply.incomplete_reason not in ("length", "empty", "refused"):
                 break
             request = request.repeated(more_room=reply.incomplete_reason == "length")
-        return number, reply
-
-    async def _pieces(self, request: Request, *, keep: bool) -> AsyncGenerator[str | Reply, None]:
-        """Yield the pieces of a streamed answer, then its reply."""
-        start, account = time.monotonic(), self.account
-        answer = {"text": "", "finish_reason": INTERRUPTED, "model": self.model, "refused": False}
-        answer |= {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 0}
-        form = {"stream": True, "stream_options": {"include_usage": True}}
-        async with account.reserve(request), self.connection.open() as api:
-            try:
-                async for chunk in await self.connection.send(api, request, RateLimiter(1), **form):
-                    if piece := add_chunk(answer, chunk):
-                        yield piece
-            except BaseException as error:
-                if answer["text"]:  # what has arrived is paid for
-                    account.save(request, answer, keep=False)
-                if isinstance(error, openai.OpenAIError | httpx2.HTTPError):
-                    raise self.connection.problem(error) from None
-                raise
-        keep = keep and answer["finish_reason"] != INTERRUPTED
-        answer["refused"] = answer["refused"] or is_refusal(answer["text"])
-        yield account.save(request, answer, seconds=time.monotonic() - start, keep=keep)
+        return reply
 
 
 async def forecast(
@@ -176,9 +182,8 @@ async def forecast(
     """
     sample = random.Random(seed).sample(requests, min(pilot, len(requests)))
     replies = await client.ask_all(sample, label="pilot")
-    price = client.account.price
-    costs = [price.of(reply.prompt_tokens, reply.completion_tokens) for reply in replies]
-    return extrapolate(costs, max(total, len(requests)), batch_share=price.batch_share)
+    costs = [client.price.of(reply.prompt_tokens, reply.completion_tokens) for reply in replies]
+    return extrapolate(costs, max(total, len(requests)), batch_share=client.price.batch_share)
 
 
 def source(url: str, model: str) -> str:

@@ -1,4 +1,4 @@
-"""Local model: weights, adapter, batched and streamed generation, cache of answers."""
+"""Local model: weights, adapter, batched and streamed generation."""
 
 import asyncio
 import copy
@@ -11,20 +11,18 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Self
 
 from tqdm import tqdm
 
 from medinstruct.errors import UserError
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import Reply, Request, Stream, replayed, settled
+from medinstruct.llm.messages import Reply, Request, settled
 
 PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
 CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
 Row = dict[str, Any]
-Watch = Callable[[str], bool]
 EDGE = 1 << 20  # bytes hashed at the end of a weights file; 32 times as many at its start
 
 
@@ -49,8 +47,8 @@ class LocalModel:
         import torch
 
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._weights = _load(str(base), str(adapter), self.device)
-        self.tokenizer = self._weights.tokenizer
+        self.tokenizer, *self._modules = _load(str(base), str(adapter), self.device)
+        self._lock = threading.Lock()
         self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
         self.name = Path(base).name if Path(base).is_dir() else str(base)  # no path of a machine
         self.has_adapter = self.is_tuned = bool(adapter)
@@ -76,15 +74,15 @@ class LocalModel:
     @property
     def model(self) -> Any:
         """Return the torch module as loaded, with its adapter on."""
-        return self._weights.base
+        return self._modules[0]
 
     @contextmanager
     def network(self) -> Iterator[Any]:
         """Yield the torch module of this view; the adapter is off in the base view."""
-        weights = self._weights
-        is_off = weights.tuned is weights.base and not self.is_tuned
-        with weights.lock, weights.base.disable_adapter() if is_off else nullcontext():
-            yield weights.tuned if self.is_tuned else weights.base
+        base, tuned = self._modules
+        is_off = tuned is base and not self.is_tuned
+        with self._lock, base.disable_adapter() if is_off else nullcontext():
+            yield tuned if self.is_tuned else base
 
     def key(self, request: Request) -> str:
         """Return the hash of weights, adapter, template, device and request."""
@@ -93,41 +91,54 @@ class LocalModel:
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
         """Return the replies in the order of the requests; cached answers are not repeated."""
-        requests = list(requests)
-        keys = [self.key(request) for request in requests]
-        answers = {key: answer for key in set(keys) if (answer := self.cache.get(key))}
-        self.usage["cached"] += sum(key in answers for key in keys)
-        pairs = zip(keys, requests, strict=True)
-        missing = {key: request for key, request in pairs if key not in answers}
+        pairs = [(self.key(request), request) for request in requests]
+        replies = {key: self.cache.get(key) for key, _ in pairs}
+        self.usage["cached"] += sum(replies[key] is not None for key, _ in pairs)
+        missing = {key: request for key, request in pairs if not replies[key]}
         bar = {"desc": label, "total": len(missing), "leave": False}
         for key, answer in tqdm(self._answers(missing), **bar):
-            answers[key] = self.cache.put(key, missing[key].model_dump(), answer)
-        return [Reply(**answers[key], key=key, cached=key not in missing) for key in keys]
+            replies[key] = self.cache.put(key, missing[key], answer)
+        return [replies[key] for key, _ in pairs]
 
-    def stream(self, request: Request, *, keep: bool = True) -> Stream:
-        """Stream one answer, generated in a thread; without `keep` the cache is not used."""
-        key = self.key(request)
-        items = self._pieces(request, key, keep=keep)
-        if keep and (answer := self.cache.get(key)):
-            self.usage["cached"] += 1
-            items = replayed(Reply(**answer, key=key, cached=True))
-        return Stream(items, key=key, model=self.name)
+    async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
+        """Yield the settled pieces of one answer as a thread generates it, then its reply.
 
-    def close(self) -> None:
-        """Free the memory of the weights, so that another model can be loaded."""
-        import torch
+        Cancelling or closing the generator ends the thread at its next token.
+        """
+        loop, texts, closed = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
 
-        self._weights.base = self._weights.tuned = None
-        self.cache.close()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        def watch(text: str) -> bool:
+            loop.call_soon_threadsafe(texts.put_nowait, text)
+            return closed.is_set()
+
+        key, stop, sent = self.key(request), _stops(request), ""
+        work = asyncio.to_thread(self._generate, [self._prompt(request)], request, [key], watch)
+        thread = asyncio.ensure_future(work)
+        thread.add_done_callback(lambda _: texts.put_nowait(None))
+        try:
+            while (text := await texts.get()) is not None:
+                if piece := settled(text, stop).removeprefix(sent):
+                    sent += piece
+                    yield piece
+            answer = (await thread)[0]
+        finally:
+            closed.set()
+        if rest := answer["text"].removeprefix(sent):
+            yield rest
+        yield Reply(**answer, key=key)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        """Free the memory of the weights, so that another model can be loaded."""
+        import torch
+
+        self._modules.clear()  # of all views
+        self.cache.close()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _prompt(self, request: Request) -> str:
         if not self.chat:
@@ -165,7 +176,11 @@ class LocalModel:
                 del waiting[:size]
 
     def _generate(
-        self, prompts: list[str], request: Request, keys: list[str], watch: Watch | None = None
+        self,
+        prompts: list[str],
+        request: Request,
+        keys: list[str],
+        watch: Callable[[str], bool] | None = None,
     ) -> list[Row]:
         """Return the answers of one batch; each key seeds the sampling of its own row.
 
@@ -204,34 +219,6 @@ class LocalModel:
         text = text[: min(cuts, default=len(text))].strip()
         return {"text": text, "finish_reason": reason, "model": self.name, **counts}
 
-    async def _pieces(
-        self, request: Request, key: str, *, keep: bool
-    ) -> AsyncGenerator[str | Reply, None]:
-        """Yield the settled pieces of an answer as a thread generates it, then the reply."""
-        loop, texts, stopped = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
-
-        def watch(text: str) -> bool:
-            loop.call_soon_threadsafe(texts.put_nowait, text)
-            return stopped.is_set()
-
-        work = asyncio.to_thread(self._generate, [self._prompt(request)], request, [key], watch)
-        thread = asyncio.ensure_future(work)
-        thread.add_done_callback(lambda _: texts.put_nowait(None))
-        stop, sent = _stops(request), ""
-        try:
-            while (text := await texts.get()) is not None:
-                if piece := settled(text, stop).removeprefix(sent):
-                    sent += piece
-                    yield piece
-            answer = (await thread)[0]
-        finally:
-            stopped.set()
-        if answer["text"].startswith(sent) and answer["text"] != sent:
-            yield answer["text"][len(sent) :]
-        if keep:
-            answer = self.cache.put(key, request.model_dump(), answer)
-        yield Reply(**answer, key=key)
-
 
 def fingerprint(model: str | Path) -> str:
     """Return the hash of a folder's weights (both ends of each file), or a Hub model's name."""
@@ -249,8 +236,8 @@ def fingerprint(model: str | Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _load(base: str, adapter: str, device: str) -> SimpleNamespace:
-    """Return tokenizer, lock and modules; with a LoRA adapter `tuned` is `base`, its adapter on.
+def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
+    """Return tokenizer, base and tuned module; with a LoRA adapter both are one, its adapter on.
 
     Safetensors only, no remote code, padding on the left.
     """
@@ -266,17 +253,17 @@ def _load(base: str, adapter: str, device: str) -> SimpleNamespace:
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        modules = [AutoModelForCausalLM.from_pretrained(base, **form).to(device).eval(), None]
+        network = AutoModelForCausalLM.from_pretrained(base, **form).to(device).eval()
         if adapter and (Path(adapter) / "config.json").exists():
-            modules[1] = AutoModelForCausalLM.from_pretrained(adapter, **form).to(device).eval()
-        elif adapter:
-            modules = [PeftModel.from_pretrained(modules[0], adapter).eval()] * 2
+            tuned = AutoModelForCausalLM.from_pretrained(adapter, **form).to(device).eval()
+            return tokenizer, network, tuned
+        if adapter:
+            network = PeftModel.from_pretrained(network, adapter).eval()
+        return tokenizer, network, network if adapter else None
     except (OSError, ValueError) as error:
         do = "Check names, folders, and the network for a model of the Hub; train an adapter first."
         got = str(error).split("\n")[0]
         raise UserError("A model or adapter could not be loaded.", got=got, do=do) from None
-    lock = threading.Lock()
-    return SimpleNamespace(tokenizer=tokenizer, lock=lock, base=modules[0], tuned=modules[1])
 
 
 def _stops(request: Request) -> list[str]:

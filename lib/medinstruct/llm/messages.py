@@ -1,15 +1,13 @@
-"""Messages: requests, replies, streamed replies, refusals."""
+"""Messages: requests, replies, refusals, the chunks of a streamed reply."""
 
-import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-STOPPED = "stopped"  # finish reason of an answer that the reader ended
 LIMITS = ("max_tokens", "max_completion_tokens")
 REFUSAL = re.compile(
     r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e"
@@ -74,54 +72,6 @@ class Reply(BaseModel):
         return "" if self.text.strip() else "empty"
 
 
-class Stream:
-    """A reply in progress: `async for piece in stream`, `stop()` at any time, then `reply`.
-
-    `items` yields pieces of text and then the Reply. A stopped stream has a reply with the text so
-    far; `reply` is None until the end. Nothing is sent before the first iteration.
-    """
-
-    def __init__(self, items: AsyncGenerator[str | Reply, None], *, key: str, model: str) -> None:
-        self.text, self.reply = "", None
-        self._items, self._key, self._model = items, key, model
-        self._pending: asyncio.Future[str | Reply] | None = None
-        self._is_stopped = False
-
-    def stop(self) -> None:
-        """End the answer at once."""
-        self._is_stopped = True
-        if self._pending:
-            self._pending.cancel()
-
-    async def result(self) -> Reply:
-        """Read the stream to its end and return the reply."""
-        async for _ in self:
-            pass
-        return self.reply
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        item = self.reply or await self._next()
-        if isinstance(item, str):
-            self.text += item
-            return item
-        self.reply = item
-        raise StopAsyncIteration
-
-    async def _next(self) -> str | Reply:
-        try:
-            if not self._is_stopped:
-                self._pending = asyncio.ensure_future(anext(self._items))
-                return await self._pending
-        except asyncio.CancelledError:
-            if not self._is_stopped:
-                raise
-        await self._items.aclose()
-        return Reply(key=self._key, text=self.text, finish_reason=STOPPED, model=self._model)
-
-
 def is_refusal(text: str) -> bool:
     """Return whether a short answer declines the task.
 
@@ -146,12 +96,6 @@ def answer_of(completion: Any) -> dict[str, Any]:
     }
 
 
-async def replayed(reply: Reply) -> AsyncGenerator[str | Reply, None]:
-    """Yield a saved answer in one piece, then its reply."""
-    yield reply.text
-    yield reply
-
-
 def add_chunk(answer: dict[str, Any], chunk: Any) -> str:
     """Add the server's chunk to an answer and return its text.
 
@@ -162,7 +106,6 @@ def add_chunk(answer: dict[str, Any], chunk: Any) -> str:
         refusal = getattr(choice.delta, "refusal", None) or ""
         piece = choice.delta.content or refusal
         answer["text"] += piece
-        answer["refused"] |= bool(refusal)
         answer["finish_reason"] = choice.finish_reason or answer["finish_reason"]
     answer["model"] = chunk.model or answer["model"]
     answer["completion_tokens"] = 1 + len(answer["text"].encode()) // 3
