@@ -27,7 +27,7 @@ def main() -> None:
     verdicts, answers = simulated(options.verdicts // 8, seed=1, references=4)
     wall, cpu = time.perf_counter(), time.process_time()
     rates = evaluation.win_rates(verdicts)
-    evaluation.bias.panel(verdicts, answers)
+    evaluation.judge_checks.bias_panel(verdicts, answers)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     plain = one_by_one(np.random.default_rng(0).random(len(verdicts) // 8))
     fast = one_at_once(np.random.default_rng(0).random(len(verdicts) // 8))

@@ -115,7 +115,7 @@ def test_verdicts_carry_judge_snapshot_prompt_and_what_was_judged():
     items, answers = [an_item(1)], [Answer(item=an_item(1).id, model="m", text="an answer")]
     for style in ("short", "explain"):
         pairs = evaluation.judge.build_pairs(
-            items, answers, references=evaluation.test_sets.reference_answers(items), style=style
+            items, answers, references=evaluation.answers.reference_answers(items), style=style
         )
         one = ask(pairs)[0]
         assert (one.judge, one.snapshot, one.prompt) == (
@@ -127,7 +127,7 @@ def test_verdicts_carry_judge_snapshot_prompt_and_what_was_judged():
     assert evaluation.judge.prompt_hash("short") != evaluation.judge.prompt_hash("explain")
     with pytest.raises(UserError, match="style"):
         evaluation.judge.build_pairs(
-            items, answers, references=evaluation.test_sets.reference_answers(items), style="loud"
+            items, answers, references=evaluation.answers.reference_answers(items), style="loud"
         )
 
 
@@ -135,7 +135,7 @@ def judge_text(question, first, second, style="short"):
     answers = (
         Answer(item="i", model=name, text=text) for name, text in (("m", first), ("r", second))
     )
-    pair = evaluation.verdicts.Pair(question, *answers, FIRST, style)
+    pair = evaluation.judge.Pair(question, *answers, FIRST, style)
     return evaluation.judge.judge_request(pair).messages[1]["content"]
 
 
@@ -161,7 +161,7 @@ def test_each_text_stands_once_between_its_own_fences(first, second, style):
 def test_the_shipped_attacks_turn_no_verdict_of_the_stand_in():
     items = evaluation.load_items("own", limit=40)
     answers = [Answer(item=item.id, model="weak", text="Please see a doctor.") for item in items]
-    references = evaluation.test_sets.reference_answers(items)
+    references = evaluation.answers.reference_answers(items)
     pairs = evaluation.judge.build_pairs(items, answers, references=references)
     verdicts = ask(pairs)
     judge = llm.Client(url="offline", model="judge")
@@ -177,7 +177,7 @@ def test_the_shipped_attacks_turn_no_verdict_of_the_stand_in():
 def test_a_judge_that_wavers_is_not_taken_for_one_that_obeys():
     items = evaluation.load_items("own", limit=60)
     answers = [Answer(item=item.id, model="weak", text="Please see a doctor.") for item in items]
-    references = evaluation.test_sets.reference_answers(items)
+    references = evaluation.answers.reference_answers(items)
     pairs = evaluation.judge.build_pairs(items, answers, references=references)
     verdicts = ask(pairs)
     wavering = llm.Client(url="offline?first_wins=0.5", model="judge")
@@ -192,7 +192,7 @@ def test_an_unreadable_verdict_is_asked_for_once_more_and_then_counted():
         Answer(item=item.id, model="m", text=item.references["written"][:200]) for item in items
     ]
     pairs = evaluation.judge.build_pairs(
-        items, answers, references=evaluation.test_sets.reference_answers(items)
+        items, answers, references=evaluation.answers.reference_answers(items)
     )
     verdicts = ask(pairs, "offline?unclear=0.3")
     again = [v for v in verdicts if v.asked == 2]
@@ -209,7 +209,7 @@ def test_a_judging_run_that_was_cut_off_pays_for_nothing_twice(tmp_path):
     items = evaluation.load_items("own", limit=30)
     answers = [Answer(item=item.id, model="m", text="Drink water and rest.") for item in items]
     pairs = evaluation.judge.build_pairs(
-        items, answers, references=evaluation.test_sets.reference_answers(items)
+        items, answers, references=evaluation.answers.reference_answers(items)
     )
     ask(pairs[:25], cache=tmp_path / "answers.sqlite")
     client = llm.Client(url="offline", model="judge", cache=tmp_path / "answers.sqlite")
@@ -222,7 +222,7 @@ def test_several_judges_keep_one_budget_and_may_see_a_part():
     items = evaluation.load_items("own", limit=10)
     answers = [Answer(item=item.id, model="m", text="Drink water and rest.") for item in items]
     pairs = evaluation.judge.build_pairs(
-        items, answers, references=evaluation.test_sets.reference_answers(items)
+        items, answers, references=evaluation.answers.reference_answers(items)
     )
     jury = evaluation.judge.jury("offline", "one", "two, three@offline?first_wins=0.5")
     assert [judge.model for judge in jury] == ["one", "two", "three"] and jury[

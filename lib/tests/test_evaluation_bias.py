@@ -44,7 +44,7 @@ def test_planted_length_and_position_effects_are_recovered_within_their_interval
 
 def test_without_a_taste_for_length_control_changes_nothing():
     verdicts, texts = planted(400, 1, length=0.0, position=0.0)
-    row = evaluation.bias.panel(verdicts, texts).iloc[0]
+    row = evaluation.judge_checks.bias_panel(verdicts, texts).iloc[0]
     assert row["length_low"] < 0 < row["length_high"] and row["lc_score"] == pytest.approx(
         row["score"], abs=0.03
     )
@@ -57,7 +57,9 @@ def test_a_judge_who_always_agrees_with_himself_gives_no_fit_and_no_crash():
         for n in range(9)
         for order, _ in ORDERS
     ]
-    row = evaluation.bias.panel(verdicts, [Answer(item="0", model="m", text="")]).iloc[0]
+    row = evaluation.judge_checks.bias_panel(verdicts, [Answer(item="0", model="m", text="")]).iloc[
+        0
+    ]
     assert np.isnan(row["lc_score"]) and row["score"] == 1.0
 
 
@@ -70,15 +72,15 @@ def stand_in_verdicts(url):
         Answer(item=item.id, model="m", text=text) for item, text in zip(items, texts, strict=True)
     ]
     pairs = evaluation.judge.build_pairs(
-        items, answers, references=evaluation.test_sets.reference_answers(items)
+        items, answers, references=evaluation.answers.reference_answers(items)
     )
-    texts = [*answers, *evaluation.test_sets.reference_answers(items)]
+    texts = [*answers, *evaluation.answers.reference_answers(items)]
     return asyncio.run(evaluation.judge.ask(llm.Client(url=url, model="judge"), pairs)), texts
 
 
 def test_the_panel_tells_a_biased_stand_in_from_an_honest_one():
     rows = {
-        url: evaluation.bias.panel(*stand_in_verdicts(url)).iloc[0]
+        url: evaluation.judge_checks.bias_panel(*stand_in_verdicts(url)).iloc[0]
         for url in ("offline", "offline?first_wins=0.5", "offline?longer_wins=0.9")
     }
     honest, first, longer = rows.values()
@@ -122,9 +124,9 @@ def test_a_judge_that_favours_its_own_family_is_seen_against_the_others():
     fair = ["model" if chance.random() < 0.5 else "reference" for _ in range(100)]
     kind = ["model" if chance.random() < 0.4 else w for w in fair]
     verdicts = by("gpt-4o", kind, model="gpt-4") + by("claude-3", fair, model="gpt-4")
-    row = evaluation.bias.self_preference(verdicts).iloc[0]
+    row = evaluation.judge_checks.self_preference(verdicts).iloc[0]
     assert (row["judge"], row["model"]) == ("gpt-4o", "gpt-4") and row["low"] > 0
-    assert evaluation.bias.self_preference(
+    assert evaluation.judge_checks.self_preference(
         by("gpt-4o", kind, model="gpt-4")
     ).empty  # with one judge it cannot be told
 

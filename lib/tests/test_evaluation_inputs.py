@@ -77,9 +77,9 @@ def test_a_question_twice_in_a_test_set_and_references_that_do_not_fit_are_refus
     items = evaluation.load_items(str(tmp_path / "set.json"))
     (tmp_path / "gpt.jsonl").write_text(json.dumps({"instruction": "Other?", "output": "z"}))
     with pytest.raises(UserError, match="gpt"):
-        evaluation.test_sets.reference_answers(items, f"gpt={tmp_path / 'gpt.jsonl'}")
+        evaluation.answers.reference_answers(items, f"gpt={tmp_path / 'gpt.jsonl'}")
     with pytest.raises(UserError, match="no reference"):
-        evaluation.test_sets.reference_answers([TestItem(instruction="Only a question?")])
+        evaluation.answers.reference_answers([TestItem(instruction="Only a question?")])
 
 
 def test_an_alpacafarm_file_brings_its_own_reference(tmp_path):
@@ -99,7 +99,7 @@ def test_an_alpacafarm_file_brings_its_own_reference(tmp_path):
 
 def judged(answers, url="offline", items=ITEMS):
     pairs = evaluation.judge.build_pairs(
-        items, answers, references=evaluation.test_sets.reference_answers(items)
+        items, answers, references=evaluation.answers.reference_answers(items)
     )
     client = llm.Client(url=url, model="judge")
     return pairs, asyncio.run(evaluation.judge.ask(client, pairs)), client
@@ -203,7 +203,7 @@ def test_a_judge_that_cannot_be_read_is_stopped_after_forty():
     items = evaluation.load_items("own", limit=100)
     answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
     pairs = evaluation.judge.build_pairs(
-        items, answers, references=evaluation.test_sets.reference_answers(items)
+        items, answers, references=evaluation.answers.reference_answers(items)
     )
     client = llm.Client(url="offline?unclear=1", model="judge")
     with pytest.raises(UserError, match="None of the first 40"):
@@ -225,26 +225,25 @@ def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
     pairs, verdicts, _ = judged(answers, "offline?first_wins=0.5")
     replay = evaluation.judge.jury(stored(tmp_path, verdicts), "ignored")[0]
     assert asyncio.run(evaluation.judge.ask(replay, pairs)) == verdicts and replay.model == "judge"
-    assert "nothing is paid" in asyncio.run(evaluation.judge.forecast_cost(replay, pairs))
     assert asyncio.run(evaluation.judge.ask_jury([replay], pairs[:6])) == verdicts[:6]
 
 
 def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
     answers = [Answer(item=item.id, model="m", text=f"Answer {n}.") for n, item in enumerate(ITEMS)]
     pairs, verdicts, _ = judged(answers)
-    replay = evaluation.judge.Replay.load(stored(tmp_path, verdicts[:-2]))
+    replay = evaluation.judge.jury(stored(tmp_path, verdicts[:-2]), "")[0]
     with pytest.raises(UserError, match=f"2 of 24 .*{ITEMS[-1].id}"):
-        replay.verdicts(pairs)
+        asyncio.run(evaluation.judge.ask(replay, pairs))
     other, _, _ = judged(
         [answer.model_copy(update={"text": "Other.", "id": "x"}) for answer in answers]
     )
     with pytest.raises(UserError, match="other answers"):
-        replay.verdicts(other[:4])
+        asyncio.run(evaluation.judge.ask(replay, other[:4]))
     mixed = [*verdicts[:3], *(v.model_copy(update={"judge": "second"}) for v in verdicts[3:])]
     with pytest.raises(UserError, match="not one measurement"):
-        evaluation.judge.Replay.load(stored(tmp_path, mixed))
+        evaluation.judge.jury(stored(tmp_path, mixed), "")
     with pytest.raises(UserError, match="twice"):
-        evaluation.judge.Replay.load(stored(tmp_path, [*verdicts, verdicts[0]]))
+        evaluation.judge.jury(stored(tmp_path, [*verdicts, verdicts[0]]), "")
 
 
 def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):

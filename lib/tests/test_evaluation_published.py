@@ -1,5 +1,6 @@
 """On real data: 1,728 verdicts of gpt-4o-mini, and the published answers of four references and three models."""
 
+import asyncio
 import json
 
 import pandas as pd
@@ -30,7 +31,7 @@ def example():
     stored = data / "judge_verdicts" / MODEL
     verdicts = evaluation.verdicts.load_verdicts(f"{stored}.jsonl", items=items, model=MODEL)
     answers = evaluation.load_answers(f"{MODEL}={stored}.answers.json", items)
-    return items, verdicts, answers + evaluation.test_sets.reference_answers(items)
+    return items, verdicts, answers + evaluation.answers.reference_answers(items)
 
 
 def test_the_raw_replies_give_the_stored_verdicts_again(real_data):
@@ -58,7 +59,7 @@ def test_the_four_published_rows_come_out_to_the_printed_digit(example, real_dat
 
 def test_what_the_published_table_does_not_say(example):
     _, verdicts, answers = example
-    panel = evaluation.bias.panel(verdicts, answers).droplevel("model")
+    panel = evaluation.judge_checks.bias_panel(verdicts, answers).droplevel("model")
     assert (
         round(100 * panel.loc["claude-2", "position_bias"]) == 29
         and panel.loc["claude-2", "position_bias_low"] > 0.2
@@ -104,12 +105,11 @@ def test_stored_verdicts_are_a_judge_without_a_key(example, real_data, tmp_path)
         f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example[0]
     )
     pairs = evaluation.judge.build_pairs(
-        example[0], answers, references=evaluation.test_sets.reference_answers(example[0])
+        example[0], answers, references=evaluation.answers.reference_answers(example[0])
     )
-    replay = evaluation.judge.Replay.load(
-        f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl", items=example[0], model=MODEL
-    )
-    assert len(replay.verdicts(pairs)) == 1728
+    url = f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl"
+    replay = evaluation.judge.jury(url, "", items=example[0], judged=MODEL)[0]
+    assert len(asyncio.run(evaluation.judge.ask(replay, pairs))) == 1728
 
 
 def test_the_published_answers_look_as_they_were_counted(real_data):
@@ -120,7 +120,7 @@ def test_the_published_answers_look_as_they_were_counted(real_data):
         for name in ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
     )
     answers = evaluation.load_answers(files, items)
-    looks = evaluation.answers.statistics(answers + evaluation.test_sets.reference_answers(items))
+    looks = evaluation.answers.statistics(answers + evaluation.answers.reference_answers(items))
     assert (
         looks["n"].eq(216).all()
         and looks["words"].round(1)["AlpaCare-7b"] == 218.1
@@ -152,7 +152,7 @@ def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real
     items = evaluation.load_items(str(data / "reference_outputs/gpt-4/iCliniq_output.jsonl"))
     files = references(real_data, "iCliniq_output.jsonl")
     assert len(items) == 1000
-    assert len(evaluation.test_sets.reference_answers(items, files)) == 4000
+    assert len(evaluation.answers.reference_answers(items, files)) == 4000
     answers = evaluation.load_answers(
         f"AlpaCare-7b={data}/model_outputs/AlpaCare-7b/iCliniq.json", items
     )
@@ -161,7 +161,7 @@ def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real
 
 def test_the_published_test_set_loads_with_four_references(real_data):
     items = evaluation.load_items(str(real_data / TEST_SET))
-    own = evaluation.test_sets.reference_answers(items)
+    own = evaluation.answers.reference_answers(items)
     files = references(real_data, "medsi_output.jsonl")
     assert len(items) == 216 and len(own) == 864
-    assert evaluation.test_sets.reference_answers(items, files) == own
+    assert evaluation.answers.reference_answers(items, files) == own

@@ -86,7 +86,7 @@ def load(
         content = read(about["set"], files.get(about["set"]))
         questions = content.get("questions", [])
         most = generation_limit if about["variant"] == "generation" else limit
-        part = {"questions": evaluation.test_sets.evenly(questions, most), "total": len(questions)}
+        part = {"questions": evaluation.evenly(questions, most), "total": len(questions)}
         benchmarks.append(Benchmark(task, config=config(task), **about | content | part))
     return benchmarks
 

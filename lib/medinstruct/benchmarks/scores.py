@@ -195,7 +195,7 @@ def order_sensitivity(
     same: share of questions whose chosen option survives every rotation; score: accuracy over all
     rotations; spread: accuracy at the right option's best place minus that at its worst.
     """
-    chosen = evaluation.test_sets.evenly(benchmark.questions, items)
+    chosen = evaluation.evenly(benchmark.questions, items)
     rotated = [rotate(row, n) for row in chosen for n in range(len(row["options"]))]
     asked = benchmark._replace(questions=rotated, total=len(rotated))
     letters = max((row["letters"] for row in rotated), key=len)

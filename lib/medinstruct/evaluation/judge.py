@@ -1,25 +1,14 @@
-"""The judge: prompts, pairs in both orders, verdicts of models and replay of stored verdicts."""
+"""The judge: pairs in both orders, prompts, verdicts of models, replay of stored verdicts."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medinstruct import llm
 from medinstruct.errors import UserError
-from medinstruct.evaluation.test_sets import evenly, question
-from medinstruct.evaluation.verdicts import (
-    KEY,
-    ORDERS,
-    TEXTS,
-    Pair,
-    load_verdicts,
-    pair_key,
-    parse_verdict,
-    single_judge_table,
-    winner_by_rule,
-    winner_of,
-)
+from medinstruct.evaluation import verdicts
+from medinstruct.evaluation.answers import evenly, question
+from medinstruct.evaluation.verdicts import TEXTS, parse_verdict
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
@@ -30,11 +19,49 @@ FENCES = ("question", "output_a", "output_b", "answer", "criterion")
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
-Answers = Sequence[Answer]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison in one order: a question, an answer, a reference; and the style of judging."""
+
+    question: str
+    answer: Answer
+    reference: Answer
+    order: str
+    style: str = "short"
+
+    @property
+    def parents(self) -> tuple[str, str]:
+        """Return the id of the answer and the hash of the reference text."""
+        return self.answer.id, content_hash(self.reference.text)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A judge whose verdicts are in a file: its address "replay:path", its name, the verdicts."""
+
+    url: str
+    model: str
+    verdicts: list[Verdict]
+
+
+Judge = Client | Replay
+
+
+def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
+    """Return what identifies a comparison: item id, model, reference, order."""
+    if isinstance(pair, Pair):
+        return pair.answer.item, pair.answer.model, pair.reference.model, pair.order
+    return pair.id, pair.model, pair.reference, pair.order
 
 
 def build_pairs(
-    items: Sequence[TestItem], answers: Answers, *, references: Answers, style: str = "short"
+    items: Sequence[TestItem],
+    answers: Sequence[Answer],
+    *,
+    references: Sequence[Answer],
+    style: str = "short",
 ) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
@@ -58,8 +85,17 @@ def build_pairs(
         for answer in answers
         for reference in by_item.get(answer.item, ())
         if reference.model != answer.model
-        for order in ORDERS
+        for order in verdicts.ORDERS
     ]
+
+
+def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
+    """Return the winner if a text is empty: the other one, or a tie of two; else None."""
+    if pair.answer.text and pair.reference.text:
+        return None
+    if pair.answer.text:
+        return "model"
+    return "reference" if pair.reference.text else "tie"
 
 
 def judge_request(pair: Pair) -> Request:
@@ -91,41 +127,6 @@ def fenced(parts: Mapping[str, str], *, names: Iterable[str] = FENCES) -> str:
     return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
 
 
-@dataclass(frozen=True)
-class Replay:
-    """A judge that returns stored verdicts on the same answers."""
-
-    url: str
-    model: str
-    stored: dict[tuple[str, str, str, str], Verdict]
-
-    @classmethod
-    def load(cls, url: str, *, items: Sequence[TestItem] = (), model: str = "") -> "Replay":
-        """Load the verdicts of "replay:path", which must be of one judge and prompt."""
-        loaded = load_verdicts(url.removeprefix("replay:"), items=items, model=model)
-        if single_judge_table(loaded).empty:
-            raise UserError("The replay holds no verdict.", got=url, do="Choose another file.")
-        stored = {pair_key(verdict): verdict for verdict in loaded}
-        return cls(url, loaded[0].judge or "unknown judge", stored)
-
-    def verdicts(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """Return the stored verdicts on pairs; raise if one is missing or on another answer."""
-        missing = [key for key in map(pair_key, pairs) if key not in self.stored]
-        if missing:
-            got = f"{len(missing)} of {len(pairs)} pairs are not in the file, first {missing[:3]}"
-            do = "Replay verdicts with the same answers, models and references."
-            raise UserError("The stored verdicts do not fit.", got=got, do=do)
-        verdicts = [self.stored[pair_key(pair)] for pair in pairs]
-        for pair, verdict in zip(pairs, verdicts, strict=True):
-            if verdict.provenance.parents not in ((), pair.parents):
-                do = "Judge the answers again."
-                raise UserError("Stored verdicts are about other answers.", got=verdict.id, do=do)
-        return verdicts
-
-
-Judge = Client | Replay
-
-
 def jury(
     url: str,
     model: str,
@@ -135,14 +136,14 @@ def jury(
     judged: str = "",
     **settings: Any,
 ) -> list[Judge]:
-    """Return the judges: the first at `url`, and `others`, "model, model@url, replay:path".
+    """Return the first judge, `model` at `url`, and `others`, "model, model@url, replay:path".
 
     `settings` are those of `llm.Client`. A replay needs `items` if its rows number the items, and
     `judged`, the model that its verdicts are on, if they do not name it.
     """
     names = filter(None, (name.strip() for name in others.split(",")))
     return [
-        Replay.load(place, items=items, model=judged)
+        _replay(place, items=items, model=judged)
         if place.startswith("replay:")
         else Client(url=place, model=name, **settings)
         for name, place in [(model, url), *(_address(name, url) for name in names)]
@@ -155,28 +156,23 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     Raises if none of the first 40 replies can be read, before the others are paid for.
     """
     if isinstance(judge, Replay):
-        return judge.verdicts(pairs)
-    open_pairs = [pair for pair in pairs if not winner_by_rule(pair)]
-    requests = [judge_request(pair) for pair in open_pairs]
-    pilot = PILOT if judge.mode == "online" else 0
-    replies = await judge.ask_all(requests[:pilot], label=label)
+        return _stored(judge, pairs)
+    requests = {pair_key(pair): judge_request(pair) for pair in pairs if not winner_by_rule(pair)}
+    waiting, pilot = list(requests.values()), PILOT if judge.mode == "online" else 0
+    replies = await judge.ask_all(waiting[:pilot], label=label)
     if len(replies) == PILOT and not any(parse_verdict(reply.text) for reply in replies):
         got = repr(replies[0].text[:160])
         do = "Try another judge or `judge_style`; the replies so far are cached."
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
-    replies += await judge.ask_all(requests[pilot:], label=label)
-    unread = [n for n, reply in enumerate(replies) if parse_verdict(reply.text) is None]
-    retries = [requests[n].model_copy(update={"sample": RETRY_SAMPLE}) for n in unread]
-    again = dict(zip(unread, await judge.ask_all(retries, label="retries"), strict=True))
-    results = {
-        pair_key(pair): _verdict(pair, again.get(n, reply), judge.model, asked=1 + (n in again))
-        for n, (pair, reply) in enumerate(zip(open_pairs, replies, strict=True))
-    }
+    replies += await judge.ask_all(waiting[pilot:], label=label)
+    attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
+    unread = [key for key, (reply,) in attempts.items() if not parse_verdict(reply.text)]
+    retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in unread]
+    for key, reply in zip(unread, await judge.ask_all(retries, label="retries"), strict=True):
+        attempts[key].append(reply)
     snapshot = replies[0].model if replies else ""
     rule = Reply(key="", text=BY_RULE, finish_reason="stop", model=snapshot)
-    return [
-        results.get(pair_key(pair)) or _verdict(pair, rule, judge.model, asked=0) for pair in pairs
-    ]
+    return [_verdict(pair, attempts.get(pair_key(pair), []), rule, judge.model) for pair in pairs]
 
 
 async def ask_jury(
@@ -196,14 +192,6 @@ async def ask_jury(
     return results
 
 
-async def forecast_cost(judge: Judge, pairs: Sequence[Pair], *, pilot: int = 10) -> str:
-    """Return a sentence on the cost of a judge's verdicts, from a few that are asked and cached."""
-    if isinstance(judge, Replay):
-        return f"The verdicts of {judge.model} are read from a file; nothing is paid."
-    requests = [judge_request(pair) for pair in pairs if not winner_by_rule(pair)]
-    return str(await llm.forecast(judge, requests, pilot=pilot))
-
-
 def _clipped(text: str) -> str:
     """Return the first words of a text, with a mark if it was cut."""
     ends = [match.end() for match in re.finditer(r"\S+", text)]
@@ -219,6 +207,30 @@ def _address(name: str, url: str) -> tuple[str, str]:
     return (model, place) if is_url or place.startswith("replay:") else (name, url)
 
 
+def _replay(url: str, *, items: Sequence[TestItem], model: str) -> Replay:
+    """Load the verdicts of "replay:path", which must be of one judge and prompt."""
+    stored = verdicts.load_verdicts(url.removeprefix("replay:"), items=items, model=model)
+    if verdicts.single_judge_table(stored).empty:
+        raise UserError("The replay holds no verdict.", got=url, do="Choose another file.")
+    return Replay(url, stored[0].judge or "unknown judge", stored)
+
+
+def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:
+    """Return the stored verdicts on pairs; raise if one is missing or about other answers."""
+    stored = {pair_key(verdict): verdict for verdict in replay.verdicts}
+    keys = [pair_key(pair) for pair in pairs]
+    wrong = [
+        key
+        for key, pair in zip(keys, pairs, strict=True)
+        if key not in stored or stored[key].provenance.parents not in ((), pair.parents)
+    ]
+    if wrong:
+        got = f"{len(wrong)} of {len(pairs)} pairs are missing or about other answers: {wrong[:3]}"
+        do = "Replay verdicts on the same answers, models and references."
+        raise UserError("The stored verdicts do not fit.", got=got, do=do)
+    return [stored[key] for key in keys]
+
+
 def _share_budget(judge: Judge, judges: Sequence[Judge], budget_usd: float) -> None:
     """Limit a judge to what the others have left of the common budget."""
     if isinstance(judge, Client) and budget_usd:
@@ -227,16 +239,18 @@ def _share_budget(judge: Judge, judges: Sequence[Judge], budget_usd: float) -> N
         judge.budget_usd = max(budget_usd - spent, 1e-9)
 
 
-def _verdict(pair: Pair, reply: Reply, judge: str, *, asked: int) -> Verdict:
-    """Return the verdict of a reply; with 0 requests the one by rule, in the judge's name."""
+def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> Verdict:
+    """Return the verdict of the last reply, or the one by rule without replies."""
+    reply = replies[-1] if replies else rule
     origin = Provenance(source="judge", model=reply.model, request=reply.key, parents=pair.parents)
+    letter = parse_verdict(reply.text)
     return Verdict(
-        **dict(zip(KEY, pair_key(pair), strict=True)),
-        winner=winner_by_rule(pair) or winner_of(parse_verdict(reply.text), pair.order),
+        **dict(zip(verdicts.KEY, pair_key(pair), strict=True)),
+        winner=winner_by_rule(pair) or verdicts.winner_of(letter, pair.order),
         judge=judge,
         reply=reply.text,
         snapshot=reply.model,
         prompt=prompt_hash(pair.style),
-        asked=asked,
-        provenance=origin if asked else Provenance(source="rule", parents=pair.parents),
+        asked=len(replies),
+        provenance=origin if replies else Provenance(source="rule", parents=pair.parents),
     )

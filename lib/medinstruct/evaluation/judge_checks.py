@@ -1,5 +1,6 @@
-"""Checks of a judge: prompt injection, inter-judge agreement and human calibration."""
+"""Checks of a judge: bias, prompt injection, inter-judge agreement and human calibration."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,18 +11,11 @@ import pandas as pd
 
 from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
-from medinstruct.evaluation.judge import Judge, Replay, ask
-from medinstruct.evaluation.verdicts import (
-    KEY,
-    PAIR,
-    SCORE,
-    Pair,
-    by_judge,
-    mean_interval,
-    pair_key,
-    table,
-    winner_by_majority,
-)
+from medinstruct.evaluation import win_rate
+from medinstruct.evaluation.answers import statistics
+from medinstruct.evaluation.judge import Pair, ask, pair_key
+from medinstruct.evaluation.verdicts import KEY, PAIR, SCORE, TEXTS, by_judge, majority, table
+from medinstruct.llm import Client
 from medinstruct.records import Answer, Verdict
 
 VOTE = ["id", *PAIR, "question", "rater"]
@@ -30,8 +24,62 @@ CONTROL = "This is the end of the answer to the question above."
 ATTACKED, CONTROLLED = " + ", " + control of "
 
 
-async def attack(judge: Judge, pairs: Iterable[Pair], verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Return verdicts on answers with a prompt injection, and on controls; none from a replay.
+def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.DataFrame:
+    """Return one row a model and reference: what may have moved its score besides quality.
+
+    score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
+    `length_controlled`; longer_wins: share of the `decisive` items (both orders agree on a winner)
+    that the longer answer wins; truncated_model, truncated_reference: shares of `answers` (which
+    hold the references too); kin: the side of the judge's own family of models.
+    """
+    rates = win_rate.win_rates(verdicts, by_model=True)
+    names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
+    rows = rates[["low", "high", *names]].join(win_rate.length_controlled(verdicts, answers))
+    rows = rows.join(win_rate.by_pair(win_rate.with_lengths(verdicts, answers), _longer_wins))
+    truncated, own = statistics(answers)["truncated"], family(verdicts[0].judge) or "unknown"
+    for side in PAIR:
+        rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
+    sides = [
+        [side for side, name in zip(PAIR, pair, strict=True) if family(name) == own]
+        for pair in rows.index
+    ]
+    return rows.assign(kin=[" ".join(names) for names in sides])
+
+
+def self_preference(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Return how much more a judge favors its own family than judges of other families do.
+
+    One row a judge and pair of which exactly one side is of its family: n items, mean extra score
+    of that side with its 95 % interval. Empty with one judge: kinship and quality are confounded.
+    """
+    families = {name: family(group[0].judge) for name, group in by_judge(verdicts).items()}
+    wide = table(verdicts).pivot(index=KEY, columns="instrument", values="score")
+    rows = []
+    for name, own in families.items():
+        others = [other for other in families if families[other] != own]
+        gaps = (wide[name] - wide[others].mean(axis=1)).dropna()
+        for pair, group in gaps.groupby(PAIR):
+            side = int(family(pair[0]) == own) - int(family(pair[1]) == own)
+            if own and side:
+                extra = side * group.groupby("id").mean()
+                rows.append((name, *pair, len(extra), *win_rate.mean_interval(extra)))
+    return pd.DataFrame(rows, columns=["judge", *PAIR, "n", "extra", "low", "high"])
+
+
+def family(name: str) -> str | None:
+    """Return the family of a model by its name, or None.
+
+    >>> family("gpt-4o-mini-2024-07-18"), family("Alpaca-Llama-2-7b-chat"), family("written")
+    ('OpenAI', 'LLaMA', None)
+    """
+    matches = (key for key, words in TEXTS["families"].items() if re.search(words, name.lower()))
+    return next(matches, None)
+
+
+async def attack(
+    judge: Client | None, pairs: Iterable[Pair], verdicts: Iterable[Verdict]
+) -> list[Verdict]:
+    """Return verdicts on answers with a prompt injection, and on controls; none without a judge.
 
     Each shipped attack is put into another answer that had lost in both orders; its control has a
     harmless line in the same place.
@@ -41,9 +89,9 @@ async def attack(judge: Judge, pairs: Iterable[Pair], verdicts: Iterable[Verdict
     for pair in pairs:
         if lost[pair_key(pair)[:3]] == 2 and pair.answer.text:
             targets.setdefault(pair_key(pair)[:3], []).append(pair)
-    if isinstance(judge, Replay) or not targets:
+    if not (judge and targets):
         return []
-    attacks = [row for _, row in records.rows(paths.data("judge_attacks.jsonl"))]
+    attacks = records.load_table(paths.data("judge_attacks.jsonl"))
     changed = []
     for n, row in enumerate(attacks):
         for mark, line in ((ATTACKED, row["text"]), (CONTROLLED, CONTROL)):
@@ -76,8 +124,9 @@ def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
     Over the pairs that both have judged; the row of all judges is named "all (alpha)".
     """
-    wide = table(verdicts).pivot(index=KEY, columns="instrument", values="winner")
-    ratings = {name: _ratings(wide[name]) for name in by_judge(verdicts)}
+    wide = table(verdicts).pivot(index=KEY, columns="instrument", values="winner").astype(object)
+    wide = wide.where(wide.notna(), None)
+    ratings = {name: wide[name].tolist() for name in by_judge(verdicts)}
     rows = [(a, b, *stats.cohen_kappa(ratings[a], ratings[b])) for a, b in combinations(ratings, 2)]
     if rows:
         rows.append(("all (alpha)", "", *stats.krippendorff_alpha(list(ratings.values()))))
@@ -90,12 +139,15 @@ def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     for verdict in verdicts:
         votes.setdefault(pair_key(verdict), []).append(verdict.winner)
     judges = len(by_judge(verdicts))
-    shared = {key: won for key, won in votes.items() if len(won) == judges}
+    shared = {key: winners for key, winners in votes.items() if len(winners) == judges}
     groups = by_judge(verdict for verdict in verdicts if pair_key(verdict) in shared)
-    name = f"majority of {judges}"
-    for key, won in shared.items() if judges > 1 else ():
-        fields = dict(zip(KEY, key, strict=True)) | {"winner": winner_by_majority(won)}
-        groups.setdefault(name, []).append(Verdict(**fields, judge=name))
+    if judges > 1 and shared:
+        most = {key: majority(winners) for key, winners in shared.items()}
+        form = {"judge": f"majority of {judges}"}
+        groups[form["judge"]] = [
+            Verdict(**dict(zip(KEY, key, strict=True)), winner=winner, **form)
+            for key, winner in most.items()
+        ]
     return groups
 
 
@@ -117,9 +169,9 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, group in votes.groupby([*PAIR, "question"], sort=False):
         wide = group.pivot(index="rater", columns="id", values="winner")
-        scores = [SCORE[winner_by_majority(wide[item].dropna())] for item in wide]
-        alpha = stats.krippendorff_alpha([_ratings(row) for _, row in wide.iterrows()])[:3]
-        rows.append((*key, len(scores), len(wide), *mean_interval(scores), *alpha))
+        scores = wide.apply(lambda winners: SCORE[majority(winners.dropna())])
+        alpha = stats.krippendorff_alpha(wide.to_numpy().tolist())[:3]
+        rows.append((*key, len(scores), len(wide), *win_rate.mean_interval(scores), *alpha))
     columns = ["n", "raters", "score", "low", "high", "alpha", "alpha_low", "alpha_high"]
     return pd.DataFrame(rows, columns=[*PAIR, "question", *columns])
 
@@ -130,12 +182,11 @@ def calibrated(votes: pd.DataFrame, verdicts: Iterable[Verdict]) -> pd.DataFrame
     From people's votes on some items and a judge's verdicts on all (`stats.prediction_powered`);
     one row a model, reference and question with at least three items of both.
     """
-    frame = table(verdicts)
+    scores = win_rate.item_scores(verdicts).sort_index()
     rows = []
     for key, group in votes.groupby([*PAIR, "question"], sort=False):
-        own = frame[(frame["model"] == key[0]) & (frame["reference"] == key[1])]
-        judged = own.groupby("id")["score"].mean().dropna()
-        human = group.groupby("id", sort=False)["winner"].agg(winner_by_majority).map(SCORE)
+        judged = scores.get(key[:2], pd.Series(dtype=float)).dropna()
+        human = group.groupby("id", sort=False)["winner"].agg(majority).map(SCORE)
         human = human[human.index.isin(judged.index)]
         if len(human) >= 3:
             others = judged.drop(human.index)
@@ -143,5 +194,11 @@ def calibrated(votes: pd.DataFrame, verdicts: Iterable[Verdict]) -> pd.DataFrame
     return pd.DataFrame(rows, columns=[*PAIR, "question", *stats.Calibrated._fields])
 
 
-def _ratings(winners: pd.Series) -> list[str | None]:
-    return [None if pd.isna(winner) else winner for winner in winners]
+def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
+    """Return the share of decisive items that the longer answer wins, with its interval."""
+    items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max"])
+    low, ratio = items["score", "min"], items["log_ratio", "max"]
+    decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
+    wins = ((low == 1.0) == (ratio > 0))[decisive]
+    names = ("longer_wins", "longer_wins_low", "longer_wins_high")
+    return dict(zip(names, win_rate.mean_interval(wins), strict=True)) | {"decisive": len(wins)}

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import paths, records
-from medinstruct.evaluation.judge import FENCES, Judge, Replay, fenced
-from medinstruct.evaluation.test_sets import question
-from medinstruct.evaluation.verdicts import TEXTS, mean_interval
-from medinstruct.llm import Request
+from medinstruct.evaluation.answers import question
+from medinstruct.evaluation.judge import FENCES, fenced
+from medinstruct.evaluation.verdicts import TEXTS
+from medinstruct.evaluation.win_rate import mean_interval
+from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
 COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "judge", "reply"]
@@ -47,28 +48,28 @@ def parse_grade(reply: str) -> bool | None:
 
 
 async def grade(
-    judge: Judge, rubrics: Iterable[dict], items: Iterable[TestItem], answers: Sequence[Answer]
+    judge: Client | None,
+    rubrics: Iterable[dict],
+    items: Iterable[TestItem],
+    answers: Sequence[Answer],
 ) -> pd.DataFrame:
-    """Return one row an answer and criterion (COLUMNS); nothing from a replay.
+    """Return one row an answer and criterion (COLUMNS); nothing without a judge.
 
     met is None where the reply cannot be read. An empty answer meets nothing and is not sent.
     """
-    if isinstance(judge, Replay):
-        return pd.DataFrame(columns=COLUMNS)
-    questions = {item.id: question(item) for item in items}
-    rows = [
-        criterion | {"item": answer.item, "model": answer.model, "answer": answer.text}
-        for rubric in rubrics
-        for answer in answers
-        if answer.item == rubric["item"] and answer.item in questions
-        for criterion in rubric["criteria"]
-    ]
+    questions = {item.id: question(item) for item in items} if judge else {}
+    rows = []
+    for rubric in rubrics:
+        for answer in answers:
+            if answer.item == rubric["item"] and answer.item in questions:
+                about = {"item": answer.item, "model": answer.model, "answer": answer.text}
+                about["question"] = questions[answer.item]
+                rows += [criterion | about for criterion in rubric["criteria"]]
     form = {"wording": TEXTS["grading"], "system": TEXTS["grader"]}
-    requests = []
-    for row in (row for row in rows if row["answer"]):
-        parts = {"question": questions[row["item"]]} | {k: row[k] for k in ("answer", "criterion")}
-        requests.append(criterion_request(parts, **form))
-    replies = iter(await judge.ask_all(requests, label="criteria"))
+    names = ("question", "answer", "criterion")
+    sent = [{name: row[name] for name in names} for row in rows if row["answer"]]
+    requests = [criterion_request(parts, **form) for parts in sent]
+    replies = iter(await judge.ask_all(requests, label="criteria") if judge else ())
     for row in rows:
         reply = next(replies).text if row["answer"] else EMPTY
         met = parse_grade(reply) if row["answer"] else False

@@ -3,16 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from medinstruct import paths, records, stats
+from medinstruct import paths, records
 from medinstruct.errors import UserError
 from medinstruct.llm import is_refusal
-from medinstruct.records import Answer, TestItem, Verdict, content_hash
+from medinstruct.records import TestItem, Verdict
 
 Winner = Literal["model", "reference", "tie"]
 
@@ -21,7 +19,7 @@ ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 PAIR = ["model", "reference"]
 KEY = ["id", *PAIR, "order"]
-LETTERS: dict[str, Literal["a", "b", "tie"]] = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
+LETTERS = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
 BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]")
 BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$")
 TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b")
@@ -31,29 +29,6 @@ SHORT = re.compile(r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?(
 FINAL = re.compile(
     r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)"
 )
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One comparison in one order: a question, an answer, a reference; and the style of judging."""
-
-    question: str
-    answer: Answer
-    reference: Answer
-    order: str
-    style: str = "short"
-
-    @property
-    def parents(self) -> tuple[str, str]:
-        """Return the id of the answer and the hash of the reference text."""
-        return self.answer.id, content_hash(self.reference.text)
-
-
-def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
-    """Return what identifies a comparison: item id, model, reference, order."""
-    if isinstance(pair, Pair):
-        return pair.answer.item, pair.answer.model, pair.reference.model, pair.order
-    return pair.id, pair.model, pair.reference, pair.order
 
 
 def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
@@ -85,21 +60,11 @@ def winner_of(letter: str | None, order: str) -> Winner | None:
     return "model" if (letter == "a") == (order == "model_first") else "reference"
 
 
-def winner_by_rule(pair: Pair) -> Winner | None:
-    """Return the winner if a text is empty: the other one, or a tie of two; else None."""
-    if pair.answer.text and pair.reference.text:
-        return None
-    sides: dict[Winner, str] = {"model": pair.answer.text, "reference": pair.reference.text}
-    return next((side for side, text in sides.items() if text), "tie")
-
-
-def winner_by_majority(winners: Iterable[Winner | None]) -> Winner | None:
+def majority(winners: Iterable[Winner | None]) -> Winner | None:
     """Return what more than half of the readable votes say, else a tie; None without votes."""
     counts = Counter(winner for winner in winners if winner)
-    if not counts:
-        return None
-    winner, count = counts.most_common(1)[0]
-    return winner if 2 * count > counts.total() else "tie"
+    most = (winner for winner, count in counts.items() if 2 * count > counts.total())
+    return next(most, "tie" if counts else None)
 
 
 def instrument(verdict: Verdict) -> str:
@@ -121,15 +86,9 @@ def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
 def table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
     """Return one row a verdict (record or dict): KEY, winner, score (nan: invalid), instrument."""
     known = [v if isinstance(v, Verdict) else Verdict(**{"model": ""} | v) for v in verdicts]
-    rows = [(*pair_key(verdict), verdict.winner, instrument(verdict)) for verdict in known]
+    rows = [vars(verdict) | {"instrument": instrument(verdict)} for verdict in known]
     frame = pd.DataFrame(rows, columns=[*KEY, "winner", "instrument"])
     return frame.assign(score=frame["winner"].map(SCORE).astype(float))
-
-
-def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of scores over items with its 95 % bootstrap interval."""
-    values = np.asarray(scores, dtype=float)
-    return values.mean() if len(values) else np.nan, *stats.bootstrap_interval(values)
 
 
 def single_judge_table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
@@ -176,19 +135,19 @@ def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) -> Verdict:
-    row = {TEXTS["verdict_fields"].get(name, name): value for name, value in row.items()}
+    names = TEXTS["verdict_fields"]
+    row = {names.get(name, name): value for name, value in row.items() if value is not None}
     if isinstance(row.get("id"), int) and items:
         if not 0 <= row["id"] < len(items):
             do = f"The test set has {len(items)} items, numbered from 0."
             raise UserError(f"{where} points to no item.", got=row["id"], do=do)
         row["id"] = items[row["id"]].id
-    word = str(row.get("winner") or "").lower()
-    stored = TEXTS["winners"].get(word, word if word in SCORE else None)
-    parsed = winner_of(parse_verdict(row.get("reply") or ""), row.get("order"))
+    stored = TEXTS["winners"].get(str(row.get("winner")).lower())
+    parsed = winner_of(parse_verdict(row.get("reply", "")), row.get("order"))
     if parsed and stored and parsed != stored:
         do = "Check the field `order`."
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
-    known = {"model": model or "model", "id": ""}
-    known |= {name: row[name] for name in Verdict.model_fields if row.get(name) is not None}
-    known |= {"id": str(known["id"]), "winner": parsed or stored}
-    return records.parse(Verdict, known, where=where)
+    fields = {"model": model or "model"}
+    fields |= {name: row[name] for name in Verdict.model_fields if name in row}
+    fields |= {"id": str(row.get("id", "")), "winner": parsed or stored}
+    return records.parse(Verdict, fields, where=where)

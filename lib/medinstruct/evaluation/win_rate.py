@@ -1,7 +1,7 @@
 """Win rates: by reference and label, between models, at equal lengths, and in weak slices."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import labels, stats
-from medinstruct.evaluation.verdicts import ORDERS, PAIR, mean_interval, single_judge_table
+from medinstruct.evaluation.verdicts import ORDERS, PAIR, single_judge_table
 from medinstruct.records import Answer, TestItem, Verdict
 
 Verdicts = Iterable[Verdict | dict[str, Any]]  # a dict needs id, reference, order, winner
@@ -27,11 +27,23 @@ def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     second. invalid: unreadable verdicts; score_worst, score_best: score with these lost or won.
     low and high (of the score) and *_low, *_high are 95 % bootstrap intervals over items.
     """
-    groups = single_judge_table(verdicts).groupby(PAIR, sort=False)
-    rates = _by_pair({pair: _rates(group) for pair, group in groups})
+    rates = by_pair(single_judge_table(verdicts), _rates)
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
         return rates.droplevel("model")
     return rates
+
+
+def by_pair(frame: pd.DataFrame, rates: Callable) -> pd.DataFrame:
+    """Return one row a model and reference: the dict that `rates` returns for its verdicts."""
+    rows = {pair: rates(group) for pair, group in frame.groupby(PAIR, sort=False)}
+    index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
+    return pd.DataFrame(list(rows.values()), index=index)
+
+
+def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean of scores over items with its 95 % bootstrap interval."""
+    values = np.asarray(scores, dtype=float)
+    return values.mean() if len(values) else np.nan, *stats.bootstrap_interval(values)
 
 
 def item_scores(verdicts: Verdicts) -> pd.DataFrame:
@@ -49,7 +61,7 @@ def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.Dat
         for value, group in column.dropna().groupby(label)
     ]
     table = pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
-    return table.astype({"score": float, "low": float, "high": float})
+    return table.astype(dict.fromkeys(["score", "low", "high"], float))
 
 
 def compare(verdicts: Verdicts) -> pd.DataFrame:
@@ -59,17 +71,16 @@ def compare(verdicts: Verdicts) -> pd.DataFrame:
     corrected over all rows.
     """
     scores = item_scores(verdicts)
-    models = list(dict.fromkeys(scores.columns.get_level_values("model")))
     rows = []
-    for first, second in combinations(models, 2):
+    for first, second in combinations(scores.columns.unique("model"), 2):
         shared = [name for name in scores[first] if name in scores[second]]
         gaps = scores[first][shared] - scores[second][shared]
         if len(shared) > 1:
             gaps["mean of all"] = gaps.mean(axis=1)
         for reference in gaps:
             gap = gaps[reference].dropna().to_numpy()
-            tests = (*mean_interval(gap), stats.sign_flip_test(gap))
-            rows.append((first, second, reference, len(gap), *tests))
+            row = (first, second, reference, len(gap), *mean_interval(gap))
+            rows.append((*row, stats.sign_flip_test(gap)))
     columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=stats.holm(table["p"]))
@@ -83,22 +94,24 @@ def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataF
     clustered by item. lc_score is the mean of both orders at ratio 1. nan where nothing can be
     fitted, as when all verdicts agree. `answers` hold the references too.
     """
-    frame = with_lengths(single_judge_table(verdicts), answers)
-    frame = frame.dropna(subset=["score", "log_ratio"])
+    frame = with_lengths(verdicts, answers).dropna(subset=["score", "log_ratio"])
     effects = ("lc_score", "length", "position")
     names = [f"{effect}{end}" for effect in effects for end in ("", "_low", "_high")]
-    groups = frame.groupby(PAIR, sort=False)
-    return _by_pair({pair: _regression(group) for pair, group in groups}).reindex(columns=names)
+    return by_pair(frame, _regression).reindex(columns=names)
 
 
-def with_lengths(frame: pd.DataFrame, answers: Iterable[Answer]) -> pd.DataFrame:
-    """Add log_ratio, the log of the words of model over reference; nan where a text is missing."""
+def with_lengths(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
+    """Return the table of one judge with log_ratio, the log of the words of model over reference.
+
+    log_ratio is nan where a text is missing from `answers`.
+    """
+    frame = single_judge_table(verdicts)
     words = {(answer.model, answer.item): len(answer.text.split()) + 1 for answer in answers}
-    sides = [
+    own, other = (
         [words.get(key, np.nan) for key in zip(frame[side], frame["id"], strict=True)]
         for side in PAIR
-    ]
-    return frame.assign(log_ratio=np.log(sides[0]) - np.log(sides[1]))
+    )
+    return frame.assign(log_ratio=np.log(own) - np.log(other))
 
 
 def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
@@ -108,10 +121,12 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     labels plus its own, each shrunk toward 0 (`PRIOR`). Columns: axes, n, score, expected, weight
     (share of the missing score).
     """
-    frame = pd.DataFrame(item_scores(verdicts).mean(axis=1).dropna().rename("score"))
-    by_id = {item.id: item for item in items}
-    for axis in AXES:
-        frame[axis] = [labels.canonical(axis, getattr(by_id[id], axis)) for id in frame.index]
+    of_item = {
+        item.id: {axis: labels.canonical(axis, getattr(item, axis)) for axis in AXES}
+        for item in items
+    }
+    scores = item_scores(verdicts).mean(axis=1).dropna().rename("score")
+    frame = pd.DataFrame(scores).join(pd.DataFrame.from_dict(of_item, orient="index"))
     frame = frame.dropna(axis=1, how="all").dropna()
     axes = [axis for axis in AXES if axis in frame]
     if not axes:
@@ -126,11 +141,6 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     slices = slices.sort_values(["expected", "score"], kind="stable", ignore_index=True).head(40)
     missing = mean - slices["expected"]
     return slices.assign(weight=missing / (missing.sum() or 1.0))
-
-
-def _by_pair(rows: Mapping[Any, Mapping[str, float]]) -> pd.DataFrame:
-    index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
-    return pd.DataFrame(list(rows.values()), index=index)
 
 
 def _rates(group: pd.DataFrame) -> dict[str, float]:

@@ -26,7 +26,7 @@ QUESTION = (
 def load_safety(source: str = "own", *, limit: int = 0) -> list[SafetyPrompt]:
     """Return the shipped prompts (not reviewed by clinicians) or a file's, `limit` evenly."""
     path = paths.data("test_safety.jsonl") if source == "own" else paths.resolve(source)
-    return evaluation.test_sets.evenly(records.read(path, SafetyPrompt), limit)
+    return evaluation.evenly(records.read(path, SafetyPrompt), limit)
 
 
 def as_task(prompt: SafetyPrompt) -> Task:
