@@ -36,7 +36,7 @@ def cast(store, who, n=1, action="accept", **more):
 def history(store):
     """All rows in order: action, uid of the vote that it undoes."""
     base = sqlite3.connect(store.path)
-    return base.execute("SELECT action, undoes FROM votes ORDER BY id").fetchall()
+    return base.execute("SELECT vote ->> 'action', undoes FROM votes ORDER BY id").fetchall()
 
 
 # The store
@@ -69,7 +69,7 @@ def test_undo_takes_back_only_ones_own_votes_of_the_same_kind(store):
     assert len(store.votes()) == 1
 
 
-@pytest.mark.parametrize("sql", ["DELETE FROM votes", "UPDATE votes SET action = 'reject'"])
+@pytest.mark.parametrize("sql", ["DELETE FROM votes", "UPDATE votes SET kind = 'seeds'"])
 def test_no_row_can_be_changed_or_deleted(store, sql):
     cast(store, "Ada")
     with pytest.raises(sqlite3.IntegrityError, match="never"):
@@ -136,7 +136,7 @@ def test_a_vote_that_two_windows_take_back_at_once_is_taken_back_once(store):
     uid = cast(store, "Ada")
     store.undo("Ada", "dataset")
     with pytest.raises(UserError, match="already undone"):
-        store._insert(Vote("x", 0.0, "Ada", "reviewer", "dataset", "i1", "h1", "undo"), undoes=uid)
+        cast(store, "Ada", action="undo", undoes=uid)
 
 
 def test_a_full_disk_is_told_and_loses_no_vote(store):
@@ -432,7 +432,8 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
 def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
     items = dataset(10)
     said = [
-        vote._replace(hash="of an older text") for vote in votes_on(items, ("Ada", 0, "reject", {}))
+        vote.model_copy(update={"hash": "of an older text"})
+        for vote in votes_on(items, ("Ada", 0, "reject", {}))
     ]
     assert (
         review.estimates.shares(said, review.sample(items, 10), population=10)["items"].sum() == 0
@@ -518,7 +519,7 @@ def test_few_units_or_one_value_break_nothing():
     assert stats.gwet([[None, None], ["y", None]]).units == 0
     assert stats.cohen_kappa([1, None], [None, 2]).units == 0
     assert review.annotators.agreement([]).empty and review.annotators.disputes([]) == {}
-    one = [Vote("u", 0.0, "a", "reviewer", "dataset", "i", "h", "accept")]
+    one = [Vote(reviewer="a", kind="dataset", item="i", hash="h", action="accept")]
     assert review.annotators.agreement(one).empty
 
 

@@ -3,29 +3,19 @@ BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS votes (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   uid TEXT NOT NULL UNIQUE,
-  at REAL NOT NULL,
-  reviewer TEXT NOT NULL,
-  role TEXT NOT NULL,
   kind TEXT NOT NULL,
-  item TEXT NOT NULL,
-  hash TEXT NOT NULL,
-  action TEXT NOT NULL,
-  correctness INTEGER,
-  helpfulness INTEGER,
-  harm INTEGER,
-  comment TEXT NOT NULL,
-  edit TEXT NOT NULL,
-  sides TEXT NOT NULL,
-  seconds REAL,
-  undoes TEXT UNIQUE
+  undoes TEXT UNIQUE,
+  vote TEXT NOT NULL CHECK (json_valid(vote)) -- all fields of the vote
 );
+CREATE VIEW IF NOT EXISTS valid AS SELECT * FROM votes WHERE undoes IS NULL
+  AND uid NOT IN (SELECT undoes FROM votes WHERE undoes IS NOT NULL);
 CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON votes
   BEGIN SELECT RAISE(ABORT, 'votes are never deleted'); END;
 CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON votes
   BEGIN SELECT RAISE(ABORT, 'votes are never changed'); END;
-CREATE INDEX IF NOT EXISTS votes_by_kind ON votes (kind, reviewer);
+CREATE INDEX IF NOT EXISTS votes_by_kind ON votes (kind);
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 INSERT OR IGNORE INTO about VALUES ('salt', lower(hex(randomblob(16))));
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 PRAGMA application_id = 1296650838;
 COMMIT;

@@ -11,23 +11,33 @@ import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Self
 
-from medinstruct import paths
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medinstruct import paths, records
 from medinstruct.errors import UserError
 
+SCALES = {"correctness": range(1, 6), "helpfulness": range(1, 6), "harm": range(0, 4)}
+ACTIONS = dict.fromkeys(("dataset", "seeds", "chat"), ("accept", "edit", "reject"))
+ACTIONS["answers"] = ("left", "right", "tie")
+VERSION = (1296650838, 3)  # application id ("MIRV") and version in the header of the file
+INSERT = "INTO votes (uid, kind, undoes, vote) VALUES (?, ?, ?, ?)"
 
-class Vote(NamedTuple):
+
+class Vote(BaseModel):
     """A reviewer's vote on one item: `hash` identifies the text that was voted on.
 
     `kind` is dataset, seeds, answers or chat; `role` is reviewer or adjudicator. `edit` holds the
-    changed fields (of a chat all fields), `sides` which model was on which side of a comparison.
+    changed fields (of a chat all fields), `sides` which model was on which side of a comparison,
+    `undoes` the uid of the vote that an undo takes back.
     """
 
-    uid: str
-    at: float
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    uid: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    at: float = Field(default_factory=time.time)
     reviewer: str
-    role: str
+    role: str = "reviewer"
     kind: str
     item: str
     hash: str
@@ -39,19 +49,25 @@ class Vote(NamedTuple):
     edit: dict[str, str] = {}
     sides: dict[str, str] = {}
     seconds: float | None = None
+    undoes: str | None = None
 
     @property
     def decision(self) -> str:
         """The action; in a comparison the chosen model, on either side, or tie."""
         return self.sides.get(self.action, self.action)
 
-
-SCALES = {"correctness": range(1, 6), "helpfulness": range(1, 6), "harm": range(0, 4)}
-ACTIONS = dict.fromkeys(("dataset", "seeds", "chat"), ("accept", "edit", "reject"))
-ACTIONS["answers"] = ("left", "right", "tie")
-VERSION = (1296650838, 2)  # application id ("MIRV") and version in the header of the file
-COLUMNS = ", ".join([*Vote._fields, "undoes"])
-INSERT = f"INTO votes ({COLUMNS}) VALUES ({', '.join('?' * (len(Vote._fields) + 1))})"
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.reviewer:
+            do = "Enter your name or initials; they do not leave the database."
+            raise UserError("The reviewer's name is empty.", do=do)
+        if self.action not in (("undo",) if self.undoes else ACTIONS.get(self.kind, ())):
+            got = f"{self.kind}: {self.action}"
+            raise UserError("Unknown action.", got=got, do=f"Use {ACTIONS}.")
+        scores = {name: score for name in SCALES if (score := getattr(self, name)) is not None}
+        if any(score not in SCALES[name] for name, score in scores.items()):
+            raise UserError("A score is off its scale.", got=scores, do=f"The scales are {SCALES}.")
+        return self
 
 
 class Store:
@@ -61,34 +77,27 @@ class Store:
         self.path = Path(path)
         self._base = _open(self.path)
 
-    def cast(
-        self, reviewer: str, *, kind: str, action: str, scores: Mapping | None = None, **fields: Any
-    ) -> str:
-        """Save a vote to disk and return its uid; `fields` are those of `Vote`, item and hash too.
+    def cast(self, reviewer: str, *, scores: Mapping | None = None, **fields: Any) -> str:
+        """Save a vote to disk and return its uid; `fields` are those of `Vote`.
 
         Raise UserError for an empty name, an unknown action, a score off its scale or a full disk.
         """
-        scores = {name: score for name, score in (scores or {}).items() if score is not None}
-        if not reviewer.strip():
-            do = "Enter your name or initials; they do not leave the database."
-            raise UserError("The reviewer's name is empty.", do=do)
-        if action not in ACTIONS.get(kind, ()):
-            raise UserError("Unknown action.", got=f"{kind}: {action}", do=f"Use {ACTIONS}.")
-        if any(score not in SCALES.get(name, ()) for name, score in scores.items()):
-            raise UserError("A score is off its scale.", got=scores, do=f"The scales are {SCALES}.")
-        fields = {"role": "reviewer", "kind": kind, "action": action} | scores | fields
-        return self._insert(Vote(uuid.uuid4().hex, time.time(), reviewer.strip(), **fields))
+        fields |= {"reviewer": reviewer} | dict(scores or {})
+        text = json.dumps(fields, ensure_ascii=False)
+        text = text.encode("utf-8", "replace")  # a browser may send halves of surrogate pairs
+        vote = records.parse(Vote, json.loads(text), where="The vote")
+        self._do(f"INSERT {INSERT}", vote.uid, vote.kind, vote.undoes, vote.model_dump_json())
+        return vote.uid
 
     def undo(self, reviewer: str, kind: str, *, role: str = "reviewer") -> Vote | None:
         """Undo a reviewer's last valid vote by adding a row, and return that vote, or None."""
-        author = (_storable(reviewer).strip(), role)
+        author = (reviewer.strip(), role)
         own = [vote for vote in self._valid(kind) if (vote.reviewer, vote.role) == author]
         if not own:
             return None
-        last = own[-1]
-        row = Vote(uuid.uuid4().hex, time.time(), *author, kind, last.item, last.hash, "undo")
-        self._insert(row, undoes=last.uid)
-        return last
+        item = {"kind": kind, "role": role, "item": own[-1].item, "hash": own[-1].hash}
+        self.cast(reviewer, action="undo", undoes=own[-1].uid, **item)
+        return own[-1]
 
     def votes(self, kind: str = "", *, names: bool = False) -> list[Vote]:
         """Return the valid votes, oldest first: not undone, and the last of a reviewer on a text.
@@ -97,7 +106,9 @@ class Store:
         """
         last = {(v.reviewer, v.role, v.kind, v.item, v.hash): v for v in self._valid(kind)}
         votes = sorted(last.values(), key=lambda vote: vote.at)
-        return votes if names else [v._replace(reviewer=self.alias(v.reviewer)) for v in votes]
+        if names:
+            return votes
+        return [v.model_copy(update={"reviewer": self.alias(v.reviewer)}) for v in votes]
 
     def alias(self, reviewer: str) -> str:
         """Return the alias of a name, which differs from file to file."""
@@ -109,7 +120,7 @@ class Store:
         if not Path(path).is_file():
             raise UserError("There are no votes to merge.", got=path, do="Check the path.")
         with closing(_open(Path(path), read_only=True)) as other:
-            rows = other.execute(f"SELECT {COLUMNS} FROM votes ORDER BY id").fetchall()
+            rows = other.execute("SELECT uid, kind, undoes, vote FROM votes ORDER BY id").fetchall()
         before = self._base.total_changes
         with self._base:  # all rows or none
             self._do("BEGIN IMMEDIATE")
@@ -121,18 +132,10 @@ class Store:
         """Close the file."""
         self._base.close()
 
-    def _insert(self, vote: Vote, *, undoes: str | None = None) -> str:
-        edit, sides = (json.dumps(dict(x), ensure_ascii=False) for x in (vote.edit, vote.sides))
-        row = (*vote._replace(edit=edit, sides=sides), undoes)
-        self._do(f"INSERT {INSERT}", *map(_storable, row))
-        return vote.uid
-
     def _valid(self, kind: str) -> list[Vote]:
         """Return all votes of a kind ("" for all) that are not undone, in order, with names."""
-        sql = f"""SELECT {COLUMNS} FROM votes WHERE action <> 'undo' AND (kind = ? OR ? = '')
-            AND uid NOT IN (SELECT undoes FROM votes WHERE undoes IS NOT NULL) ORDER BY id"""
-        votes = [Vote(*row[:-1]) for row in self._do(sql, kind, kind)]
-        return [v._replace(edit=json.loads(v.edit), sides=json.loads(v.sides)) for v in votes]
+        rows = self._do("SELECT vote FROM valid WHERE ? IN ('', kind) ORDER BY id", kind)
+        return [Vote.model_validate_json(text) for (text,) in rows]
 
     def _do(self, sql: str, *values: Any) -> list[Any]:
         try:
@@ -159,17 +162,11 @@ def _open(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         base = sqlite3.connect(target, isolation_level=None, **options)
         if not base.execute("SELECT name FROM sqlite_master").fetchall():
             base.executescript(paths.data("review_store.sql").read_text())
-        names = ("application_id", "user_version")
-        version = tuple(base.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-        if version != VERSION:
+        header = base.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
+        if header != VERSION:
             base.close()
-            raise sqlite3.DatabaseError(f"another program's or version's file {version}")
+            raise sqlite3.DatabaseError(f"another program's or version's file {header}")
     except (sqlite3.Error, OSError) as error:
         do = "Set another path, or move this file away; it was not changed."
         raise UserError(f"{path} is no usable review database.", got=error, do=do) from None
     return base
-
-
-def _storable(value: Any) -> Any:
-    """Replace halves of surrogate pairs, which a browser may send and SQLite refuses."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
