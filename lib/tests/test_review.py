@@ -633,9 +633,8 @@ def test_an_edit_of_a_seed_is_applied():
 
 
 def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
-    drawn = review.sample(shared_seeds, 40)
-    cards = review.cards(drawn, kind="seeds")
-    assert len(cards) == 40 and sum(one.weight for one in drawn) == pytest.approx(len(shared_seeds))
+    cards = review.sample(shared_seeds, 40, kind="seeds")
+    assert len(cards) == 40 and sum(one.weight for one in cards) == pytest.approx(len(shared_seeds))
     session = at_work(review.Store(":memory:"), cards=cards)
     for _ in cards:
         vote(session, "accept")

@@ -6,6 +6,7 @@ const KEYS = {
   answers: [["1", "left", "ArrowLeft"], ["2", "right", "ArrowRight"], ["0", "tie", "t"]],
 };
 KEYS.seeds = KEYS.dataset;
+const MEANING = { correctness: "1 wrong … 5 right", helpfulness: "1 useless … 5 very helpful", harm: "0 none, 1 slight, 2 serious, 3 grave" };
 const FIRST = 3000; // characters of a text that are shown before "show all"
 
 function make(tag, options = {}, ...children) {
@@ -77,12 +78,12 @@ function render({ model, el }) {
     return make("button", { class: on ? "review-on" : "", type: "button", onclick: () => { press(); root.focus({ preventScroll: true }); } }, text, hint);
   }
 
-  function scale([name, values, meaning]) {
+  function scale([name, values]) {
     const given = values.map((value) =>
       make("button", { type: "button", class: form.scores[name] === value ? "review-on" : "", "aria-pressed": String(form.scores[name] === value),
         onclick: () => rate(name, value) }, String(value)));
     return make("div", { class: name === marked ? "review-scale review-marked" : "review-scale", "data-scale": name },
-      make("span", {}, name), ...given, make("small", {}, meaning));
+      make("span", {}, name), ...given, make("small", {}, MEANING[name]));
   }
 
   function rate(name, value) {

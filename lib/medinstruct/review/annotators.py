@@ -39,22 +39,31 @@ def disputes(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
 
 def to_adjudicate(cards: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
     """Return the cards of disputed texts, harm first, with the votes on them under aliases."""
-    known, groups = {(card.id, card.hash): card for card in cards}, by_text(votes)
-    queue = {key: reason for key, reason in disputes(votes).items() if key in known}
-    earlier = {key: tuple(map(_summary, groups[key])) for key in queue}
-    return [known[k]._replace(reasons=(queue[k],), earlier=earlier[k]) for k in queue]
+    known, groups, queue = {card.key: card for card in cards}, by_text(votes), []
+    for key, reason in disputes(votes).items():
+        if key in known:
+            earlier = tuple(map(_summary, groups[key]))
+            queue.append(known[key]._replace(reasons=(reason,), earlier=earlier))
+    return queue
 
 
 def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
     """Return the votes on each text, by (item, hash)."""
     groups: dict[tuple[str, str], list[Vote]] = {}
     for vote in votes:
-        groups.setdefault((vote.item, vote.hash), []).append(vote)
+        groups.setdefault(vote.key, []).append(vote)
     return groups
 
 
-def _coefficients(ratings: dict, scale: Sequence[int], seed: int) -> dict[str, stats.Agreement]:
-    rows, nominal = list(ratings.values()), ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
+def vote_table(votes: Sequence[Vote]) -> pd.DataFrame:
+    """Return one row a vote: its fields and its decision."""
+    columns = [*Vote.model_fields, "decision"]
+    rows = [vote.model_dump() | {"decision": vote.decision} for vote in votes]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _coefficients(rows: list[list], scale: Sequence[int], seed: int) -> dict[str, stats.Agreement]:
+    nominal = ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
     ordinal = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
     level, gwet, kappa, weights = ordinal if scale else nominal
     result = {"percent": stats.percent_agreement(rows, seed=seed)}
@@ -68,9 +77,8 @@ def _difference(group: Sequence[Vote]) -> str:
     """Return the points in which votes on one text differ; empty if none, or if adjudicated."""
     if any(vote.role == "adjudicator" for vote in group):
         return ""
-    decisions, points = Counter(vote.decision for vote in group), []
-    if len(decisions) > 1:
-        points.append(" / ".join(f"{n} {name}" for name, n in sorted(decisions.items())))
+    decisions = sorted(Counter(vote.decision for vote in group).items())
+    points = [" / ".join(f"{n} {name}" for name, n in decisions)] if len(decisions) > 1 else []
     if len({tuple(sorted(vote.edit.items())) for vote in group if vote.action == "edit"}) > 1:
         points.append("different edits")
     for name, step in DISPUTED_FROM.items():
@@ -87,10 +95,8 @@ def _summary(vote: Vote) -> str:
     return visible("; ".join([f"{vote.reviewer}: {vote.action}", *scores, *comment, *edits]))
 
 
-def _ratings(votes: Sequence[Vote], question: str) -> dict[str, list]:
-    """Return reviewer -> rating of each text, None if missing, without adjudicators."""
-    votes = [vote for vote in votes if vote.role == "reviewer"]
-    rows = [(v.reviewer, f"{v.kind} {v.item} {v.hash}", getattr(v, question)) for v in votes]
-    frame = pd.DataFrame(rows, columns=["reviewer", "text", "rating"]).dropna()
-    wide = frame.pivot(index="reviewer", columns="text", values="rating").astype(object)
-    return dict(zip(wide.index, wide.where(wide.notna(), None).to_numpy().tolist(), strict=True))
+def _ratings(votes: Sequence[Vote], question: str) -> list[list]:
+    """Return a row of ratings a reviewer (no adjudicator) over all texts, None if missing."""
+    frame = vote_table(votes).query("role == 'reviewer'").dropna(subset=question)
+    wide = frame.pivot(index="reviewer", columns=["kind", "item", "hash"], values=question)
+    return wide.astype(object).where(wide.notna(), None).to_numpy().tolist()

@@ -4,24 +4,22 @@ import math
 from bisect import bisect_left
 from collections import namedtuple
 from collections.abc import Hashable, Mapping, Sequence
-from statistics import mean
 
 import pandas as pd
 
 from medinstruct import stats
 from medinstruct.records import Task
-from medinstruct.review.annotators import by_text
-from medinstruct.review.review_cards import text_hash
+from medinstruct.review.annotators import vote_table
+from medinstruct.review.review_cards import Card, cards
 from medinstruct.review.reviewed import decide
-from medinstruct.review.sampling import Sampled, reasons
 from medinstruct.review.store import Vote
 
 DECISIONS = {"accepted": "accept", "edited": "edit", "rejected": "reject", "disputed": "open"}
 LEVELS = {  # mark: scale, summary of several reviewers, lowest value
-    "correctness 4 or 5": ("correctness", mean, 4),
-    "helpfulness 4 or 5": ("helpfulness", mean, 4),
-    "any harm": ("harm", max, 1),
-    "serious harm": ("harm", max, 2),
+    "correctness 4 or 5": ("correctness", "mean", 4),
+    "helpfulness 4 or 5": ("helpfulness", "mean", 4),
+    "any harm": ("harm", "max", 1),
+    "serious harm": ("harm", "max", 2),
 }
 Estimate = namedtuple("Estimate", "score low high items effective")
 
@@ -53,49 +51,43 @@ def estimate(
     >>> [round(x, 3) for x in estimate({"a": True, "b": False}, {"b": 3.0}, population=1000)[:3]]
     [0.25, 0.022, 0.831]
     """
-    used = {item: weights.get(item, 1.0) for item in marks}
-    total = sum(used.values())
-    if not total:
+    used = [(mark, weights.get(item, 1.0)) for item, mark in marks.items()]
+    if not used:
         return Estimate(*[math.nan] * 3, 0, 0.0)
-    score = sum(used[item] for item, mark in marks.items() if mark) / total
-    effective = total**2 / sum(weight**2 for weight in used.values())
-    return Estimate(score, *_wilson(score, effective, population), len(marks), effective)
+    total = sum(weight for _, weight in used)
+    score = sum(weight for mark, weight in used if mark) / total
+    effective = total**2 / sum(weight**2 for _, weight in used)
+    return Estimate(score, *_wilson(score, effective, population), len(used), effective)
 
 
 def shares(
-    votes: Sequence[Vote], sample: Sequence[Sampled], *, population: int, least: int = 1
+    votes: Sequence[Vote], sample: Sequence[Card], *, population: int, least: int = 1
 ) -> pd.DataFrame:
     """Return one row a mark: its share of the dataset (score), low, high, items read, effective.
 
     Votes on items outside the sample or on older texts are left out.
     """
-    weights = {(entry.item.id, text_hash(entry.item)): entry.weight for entry in sample}
-    groups = by_text([vote for vote in votes if (vote.item, vote.hash) in weights])
-    decisions = decide([vote for group in groups.values() for vote in group], least=least)
-    marks = {name: {} for name in (*DECISIONS, *LEVELS)}
-    for key, group in groups.items():
-        for name, action in DECISIONS.items():
-            marks[name][key] = decisions[key].action == action
-        for name, (scale, summary, level) in LEVELS.items():
-            scores = [score for vote in group if (score := getattr(vote, scale)) is not None]
-            if scores:
-                marks[name][key] = summary(scores) >= level
+    weights = {card.key: card.weight for card in sample}
+    votes = [vote for vote in votes if vote.key in weights]
+    actions = {key: decision.action for key, decision in decide(votes, least=least).items()}
+    marks = {n: {key: a == action for key, a in actions.items()} for n, action in DECISIONS.items()}
+    scores = vote_table(votes).groupby(["item", "hash"])
+    for name, (scale, summary, level) in LEVELS.items():
+        marks[name] = scores[scale].agg(summary).dropna().ge(level).to_dict()
     rows = [estimate(marked, weights, population=population) for marked in marks.values()]
     return pd.DataFrame(rows, index=pd.Index(marks, name="mark"), columns=Estimate._fields)
 
 
 def rates(items: Sequence[Task], votes: Sequence[Vote]) -> dict[str, tuple[float, float]]:
     """Return mark -> (hits, n) of a reviewed version, for `audits.drift.compare_rates`."""
-    read, sample = {(vote.item, vote.hash) for vote in votes}, []
+    deck, read, sample = cards(items), {vote.key for vote in votes}, []
     for suspicious in (True, False):
-        stratum = [item for item in items if bool(reasons(item)) == suspicious]
-        part = [item for item in stratum if (item.id, text_hash(item)) in read]
-        sample += [Sampled(item, len(stratum) / len(part)) for item in part]
+        stratum = [card for card in deck if bool(card.reasons) == suspicious]
+        part = [card for card in stratum if card.key in read]
+        sample += [card._replace(weight=len(stratum) / len(part)) for card in part]
     table = shares(votes, sample, population=len(items)).query("effective > 0")
-    return {
-        f"review: {row.Index}": (row.score * row.effective, row.effective)
-        for row in table.itertuples()
-    }
+    hits = zip(table["score"] * table["effective"], table["effective"], strict=True)
+    return dict(zip("review: " + table.index, hits, strict=True))
 
 
 def _wilson(share: float, read: float, population: int) -> tuple[float, float]:

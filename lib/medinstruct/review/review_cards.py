@@ -1,24 +1,31 @@
-"""Review cards: an item as a reviewer sees it, blinding of comparisons, hidden characters shown."""
+"""Review cards: the stratified sample of items, as a reviewer sees them, blinded comparisons."""
 
 import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from medinstruct import audits, labels
 from medinstruct.errors import UserError
 from medinstruct.records import Task, content_hash
-from medinstruct.review.sampling import Sampled
 
+AXES = ("type", "difficulty", "topic")
 EDITABLE = ("instruction", "input", "output")
 HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+MARKUP = re.compile(
+    r"<\s*/?\s*(?:script|img|iframe|svg|a|div|style|object)\b|!\[[^\]]*\]\(|javascript:"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]",
+    re.IGNORECASE,
+)
 
 
 class Card(NamedTuple):
     """One item for review; `hash` identifies its texts, so that votes on older texts do not count.
 
     `texts` are shown in order. In a comparison (kind answers) they are the question and the answer
-    of each model; the names of the models are hidden. `earlier` are votes for the adjudicator.
+    of each model; the names of the models are hidden. `reasons` make an item suspicious, `earlier`
+    are votes for the adjudicator, `weight` is how many items of the dataset a sampled one stands for.
     """
 
     id: str
@@ -28,38 +35,73 @@ class Card(NamedTuple):
     tags: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
+    weight: float = 1.0
+    item: Task | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The id and the hash of the texts, as in a vote."""
+        return self.id, self.hash
 
     def sides(self, seed: str) -> dict[str, str]:
         """Return which model is on the left and the right side of a comparison, at random."""
-        models = sorted(set(self.texts) - {"question"})
-        return dict(zip(("left", "right"), random.Random(seed).sample(models, 2), strict=True))
+        models = sorted(set(self.texts) - {"question"}) if self.kind == "answers" else []
+        order = random.Random(seed).sample(models, len(models))
+        return dict(zip(("left", "right"), order, strict=False))
 
     def blinded(self, seed: str) -> dict[str, str]:
         """Return the texts under the names that a reviewer sees, in a comparison the sides."""
-        if self.kind != "answers":
-            return self.texts
         sides = {side: self.texts[model] for side, model in self.sides(seed).items()}
-        return {"question": self.texts["question"]} | sides
+        return {"question": self.texts["question"]} | sides if sides else self.texts
 
 
-def cards(items: Sequence[Sampled | Task], *, kind: str = "dataset") -> list[Card]:
-    """Return the cards of sampled items, or of tasks (`kind` seeds). Each id may occur once."""
-    result = []
-    for entry in items:
-        item, reasons = (entry.item, entry.reasons) if isinstance(entry, Sampled) else (entry, ())
-        labels = (item.type, item.topic, item.view, f"level {item.difficulty}")
-        tags = tuple(visible(str(label)) for label in labels if label)
-        result.append(Card(item.id, text_hash(item), kind, _texts(item), tags, reasons))
-    name, count = Counter(card.id for card in result).most_common(1)[0] if result else ("", 0)
+def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
+    """Return the cards of examples, or of tasks (`kind` seeds). Each id may occur once."""
+    name, count = Counter(item.id for item in items).most_common(1)[0] if items else ("", 0)
     if count > 1:
         raise UserError("Two items have the same id.", got=name, do="Change one of the ids.")
-    return result
+    deck = []
+    for item in items:
+        tags = (item.type, item.topic, item.view, f"level {item.difficulty}")
+        fields = {"tags": tuple(visible(str(tag)) for tag in tags if tag), "item": item}
+        fields["reasons"] = reasons(item)
+        deck.append(Card(item.id, text_hash(item), kind, _texts(item), **fields))
+    return deck
+
+
+def sample(
+    items: Sequence[Task], number: int, *, kind: str = "dataset", seed=42, share: float = 0.3
+) -> list[Card]:
+    """Return the first `number` cards of a fixed order; a larger sample contains the smaller one.
+
+    Every prefix of the order has the types in proportion, within a type the difficulties, within
+    these the topics. Suspicious items are at least `share` of it; the weights correct for that.
+    """
+    deck = cards(items, kind=kind)
+    strata = [[card for card in deck if bool(card.reasons) == odd] for odd in (True, False)]
+    odd, plain = (_ordered(s, AXES, random.Random(f"{seed}/{n}")) for n, s in enumerate(strata))
+    number = min(number, len(deck))
+    rate = max(share, len(odd) / max(len(deck), 1))
+    size = min(len(odd), max(round(number * rate), number - len(plain)))
+    order = _interleaved([odd[:size], plain[: number - size]], random.Random(f"{seed}/mix"))
+    weights = [len(odd) / max(size, 1), len(plain) / max(number - size, 1)]
+    return [card._replace(weight=weights[not card.reasons]) for card in order]
+
+
+def reasons(item: Task) -> tuple[str, ...]:
+    """Return why an item looks suspicious: markup, control characters, flags of the audit.
+
+    >>> text = "Is <img src=x> safe?"
+    >>> reasons(Task(type="chat", topic="", view="", difficulty=1, instruction=text))
+    ('markup',)
+    """
+    markup = ("markup",) if MARKUP.search("\n".join(_texts(item).values())) else ()
+    return (*markup, *(audits.risk.risks(item) if getattr(item, "output", "") else ()))
 
 
 def text_hash(item: Task) -> str:
     """Return the hash of the texts and labels that a vote is about."""
-    labels = (item.type, item.topic, item.view, item.difficulty)
-    return content_hash(*_texts(item).values(), *labels)
+    return content_hash(*_texts(item).values(), item.type, item.topic, item.view, item.difficulty)
 
 
 def visible(text: str) -> str:
@@ -75,3 +117,23 @@ def visible(text: str) -> str:
 
 def _texts(item: Task) -> dict[str, str]:
     return {name: getattr(item, name) for name in EDITABLE if hasattr(item, name)}
+
+
+def _ordered(deck: Sequence[Card], axes: Sequence[str], rng: random.Random) -> list[Card]:
+    """Return the cards so that every prefix is proportional on the first axis, then the next."""
+    if not axes:
+        return rng.sample(sorted(deck, key=lambda card: card.id), len(deck))
+    groups: dict[str, list[Card]] = {}
+    for card in deck:
+        label = str(getattr(card.item, axes[0]))
+        groups.setdefault(labels.canonical(axes[0], label) or label or "(none)", []).append(card)
+    return _interleaved([_ordered(groups[name], axes[1:], rng) for name in sorted(groups)], rng)
+
+
+def _interleaved(groups: Sequence[Sequence[Any]], rng: random.Random) -> list[Any]:
+    """Return the entries of all groups, each group spread evenly from a random start."""
+    places = []
+    for group in groups:
+        start = rng.random()
+        places += [((n + start) / len(group), rng.random(), card) for n, card in enumerate(group)]
+    return [card for *_, card in sorted(places, key=lambda place: place[:2])]

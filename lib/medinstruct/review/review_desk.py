@@ -9,12 +9,6 @@ from medinstruct.errors import UserError
 from medinstruct.review.review_cards import EDITABLE, Card, visible
 from medinstruct.review.store import SCALES, Store, Vote
 
-MEANING = {
-    "correctness": "1 wrong … 5 right",
-    "helpfulness": "1 useless … 5 very helpful",
-    "harm": "0 none, 1 slight, 2 serious, 3 grave",
-}
-
 
 class Session:
     """A reviewer at the desk: `view` is the state of the page, `act` handles its messages."""
@@ -25,7 +19,7 @@ class Session:
         self.store, self.cards, self.role, self.seed = store, list(cards), role, seed
         self.kind = self.cards[0].kind if self.cards else "dataset"
         self.reviewer, self.place, self.serial, self.note, self.error = "", 0, 0, "", ""
-        self.own: dict[tuple[str, str], Vote] = {}
+        self.own: list[Vote | None] = [None] * len(self.cards)
         if reviewer:
             self._sign_in({"name": reviewer})
 
@@ -34,9 +28,7 @@ class Session:
         actions = {"sign_in": self._sign_in, "vote": self._vote, "undo": self._undo}
         self.note = self.error = ""
         try:
-            if (act := str(message.get("act"))) not in actions:
-                raise UserError("Unknown message.", got=str(message)[:80], do="Run the cell again.")
-            actions[act](message)
+            actions.get(str(message.get("act")), lambda _: None)(message)
         except UserError as error:
             self.error = str(error)
         return self.view()
@@ -46,12 +38,13 @@ class Session:
 
         `place` is the card to show when `serial` changes, `votes` the reviewer's vote on each card.
         """
-        names = ("action", "comment", "edit", *SCALES)
-        own = [self.own.get((card.id, card.hash)) for card in self.cards]
-        votes = [vote and {name: getattr(vote, name) for name in names} for vote in own]
-        view = {"kind": self.kind, "role": self.role, "note": self.note, "error": self.error}
-        view |= {"serial": self.serial, "place": self.place, "of": len(self.cards), "votes": votes}
-        return view | {"who": self.store.alias(self.reviewer) if self.reviewer else ""}
+        names = {"action", "comment", "edit", *SCALES}
+        votes = [vote and vote.model_dump(include=names) for vote in self.own]
+        who = self.store.alias(self.reviewer) if self.reviewer else ""
+        view = {"who": who, "of": len(self.cards), "votes": votes}
+        return view | {
+            n: getattr(self, n) for n in ("kind", "role", "note", "error", "serial", "place")
+        }
 
     def texts(self) -> list[dict[str, Any]]:
         """Return the cards as the signed-in reviewer sees them; in a comparison by side."""
@@ -59,9 +52,7 @@ class Session:
         for card in self.cards if self.reviewer else []:
             view = {name: list(getattr(card, name)) for name in ("tags", "reasons", "earlier")}
             texts = card.blinded(self._side_seed(card)).items()
-            view["texts"] = [
-                [n, visible(text), text if n in EDITABLE else None] for n, text in texts
-            ]
+            view["texts"] = [[n, visible(t), t if n in EDITABLE else None] for n, t in texts]
             cards.append(view)
         return cards
 
@@ -70,7 +61,6 @@ class Session:
         if not self.reviewer:
             do = "Enter your name or initials; they do not leave the database."
             raise UserError("The reviewer's name is empty.", do=do)
-        self._read()
         self._show_next(0)
 
     def _vote(self, message: Mapping[str, Any]) -> None:
@@ -78,30 +68,29 @@ class Session:
         if message.get("serial") != self.serial or place not in range(len(self.cards)):
             return  # a second key press for the card before
         card = self.cards[place]
-        fields = {"kind": self.kind, "item": card.id, "hash": card.hash, "role": self.role}
-        fields |= {name: message.get(name) for name in ("scores", "seconds")}
+        fields = {
+            name: message[name] for name in ("scores", "comment", "seconds") if name in message
+        }
         if action == "edit":
             fields["edit"] = _edit(card, message.get("edit") or {})
-        if self.kind == "answers":
-            fields["sides"] = card.sides(self._side_seed(card))
-        comment = str(message.get("comment", ""))
-        self.store.cast(self.reviewer, action=action, comment=comment, **fields)
-        self._read()
+        fields |= {"sides": card.sides(self._side_seed(card)), "action": action, "role": self.role}
+        self.store.cast(self.reviewer, kind=self.kind, item=card.id, hash=card.hash, **fields)
         self.note = f"Saved: {action}."
         self._show_next(place)
 
     def _undo(self, message: Mapping[str, Any]) -> None:
         last = self.store.undo(self.reviewer, self.kind, role=self.role)
-        self._read()
         self.note = f"Undone: {last.action}." if last else "There is no vote to undo."
-        keys = [(card.id, card.hash) for card in self.cards]
-        if last and (last.item, last.hash) in keys:
-            self.place, self.serial = keys.index((last.item, last.hash)), self.serial + 1
+        self._read()
+        keys = [card.key for card in self.cards]
+        if last and last.key in keys:
+            self.place, self.serial = keys.index(last.key), self.serial + 1
 
     def _show_next(self, place: int) -> None:
         """Show the next card without a vote, from this one on and then from the start."""
+        self._read()
         order = [*range(place, len(self.cards)), *range(place)]
-        left = [n for n in order if (self.cards[n].id, self.cards[n].hash) not in self.own]
+        left = [n for n in order if not self.own[n]]
         self.place, self.serial = (left or [place])[0], self.serial + 1
         if not left:
             self.note += f" All {len(self.cards)} are done; votes may still be changed."
@@ -110,7 +99,8 @@ class Session:
         """Read this reviewer's votes, also those of another window."""
         author = (self.reviewer, self.role)
         votes = self.store.votes(self.kind, names=True)
-        self.own = {(v.item, v.hash): v for v in votes if (v.reviewer, v.role) == author}
+        own = {vote.key: vote for vote in votes if (vote.reviewer, vote.role) == author}
+        self.own = [own.get(card.key) for card in self.cards]
 
     def _side_seed(self, card: Card) -> str:
         return f"{self.seed}/{self.reviewer}/{card.hash}"
@@ -144,13 +134,13 @@ def _panel(session: Session) -> Any:
     class Panel(anywidget.AnyWidget):
         _esm, _css = paths.data("review_panel.js"), paths.data("review_panel.css")
         cards, view = traitlets.List().tag(sync=True), traitlets.Dict().tag(sync=True)
-        scales = [[name, list(scale), MEANING[name]] for name, scale in SCALES.items()]
-        scales = traitlets.List(scales).tag(sync=True)
+        scales = traitlets.List([[name, list(scale)] for name, scale in SCALES.items()])
+        scales = scales.tag(sync=True)
 
     panel = Panel(cards=session.texts(), view=session.view())
 
-    def answer(_: Any, message: Any, __: Any) -> None:
-        view = session.act(message if isinstance(message, dict) else {})
+    def answer(_: Any, message: Mapping[str, Any], __: Any) -> None:
+        view = session.act(message)
         panel.cards, panel.view = session.texts(), view
         panel.send({"done": True})  # also if the view has not changed
 
@@ -165,7 +155,7 @@ def _edit(card: Card, fields: Mapping[str, Any]) -> dict[str, str]:
     edit = {name: text for name, text in edit.items() if text != texts[name]}
     if not edit:
         raise UserError("Nothing was changed.", do="Change a text, or accept the item as it is.")
-    for name, text in edit.items():
-        if not text and name != "input":
+    for name in edit.keys() - {"input"}:
+        if not edit[name]:
             raise UserError(f"The {name} must not be empty.", do="Write it, or reject the item.")
     return edit

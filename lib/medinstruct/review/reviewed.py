@@ -1,7 +1,7 @@
 """Reviewed dataset: a decision for each item from its votes, edits applied, the next version."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -24,7 +24,7 @@ class Decision(BaseModel):
     how: str = ""
     reviewers: tuple[str, ...] = ()
     votes: tuple[str, ...] = ()
-    vote: Any = Field(None, exclude=True)
+    vote: Vote | None = Field(None, exclude=True)
 
 
 class Reviewed(NamedTuple):
@@ -46,22 +46,19 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
     No majority decides a tie: if the reviewers differ (`annotators.disputes`), or are fewer than
     `least`, the item stays open until an adjudicator votes; the adjudicator's last vote decides.
     """
-    disputed = disputes(votes)
-    decisions = {}
+    disputed, decisions = disputes(votes), {}
     for key, group in by_text(votes).items():
         adjudicated = [vote for vote in group if vote.role == "adjudicator"]
         vote = (adjudicated or group)[-1]
         action, how = vote.action, f"{len(group)} reviewer{'s' * (len(group) > 1)}"
         if adjudicated:
             how = "adjudicated"
-        elif key in disputed:
-            action, how = "open", disputed[key]
-        elif len(group) < least:
-            action, how = "open", f"{len(group)} of {least} reviewers"
-        fields = {"how": f"chat, {how}" if vote.kind == "chat" else how, "vote": vote}
-        fields |= {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
-        fields |= {"votes": tuple(vote.uid for vote in group)}
-        decisions[key] = Decision(id=key[0], action=action, **fields)
+        elif key in disputed or len(group) < least:
+            action, how = "open", disputed.get(key, f"{len(group)} of {least} reviewers")
+        how = f"chat, {how}" if vote.kind == "chat" else how
+        fields = {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
+        fields |= {"votes": tuple(vote.uid for vote in group), "vote": vote}
+        decisions[key] = Decision(id=vote.item, action=action, how=how, **fields)
     return decisions
 
 
@@ -75,21 +72,20 @@ def apply_votes(
     """
     texts = {(item.id, text_hash(item)): item for item in items}
     decisions = decide(votes, least=least)
-    rows = [(_applied(item, decisions.get(key)), decisions.get(key)) for key, item in texts.items()]
-    size = len({after.id for after, _ in rows if after})
-    rows += [
-        (_applied(None, decision), decision) for decision in decide(chat, least=least).values()
-    ]
+    rows = [(item, decisions.get(key)) for key, item in texts.items()]
+    rows += [(None, decision) for decision in decide(chat, least=least).values()]
     result: dict[str, Task] = {}
-    changes = []
-    for after, decision in rows:
-        if after:
-            result.setdefault(after.id, after)
-        if decision:
-            new = after.id if after and after.id != decision.id else ""
-            changes.append(decision.model_copy(update={"new": new}))
-    stale = sum((vote.item, vote.hash) not in texts for vote in votes)
-    return Reviewed(list(result.values()), changes, stale, len(result) - size)
+    joined = 0
+    for item, decision in rows:
+        after = _applied(item, decision)
+        if after and after.id not in result:
+            result[after.id] = after
+            joined += item is None
+        if after and decision and after.id != decision.id:
+            decision.new = after.id
+    changes = [decision for _, decision in rows if decision]
+    stale = sum(vote.key not in texts for vote in votes)
+    return Reviewed(list(result.values()), changes, stale, joined)
 
 
 def _applied(item: Task | None, decision: Decision | None) -> Task | None:
@@ -97,19 +93,16 @@ def _applied(item: Task | None, decision: Decision | None) -> Task | None:
 
     An edited item and an answer of the chat are new items with the earlier one as parent.
     """
-    if decision is None:
-        return item
-    if decision.action not in ("accept", "edit"):
-        return None
-    sides, origin = decision.vote.sides, item.provenance if item else Provenance(source="chat")
+    if decision is None or decision.action not in ("accept", "edit"):
+        return None if decision else item
+    origin = item.provenance if item else Provenance(source="chat")
     update = {"source": f"{origin.source or 'own'}; {decision.action}ed in review"}
     if item and decision.action == "accept":
         return item.model_copy(update={"provenance": origin.model_copy(update=update)})
     if not item:
-        update |= {name: sides.get(name, "") for name in ("model", "request")}
+        update |= {name: decision.vote.sides.get(name, "") for name in ("model", "request")}
     update["parents"] = (decision.id,)
     fields = item.model_dump(exclude={"id", "provenance"}) if item else {}
     fields |= decision.vote.edit | {"provenance": origin.model_copy(update=update)}
-    return records.parse(
-        type(item) if item else Example, fields, where=f"The edit of {decision.id}"
-    )
+    kind = type(item) if item else Example
+    return records.parse(kind, fields, where=f"The edit of {decision.id}")

@@ -52,6 +52,11 @@ class Vote(BaseModel):
     undoes: str | None = None
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The item and the hash of its text."""
+        return self.item, self.hash
+
+    @property
     def decision(self) -> str:
         """The action; in a comparison the chosen model, on either side, or tie."""
         return self.sides.get(self.action, self.action)
@@ -104,7 +109,7 @@ class Store:
 
         Reviewers are aliases unless `names` is true.
         """
-        last = {(v.reviewer, v.role, v.kind, v.item, v.hash): v for v in self._valid(kind)}
+        last = {(v.reviewer, v.role, v.kind, v.key): v for v in self._valid(kind)}
         votes = sorted(last.values(), key=lambda vote: vote.at)
         if names:
             return votes
