@@ -46,16 +46,13 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     """Upload the requests in files, start their batches, and note them in the cache."""
     worst = sum(client.highest_cost(row, batch=True) for row in requests.values())
     client.check_budget(worst, f"a batch of {len(requests)} requests")
-    keys = list(requests)
+    keys, head = list(requests), {"method": "POST", "url": PATH}
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        lines = []
-        for key in part:
-            body = client.connection.body(requests[key])
-            row = {"custom_id": key, "body": body, "method": "POST", "url": PATH}
-            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-        content = ("requests.jsonl", "".join(lines).encode())
-        file = await api.files.create(file=content, purpose="batch")
+        bodies = {key: client.connection.body(requests[key]) for key in part}
+        rows = ({"custom_id": key, "body": body} | head for key, body in bodies.items())
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file = await api.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")
         form = {"endpoint": PATH, "completion_window": "24h"}
         batch = await api.batches.create(input_file_id=file.id, **form)
         client.cache.note_batch(batch.id, client.url, part, status="open")
@@ -70,22 +67,17 @@ async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Reques
 
     Other batches of this address belong to other stages and stay open.
     """
-    waiting = client.cache.open_batches(client.url)
-    waiting = {name: keys for name, keys in waiting.items() if missing.keys() & set(keys)}
-    while waiting:
-        for name, keys in list(waiting.items()):
-            problem = None
-            with contextlib.suppress(openai.NotFoundError):  # lost: its requests are sent again
-                batch = await api.batches.retrieve(name)
-                if batch.status not in ENDED:
-                    continue
-                problem = await _save(client, api, batch, missing)
-            client.cache.note_batch(name, client.url, keys, status="done")
-            del waiting[name]
-            if problem:
-                raise problem  # after the note, or each later run would meet it again
-        if waiting:
-            await asyncio.sleep(POLL)
+    for name, keys in client.cache.open_batches(client.url).items():
+        if missing.keys().isdisjoint(keys):
+            continue
+        problem = None
+        with contextlib.suppress(openai.NotFoundError):  # lost: its requests are sent again
+            while (batch := await api.batches.retrieve(name)).status not in ENDED:
+                await asyncio.sleep(POLL)
+            problem = await _save(client, api, batch, missing)
+        client.cache.note_batch(name, client.url, keys, status="done")
+        if problem:
+            raise problem  # after the note, or each later run would meet it again
 
 
 async def _save(
@@ -99,8 +91,7 @@ async def _save(
             request, response = missing.get(row["custom_id"]), row.get("response") or {}
             status, body = response.get("status_code"), response.get("body")
             if request and status == 200:
-                answer = answer_of(ChatCompletion.model_validate(body))
-                client.save(request, answer, batch=True)
+                client.save(request, answer_of(ChatCompletion.model_validate(body)), batch=True)
             elif request and status in (400, 401, 403, 404, 422):
                 is_learned = client.connection.learn(body, status, [*request.parameters, *LIMITS])
                 problem = problem if is_learned else client.connection.problem(body, status)

@@ -12,6 +12,7 @@ from medinstruct.errors import UserError
 from medinstruct.llm.messages import Reply, Request
 
 TABLES = """
+PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT NOT NULL,
   answer TEXT NOT NULL, at REAL, usd REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, address TEXT NOT NULL,
@@ -33,7 +34,6 @@ class Cache:
             self._base = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             with contextlib.suppress(sqlite3.OperationalError):  # another run is switching it
                 self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=NORMAL")
             self._base.executescript(TABLES)
 
     def get(self, key: str) -> Reply | None:

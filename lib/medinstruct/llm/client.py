@@ -15,16 +15,13 @@ from tqdm import tqdm
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import Reply, Request, add_chunk, answer_of, is_refusal
+from medinstruct.llm.messages import TEXTS, Reply, Request, add_chunk, answer_of, is_refusal
 from medinstruct.llm.pricing import Forecast, Price, extrapolate, price
 from medinstruct.llm.rate_limit import RateLimiter
 from medinstruct.llm.retry import Connection, transport
 
 REPEATS = 1  # of a request whose answer is incomplete
-STAND_IN = (
-    "Written by the offline stand-in, a rule-based program, "
-    "not by a language model and not by a clinician."
-)
+STAND_IN = TEXTS["stand_in"]
 
 
 class Client:
@@ -65,8 +62,7 @@ class Client:
             raise UserError("budget_usd needs the model's price.", got=f"none of {model}", do=do)
         self.url, self.model, self.concurrency, self.mode = url, model, concurrency, mode
         self.price, self.budget_usd, self.reserved = known or Price(0.0, 0.0), budget_usd, 0.0
-        self.cache = Cache(cache)
-        self.usage: Counter[str] = Counter()
+        self.cache, self.usage = Cache(cache), Counter()
 
     def key(self, request: Request) -> str:
         """Return the hash of everything that determines the answer."""
@@ -77,23 +73,19 @@ class Client:
         requests = list(requests)
         if self.mode == "batch":
             return await batch_api.ask_all(self, requests)
-        replies, rows = {}, iter(enumerate(requests))
+        rows = iter(tqdm(list(enumerate(requests)), desc=label, unit="reply", leave=False))
+        replies: dict[int, Reply] = {}
 
-        async def work() -> None:
+        async def work(api: openai.AsyncOpenAI) -> None:
             for number, request in rows:
                 replies[number] = await self._ask(api, request)
-                bar.update()
 
-        bar = tqdm(total=len(requests), desc=label, unit="reply", leave=False)
-        async with self.connection.open() as api:
-            workers = [asyncio.ensure_future(work()) for _ in range(self.concurrency)]
-            try:
-                with bar:
-                    await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+        try:
+            async with self.connection.open() as api, asyncio.TaskGroup() as workers:
+                for _ in range(self.concurrency):
+                    workers.create_task(work(api))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         return [replies[number] for number in range(len(requests))]
 
     async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:

@@ -7,9 +7,9 @@ import hashlib
 import json
 import threading
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,10 +23,11 @@ PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top
 MAX_NEW_TOKENS = 256  # where a request has no limit
 CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
 Row = dict[str, Any]
+Watch = Callable[[str], bool]
 EDGE = 1 << 20  # bytes hashed at the end of a weights file; 32 times as many at its start
 
 
-class LocalModel:
+class LocalModel(AbstractContextManager):
     """A causal language model of the Hub or of a folder, with the same methods as `Client`.
 
     `adapter` is the folder of a LoRA adapter, or of a model with all parameters trained. The model
@@ -49,11 +50,11 @@ class LocalModel:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.tokenizer, *self._modules = _load(str(base), str(adapter), self.device)
         self._lock = threading.Lock()
-        self.chat, self.batch_size, self.cache = chat, batch_size, Cache(cache)
+        self.chat, self.batch_size = chat, batch_size
+        self.cache, self.usage = Cache(cache), Counter()
         self.name = Path(base).name if Path(base).is_dir() else str(base)  # no path of a machine
         self.has_adapter = self.is_tuned = bool(adapter)
         self._hashes = [fingerprint(base), fingerprint(adapter) if adapter else ""]
-        self.usage: Counter[str] = Counter()
 
     @property
     def base(self) -> Self:
@@ -127,9 +128,6 @@ class LocalModel:
             yield rest
         yield Reply(**answer, key=key)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         """Free the memory of the weights, so that another model can be loaded."""
         import torch
@@ -137,8 +135,7 @@ class LocalModel:
         self._modules.clear()  # of all views
         self.cache.close()
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
 
     def _prompt(self, request: Request) -> str:
         if not self.chat:
@@ -157,10 +154,9 @@ class LocalModel:
         import torch
 
         prompts = {key: self._prompt(request) for key, request in missing.items()}
-        groups: dict[str, list[str]] = {}
+        groups = defaultdict(list)
         for key in sorted(missing, key=lambda key: -len(self.tokenizer(prompts[key])["input_ids"])):
-            name = json.dumps(missing[key].parameters, sort_keys=True)
-            groups.setdefault(name, []).append(key)
+            groups[json.dumps(missing[key].parameters, sort_keys=True)].append(key)
         size = self.batch_size
         for waiting in groups.values():
             while batch := waiting[:size]:
@@ -176,11 +172,7 @@ class LocalModel:
                 del waiting[:size]
 
     def _generate(
-        self,
-        prompts: list[str],
-        request: Request,
-        keys: list[str],
-        watch: Callable[[str], bool] | None = None,
+        self, prompts: list[str], request: Request, keys: list[str], watch: Watch | None = None
     ) -> list[Row]:
         """Return the answers of one batch; each key seeds the sampling of its own row.
 

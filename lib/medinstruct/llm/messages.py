@@ -6,21 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from medinstruct import paths
 
 LIMITS = ("max_tokens", "max_completion_tokens")
-REFUSAL = re.compile(
-    r"^\W*(?:(?:i(?:'m|’m| am)? (?:very |truly )?(?:sorry|afraid)|sorry|i apologi[sz]e"
-    r"|as an ai[^.]*|unfortunately)\b[^.]{0,40}?\b)?(?:but |that )*i(?:'m|’m| am)? ?"
-    r"(?:can(?:no|'|’)t|won(?:'|’)t|will not|(?:not |un)able to|must decline|decline)\b",
-    re.IGNORECASE,
-)
+TEXTS = paths.load("replies")
+REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
 
 
-class Request(BaseModel):
+class Request(BaseModel, extra="forbid", frozen=True):
     """A request: chat messages, decoding parameters, and the number of the sample."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     messages: list[dict[str, str]]
     parameters: dict[str, Any] = {}
     sample: int = 0
@@ -49,10 +46,9 @@ class Request(BaseModel):
         return self.model_copy(update={"parameters": parameters})
 
 
-class Reply(BaseModel):
+class Reply(BaseModel, extra="forbid", frozen=True):
     """A reply; `key` names its request, and `cached` replies cost nothing this time."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     key: str
     text: str
     finish_reason: str

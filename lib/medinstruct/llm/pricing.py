@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,7 @@ from medinstruct import paths, stats
 from medinstruct.errors import UserError
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(NamedTuple):
     """US dollars a million tokens, and the share of it that a batch costs."""
 
     prompt: float

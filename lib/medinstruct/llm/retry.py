@@ -9,15 +9,13 @@ from typing import Any
 
 import openai
 
-from medinstruct import paths
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import LIMITS, Request
+from medinstruct.llm.messages import LIMITS, TEXTS, Request
 from medinstruct.llm.rate_limit import RateLimiter
 
 RETRIES = 20  # by the SDK, which waits up to 8 seconds, or for the server's Retry-After
 FIRST_RETRIES = 4  # while the server has not answered at all
 REPLACEMENTS = dict(zip(LIMITS, reversed(LIMITS), strict=True))
-TEXTS = paths.load("server_errors")
 UNSUPPORTED = re.compile(TEXTS["unsupported"], re.IGNORECASE)
 
 
@@ -52,14 +50,19 @@ class Connection:
         return {"model": self.model, "messages": request.messages, **accepted}
 
     def learn(self, error: object, status: int | None, names: Iterable[str]) -> bool:
-        """Remember the parameter that an error refuses; return False for any other error."""
-        name = refused_parameter(str(error), status, names)
+        """Remember the parameter that a 400 or 422 error refuses; return False for other errors."""
+        text = str(error)
+        if status not in (400, 422) or not UNSUPPORTED.search(text):
+            return False
+        own = "|".join(re.escape(name) for name in names if name not in ("model", "messages"))
+        match = re.search(rf"'param': '({own})\b", text) or re.search(rf"\b({own})\b", text)
+        name = match[1] if match else ""
         if name and name not in self.refused:
             self.refused.add(name)
             other = self._accepted(name)
             change = f"sent as `{other}`" if other else "left out"
-            text = f"`{self.model}` does not take `{name}`: it is {change} from now on."
-            logging.getLogger("medinstruct").warning(text)
+            note = f"`{self.model}` does not take `{name}`: it is {change} from now on."
+            logging.getLogger("medinstruct").warning(note)
         return bool(name)
 
     async def send(self, api: openai.AsyncOpenAI, request: Request, **more: Any) -> Any:
@@ -103,12 +106,3 @@ def transport(url: str) -> Any:
         return point.load()
     do = 'Write "offline" or http://…; after an update, install the package again.'
     raise UserError("The url is neither an address nor a registered transport.", got=url, do=do)
-
-
-def refused_parameter(text: str, status: int | None, names: Iterable[str]) -> str:
-    """Return which of the parameters a 400 or 422 answer refuses, "" for any other answer."""
-    if status not in (400, 422) or not UNSUPPORTED.search(text):
-        return ""
-    own = "|".join(re.escape(name) for name in names if name not in ("model", "messages"))
-    match = re.search(rf"'param': '({own})\b", text) or re.search(rf"\b({own})\b", text)
-    return match[1] if match else ""
