@@ -4,33 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medinstruct import paths
+
 LETTERS = "ABCDEFGHIJKLMNOP"
-THOUGHT = re.compile(
-    r"<think>.*?(?:</think>|\Z)|<reasoning>.*?(?:</reasoning>|\Z)", re.DOTALL | re.IGNORECASE
-)
-MARKS = re.compile(r"\\(?:boxed|text|mathrm)\b|[{}*_`$\[\]]+")
-CUE = (
-    r"(?:answer|option|choice|diagnosis)(?:\s+(?:to|for)\s+(?:this|the)\s+question)?\s*"
-    r"(?:is|would be|should be|must be|:|=|-|–)+\s*"
-    r"(?:(?:most likely|therefore|clearly|probably|the|option|choice|answer|letter)\b\s*:?\s*)*"
-    r"|(?:choose|select|pick|go with|conclude)\s+(?:option|choice|answer)?\s*"
-    r"|\b(?:option|choice)\s+(?=\(?[A-P]\)?\s+(?:is|would be)\s+(?:the\s+)?(?:correct|right|best))"
-    r"|(?:정답|답)\s*(?:은|는)?\s*[:：]?\s*|答案\s*(?:是|为)?\s*[:：]?\s*"
-)
-STATED = re.compile(
-    rf"(?:{CUE})\(?\s*([A-Pa-p])\s*"
-    r"(?:\)|[.,:;!。，]|$|\n|(?=\s*[가-힣是])|(?P<more>\s+\S+))",
-    re.IGNORECASE | re.MULTILINE,
-)
-ALSO = re.compile(
-    r"^\s*[).,]?\s*(?:(?:or|and|OR|AND|/|,|및|또는)\s*\(?([A-P])\b"
-    r"|(?:or|and|/)\s*\(?([a-p])\)?[\s.!]*$)",
-    re.MULTILINE,
-)
-ALONE = re.compile(r"^\W*(?:(?:option|choice|answer)\W+)?\(?([A-Pa-p])\)?\W*$", re.IGNORECASE)
-LEADING = re.compile(r"^\W*(?:\(([A-Pa-p])\)|([A-P])\s*[.):]|([a-p])\s*[.)])", re.MULTILINE)
-BRACKETED = re.compile(r"\(([A-P])\)")
-AFTER = "because since as which and due given - – — ( is for based according"
+RULES = paths.load("reply_patterns")
+STATED = re.compile(f"(?:{'|'.join(RULES['cues'])}){RULES['letter']}", re.IGNORECASE | re.MULTILINE)
 
 
 def extract_choice(reply: str, options: Sequence[str]) -> int | None:
@@ -41,21 +19,20 @@ def extract_choice(reply: str, options: Sequence[str]) -> int | None:
     >>> [extract_choice(reply, four) for reply in replies]
     [2, 1, None, 1]
     """
-    text = plain(reply)
-    letters = LETTERS[: len(options)]
+    text, letters = plain(reply), LETTERS[: len(options)]
     if stated := _stated(text, letters):
         return letters.index(stated[-1]) if len(stated[-1]) == 1 else None
     lines = [line for line in text.splitlines() if line.strip()]
     for line in lines[-1:] + lines[:1]:
-        if (alone := ALONE.match(line)) and alone[1].upper() in letters:
+        if (alone := re.match(RULES["alone"], line)) and alone[1].upper() in letters:
             return letters.index(alone[1].upper())
-    groups = [group.upper() for match in LEADING.findall(text) for group in match]
-    leading = {letter for letter in groups if letter and letter in letters}
-    if len(leading) == 1 and LEADING.match(text):
-        return letters.index(leading.pop())
-    bracketed = {letter for letter in BRACKETED.findall(text) if letter in letters}
+    starts = "".join(map("".join, re.findall(RULES["leading"], text)))
+    leading = set(starts.upper()) & set(letters)
+    if len(leading) == 1 and re.match(RULES["leading"], text):
+        return letters.index(*leading)
+    bracketed = set(re.findall(RULES["bracketed"], text)) & set(letters)
     if len(bracketed) == 1:
-        return letters.index(bracketed.pop())
+        return letters.index(*bracketed)
     return None if bracketed or len(leading) > 1 else extract_word(text, options)
 
 
@@ -68,13 +45,10 @@ def extract_word(reply: str, options: Sequence[str]) -> int | None:
     """
     text = plain(reply).lower()
     words = [re.escape(option.strip().rstrip(".").lower()) for option in options]
-    any_word = "|".join(sorted(words, key=len, reverse=True))
-    cue = r"(?:answer|conclusion|decision)\s*(?:is|:|would be)+\s*[\"'(]*(?:[a-p]\s*[.)]\s*)?"
-    stated = re.findall(rf"{cue}({any_word})(?!\w)", text)
-    first = re.match(rf"^\W*({any_word})(?!\w)", text)
-    if stated:
+    any_word = f"({'|'.join(sorted(words, key=len, reverse=True))})(?!\\w)"
+    if stated := re.findall(RULES["word_cue"] + any_word, text):
         return words.index(re.escape(stated[-1]))
-    if first and min(map(len, options)) < 6:
+    if (first := re.match(rf"^\W*{any_word}", text)) and min(map(len, options)) < 6:
         return words.index(re.escape(first[1]))
     named = [n for n, word in enumerate(words) if re.search(rf"(?<!\w){word}(?!\w)", text)]
     return named[0] if len(named) == 1 and len(text) < 400 else None
@@ -82,7 +56,7 @@ def extract_word(reply: str, options: Sequence[str]) -> int | None:
 
 def plain(reply: str) -> str:
     """Return a reply without its thoughts and without marks of Markdown or LaTeX."""
-    return MARKS.sub("", THOUGHT.sub("", reply)).strip()
+    return re.sub(RULES["marks"], "", re.sub(RULES["thought"], "", reply)).strip()
 
 
 def _stated(text: str, letters: str) -> list[str]:
@@ -92,7 +66,7 @@ def _stated(text: str, letters: str) -> list[str]:
         letter, more = match[1], (match["more"] or "").strip()
         if letter.upper() not in letters or (more and not _is_letter(letter, more)):
             continue
-        also = ALSO.match(text[match.end(1) :])
+        also = re.match(RULES["also"], text[match.end(1) :])
         second = (also[1] or also[2]).upper() if also else ""
         is_other = second in letters and second != letter.upper()
         stated.append(letter.upper() + (second if is_other else ""))
@@ -102,8 +76,22 @@ def _stated(text: str, letters: str) -> list[str]:
 def _is_letter(letter: str, more: str) -> bool:
     """Return whether a letter before words is an option ("B because") and no article ("a drug")."""
     word = more.lower().strip("(")
-    goes_on = word in AFTER.split() or more in ("or", "/") or not more[0].isalnum()
+    goes_on = word in RULES["goes_on"].split() or more in ("or", "/") or not more[0].isalnum()
     return goes_on or (letter.isupper() and letter not in "AI")
+
+
+def extract_exact(reply: str) -> str | None:
+    """Return the text after the last "the answer is", or None.
+
+    >>> [extract_exact(reply) for reply in ("So the answer is (B).", "Answer: True", "I pass.")]
+    ['b', 'true', None]
+    """
+    *before, last = re.split(RULES["answer_cue"], plain(reply))
+    return _bare(last.partition("\n")[0]) if before else None
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.split()).strip("().\"' ").lower()
 
 
 def score_letter(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
@@ -116,28 +104,13 @@ def score_word(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
     return _scores(extract_word(results[0], doc["options"]), doc["answer"])
 
 
-def _scores(choice: int | None, answer: int) -> dict[str, float]:
-    return {"acc": float(choice == answer), "unread": float(choice is None)}
-
-
 def score_exact(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """Score free targets: the text after the last "the answer is" must equal the target."""
-    answer = extract_exact(results[0])
-    return {"acc": float(answer == _bare(doc["target"])), "unread": float(answer is None)}
+    return _scores(extract_exact(results[0]), _bare(doc["target"]))
 
 
-def extract_exact(reply: str) -> str | None:
-    """Return the text after the last "the answer is", or None.
-
-    >>> [extract_exact(reply) for reply in ("So the answer is (B).", "Answer: True", "I pass.")]
-    ['b', 'true', None]
-    """
-    *before, last = re.split(r"answer\s*(?:is|:)+\s*", plain(reply), flags=re.IGNORECASE)
-    return _bare(last.partition("\n")[0]) if before else None
-
-
-def _bare(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip().strip("().\"' ").lower()
+def _scores(answer: int | str | None, right: int | str) -> dict[str, float]:
+    return {"acc": float(answer == right), "unread": float(answer is None)}
 
 
 def score_summary(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

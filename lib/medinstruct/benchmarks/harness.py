@@ -1,15 +1,14 @@
 """Harness: run lm-evaluation-harness for each model and benchmark, keep each result."""
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from medinstruct import records
 from medinstruct.benchmarks import extraction
@@ -19,6 +18,15 @@ from medinstruct.llm import LocalModel, Request, fingerprint
 from medinstruct.training import prompt
 
 TEMPLATES = ("alpaca", "chat", "plain")
+
+
+class Settings(NamedTuple):
+    """How every benchmark is asked: template, worked examples, room to reason, seed."""
+
+    template: str = "alpaca"
+    shots: int = 0
+    max_tokens: int = 256
+    seed: int = 42
 
 
 class Contestant(NamedTuple):
@@ -32,7 +40,6 @@ class Contestant(NamedTuple):
 class Sample(BaseModel):
     """One answer: the chosen option (None if unreadable), score, probabilities or reply."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     id: str
     score: float
     answer: int = -1
@@ -49,7 +56,6 @@ class Result(BaseModel):
     `cut` counts prompts longer than the model's context, which lose their beginning.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     model: str
     task: str
     set: str
@@ -64,11 +70,6 @@ class Result(BaseModel):
     cut: int = 0
     samples: list[Sample]
 
-    @property
-    def scores(self) -> np.ndarray:
-        """The score of each question, in order."""
-        return np.array([sample.score for sample in self.samples])
-
 
 def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> list[Contestant]:
     """Return base and tuned of one loaded model, and more as "name=path or hub id, …".
@@ -76,95 +77,81 @@ def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> li
     Further models are loaded one at a time, when they are run.
     """
     views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
-    entries = [
-        Contestant(name, view.key(Request(messages=[])), partial(_opened, view, batch_size))
+    entries = {
+        name: Contestant(name, view.key(Request(messages=[])), partial(_opened, view, batch_size))
         for name, view in views.items()
-    ]
+    }
     for part in filter(None, (part.strip() for part in more.split(","))):
         name, sign, place = part.partition("=")
-        if not sign or name in {entry.name for entry in entries}:
+        if not sign or name in entries:
             do = "Write name=path or hub id, each name once."
             raise UserError("`benchmark_models` cannot be read.", got=part, do=do)
-        entries.append(Contestant(name, fingerprint(place), partial(_loaded, place, batch_size)))
-    return entries
+        load = partial(_loaded, place, batch_size)
+        entries[name] = Contestant(name, fingerprint(place), load)
+    return list(entries.values())
 
 
-@contextlib.contextmanager
-def _opened(view: Any, batch_size: int) -> Iterator[Any]:
+@contextmanager
+def _opened(view: LocalModel, batch_size: int) -> Iterator[Any]:
     from lm_eval.models.huggingface import HFLM
 
     with view.network() as network:
         yield HFLM(pretrained=network, tokenizer=view.tokenizer, batch_size=batch_size)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _loaded(place: str, batch_size: int) -> Iterator[Any]:
     with LocalModel(place) as model, _opened(model.base, batch_size) as lm:
         yield lm
 
 
 def run(
-    benchmarks: Sequence[Benchmark],
-    models: Sequence[Contestant],
-    *,
-    folder: str | Path,
-    template: str = "alpaca",
-    shots: int = 0,
-    max_tokens: int = 256,
-    seed: int = 42,
+    benchmarks: Sequence[Benchmark], models: Sequence[Contestant], *, folder: Path, **settings: Any
 ) -> list[Result]:
-    """Run every model on every benchmark that has questions.
+    """Run every model on every benchmark that has questions, with the `Settings` given by name.
 
     Each result is written to `folder` at once, under a name that holds the hash of the weights and
     of everything else it depends on: a second run reads it, a killed one resumes at the next task.
     """
-    settings = {"template": template, "shots": shots, "max_tokens": max_tokens, "seed": seed}
+    chosen, results = Settings(**settings), []
     ready = [benchmark for benchmark in benchmarks if benchmark.questions]
-    results = []
     for model in models:
-        files = {benchmark.task: _file(folder, model, benchmark, settings) for benchmark in ready}
-        waiting = [benchmark for benchmark in ready if not files[benchmark.task].exists()]
-        with model.open() if waiting else contextlib.nullcontext() as lm:
-            for benchmark in waiting:
-                result = _run_one(lm, model, benchmark, settings)
-                text = result.model_dump_json(exclude_defaults=True) + "\n"
-                records.write_text(files[benchmark.task], text)
-        texts = [file.read_text(encoding="utf-8") for file in files.values()]
+        files = [folder / _name(model, benchmark, chosen) for benchmark in ready]
+        waiting = [pair for pair in zip(files, ready, strict=True) if not pair[0].exists()]
+        with model.open() if waiting else nullcontext() as lm:
+            for file, benchmark in waiting:
+                result = _run_one(lm, model.name, benchmark, chosen)
+                records.write_text(file, result.model_dump_json(exclude_defaults=True) + "\n")
+        texts = [file.read_text(encoding="utf-8") for file in files]
         results += [Result.model_validate_json(text) for text in texts]
     return results
 
 
-def _version(benchmark: Benchmark, settings: dict[str, Any]) -> str:
+def _name(model: Contestant, benchmark: Benchmark, settings: Settings) -> str:
+    key = records.content_hash(model.key, _version(benchmark, settings))
+    return f"{model.name}-{benchmark.task}-{len(benchmark.questions)}-{key}.json"
+
+
+def _version(benchmark: Benchmark, settings: Settings) -> str:
     """Return the hash of everything but the model that determines a result."""
     import lm_eval
 
     task = {key: getattr(value, "__name__", value) for key, value in benchmark.config.items()}
-    examples = benchmark.examples if settings["shots"] else []
-    parts = (lm_eval.__version__, task, benchmark.questions, examples, settings)
-    return records.content_hash(*parts)
+    examples = benchmark.examples if settings.shots else []
+    return records.content_hash(lm_eval.__version__, task, benchmark.questions, examples, settings)
 
 
-def _file(folder: str | Path, model: Contestant, benchmark: Benchmark, settings: dict) -> Path:
-    key = records.content_hash(model.key, _version(benchmark, settings))
-    return Path(folder) / f"{model.name}-{benchmark.task}-{len(benchmark.questions)}-{key}.json"
-
-
-def _run_one(lm: Any, model: Contestant, benchmark: Benchmark, settings: dict) -> Result:
-    is_chat = _apply_template(lm, settings["template"], name=model.name)
-    spec = _task_spec(benchmark, settings["max_tokens"])
-    rows = _evaluate(lm, spec, is_chat=is_chat, shots=settings["shots"], seed=settings["seed"])
-    rows = sorted(rows, key=lambda row: row["doc_id"])
-    room = spec["generation_kwargs"]["max_gen_toks"] if benchmark.variant == "generation" else 0
-    names = ("task", "set", "title", "group", "variant", "total", "source")
-    return Result(
-        **{name: getattr(benchmark, name) for name in names},
-        model=model.name,
-        template=settings["template"],
-        shots=settings["shots"],
-        version=_version(benchmark, settings),
-        cut=_count_cut(lm, rows, room),
-        samples=[_sample(row, benchmark) for row in rows],
-    )
+def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Result:
+    is_chat = _apply_template(lm, settings.template, name=name)
+    task, cut = _task(benchmark, settings.max_tokens), 0
+    rows = sorted(_evaluate(lm, task, settings, is_chat), key=lambda row: row["doc_id"])
+    if hasattr(lm, "tok_encode"):
+        room = task.get("generation_kwargs", {}).get("max_gen_toks", 0)
+        lengths = [len(lm.tok_encode(row["arguments"][0][0])) for row in rows]
+        cut = sum(length + room > lm.max_length for length in lengths)
+    about = benchmark._asdict() | settings._asdict() | {"model": name, "cut": cut}
+    samples = [_sample(row, benchmark) for row in rows]
+    return Result(**about, version=_version(benchmark, settings), samples=samples)
 
 
 def _apply_template(lm: Any, template: str, *, name: str) -> bool:
@@ -191,24 +178,24 @@ def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) ->
     parts = []
     for turn in history:
         is_answer, text = turn["role"] == "assistant", turn["content"]
-        parts.append(text + "\n\n" if is_answer else prompt(text.strip()))
-    return "".join(parts).removesuffix("\n\n") if is_answer else "".join(parts)
+        parts.append(f"{text}\n\n" if is_answer else prompt(text.strip()))
+    return "".join(parts).removesuffix("\n\n")
 
 
-def _task_spec(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
+def _task(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
     """Return the task file with these very questions in place of its own."""
     data = as_dataset(benchmark.questions, benchmark.examples)
     metadata = dict(benchmark.config["metadata"])
-    spec = benchmark.config | {"custom_dataset": lambda **_: data, "metadata": metadata}
+    task = benchmark.config | {"custom_dataset": lambda **_: data, "metadata": metadata}
     if not benchmark.examples:
-        spec["fewshot_split"] = "test"  # the harness then leaves the question itself out
-    if options := spec.get("generation_kwargs"):
+        task["fewshot_split"] = "test"  # the harness then leaves the question itself out
+    if options := task.get("generation_kwargs"):
         room = min(max_tokens, options["max_gen_toks"])
-        spec["generation_kwargs"] = options | {"max_gen_toks": room}
-    return spec
+        task["generation_kwargs"] = options | {"max_gen_toks": room}
+    return task
 
 
-def _evaluate(lm: Any, spec: dict, *, is_chat: bool, shots: int, seed: int) -> list[dict]:
+def _evaluate(lm: Any, spec: dict[str, Any], settings: Settings, is_chat: bool) -> list[dict]:
     """Return the harness's record of each question.
 
     `simple_evaluate` would collect drivers and packages at each call, seconds a task.
@@ -219,17 +206,10 @@ def _evaluate(lm: Any, spec: dict, *, is_chat: bool, shots: int, seed: int) -> l
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     loaded = TaskManager(include_defaults=False).load([spec])
     task = loaded["tasks"][spec["task"]]
-    task.set_config(key="num_fewshot", value=shots)
-    task.set_fewshot_seed(seed=seed)
+    task.set_config(key="num_fewshot", value=settings.shots)
+    task.set_fewshot_seed(seed=settings.seed)
     chat = {"apply_chat_template": is_chat, "fewshot_as_multiturn": is_chat}
     return evaluate(lm=lm, task_dict=loaded, bootstrap_iters=0, **chat)["samples"][spec["task"]]
-
-
-def _count_cut(lm: Any, rows: list[dict[str, Any]], room: int) -> int:
-    """Return how many prompts the harness cuts at their beginning to fit the model's context."""
-    if not hasattr(lm, "tok_encode"):
-        return 0
-    return sum(len(lm.tok_encode(row["arguments"][0][0])) + room > lm.max_length for row in rows)
 
 
 def _sample(row: dict[str, Any], benchmark: Benchmark) -> Sample:

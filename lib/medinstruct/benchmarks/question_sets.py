@@ -20,11 +20,6 @@ Row = dict[str, Any]
 Question = dict[str, Any]  # id question context options letters answer target subject level
 FEW_SHOT = 32  # questions kept for few-shot prompts
 EXAMPLES_READ = 400  # rows read of a split for few-shot prompts
-NO_ANSWER = "not reachable: no answer, and no local file"
-
-
-class Unreachable(Exception):
-    """The data of a benchmark cannot be read now."""
 
 
 class Benchmark(NamedTuple):
@@ -43,23 +38,19 @@ class Benchmark(NamedTuple):
     problem: str = ""
 
 
-def names() -> list[str]:
-    """Return the names of the shipped task files."""
-    return sorted(path.stem for path in paths.data("benchmarks").glob("*.yaml"))
-
-
 @functools.cache
-def config(task: str) -> dict[str, Any]:
-    """Return a task file as the harness reads it."""
+def task_files() -> dict[str, dict[str, Any]]:
+    """Return the shipped task files by name, as the harness reads them."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    return load_yaml(paths.data("benchmarks") / f"{task}.yaml", resolve_func=True)
+    files = sorted(paths.data("benchmarks").glob("*.yaml"))
+    return {file.stem: load_yaml(file, resolve_func=True) for file in files}
 
 
 @functools.cache
 def sets() -> dict[str, dict[str, Any]]:
     """Return a task file of each set; its variants differ only in how they ask."""
-    return {config(task)["metadata"]["set"]: config(task) for task in names()}
+    return {setup["metadata"]["set"]: setup for setup in task_files().values()}
 
 
 def load(
@@ -73,29 +64,27 @@ def load(
     those of the generating variants; 0 takes all.
     """
     listed = [name.strip() for name in tasks.split(",") if name.strip()]
-    chosen = names() if listed == ["all"] else listed
-    unknown = [name for name in chosen if name not in names()]
+    chosen = list(task_files()) if listed == ["all"] else listed
+    unknown = [name for name in chosen if name not in task_files()]
     if unknown or not chosen:
-        do = f"Choose from {', '.join(names())}, or all."
+        do = f"Choose from {', '.join(task_files())}, or all."
         raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
     files, benchmarks = _local_files(data), []
-    read = functools.cache(_read_set)  # once for both variants of a set
+    read = functools.cache(_content)  # once for both variants of a set
     for task in chosen:
-        about = {key: config(task)["metadata"][key] for key in ("set", "title", "group")}
+        about = {key: task_files()[task]["metadata"][key] for key in ("set", "title", "group")}
         about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
         content = read(about["set"], files.get(about["set"]))
         questions = content.get("questions", [])
         most = generation_limit if about["variant"] == "generation" else limit
         part = {"questions": evaluation.evenly(questions, most), "total": len(questions)}
-        benchmarks.append(Benchmark(task, config=config(task), **about | content | part))
+        benchmarks.append(Benchmark(task, config=task_files()[task], **about | content | part))
     return benchmarks
 
 
 def dataset(set: str, **_: Any) -> Any:
     """Return a set's questions to the harness when it reads our task files alone."""
-    content = _read_set(set, None)
-    if "problem" in content:
-        raise Unreachable(content["problem"])
+    content = _read(set, None)
     return as_dataset(content["questions"], content["examples"])
 
 
@@ -122,17 +111,14 @@ def _local_files(data: str) -> dict[str, Path]:
     if not data:
         return {}
     if "=" not in data:
-        files = [file for file in sorted(paths.resolve(data).iterdir()) if _is_table(file)]
+        files = [f for f in sorted(paths.resolve(data).iterdir()) if f.suffix in records.TABLES]
+        files = [file for file in files if "ground_truth" not in file.stem]
         return {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
     pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
     if unknown := [name for name in pairs if name not in sets()]:
         do = f"Known: {', '.join(sorted(sets()))}."
         raise UserError("`benchmark_data` names an unknown set.", got=unknown, do=do)
     return {name: paths.resolve(path) for name, path in pairs.items()}
-
-
-def _is_table(file: Path) -> bool:
-    return file.suffix in records.TABLES and "ground_truth" not in file.stem
 
 
 def is_named_for(stem: str, name: str) -> bool:
@@ -145,20 +131,32 @@ def is_named_for(stem: str, name: str) -> bool:
     return stem.lower().startswith(name) and not is_other
 
 
-def _read_set(name: str, file: Path | None) -> dict[str, Any]:
-    """Return questions, examples and source of a set, or the problem with it.
-
-    A problem with the user's own file, or with ours, is an error.
-    """
-    about = sets()[name]["metadata"]
+def _content(name: str, file: Path | None) -> dict[str, Any]:
+    """Return the content of a set, or the problem with it; the user's own file must be readable."""
     try:
-        splits, source = _splits(sets()[name], file)
-        first, *others = [_convert_all(name, rows, source) for rows in splits]
-        questions, examples = _selected(about, first, others[0] if others else [], file)
-    except (Unreachable, UserError) as error:
-        if isinstance(error, UserError) and (file or "file" in about):
+        return _read(name, file)
+    except UserError as error:
+        if file or "file" in sets()[name]["metadata"]:
             raise
         return {"problem": str(error).replace("\n", " ")}
+
+
+def _read(name: str, file: Path | None) -> dict[str, Any]:
+    """Return questions, examples and source of a set."""
+    splits, source = _splits(sets()[name], file)
+    if not all(splits):
+        do = "Give the split that holds the test questions."
+        raise UserError(f"Benchmark {name} has no rows.", got=source, do=do)
+    questions, *others = [
+        [convert(name, row, f"{source}, row {n}") for n, row in enumerate(rows, 1)]
+        for rows in splits
+    ]
+    about, examples = sets()[name]["metadata"], others[0] if others else []
+    if subjects := about.get("subjects"):
+        questions = [row for row in questions if row["subject"] in subjects]
+        examples = [row for row in examples if row["subject"] in subjects] or examples
+    if "test_ids" in about:
+        questions, examples = _official(questions, about["test_ids"], file)
     return {"questions": questions, "examples": examples[:FEW_SHOT], "source": source}
 
 
@@ -170,7 +168,7 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], 
     if "file" in about:
         return [records.load_table(paths.data(about["file"]))], "this package"
     if "url" in about:
-        return [records.load_table(_download(about["url"]))], about["url"].partition("#")[0]
+        return [records.load_table(about["url"])], about["url"].partition("#")[0]
     return _from_hub(setup)
 
 
@@ -179,7 +177,7 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:
     import datasets
 
     if not (datasets.config.HF_HUB_OFFLINE or hub_answers()):
-        raise Unreachable(NO_ANSWER)
+        raise UserError("not reachable: no answer, and no local file")
     about, path = setup["metadata"], setup["dataset_path"]
     revision, configs = setup["dataset_kwargs"]["revision"], about.get("configs")
     splits: dict[str, list[Row]] = {name: [] for name in about["splits"]}
@@ -188,7 +186,7 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:
             data = datasets.load_dataset(path, part, revision=revision)
         except (OSError, ValueError, RuntimeError) as error:
             cause = str(error).partition("\n")[0][:160]
-            raise Unreachable(f"not reachable: {type(error).__name__}: {cause}") from None
+            raise UserError(f"not reachable: {type(error).__name__}: {cause}") from None
         more = {"subject": part} if configs else {}
         for name, rows in splits.items():
             most = None if name == about["splits"][0] else EXAMPLES_READ
@@ -207,41 +205,18 @@ def hub_answers() -> bool:
         return False
 
 
-def _download(link: str) -> Path:
-    """Return the local copy of a pinned file; a wrong checksum is a UserError."""
-    try:
-        return paths.resolve(link)
-    except UserError as error:
-        if "pinned" in error.what:
-            raise
-        raise Unreachable(NO_ANSWER) from None
-
-
-def _selected(
-    about: dict[str, Any], questions: list, examples: list, file: Path | None
+def _official(
+    questions: list[Question], link: str, file: Path | None
 ) -> tuple[list[Question], list[Question]]:
-    """Return a set's subjects and its official test items; the rest serves as examples."""
-    if subjects := about.get("subjects"):
-        questions = [row for row in questions if row["subject"] in subjects]
-        examples = [row for row in examples if row["subject"] in subjects] or examples
-    if "test_ids" in about:
-        beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
-        ids = beside[0] if beside else _download(about["test_ids"])
-        official = set(json.loads(ids.read_text(encoding="utf-8")))
-        examples = [row for row in questions if row["id"] not in official]
-        questions = [row for row in questions if row["id"] in official]
-        if not questions:
-            do = "Give the file with all 1,000 questions."
-            what = f"Benchmark {about['set']}: it holds none of the official test items."
-            raise UserError(what, got=file, do=do)
-    return questions, examples
-
-
-def _convert_all(name: str, rows: Sequence[Row], source: str) -> list[Question]:
-    if not rows:
-        do = "Give the split that holds the test questions."
-        raise UserError(f"Benchmark {name} has no rows.", got=source, do=do)
-    return [convert(name, row, f"{source}, row {n}") for n, row in enumerate(rows, 1)]
+    """Return the official test items, by the ids beside the user's file or online, and the rest."""
+    beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
+    ids = beside[0] if beside else paths.resolve(link)
+    official = set(json.loads(ids.read_text(encoding="utf-8")))
+    chosen = [row for row in questions if row["id"] in official]
+    if not chosen:
+        what, do = "None of the official test items is there.", "Give the file with all questions."
+        raise UserError(what, got=file, do=do)
+    return chosen, [row for row in questions if row["id"] not in official]
 
 
 def convert(name: str, row: Row, place: str = "row") -> Question:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import evaluation, stats
+from medinstruct.benchmarks import question_sets
 from medinstruct.benchmarks.extraction import rouge_l
-from medinstruct.benchmarks.harness import Contestant, Result, run
-from medinstruct.benchmarks.question_sets import Benchmark, Question, config, is_named_for, names
+from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
+from medinstruct.benchmarks.question_sets import Benchmark, Question
 from medinstruct.errors import UserError
 
 PAPER_GROUPS = {
@@ -21,46 +22,52 @@ PAPER_GROUPS = {
 }
 
 
+def frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Return one row an answer: task, model, variant, cut and the fields of `Sample`."""
+    names = ("task", "model", "variant", "cut")
+    about = [{name: getattr(result, name) for name in names} for result in results]
+    pairs = zip(about, results, strict=True)
+    rows = [row | dict(sample) for row, result in pairs for sample in result.samples]
+    return pd.DataFrame(rows, columns=[*names, *Sample.model_fields])
+
+
 def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
     """Return one row a benchmark and model: n, score, error, 95 % interval, chance, majority.
 
     A benchmark without questions has one row with its problem as status. `chance` is guessing at
     random, `majority` the best answer that never reads the question, `always` names it.
     """
-    rows = []
+    samples, rows = frame(results), []
     for benchmark in benchmarks:
-        about = {name: getattr(benchmark, name) for name in ("task", "variant", "group")}
+        about = {name: getattr(benchmark, name) for name in ("task", "variant", "group", "total")}
         about["benchmark"] = benchmark.title
         if benchmark.problem:
-            rows.append(about | {"status": benchmark.problem})
+            rows.append(about | {"total": None, "status": benchmark.problem})
             continue
         n, total = len(benchmark.questions), benchmark.total
-        about |= baselines(benchmark) | {"total": total}
         about["status"] = "all" if n == total else f"a quick look: {n} of {total}"
-        own = [result for result in results if result.task == benchmark.task]
-        rows += [about | {"model": result.model} | interval(result) for result in own]
+        about |= baselines(benchmark)
+        own = samples[samples["task"] == benchmark.task].groupby("model", sort=False)
+        rows += [about | {"model": model} | interval(part) for model, part in own]
     columns = "task benchmark variant group model n total score error low high unread cut"
     columns += " chance majority always status"
     return pd.DataFrame(rows).reindex(columns=columns.split())
 
 
-def interval(result: Result) -> dict[str, float]:
+def interval(samples: pd.DataFrame) -> dict[str, float]:
     """Return n, mean, standard error, 95 % interval, share of unreadable replies, cut prompts.
 
     Wilson's interval for accuracies, a bootstrap over questions for ROUGE-L.
     """
-    values, n = result.scores, len(result.samples)
-    if set(values) <= {0.0, 1.0}:
-        low, high = stats.wilson(int(values.sum()), n)[1:3]
+    score, n, unread = samples["score"], len(samples), np.nan
+    if score.isin((0, 1)).all():
+        low, high = stats.wilson(int(score.sum()), n)[1:3]
     else:
-        low, high = stats.bootstrap_interval(values)
-    has_options = any(sample.answer >= 0 for sample in result.samples)
-    unread = np.nan
-    if result.variant == "generation" and has_options:
-        unread = np.mean([sample.choice is None for sample in result.samples])
-    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    ends = {"low": low, "high": high, "unread": unread, "cut": result.cut}
-    return {"n": n, "score": values.mean(), "error": error} | ends
+        low, high = stats.bootstrap_interval(score)
+    if samples["variant"].iloc[0] == "generation" and (samples["answer"] >= 0).any():
+        unread = samples["choice"].isna().mean()
+    ends = {"low": low, "high": high, "unread": unread, "cut": samples["cut"].iloc[0]}
+    return {"n": n, "score": score.mean(), "error": score.sem()} | ends
 
 
 def baselines(benchmark: Benchmark) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def baselines(benchmark: Benchmark) -> dict[str, Any]:
         return {"chance": np.nan, "majority": copied, "always": "the question itself"}
     by_words = len({tuple(row["options"]) for row in questions}) == 1
     answers = [row["options" if by_words else "letters"][row["answer"]] for row in questions]
-    always, count = min(Counter(answers).items(), key=lambda pair: (-pair[1], pair[0]))
+    always, count = Counter(sorted(answers)).most_common(1)[0]
     chance = np.mean([1 / len(row["options"]) for row in questions])
     return {"chance": chance, "majority": count / len(questions), "always": always}
 
@@ -85,22 +92,22 @@ def paired(results: Sequence[Result], *, before: str = "base", after: str = "tun
     """
     from scipy.stats import wilcoxon
 
-    by_key = {(result.task, result.model): result for result in results}
+    firsts, seconds = ({r.task: r for r in results if r.model == x} for x in (before, after))
     rows = {}
-    for task in dict.fromkeys(result.task for result in results):
-        first, second = by_key.get((task, before)), by_key.get((task, after))
-        if not (first and second):
-            continue
-        if [sample.id for sample in first.samples] != [sample.id for sample in second.samples]:
+    for task in (task for task in firsts if task in seconds):
+        first, second = frame([firsts[task]]), frame([seconds[task]])
+        if first["id"].tolist() != second["id"].tolist():
             what = f"{before} and {after} answered different questions of {task}."
             raise UserError(what, do="Run both with one limit.")
-        change = second.scores - first.scores
-        low, high = stats.bootstrap_interval(change)
+        change = second["score"] - first["score"]
         gained, lost = int((change > 0).sum()), int((change < 0).sum())
-        is_binary = set(first.scores) | set(second.scores) <= {0.0, 1.0}
-        p = stats.mcnemar(lost, gained) if is_binary else 1.0
-        if not is_binary and gained + lost:
-            p = wilcoxon(change).pvalue
+        is_binary = pd.concat([first, second])["score"].isin((0, 1)).all()
+        p = (
+            stats.mcnemar(lost, gained)
+            if is_binary or not change.any()
+            else wilcoxon(change).pvalue
+        )
+        low, high = stats.bootstrap_interval(change)
         row = {"n": len(change), "change": change.mean(), "low": low, "high": high}
         rows[task] = row | {"gained": gained, "lost": lost, "p": p}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
@@ -109,15 +116,12 @@ def paired(results: Sequence[Result], *, before: str = "base", after: str = "tun
 
 def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.DataFrame:
     """Return one row a model and value of `subject` or `level`, with n, score and interval."""
-    rows = []
-    for result in results:
-        groups: dict[Any, list] = {}
-        for sample in result.samples:
-            groups.setdefault(getattr(sample, by), []).append(sample)
-        for value, samples in sorted(groups.items()):
-            if value and len(samples) >= minimum:
-                part = interval(result.model_copy(update={"samples": samples}))
-                rows.append({"task": result.task, "model": result.model, by: value} | part)
+    rows = [
+        {"task": result.task, "model": result.model, by: value} | interval(part)
+        for result in results
+        for value, part in frame([result]).groupby(by)
+        if value and len(part) >= minimum
+    ]
     columns = ["task", "model", by, "n", "score", "error", "low", "high", "unread"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -146,21 +150,20 @@ def without_leaked(results: Sequence[Result], path: str | Path) -> tuple[pd.Data
         if leaked is None:
             continue
         searched.append(result.task)
-        scores = [sample.score for sample in result.samples if sample.id not in leaked]
-        if count := len(result.samples) - len(scores):
-            without = np.mean(scores) if scores else np.nan
-            row = (result.task, result.model, count, len(result.samples), result.scores.mean())
-            rows.append((*row, without))
+        samples = frame([result])
+        clean = samples.loc[~samples["id"].isin(leaked), "score"]
+        if seen := len(samples) - len(clean):
+            row = (result.task, result.model, seen, len(samples), samples["score"].mean())
+            rows.append((*row, clean.mean()))
     columns = ["task", "model", "seen", "n", "score", "score_without"]
     return pd.DataFrame(rows, columns=columns), list(dict.fromkeys(searched))
 
 
-def _leaked(sets: dict[str, Any], name: str) -> set[str] | None:
+def _leaked(searched: dict[str, Any], name: str) -> set[str] | None:
     """Return the leaked ids of a set under any of its names, or None if it was not searched."""
-    about = next(config(task)["metadata"] for task in names() if task.startswith(f"{name}_"))
-    known = [name, *about.get("aliases", [])]
-    own = [key for key in sets if any(is_named_for(key, alias) for alias in known)]
-    return {str(item) for key in own for item in sets[key]["hit"]} if own else None
+    known = [name, *question_sets.sets()[name]["metadata"].get("aliases", [])]
+    own = [k for k in searched if any(question_sets.is_named_for(k, alias) for alias in known)]
+    return {str(item) for key in own for item in searched[key]["hit"]} if own else None
 
 
 def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]:
@@ -169,47 +172,48 @@ def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]
     The mean gap between the chosen option's probability and accuracy over bins of equal width,
     weighted by their size (Naeini et al. 2015).
     """
-    confidence = np.array([max(sample.probabilities) for sample in result.samples])
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    rows = []
-    for place in np.unique(places):
-        inside, right = confidence[places == place], result.scores[places == place]
-        low, high = stats.wilson(int(right.sum()), len(right))[1:3]
-        rows.append((place / bins, len(right), inside.mean(), right.mean(), low, high))
-    columns = ["from", "n", "confidence", "accuracy", "low", "high"]
-    table = pd.DataFrame(rows, columns=columns)
+    samples = frame([result])
+    confidence = samples["probabilities"].map(max)
+    place = (confidence * bins).astype(int).clip(upper=bins - 1) / bins
+    groups = samples.assign(confidence=confidence).groupby(place.rename("from"))
+    means = {"confidence": ("confidence", "mean"), "accuracy": ("score", "mean")}
+    table = groups.agg(n=("score", "size"), **means).reset_index()
+    hits = groups["score"].sum()
+    table[["low", "high"]] = [
+        stats.wilson(*pair)[1:3] for pair in zip(hits, table["n"], strict=True)
+    ]
     gaps = (table["confidence"] - table["accuracy"]).abs()
     return float((table["n"] * gaps).sum() / table["n"].sum()), table
 
 
 def order_sensitivity(
-    benchmark: Benchmark,
-    models: Sequence[Contestant],
-    *,
-    items: int,
-    folder: str | Path,
-    **settings: Any,
+    benchmark: Benchmark, models: Sequence[Contestant], *, items: int, **settings: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return how far answers depend on the order of the options, and how often each place wins.
 
     same: share of questions whose chosen option survives every rotation; score: accuracy over all
     rotations; spread: accuracy at the right option's best place minus that at its worst.
+    `settings` are those of `run`.
     """
     chosen = evaluation.evenly(benchmark.questions, items)
-    rotated = [rotate(row, n) for row in chosen for n in range(len(row["options"]))]
+    turns = [(row, n) for row in chosen for n in range(len(row["options"]))]
+    about = pd.DataFrame([(row["id"], n, len(row["options"])) for row, n in turns])
+    question, steps, size = (about[column] for column in about)
+    rotated = [rotate(row, n) for row, n in turns]
+    letters = dict(enumerate(max((row["letters"] for row in rotated), key=len)))
     asked = benchmark._replace(questions=rotated, total=len(rotated))
-    letters = max((row["letters"] for row in rotated), key=len)
     rows, places = {}, {}
-    for result in run([asked], models, folder=folder, **settings):
-        frame = pd.DataFrame(map(_choice, result.samples, rotated))
-        by_place = frame.groupby("answer")["score"].mean()
-        same = frame.groupby("question")["option"].nunique() == 1
-        row = {"questions": len(same), "same": same.mean(), "score": frame["score"].mean()}
+    for result in run([asked], models, **settings):
+        samples = frame([result])
+        option = ((samples["choice"] - steps) % size).fillna(-1)  # its place before the rotation
+        same = option.groupby(question).nunique() == 1
+        by_place = samples.groupby("answer")["score"].mean()
+        row = {"questions": len(same), "same": same.mean(), "score": samples["score"].mean()}
         rows[result.model] = row | {"spread": by_place.max() - by_place.min()}
-        shares = frame["place"].value_counts(normalize=True)
-        places[result.model] = shares.reindex(letters, fill_value=0.0)
+        shares = samples["choice"].map(letters).value_counts(normalize=True, dropna=False)
+        places[result.model] = shares.reindex(letters.values(), fill_value=0.0)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return table, pd.DataFrame(places).fillna(0.0).rename_axis("place")
+    return table, pd.DataFrame(places).rename_axis("place")
 
 
 def rotate(question: Question, steps: int) -> Question:
@@ -223,17 +227,6 @@ def rotate(question: Question, steps: int) -> Question:
     options = [question["options"][(n - steps) % size] for n in range(size)]
     answer = (question["answer"] + steps) % size
     return question | {"id": f"{question['id']}+{steps}", "options": options, "answer": answer}
-
-
-def _choice(sample: Any, question: Question) -> dict[str, Any]:
-    has_choice = sample.choice is not None
-    return {
-        "question": sample.id.rpartition("+")[0],
-        "option": question["options"][sample.choice] if has_choice else "",
-        "place": question["letters"][sample.choice] if has_choice else "none",
-        "answer": question["letters"][sample.answer],
-        "score": sample.score,
-    }
 
 
 def to_json(table: pd.DataFrame) -> list[dict[str, Any]]:
