@@ -139,7 +139,7 @@ def folder(tmp_path):
         audits.finding("female share", 0.3, n=20),
     ]
     (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
-    records.write_json(tmp_path / "quality.json", {"findings": audits.findings.as_json(found)})
+    records.write_json(tmp_path / "quality.json", {"findings": audits.cards.as_json(found)})
     return tmp_path
 
 
@@ -292,6 +292,6 @@ def test_findings_that_miss_their_threshold_stand_first():
         audits.finding("identifiers", 0.1),
         audits.finding("female share", float("nan")),
     ]
-    table = audits.findings.findings_table(rows)
+    table = audits.cards.findings_table(rows)
     assert list(table.index) == ["identifiers", "female share", "emergency"]
-    assert audits.findings.as_json(rows)[2]["value"] is None and content_hash("x")
+    assert audits.cards.as_json(rows)[2]["value"] is None and content_hash("x")

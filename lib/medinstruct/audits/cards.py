@@ -1,22 +1,72 @@
-"""Cards: dataset card with datasheet from measured files, licenses of inputs, upload to the hub."""
+"""Cards: findings of audits, licenses of inputs, the dataset card with datasheet, its upload."""
 
 import hashlib
 import json
+import math
 import re
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from medinstruct import paths, records
-from medinstruct.audits.drift import AXES, label_counts
+from medinstruct.audits.drift import AXES, label_counts, lengths
 from medinstruct.audits.phi import scan_identifiers
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
+LIMITS: dict[str, list[float]] = paths.load("audit_limits")
 SET_ASIDE = ("rejects", "dropped", "unfinished")
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+
+
+class Finding(NamedTuple):
+    """One number of an audit beside its threshold; `keeps` is None if nothing was measured."""
+
+    audit: str
+    value: float
+    low: float
+    high: float
+    n: int
+    limit: str
+    keeps: bool | None
+
+
+def finding(
+    audit: str, value: float, *, low=math.nan, high=math.nan, n: int = 0, subject: str = ""
+) -> Finding:
+    """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
+
+    >>> finding("machine speaks", 0.0, n=500).keeps, finding("emergency", 0.4).limit
+    (True, 'at least 0.9')
+    >>> finding("female share", math.nan).keeps is None
+    True
+    """
+    least, most = LIMITS[audit]
+    limit = f"{least:g} to {most:g}"
+    if math.isinf(most):
+        limit = f"at least {least:g}"
+    elif math.isinf(least):
+        limit = f"at most {most:g}"
+    name = f"{audit}, {subject}" if subject else audit
+    passed = None if math.isnan(value) else bool(least <= value <= most)
+    return Finding(name, float(value), float(low), float(high), int(n), limit, passed)
+
+
+def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
+    """Return all findings, those that miss their threshold first."""
+    frame = pd.DataFrame(findings, columns=list(Finding._fields)).set_index("audit")
+    rank = frame["keeps"].map({False: 0, None: 1, True: 2}.get)
+    return frame.loc[rank.sort_values(kind="stable").index]
+
+
+def as_json(findings: Iterable[Finding]) -> list[dict]:
+    """Return the findings for `quality.json`; a missing number is null."""
+    rows = [finding._asdict() for finding in findings]
+    return [{key: None if value != value else value for key, value in row.items()} for row in rows]
 
 
 class InputLicense(NamedTuple):
@@ -37,28 +87,19 @@ def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
     >>> [row.license for row in rows]
     ['Apache-2.0', 'Apache-2.0', 'Llama community licence (3.1 and later)']
     """
-    name = seeds if "://" in seeds else seeds.rpartition("/")[2]
-    rows = [InputLicense("the seed tasks", **_terms("seeds", name))]
-    for model in models:
-        terms = _terms("models", model.rpartition("/")[2])
-        rows.append(InputLicense(f"the texts of {model}", **terms))
+    inputs = [("seeds", "the seed tasks", seeds if "://" in seeds else Path(seeds).name)]
+    inputs += [("models", f"the texts of {model}", Path(model).name) for model in models]
+    rows = []
+    for kind, what, name in inputs:
+        table = paths.load("input_licenses")[kind]
+        terms = next((row for row in table if re.search(row["pattern"], name, re.IGNORECASE)), {})
+        rows.append(InputLicense(what, **{k: v for k, v in terms.items() if k != "pattern"}))
     return rows
-
-
-def _terms(kind: str, name: str) -> dict[str, Any]:
-    """Return the first row of the license table whose pattern is in the name."""
-    rows = (
-        r
-        for r in paths.load("input_licenses")[kind]
-        if re.search(r["pattern"], name, re.IGNORECASE)
-    )
-    return {key: value for key, value in next(rows, {}).items() if key != "pattern"}
 
 
 def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.0") -> list[str]:
     """Return conditions of inputs that a release would not carry on, for people to settle."""
-    restricted = [row for row in rows if row.restricts]
-    looked = paths.load("input_licenses")["looked"]
+    looked, restricted = paths.load("input_licenses")["looked"], [r for r in rows if r.restricts]
     messages = [
         f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
         f"{', '.join(row.restricts)}. Terms as of {looked}: {row.url}"
@@ -67,9 +108,8 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
     unknown = [row.what for row in rows if row.license == "unknown"]
     messages += [f"The terms of {w} are not known: name them before a release." for w in unknown]
     kinds = sorted({row.license for row in restricted})
-    if len(kinds) > 1:
-        messages.append(f"Several restrictions apply at once: {', '.join(kinds)}.")
-    return messages
+    more = [f"Several restrictions apply at once: {', '.join(kinds)}."] if len(kinds) > 1 else []
+    return messages + more
 
 
 def dataset_facts(
@@ -92,17 +132,15 @@ def dataset_facts(
         "with_input": sum(bool(row.input) for row in examples),
         "models": dict(models),
         "labels": {axis: label_counts(examples, axis) for axis in AXES},
-        "words": {name: _median_words(examples, name) for name in ("instruction", "output")},
+        "words": {
+            name: median(lengths(examples, name) or [0]) for name in ("instruction", "output")
+        },
         "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
         "licenses": licenses,
         "conflicts": license_conflicts(licenses),
         "stand_in": any("stand-in" in model for model in models),
         **{n: json.loads(p.read_text(encoding="utf-8")) for n, p in results.items() if p.exists()},
     }
-
-
-def _median_words(examples: Sequence[Example], name: str) -> float:
-    return statistics.median([len(getattr(row, name).split()) for row in examples] or [0])
 
 
 def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Path:

@@ -27,9 +27,8 @@ def psi(before: Mapping[Any, float], after: Mapping[Any, float]) -> float:
     >>> round(psi({"a": 500, "b": 500}, {"a": 800, "b": 200}), 2)
     0.41
     """
-    names = sorted({*before, *after}, key=str)
-    a, b = (np.array([counts.get(name, 0) for name in names]) for counts in (before, after))
-    return float(_psi(a, b))
+    counts = pd.DataFrame([before, after]).fillna(0).to_numpy()
+    return float(_psi(*counts))
 
 
 def _psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -64,7 +63,7 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
         alarm = value > limit or any(share**count < 0.01 / len(a) for count in counts)
         rows.append((axis, "PSI", value, limit, ", ".join(new), ", ".join(gone), alarm))
     for name in LENGTHS:
-        value, limit = _ks(*(_lengths(v, name) for v in (before, after)))
+        value, limit = _ks(*(lengths(v, name) for v in (before, after)))
         rows.append((f"words of {name}", "KS", value, limit, "", "", value > limit))
     columns = ["axis", "measure", "value", "limit", "new", "gone", "alarm"]
     return pd.DataFrame(rows, columns=columns).set_index("axis")
@@ -75,7 +74,8 @@ def label_counts(version: Sequence[Any], axis: str) -> Counter[str]:
     return Counter(str(labels.canonical(axis, getattr(row, axis))) for row in version)
 
 
-def _lengths(version: Sequence[Any], name: str) -> list[int]:
+def lengths(version: Sequence[Any], name: str) -> list[int]:
+    """Return the number of words of a field in each record of a version."""
     return [len(getattr(row, name, "").split()) for row in version]
 
 
@@ -109,7 +109,7 @@ def version_line(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str
     """Return a version's line in the growth log: id, size, words, entropy of its labels."""
     counts = {axis: label_counts(examples, axis).values() for axis in AXES}
     bits = {f"{axis}_bits": round(stats.entropy(counts[axis]), 3) for axis in AXES}
-    words = sum(sum(_lengths(examples, field)) for field in LENGTHS)
+    words = sum(sum(lengths(examples, field)) for field in LENGTHS)
     version = content_hash(*sorted(example.id for example in examples))
     line = {"version": version, "name": name, "examples": len(examples), "words": words}
     return line | bits | more
