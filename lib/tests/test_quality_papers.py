@@ -118,17 +118,11 @@ def test_labels_dealt_at_random_ring_once_in_a_hundred():
 
 
 def test_the_growth_log_holds_every_version_once(tmp_path):
-    first, second = (audits.drift.version_line(examples(n), name="dataset") for n in (10, 20))
     path = tmp_path / "growth.jsonl"
-    for line in (first, second, first):
-        table = audits.drift.append_version(path, line)
-    assert (
-        list(table["examples"]) == [10, 20]
-        and len(path.read_text(encoding="utf-8").splitlines()) == 2
-    )
-    assert (
-        audits.drift.version_line(examples(10)[::-1], name="dataset")["version"] == first["version"]
-    )
+    for version in (examples(10), examples(20), examples(10)[::-1]):
+        table = audits.drift.log_version(path, version, name="dataset")
+    assert list(table["examples"]) == [10, 20]
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
 
 
 @pytest.fixture

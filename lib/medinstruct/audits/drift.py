@@ -27,8 +27,7 @@ def psi(before: Mapping[Any, float], after: Mapping[Any, float]) -> float:
     >>> round(psi({"a": 500, "b": 500}, {"a": 800, "b": 200}), 2)
     0.41
     """
-    counts = pd.DataFrame([before, after]).fillna(0).to_numpy()
-    return float(_psi(*counts))
+    return float(_psi(*pd.DataFrame([before, after]).fillna(0).to_numpy()))
 
 
 def _psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -105,20 +104,20 @@ def compare_rates(
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")
 
 
-def version_line(examples: Sequence[Any], *, name: str, **more: Any) -> dict[str, Any]:
-    """Return a version's line in the growth log: id, size, words, entropy of its labels."""
-    counts = {axis: label_counts(examples, axis).values() for axis in AXES}
-    bits = {f"{axis}_bits": round(stats.entropy(counts[axis]), 3) for axis in AXES}
-    words = sum(sum(lengths(examples, field)) for field in LENGTHS)
+def log_version(
+    path: str | Path, examples: Sequence[Any], *, name: str, **more: Any
+) -> pd.DataFrame:
+    """Add a version to the growth log: id, size, words, entropy of its labels; return the log.
+
+    The line of the same version and name is replaced.
+    """
     version = content_hash(*sorted(example.id for example in examples))
+    words = sum(sum(lengths(examples, field)) for field in LENGTHS)
     line = {"version": version, "name": name, "examples": len(examples), "words": words}
-    return line | bits | more
-
-
-def append_version(path: str | Path, line: Mapping[str, Any]) -> pd.DataFrame:
-    """Add a version to the growth log, or update the line of the same version and name."""
+    for axis in AXES:
+        line[f"{axis}_bits"] = round(stats.entropy(label_counts(examples, axis).values()), 3)
     earlier = [row for _, row in records.rows(path)] if Path(path).exists() else []
-    rows = {(row.get("version"), row.get("name")): dict(row) for row in [*earlier, line]}
-    lines = [json.dumps(row, ensure_ascii=False, sort_keys=True) for row in rows.values()]
-    records.write_text(path, "\n".join(lines) + "\n")
+    rows = {(row.get("version"), row.get("name")): row for row in [*earlier, line | more]}
+    lines = [json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows.values()]
+    records.write_text(path, "".join(lines))
     return pd.DataFrame(list(rows.values()))

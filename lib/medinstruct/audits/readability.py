@@ -6,8 +6,7 @@ Rules of our own since textstat downloads a pronouncing dictionary. Patients nee
 import math
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
 import pandas as pd
 
@@ -17,13 +16,6 @@ SENTENCE = re.compile(r"[.!?]+(?=\s|$)|\n+")
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 
 
-@cache
-def _rules() -> dict[str, Any]:
-    """Return the rules of data/syllables.yaml: patterns that add or drop a syllable, words."""
-    words = paths.load("syllables")["words"].items()
-    return paths.load("syllables") | {"words": {w: n for n, ws in words for w in ws.split()}}
-
-
 @lru_cache(maxsize=100_000)
 def syllables(word: str) -> int:
     """Return the number of syllables of a word by rule; about nine of ten are right.
@@ -31,10 +23,10 @@ def syllables(word: str) -> int:
     >>> [syllables(word) for word in ("heart", "fever", "medicine", "hypertension", "table", "the")]
     [1, 2, 3, 4, 2, 1]
     """
-    word = word.lower().replace("’", "'").removesuffix("'s")
-    if word in _rules()["words"]:
-        return _rules()["words"][word]
-    added, dropped = (sum(bool(re.search(r, word)) for r in _rules()[k]) for k in ("add", "drop"))
+    word, rules = word.lower().replace("’", "'").removesuffix("'s"), paths.load("syllables")
+    if word in rules["words"]:
+        return rules["words"][word]
+    added, dropped = (sum(bool(re.search(r, word)) for r in rules[k]) for k in ("add", "drop"))
     return max(len(re.findall(r"[aeiouy]+", word)) + added - dropped, 1)
 
 
@@ -66,9 +58,10 @@ def reading_levels(
     texts: Mapping[str, str], views: Mapping[str, str | None], *, minimum: int = 20
 ) -> pd.DataFrame:
     """Return view, words, grade and SMOG of each text with at least `minimum` words."""
-    sizes = {name: len(WORD.findall(text)) for name, text in texts.items()}
-    long = {name: text for name, text in texts.items() if sizes[name] >= minimum}
-    rows = [(n, views.get(n) or "none", sizes[n], grade(t), smog(t)) for n, t in long.items()]
+    rows = []
+    for name, text in texts.items():
+        if (size := len(WORD.findall(text))) >= minimum:
+            rows.append((name, views.get(name) or "none", size, grade(text), smog(text)))
     return pd.DataFrame(rows, columns=["id", "view", "words", "grade", "smog"]).set_index("id")
 
 

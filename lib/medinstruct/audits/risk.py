@@ -9,14 +9,6 @@ import pandas as pd
 from medinstruct import labels, paths, stats
 from medinstruct.llm import is_refusal
 
-END = re.compile(r"[.!?:)\]\"'”’*`]$|```$|\|$")
-CHOICE_TYPES = ("multiple-choice Q&A", "USMLE-style Q&A", "classification")
-CHOICE_TYPES += ("single-hop reasoning", "multiple-hop reasoning")
-COMPUTED = {
-    "truncated": "the answer has no end of a sentence at its end",
-    "refusal": "the answer declines the task",
-}
-
 
 def risks(example: Any) -> dict[str, str]:
     """Return the flags of one example, each with the words that raised it.
@@ -28,18 +20,13 @@ def risks(example: Any) -> dict[str, str]:
     ['absolute claim', 'dose or unit', 'truncated']
     """
     text, kind = example.output.strip(), labels.canonical("type", example.type)
-    words = {flag: _first(rule, text) for flag, rule in paths.load("risk_flags").items()}
-    if kind in CHOICE_TYPES:
-        words["answer is"] = ""
-    words["truncated"] = "" if END.search(text) else text[-27:]
-    words["refusal"] = text[:80] if is_refusal(text) else ""
-    return {flag: match for flag, match in words.items() if match}
-
-
-def _first(rule: dict[str, Any], text: str) -> str:
-    flags = 0 if rule.get("case_sensitive") else re.IGNORECASE
-    match = re.search(rule["pattern"], text, flags)
-    return match.group() if match else ""
+    words = {}
+    for flag, rule in paths.load("risk_flags").items():
+        if "pattern" in rule and kind not in rule.get("except", ()):
+            case = 0 if rule.get("case_sensitive") else re.IGNORECASE
+            match = re.search(rule["pattern"], text, case)
+            words |= {flag: match.group()} if match else {}
+    return words | ({"refusal": text[:80]} if is_refusal(text) else {})
 
 
 def flagged(examples: Iterable[Any]) -> pd.DataFrame:
@@ -54,10 +41,8 @@ def flagged(examples: Iterable[Any]) -> pd.DataFrame:
 
 def flag_rates(flags: pd.DataFrame, *, n: int) -> pd.DataFrame:
     """Return the share of `n` examples with each flag, with Wilson's interval and its meaning."""
-    counts = flags["flag"].value_counts()
-    meanings = {flag: rule["means"] for flag, rule in paths.load("risk_flags").items()} | COMPUTED
-    rows = {
-        flag: stats.wilson(int(counts.get(flag, 0)), n)._asdict() | {"means": means}
-        for flag, means in meanings.items()
-    }
+    counts, rows = flags["flag"].value_counts(), {}
+    for flag, rule in paths.load("risk_flags").items():
+        share = stats.wilson(int(counts.get(flag, 0)), n)
+        rows[flag] = share._asdict() | {"means": rule["means"]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("flag")
