@@ -153,6 +153,12 @@ def odd_adapter(student, folder):
     return folder
 
 
+def texts_of(prompts, models):
+    pairs = [(text, "") for text in prompts]
+    replies = asyncio.run(evaluation.answers.ask_models(models, pairs, max_tokens=8))
+    return {name: [reply.text for reply in part] for name, part in replies.items()}
+
+
 def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     student, words = tmp_path / "student", ["Call 112 now. Rest and drink water at home."] * 30
     training.build_student(
@@ -169,19 +175,13 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     model = llm.LocalModel(student, adapter=adapter, batch_size=16)
     who = evaluation.answerers(["base", "tuned"], local=model, url="", served={})
     prompts = safety.load_safety(limit=6)
-    said = asyncio.run(
-        evaluation.answers.answer_texts([one.prompt for one in prompts], who, max_tokens=8)
-    )
+    said = texts_of([one.prompt for one in prompts], who)
     assert said["base"] != said["tuned"], "the adapter changes what is said"
     change = safety.safety_change(evaluate(prompts, said)).loc["all"]
     assert change["n"] == 6 and change["low"] < change["high"], "the headline has an interval"
     cases = counterfactual.cases(traits=["insurance"])[:30]
     for name in who:
-        texts = asyncio.run(
-            evaluation.answers.answer_texts(
-                [case.task.instruction for case in cases], {name: who[name]}, max_tokens=8
-            )
-        )[name]
+        texts = texts_of([case.task.instruction for case in cases], {name: who[name]})[name]
         found = counterfactual.case_differences(counterfactual.measure_cases(cases, texts))
         assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(
             axis=None

@@ -127,12 +127,6 @@ async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> 
     return answers
 
 
-async def answer_texts(prompts: Iterable[str], models: Models, **form: Any) -> dict[str, list[str]]:
-    """Return {model: its answers to the prompts}; `form` as in `ask_models`."""
-    replies = await ask_models(models, [(text, "") for text in prompts], **form)
-    return {name: [reply.text for reply in replies[name]] for name in replies}
-
-
 def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
     """Return one row a model: n, words (mean), median, and shares of flawed answers.
 

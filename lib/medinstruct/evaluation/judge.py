@@ -1,6 +1,7 @@
 """The judge: pairs in both orders, prompts, verdicts of models, replay of stored verdicts."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ FENCES = ("question", "output_a", "output_b", "answer", "criterion")
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
+
+Items, Answers = Sequence[TestItem], Sequence[Answer]
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,7 @@ def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
 
 
 def build_pairs(
-    items: Sequence[TestItem],
-    answers: Sequence[Answer],
-    *,
-    references: Sequence[Answer],
-    style: str = "short",
+    items: Items, answers: Answers, *, references: Answers, style: str = "short"
 ) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
@@ -128,26 +127,24 @@ def fenced(parts: Mapping[str, str], *, names: Iterable[str] = FENCES) -> str:
 
 
 def jury(
-    url: str,
-    model: str,
-    others: str = "",
-    *,
-    items: Sequence[TestItem] = (),
-    judged: str = "",
-    **settings: Any,
+    url: str, model: str, others: str = "", *, items: Items = (), judged: str = "", **settings: Any
 ) -> list[Judge]:
     """Return the first judge, `model` at `url`, and `others`, "model, model@url, replay:path".
 
-    `settings` are those of `llm.Client`. A replay needs `items` if its rows number the items, and
-    `judged`, the model that its verdicts are on, if they do not name it.
+    `settings` are those of `llm.Client`; `budget_usd` limits all judges together. A replay needs
+    `items` if its rows number the items, and `judged`, the model that its verdicts are on, if they
+    do not name it.
     """
     names = filter(None, (name.strip() for name in others.split(",")))
-    return [
-        _replay(place, items=items, model=judged)
-        if place.startswith("replay:")
-        else Client(url=place, model=name, **settings)
-        for name, place in [(model, url), *(_address(name, url) for name in names)]
-    ]
+    judges: list[Judge] = []
+    usage: Counter[str] = Counter()  # one count for all judges, and so one budget
+    for name, place in [(model, url), *(_address(name, url) for name in names)]:
+        if place.startswith("replay:"):
+            judges.append(_replay(place, items=items, model=judged))
+        else:
+            judges.append(Client(url=place, model=name, **settings))
+            judges[-1].usage = usage
+    return judges
 
 
 async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -> list[Verdict]:
@@ -176,19 +173,14 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
 
 
 async def ask_jury(
-    judges: Sequence[Judge], pairs: Sequence[Pair], *, items: int = 0, budget_usd: float = 0.0
+    judges: Sequence[Judge], pairs: Sequence[Pair], *, items: int = 0
 ) -> list[Verdict]:
-    """Return the verdicts of the first judge on all pairs, of the others on `items` items (0: all).
-
-    `budget_usd` limits all judges together; the first judge may spend the rest of it later.
-    """
+    """Return the verdicts of the first judge on all pairs, of the others on those of `items` items."""
     subset = set(evenly(list(dict.fromkeys(pair.answer.item for pair in pairs)), items))
+    part = [pair for pair in pairs if pair.answer.item in subset]
     results = []
     for n, judge in enumerate(judges):
-        _share_budget(judge, judges, budget_usd)
-        part = [pair for pair in pairs if n == 0 or pair.answer.item in subset]
-        results += await ask(judge, part, label=f"judge {n + 1}")
-    _share_budget(judges[0], judges, budget_usd)
+        results += await ask(judge, part if n else pairs, label=f"judge {n + 1}")
     return results
 
 
@@ -218,39 +210,27 @@ def _replay(url: str, *, items: Sequence[TestItem], model: str) -> Replay:
 def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:
     """Return the stored verdicts on pairs; raise if one is missing or about other answers."""
     stored = {pair_key(verdict): verdict for verdict in replay.verdicts}
-    keys = [pair_key(pair) for pair in pairs]
+    results = [stored.get(pair_key(pair)) for pair in pairs]
     wrong = [
-        key
-        for key, pair in zip(keys, pairs, strict=True)
-        if key not in stored or stored[key].provenance.parents not in ((), pair.parents)
+        pair_key(pair)
+        for pair, verdict in zip(pairs, results, strict=True)
+        if not verdict or verdict.provenance.parents not in ((), pair.parents)
     ]
     if wrong:
         got = f"{len(wrong)} of {len(pairs)} pairs are missing or about other answers: {wrong[:3]}"
         do = "Replay verdicts on the same answers, models and references."
         raise UserError("The stored verdicts do not fit.", got=got, do=do)
-    return [stored[key] for key in keys]
-
-
-def _share_budget(judge: Judge, judges: Sequence[Judge], budget_usd: float) -> None:
-    """Limit a judge to what the others have left of the common budget."""
-    if isinstance(judge, Client) and budget_usd:
-        others = [other for other in judges if isinstance(other, Client) and other is not judge]
-        spent = sum(other.usage["usd"] for other in others)
-        judge.budget_usd = max(budget_usd - spent, 1e-9)
+    return results
 
 
 def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> Verdict:
     """Return the verdict of the last reply, or the one by rule without replies."""
     reply = replies[-1] if replies else rule
-    origin = Provenance(source="judge", model=reply.model, request=reply.key, parents=pair.parents)
-    letter = parse_verdict(reply.text)
+    source = {"source": "judge", "model": reply.model, "request": reply.key}
+    winner = verdicts.winner_of(parse_verdict(reply.text), pair.order)
+    fields = {"winner": winner_by_rule(pair) or winner, "judge": judge, "reply": reply.text}
+    fields |= {"snapshot": reply.model, "prompt": prompt_hash(pair.style), "asked": len(replies)}
+    origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
     return Verdict(
-        **dict(zip(verdicts.KEY, pair_key(pair), strict=True)),
-        winner=winner_by_rule(pair) or verdicts.winner_of(letter, pair.order),
-        judge=judge,
-        reply=reply.text,
-        snapshot=reply.model,
-        prompt=prompt_hash(pair.style),
-        asked=len(replies),
-        provenance=origin if replies else Provenance(source="rule", parents=pair.parents),
+        **dict(zip(verdicts.KEY, pair_key(pair), strict=True)), **fields, provenance=origin
     )

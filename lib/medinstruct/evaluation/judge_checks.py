@@ -141,13 +141,10 @@ def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     judges = len(by_judge(verdicts))
     shared = {key: winners for key, winners in votes.items() if len(winners) == judges}
     groups = by_judge(verdict for verdict in verdicts if pair_key(verdict) in shared)
-    if judges > 1 and shared:
-        most = {key: majority(winners) for key, winners in shared.items()}
-        form = {"judge": f"majority of {judges}"}
-        groups[form["judge"]] = [
-            Verdict(**dict(zip(KEY, key, strict=True)), winner=winner, **form)
-            for key, winner in most.items()
-        ]
+    name = f"majority of {judges}"
+    for key, winners in shared.items() if judges > 1 else ():
+        fields = dict(zip(KEY, key, strict=True)) | {"winner": majority(winners), "judge": name}
+        groups.setdefault(name, []).append(Verdict(**fields))
     return groups
 
 

@@ -1,7 +1,7 @@
 """Rubrics: weighted criteria an item, graded one by one and scored as in HealthBench."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -48,10 +48,7 @@ def parse_grade(reply: str) -> bool | None:
 
 
 async def grade(
-    judge: Client | None,
-    rubrics: Iterable[dict],
-    items: Iterable[TestItem],
-    answers: Sequence[Answer],
+    judge: Client | None, rubrics: list[dict], items: Iterable[TestItem], answers: list[Answer]
 ) -> pd.DataFrame:
     """Return one row an answer and criterion (COLUMNS); nothing without a judge.
 

@@ -19,15 +19,20 @@ ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 PAIR = ["model", "reference"]
 KEY = ["id", *PAIR, "order"]
-LETTERS = {"a": "a", "b": "b", "c": "tie", "tie": "tie"}
-BRACKETED = re.compile(r"\[\[\s*([abc]|tie)\s*\]\]")
-BARE = re.compile(r"^\W*\(?([ab]|tie)\)?\W*$")
-TIE = re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(?:tie|draw)\b")
-OUTPUT = re.compile(r"output\s*\(?([ab])\b")
-STATED = re.compile(r"^\W*output\s*\(?[ab]\)?\s+(?:is|was)\b")
-SHORT = re.compile(r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\)?\b")
-FINAL = re.compile(
-    r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)"
+LETTERS = {"a": "a", "b": "b", "c": "tie", "tie": "tie", "draw": "tie"}
+# Forms of a verdict; the first that matches counts, if it names one letter only.
+FORMS = (
+    re.compile(r"\[\[\s*([abc]|tie)\s*\]\]"),
+    re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(tie|draw)\b"),
+    re.compile(r"^\W*\(?([ab])\)?\W*$"),
+    # "output (a)" at the start, if "is" follows or the line does not name the other one
+    re.compile(
+        r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\b"
+        r"(?=\)?\s+(?:is|was)\b|(?!.*output\s*\(?(?!\1)[ab]\b))"
+    ),
+    re.compile(
+        r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)"
+    ),
 )
 
 
@@ -40,17 +45,10 @@ def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
     True
     """
     text = reply.strip().lower()
-    if letters := {LETTERS[match] for match in BRACKETED.findall(text)}:
-        return letters.pop() if len(letters) == 1 else None
-    if TIE.match(text):
-        return "tie"
-    if bare := BARE.match(text):
-        return LETTERS[bare[1]]
-    outputs = set(OUTPUT.findall(text.split("\n")[0]))
-    if (short := SHORT.match(text)) and (len(outputs) == 1 or STATED.match(text)):
-        return LETTERS[short[1]]
-    final = set(FINAL.findall(text))
-    return final.pop() if len(final) == 1 else None
+    for form in FORMS:
+        if letters := {LETTERS[letter] for letter in form.findall(text)}:
+            return letters.pop() if len(letters) == 1 else None
+    return None
 
 
 def winner_of(letter: str | None, order: str) -> Winner | None:
@@ -94,10 +92,11 @@ def table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
 def single_judge_table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
     """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
     frame = table(verdicts)
-    names = ", ".join(frame["instrument"].unique())
-    if frame["instrument"].nunique() > 1:
+    if len(names := frame["instrument"].unique()) > 1:
         do = "Separate them with by_judge."
-        raise UserError("Verdicts of several judges are not one measurement.", got=names, do=do)
+        raise UserError(
+            "Verdicts of several judges are not one measurement.", got=list(names), do=do
+        )
     if repeated := frame.loc[frame.duplicated(KEY), "id"].tolist():
         do = "Keep one verdict a pair and order."
         raise UserError("Pairs were judged twice.", got=repeated[:5], do=do)

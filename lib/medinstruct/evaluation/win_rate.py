@@ -121,12 +121,10 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     labels plus its own, each shrunk toward 0 (`PRIOR`). Columns: axes, n, score, expected, weight
     (share of the missing score).
     """
-    of_item = {
-        item.id: {axis: labels.canonical(axis, getattr(item, axis)) for axis in AXES}
-        for item in items
-    }
-    scores = item_scores(verdicts).mean(axis=1).dropna().rename("score")
-    frame = pd.DataFrame(scores).join(pd.DataFrame.from_dict(of_item, orient="index"))
+    frame = pd.DataFrame({"score": item_scores(verdicts).mean(axis=1).dropna()})
+    of_id = {item.id: item for item in items}
+    for axis in AXES:
+        frame[axis] = [labels.canonical(axis, getattr(of_id[id], axis)) for id in frame.index]
     frame = frame.dropna(axis=1, how="all").dropna()
     axes = [axis for axis in AXES if axis in frame]
     if not axes:
