@@ -63,12 +63,6 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     return frame.loc[rank.sort_values(kind="stable").index]
 
 
-def as_json(findings: Iterable[Finding]) -> list[dict]:
-    """Return the findings for `quality.json`; a missing number is null."""
-    rows = [finding._asdict() for finding in findings]
-    return [{key: None if value != value else value for key, value in row.items()} for row in rows]
-
-
 class InputLicense(NamedTuple):
     """The terms of one input; `restricts` names conditions that reach what is made from it."""
 
