@@ -543,13 +543,13 @@ def test_a_correction_made_in_the_chat_is_in_the_next_version_of_the_dataset(tmp
     judged = talk.view()["turns"][0]["answers"][0]["judgments"]
     assert judged[0]["correction"] == judge["correction"]
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
-        after = review.reviewed.apply_votes(
+        after, _ = review.reviewed.apply_votes(
             records.read(tmp_path / "dataset.jsonl", Example),
             store.votes("dataset"),
             chat=store.votes("chat"),
         )
         vote = store.votes("chat")[0]
-    records.write(tmp_path / "dataset.reviewed.jsonl", after.items)
+    records.write(tmp_path / "dataset.reviewed.jsonl", after)
     rows = records.read(tmp_path / "dataset.reviewed.jsonl", Example)
     assert [row.output for row in rows] == ["A.", judge["correction"]] and rows[
         1
@@ -577,7 +577,7 @@ def test_only_what_people_agree_on_joins_the_dataset(tmp_path, verdicts, joined)
         for n, verdict in enumerate(verdicts):
             form = {"verdict": verdict, "correction": "", "comment": ""}
             assist.judge(store, f"reader {n}", turn(), turn().answers[0], **form)
-        found, changes, *_ = review.reviewed.apply_votes([], [], chat=store.votes("chat"))
+        found, changes = review.reviewed.apply_votes([], [], chat=store.votes("chat"))
     assert len(found) == joined and len(changes) == 1
 
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from medinstruct import evaluation, records, review, stats
 from medinstruct.errors import UserError
-from medinstruct.records import Answer, Example, Task, TestItem
+from medinstruct.records import Example, Task, TestItem
 from medinstruct.review import Vote, text_hash, visible
-from medinstruct.review.blind_pairs import read_answers
 
 LABELS = {"type": "open Q&A", "topic": "Cardiology", "view": "patient", "difficulty": 2}
 
@@ -442,8 +441,8 @@ def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
 
 def test_decisions_are_read_from_the_file_as_they_were_written(tmp_path):
     items = [example(n) for n in range(3)]
-    after = review.reviewed.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
-    path = records.write(tmp_path / "dataset.changes.jsonl", after.changes)
+    _, changes = review.reviewed.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
+    path = records.write(tmp_path / "dataset.changes.jsonl", changes)
     (change,) = records.read(path, review.reviewed.Decision)
     assert (change.id, change.action, len(change.votes)) == (items[1].id, "reject", 1)
     assert change.reviewers[0].startswith("reviewer-")
@@ -557,45 +556,45 @@ def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(t
         ("Ada", 3, "accept", {}),
         ("Bob", 3, "reject", {}),
     )
-    after = review.reviewed.apply_votes(items, said)
-    assert [item.output for item in after.items] == ["Rest and drink.", "Rest.", "Rest and drink."]
-    assert [after.count(action) for action in ("accept", "edit", "reject", "open")] == [1, 1, 1, 1]
-    edited = after.items[1]
+    after, changes = review.reviewed.apply_votes(items, said)
+    assert [item.output for item in after] == ["Rest and drink.", "Rest.", "Rest and drink."]
+    assert [change.action for change in changes] == ["accept", "edit", "reject", "open"]
+    assert [bool(change.new) for change in changes] == [False, True, False, False]
+    edited = after[1]
     assert edited.id != items[1].id and edited.provenance.parents == (items[1].id,)
-    assert (
-        "edited in review" in edited.provenance.source
-        and "accepted in review" in after.items[0].provenance.source
-    )
-    assert after.items[2] == items[4]  # nobody read it
-    path = records.write(tmp_path / "dataset.reviewed.jsonl", after.items)
-    assert records.read(path, Example) == after.items
+    assert "edited in review" in edited.provenance.source
+    assert "accepted in review" in after[0].provenance.source
+    assert after[2] == items[4]  # nobody read it
+    path = records.write(tmp_path / "dataset.reviewed.jsonl", after)
+    assert records.read(path, Example) == after
     assert not any(
-        name in change.model_dump_json() for change in after.changes for name in ("Ada", "Bob")
+        name in change.model_dump_json() for change in changes for name in ("Ada", "Bob")
     )
 
 
 def test_an_adjudicator_settles_what_was_disputed():
     items = [example()]
     both = [("Ada", 0, "accept", {}), ("Bob", 0, "reject", {})]
-    assert review.reviewed.apply_votes(items, votes_on(items, *both)).items == []
+    assert review.reviewed.apply_votes(items, votes_on(items, *both))[0] == []
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
     assert (
-        len(review.reviewed.apply_votes(items, settled).items) == 1
+        len(review.reviewed.apply_votes(items, settled)[0]) == 1
         and review.annotators.disputes(settled) == {}
     )
 
 
 def test_a_vote_on_a_text_that_changed_since_is_not_applied():
     before, after = example(), example().model_copy(update={"output": "Something else."})
-    found = review.reviewed.apply_votes([after], votes_on([before], ("Ada", 0, "reject", {})))
-    assert found.items == [after] and found.stale == 1 and found.changes == []
+    votes = votes_on([before], ("Ada", 0, "reject", {}))
+    assert review.reviewed.apply_votes([after], votes) == ([after], [])
 
 
 def test_two_reviewers_may_be_asked_for_before_anything_changes():
     items = [example()]
     one = votes_on(items, ("Ada", 0, "reject", {}))
-    assert review.reviewed.apply_votes(items, one, least=2).count("open") == 1
-    assert review.reviewed.apply_votes(items, one, least=1).count("reject") == 1
+    for least, action in ((2, "open"), (1, "reject")):
+        (change,) = review.reviewed.apply_votes(items, one, least=least)[1]
+        assert change.action == action
 
 
 def test_harm_comes_first_in_the_queue_of_disputes():
@@ -627,7 +626,7 @@ def test_an_edit_of_a_seed_is_applied():
         edit={"instruction": "Explain it well."},
     )
     assert (
-        review.reviewed.apply_votes(seeds, store.votes("seeds")).items[0].instruction
+        review.reviewed.apply_votes(seeds, store.votes("seeds"))[0][0].instruction
         == "Explain it well."
     )
 
@@ -638,10 +637,9 @@ def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
     session = at_work(review.Store(":memory:"), cards=cards)
     for _ in cards:
         vote(session, "accept")
-    after = review.reviewed.apply_votes(shared_seeds, session.store.votes("seeds"))
-    assert after.count("accept") == 40 and [item.id for item in after.items] == [
-        seed.id for seed in shared_seeds
-    ]
+    after, changes = review.reviewed.apply_votes(shared_seeds, session.store.votes("seeds"))
+    assert [change.action for change in changes] == ["accept"] * 40
+    assert [item.id for item in after] == [seed.id for seed in shared_seeds]
     assert all(session.view()["votes"]) and "All 40 are done" in session.view()["note"]
 
 
@@ -794,16 +792,9 @@ def test_a_comparison_is_blind_random_and_repeatable(store, compared):
     assert at_work(store, cards=cards, who="Bob").texts() != session.texts()
 
 
-def test_the_models_of_a_run_are_compared_once_they_have_answered(compared, tmp_path):
-    items, texts = compared
-    assert review.blind_pairs.pairs(items, read_answers(tmp_path), "tuned, base") == []
-    told = [
-        Answer(item=item, model=name, text=text)
-        for name, of in texts.items()
-        for item, text in of.items()
-    ]
-    records.write(tmp_path / "answers.jsonl", told)
-    answers = read_answers(tmp_path)
+def test_the_models_of_a_run_are_compared_once_they_have_answered(compared):
+    items, answers = compared
+    assert review.blind_pairs.pairs(items, {}, "tuned, base") == []
     assert len(review.blind_pairs.pairs(items, answers, "tuned, base", number=5)) == 5
     for models in ("tuned", "tuned, gpt", "tuned, tuned"):
         with pytest.raises(UserError, match="two models"):
@@ -830,19 +821,13 @@ def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
         "base",
         "tuned",
     ):  # two rounds of training: Ada votes on the same three questions after each
-        rows = [
-            Answer(item=item, model=of, text=text)
-            for of, kept in texts.items()
-            for item, text in kept.items()
-        ]
-        records.write(tmp_path / "answers.jsonl", rows)
-        cards = review.blind_pairs.pairs(items[1:4], read_answers(tmp_path), "tuned, base")
+        cards = review.blind_pairs.pairs(items[1:4], texts, "tuned, base")
         session = at_work(store, cards=cards)
         for _ in range(3):
             vote(session, "tie")
+        answers = texts
         texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
-    votes = store.votes("answers")
-    answers, path = read_answers(tmp_path), tmp_path / "votes.jsonl"
+    votes, path = store.votes("answers"), tmp_path / "votes.jsonl"
     now = review.blind_pairs.current(votes, items, answers)
     assert (len(votes), len(now)) == (9, 3) and not review.blind_pairs.current(votes, items, {})
     review.blind_pairs.write_votes(path, now)

@@ -8,19 +8,11 @@ from pathlib import Path
 
 from medinstruct import records
 from medinstruct.errors import UserError
-from medinstruct.records import Answer, TestItem, content_hash
+from medinstruct.records import TestItem, content_hash
 from medinstruct.review.review_cards import Card
 from medinstruct.review.store import Vote
 
 Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
-
-
-def read_answers(folder: str | Path) -> Answers:
-    """Return the models' answers in a run's folder; empty before they are written."""
-    path, answers = Path(folder) / "answers.jsonl", {}
-    for answer in records.read(path, Answer) if path.exists() else []:
-        answers.setdefault(answer.model, {})[answer.item] = answer.text
-    return answers
 
 
 def pairs(

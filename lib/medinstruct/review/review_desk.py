@@ -40,11 +40,9 @@ class Session:
         """
         names = {"action", "comment", "edit", *SCALES}
         votes = [vote and vote.model_dump(include=names) for vote in self.own]
-        who = self.store.alias(self.reviewer) if self.reviewer else ""
-        view = {"who": who, "of": len(self.cards), "votes": votes}
-        return view | {
-            n: getattr(self, n) for n in ("kind", "role", "note", "error", "serial", "place")
-        }
+        view = {"kind": self.kind, "role": self.role, "note": self.note, "error": self.error}
+        view |= {"serial": self.serial, "place": self.place, "of": len(self.cards), "votes": votes}
+        return view | {"who": self.store.alias(self.reviewer) if self.reviewer else ""}
 
     def texts(self) -> list[dict[str, Any]]:
         """Return the cards as the signed-in reviewer sees them; in a comparison by side."""

@@ -1,7 +1,6 @@
 """Reviewed dataset: a decision for each item from its votes, edits applied, the next version."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -25,19 +24,6 @@ class Decision(BaseModel):
     reviewers: tuple[str, ...] = ()
     votes: tuple[str, ...] = ()
     vote: Vote | None = Field(None, exclude=True)
-
-
-class Reviewed(NamedTuple):
-    """The next version, its changes, votes on older texts, and items from the chat."""
-
-    items: list[Task]
-    changes: list[Decision]
-    stale: int
-    joined: int = 0
-
-    def count(self, action: str) -> int:
-        """Return how many items have a decision (accept, edit, reject, open), with the chat's."""
-        return sum(change.action == action for change in self.changes)
 
 
 def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
@@ -64,28 +50,23 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
 
 def apply_votes(
     items: Sequence[Task], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()
-) -> Reviewed:
-    """Return the next version of a dataset or of seeds: unread and accepted items stay.
+) -> tuple[list[Task], list[Decision]]:
+    """Return the next version of a dataset or of seeds, and the decisions that led to it.
 
-    Rejected items go, open ones are held back. A vote counts only for the text it was given on.
-    Answers of the `chat` that were accepted or corrected are added.
+    Unread and accepted items stay, rejected ones go, open ones are held back. A vote counts only
+    for the text it was given on. Answers of the `chat` that were accepted or corrected are added.
     """
     texts = {(item.id, text_hash(item)): item for item in items}
     decisions = decide(votes, least=least)
     rows = [(item, decisions.get(key)) for key, item in texts.items()]
     rows += [(None, decision) for decision in decide(chat, least=least).values()]
     result: dict[str, Task] = {}
-    joined = 0
     for item, decision in rows:
-        after = _applied(item, decision)
-        if after and after.id not in result:
-            result[after.id] = after
-            joined += item is None
+        if after := _applied(item, decision):
+            result.setdefault(after.id, after)
         if after and decision and after.id != decision.id:
             decision.new = after.id
-    changes = [decision for _, decision in rows if decision]
-    stale = sum(vote.key not in texts for vote in votes)
-    return Reviewed(list(result.values()), changes, stale, joined)
+    return list(result.values()), [decision for _, decision in rows if decision]
 
 
 def _applied(item: Task | None, decision: Decision | None) -> Task | None:
