@@ -14,7 +14,7 @@ from support import stand_in_server
 
 from medinstruct import evaluation, filtering, labels, offline, tasks
 from medinstruct.errors import UserError
-from medinstruct.offline import grader, responder, templates, writer
+from medinstruct.offline import knowledge, responder, writer
 from medinstruct.offline.knowledge import Condition, conditions
 from medinstruct.records import Task
 
@@ -74,12 +74,10 @@ def test_the_right_option_is_chosen():
 
 def test_a_wrong_adverse_effect_is_not_one_of_the_drug_or_of_its_class():
     effects = {c.drug.adverse_effect for c in conditions()}
-    assert set(templates.TEXTS["adverse_effects"]) <= effects
+    assert set(knowledge.TEXTS["adverse_effects"]) <= effects
     for c in conditions():
         siblings = {x.drug.adverse_effect for x in conditions() if x.drug.class_ == c.drug.class_}
-        assert len(templates.unlike(c.drug)) >= 3 and not siblings & set(
-            templates.unlike(c.drug)
-        ), c.drug
+        assert len(writer.unlike(c.drug)) >= 3 and not siblings & set(writer.unlike(c.drug)), c.drug
 
 
 def test_every_condition_has_a_finding_that_speaks_for_it():
@@ -194,7 +192,7 @@ def test_an_answer_cut_early_says_so():
 )
 def test_swapping_the_answers_swaps_the_verdict(a, b, question):
     swapped = {"a": "b", "b": "a", "tie": "tie"}
-    assert grader.winner(question, a, b) == swapped[grader.winner(question, b, a)]
+    assert responder.winner(question, a, b) == swapped[responder.winner(question, b, a)]
 
 
 @pytest.mark.parametrize("rate", [{"explained": 0.0}, {"explained": 1.0}])
@@ -204,14 +202,14 @@ def test_plain_and_explained_verdicts_are_read_alike(rate):
         ("zzz", "asthma inhaler", "b"),
         ("x", "x", "tie"),
     ):
-        reply = grader.verdict(
+        reply = responder.verdict(
             "Explain asthma.", first, second, chance=random.Random(0), rate=WELL | rate
         )
         assert evaluation.parse_verdict(reply) == letter
 
 
 def test_an_unclear_verdict_is_none():
-    reply = grader.verdict(
+    reply = responder.verdict(
         "Explain asthma.", "x", "y", chance=random.Random(0), rate=WELL | {"unclear": 1.0}
     )
     assert evaluation.parse_verdict(reply) is None

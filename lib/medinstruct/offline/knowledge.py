@@ -1,14 +1,18 @@
-"""Knowledge: conditions with twelve facets each, and their names inside a sentence."""
+"""Knowledge: conditions with twelve facets each, their names and facets inside a sentence."""
 
 import re
+import string
 from functools import cache
-from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from medinstruct import paths
+
+TEXTS = paths.load("offline/templates")
+Sentences = Annotated[str, Field(pattern=r"[.!?]$")]
 
 
 class Part(BaseModel):
@@ -33,7 +37,7 @@ class Finding(Part):
     @property
     def is_plain(self) -> bool:
         """Return whether the finding is positive and unconditional, as in one patient's story."""
-        return not re.search(settings("templates")["hedges"], f"{self.test} {self.finding}")
+        return not re.search(TEXTS["hedges"], f"{self.test} {self.finding}")
 
 
 class Mimic(Part):
@@ -59,9 +63,9 @@ class Condition(Part):
     name: str
     also: tuple[str, ...] = Field(max_length=4)
     specialty: str
-    definition: str
+    definition: Sentences
     causes: tuple[str, ...] = Field(min_length=3)
-    mechanism: str
+    mechanism: Sentences
     typical_patient: str
     presentation: tuple[str, ...] = Field(min_length=4)
     red_flags: tuple[str, ...] = Field(min_length=2)
@@ -70,8 +74,8 @@ class Condition(Part):
     treatment: tuple[str, ...] = Field(min_length=3)
     drug: Drug
     prevention: tuple[str, ...] = Field(min_length=2)
-    patient: str
-    pearl: str
+    patient: Sentences
+    pearl: Sentences
 
     @property
     def plain_tests(self) -> tuple[Finding, ...]:
@@ -87,19 +91,10 @@ FACETS = [
 @cache
 def conditions() -> tuple[Condition, ...]:
     """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
-    files = sorted(paths.data("knowledge").glob("*.yaml"))
-    return tuple(Condition.model_validate(row) for file in files for row in _load(file))
-
-
-@cache
-def settings(name: str) -> dict[str, Any]:
-    """Return the content of `data/offline/<name>.yaml`."""
-    return _load(paths.data("offline") / f"{name}.yaml")
-
-
-def _load(path: Path) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    texts = (file.read_text("utf-8") for file in sorted(paths.data("knowledge").glob("*.yaml")))
+    rows = (row for text in texts for row in yaml.load(text, Loader=loader))
+    return tuple(map(Condition.model_validate, rows))
 
 
 def called(name: str) -> str:
@@ -110,15 +105,64 @@ def called(name: str) -> str:
     """
     first = name.split()[0]
     is_name = re.search(r"[A-Z0-9]|^-", first[1:]) or "'" in first or "-Barr" in first
-    is_proper = is_name or first.rstrip(",") in settings("templates")["proper"]
+    is_proper = is_name or first.rstrip(",") in TEXTS["proper"]
     return name if is_proper else name[0].lower() + name[1:]
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:
     """Return "a, b and c"."""
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+    return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
 
 
 def capital(text: str) -> str:
     """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
+
+
+class Filler(string.Formatter):
+    """A formatter: !c begins with a capital, !l is lower case."""
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        """Return the converted value."""
+        return {"c": capital, "l": str.lower}[conversion](value) if conversion else value
+
+
+@cache
+def facts(condition: Condition) -> dict[str, Any]:
+    """Return the values of a condition by their names in the templates."""
+    warning = condition.drug.contraindication
+    tests = [called(test.test) for test in condition.tests]
+    mimics = {called(mimic.condition): mimic.feature for mimic in condition.differential}
+    lists = {name: getattr(condition, values) for name, values in TEXTS["any"].items()}
+    lists |= {"test_name": tests, "mimic": list(mimics), "feature": list(mimics.values())}
+    return {
+        **dict(condition),
+        **{name: listed(getattr(condition, name)) for name in TEXTS["any"].values()},
+        "c": called(condition.name),
+        "patient": condition.typical_patient,
+        "patient_text": condition.patient,
+        "warning": "" if warning.lower().startswith("none") else TEXTS["warning"].format(warning),
+        "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests),
+        "test_names": listed(tests),
+        "mimics": " ".join(f"{capital(n)} would show {mark}." for n, mark in mimics.items()),
+        "any": TEXTS["words"] | lists,
+    }
+
+
+def facet_text(condition: Condition, facet: str, *, plain: bool = False) -> str:
+    """Return one facet in one to four sentences; `plain` is for lay readers, "" where too hard."""
+    texts = TEXTS["facets"] | (TEXTS["plain"] if plain else {})
+    return Filler().format(texts[facet], **facts(condition))
+
+
+def prose(*, seed: int = 42) -> list[str]:
+    """Return handbook entries, four a condition with facets in several orders, shuffled."""
+    chance = Random(seed)
+    texts = []
+    for condition in conditions():
+        also = f", also called {' or '.join(condition.also)}" if condition.also else ""
+        for size in (4, 4, 4, len(FACETS)):
+            facets = chance.sample(FACETS, size) if size < len(FACETS) else FACETS
+            sentences = (facet_text(condition, facet) for facet in facets)
+            texts.append(" ".join([f"{condition.name}{also}.", *sentences]))
+    return chance.sample(texts, len(texts))

@@ -1,20 +1,26 @@
-"""Responder: the condition that a task is about, the facets it asks for, and the answer."""
+"""Responder: answers to tasks, verdicts on two answers, grades by a criterion."""
 
 import re
-from functools import cache
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from random import Random
 
-from medinstruct import labels
-from medinstruct.offline.knowledge import FACETS, Condition, capital, conditions, listed, settings
-from medinstruct.offline.templates import Filler, facet_text, facts
+from medinstruct import labels, paths
+from medinstruct.offline import knowledge
+from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_text
 
-RULES = settings("responder")
-LAY = "|".join(settings("writer")["lay_views"])
+RULES, GRADING = paths.load("offline/responder"), paths.load("offline/grader")
+LAY = "|".join(paths.load("offline/writer")["lay_views"])
 IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
 OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
 MAX_READ = 20_000  # characters of a text that are read
 UNKNOWN = RULES["unknown"]
+MARGIN = 0.01
+TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 
 
+@lru_cache(maxsize=1024)  # a judge is asked about each question in several pairs and orders
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """Return the answer to an instruction with its input, UNKNOWN outside the knowledge."""
     kind = labels.canonical("type", kind) or kind
@@ -62,7 +68,7 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     named = dict.fromkeys(owners[match.group()] for match in pattern.finditer(text))
     for rank, number in enumerate(named):
         points[number] += 1 if rank else 4
-    best = max(range(len(points)), key=lambda number: (points[number], -number))
+    best = points.index(max(points))
     return conditions()[best] if points[best] >= 1 else None
 
 
@@ -76,37 +82,39 @@ def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool)
         deciding = (test for test in c.tests if test.finding.lower() in context.lower())
         values["test"] = next(deciding, c.plain_tests[0])
         mimics = {case.find(m.condition.lower()) % (len(case) + 1): m for m in c.differential[::-1]}
-        values["other"] = mimics[min(mimics)]
+        other = mimics[min(mimics)]
+        values |= {"other": knowledge.called(other.condition), "mark": other.feature}
     elif kind == "multiple-hop reasoning":
         signs = [sign for sign in c.presentation if sign.lower() in text]
-        values["signs"] = listed(signs or c.presentation[:2])
+        values["signs"] = knowledge.listed(signs or c.presentation[:2])
     elif kind == "single-hop reasoning":
-        values["other"] = next((m for m in c.differential if m.feature.lower() in text), None)
-        kind = kind if values["other"] else "fit"
+        mimics = [m.condition for m in c.differential if m.feature.lower() in text]
+        kind = kind if mimics else "fit"
+        values |= {"other": knowledge.called(mimics[0])} if mimics else {}
     elif kind == "text generation":
         kind = "text generation, lay" if lay else kind
     elif kind != "chat" and re.search(r"\byear-old\b.*\bdiagnos", instruction):
         kind = "USMLE-style Q&A"
     lead = RULES["leads"].get(kind)
-    return [Filler().vformat(lead, (), {**facts(c), **values})] if lead else []
+    return [knowledge.Filler().format(lead, **knowledge.facts(c) | values)] if lead else []
 
 
 def _chosen_option(context: str, c: Condition) -> str:
     """Return the lettered option with the condition or one of its facts, "" without options."""
     options = {
-        text.lower().rstrip("."): f"({letter}) {capital(text.rstrip('.'))}"
+        text.lower().rstrip("."): f"({letter}) {knowledge.capital(text.rstrip('.'))}"
         for letter, text in reversed(OPTION.findall(context[:MAX_READ]))
     }
-    facts = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
-    facts += [test.finding for test in c.tests]
-    return next((options[fact.lower()] for fact in facts if fact.lower() in options), "")
+    known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
+    known += [test.finding for test in c.tests]
+    return next((options[fact.lower()] for fact in known if fact.lower() in options), "")
 
 
 def _shortened(context: str) -> str:
     """Return the first and the longest sentence of a text outside the knowledge."""
-    sentences = re.split(r"(?<=[.!?])\s+", context[:MAX_READ].strip())
-    longest = max(range(len(sentences)), key=lambda n: len(sentences[n]))
-    return " ".join(sentences[n] for n in sorted({0, longest}))
+    first, *rest = re.split(r"(?<=[.!?])\s+", context[:MAX_READ].strip())
+    longest = max([first, *rest], key=len)
+    return first if longest == first else f"{first} {longest}"
 
 
 @cache
@@ -126,7 +134,65 @@ def _phrases() -> list[list[tuple[str, int]]]:
     rows = []
     for c in conditions():
         weak = [*c.presentation, *c.causes, *(test.finding for test in c.tests)]
-        strong = (c.mechanism, c.pearl, c.drug.use)
-        weights = {c.typical_patient: 6, **dict.fromkeys(strong, 4)}
-        rows.append([(text.lower(), n) for text, n in [*weights.items(), *((w, 1) for w in weak)]])
+        phrases = [c.typical_patient, c.mechanism, c.pearl, c.drug.use, *weak]
+        rows.append([*zip(map(str.lower, phrases), [6, 4, 4, 4, *[1] * len(weak)], strict=True)])
     return rows
+
+
+def winner(question: str, first: str, second: str) -> str:
+    """Return "a", "b" or "tie" in any order of the answers; a tie outside the knowledge."""
+    own = answer(question)
+    gap = _score(first, own) - _score(second, own)
+    if own == UNKNOWN or abs(gap) < MARGIN:
+        return "tie"
+    return "a" if gap > 0 else "b"
+
+
+def verdict(
+    question: str,
+    first: str,
+    second: str,
+    *,
+    chance: Random,
+    rate: Mapping,
+    bracketed: bool = False,
+) -> str:
+    """Return a judge's reply, with its failures; `bracketed` explains and ends with [[A]]."""
+    replies, own = GRADING["replies"], answer(question)
+    choice = "a" if chance.random() < rate["first_wins"] else winner(question, first, second)
+    if rate["longer_wins"] and chance.random() < rate["longer_wins"]:
+        choice = "a" if len(first.split()) >= len(second.split()) else "b"
+    if chance.random() < rate["unclear"]:
+        return replies["unclear"]
+    if bracketed:
+        a, b = (round(100 * overlap(text, own)) for text in (first, second))
+        return replies["bracketed"].format(a=a, b=b, letter={"a": "A", "b": "B"}.get(choice, "C"))
+    if chance.random() >= rate["explained"]:
+        return replies[choice]
+    if choice != "tie":
+        return f"{replies[choice]} {replies['because']}"
+    return replies["unknown" if own == UNKNOWN else "equal"]
+
+
+def grade(text: str, criterion: str) -> str:
+    """Return whether half of a criterion's content words are in an answer."""
+    wanted = set(_words(criterion)) - set(GRADING["criterion_words"])
+    is_met = wanted and len(wanted & set(_words(text))) >= 0.5 * len(wanted)
+    return "Met" if is_met else "Not met"
+
+
+def overlap(text: str, own: str) -> float:
+    """Return F1 of the content words of two texts, counted with repetition."""
+    a, b = _words(text), _words(own)
+    shared = (a & b).total()
+    return 2 * shared / (a.total() + b.total()) if shared else 0.0
+
+
+def _score(text: str, own: str) -> float:
+    is_whole = text.rstrip().rstrip("*_`)\"'").endswith((".", "!", "?", ":", "</s>"))
+    return overlap(text, own) * (1.0 if is_whole else TRUNCATED)
+
+
+def _words(text: str) -> Counter[str]:
+    words = re.findall(r"[a-z0-9]+", text[:MAX_READ].lower())
+    return Counter(word for word in words if word not in GRADING["stop_words"])

@@ -11,19 +11,14 @@ from urllib.parse import parse_qsl
 
 import httpx2
 
-from medinstruct.offline import writer
-from medinstruct.offline.grader import grade, verdict
-from medinstruct.offline.knowledge import settings
-from medinstruct.offline.responder import answer
+from medinstruct.offline import responder, writer
 
 MODEL = "offline-stand-in"
 PACE = 0.02  # seconds between two words of a streamed answer
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
 COUNT = re.compile(r"Write (\d+) new medical tasks")
 NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
 LABELS = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
 FIELD = re.compile(r"\s*(\w+): ([^;]*[^;\s][^;]*)(?:; |$)")
-RULES = settings("responder")
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
@@ -32,7 +27,7 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
     "offline?refusal=0.2" sets a failure rate, "pace=0.1" the seconds between two streamed words.
     """
     pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
-    options = {name: float(text) if NUMBER.fullmatch(text) else -1.0 for name, text in pairs}
+    options = {k: float(v) if re.fullmatch(r"\d+(\.\d+)?", v) else -1.0 for k, v in pairs}
     pace = max(options.pop("pace", PACE), 0.0)
     rate = writer.rates(options)
 
@@ -45,8 +40,9 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
         if not request.url.path.endswith("/chat/completions"):
             return httpx2.Response(404, json=error_body(f"There is no {request.url.path} here."))
         status, body = complete(request.content, rate=rate)
-        is_stream = isinstance(body, list)
-        return httpx2.Response(status, **{"content": paced(body)} if is_stream else {"json": body})
+        if isinstance(body, list):
+            return httpx2.Response(status, content=paced(body))
+        return httpx2.Response(status, json=body)
 
     return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 
@@ -62,9 +58,8 @@ def complete(content: bytes, *, rate: writer.Rates) -> tuple[int, Any]:
         if not texts or not all(isinstance(text, str) for text in texts):
             raise ValueError("`messages` must be a non-empty list of texts")
         completion = respond(body, rate=rate)
-        if not body.get("stream"):
-            return 200, completion
-        return 200, _events(completion, usage="stream_options" in body)
+        is_stream, usage = body.get("stream"), "stream_options" in body
+        return 200, _events(completion, usage=usage) if is_stream else completion
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return 400, error_body(f"Malformed request: {error}")
 
@@ -112,23 +107,25 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
         return _tasks(text, int(count[1]), int(first[1]), as_json=as_json, **form), False
     if pair := _fenced(text, "question", "output_a", "output_b"):
         bracketed = "[[A]]" in text[: text.find("<question>")]
-        return verdict(*pair, bracketed=bracketed, **form), False
+        return responder.verdict(*pair, bracketed=bracketed, **form), False
     if graded := _fenced(text, "answer", "criterion"):
-        return grade(*graded), False
+        return responder.grade(*graded), False
     if task := _task(text):
-        reply = RULES["no_answer"] if chance.random() < rate["answer_refusal"] else answer(**task)
+        is_refused = chance.random() < rate["answer_refusal"]
+        reply = responder.RULES["no_answer"] if is_refused else responder.answer(**task)
         return reply, chance.random() < rate["cut"]
-    return RULES["help"], False
+    return responder.RULES["help"], False
 
 
 def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> str:
+    """Return new tasks with the labels that a request names for each."""
     lines = {int(number): line for number, line in LABELS.findall(text)}
     numbers = range(first, first + min(count, 100))
     fields = (FIELD.findall(lines.get(number, "")) for number in numbers)
     wanted = [{name.lower(): value.strip() for name, value in pairs} for pairs in fields]
     tasks = writer.write_tasks(wanted, **form)
     if tasks is None:
-        return RULES["no_tasks"]
+        return responder.RULES["no_tasks"]
     return writer.as_json(tasks) if as_json else writer.as_blocks(tasks, first=first, **form)
 
 
@@ -140,9 +137,9 @@ def _fenced(text: str, *names: str) -> list[str]:
 
 def _task(text: str) -> dict[str, str]:
     """Return the parts of a request for an answer; {} for other requests."""
-    head, _, rest = text.partition("\nInstruction: ")
+    head, mark, rest = text.partition("\nInstruction: ")
     fields = dict(line.partition(": ")[::2] for line in head.split("\n"))
-    if "\nInstruction: " not in text or not {"Type", "View"} <= set(fields):
+    if not mark or not {"Type", "View"} <= set(fields):
         return {}
     instruction, _, context = rest.partition("\nInput:\n")
     form = {"view": fields["View"], "kind": fields["Type"]}
@@ -155,12 +152,13 @@ def _tokens(text: str) -> int:
 
 
 def _truncated(text: str, limit: int) -> tuple[str, str]:
+    """Return a text of at most `limit` tokens, and why it ends."""
     if _tokens(text) <= limit:
         return text, "stop"
     words = list(re.finditer(r"\S+", text))
     return text[: words[limit * 3 // 4 - 1].end()] if limit * 3 // 4 > 0 else "", "length"
 
 
-def error_body(message: str, **more: Any) -> dict[str, Any]:
+def error_body(message: str) -> dict[str, Any]:
     """Return the body of an error answer."""
-    return {"error": {"message": message, "type": "invalid_request_error"} | more}
+    return {"error": {"message": message, "type": "invalid_request_error"}}

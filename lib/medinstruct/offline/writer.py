@@ -1,21 +1,24 @@
 """Writer: tasks with favorite topics, ten types, many wordings and failures."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any
 
-from medinstruct import labels
+from medinstruct import labels, paths
 from medinstruct.errors import UserError
-from medinstruct.offline.knowledge import Condition, conditions, settings
-from medinstruct.offline.templates import build
+from medinstruct.offline import knowledge
+from medinstruct.offline.knowledge import TEXTS, Condition, conditions
 
-RULES = settings("writer")
+RULES = paths.load("offline/writer")
 Rates = Mapping[str, float]
 RATES: Rates = RULES["rates"]
 AXES = ("type", "topic", "view", "difficulty")
 FIELDS = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
+COUNTABLE = re.compile(TEXTS["countable"])
+MAX_INPUT_WORDS = 190
 
 
 def rates(changes: Rates) -> dict[str, float]:
@@ -40,22 +43,19 @@ def write_tasks(
     clean: dict[str, str] = {}
     for asked in wanted:
         if clean and chance.random() < rate["near_duplicate"]:
-            fields = clean | {"Instruction": _near_duplicate(clean["Instruction"], chance)}
+            text = clean["Instruction"]
+            body = text.rstrip(".?")
+            form = {"body": body, "lower": body[:1].lower() + body[1:], "mark": text[-1:]}
+            again = chance.choice(RULES["near_duplicates"]).format(**form)
+            tasks.append(_spoiled(clean | {"Instruction": again}, rate, chance))
         else:
-            fields = clean = compose(chance, asked=asked, rate=rate)[0]
-        tasks.append(_spoiled(fields, rate, chance))
+            clean = compose(chance, asked=asked, rate=rate)[0]
+            tasks.append(_spoiled(dict(clean), rate, chance))
     return tasks
-
-
-def _near_duplicate(instruction: str, chance: Random) -> str:
-    body = instruction.rstrip(".?")
-    form = {"body": body, "lower": body[:1].lower() + body[1:], "mark": instruction[-1:]}
-    return chance.choice(RULES["near_duplicates"]).format(**form)
 
 
 def _spoiled(fields: dict[str, str], rate: Rates, chance: Random) -> dict[str, str]:
     """Return the fields of a task after its failures."""
-    fields = dict(fields)
     if chance.random() < rate["label_variant"]:
         fields["Type"] = RULES["type_variants"][fields["Type"]]
     if chance.random() < rate["word_input"]:
@@ -98,8 +98,7 @@ def compose(
     kind = _label("type", asked, chance)
     view = _view(asked.get("view", ""), chance)
     level = _label("difficulty", asked, chance)
-    form = {"view": view, "level": level, "facets": facets, "chance": chance}
-    instruction, context = build(kind, condition, **form)
+    instruction, context = Draws(condition, facets, chance).task(kind, view=view, level=level)
     values = (kind, topic, view, str(level), instruction, context or "<noinput>")
     return dict(zip(FIELDS, values, strict=True)), condition
 
@@ -116,21 +115,19 @@ def topics() -> tuple[str, ...]:
     """Return the topics that the stand-in can write about, favorites first."""
     specialties = {condition.specialty for condition in conditions()}
     favorites = RULES["favorite_topics"]
-    others = sorted((specialties | set(RULES["fields"])) - set(favorites))
-    return (*favorites, *others)
+    return (*favorites, *sorted((specialties | set(RULES["fields"])) - set(favorites)))
 
 
 @cache
 def _about(topic: str) -> tuple[Condition, ...]:
     """Return the conditions of a topic: its own, and all for a field."""
     if topic == "Radiology":
-        return tuple(c for c in conditions() if any(_is_imaging(t.test) for t in c.tests))
+        is_imaging = re.compile("|".join(RULES["imaging"]), re.IGNORECASE)
+        return tuple(
+            c for c in conditions() if any(is_imaging.search(f"{t.test} ") for t in c.tests)
+        )
     own = tuple(condition for condition in conditions() if condition.specialty == topic)
     return own + (conditions() if topic in RULES["fields"] else ())
-
-
-def _is_imaging(test: str) -> bool:
-    return any(word in f"{test.lower()} " for word in RULES["imaging"])
 
 
 def _view(asked: str, chance: Random) -> str:
@@ -142,3 +139,153 @@ def _view(asked: str, chance: Random) -> str:
 
 def _favorite(items: Sequence[str], chance: Random, *, steep: float = 3) -> str:
     return chance.choices(items, [1 / (n + steep) for n in range(len(items))])[0]
+
+
+def unlike(drug: knowledge.Drug) -> list[str]:
+    """Return adverse effects that this drug is not known for."""
+    names = f"{drug.class_} {drug.example}"
+    effects = TEXTS["adverse_effects"].items()
+    return [e for e, known in effects if e != drug.adverse_effect and not re.search(known, names)]
+
+
+def article(noun: str) -> str:
+    """Return the noun with its article, by its sound.
+
+    >>> article("intern"), article("nurse"), article("university student")
+    ('an intern', 'a nurse', 'a university student')
+    """
+    is_vowel = re.match(r"(?!uni|uro|use|eu)[aeiou]|hono|hour", noun.lower())
+    return f"{'an' if is_vowel else 'a'} {noun}"
+
+
+class Draws(knowledge.Filler):
+    """The random draws of one task: values by name, and the templates that they fill.
+
+    Draws are made in the order of the text. The methods from `pick` on are named in the data file.
+    """
+
+    def __init__(self, condition: Condition, facets: Sequence[str], chance: Random) -> None:
+        self.condition, self.facets, self.chance = condition, facets, chance
+        self.values = dict(knowledge.facts(condition))
+
+    def task(self, kind: str, *, view: str, level: int) -> tuple[str, str]:
+        """Return instruction and input of a task of this type, view and level of difficulty."""
+        is_lay = view in RULES["lay_views"]
+        form = TEXTS["kinds"][kind]
+        form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
+        role = "" if is_lay else f"As {article(view)}, "
+        self.values |= {"view": article(view), "role": role, "texts": form["texts"]}
+        self.draw_all(form["draws"])
+        text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
+        if level >= form.get("tail_from", 1):
+            tail = self.chance.choice(TEXTS["tails"][level])
+            self.draw_all(TEXTS["tail_draws"])
+            text += self.format(f" {tail}") if tail else ""
+        self.draw_all(form.get("input_draws", {}))
+        return text, self.format(form.get("input", ""))
+
+    def draw_all(self, draws: dict[str, str]) -> None:
+        """Set values, each by a method with its arguments, such as `form: word form`."""
+        for name, source in draws.items():
+            method, *arguments = source.split()
+            self.values[name] = getattr(self, method)(*arguments)
+
+    def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
+        """Return a value, a filled template, or a draw for a name such as any_sign."""
+        if key in self.values:
+            return self.values[key]
+        if key in TEXTS:
+            return self.format(TEXTS[key])
+        method, name = key.split("_")
+        return getattr(self, method)(name)
+
+    def pick(self, name: str = "texts") -> str:
+        """Fill all alternatives of a template and choose one of them."""
+        texts = self.values["texts"] if name == "texts" else TEXTS[name]
+        return self.chance.choice([self.format(text) for text in texts])
+
+    def any(self, name: str) -> str:
+        """Draw a word of this name, or one of the condition's signs, causes, …."""
+        return self.chance.choice(self.values["any"][name])
+
+    def signs(self, count: str) -> str:
+        """Draw signs; set sign, other and third."""
+        signs = self.chance.sample(self.condition.presentation, int(count))
+        self.values |= zip(("sign", "other", "third"), signs, strict=False)
+        return knowledge.listed(signs)
+
+    def test(self, last: str = "99") -> str:
+        """Draw one of the first tests as a clause; set test_name and finding."""
+        test = self.chance.choice(self.condition.plain_tests[: int(last)])
+        self.values |= {"test_name": knowledge.called(test.test), "finding": test.finding}
+        return test.clause
+
+    def facet(self, *options: str) -> str:
+        """Draw a facet of the topic, with "all" of any topic, with "lay" one for lay people."""
+        facets = TEXTS["aspects"] if "all" in options or not self.facets else self.facets
+        lay = TEXTS["lay_aspects"]
+        known = [f for f in facets if f in lay or "lay" not in options]
+        return self.chance.choice(known or list(lay))
+
+    def other_facet(self, name: str) -> str:
+        """Draw a facet other than the one of this name."""
+        return self.chance.choice([f for f in TEXTS["aspects"] if f != self.values[name]])
+
+    def aspect(self, name: str, table: str = "aspects") -> str:
+        """Draw a noun phrase for a facet, such as "the causes of asthma"."""
+        phrase = self.chance.choice(TEXTS[table][self.values[name]])
+        also = self.condition.also[:2] if table == "lay_aspects" else ()
+        names = [article(n) if COUNTABLE.match(n) else n for n in also]
+        return phrase.format(c=self.chance.choice([self.values["c"], *names]))
+
+    def into(self) -> str:
+        """Return " into words" after the verb Turn; set into_or."""
+        into = " into words" if self.values["verb"] == "Turn" else ""
+        self.values["into_or"] = into or " so that it is"
+        return into
+
+    def handbook_passage(self) -> str:
+        """Draw facets around the value facet; a treatment is added to a short passage."""
+        second = self.chance.choice(["mechanism", "presentation", "tests"])
+        facets = list(dict.fromkeys(("definition", second, self.values["facet"], "treatment")))
+        passage = self._passage(facets[:-1])
+        return passage if len(passage.split()) >= 50 else self._passage(facets)
+
+    def passage_of_three(self) -> str:
+        """Draw two facets to go with the value facet."""
+        facet = self.values["facet"]
+        others = ("presentation", "tests", "treatment", "mechanism", "drug", "causes")
+        others = self.chance.sample([name for name in others if name != facet], 2)
+        return self._passage([facet, *others])
+
+    def _passage(self, facets: list[str]) -> str:
+        """Return whole sentences up to the length that the prompt allows for an input."""
+        text = " ".join(knowledge.facet_text(self.condition, facet) for facet in facets)
+        while len(text.split()) > MAX_INPUT_WORDS and ". " in text:
+            text = text[: text.rstrip(".").rfind(". ") + 1]
+        return text
+
+    def labels(self) -> str:
+        """Draw a mimic and shuffle it with the condition; set first."""
+        pair = [self.values["c"], self.any("mimic")]
+        self.chance.shuffle(pair)
+        self.values["first"] = pair[0]
+        return pair[1]
+
+    def diagnoses(self) -> str:
+        """Return the lettered options of a diagnosis."""
+        mimics = (mimic.condition for mimic in self.condition.differential)
+        names = list(dict.fromkeys([self.condition.name, *mimics]))[:4]
+        more = [c.name for c in self.chance.sample(conditions(), 8) if c.name not in names]
+        return self._lettered(names + more[: 4 - len(names)])
+
+    def adverse_effects(self) -> str:
+        """Return the lettered options of an adverse effect."""
+        drug = self.condition.drug
+        effects = [drug.adverse_effect, *self.chance.sample(unlike(drug), 3)]
+        return self._lettered([knowledge.capital(effect) for effect in effects])
+
+    def _lettered(self, options: list[str]) -> str:
+        self.chance.shuffle(options)
+        rows = zip("ABCD", options, strict=True)
+        return "".join(f"\n({letter}) {option}" for letter, option in rows)

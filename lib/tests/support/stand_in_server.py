@@ -79,8 +79,9 @@ class Service:
         asked = json.loads(content) if status == 200 else {}
         for name in set(self.refused) & set(asked):
             text = f"Unsupported parameter: '{name}' is not supported with this model."
-            more = {"param": name, "code": "unsupported_parameter"}
-            return 400, offline.error_body(text, **more)
+            body = offline.error_body(text)
+            body["error"] |= {"param": name, "code": "unsupported_parameter"}
+            return 400, body
         return status, body
 
     def _upload(self, headers, content) -> dict[str, Any]:
