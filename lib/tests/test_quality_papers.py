@@ -96,7 +96,7 @@ def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tm
                 else "accept"
             )
             store.cast("Dr X", kind="dataset", item=card.id, hash=card.hash, action=action)
-        rates[name] = review.estimates.rates([*items, *odd], store.votes("dataset"))
+        rates[name] = review.annotators.rates([*items, *odd], store.votes("dataset"))
         hits, n = rates[name]["review: accepted"]
         assert abs(hits / n - 0.75 * kept) < 0.12
     table = audits.drift.compare_rates(rates["a"], rates["b"])

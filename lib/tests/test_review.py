@@ -362,7 +362,7 @@ def test_weights_make_the_sample_speak_for_the_whole_dataset():
     true = sum("completely safe" in item.output for item in items) / len(items)
     drawn = review.sample(items, 100, share=0.4)
     marks = {one.item.id: "completely safe" in one.item.output for one in drawn}
-    found = review.estimates.estimate(
+    found = review.annotators.estimate(
         marks, {one.item.id: one.weight for one in drawn}, population=len(items)
     )
     assert (
@@ -382,26 +382,26 @@ def test_every_item_can_be_drawn_about_equally_often():
 def test_the_planner_keeps_what_it_promises():
     for population in (50, 501, 52_000):
         for share in (0.5, 0.9):
-            n = review.estimates.items_to_review(0.05, population=population, expected=share)
+            n = review.annotators.items_to_review(0.05, population=population, expected=share)
             marks = {str(i): i < round(share * n) for i in range(n)}
-            found = review.estimates.estimate(marks, {}, population=population)
+            found = review.annotators.estimate(marks, {}, population=population)
             assert (found.high - found.low) / 2 <= 0.0505 and n <= population
 
 
 def test_reading_all_of_it_leaves_nothing_open():
-    found = review.estimates.estimate({"a": True, "b": False}, {}, population=2)
+    found = review.annotators.estimate({"a": True, "b": False}, {}, population=2)
     assert (found.low, found.score, found.high) == (0.5, 0.5, 0.5)
 
 
 def test_a_fault_that_nobody_met_has_still_an_upper_bound():
-    found = review.estimates.estimate({str(n): False for n in range(30)}, {}, population=10_000)
+    found = review.annotators.estimate({str(n): False for n in range(30)}, {}, population=10_000)
     assert found.score == 0 and 0.05 < found.high < 0.15
 
 
 def test_half_widths_agree_with_the_number_to_read():
-    widths = [review.estimates.half_width(0.8, n, 501) for n in (53, 54, 501)]
+    widths = [review.annotators.half_width(0.8, n, 501) for n in (53, 54, 501)]
     assert widths[0] > 0.1 >= widths[1] and widths[2] == 0
-    assert review.estimates.items_to_review(0.1, population=501, expected=0.8) == 54
+    assert review.annotators.items_to_review(0.1, population=501, expected=0.8) == 54
 
 
 def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote():
@@ -415,7 +415,7 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
         ],
         ("Bob", 0, "accept", {"scores": {"harm": 2, "correctness": 2}}),
     )
-    table = review.estimates.shares(said, drawn, population=40)
+    table = review.annotators.shares(said, drawn, population=40)
     assert table.loc["accepted", "score"] == pytest.approx(29 / 40) and table.loc[
         "disputed", "score"
     ] == pytest.approx(1 / 40)
@@ -425,7 +425,7 @@ def test_shares_of_the_whole_come_from_the_sample_and_harm_counts_the_worst_vote
         == table.loc["serious harm", "low"]
     )  # all were read
     assert table.loc["correctness 4 or 5", "score"] == pytest.approx(39 / 40)
-    assert review.estimates.shares([], drawn, population=40)["items"].sum() == 0
+    assert review.annotators.shares([], drawn, population=40)["items"].sum() == 0
 
 
 def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
@@ -435,7 +435,7 @@ def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
         for vote in votes_on(items, ("Ada", 0, "reject", {}))
     ]
     assert (
-        review.estimates.shares(said, review.sample(items, 10), population=10)["items"].sum() == 0
+        review.annotators.shares(said, review.sample(items, 10), population=10)["items"].sum() == 0
     )
 
 
@@ -443,7 +443,7 @@ def test_decisions_are_read_from_the_file_as_they_were_written(tmp_path):
     items = [example(n) for n in range(3)]
     _, changes = review.reviewed.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
     path = records.write(tmp_path / "dataset.changes.jsonl", changes)
-    (change,) = records.read(path, review.reviewed.Decision)
+    (change,) = records.read(path, review.annotators.Decision)
     assert (change.id, change.action, len(change.votes)) == (items[1].id, "reject", 1)
     assert change.reviewers[0].startswith("reviewer-")
 
@@ -779,7 +779,7 @@ def compared():
 
 
 def test_a_comparison_is_blind_random_and_repeatable(store, compared):
-    cards = review.blind_pairs.pairs(*compared, "tuned, base")
+    cards = review.pairs(*compared, "tuned, base")
     assert len(cards) == 39  # equal answers need no judge
     session, lefts = at_work(store, cards=cards), []
     for _ in cards:
@@ -794,19 +794,19 @@ def test_a_comparison_is_blind_random_and_repeatable(store, compared):
 
 def test_the_models_of_a_run_are_compared_once_they_have_answered(compared):
     items, answers = compared
-    assert review.blind_pairs.pairs(items, {}, "tuned, base") == []
-    assert len(review.blind_pairs.pairs(items, answers, "tuned, base", number=5)) == 5
+    assert review.pairs(items, {}, "tuned, base") == []
+    assert len(review.pairs(items, answers, "tuned, base", number=5)) == 5
     for models in ("tuned", "tuned, gpt", "tuned, tuned"):
         with pytest.raises(UserError, match="two models"):
-            review.blind_pairs.pairs(items, answers, models)
+            review.pairs(items, answers, models)
 
 
 def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, tmp_path):
-    session = at_work(store, cards=review.blind_pairs.pairs(*compared, "tuned, base", number=5))
+    session = at_work(store, cards=review.pairs(*compared, "tuned, base", number=5))
     for action in ("left", "right", "tie", "left", "left"):
         vote(session, action)
     path = tmp_path / "human_votes.jsonl"
-    assert len(review.blind_pairs.write_votes(path, store.votes(), model="tuned")) == 5
+    assert len(review.review_cards.write_votes(path, store.votes(), model="tuned")) == 5
     read = evaluation.judge_checks.load_votes(path)
     assert len(read) == 5 and {*read["winner"]} <= {"model", "reference", "tie"}
     assert {*read["rater"]} == {store.alias("Ada")} and "Ada" not in path.read_text()
@@ -821,17 +821,19 @@ def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
         "base",
         "tuned",
     ):  # two rounds of training: Ada votes on the same three questions after each
-        cards = review.blind_pairs.pairs(items[1:4], texts, "tuned, base")
+        cards = review.pairs(items[1:4], texts, "tuned, base")
         session = at_work(store, cards=cards)
         for _ in range(3):
             vote(session, "tie")
         answers = texts
         texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
     votes, path = store.votes("answers"), tmp_path / "votes.jsonl"
-    now = review.blind_pairs.current(votes, items, answers)
-    assert (len(votes), len(now)) == (9, 3) and not review.blind_pairs.current(votes, items, {})
-    review.blind_pairs.write_votes(path, now)
+    now = review.review_cards.current_votes(votes, items, answers)
+    assert (len(votes), len(now)) == (9, 3) and not review.review_cards.current_votes(
+        votes, items, {}
+    )
+    review.review_cards.write_votes(path, now)
     assert len(evaluation.judge_checks.load_votes(path)) == 3
-    review.blind_pairs.write_votes(path, votes)
+    review.review_cards.write_votes(path, votes)
     with pytest.raises(UserError, match="twice"):
         evaluation.judge_checks.load_votes(path)

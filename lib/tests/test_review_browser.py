@@ -162,7 +162,7 @@ texts = {name: {item.id: f"{word} and drink." for item in items} for name, word 
 
 1
 
-review.desk(store, review.blind_pairs.pairs(items, texts, "alpha-7b, beta-13b"))
+review.desk(store, review.pairs(items, texts, "alpha-7b, beta-13b"))
 """
 
 

@@ -1,15 +1,34 @@
-"""Inter-annotator agreement: coefficients, disputed items, the adjudicator's queue."""
+"""Annotators: inter-annotator agreement, adjudication, decisions, estimates for the dataset."""
 
-from collections import Counter
-from collections.abc import Sequence
+import math
+from bisect import bisect_left
+from collections import Counter, namedtuple
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
+from pydantic import BaseModel, Field
 
-from medinstruct import stats
-from medinstruct.review.review_cards import Card, visible
+from medinstruct import paths, stats
+from medinstruct.records import Task
+from medinstruct.review.review_cards import Card, cards, visible
 from medinstruct.review.store import SCALES, Vote
 
-DISPUTED_FROM = {"correctness": 2, "helpfulness": 2, "harm": 1}  # differences in steps of the scale
+Estimate = namedtuple("Estimate", "score low high items effective")
+
+
+class Decision(BaseModel):
+    """The decision on a reviewed text: accept, edit, reject or open, and how it came about.
+
+    `new` is the id after an edit, `reviewers` are aliases, `votes` uids, `vote` carries the edit.
+    """
+
+    id: str
+    action: str
+    new: str = ""
+    how: str = ""
+    reviewers: tuple[str, ...] = ()
+    votes: tuple[str, ...] = ()
+    vote: Vote | None = Field(None, exclude=True)
 
 
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
@@ -29,7 +48,7 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
 def disputes(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
     """Return (item, hash) -> what the reviewers differ in, disputes over harm first.
 
-    Reviewers differ if their decisions or edits do, or their scores by `DISPUTED_FROM` steps. Items
+    Reviewers differ if their decisions or edits do, or their scores by `disputed_from` steps. Items
     with an adjudicator's vote are left out.
     """
     reasons = [(key, _difference(group)) for key, group in by_text(votes).items()]
@@ -37,14 +56,105 @@ def disputes(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
     return {key: reason for key, reason in reasons if reason}
 
 
-def to_adjudicate(cards: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
+def to_adjudicate(deck: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
     """Return the cards of disputed texts, harm first, with the votes on them under aliases."""
-    known, groups, queue = {card.key: card for card in cards}, by_text(votes), []
+    known, groups, queue = {card.key: card for card in deck}, by_text(votes), []
     for key, reason in disputes(votes).items():
         if key in known:
             earlier = tuple(map(_summary, groups[key]))
             queue.append(known[key]._replace(reasons=(reason,), earlier=earlier))
     return queue
+
+
+def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
+    """Return (item, hash) -> decision on that text.
+
+    No majority decides a tie: if the reviewers differ (`disputes`), or are fewer than
+    `least`, the item stays open until an adjudicator votes; the adjudicator's last vote decides.
+    """
+    disputed, decisions = disputes(votes), {}
+    for key, group in by_text(votes).items():
+        adjudicated = [vote for vote in group if vote.role == "adjudicator"]
+        vote = (adjudicated or group)[-1]
+        action, how = vote.action, f"{len(group)} reviewer{'s' * (len(group) > 1)}"
+        if adjudicated:
+            how = "adjudicated"
+        elif key in disputed or len(group) < least:
+            action, how = "open", disputed.get(key, f"{len(group)} of {least} reviewers")
+        how = f"chat, {how}" if vote.kind == "chat" else how
+        fields = {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
+        fields |= {"votes": tuple(vote.uid for vote in group), "vote": vote}
+        decisions[key] = Decision(id=vote.item, action=action, how=how, **fields)
+    return decisions
+
+
+def half_width(share: float, read: float, population: int) -> float:
+    """Return the half-width of the 95 % interval of a share after `read` items; 0 after all."""
+    low, high = _wilson(share, read, population)
+    return (high - low) / 2
+
+
+def items_to_review(width: float, *, population: int, expected: float = 0.5) -> int:
+    """Return how many items give an interval of half-width `width` if the share is `expected`.
+
+    >>> items_to_review(0.05, population=1_000_000), items_to_review(0.05, population=500)
+    (381, 217)
+    """
+    numbers = range(1, population + 1)
+    return 1 + bisect_left(numbers, -width, key=lambda n: -half_width(expected, n, population))
+
+
+def estimate(
+    marks: Mapping[Hashable, bool], weights: Mapping[Hashable, float], *, population: int
+) -> Estimate:
+    """Return the share of the dataset with a mark, from the items read and their sampling weights.
+
+    The interval is Wilson's at the effective sample size (Kish): a mark of no item has an upper
+    bound. `effective` is the number of random items that the items read are worth.
+
+    >>> [round(x, 3) for x in estimate({"a": True, "b": False}, {"b": 3.0}, population=1000)[:3]]
+    [0.25, 0.022, 0.831]
+    """
+    used = [(mark, weights.get(item, 1.0)) for item, mark in marks.items()]
+    if not used:
+        return Estimate(*[math.nan] * 3, 0, 0.0)
+    total = sum(weight for _, weight in used)
+    score = sum(weight for mark, weight in used if mark) / total
+    effective = total**2 / sum(weight**2 for _, weight in used)
+    return Estimate(score, *_wilson(score, effective, population), len(used), effective)
+
+
+def shares(
+    votes: Sequence[Vote], sample: Sequence[Card], *, population: int, least: int = 1
+) -> pd.DataFrame:
+    """Return one row a mark: its share of the dataset (score), low, high, items read, effective.
+
+    Votes on items outside the sample or on older texts are left out.
+    """
+    weights = {card.key: card.weight for card in sample}
+    votes = [vote for vote in votes if vote.key in weights]
+    actions = {key: decision.action for key, decision in decide(votes, least=least).items()}
+    marks = {
+        n: {key: a == action for key, a in actions.items()}
+        for n, action in paths.load("review")["decisions"].items()
+    }
+    scores = vote_table(votes).groupby(["item", "hash"])
+    for name, (scale, summary, level) in paths.load("review")["levels"].items():
+        marks[name] = scores[scale].agg(summary).dropna().ge(level).to_dict()
+    rows = [estimate(marked, weights, population=population) for marked in marks.values()]
+    return pd.DataFrame(rows, index=pd.Index(marks, name="mark"), columns=Estimate._fields)
+
+
+def rates(items: Sequence[Task], votes: Sequence[Vote]) -> dict[str, tuple[float, float]]:
+    """Return mark -> (hits, n) of a reviewed version, for `audits.drift.compare_rates`."""
+    deck, read, sample = cards(items), {vote.key for vote in votes}, []
+    for suspicious in (True, False):
+        stratum = [card for card in deck if bool(card.reasons) == suspicious]
+        part = [card for card in stratum if card.key in read]
+        sample += [card._replace(weight=len(stratum) / len(part)) for card in part]
+    table = shares(votes, sample, population=len(items)).query("effective > 0")
+    hits = zip(table["score"] * table["effective"], table["effective"], strict=True)
+    return dict(zip("review: " + table.index, hits, strict=True))
 
 
 def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
@@ -81,7 +191,7 @@ def _difference(group: Sequence[Vote]) -> str:
     points = [" / ".join(f"{n} {name}" for name, n in decisions)] if len(decisions) > 1 else []
     if len({tuple(sorted(vote.edit.items())) for vote in group if vote.action == "edit"}) > 1:
         points.append("different edits")
-    for name, step in DISPUTED_FROM.items():
+    for name, step in paths.load("review")["disputed_from"].items():
         scores = [score for vote in group if (score := getattr(vote, name)) is not None]
         if scores and max(scores) - min(scores) >= step:
             points.append(f"{name} {min(scores)} to {max(scores)}")
@@ -100,3 +210,11 @@ def _ratings(votes: Sequence[Vote], question: str) -> list[list]:
     frame = vote_table(votes).query("role == 'reviewer'").dropna(subset=question)
     wide = frame.pivot(index="reviewer", columns=["kind", "item", "hash"], values=question)
     return wide.astype(object).where(wide.notna(), None).to_numpy().tolist()
+
+
+def _wilson(share: float, read: float, population: int) -> tuple[float, float]:
+    """Return Wilson's interval with the finite population correction: no width after all items."""
+    if read >= population:
+        return share, share
+    effective = read * (population - 1) / (population - read)
+    return stats.wilson(share * effective, effective)[1:3]

@@ -1,23 +1,23 @@
-"""Review cards: the stratified sample of items, as a reviewer sees them, blinded comparisons."""
+"""Review cards: a stratified sample of items, blind pairs of two models' answers, their votes."""
 
+import json
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from medinstruct import audits, labels
+from medinstruct import audits, labels, paths, records
 from medinstruct.errors import UserError
-from medinstruct.records import Task, content_hash
+from medinstruct.records import Task, TestItem, content_hash
+from medinstruct.review.store import Vote
 
 AXES = ("type", "difficulty", "topic")
 EDITABLE = ("instruction", "input", "output")
 HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-MARKUP = re.compile(
-    r"<\s*/?\s*(?:script|img|iframe|svg|a|div|style|object)\b|!\[[^\]]*\]\(|javascript:"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]",
-    re.IGNORECASE,
-)
+Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
 
 
 class Card(NamedTuple):
@@ -25,7 +25,8 @@ class Card(NamedTuple):
 
     `texts` are shown in order. In a comparison (kind answers) they are the question and the answer
     of each model; the names of the models are hidden. `reasons` make an item suspicious, `earlier`
-    are votes for the adjudicator, `weight` is how many items of the dataset a sampled one stands for.
+    are votes for the adjudicator, `weight` is how many items of the dataset a sampled one stands for,
+    `sides` is which model is left and right in a blinded comparison.
     """
 
     id: str
@@ -37,22 +38,21 @@ class Card(NamedTuple):
     earlier: tuple[str, ...] = ()
     weight: float = 1.0
     item: Task | None = None
+    sides: dict[str, str] = {}
 
     @property
     def key(self) -> tuple[str, str]:
         """The id and the hash of the texts, as in a vote."""
         return self.id, self.hash
 
-    def sides(self, seed: str) -> dict[str, str]:
-        """Return which model is on the left and the right side of a comparison, at random."""
-        models = sorted(set(self.texts) - {"question"}) if self.kind == "answers" else []
-        order = random.Random(seed).sample(models, len(models))
-        return dict(zip(("left", "right"), order, strict=False))
-
-    def blinded(self, seed: str) -> dict[str, str]:
-        """Return the texts under the names that a reviewer sees, in a comparison the sides."""
-        sides = {side: self.texts[model] for side, model in self.sides(seed).items()}
-        return {"question": self.texts["question"]} | sides if sides else self.texts
+    def blinded(self, seed: str) -> "Card":
+        """Return a comparison with the models on random sides and without their names."""
+        if self.kind != "answers":
+            return self
+        models = random.Random(seed).sample(sorted(self.texts.keys() - {"question"}), 2)
+        sides = dict(zip(("left", "right"), models, strict=True))
+        texts = {side: self.texts[model] for side, model in sides.items()}
+        return self._replace(texts={"question": self.texts["question"]} | texts, sides=sides)
 
 
 def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
@@ -88,6 +88,49 @@ def sample(
     return [card._replace(weight=weights[not card.reasons]) for card in order]
 
 
+def pairs(
+    items: Sequence[TestItem], answers: Answers, models: str, *, number: int = 0, seed: int = 42
+) -> list[Card]:
+    """Return comparisons of two models ("tuned, base"), at most `number` (0: all), in random order.
+
+    Items with equal answers, or without an answer of both models, are left out. Without any answers
+    there is nothing to compare yet.
+    """
+    names = [name.strip() for name in models.split(",")]
+    if answers and (len(names) != 2 or len({*names} & {*answers}) != 2):
+        do = f"Set two of: {', '.join(answers)}."
+        raise UserError("models must be two models with answers.", got=models, do=do)
+    cards = []
+    for item in random.Random(f"{seed}/pairs").sample(items, len(items)):
+        texts = {name: answers[name][item.id] for name in names if item.id in answers.get(name, {})}
+        if len({text.strip() for text in texts.values()}) == 2:
+            question = {"question": f"{item.instruction}\n{item.input}".strip()}
+            name = content_hash(question, sorted(texts.items()))
+            cards.append(Card(item.id, name, "answers", question | texts))
+    return cards[: number or None]
+
+
+def current_votes(votes: Sequence[Vote], items: Sequence[TestItem], answers: Answers) -> list[Vote]:
+    """Return the votes on comparisons whose question and answers have not changed since."""
+    models = [f"{a}, {b}" for a, b in combinations(answers, 2)]
+    keys = {card.key for names in models for card in pairs(items, answers, names)}
+    return [vote for vote in votes if vote.key in keys]
+
+
+def write_votes(path: str | Path, votes: Sequence[Vote], *, model: str = "tuned") -> list[dict]:
+    """Write the comparisons of `model` as the human votes that the judging notebook reads."""
+    rows = []
+    for vote in votes:
+        if model in vote.sides.values():
+            (reference,) = set(vote.sides.values()) - {model}
+            row = {"id": vote.item, "model": model, "reference": reference, "question": "overall"}
+            winner = {model: "model", reference: "reference"}.get(vote.decision, "tie")
+            rows.append(row | {"rater": vote.reviewer, "winner": winner})
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    records.write_text(path, "".join(lines))
+    return rows
+
+
 def reasons(item: Task) -> tuple[str, ...]:
     """Return why an item looks suspicious: markup, control characters, flags of the audit.
 
@@ -95,7 +138,8 @@ def reasons(item: Task) -> tuple[str, ...]:
     >>> reasons(Task(type="chat", topic="", view="", difficulty=1, instruction=text))
     ('markup',)
     """
-    markup = ("markup",) if MARKUP.search("\n".join(_texts(item).values())) else ()
+    pattern, text = paths.load("review")["markup"], "\n".join(_texts(item).values())
+    markup = ("markup",) if re.search(pattern, text, re.IGNORECASE) else ()
     return (*markup, *(audits.risk.risks(item) if getattr(item, "output", "") else ()))
 
 

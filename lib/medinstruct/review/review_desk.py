@@ -16,10 +16,11 @@ class Session:
     def __init__(
         self, store: Store, cards: Sequence[Card], *, role: str, seed: int, reviewer: str = ""
     ) -> None:
-        self.store, self.cards, self.role, self.seed = store, list(cards), role, seed
-        self.kind = self.cards[0].kind if self.cards else "dataset"
+        self.store, self.deck, self.role, self.seed = store, list(cards), role, seed
+        self.kind = self.deck[0].kind if self.deck else "dataset"
+        self.cards: list[Card] = []  # as the reviewer sees them, once the name is known
         self.reviewer, self.place, self.serial, self.note, self.error = "", 0, 0, "", ""
-        self.own: list[Vote | None] = [None] * len(self.cards)
+        self.own: list[Vote | None] = [None] * len(self.deck)
         if reviewer:
             self._sign_in({"name": reviewer})
 
@@ -41,15 +42,15 @@ class Session:
         names = {"action", "comment", "edit", *SCALES}
         votes = [vote and vote.model_dump(include=names) for vote in self.own]
         view = {"kind": self.kind, "role": self.role, "note": self.note, "error": self.error}
-        view |= {"serial": self.serial, "place": self.place, "of": len(self.cards), "votes": votes}
+        view |= {"serial": self.serial, "place": self.place, "of": len(self.deck), "votes": votes}
         return view | {"who": self.store.alias(self.reviewer) if self.reviewer else ""}
 
     def texts(self) -> list[dict[str, Any]]:
         """Return the cards as the signed-in reviewer sees them; in a comparison by side."""
         cards = []
-        for card in self.cards if self.reviewer else []:
+        for card in self.cards:
             view = {name: list(getattr(card, name)) for name in ("tags", "reasons", "earlier")}
-            texts = card.blinded(self._side_seed(card)).items()
+            texts = card.texts.items()
             view["texts"] = [[n, visible(t), t if n in EDITABLE else None] for n, t in texts]
             cards.append(view)
         return cards
@@ -59,6 +60,8 @@ class Session:
         if not self.reviewer:
             do = "Enter your name or initials; they do not leave the database."
             raise UserError("The reviewer's name is empty.", do=do)
+        seed = f"{self.seed}/{self.reviewer}"
+        self.cards = [card.blinded(f"{seed}/{card.hash}") for card in self.deck]
         self._show_next(0)
 
     def _vote(self, message: Mapping[str, Any]) -> None:
@@ -71,7 +74,7 @@ class Session:
         }
         if action == "edit":
             fields["edit"] = _edit(card, message.get("edit") or {})
-        fields |= {"sides": card.sides(self._side_seed(card)), "action": action, "role": self.role}
+        fields |= {"sides": card.sides, "action": action, "role": self.role}
         self.store.cast(self.reviewer, kind=self.kind, item=card.id, hash=card.hash, **fields)
         self.note = f"Saved: {action}."
         self._show_next(place)
@@ -100,9 +103,6 @@ class Session:
         own = {vote.key: vote for vote in votes if (vote.reviewer, vote.role) == author}
         self.own = [own.get(card.key) for card in self.cards]
 
-    def _side_seed(self, card: Card) -> str:
-        return f"{self.seed}/{self.reviewer}/{card.hash}"
-
 
 def desk(
     store: Store, cards: Sequence[Card], *, role: str = "reviewer", seed: int = 42, number: int = 0
@@ -117,7 +117,7 @@ def desk(
         return _panel(Session(store, cards, role=role, seed=seed, reviewer=reviewer))
     rows = []
     for card in cards:
-        row = card.blinded(card.hash) | {"votes": "\n".join(card.earlier)}
+        row = card.blinded(card.hash).texts | {"votes": "\n".join(card.earlier)}
         row |= {"labels": " · ".join(card.tags), "look at": ", ".join(card.reasons)}
         rows.append({name: visible(text) for name, text in row.items()})
     text, title = list(rows[0]) if rows else ["item"], "To review in JupyterLab"

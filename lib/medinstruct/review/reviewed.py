@@ -1,51 +1,12 @@
-"""Reviewed dataset: a decision for each item from its votes, edits applied, the next version."""
+"""Reviewed dataset: the decisions on its items, edits applied, the next version."""
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, Field
-
 from medinstruct import records
 from medinstruct.records import Example, Provenance, Task
-from medinstruct.review.annotators import by_text, disputes
+from medinstruct.review.annotators import Decision, decide
 from medinstruct.review.review_cards import text_hash
 from medinstruct.review.store import Vote
-
-
-class Decision(BaseModel):
-    """The decision on a reviewed text: accept, edit, reject or open, and how it came about.
-
-    `new` is the id after an edit, `reviewers` are aliases, `votes` uids, `vote` carries the edit.
-    """
-
-    id: str
-    action: str
-    new: str = ""
-    how: str = ""
-    reviewers: tuple[str, ...] = ()
-    votes: tuple[str, ...] = ()
-    vote: Vote | None = Field(None, exclude=True)
-
-
-def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
-    """Return (item, hash) -> decision on that text.
-
-    No majority decides a tie: if the reviewers differ (`annotators.disputes`), or are fewer than
-    `least`, the item stays open until an adjudicator votes; the adjudicator's last vote decides.
-    """
-    disputed, decisions = disputes(votes), {}
-    for key, group in by_text(votes).items():
-        adjudicated = [vote for vote in group if vote.role == "adjudicator"]
-        vote = (adjudicated or group)[-1]
-        action, how = vote.action, f"{len(group)} reviewer{'s' * (len(group) > 1)}"
-        if adjudicated:
-            how = "adjudicated"
-        elif key in disputed or len(group) < least:
-            action, how = "open", disputed.get(key, f"{len(group)} of {least} reviewers")
-        how = f"chat, {how}" if vote.kind == "chat" else how
-        fields = {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
-        fields |= {"votes": tuple(vote.uid for vote in group), "vote": vote}
-        decisions[key] = Decision(id=vote.item, action=action, how=how, **fields)
-    return decisions
 
 
 def apply_votes(

@@ -18,9 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from medinstruct import paths, records
 from medinstruct.errors import UserError
 
-SCALES = {"correctness": range(1, 6), "helpfulness": range(1, 6), "harm": range(0, 4)}
-ACTIONS = dict.fromkeys(("dataset", "seeds", "chat"), ("accept", "edit", "reject"))
-ACTIONS["answers"] = ("left", "right", "tie")
+ACTIONS: dict[str, list[str]] = paths.load("review")["actions"]
+SCALES: dict[str, list[int]] = paths.load("review")["scales"]
 VERSION = (1296650838, 3)  # application id ("MIRV") and version in the header of the file
 INSERT = "INTO votes (uid, kind, undoes, vote) VALUES (?, ?, ?, ?)"
 
