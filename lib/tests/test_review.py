@@ -517,7 +517,7 @@ def test_few_units_or_one_value_break_nothing():
     assert stats.gwet([["y"] * 5] * 2).value == 1.0
     assert stats.gwet([[None, None], ["y", None]]).units == 0
     assert stats.cohen_kappa([1, None], [None, 2]).units == 0
-    assert review.annotators.agreement([]).empty and review.annotators.disputes([]) == {}
+    assert review.annotators.agreement([]).empty and review.annotators.decide([]) == {}
     one = [Vote(reviewer="a", kind="dataset", item="i", hash="h", action="accept")]
     assert review.annotators.agreement(one).empty
 
@@ -577,10 +577,8 @@ def test_an_adjudicator_settles_what_was_disputed():
     both = [("Ada", 0, "accept", {}), ("Bob", 0, "reject", {})]
     assert review.reviewed.apply_votes(items, votes_on(items, *both))[0] == []
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
-    assert (
-        len(review.reviewed.apply_votes(items, settled)[0]) == 1
-        and review.annotators.disputes(settled) == {}
-    )
+    assert len(review.reviewed.apply_votes(items, settled)[0]) == 1
+    assert review.annotators.to_adjudicate(review.cards(items), settled) == []
 
 
 def test_a_vote_on_a_text_that_changed_since_is_not_applied():

@@ -19,7 +19,8 @@ Estimate = namedtuple("Estimate", "score low high items effective")
 class Decision(BaseModel):
     """The decision on a reviewed text: accept, edit, reject or open, and how it came about.
 
-    `new` is the id after an edit, `reviewers` are aliases, `votes` uids, `vote` carries the edit.
+    `new` is the id after an edit, `reviewers` are aliases, `votes` uids, `vote` is the one that
+    decides and carries the edit, `group` all votes on the text.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Decision(BaseModel):
     reviewers: tuple[str, ...] = ()
     votes: tuple[str, ...] = ()
     vote: Vote | None = Field(None, exclude=True)
+    group: list[Vote] = Field([], exclude=True)
 
 
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
@@ -45,47 +47,40 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["question", "statistic", "value", "low", "high", "items"])
 
 
-def disputes(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
-    """Return (item, hash) -> what the reviewers differ in, disputes over harm first.
+def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
+    """Return (item, hash) -> decision on that text.
 
-    Reviewers differ if their decisions or edits do, or their scores by `disputed_from` steps. Items
-    with an adjudicator's vote are left out.
+    No majority decides a tie: if the reviewers differ in their decisions or edits, or in scores by
+    `disputed_from` steps (data/review.yaml), or are fewer than `least`, the item stays open until
+    an adjudicator votes; the adjudicator's last vote decides.
     """
-    reasons = [(key, _difference(group)) for key, group in by_text(votes).items()]
-    reasons.sort(key=lambda entry: ("harm" in entry[1], len(entry[1])), reverse=True)
-    return {key: reason for key, reason in reasons if reason}
+    groups: dict[tuple[str, str], list[Vote]] = {}
+    for vote in votes:
+        groups.setdefault(vote.key, []).append(vote)
+    decisions = {}
+    for key, group in groups.items():
+        adjudicated = [vote for vote in group if vote.role == "adjudicator"]
+        vote, difference = (adjudicated or group)[-1], _difference(group)
+        action, how = vote.action, f"{len(group)} reviewer{'s' * (len(group) > 1)}"
+        if adjudicated:
+            how = "adjudicated"
+        elif difference or len(group) < least:
+            action, how = "open", difference or f"{len(group)} of {least} reviewers"
+        fields = {"how": f"chat, {how}" if vote.kind == "chat" else how, "vote": vote}
+        fields |= {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
+        fields |= {"votes": tuple(vote.uid for vote in group), "group": group}
+        decisions[key] = Decision(id=vote.item, action=action, **fields)
+    return decisions
 
 
 def to_adjudicate(deck: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
     """Return the cards of disputed texts, harm first, with the votes on them under aliases."""
-    known, groups, queue = {card.key: card for card in deck}, by_text(votes), []
-    for key, reason in disputes(votes).items():
-        if key in known:
-            earlier = tuple(map(_summary, groups[key]))
-            queue.append(known[key]._replace(reasons=(reason,), earlier=earlier))
-    return queue
-
-
-def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
-    """Return (item, hash) -> decision on that text.
-
-    No majority decides a tie: if the reviewers differ (`disputes`), or are fewer than
-    `least`, the item stays open until an adjudicator votes; the adjudicator's last vote decides.
-    """
-    disputed, decisions = disputes(votes), {}
-    for key, group in by_text(votes).items():
-        adjudicated = [vote for vote in group if vote.role == "adjudicator"]
-        vote = (adjudicated or group)[-1]
-        action, how = vote.action, f"{len(group)} reviewer{'s' * (len(group) > 1)}"
-        if adjudicated:
-            how = "adjudicated"
-        elif key in disputed or len(group) < least:
-            action, how = "open", disputed.get(key, f"{len(group)} of {least} reviewers")
-        how = f"chat, {how}" if vote.kind == "chat" else how
-        fields = {"reviewers": tuple(dict.fromkeys(vote.reviewer for vote in group))}
-        fields |= {"votes": tuple(vote.uid for vote in group), "vote": vote}
-        decisions[key] = Decision(id=vote.item, action=action, how=how, **fields)
-    return decisions
+    cards = {card.key: card for card in deck}
+    decisions = {key: row for key, row in decide(votes).items() if key in cards}
+    queue = [(row.how, key) for key, row in decisions.items() if row.action == "open"]
+    queue.sort(key=lambda entry: ("harm" in entry[0], len(entry[0])), reverse=True)
+    earlier = {key: tuple(map(_summary, decisions[key].group)) for _, key in queue}
+    return [cards[key]._replace(reasons=(how,), earlier=earlier[key]) for how, key in queue]
 
 
 def half_width(share: float, read: float, population: int) -> float:
@@ -133,13 +128,11 @@ def shares(
     """
     weights = {card.key: card.weight for card in sample}
     votes = [vote for vote in votes if vote.key in weights]
-    actions = {key: decision.action for key, decision in decide(votes, least=least).items()}
-    marks = {
-        n: {key: a == action for key, a in actions.items()}
-        for n, action in paths.load("review")["decisions"].items()
-    }
+    actions = pd.Series({key: row.action for key, row in decide(votes, least=least).items()})
+    rules = paths.load("review")
+    marks = {name: actions.eq(action).to_dict() for name, action in rules["decisions"].items()}
     scores = vote_table(votes).groupby(["item", "hash"])
-    for name, (scale, summary, level) in paths.load("review")["levels"].items():
+    for name, (scale, summary, level) in rules["levels"].items():
         marks[name] = scores[scale].agg(summary).dropna().ge(level).to_dict()
     rows = [estimate(marked, weights, population=population) for marked in marks.values()]
     return pd.DataFrame(rows, index=pd.Index(marks, name="mark"), columns=Estimate._fields)
@@ -157,19 +150,11 @@ def rates(items: Sequence[Task], votes: Sequence[Vote]) -> dict[str, tuple[float
     return dict(zip("review: " + table.index, hits, strict=True))
 
 
-def by_text(votes: Sequence[Vote]) -> dict[tuple[str, str], list[Vote]]:
-    """Return the votes on each text, by (item, hash)."""
-    groups: dict[tuple[str, str], list[Vote]] = {}
-    for vote in votes:
-        groups.setdefault(vote.key, []).append(vote)
-    return groups
-
-
 def vote_table(votes: Sequence[Vote]) -> pd.DataFrame:
     """Return one row a vote: its fields and its decision."""
     columns = [*Vote.model_fields, "decision"]
     rows = [vote.model_dump() | {"decision": vote.decision} for vote in votes]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(SCALES, float))
 
 
 def _coefficients(rows: list[list], scale: Sequence[int], seed: int) -> dict[str, stats.Agreement]:
@@ -184,9 +169,7 @@ def _coefficients(rows: list[list], scale: Sequence[int], seed: int) -> dict[str
 
 
 def _difference(group: Sequence[Vote]) -> str:
-    """Return the points in which votes on one text differ; empty if none, or if adjudicated."""
-    if any(vote.role == "adjudicator" for vote in group):
-        return ""
+    """Return the points in which votes on one text differ; empty if none."""
     decisions = sorted(Counter(vote.decision for vote in group).items())
     points = [" / ".join(f"{n} {name}" for name, n in decisions)] if len(decisions) > 1 else []
     if len({tuple(sorted(vote.edit.items())) for vote in group if vote.action == "edit"}) > 1:
