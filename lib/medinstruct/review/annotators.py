@@ -13,6 +13,8 @@ from medinstruct.records import Task
 from medinstruct.review.review_cards import Card, cards, visible
 from medinstruct.review.store import SCALES, Vote
 
+NOMINAL = ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
+ORDINAL = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
 Estimate = namedtuple("Estimate", "score low high items effective")
 
 
@@ -40,10 +42,16 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
     """
     rows = []
     for question in ("decision", *SCALES):
-        ratings = _ratings(votes, question)
-        if len(ratings) > 1:
-            coefficients = _coefficients(ratings, SCALES.get(question, ()), seed)
-            rows += [(question, name, *row) for name, row in coefficients.items() if row.units]
+        scale, ratings = SCALES.get(question, []), _ratings(votes, question)
+        level, gwet, kappa, weights = ORDINAL if scale else NOMINAL
+        if len(ratings) < 2:
+            continue
+        values = {"percent": stats.percent_agreement(ratings, seed=seed)}
+        if len(ratings) == 2:
+            values[kappa] = stats.cohen_kappa(*ratings, weights=weights, values=scale)
+        values["Krippendorff's alpha"] = stats.krippendorff_alpha(ratings, level=level, seed=seed)
+        values[gwet] = stats.gwet(ratings, weights=weights, values=scale, seed=seed)
+        rows += [(question, name, *row) for name, row in values.items() if row.units]
     return pd.DataFrame(rows, columns=["question", "statistic", "value", "low", "high", "items"])
 
 
@@ -155,17 +163,6 @@ def vote_table(votes: Sequence[Vote]) -> pd.DataFrame:
     columns = [*Vote.model_fields, "decision"]
     rows = [vote.model_dump() | {"decision": vote.decision} for vote in votes]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(SCALES, float))
-
-
-def _coefficients(rows: list[list], scale: Sequence[int], seed: int) -> dict[str, stats.Agreement]:
-    nominal = ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
-    ordinal = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
-    level, gwet, kappa, weights = ordinal if scale else nominal
-    result = {"percent": stats.percent_agreement(rows, seed=seed)}
-    if len(rows) == 2:
-        result[kappa] = stats.cohen_kappa(*rows, weights=weights, values=scale)
-    result["Krippendorff's alpha"] = stats.krippendorff_alpha(rows, level=level, seed=seed)
-    return result | {gwet: stats.gwet(rows, weights=weights, values=scale, seed=seed)}
 
 
 def _difference(group: Sequence[Vote]) -> str:

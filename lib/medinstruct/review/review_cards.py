@@ -23,10 +23,10 @@ Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
 class Card(NamedTuple):
     """One item for review; `hash` identifies its texts, so that votes on older texts do not count.
 
-    `texts` are shown in order. In a comparison (kind answers) they are the question and the answer
-    of each model; the names of the models are hidden. `reasons` make an item suspicious, `earlier`
-    are votes for the adjudicator, `weight` is how many items of the dataset a sampled one stands for,
-    `sides` is which model is left and right in a blinded comparison.
+    `texts` are shown in order; in a comparison (kind answers) they are the question and the answer
+    of each model, and `sides`, once it is blinded, holds which model is left and right. `reasons`
+    make an item suspicious, `earlier` are votes for the adjudicator, `weight` is how many items of
+    the dataset a sampled one represents.
     """
 
     id: str

@@ -97,11 +97,10 @@ class Store:
         """Undo a reviewer's last valid vote by adding a row, and return that vote, or None."""
         author = (reviewer.strip(), role)
         own = [vote for vote in self._valid(kind) if (vote.reviewer, vote.role) == author]
-        if not own:
-            return None
-        item = {"kind": kind, "role": role, "item": own[-1].item, "hash": own[-1].hash}
-        self.cast(reviewer, action="undo", undoes=own[-1].uid, **item)
-        return own[-1]
+        if own:
+            fields = own[-1].model_dump(include={"role", "kind", "item", "hash"})
+            self.cast(reviewer, action="undo", undoes=own[-1].uid, **fields)
+        return own[-1] if own else None
 
     def votes(self, kind: str = "", *, names: bool = False) -> list[Vote]:
         """Return the valid votes, oldest first: not undone, and the last of a reviewer on a text.
