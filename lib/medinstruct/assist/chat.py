@@ -44,36 +44,40 @@ class Session:
     folder: str | Path
     send: Callable[[dict[str, Any]], None]
     reviewer: str = field(default_factory=lambda: os.environ.get("MEDINSTRUCT_REVIEWER", ""))
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     running: asyncio.Future[Any] | None = None
-    note: str = ""
     error: str = ""
 
     def __post_init__(self) -> None:
-        self._set({})
+        self.settings = Settings(**self.settings).model_dump()
         self.transcripts = Transcripts(self.folder)
-        saved = list(self.transcripts.conversations().values())
-        self.guard = Guard(word for turns in saved for turn in turns for word in turn.cleared)
-        self.on_new({})
-        if saved:
-            self.turns, self.conversation = saved[-1], saved[-1][0].conversation
+        self.guard = Guard(word for turn in self.transcripts.turns() for word in turn.cleared)
+        self._begin(self.transcripts.last_conversation())
 
     def act(self, message: Mapping[str, Any]) -> None:
         """Handle a message; an error is shown on the page, and nothing that was typed is lost."""
-        self.note = self.error = ""
+        self.error, is_busy = "", self.running or self.guard.pending
         try:
-            handle = getattr(self, f"on_{message.get('act')}", None)
-            if handle is None:
-                raise UserError("The page sent an unknown message.", do="Run the cell again.")
-            handle(message)
+            match message.get("act"):
+                case "new" | "ask" | "judge" if is_busy:
+                    do = "Wait for the answers or stop them, and decide about possible identifiers."
+                    raise UserError("The last question or judgment is not finished.", do=do)
+                case "new":
+                    self._begin([])
+                case "ask":
+                    self._ask(message)
+                case "judge":
+                    self._judge(message)
+                case "decide":
+                    self.guard.decide(message.get("decision", ""))
+                case "stop" if self.running:
+                    self.running.cancel()
+                case act if act not in ("look", "stop"):
+                    raise UserError("The page sent an unknown message.", do="Run the cell again.")
         except UserError as error:
             self.error = str(error)
-        self.show(message.get("nonce"))
-
-    def show(self, nonce: Any = None) -> None:
-        """Send the whole page; `nonce` names the message that it answers."""
-        self.send({"event": "view", "view": self.view(), "nonce": nonce})
+        self._show(message.get("nonce"))
 
     def view(self) -> dict[str, Any]:
         """Return the page as data, without the reviewer's name."""
@@ -88,22 +92,21 @@ class Session:
             "conversation": self.conversation,
             "busy": self.running is not None,
             "error": self.error,
-            "note": self.note,
             "pending": self.guard.pending,
             "named": bool(self.reviewer),
         }
 
-    def on_look(self, message: Mapping[str, Any]) -> None:
-        """Show the page as it is."""
+    def _show(self, nonce: Any = None) -> None:
+        """Send the whole page; `nonce` names the message that it answers."""
+        self.send({"event": "view", "view": self.view(), "nonce": nonce})
 
-    def on_new(self, message: Mapping[str, Any]) -> None:
-        """Begin a new conversation."""
-        self._require_idle()
-        self.turns, self.conversation = [], uuid.uuid4().hex[:12]
+    def _begin(self, turns: list[Turn]) -> None:
+        """Begin a new conversation, or resume the one that has these turns."""
+        self.turns = turns
+        self.conversation = turns[0].conversation if turns else uuid.uuid4().hex[:12]
 
-    def on_ask(self, message: Mapping[str, Any]) -> None:
+    def _ask(self, message: Mapping[str, Any]) -> None:
         """Send a new or edited question to the models once it passes the privacy gate."""
-        self._require_idle()
         question, names = str(message.get("text", "")).strip(), message.get("models")
         if not 0 < len(question) <= LONGEST:
             got, do = f"{len(question):,} characters", f"Write 1 to {LONGEST:,} characters."
@@ -111,63 +114,23 @@ class Session:
         if not names or set(names) - set(self.models):
             do = f"Choose from {', '.join(self.models)}."
             raise UserError("No model, or an unknown model, is selected.", got=names, do=do)
-        self._set(message.get("settings") or {})
+        settings = self.settings | (message.get("settings") or {})
+        self.settings = records.parse(Settings, settings, where="settings").model_dump()
+        form = {name: message.get(name) or "" for name in ("way", "reader", "replaces")}
+        form |= {"conversation": self.conversation, "settings": self.settings, "saved": "no"}
+        turn = Turn(question="", answers=[self._empty_answer(name) for name in names], **form)
 
-        def begin(decision: str, texts: list[str], words: list[str]) -> None:
-            if decision == "back":
-                self.note = "Withdrawn: nothing was sent or saved."
+        def start(decision: str, texts: list[str], words: list[str]) -> None:
+            if decision == "back":  # withdrawn
                 return
-            form = {name: message.get(name) or "" for name in ("way", "reader", "replaces")}
-            instruction, given = chat_task(form["way"], texts[0], reader=form["reader"])
-            form |= {"question": texts[0], "instruction": instruction, "input": given}
-            turn = Turn(**form, conversation=self.conversation, settings=self.settings, saved="no")
-            turn.answers = [self._empty_answer(name) for name in names]
+            turn.question = texts[0]
+            turn.instruction, turn.input = chat_task(turn.way, texts[0], reader=turn.reader)
             turn.record(decision, words)
             self.turns = [*before(self.turns, turn.replaces), turn]
             self.running = asyncio.gather(*(self._answer(turn, row) for row in turn.answers))
             self.running.add_done_callback(lambda _: self._end(turn))
 
-        self.guard.check("question", [question], begin)
-
-    def on_stop(self, message: Mapping[str, Any]) -> None:
-        """End all answers that are being written."""
-        if self.running:
-            self.running.cancel()
-
-    def on_decide(self, message: Mapping[str, Any]) -> None:
-        """Apply the reader's decision about a possible identifier."""
-        self.guard.decide(message.get("decision", ""))
-
-    def on_judge(self, message: Mapping[str, Any]) -> None:
-        """Save a judgment of a saved answer once its own words pass the privacy gate."""
-        self._require_idle()
-        turn = next(turn for turn in self.turns if turn.id == message["turn"])
-        answer = next(answer for answer in turn.answers if answer.name == message.get("name"))
-        self.reviewer = str(message.get("reviewer", "")).strip() or self.reviewer
-        if turn.saved != "yes":
-            raise UserError("Feedback needs a saved turn; this one is not saved.", do="Ask again.")
-
-        def save(decision: str, texts: list[str], words: list[str]) -> None:
-            self.note = "The feedback was not saved."
-            if decision not in ("none", "back"):
-                form = {"verdict": message.get("verdict", "")}
-                form |= {"correction": texts[0], "comment": texts[1]}
-                with closing(review.Store(Path(self.folder) / "reviews.sqlite")) as store:
-                    judge(store, self.reviewer, turn, answer, **form)
-                self.transcripts.add(turn)
-                self.note = "The feedback was saved for review."
-
-        texts = [str(message.get(name, "")) for name in ("correction", "comment")]
-        self.guard.check("correction", texts, save)
-
-    def _set(self, settings: Mapping[str, Any]) -> None:
-        values = {**self.settings, **settings}
-        self.settings = records.parse(Settings, values, where="settings").model_dump()
-
-    def _require_idle(self) -> None:
-        if self.running or self.guard.pending:
-            do = "Wait for the answers or stop them, and decide about possible identifiers."
-            raise UserError("The last question or judgment is not finished.", do=do)
+        self.guard.check("question", [question], start)
 
     def _empty_answer(self, name: str) -> Answer:
         """Return an answer before its start, its model and what the model learned from."""
@@ -179,30 +142,6 @@ class Session:
         about = f"{model.name}, {adapter}, in this process{history}"
         form |= {"data": self.dataset if model.is_tuned else "", "reads_history": model.chat}
         return Answer(name=name, model=about, **form)
-
-    def _end(self, turn: Turn) -> None:
-        """Save a turn that has ended or was stopped, once its answers pass the privacy gate."""
-        self.running = None
-        for answer in turn.answers:
-            answer.state = "done"
-        good = [answer for answer in turn.answers if answer.is_good]
-
-        def save(decision: str, texts: list[str], words: list[str]) -> None:
-            for answer, text in zip(good, texts, strict=True):
-                answer.text = text
-            turn.record(decision, words)
-            if turn.saved != "never":
-                turn.saved = "no"
-                self.transcripts.add(turn)
-                turn.saved = "yes"
-
-        if turn.saved == "no" and good:
-            turn.saved = "asks"
-            try:
-                self.guard.check("answer", [answer.text for answer in good], save)
-            except UserError as error:
-                self.error = str(error)
-        self.show()
 
     async def _answer(self, turn: Turn, answer: Answer) -> None:
         """Stream one model's answer to the page; an error is shown in its place."""
@@ -238,6 +177,48 @@ class Session:
         messages.append({"role": "user", "content": wording(turn.instruction, turn.input)})
         return llm.Request(messages=messages, parameters=settings)
 
+    def _end(self, turn: Turn) -> None:
+        """Save a turn that has ended or was stopped, once its answers pass the privacy gate."""
+        self.running = None
+        for answer in turn.answers:
+            answer.state = "done"
+
+        def save(decision: str, texts: list[str], words: list[str]) -> None:
+            for answer, text in zip(turn.good_answers, texts, strict=True):
+                answer.text = text
+            turn.record(decision, words)
+            if turn.saved != "never":
+                turn.saved = "no"
+                self.transcripts.add(turn)
+                turn.saved = "yes"
+
+        if turn.saved == "no" and turn.good_answers:
+            turn.saved = "asks"
+            try:
+                self.guard.check("answer", [answer.text for answer in turn.good_answers], save)
+            except UserError as error:
+                self.error = str(error)
+        self._show()
+
+    def _judge(self, message: Mapping[str, Any]) -> None:
+        """Save a judgment of a saved answer once its own words pass the privacy gate."""
+        turn = next(turn for turn in self.turns if turn.id == message["turn"])
+        answer = next(answer for answer in turn.answers if answer.name == message.get("name"))
+        self.reviewer = str(message.get("reviewer", "")).strip() or self.reviewer
+        if turn.saved != "yes":
+            raise UserError("Feedback needs a saved turn; this one is not saved.", do="Ask again.")
+
+        def save(decision: str, texts: list[str], words: list[str]) -> None:
+            if decision not in ("none", "back"):
+                form = {"verdict": message.get("verdict", "")}
+                form |= dict(zip(("correction", "comment"), texts, strict=True))
+                with closing(review.Store(Path(self.folder) / "reviews.sqlite")) as store:
+                    judge(store, self.reviewer, turn, answer, **form)
+                self.transcripts.add(turn)
+
+        texts = [str(message.get(name, "")) for name in ("correction", "comment")]
+        self.guard.check("correction", texts, save)
+
 
 def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
     """Return turns as a static page; everything in them is escaped."""
@@ -257,14 +238,13 @@ def open_chat(
     takes. Texts go to the widget as messages, so that no saved notebook holds them.
     """
     if not plotting.live():
-        saved = list(Transcripts(folder).conversations().values())
+        saved = Transcripts(folder).last_conversation()
         about = "The last conversation of this run." if saved else "A worked case of this page."
-        return show_turns(saved[-1] if saved else example, about=about)
+        return show_turns(saved or example, about=about)
     import anywidget
 
     class Chat(anywidget.AnyWidget):
-        _esm = paths.data("chat_panel.js")
-        _css = paths.data("chat_panel.css")
+        _esm, _css = paths.data("chat_panel.js"), paths.data("chat_panel.css")
 
     widget = Chat()
     widget.session = Session(models, folder, widget.send, **session)

@@ -2,16 +2,37 @@
 
 import re
 import unicodedata
-from functools import cache
-from math import isclose
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from math import isclose, prod
 from typing import NamedTuple
 
 from medinstruct import paths
 
+
+def _plain(unit: str) -> str:
+    return re.sub(r"[\s^]", "", unicodedata.normalize("NFKC", unit).lower())
+
+
+def _either(names: Iterable[str]) -> str:
+    """Return a pattern of any of the names, the longest first."""
+    return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+
+
 TABLES = paths.load("units")
 WORDS = TABLES["number_words"]
-NUMBER = r"(?=[.\d])(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:[.,]\d+)?(?<=\d)"
-NAME_BEFORE = re.compile(rf"\b(?:{'|'.join(TABLES['names_before'])})[\s-]$", re.IGNORECASE)
+UNITS = {  # spelling -> (dimension, size)
+    _plain(spelling): (dimension, size)
+    for dimension, units in TABLES["units"].items()
+    for unit, (size, *also) in units.items()
+    for spelling in (unit, *also)
+}
+PARTS = {"WORDS": _either(WORDS), "UNITS": _either(UNITS).replace("μ", "[µμ]")}
+QUANTITY = re.compile(
+    re.sub("WORDS|UNITS", lambda name: PARTS[name[0]], TABLES["quantity"]),
+    re.IGNORECASE | re.VERBOSE,
+)
+NAME_BEFORE = re.compile(rf"\b(?:{_either(TABLES['names_before'])})[\s-]$", re.IGNORECASE)
 LIST_BEFORE = re.compile(r"(?:^|\n)[\s*#-]*$")
 YEAR_OR_CALL = re.compile(r"(?:19|20)\d\d|11[12]|911|988|999")  # emergency numbers are calls
 
@@ -28,7 +49,8 @@ class Mark(NamedTuple):
 Quantity = tuple[int, int, float, str]  # start, end, number, unit
 
 
-def marks(answer: str, given: str) -> list[Mark]:
+@lru_cache(maxsize=256)
+def marks(answer: str, given: str) -> tuple[Mark, ...]:
     """Return the numbers and drug names of `answer` that `given` does not hold, in order.
 
     A quantity in another unit of its dimension counts as given, and so does another spelling of a
@@ -37,16 +59,14 @@ def marks(answer: str, given: str) -> list[Mark]:
     >>> [mark.kind for mark in marks("1 g of metformin, then 5 mg.", "Paracetamol 1000 mg")]
     ['drug', 'number']
     """
-    known, inputs = {drug for *_, drug in _drugs(given)}, _quantities(given)
-    reasons = {
-        (start, end, "drug"): f"{drug} is not in the input"
-        for start, end, drug in _drugs(answer)
-        if drug not in known
-    }
+    known, inputs, reasons = {drug for *_, drug in _drugs(given)}, _quantities(given), {}
+    for start, end, drug in _drugs(answer):
+        if drug not in known:
+            reasons[start, end, "drug"] = f"{drug} is not in the input"
     for start, end, number, unit in _quantities(answer):
         if reason := _ungrounded(number, unit, inputs):
             reasons[start, end, "number"] = reason
-    return [Mark(*place, reasons[place]) for place in sorted(reasons)]
+    return tuple(Mark(*place, reasons[place]) for place in sorted(reasons))
 
 
 def _drugs(text: str) -> list[tuple[int, int, str]]:
@@ -70,10 +90,9 @@ def _quantities(text: str) -> list[Quantity]:
     """Return the quantities of a text, both ends of a range included."""
     return [
         (*match.span(), _number(digits), match["unit"] or "")
-        for match in _number_pattern().finditer(text)
+        for match in QUANTITY.finditer(text)
+        for digits in filter(None, (match["first"], match["second"]))
         if not _is_label(match)
-        for digits in (match["first"], match["second"])
-        if digits
     ]
 
 
@@ -85,18 +104,13 @@ def _number(digits: str) -> float:
     return float(digits.replace(",", "" if is_grouped else "."))
 
 
-@cache
-def _measure(unit: str) -> tuple[str, float]:
-    """Return the dimension and size of a unit such as mg/kg or x10^9/L."""
-    parts = []
-    for name in map(_plain, unit.split("/")):
-        power = re.fullmatch(r"[x×*]?10\*?(\d+)", name)
-        known = _units().get(name) or _units().get(name.removesuffix("s"), ("", 1.0))
-        parts.append(("", 10.0 ** int(power[1])) if power else known)
-    (dimension, size), *divisors = parts
-    for name, divisor in divisors:
-        dimension, size = f"{dimension}/{name}", size / divisor
-    return dimension, size
+def _is_label(match: re.Match[str]) -> bool:
+    """Return whether a number is a list item, a year, an emergency number or part of a name."""
+    before, first = match.string[: match.start()], match["first"]
+    if NAME_BEFORE.search(before[-12:]) or match["unit"] or match["second"]:
+        return bool(NAME_BEFORE.search(before[-12:]))
+    is_item = LIST_BEFORE.search(before) and match.string[match.end() :][:1] in (".", ")")
+    return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(first))
 
 
 def _ungrounded(number: float, unit: str, inputs: list[Quantity]) -> str:
@@ -113,41 +127,13 @@ def _ungrounded(number: float, unit: str, inputs: list[Quantity]) -> str:
     return f"given in {same[0]}, another unit" if same else "this number is not in the input"
 
 
-def _is_label(match: re.Match[str]) -> bool:
-    """Return whether a number is a list item, a year, an emergency number or part of a name."""
-    before, first = match.string[: match.start()], match["first"]
-    if NAME_BEFORE.search(before[-12:]) or match["unit"] or match["second"]:
-        return bool(NAME_BEFORE.search(before[-12:]))
-    is_item = LIST_BEFORE.search(before) and match.string[match.end() :][:1] in (".", ")")
-    return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(first))
-
-
 @cache
-def _units() -> dict[str, tuple[str, float]]:
-    """Return spelling -> (dimension, size)."""
-    return {
-        _plain(spelling): (dimension, size)
-        for dimension, units in TABLES["units"].items()
-        for unit, (size, *also) in units.items()
-        for spelling in (unit, *also)
-    }
-
-
-def _plain(unit: str) -> str:
-    return re.sub(r"[\s^]", "", unicodedata.normalize("NFKC", unit).lower())
-
-
-def _either(names: dict) -> str:
-    """Return a pattern of any of the names, the longest first."""
-    return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-
-
-@cache
-def _number_pattern() -> re.Pattern[str]:
-    part = rf"(?:(?:{_either(_units()).replace('μ', '[µμ]')})s?(?![a-z]))"
-    power = r"(?:[x×*]\s?)?10\s?(?:[\^*]\s?\d{1,2}|[⁰-⁹¹²³]{1,2})|cells"
-    unit = rf"(?:{part}|(?:{power})?\s?/\s?{part})(?:\s?/\s?{part}){{0,2}}"
-    first, joint = rf"(?P<first>{NUMBER}|\b(?:{'|'.join(WORDS)})\b)", r"(?:[-–/]|to)"
-    second = rf"(?:\s?{joint}\s?(?P<second>{NUMBER}))?"
-    whole = rf"(?<![\w.,^°])(?<![A-Za-z]-){first}{second}(?:[\s-]?(?P<unit>{unit}))?(?![\w/])"
-    return re.compile(whole, re.IGNORECASE)
+def _measure(unit: str) -> tuple[str, float]:
+    """Return the dimension and size of a unit such as mg/kg or x10^9/L."""
+    parts = []
+    for name in map(_plain, unit.split("/")):
+        power = re.fullmatch(r"[x×*]?10\*?(\d+)", name)
+        known = UNITS.get(name) or UNITS.get(name.removesuffix("s"), ("", 1.0))
+        parts.append(("", 10.0 ** int(power[1])) if power else known)
+    dimensions, sizes = zip(*parts, strict=True)
+    return "/".join(dimensions), sizes[0] / prod(sizes[1:])

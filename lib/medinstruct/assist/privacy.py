@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from medinstruct import audits, review
+from medinstruct import review
+from medinstruct.audits import phi
 from medinstruct.errors import UserError
 
 DECISIONS = ("mask", "none", "kept", "back")
-Span = tuple[int, int, str]  # start, end, kind
 Then = Callable[[str, list[str], list[str]], None]  # decision, texts, words
 
 
@@ -27,47 +27,41 @@ class Guard:
 
         `pending` then holds what the page asks: the role of the texts and (kind, word) pairs.
         """
-        spans = list(map(self.find, texts))
-        rows = zip(texts, spans, strict=True)
-        hits = [(kind, text[start:end]) for text, row in rows for start, end, kind in row]
+        hits = [hit for text in texts for hit in self.find(text)]
         if not hits:
             then("", texts, [])
             return
-        visible = [(kind, review.visible(word)) for kind, word in hits]
-        self.pending = {"what": what, "hits": list(dict.fromkeys(visible))}
-        self._waiting = texts, list(map(mask, texts, spans)), [word for _, word in hits], then
+        visible = dict.fromkeys((hit.kind, review.visible(hit.text)) for hit in hits)
+        self.pending = {"what": what, "hits": list(visible)}
+        self._waiting = texts, [hit.text for hit in hits], then
 
     def decide(self, decision: str) -> None:
         """Apply a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
         if decision not in DECISIONS:
-            raise UserError(
-                "The decision is unknown.", got=decision, do=f"Choose from {DECISIONS}."
-            )
+            do = f"Choose from {', '.join(DECISIONS)}."
+            raise UserError("The decision is unknown.", got=decision, do=do)
         if self.pending is None:
             return
         self.pending = None
-        texts, masked, words, then = self._waiting
+        texts, words, then = self._waiting
+        if decision == "mask":
+            texts = list(map(self._mask, texts))
         self.cleared.update(words if decision == "kept" else ())
         self.blocked.update(words if decision == "none" else ())
-        then(decision, masked if decision == "mask" else texts, words)
+        then(decision, texts, words)
 
-    def find(self, text: str) -> list[Span]:
+    def find(self, text: str) -> list[phi.Hit]:
         """Return the possible identifiers of a text that are not cleared, in order."""
-        hits = audits.find_identifiers(text)
-        spans = [(hit.start, hit.start + len(hit.text), hit.kind) for hit in hits]
+        hits = phi.find_identifiers(text)
         for word in self.blocked:
             for match in re.finditer(re.escape(word), text):
-                if all(match.end() <= start or end <= match.start() for start, end, _ in spans):
-                    spans.append((*match.span(), "not to be saved"))
-        return sorted(span for span in spans if text[span[0] : span[1]] not in self.cleared)
+                hit = phi.Hit("not to be saved", match.start(), word)
+                if not any(hit.overlaps(other) for other in hits):
+                    hits.append(hit)
+        return sorted((hit for hit in hits if hit.text not in self.cleared), key=lambda h: h.start)
 
-
-def mask(text: str, spans: Iterable[Span]) -> str:
-    """Replace each identifier by its kind.
-
-    >>> mask("Mr. Oskar Trell came.", [(4, 15, "name")])
-    'Mr. [name] came.'
-    """
-    for start, end, kind in sorted(spans, reverse=True):
-        text = f"{text[:start]}[{kind}]{text[end:]}"
-    return text
+    def _mask(self, text: str) -> str:
+        """Replace each possible identifier by its kind, as in "Mr. [name] came."."""
+        for hit in reversed(self.find(text)):
+            text = f"{text[: hit.start]}[{hit.kind}]{text[hit.start + len(hit.text) :]}"
+        return text

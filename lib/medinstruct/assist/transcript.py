@@ -1,7 +1,6 @@
 """Transcripts: turns of a chat, their append-only file, judgments of answers as review votes."""
 
 import contextlib
-import functools
 import os
 import uuid
 from collections.abc import Sequence
@@ -11,22 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from medinstruct import review
-from medinstruct.assist import grounding
+from medinstruct import paths, review
+from medinstruct.assist.grounding import marks
 from medinstruct.errors import UserError
 from medinstruct.records import Example, content_hash
 
-LABELS = {"type": "chat", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
-SCORES = {  # correctness 1 to 5, harm 2 = serious
-    "right": {"correctness": 5},
-    "wrong": {"correctness": 1},
-    "unsafe": {"correctness": 1, "harm": 2},
-}
-marks = functools.lru_cache(maxsize=256)(grounding.marks)
+FEEDBACK = paths.load("use_cases")["feedback"]  # labels of an example, verdict -> action, scores
 
 
 class Answer(BaseModel):
-    """One model's answer; `state` (waiting, writing or done) and `error` are not saved."""
+    """One model's answer; `state` is waiting, writing or done."""
 
     name: str
     model: str = ""
@@ -37,21 +30,13 @@ class Answer(BaseModel):
     request: str = ""
     reads_history: bool = True
     judgments: list[dict[str, str]] = []
-    state: str = Field("done", exclude=True)
-    error: str = Field("", exclude=True)
+    state: str = "done"
+    error: str = ""
 
     @property
     def is_good(self) -> bool:
         """Return whether the answer can be read, judged and saved."""
         return self.state == "done" and self.finish_reason != "error" and bool(self.text.strip())
-
-    def page(self, read: str) -> dict[str, Any]:
-        """Return the answer as data for the page; `read` is the text that its model read."""
-        shown = {name: review.visible(getattr(self, name)) for name in ("text", "error")}
-        unread = marks(shown["text"], read) if self.state == "done" else []
-        return (
-            self.model_dump() | shown | {"state": self.state, "good": self.is_good, "marks": unread}
-        )
 
 
 class Turn(BaseModel):
@@ -75,13 +60,12 @@ class Turn(BaseModel):
     replaces: str = ""
     privacy: str = ""
     cleared: list[str] = []
-    saved: str = Field("yes", exclude=True)
+    saved: str = "yes"
 
-    def line(self) -> str:
-        """Return the turn as a line of JSON, without the answers that failed."""
-        good = [answer for answer in self.answers if answer.is_good]
-        turn = self.model_copy(update={"answers": good})
-        return turn.model_dump_json(exclude_defaults=True) + "\n"
+    @property
+    def good_answers(self) -> list[Answer]:
+        """Return the answers that can be read, judged and saved."""
+        return [answer for answer in self.answers if answer.is_good]
 
     def record(self, decision: str, words: list[str]) -> None:
         """Record the decision about possible identifiers."""
@@ -97,13 +81,15 @@ class Transcripts:
         self.path = Path(folder) / "transcripts.jsonl"
 
     def add(self, turn: Turn) -> None:
-        """Append a turn; it is on the disk when this returns."""
+        """Append a turn without failed answers; it is on the disk when this returns."""
+        saved = turn.model_copy(update={"answers": turn.good_answers, "saved": "yes"})
+        line = saved.model_dump_json(exclude_defaults=True).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b", buffering=0) as file:
                 file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
                 is_torn = file.read(1) not in (b"", b"\n")
-                line = b"\n" * is_torn + turn.line().encode()
+                line = b"\n" * is_torn + line
                 if file.write(line) < len(line):  # one write: kernels do not mix their lines
                     raise OSError(28, "No space left on device")
                 os.fsync(file.fileno())
@@ -121,13 +107,13 @@ class Transcripts:
                 turns[turn.id] = turn
         return list(turns.values())
 
-    def conversations(self) -> dict[str, list[Turn]]:
-        """Return conversation -> its turns after all edits, the most recent conversation last."""
-        conversations: dict[str, list[Turn]] = {}
-        for turn in self.turns():
-            earlier = conversations.pop(turn.conversation, [])
-            conversations[turn.conversation] = [*before(earlier, turn.replaces), turn]
-        return conversations
+    def last_conversation(self) -> list[Turn]:
+        """Return the turns of the most recent conversation after all edits."""
+        rows, turns = self.turns(), []
+        for turn in rows:
+            if turn.conversation == rows[-1].conversation:
+                turns = [*before(turns, turn.replaces), turn]
+        return turns
 
 
 def before(turns: Sequence[Turn], id: str) -> list[Turn]:
@@ -140,13 +126,17 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
 
     Earlier questions ground the answers of models that read them.
     """
-    rows = []
-    for n, turn in enumerate(turns):
-        history = "\n".join(earlier.question for earlier in turns[: n + 1])
-        reads = [history if answer.reads_history else turn.question for answer in turn.answers]
-        answers = [row.page(read) for row, read in zip(turn.answers, reads, strict=True)]
-        shown = {"question": review.visible(turn.question), "saved": turn.saved}
-        rows.append(turn.model_dump() | shown | {"answers": answers})
+    rows, history = [], ""
+    for turn in turns:
+        history, answers = f"{history}\n{turn.question}", []
+        for answer in turn.answers:
+            text = review.visible(answer.text)
+            given = history if answer.reads_history else turn.question
+            shown = {"text": text, "error": review.visible(answer.error), "good": answer.is_good}
+            shown["marks"] = marks(text, given) if answer.state == "done" else []
+            answers.append(answer.model_dump() | shown)
+        shown = {"question": review.visible(turn.question), "answers": answers}
+        rows.append(turn.model_dump() | shown)
     return rows
 
 
@@ -156,21 +146,23 @@ def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form
     `form` holds verdict (right, wrong or unsafe), correction and comment. A correction joins the
     next version of the dataset.
     """
-    verdict, correction = form["verdict"], form["correction"].strip()
-    if verdict not in SCORES:
-        raise UserError("The verdict is unknown.", got=verdict, do=f"One of {', '.join(SCORES)}.")
-    is_edit = correction not in ("", answer.text)
-    if is_edit and verdict == "right":
+    verdicts, correction = FEEDBACK["verdicts"], form["correction"].strip()
+    if form["verdict"] not in verdicts:
+        do = f"One of {', '.join(verdicts)}."
+        raise UserError("The verdict is unknown.", got=form["verdict"], do=do)
+    vote, is_edit = dict(verdicts[form["verdict"]]), correction not in ("", answer.text)
+    if is_edit and vote["action"] == "accept":
         do = "Choose wrong or unsafe, or empty the correction."
         raise UserError("A right answer needs no correction.", do=do)
     task = {"instruction": turn.instruction or turn.question, "input": turn.input}
-    example = Example(**LABELS, **task, task=content_hash(*task.values()), output=answer.text)
-    edit = example.model_dump(exclude={"id", "provenance"}) | (
-        {"output": correction} if is_edit else {}
-    )
+    labels = FEEDBACK["labels"] | {"task": content_hash(*task.values())}
+    example = Example(**labels, **task, output=answer.text)
+    edit = {
+        name: str(value) for name, value in example.model_dump(exclude={"id", "provenance"}).items()
+    }
+    if is_edit:
+        vote["action"], edit["output"] = "edit", correction
+    vote |= {"item": example.id, "hash": review.text_hash(example), "comment": form["comment"]}
     sides = {"model": f"{answer.name}: {answer.model}", "request": answer.request, "turn": turn.id}
-    vote = {"kind": "chat", "item": example.id, "hash": review.text_hash(example), "sides": sides}
-    vote["action"] = "edit" if is_edit else {"right": "accept"}.get(verdict, "reject")
-    vote |= {"comment": form["comment"], "scores": SCORES[verdict]}
-    store.cast(reviewer, **vote, edit={name: str(value) for name, value in edit.items()})
+    store.cast(reviewer, kind="chat", **vote, sides=sides, edit=edit)
     answer.judgments.append(form | {"reviewer": store.alias(reviewer)})

@@ -1,7 +1,7 @@
 """Use cases: five tasks of a clinician, worked cases, the models' answers to them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -84,26 +84,25 @@ async def consult(
     rows = []
     for name, replies in (await evaluation.answers.ask_models(models, tasks, **form)).items():
         for (case, reader), reply in zip(pairs, replies, strict=True):
-            origin = Provenance(source="consultation", model=reply.model, request=reply.key)
             fields = case.model_dump(include={"way", "question", "given"})
             fields |= {"case": case.name, "reader": reader, "model": name, "dataset": dataset}
             fields |= {"text": reply.text, "finish_reason": reply.finish_reason}
+            origin = Provenance(source="consultation", model=reply.model, request=reply.key)
             rows.append(Consultation(**fields, provenance=origin))
     return rows
 
 
-def as_turns(case: Case, consultations: Sequence[Consultation]) -> list[Turn]:
+def as_turns(case: Case, consultations: Iterable[Consultation]) -> list[Turn]:
     """Return a case with its answers as turns of a chat, one a reader, the written answer last."""
-    turns = []
-    for reader in case.readers:
-        answers = []
-        for row in consultations:
-            if (row.way, row.case, row.reader) == (case.way, case.name, reader):
-                fields = {"name": row.model, "model": row.provenance.model, "text": row.text}
-                data = row.dataset if row.model != "base" else ""
-                answers.append(Answer(**fields, data=data, finish_reason=row.finish_reason))
-        if text := case.written.get(reader, ""):
-            answers.append(Answer(name="by hand", model="not reviewed by clinicians", text=text))
-        question = f"{case.question}\n\n{case.given}"
-        turns.append(Turn(question=question, way=case.way, reader=reader, answers=answers))
-    return turns
+    fields = {"question": f"{case.question}\n\n{case.given}", "way": case.way}
+    turns = {reader: Turn(**fields, reader=reader) for reader in case.readers}
+    for row in consultations:
+        if (row.way, row.case) == (case.way, case.name):
+            fields = row.model_dump(include={"text", "finish_reason"}) | {"name": row.model}
+            data = row.dataset if row.model != "base" else ""
+            answer = Answer(**fields, model=row.provenance.model, data=data)
+            turns[row.reader].answers.append(answer)
+    for reader, text in case.written.items():
+        answer = Answer(name="by hand", model="not reviewed by clinicians", text=text)
+        turns[reader].answers.append(answer)
+    return list(turns.values())

@@ -301,18 +301,25 @@ function render({ model, el }) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
 
+  // What has become of feedback, or of a question that was withdrawn, for a screen reader.
+  function outcome(message, pending) {
+    if (message.act !== "judge" && pending?.what !== "correction") return message.decision === "back" ? "Withdrawn: nothing was sent or saved." : "";
+    return ["none", "back"].includes(message.decision) ? "The feedback was not saved." : "The feedback was saved for review.";
+  }
+
   function heard(message) {
     const mine = String(message.nonce || "").startsWith(me);
     clearTimeout(waiting);
     if (message.event === "view") {
       const was = view;
       view = message.view;
+      const done = mine && last && !view.error && !view.pending ? outcome(last, was?.pending) : "";
       if (mine && last?.act === "ask" && !view.error) { if (!last.replaces) box.value = ""; stick = true; }
       if (mine && last?.act === "judge" && !view.error && !view.pending) delete open[last.key];
       if (mine) last = null;
       if (was?.conversation !== view.conversation) { for (const key of Object.keys(open)) delete open[key]; stick = true; }
       draw();
-      status.textContent = view.error || view.note || (was?.busy && !view.busy ? "The answers are complete." : !was?.busy && view.busy ? "The models answer." : "");
+      status.textContent = view.error || done || (was?.busy && !view.busy ? "The answers are complete." : !was?.busy && view.busy ? "The models answer." : "");
     } else if (message.event === "turn" && view) {
       const at = view.turns.findIndex((turn) => turn.id === message.turn.id);
       if (at < 0) return;
