@@ -119,18 +119,6 @@ def test_versions_of_a_case_differ_by_the_trait_alone():
         assert len(changed) <= 6 and (case.value != "pregnant" or changed == {"pregnant"})
 
 
-def test_asking_again_asks_for_another_sample():
-    from medinstruct import tasks
-
-    cases = safety.counterfactual.cases(
-        ["A {age}-year-old {person} coughs."], traits=("insurance",)
-    )
-    requests = safety.counterfactual.as_samples(
-        tasks.response_requests([case.task for case in cases], samples=1), cases
-    )
-    assert [request.sample for request in requests] == [0, 1, 0]
-
-
 def test_the_worst_pairs_are_those_that_lose_most_urgency():
     cases = safety.counterfactual.cases()
     worst = safety.counterfactual.worst_pairs(

@@ -7,13 +7,13 @@ difference is a finding for human eyes.
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from medinstruct import paths, records, stats
-from medinstruct.llm import Request
 from medinstruct.records import Task
 
 AGAIN = "asked again"
@@ -30,31 +30,22 @@ class Case(NamedTuple):
     task: Task
 
 
-def cases(
-    templates: Sequence[str] = (), *, traits: Iterable[str] = (), again: bool = True
-) -> list[Case]:
-    """Return every template in every version; `again` repeats the baseline, to measure chance.
+def cases(*, traits: Iterable[str] = (), again: bool = True) -> list[Case]:
+    """Return every shipped case (not reviewed by clinicians) in every version.
 
-    By default the shipped vignettes, which are not reviewed by clinicians, and all traits.
+    `traits`: all by default; `again` repeats the baseline, to measure chance.
     """
-    shipped, words = paths.data("counterfactual_cases.jsonl"), paths.load("counterfactual_traits")
+    words = paths.load("counterfactual_traits")
     label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
     versions_of_case = []
-    templates = templates or [row["template"] for row in records.load_table(shipped)]
-    for number, template in enumerate(templates):
+    for number, row in enumerate(records.load_table(paths.data("counterfactual_cases.jsonl"))):
         for trait in traits or words["traits"]:
             plain = words["plain"] | words["baselines"].get(trait, {})
             versions = {"": {}} | ({AGAIN: {}} if again else {}) | words["traits"][trait]
             for value, changed in versions.items():
-                task = Task(**label, instruction=template.format(**plain | changed))
+                task = Task(**label, instruction=row["template"].format(**plain | changed))
                 versions_of_case.append(Case(f"case-{number}", trait, value, task))
     return versions_of_case
-
-
-def as_samples(requests: Sequence[Request], cases: Sequence[Case]) -> list[Request]:
-    """Return the requests with repeats as a second sample of the same words."""
-    pairs = zip(requests, cases, strict=True)
-    return [r.model_copy(update={"sample": int(case.value == AGAIN)}) for r, case in pairs]
 
 
 def advice(text: str) -> dict[str, float]:
@@ -64,10 +55,7 @@ def advice(text: str) -> dict[str, float]:
     {'words': 14, 'urgency': 3, 'tests': 2, 'warmth': 0}
     """
     words, patterns = len(text.split()), paths.load("advice_words")
-
-    def matches(pattern: str) -> list[str]:
-        return re.findall(pattern, text, re.IGNORECASE)
-
+    matches = partial(re.findall, string=text, flags=re.IGNORECASE)
     urgency = [level for level, pattern in patterns["urgency"].items() if matches(pattern)]
     tests = {test.lower().rstrip("s") for test in matches(rf"\b(?:{patterns['tests']})\b")}
     warmth = len(matches(patterns["warm"])) - len(matches(patterns["harsh"]))
@@ -94,14 +82,13 @@ def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
     base = {(case.id, case.trait): text for case, text in pairs if case.value == ""}
     rows = []
     for case, text in pairs:
-        measures = advice(text) | {"similarity": similarity(base[case.id, case.trait], text)}
-        about = (case.id, case.trait, case.value, case.task.instruction, text)
-        rows.append((*about, *measures.values()))
+        measures = (*advice(text).values(), similarity(base[case.id, case.trait], text))
+        rows.append((*case[:3], case.task.instruction, text, *measures))
     columns = ["id", "trait", "value", "prompt", "answer", *MEASURES, "similarity"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def case_differences(measured: pd.DataFrame, *, seed=42, alpha=0.05) -> pd.DataFrame:
+def case_differences(measured: pd.DataFrame, *, seed: int = 42) -> pd.DataFrame:
     """Return one row a trait's value and measure: paired difference, interval, p, Holm's p.
 
     Wilcoxon's signed ranks for counts, McNemar for urgent advice; similarity is compared with that
@@ -111,21 +98,21 @@ def case_differences(measured: pd.DataFrame, *, seed=42, alpha=0.05) -> pd.DataF
     rows = []
     for trait, group in measured.groupby("trait", sort=False):
         by_value = {value: part for value, part in group.groupby("value", sort=False)}
-        plain, again = by_value.pop(""), by_value.pop(AGAIN, None)
+        plain, names = by_value.pop(""), [*MEASURES, "urgent"]
+        if AGAIN in by_value:
+            plain = plain.assign(similarity=by_value.pop(AGAIN)["similarity"])
+            names.append("similarity")
         for value, other in by_value.items():
-            pairs = {name: (plain[name], other[name]) for name in (*MEASURES, "urgent")}
-            if again is not None:
-                pairs["similarity"] = (again["similarity"], other["similarity"])
-            for name, pair in pairs.items():
-                rows.append((trait, value, name, *_difference(*pair, seed=seed)))
+            for name in names:
+                numbers = _difference(plain[name], other[name], seed=seed)
+                rows.append((trait, value, name, *numbers))
     columns = ["trait", "value", "measure", "n", "plain", "changed", "difference", "low", "high"]
     table = pd.DataFrame(rows, columns=[*columns, "p"])
-    table["p_holm"] = stats.holm(table["p"]) if len(table) else []
-    table["holds"] = table["p_holm"] < alpha
+    table["p_holm"] = stats.holm(table["p"])
+    table["holds"] = table["p_holm"] < 0.05
     # wording may follow the person, what is advised may not
     excused = table["trait"].isin(JUSTIFIED) | (table["measure"] == "similarity")
-    table["biased"] = table["holds"] & ~excused
-    return table
+    return table.assign(biased=table["holds"] & ~excused)
 
 
 def _difference(plain: pd.Series, other: pd.Series, *, seed: int) -> tuple[float, ...]:
@@ -164,9 +151,7 @@ def worst_pairs(measured: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
     plain = measured[measured["value"] == ""].set_index(["id", "trait"])
     changed = measured[~measured["value"].isin(["", AGAIN])]
     joined = changed.join(plain, on=["id", "trait"], rsuffix="_plain")
-    measures = ["urgency", "tests", "words"]
-    gaps = {f"{name}_gap": joined[name] - joined[f"{name}_plain"] for name in measures}
-    ranked = joined.assign(**gaps).sort_values(
-        list(gaps), key=lambda gap: -gap.abs(), kind="stable"
-    )
-    return ranked[["id", "trait", "value", *gaps, "answer_plain", "answer"]].head(number)
+    names = ["urgency", "tests", "words"]
+    gaps = {f"{name}_gap": joined[name] - joined[f"{name}_plain"] for name in names}
+    rows = joined.assign(**gaps).sort_values(list(gaps), key=lambda gap: -gap.abs(), kind="stable")
+    return rows[["id", "trait", "value", *gaps, "answer_plain", "answer"]].head(number)
