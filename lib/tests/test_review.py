@@ -265,6 +265,16 @@ def test_a_colleague_may_go_on_voting_while_their_file_is_merged(store, tmp_path
     assert store.merge(other.path) == 1
 
 
+def test_a_file_with_a_row_that_is_no_vote_is_not_merged(store, tmp_path):
+    other = review.Store(tmp_path / "other.sqlite")
+    cast(other, "Bob")
+    row = ("x", "dataset", '{"uid": "x", "action": "love"}')
+    other._base.execute("INSERT INTO votes (uid, kind, vote) VALUES (?, ?, ?)", row)
+    with pytest.raises(UserError, match="other.sqlite"):
+        store.merge(other.path)
+    assert history(store) == []
+
+
 def test_merging_a_colleagues_file_twice_adds_their_votes_once(store, tmp_path):
     other = review.Store(tmp_path / "other.sqlite")
     cast(store, "Ada")
@@ -694,6 +704,7 @@ def test_an_edit_that_changes_nothing_or_empties_the_item_is_refused(store, edit
         {"act": "drop"},
         {"act": "vote"},
         {"act": "sign_in"},
+        {"act": "sign_in", "name": "Ada \ud83d"},
         {"act": "vote", "action": {}, "serial": 1, "place": 0},
         {"act": "vote", "action": "accept", "serial": 1, "place": 99},
     ],

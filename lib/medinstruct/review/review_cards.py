@@ -63,9 +63,9 @@ def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
     deck = []
     for item in items:
         tags = (item.type, item.topic, item.view, f"level {item.difficulty}")
-        fields = {"tags": tuple(visible(str(tag)) for tag in tags if tag), "item": item}
-        fields["reasons"] = reasons(item)
-        deck.append(Card(item.id, text_hash(item), kind, _texts(item), **fields))
+        tags = tuple(visible(str(tag)) for tag in tags if tag)
+        card = Card(item.id, text_hash(item), kind, _texts(item), tags, reasons(item))
+        deck.append(card._replace(item=item))
     return deck
 
 

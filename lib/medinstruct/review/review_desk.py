@@ -56,7 +56,8 @@ class Session:
         return cards
 
     def _sign_in(self, message: Mapping[str, Any]) -> None:
-        self.reviewer = str(message.get("name", "")).strip()
+        name = str(message.get("name", "")).encode("utf-8", "replace").decode()
+        self.reviewer = name.strip()
         if not self.reviewer:
             do = "Enter your name or initials; they do not leave the database."
             raise UserError("The reviewer's name is empty.", do=do)

@@ -21,7 +21,6 @@ from medinstruct.errors import UserError
 ACTIONS: dict[str, list[str]] = paths.load("review")["actions"]
 SCALES: dict[str, list[int]] = paths.load("review")["scales"]
 VERSION = (1296650838, 3)  # application id ("MIRV") and version in the header of the file
-INSERT = "INTO votes (uid, kind, undoes, vote) VALUES (?, ?, ?, ?)"
 
 
 class Vote(BaseModel):
@@ -90,7 +89,7 @@ class Store:
         text = json.dumps(fields, ensure_ascii=False)
         text = text.encode("utf-8", "replace")  # a browser may send halves of surrogate pairs
         vote = records.parse(Vote, json.loads(text), where="The vote")
-        self._do(f"INSERT {INSERT}", vote.uid, vote.kind, vote.undoes, vote.model_dump_json())
+        self._insert(vote)
         return vote.uid
 
     def undo(self, reviewer: str, kind: str, *, role: str = "reviewer") -> Vote | None:
@@ -123,17 +122,23 @@ class Store:
         if not Path(path).is_file():
             raise UserError("There are no votes to merge.", got=path, do="Check the path.")
         with closing(_open(Path(path), read_only=True)) as other:
-            rows = other.execute("SELECT uid, kind, undoes, vote FROM votes ORDER BY id").fetchall()
+            rows = other.execute("SELECT vote FROM votes ORDER BY id").fetchall()
         before = self._base.total_changes
         with self._base:  # all rows or none
             self._do("BEGIN IMMEDIATE")
-            for row in rows:
-                self._do(f"INSERT OR IGNORE {INSERT}", *row)
+            for (text,) in rows:
+                self._insert(records.parse(Vote, json.loads(text), where=str(path)), "OR IGNORE")
         return self._base.total_changes - before
 
     def close(self) -> None:
         """Close the file."""
         self._base.close()
+
+    def _insert(self, vote: Vote, conflict: str = "") -> None:
+        row = (vote.uid, vote.kind, vote.undoes, vote.model_dump_json())
+        self._do(
+            f"INSERT {conflict} INTO votes (uid, kind, undoes, vote) VALUES (?, ?, ?, ?)", *row
+        )
 
     def _valid(self, kind: str) -> list[Vote]:
         """Return all votes of a kind ("" for all) that are not undone, in order, with names."""
