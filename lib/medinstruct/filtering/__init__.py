@@ -2,4 +2,4 @@
 
 from medinstruct.filtering import contamination, content_rules, similarity
 from medinstruct.filtering.novelty import Pool, drop, keep_novel, nearest, nearest_other
-from medinstruct.filtering.tokens import compared_texts, tokenize
+from medinstruct.filtering.rouge import compared_texts, tokenize

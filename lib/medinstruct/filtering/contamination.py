@@ -1,7 +1,7 @@
 """Contamination: tasks that repeat a question of a test set, by three measures."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from medinstruct import paths, records
 from medinstruct.errors import UserError
 from medinstruct.filtering.novelty import nearest
-from medinstruct.filtering.tokens import tokenize
+from medinstruct.filtering.rouge import tokenize
 from medinstruct.records import Task, TestItem
 
 LIMIT = 0.7  # of ROUGE-L
@@ -55,32 +55,6 @@ def load_items(test_set: str = "own", benchmark_files: str = "") -> list[Item]:
     ]
 
 
-def find(tasks: Sequence[Task], items: Sequence[Item]) -> list[Match]:
-    """Return the tasks that repeat a test item, each with its closest one.
-
-    exact: the same words. 8-grams: at least half of the 8-grams of the shorter text occur in the
-    other, without formulas. ROUGE-L: F1 above 0.7. Compared are the instruction, the input
-    and both; a task that several measures find is listed with the first of these.
-    """
-    by_rouge, by_grams = _by_rouge(tasks, items), _by_grams(tasks, items)
-    exact = {task: match for task, match in by_rouge.items() if match.how == "exact"}
-    matches = by_rouge | by_grams | exact
-    return [matches[task.id] for task in tasks if task.id in matches]
-
-
-def summarize(matches: Sequence[Match], items: Sequence[Item], seeds: Sequence[Match]) -> dict:
-    """Return the content of contamination.json: ids of matched items by set, and every match.
-
-    `seeds` are the matches of seeds, which are not removed.
-    """
-    every, sets = [*matches, *seeds], {}
-    for name, size in Counter(item.set for item in items).items():
-        hit = sorted({match.item.id for match in every if match.item.set == name})
-        sets[name] = {"items": size, "hit": hit}
-    hits = [match._asdict() | match.item._asdict() | {"item": match.item.id} for match in every]
-    return {"sets": sets, "removed": len(matches), "seeds": len(seeds), "hits": hits}
-
-
 def _item(name: str, number: int, row: dict[str, Any], source: str) -> Item:
     """Return one row of a test file; free-form items have the id of their content."""
     texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
@@ -94,34 +68,49 @@ def _item(name: str, number: int, row: dict[str, Any], source: str) -> Item:
     return Item(name, str(row.get("id") or number), next(filter(None, texts)))
 
 
-def _by_rouge(tasks: Sequence[Task], items: Sequence[Item]) -> dict[str, Match]:
-    views = [(task.id, view) for task in tasks for view in _views(task)]
-    texts, questions = [view for _, view in views], [item.text for item in items]
-    scores = nearest(texts, questions, floor=LIMIT, tokenizer="unicode")
+def find(tasks: Sequence[Task], items: Sequence[Item]) -> list[Match]:
+    """Return the tasks that repeat a test item, each with its closest one.
+
+    exact: the same words. 8-grams: at least half of the 8-grams of the shorter text occur in the
+    other, without formulas. ROUGE-L: F1 above 0.7. Compared are the instruction, the input
+    and both; a task that several measures find is listed with the first of these.
+    """
+    names = [task.id for task in tasks for _ in _views(task)]
+    texts = [view for task in tasks for view in _views(task)]
+    questions = [item.text for item in items]
+    rouge = _closest(names, nearest(texts, questions, floor=LIMIT, tokenizer="unicode"))
+    grams = _closest(names, _by_grams(texts, items))
+    exact = {task: hit for task, hit in rouge.items() if hit[0] == 1}
     best: dict[str, Match] = {}
-    for (task, _), (n, score) in zip(views, scores, strict=True):
-        if n >= 0 and (task not in best or score > best[task].share):
-            how = "exact" if score == 1 else "ROUGE-L"
-            best[task] = Match(task, how, round(score, 4), items[n])
+    for how, hits in (("ROUGE-L", rouge), ("8-grams", grams), ("exact", exact)):
+        for task, (share, n) in hits.items():
+            best[task] = Match(task, how, round(share, 4), items[n])
+    return [best[task.id] for task in tasks if task.id in best]
+
+
+def _closest(names: Sequence[str], hits: Iterable[tuple[int, float]]) -> dict:
+    """Return the shared part and the row of the closest item by task; a task has several texts."""
+    best: dict[str, tuple[float, int]] = {}
+    for name, (n, share) in zip(names, hits, strict=True):
+        if n >= 0:
+            best[name] = max(best.get(name, (share, n)), (share, n))
     return best
 
 
-def _by_grams(tasks: Sequence[Task], items: Sequence[Item]) -> dict[str, Match]:
+def _by_grams(texts: Sequence[str], items: Sequence[Item]) -> Iterator[tuple[int, float]]:
+    """Yield the row of the item that shares most 8-grams with each text, -1 if none, and how many."""
     uses = Counter((item.set, gram) for item in items for gram in _grams(item.text))
-    inverted: dict[str, list[int]] = {}
-    sizes: Counter[int] = Counter()
+    inverted, sizes = defaultdict(list), Counter()
     for n, item in enumerate(items):
         for gram in _grams(item.text):
             if uses[item.set, gram] < FORMULA:
-                inverted.setdefault(gram, []).append(n)
+                inverted[gram].append(n)
                 sizes[n] += 1
-    best: dict[str, tuple[float, int]] = {}
-    for name, grams in [(task.id, _grams(view)) for task in tasks for view in _views(task)]:
+    for grams in map(_grams, texts):
         common = Counter(n for gram in grams for n in inverted.get(gram, ()))
         shares = [(count / min(len(grams), sizes[n]), n) for n, count in common.items()]
-        best[name] = max([best.get(name, (0.0, -1)), *shares])
-    hits = {task: match for task, match in best.items() if match[0] >= SHARE}
-    return {task: Match(task, "8-grams", round(s, 4), items[n]) for task, (s, n) in hits.items()}
+        share, n = max(shares, default=(0.0, -1))
+        yield (n, share) if share >= SHARE else (-1, 0.0)
 
 
 def _grams(text: str) -> set[str]:
@@ -135,3 +124,16 @@ def _views(task: Task) -> list[str]:
     if not task.input:
         return [both]
     return [both, task.input] + [task.instruction] * bool(_grams(task.instruction))
+
+
+def summarize(matches: Sequence[Match], items: Sequence[Item], seeds: Sequence[Match]) -> dict:
+    """Return the content of contamination.json: ids of matched items by set, and every match.
+
+    `seeds` are the matches of seeds, which are not removed.
+    """
+    every, sets = [*matches, *seeds], {}
+    for name, size in Counter(item.set for item in items).items():
+        hit = sorted({match.item.id for match in every if match.item.set == name})
+        sets[name] = {"items": size, "hit": hit}
+    hits = [match._asdict() | match.item._asdict() | {"item": match.item.id} for match in every]
+    return {"sets": sets, "removed": len(matches), "seeds": len(seeds), "hits": hits}

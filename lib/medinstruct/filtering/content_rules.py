@@ -4,24 +4,26 @@ import re
 from functools import cache
 from typing import Any
 
-import yaml
-
 from medinstruct import labels, paths
 from medinstruct.errors import UserError
-from medinstruct.filtering.tokens import tokenize
+from medinstruct.filtering.rouge import tokenize
 from medinstruct.records import Task
 
 
 @cache
 def rules() -> dict[str, dict[str, Any]]:
     """Return the table of rules by name; each has `finds`, an `example` and its conditions."""
-    table = yaml.safe_load(paths.data("content_rules.yaml").read_text(encoding="utf-8"))
+    table = paths.load("content_rules")
     names = {name: f"(?:{'|'.join(words.split())})" for name, words in table["names"].items()}
     for rule in table["rules"].values():
-        for condition in ("pattern", "unless"):
-            patterns = rule.get(condition, {})
-            rule[condition] = {field: _compile(patterns[field], names) for field in patterns}
+        for kind in ("pattern", "unless"):
+            fields = rule.get(kind, {}).items()
+            rule[kind] = {field: _compile("|".join(texts), names) for field, texts in fields}
     return table["rules"]
+
+
+def _compile(pattern: str, names: dict[str, str]) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{([A-Z]+)\}", lambda name: names[name[1]], pattern), re.IGNORECASE)
 
 
 def enabled(rules_off: str = "") -> list[str]:
@@ -52,9 +54,9 @@ def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict
         return False
     if "types" in rule and labels.canonical("type", task.type) not in rule["types"]:
         return False
-    at_most, more_than = rule.get("at_most", {}), rule.get("more_than", {})
-    if any(words[field] > most for field, most in at_most.items()):
+    if any(words[field] > most for field, most in rule.get("at_most", {}).items()):
         return False
+    more_than = rule.get("more_than", {})
     if more_than and not any(words[field] > most for field, most in more_than.items()):
         return False
     if rule["pattern"] and not _matches(rule["pattern"], texts):
@@ -67,10 +69,3 @@ def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict
 
 def _matches(patterns: dict[str, re.Pattern[str]], texts: dict[str, str]) -> bool:
     return any(pattern.search(texts[field]) for field, pattern in patterns.items())
-
-
-def _compile(patterns: list[str], names: dict[str, str]) -> re.Pattern[str]:
-    joined = "|".join(patterns)
-    for name, alternatives in names.items():
-        joined = joined.replace("{" + name + "}", alternatives)
-    return re.compile(joined, re.IGNORECASE)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from medinstruct.errors import UserError
-from medinstruct.filtering.index import PAIRS, THREADS, Index
-from medinstruct.filtering.tokens import Encoder
+from medinstruct.filtering.rouge import PAIRS, THREADS, Encoder, Index
 from medinstruct.records import Dropped, Task
 
 PORTION = 1024  # texts of the first portion; later ones are a quarter of the pool
@@ -16,13 +15,7 @@ SEARCHED = 0.5  # above this score the index searches a nearest text; below, all
 
 
 def keep_novel(
-    texts: Sequence[str],
-    *,
-    limit: float = 0.7,
-    pool: Sequence[str] = (),
-    rule: str = "keep_first",
-    tokenizer: str = "rouge",
-    scheduler: str = "",
+    texts: Sequence[str], *, limit=0.7, pool=(), rule="keep_first", tokenizer="rouge", scheduler=""
 ) -> list[bool]:
     """Return for each text whether it is novel.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from medinstruct.errors import UserError
-from medinstruct.filtering.tokens import tokenize
+from medinstruct.filtering.rouge import tokenize
 
 NEIGHBORS = 64  # most similar texts kept of each
 LEAST = 0.1  # a lower cosine counts as 0
