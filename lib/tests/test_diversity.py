@@ -231,8 +231,3 @@ def test_the_clinicians_seeds_are_read_with_all_their_labels(real_data):
     unlabeled = table[[f"{axis}_of" for axis in AXES]].isin(["(no label)", "(no match)"])
     assert len(table) == 167 and not unlabeled.any().any()
     assert coverage.by_axis(table)["difficulty"] == labels.published("seeds", "difficulty")
-
-
-def test_json_holds_no_nan_and_no_tuple():
-    value = {("take", "dose"): np.float64(0.5), "x": [float("nan"), np.int64(2)], 3: (1, None)}
-    assert diversity.to_json(value) == {"take dose": 0.5, "x": [None, 2], "3": [1, None]}

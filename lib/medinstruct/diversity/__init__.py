@@ -2,5 +2,4 @@
 
 from medinstruct.diversity import coverage, metrics
 from medinstruct.diversity.corpora import frame, load, load_many
-from medinstruct.diversity.metrics import to_json
 from medinstruct.diversity.verbs import verb_noun

@@ -4,13 +4,11 @@ import re
 from itertools import chain
 from typing import NamedTuple
 
-import yaml
-
 from medinstruct import paths
 
-_TABLES = yaml.safe_load(paths.data("request_words.yaml").read_text(encoding="utf-8"))
-WRAPPING = re.compile(rf"(?:(?:{'|'.join(_TABLES.pop('wrappings'))})\b\s*)+", re.I)
-WORDS = {kind: frozenset(words.split()) for kind, words in _TABLES.items()}
+_TABLES = paths.load("request_words")
+WRAPPING = re.compile(rf"(?:(?:{'|'.join(_TABLES['wrappings'])})\b\s*)+", re.I)
+WORDS = {kind: frozenset(ws.split()) for kind, ws in _TABLES.items() if kind != "wrappings"}
 LY = rf"(?!(?:{'|'.join(WORDS['ly_verbs'])})\b)[a-z]+ly"
 ADVERBS = re.compile(rf"\A(?:(?:{'|'.join(WORDS['adverbs'])}|{LY})\b[\s,]+)+", re.I)
 ENDED = "".join(rf"(?<!\b{re.escape(word)}\.)" for word in WORDS["abbreviations"])

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from medinstruct import labels, paths, records
 from medinstruct.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 AXES = ("type", "view", "topic", "difficulty")
 UNLABELED = NO_LABEL, NO_MATCH = "(no label)", "(no match)"
@@ -22,7 +21,7 @@ FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
 HUB = "hf:"
 
 
-def load(source: str | Path) -> "pd.DataFrame":
+def load(source: str | Path) -> pd.DataFrame:
     """Return a dataset as a table: a file, a URL, a run (name or folder), or `hf:owner/name`.
 
     Each task has its texts, its raw labels, and in `type_of`, `view_of`, ... the label it is
@@ -35,7 +34,7 @@ def load(source: str | Path) -> "pd.DataFrame":
     return table
 
 
-def load_many(sources: str) -> "dict[str, pd.DataFrame]":
+def load_many(sources: str) -> dict[str, pd.DataFrame]:
     """Return datasets by name from a list with commas; a name is the end of its path, if unique."""
     files = [source.strip().rstrip("/") for source in sources.split(",") if source.strip()]
     ends = ["/".join(path.split("/")[-2:]) for path in files]
@@ -43,16 +42,12 @@ def load_many(sources: str) -> "dict[str, pd.DataFrame]":
     return {name: load(path) for name, path in zip(names, files, strict=True)}
 
 
-def frame(rows: Iterable[dict[str, Any]]) -> "pd.DataFrame":
+def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return rows of any instruction format as the table that `load` describes."""
-    import pandas as pd
-
     table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
     for axis in AXES:
-        names = [
-            labels.canonical(axis, raw) or NO_MATCH if raw else NO_LABEL for raw in table[axis]
-        ]
-        table[f"{axis}_of"] = pd.Series(names, dtype=object, index=table.index)
+        names = {raw: labels.canonical(axis, raw) or NO_MATCH for raw in table[axis].unique()}
+        table[f"{axis}_of"] = table[axis].map(names | {"": NO_LABEL}).astype(object)
     return table
 
 

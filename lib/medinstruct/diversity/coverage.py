@@ -2,13 +2,11 @@
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from medinstruct import labels
 from medinstruct.diversity.corpora import AXES, NO_MATCH, UNLABELED
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Pair = tuple[str | None, str | None]
 ORDER: dict[str, Sequence[Hashable]] = {
@@ -19,7 +17,7 @@ ORDER: dict[str, Sequence[Hashable]] = {
 }
 
 
-def by_axis(frame: "pd.DataFrame", pairs: Sequence[Pair] = ()) -> dict[str, dict]:
+def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
     """Return a dataset's counts by axis: four labels, verbs, verb-noun pairs; no empty axes."""
     columns = {axis: frame[f"{axis}_of"].value_counts().to_dict() for axis in AXES}
     columns["verb"] = Counter(verb for verb, _ in pairs if verb)
@@ -60,10 +58,8 @@ def _ranked(counts: dict) -> list[tuple]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def cells(frame: "pd.DataFrame", rows: str, columns: str, *, topics: int = 25) -> "pd.DataFrame":
+def cells(frame: pd.DataFrame, rows: str, columns: str, *, topics: int = 25) -> pd.DataFrame:
     """Return task counts by two axes: known labels, others last, and the most frequent topics."""
-    import pandas as pd
-
     table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
     for axis, place in ((rows, "index"), (columns, "columns")):
         present = _ranked(frame[f"{axis}_of"].value_counts().to_dict())
@@ -73,7 +69,7 @@ def cells(frame: "pd.DataFrame", rows: str, columns: str, *, topics: int = 25) -
     return table
 
 
-def empty_cells(table: "pd.DataFrame") -> tuple[int, int]:
+def empty_cells(table: pd.DataFrame) -> tuple[int, int]:
     """Return how many cells of two labels are empty, of how many; unlabeled tasks aside."""
     labeled = table.drop(index=list(UNLABELED), columns=list(UNLABELED), errors="ignore")
     return int((labeled == 0).to_numpy().sum()), labeled.size

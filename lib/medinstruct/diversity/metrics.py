@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -53,13 +52,11 @@ def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> fl
     >>> divergence({"a": 1, "b": 1}, {"a": 5, "b": 5}), divergence({"a": 1}, {"b": 2})
     (0.0, 1.0)
     """
+    from scipy.spatial.distance import jensenshannon
+
     names = list(dict.fromkeys([*one, *other]))
-    counts = np.array([[table.get(name, 0) for name in names] for table in (one, other)])
-    if not counts.size or not counts.any(axis=1).all():
-        return float("nan")
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    bits = stats.entropy(shares.mean(axis=0)) - np.mean([stats.entropy(row) for row in shares])
-    return float(np.clip(bits, 0, 1))
+    counts = [[table.get(name, 0) for name in names] for table in (one, other)]
+    return float(jensenshannon(*counts, base=2) ** 2) if all(map(any, counts)) else float("nan")
 
 
 def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:
@@ -76,7 +73,9 @@ def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict
 
 def distinct_n(texts: Iterable[str], n: int = 2) -> float:
     """Return the share of distinct n-grams among all n-grams (Li et al. 2016)."""
-    grams = Counter(gram for text in texts for gram in _ngrams(_words(text), n))
+    grams: Counter = Counter()
+    for words in map(_words, texts):
+        grams.update(zip(*(words[start:] for start in range(n)), strict=False))
     return len(grams) / grams.total() if grams else 0.0
 
 
@@ -109,36 +108,13 @@ def vendi(texts: Sequence[str]) -> float:
 
     if not texts:
         return 0.0
-    vectors = TfidfVectorizer(analyzer=_features).fit_transform(texts)
+    settings = {"tokenizer": lambda text: _words(text) or [text], "token_pattern": None}
+    settings |= {"ngram_range": (1, 2), "lowercase": False}
+    vectors = TfidfVectorizer(**settings).fit_transform(texts)
     spectrum = np.linalg.eigvalsh((vectors @ vectors.T).toarray() / len(texts))
     spectrum = spectrum[spectrum > 1e-12]
     return float(np.exp(-(spectrum * np.log(spectrum)).sum()))
 
 
-def _features(text: str) -> list[str]:
-    """Return words and word pairs; a text without words is its own feature."""
-    words = _words(text)
-    return [*words, *map(" ".join, _ngrams(words, 2))] or [f"\0{text}"]
-
-
 def _words(text: str) -> list[str]:
     return [token.lower() for token in TOKEN.findall(text) if token[0].isalnum()]
-
-
-def _ngrams(words: Sequence[str], n: int) -> Iterable[tuple[str, ...]]:
-    return zip(*(words[i:] for i in range(n)), strict=False)
-
-
-def to_json(value: Any) -> Any:
-    """Return a value as JSON holds it: Python numbers, tuple keys as text, None for nan.
-
-    >>> to_json({("take", "dose"): np.float64(0.5), "x": float("nan")})
-    {'take dose': 0.5, 'x': None}
-    """
-    if isinstance(value, Mapping):
-        names = (" ".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in value)
-        return dict(zip(names, map(to_json, value.values()), strict=True))
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value

