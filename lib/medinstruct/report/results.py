@@ -1,0 +1,243 @@
+"""Results of a run: files, parameters, numbers beside the paper's, comparison of two runs."""
+
+import ast
+import base64
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from medinstruct import paths, records, stats
+from medinstruct.diversity import coverage
+from medinstruct.errors import UserError
+
+REPORT = paths.load("report")
+STAND_IN = "offline-stand-in"
+NAME_KEYS = {"run", "beside", "reproducible"}  # say what a run is called, not how it was made
+TEMPLATES = ("name", "unit", "model", "paper_is")  # the other cells of report.yaml are expressions
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the report reads it; files that do not exist yet are absent keys.
+
+    `notebooks` holds the parameters of the executed ones, `files` the JSON files, `rows` those of
+    the JSONL files, `values` all parameters, `mixed` those on which notebooks disagree, `writers`
+    the model of each role, `stand_ins` the roles of stand-ins. A reproducible run shows no times
+    and no machine.
+    """
+
+    folder: Path
+    notebooks: dict[str, dict[str, Any]]
+    files: dict[str, Any]
+    rows: dict[str, list[dict[str, Any]]]
+    values: dict[str, Any]
+    mixed: dict[str, dict[str, Any]]
+    writers: dict[str, str]
+    stand_ins: list[str]
+    reproducible: bool
+
+    def get(self, name: str, *keys: str, default: Any = None) -> Any:
+        """Return a value inside a JSON file, or the default where a key is missing."""
+        value = self.files.get(name)
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return default if value is None else value
+
+
+def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
+    """Read everything the report needs from a run's folder; every file is optional."""
+    folder = Path(folder)
+    present = [folder / name for name in REPORT["files"] if (folder / name).exists()]
+    files = {p.stem: json.loads(p.read_text("utf-8")) for p in present if p.suffix == ".json"}
+    rows = {p.stem: [r for _, r in records.rows(p)] for p in present if p.suffix == ".jsonl"}
+    books = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    notebooks = {p.stem: _parameters(p) for p in books if not p.stem.endswith("_failed")}
+    values = {key: value for own in notebooks.values() for key, value in own.items()}
+    each = {key: {n[:2]: own[key] for n, own in notebooks.items() if key in own} for key in values}
+    mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
+    writers = _writers(files | {name: lines[:1] for name, lines in rows.items()}, values)
+    stand_ins = [role for role, m in writers.items() if STAND_IN in m or m == "student"]
+    return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
+
+
+def _parameters(notebook: Path) -> dict[str, Any]:
+    """Return the parameters of an executed notebook: its defaults, then injected values."""
+    values: dict[str, Any] = {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", [])):
+            for line in ast.parse("".join(cell["source"])).body:
+                target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
+                values[target.id] = ast.literal_eval(line.value)
+    return values
+
+
+def _writers(scope: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
+    """Return the model of each role as the files name it, or that it is the stand-in."""
+    models = {role: evaluate(about["model"], scope) for role, about in REPORT["roles"].items()}
+    urls = {role: str(values.get(f"{role}_url", "")).partition("?")[0] for role in models}
+    return {r: STAND_IN if urls[r] == "offline" else str(m) for r, m in models.items() if m}
+
+
+def formatted(value: float | None, unit: str) -> str:
+    """Format a number by its unit; a missing one is a dash.
+
+    >>> formatted(0.4567, "share"), formatted(64350, "count"), formatted(3.1258, "nats")
+    ('45.7\xa0%', '64,350', '3.13\xa0nats')
+    """
+    if value is None or value != value:
+        return "–"
+    scale = 100 if unit in ("share", "points") else 1
+    return REPORT["formats"].get(unit, "{:.2f}").format(scale * value)
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Return the environment of the report's templates and expressions; only pages are escaped."""
+    result = jinja2.Environment(undefined=jinja2.ChainableUndefined, trim_blocks=True)
+    result.autoescape = jinja2.select_autoescape(["html.j2"], default_for_string=False)
+    result.loader = jinja2.FileSystemLoader(paths.data(""))
+    result.filters |= {"unit": formatted, "entropy": stats.entropy}
+    result.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    merged = {axis: coverage.published(axis) for axis in ("type", "view")}
+    result.globals["published"] = paths.load("published") | {"merged": merged}
+    return result
+
+
+def fill(template: str, scope: dict[str, Any]) -> str:
+    """Return a template's text, its line breaks and double blanks as one blank."""
+    return re.sub("[ \n]+", " ", environment().from_string(template).render(scope)).strip()
+
+
+def evaluate(expression: str, scope: dict[str, Any]) -> Any:
+    """Return the value of an expression, or None where something in it is undefined.
+
+    >>> evaluate("run.steps / 2", {"run": {"steps": 3}}), evaluate("run.a / 2", {"run": {}})
+    (1.5, None)
+    """
+    try:
+        return environment().compile_expression(expression)(scope)
+    except jinja2.UndefinedError:
+        return None
+
+
+def scope_of(run: Run) -> dict[str, Any]:
+    """Return what the expressions of report.yaml read: files, counts, complete answers."""
+    frame = pd.DataFrame(run.rows.get("consultations", []))
+    frame = frame.reindex(columns=["way", "model", "finish_reason"])
+    complete = []
+    for (way, model), rows in frame.groupby(["way", "model"], sort=False):
+        share = stats.wilson(int((rows["finish_reason"] != "length").sum()), len(rows))
+        complete.append({"use_case": way, "model": model} | share._asdict())
+    counts = {name: len(rows) for name, rows in run.rows.items()}
+    return run.files | {"counts": counts, "complete": complete}
+
+
+def read_numbers(run: Run) -> pd.DataFrame:
+    """Return all numbers of a run in the order of the report, one a row; what is missing is None.
+
+    `unit` is share, points, count, bits, nats, grade or ratio; `stand_in` names the roles that a
+    stand-in played in it, `model` the model it measures; a `headline` is shown first. `label`,
+    `text`, `interval`, `size`, `published` and `cell` are what a page prints.
+    """
+    scope, numbers = scope_of(run), []
+    for part, about in REPORT["parts"].items():
+        stand_ins = ", ".join(role for role in about["roles"] if role in run.stand_ins)
+        for entry in about["numbers"]:
+            for row in evaluate(entry.get("rows", "[{}]"), scope) or []:
+                number = _number(REPORT["cells"] | entry, scope | {"row": row}, stand_ins)
+                numbers.append(number | {"part": part})
+    columns = ["part", "stand_in", *(REPORT["cells"] | REPORT["texts"])]
+    frame = pd.DataFrame(numbers, columns=columns, dtype=object)
+    return frame[frame["value"].notna()]
+
+
+def _number(cells: dict[str, str], scope: dict[str, Any], stand_in: str) -> dict[str, Any]:
+    """Return the fields of one number and their texts; its value is None if not measured."""
+    number: dict[str, Any] = {"stand_in": stand_in}
+    for key, text in cells.items():
+        number[key] = (fill if key in TEMPLATES else evaluate)(text, scope)
+    for key, text in REPORT["texts"].items():
+        number[key] = fill(text, number)
+    return number
+
+
+def deviations() -> pd.DataFrame:
+    """Return known problems of the published numbers: claim, evidence, place, what we do."""
+    rows = [row | {"shows": fill(row["shows"], {})} for row in paths.load("deviations")]
+    names = {"shows": "what the files show", "where": "where to see it"}
+    return pd.DataFrame(rows).rename(columns=names)
+
+
+class Comparison(NamedTuple):
+    """`parameters` that differ; `numbers` of both runs, difference, whether intervals overlap."""
+
+    parameters: pd.DataFrame
+    numbers: pd.DataFrame
+
+    def lines(self, *, every: bool = False) -> list[str]:
+        """Return both tables as text; only numbers that differ unless `every`."""
+        same = self.numbers.iloc[:, 0] == self.numbers.iloc[:, 1]
+        rows = self.numbers if every else self.numbers[~same]
+        apart, overlap = ((self.numbers["intervals"] == w).sum() for w in ("apart", "overlap"))
+        return [
+            "No parameter differs." if self.parameters.empty else self.parameters.to_string(),
+            "No number differs." if rows.empty else rows.to_string(),
+            f"{same.sum()} numbers are the same in both runs.",
+            "A * marks numbers in which a stand-in had a part.",
+            f"{apart} of {apart + overlap} numbers with intervals in both runs are apart.",
+        ]
+
+
+def differing(first: dict[str, Any], second: dict[str, Any], names: list[str]) -> pd.DataFrame:
+    """Return the parameters that differ, those that only one has last; names of runs aside."""
+    keys = [key for key in {**first, **second} if key not in NAME_KEYS]
+    rows = [(key, first.get(key, "–"), second.get(key, "–")) for key in keys]
+    rows = sorted((row for row in rows if row[1] != row[2]), key=lambda row: "–" in row[1:])
+    return pd.DataFrame(rows, columns=["parameter", *names]).set_index("parameter")
+
+
+def compare(first: str | Path, second: str | Path) -> Comparison:
+    """Compare two runs by name or folder; numbers that only one has are kept."""
+    folders = [_folder(run) for run in (first, second)]
+    if folders[0].resolve() == folders[1].resolve():
+        do = "Give another run to compare it with."
+        raise UserError("These are one run, not two.", got=folders[0], do=do)
+    runs = [read_run(folder) for folder in folders]
+    names = [folder.name for folder in folders]
+    names = names if names[0] != names[1] else [str(first), str(second)]
+    parameters = differing(*(run.values for run in runs), names)
+    return Comparison(parameters, _numbers(*map(read_numbers, runs), names))
+
+
+def _numbers(first: pd.DataFrame, second: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the numbers of two runs as texts, their difference, whether intervals overlap."""
+    keys = ["part", "label"]
+    a, b = (frame.drop_duplicates(keys, keep="last").set_index(keys) for frame in (first, second))
+    index = a.index.union(b.index, sort=False).rename(["part", "number"])
+    a, b = a.reindex(index), b.reindex(index)
+    numbers = pd.DataFrame({names[0]: a["cell"], names[1]: b["cell"]}).fillna("–")
+    units = a["unit"].replace("share", "points")
+    changes = zip(b["value"] - a["value"], units, strict=True)
+    numbers["difference"] = ["" if pd.isna(x) else formatted(x, unit) for x, unit in changes]
+    low, high = (np.array([a[end], b[end]], dtype=float) for end in ("low", "high"))
+    apart = (high < low[::-1]).any(axis=0)
+    known = np.isfinite(low + high).all(axis=0)
+    numbers["intervals"] = np.select([~known, apart], ["", "apart"], "overlap")
+    return numbers
+
+
+def _folder(run: str | Path) -> Path:
+    """Return the folder of a run given by path or name."""
+    outputs = paths.outputs("demo").parent
+    for folder in (Path(run), paths.root() / run, outputs / run):
+        if str(run) and folder.is_dir() and any(folder.glob("*.json*")):
+            return folder
+    do = "Give the folder of a run, for example outputs/demo, or its name."
+    raise UserError("There is no such run.", got=run, do=do)
