@@ -1,14 +1,16 @@
 """The report: a page that a browser finds accessible, that needs nothing else, and whose numbers are those of the run's files."""
 
+import base64
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from test_jupyterlab import browser  # noqa: F401 (a fixture)
 
-from medinstruct import paths, records, report
+from medinstruct import paths, plotting, records, report
 from medinstruct.errors import UserError
 
 DEMO = paths.root() / "outputs" / "demo"
@@ -22,9 +24,35 @@ def folder(tmp_path):
     return tmp_path / "mine"
 
 
-def written(folder, *, reproducible=False, **more):
-    run = report.read_run(folder, reproducible=reproducible)
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A copy of the demo with all parts drawn and its page written once; tests only read it."""
+    folder = tmp_path_factory.mktemp("report") / "mine"
+    shutil.copytree(DEMO, folder)
+    (folder / "pages").mkdir(exist_ok=True)
+    (folder / "pages" / "03_filter_tasks.html").write_text("<p>3</p>")
+    run = report.read_run(folder)
     parts = report.draw_parts(run)
+    text = report.write_page(run, parts).read_text(encoding="utf-8")
+    return SimpleNamespace(folder=folder, parts=parts, text=text)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Parts without their pictures: texts are those of the figures, the picture is one pixel."""
+    pixel = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+    )
+
+    def show(figure, name, *, folder, alt, data):
+        return SimpleNamespace(data={"text/plain": alt, "image/png": pixel})
+
+    monkeypatch.setattr(plotting, "show", show)
+
+
+def written(folder, *, reproducible=False, parts=None, **more):
+    run = report.read_run(folder, reproducible=reproducible)
+    parts = parts or report.draw_parts(run)
     page = report.write_page(run, parts, **more).read_text(encoding="utf-8")
     return page, report.as_json(run, parts)
 
@@ -39,14 +67,13 @@ def violations(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_nothing_is_cut_or_fetched(browser, folder, scheme):  # noqa: F811
-    written(folder)
+def test_axe_finds_nothing_and_nothing_is_cut_or_fetched(browser, drawn, scheme):  # noqa: F811
     for width in WIDTHS:
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         asked, told = [], []
         page.on("request", lambda request, asked=asked: asked.append(request.url))
         page.on("console", lambda message, told=told: told.append(message.text))
-        page.goto(f"file://{folder}/report.html")
+        page.goto(f"file://{drawn.folder}/report.html")
         assert violations(page) == [] and told == [] and len(asked) == 1
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert violations(page) == []
@@ -54,20 +81,19 @@ def test_axe_finds_nothing_and_nothing_is_cut_or_fetched(browser, folder, scheme
         page.close()
 
 
-def test_a_missing_label_would_be_found(browser, folder):  # noqa: F811
-    text, _ = written(folder)
-    (folder / "report.html").write_text(re.sub(r' alt="[^"]*"', "", text), encoding="utf-8")
+def test_a_missing_label_would_be_found(browser, drawn, tmp_path):  # noqa: F811
+    text = re.sub(r' alt="[^"]*"', "", drawn.text)
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
     page = browser.new_page()
-    page.goto(f"file://{folder}/report.html")
+    page.goto(f"file://{tmp_path}/report.html")
     assert "image-alt" in dict(violations(page))
 
 
-def test_on_paper_all_numbers_stand_open_and_nothing_is_wider_than_the_page(browser, folder):  # noqa: F811
-    written(folder)
+def test_on_paper_all_numbers_stand_open_and_nothing_is_wider_than_the_page(browser, drawn):  # noqa: F811
     page = browser.new_page(
         viewport={"width": 696, "height": 1000}, color_scheme="dark"
     )  # A4 less its margins
-    page.goto(f"file://{folder}/report.html")
+    page.goto(f"file://{drawn.folder}/report.html")
     page.emulate_media(media="print")
     wide = "[...document.querySelectorAll('table, figure')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"
     assert page.evaluate(wide) == 0
@@ -79,10 +105,8 @@ def test_on_paper_all_numbers_stand_open_and_nothing_is_wider_than_the_page(brow
     assert 4 <= pages <= 10
 
 
-def test_headings_nest_tables_have_captions_and_every_link_leads_somewhere(folder):
-    (folder / "pages").mkdir(exist_ok=True)
-    (folder / "pages" / "03_filter_tasks.html").write_text("<p>3</p>")
-    text, _ = written(folder)
+def test_headings_nest_tables_have_captions_and_every_link_leads_somewhere(drawn):
+    folder, text = drawn.folder, drawn.text
     levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
     assert (
         levels[0] == 1
@@ -99,7 +123,7 @@ def test_headings_nest_tables_have_captions_and_every_link_leads_somewhere(folde
     assert not re.search(r'(?:src|href)="(?:https?:)?//', text) and "<script" not in text
 
 
-def test_what_a_model_is_called_or_wrote_is_only_text(folder):
+def test_what_a_model_is_called_or_wrote_is_only_text(folder, quick):
     rows = [row for _, row in records.rows(folder / "raw_tasks.jsonl")]
     rows[0]["provenance"]["model"] = "<img src=x onerror=alert(1)>"
     (folder / "raw_tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -118,7 +142,7 @@ def test_what_a_model_is_called_or_wrote_is_only_text(folder):
     )
 
 
-def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(folder):
+def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(folder, quick):
     for name in ("training", "freeform", "safety", "benchmarks", "quality"):
         (folder / f"{name}.json").unlink()
     text, found = written(folder)
@@ -128,10 +152,10 @@ def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(fo
         == "python -m medinstruct run params/demo.yaml 07 --set run=mine"
         and "Not in this report yet" in text
     )
-    assert f"{report.read_run(folder).counts['dataset']:,} training examples" in text
+    assert f"{len(report.read_run(folder).rows['dataset']):,} training examples" in text
 
 
-def test_consultations_have_a_part_once_there_are_any(folder):
+def test_consultations_have_a_part_once_there_are_any(folder, quick):
     (folder / "consultations.jsonl").unlink(missing_ok=True)
     assert report.draw_parts(report.read_run(folder))["assist"].todo
     rows = [
@@ -162,12 +186,18 @@ def test_an_empty_run_still_has_a_page(tmp_path):
 
 def test_every_number_has_its_label_and_the_published_one_beside_it():
     run = report.read_run(DEMO)
-    found = {row.label: row for row in report.read_numbers(run)}
-    assert found["examples"].value == run.counts["dataset"] and found["examples"].paper == 52_002
+    found = {row.label: row for row in report.read_numbers(run).itertuples()}
+    assert found["examples"].value == len(run.rows["dataset"]) and found["examples"].paper == 52_002
     assert found["tasks with a top verb and noun"].paper == pytest.approx(0.2245, abs=1e-4)
     assert all(one.stand_in for one in found.values()), "the demo's numbers all come from stand-ins"
     assert all(one.low <= one.value <= one.high for one in found.values() if one.low is not None)
     assert found["score against written, tuned"].n == 150
+
+
+def test_report_json_gives_every_number_its_value_a_zero_too(drawn):
+    rows = report.as_json(report.read_run(drawn.folder), drawn.parts)["numbers"]
+    assert all("value" in row for row in rows) and any(row["value"] == 0 for row in rows)
+    assert all(("low" in row) == ("high" in row) for row in rows)
 
 
 def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folder):
@@ -180,7 +210,9 @@ def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folde
     (folder / "training.json").write_text(json.dumps(training | {"base_model": "Qwen/Qwen3-4B"}))
     run = report.read_run(folder)
     score = next(
-        one for one in report.read_numbers(run) if one.label == "score against gpt-4, tuned"
+        one
+        for one in report.read_numbers(run).itertuples()
+        if one.label == "score against gpt-4, tuned"
     )
     assert (
         score.stand_in == ""
@@ -189,19 +221,19 @@ def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folde
     )
 
 
-def test_the_committed_demo_tells_no_times_and_other_runs_do(folder):
+def test_the_committed_demo_tells_no_times_and_other_runs_do(folder, drawn):
     records.write_json(
         folder / "manifest.json",
         {"03_filter_tasks": {"fingerprint": "ab" * 32, "seconds": 61.5, "written": {}}},
     )
-    text, found = written(folder)
+    text, found = written(folder, parts=drawn.parts)
     assert "Changed since the runner wrote them" not in text
     assert (
         "61.5" in text
         and found["seconds"] == {"03_filter_tasks": 61.5}
         and "machine" in found["versions"]
     )
-    text, found = written(folder, reproducible=True)
+    text, found = written(folder, reproducible=True, parts=drawn.parts)
     assert (
         "61.5" not in text
         and not {"seconds", "cost"} & set(found)
@@ -209,7 +241,7 @@ def test_the_committed_demo_tells_no_times_and_other_runs_do(folder):
     )
 
 
-def test_files_that_do_not_belong_together_name_the_notebook(folder):
+def test_files_that_do_not_belong_together_name_the_notebook(folder, drawn):
     assert report.provenance.mismatches(report.read_run(folder)) == []
     text = (folder / "dataset.jsonl").read_text()
     lines = text.splitlines(keepends=True)
@@ -224,7 +256,10 @@ def test_files_that_do_not_belong_together_name_the_notebook(folder):
         (folder / name).write_text(text)
     entry = {"fingerprint": "", "seconds": 1.0, "written": {"diversity.json": "of another day"}}
     records.write_json(folder / "manifest.json", {"05_measure_diversity": entry})
-    assert "Changed since the runner wrote them: diversity.json" in written(folder)[0]
+    assert (
+        "Changed since the runner wrote them: diversity.json"
+        in written(folder, parts=drawn.parts)[0]
+    )
 
 
 def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks(folder):
@@ -250,11 +285,7 @@ def test_the_deviations_follow_from_the_published_counts():
         and "give 24.1 points" in told
         and "38.1 is 67.6 - 29.5" in told
     )
-    assert (
-        len(report.definitions.load("published")["merged"]["type"]) == 10
-        and "are 10 types" in told
-        and "{" not in told
-    )
+    assert "are 10 types" in told and "{" not in told
     rows = yaml.safe_load(paths.data("deviations.yaml").read_text(encoding="utf-8"))
     assert len(rows) >= 10 and all(set(row) == {"claim", "shows", "where", "here"} for row in rows)
 
@@ -265,7 +296,7 @@ def test_the_deviations_can_be_seen_in_the_released_files(real_data):
         for line in (real_data / "alpacare/MedInstruct-test.jsonl").open(encoding="utf-8")
     ]
     assert len(ids) == 216 and set(range(217)) - {int(one) for one in ids} == {143}
-    cut = report.definitions.load("published")["cut"]["references"]
+    cut = paths.load("published")["cut"]["references"]
     for name in ("gpt-4", "gpt-3.5-turbo", "text-davinci-003"):
         path = real_data / "alpacare/reference_outputs" / name / "medsi_output.jsonl"
         texts = [json.loads(line)["output"].strip() for line in path.open(encoding="utf-8")]
@@ -273,7 +304,7 @@ def test_the_deviations_can_be_seen_in_the_released_files(real_data):
         assert 100 * share == pytest.approx(cut[name], abs=0.05)
 
 
-def test_two_runs_stand_side_by_side(folder, monkeypatch):
+def test_two_runs_stand_side_by_side(folder, drawn, monkeypatch):
     other = folder.parent / "other"
     shutil.copytree(folder, other)
     content = json.loads((other / "freeform.json").read_text())
@@ -295,7 +326,7 @@ def test_two_runs_stand_side_by_side(folder, monkeypatch):
     assert "1 of" in found.lines()[-1] and "score against written, tuned" in "\n".join(
         found.lines()
     )
-    text, _ = written(folder, beside=found.numbers)
+    text, _ = written(folder, parts=drawn.parts, beside=found.numbers)
     assert "Beside another run" in text
     with pytest.raises(UserError, match="no such run"):
         report.compare(folder, "nowhere")
@@ -329,5 +360,6 @@ def test_a_run_is_not_compared_with_itself(folder):
 def test_a_single_answer_beside_a_clinician_has_an_interval_with_a_width(folder):
     row = {"way": "decision", "model": "base", "finish_reason": "length"}
     (folder / "consultations.jsonl").write_text(json.dumps(row) + "\n")
-    _, ends = [one for one in report.read_numbers(report.read_run(folder)) if one.part == "assist"]
+    numbers = report.read_numbers(report.read_run(folder)).itertuples()
+    _, ends = [one for one in numbers if one.part == "assist"]
     assert ends.value == ends.low == 0 and ends.high > 0.5 and ends.n == 1

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,11 +33,7 @@ class Done(NamedTuple):
 
 
 def run(
-    profile: str,
-    *,
-    only: list[str] | None = None,
-    sets: list[str] | None = None,
-    force: bool = False,
+    profile: str, *, only: Sequence[str] = (), sets: Sequence[str] = (), force: bool = False
 ) -> list[Done]:
     """Run a profile's notebooks into `outputs/<run>/`; return one outcome a notebook.
 
@@ -44,13 +41,11 @@ def run(
     current ones. The first failure stops the run with notebook, cell and cause. A manifest, written
     after each notebook, holds the hash of everything its result depends on.
     """
-    values = params.profile(profile) | params.set_values(sets or [])
+    values = params.profile(profile) | params.set_values(sets)
     available = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
-    selected = _selected(available, only or [])
-    own = _values_by_notebook(available, values)
-    out = paths.outputs(str(values.get("run", "demo")))
+    selected, own = _selected(available, only), _values_by_notebook(available, values)
+    out, timings = paths.outputs(str(values.get("run", "demo"))), not values.get("reproducible")
     outcomes = []
-    timings = not values.get("reproducible", False)
     with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
         for notebook in bar:
             bar.set_description(notebook.stem)
@@ -75,38 +70,39 @@ def time_table(outcomes: list[Done]) -> list[str]:
     return [*lines, f"{'together':<{width}} {total:>6.1f} s"]
 
 
-def _run_one(
-    notebook: Path, values: dict[str, Any], out: Path, *, force: bool, timings: bool
-) -> Done:
+def _run_one(notebook: Path, values: dict, out: Path, *, force: bool, timings: bool) -> Done:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
     io = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["medinstruct"]
-    _require(notebook, io["reads"], out)
+    if missing := [name for name in io["reads"] if not (out / name).exists()]:
+        what = f"{notebook.stem} reads files that do not exist."
+        do = "Run the earlier notebooks first: without numbers all run in order."
+        raise UserError(what, got=", ".join(missing), do=do)
     current = fingerprint.of_notebook(notebook, values=values, out=out)
-    path = out / "manifest.json"
+    path, page = out / "manifest.json", out / "pages" / f"{notebook.stem}.html"
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    entry = manifest.get(notebook.stem)
-    if not force and _is_current(entry, current, out):
-        _write_page(out / notebook.name, overwrite=False)
+    entry, names = manifest.get(notebook.stem, {}), [*io["writes"], notebook.name]
+    written = {name: fingerprint.of_path(out / name) for name in names}
+    if not force and entry.get("fingerprint") == current and entry["written"] == written:
+        if not page.exists():
+            _write_page(out / notebook.name, page)
         return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
     _execute(notebook, values, out, timings=timings)
-    _write_page(out / notebook.name)
-    written = {name: fingerprint.of_path(out / name) for name in [*io["writes"], notebook.name]}
+    _write_page(out / notebook.name, page)
+    written = {name: fingerprint.of_path(out / name) for name in names}
     seconds = round(time.perf_counter() - start, 1)
     entry = {"fingerprint": current, "written": written, "seconds": seconds}
     records.write_json(path, manifest | {notebook.stem: entry})
     return Done(notebook.stem, seconds, False)
 
 
-def _write_page(executed: Path, *, overwrite: bool = True) -> None:
-    """Render an executed notebook to pages/, where the report links to it."""
-    page = executed.parent / "pages" / f"{executed.stem}.html"
-    if overwrite or not page.exists():
-        text = plotting.to_html(executed)
-        records.write_text(page, re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text))
+def _write_page(executed: Path, page: Path) -> None:
+    """Render an executed notebook as a page, where the report links to it."""
+    text = plotting.to_html(executed)
+    records.write_text(page, re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text))
 
 
-def _execute(notebook: Path, values: dict[str, Any], out: Path, *, timings: bool) -> None:
+def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     """Run with papermill into a temporary file; keep the failed copy for reading."""
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -117,21 +113,18 @@ def _execute(notebook: Path, values: dict[str, Any], out: Path, *, timings: bool
     quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
     try:
         papermill.execute_notebook(notebook, draft, parameters=values, **quiet)
+        copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
+        records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
+        failed.unlink(missing_ok=True)
     except papermill.PapermillExecutionError as error:
         draft.replace(failed)
         raise _failure(notebook, error, failed) from None
     except DeadKernelError as error:
-        draft.unlink(missing_ok=True)
         do = "Free memory or make batches smaller, then repeat the command."
         what = f"{notebook.stem} stopped: its kernel died, most often from lack of memory."
         raise UserError(what, got=error, do=do) from None
-    except BaseException:
+    finally:
         draft.unlink(missing_ok=True)
-        raise
-    copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
-    records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
-    draft.unlink()
-    failed.unlink(missing_ok=True)
 
 
 def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbformat.NotebookNode:
@@ -150,7 +143,7 @@ def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbforma
             cell.id = "injected"
         if "timing" in tags and not timings:
             cell.outputs = [nbformat.v4.new_output("stream", text=TIMES_VARY)]
-        elif cell.cell_type == "code":
+        if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_transient(output)]
         for output in cell.get("outputs", []):
             if text := output.get("data", {}).get("text/plain"):
@@ -173,17 +166,18 @@ def _failure(notebook: Path, error: Any, failed: Path) -> UserError:
     place = f"{notebook.stem} stopped at cell `{cell}`"
     if error.ename == "UserError":
         return UserError(f"{place}: {error.evalue}\n       {again}")
-    got = f"{error.ename}: {error.evalue}"
-    return UserError(f"{place}.", got=got, do=f"Repair the cause. {again}")
+    return UserError(
+        f"{place}.", got=f"{error.ename}: {error.evalue}", do=f"Repair the cause. {again}"
+    )
 
 
-def _selected(available: list[Path], only: list[str]) -> list[Path]:
+def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:
+    """Return the notebooks of the numbers or names in `only`, in order; all without any."""
     names = {notebook.stem[:2]: notebook for notebook in available}
     numbers = {text.partition("_")[0].zfill(2): text for text in only}
-    for number, text in numbers.items():
-        if number not in names:
-            do = f"Choose from {', '.join(names)}."
-            raise UserError("There is no such notebook.", got=text, do=do)
+    if unknown := numbers.keys() - names:
+        do = f"Choose from {', '.join(names)}."
+        raise UserError("There is no such notebook.", got=numbers[min(unknown)], do=do)
     return [names[number] for number in sorted(numbers)] or available
 
 
@@ -191,25 +185,8 @@ def _values_by_notebook(available: list[Path], values: dict[str, Any]) -> dict[P
     """Return each notebook's own values; refuse unknown keys and wrong types before running."""
     declared = {notebook: params.declared(notebook) for notebook in available}
     kinds = {key: kind for cells in declared.values() for key, (kind, _) in cells.items()}
-    for key, value in values.items():
+    for key in values:
         if key not in kinds:
             raise params.unknown(key, kinds)
-        values[key] = params.typed(key, value, kinds[key])
-    return {
-        notebook: {key: values[key] for key in cells if key in values}
-        for notebook, cells in declared.items()
-    }
-
-
-def _require(notebook: Path, reads: list[str], out: Path) -> None:
-    missing = [name for name in reads if not (out / name).exists()]
-    if missing:
-        do = "Run the earlier notebooks first: without numbers all run in order."
-        what = f"{notebook.stem} reads files that do not exist."
-        raise UserError(what, got=", ".join(missing), do=do)
-
-
-def _is_current(entry: dict[str, Any] | None, current: str, out: Path) -> bool:
-    if not entry or entry["fingerprint"] != current:
-        return False
-    return all(fingerprint.of_path(out / name) == value for name, value in entry["written"].items())
+    typed = {key: params.typed(key, value, kinds[key]) for key, value in values.items()}
+    return {n: {key: typed[key] for key in cells if key in typed} for n, cells in declared.items()}

@@ -103,6 +103,8 @@ def environment() -> jinja2.Environment:
     result = jinja2.Environment(undefined=jinja2.ChainableUndefined, trim_blocks=True)
     result.autoescape = jinja2.select_autoescape(["html.j2"], default_for_string=False)
     result.loader = jinja2.FileSystemLoader(paths.data(""))
+    result.from_string = cache(result.from_string)  # compile each text once
+    result.compile_expression = cache(result.compile_expression)
     result.filters |= {"unit": formatted, "entropy": stats.entropy}
     result.filters["base64"] = lambda data: base64.b64encode(data).decode()
     merged = {axis: coverage.published(axis) for axis in ("type", "view")}
