@@ -18,6 +18,7 @@ from medinstruct import params, paths
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection
+KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 NO_SERVER = ("offline", "replay:")  # how an address begins that is none
 URL_KEYS = ("teacher_url", "responder_url", "judge_url")
 FILE_KEYS = ("seeds", "test_set", "references", "prices", "focus", "earlier", "votes")
@@ -44,17 +45,14 @@ def _machine() -> list[str]:
 
     gigabytes = psutil.virtual_memory().total / 1e9
     free = shutil.disk_usage(paths.root()).free / 1e9
-    keys = ", ".join(
-        f"{name} is {'set' if os.environ.get(name) else 'not set'}"
-        for name in ("OPENAI_API_KEY", "HF_TOKEN")
-    )
+    keys = [f"{name} is {'set' if os.environ.get(name) else 'not set'}" for name in KEYS]
     small = "none: the student trains on the processor in minutes, a model of the hub does not"
     return [
         f"Python       {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"Processor    {os.cpu_count()} cores, {gigabytes:.0f} GB of memory",
         f"Accelerator  {_gpu() or small}",
         f"Disk         {free:.0f} GB free at {paths.root()}",
-        f"Keys         {keys} (the demo needs none)",
+        f"Keys         {', '.join(keys)} (the demo needs none)",
     ]
 
 
@@ -74,7 +72,9 @@ def missing_packages(extra: str = "train") -> dict[str, str]:
 def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> list[Obstacle]:
     """Return what keeps a profile from running here, each with its remedy."""
     rows = [("packages are missing", "see above")] if missing else []
-    return [*rows, *_addresses(values), *_files(values), *_hardware(values)]
+    model = values.get("base_model", "student")
+    hub_model = "" if model == "student" or _exists(model) else model
+    return [*rows, *_addresses(values, hub_model), *_files(values), *_hardware(values, hub_model)]
 
 
 def reachable(address: str) -> bool:
@@ -87,12 +87,12 @@ def reachable(address: str) -> bool:
     return False
 
 
-def _addresses(values: dict[str, Any]) -> Iterator[Obstacle]:
+def _addresses(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     """Yield servers that do not answer, and a key that is not set."""
     urls = {key: values.get(key) or OPENAI for key in URL_KEYS}
     if values.get("answer_url"):
         urls["answer_url"] = values["answer_url"]
-    elif _is_on_hub(values):
+    elif hub_model:
         urls["base_model"] = HUB
     servers = dict.fromkeys(url for url in urls.values() if not url.startswith(NO_SERVER))
     with ThreadPoolExecutor() as pool:
@@ -122,18 +122,13 @@ def _exists(name: str) -> bool:
     return any((base / name).exists() for base in (Path.cwd(), paths.root()))
 
 
-def _hardware(values: dict[str, Any]) -> Iterator[Obstacle]:
+def _hardware(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     if values.get("load_in_4bit") and not (_gpu() and _version("bitsandbytes")):
         do = "pip install 'medinstruct[gpu]'" if _gpu() else "use a machine with an NVIDIA GPU"
         yield "4-bit training needs a GPU and bitsandbytes", do
-    elif _is_on_hub(values) and not _gpu():
+    elif hub_model and not _gpu():
         do = "use a GPU, or --set base_model=student"
-        yield f"{values['base_model']} is too large for a processor", do
-
-
-def _is_on_hub(values: dict[str, Any]) -> bool:
-    model = values.get("base_model", "student")
-    return model != "student" and not _exists(model)
+        yield f"{hub_model} is too large for a processor", do
 
 
 def _packages(missing: dict[str, str]) -> list[str]:

@@ -36,7 +36,7 @@ def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
 
 def of_path(path: Path) -> str:
     """Return the hash of a file, a folder's files, or a database's votes; "" if it is absent."""
-    if path.suffix == ".sqlite":
+    if path.suffix == ".sqlite" and path.is_file():
         return _of_votes(path)
     if path.is_dir():
         files = [p for p in path.rglob("*") if p.is_file() and not UNUSED & set(p.parts)]
@@ -46,13 +46,11 @@ def of_path(path: Path) -> str:
 
 def _of_votes(path: Path) -> str:
     """Return the hash of the ids of all votes; "" for a database without votes."""
-    if not path.is_file():
-        return ""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
         if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
             return ""
-        ids = [row[0] for row in base.execute("SELECT uid FROM votes ORDER BY uid")]
-    return _sha256("".join(ids)) if ids else ""
+        ids = "".join(uid for (uid,) in base.execute("SELECT uid FROM votes ORDER BY uid"))
+    return _sha256(ids) if ids else ""
 
 
 def files_of(values: dict[str, Any]) -> dict[str, Path]:
@@ -60,10 +58,10 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
 
     One parameter may name several: "a.csv, b.csv", "model=answers.jsonl", "replay:verdicts.jsonl".
     """
-    texts = [(key, value) for key, value in values.items() if isinstance(value, str)]
     names = [
         (key, part.strip())
-        for key, text in texts
+        for key, text in values.items()
+        if isinstance(text, str)
         for part in (text, *re.split(r"[,=@]|replay:", text))
         if re.search(r"[/.]", part)
     ]
@@ -78,13 +76,12 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
 def imported_modules(code: str) -> set[Path]:
     """Return the files of this package that code imports, directly or through others."""
     python = re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE).replace("await ", "")
-    seen: set[Path] = set()
-    waiting = _imports(python)
+    modules, waiting = set(), _imports(python)
     while waiting:
-        seen |= waiting
+        modules |= waiting
         texts = [path.read_text(encoding="utf-8") for path in waiting]
-        waiting = set().union(*map(_imports, texts)) - seen
-    return seen
+        waiting = set().union(*map(_imports, texts)) - modules
+    return modules
 
 
 def _imports(code: str) -> set[Path]:

@@ -40,22 +40,14 @@ def current() -> dict[Path, str]:
         files[path] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     text = (root / "README.md").read_text(encoding="utf-8")
     for name in ("notebooks", "profiles"):
-        text = between(text, name, _fill(name, scope))
+        table = f"<!-- {name} -->\n{_fill(name, scope)}\n<!-- /{name} -->"
+        text, n = re.subn(
+            f"<!-- {name} -->.*<!-- /{name} -->", lambda _, table=table: table, text, flags=re.S
+        )
+        if not n:
+            do = f"Write <!-- {name} --> and <!-- /{name} --> there."
+            raise UserError(f"README.md has no place for the table of {name}.", do=do)
     return {root / "README.md": text} | files
-
-
-def between(text: str, name: str, content: str) -> str:
-    """Replace what is between the two comments of a name.
-
-    >>> between("<!-- a -->\\nold\\n<!-- /a -->", "a", "new")
-    '<!-- a -->\\nnew\\n<!-- /a -->'
-    """
-    before, opening, rest = text.partition(f"<!-- {name} -->\n")
-    _, closing, after = rest.partition(f"<!-- /{name} -->")
-    if not closing:
-        do = f"Write <!-- {name} --> and <!-- /{name} --> there."
-        raise UserError(f"README.md has no place for the table of {name}.", do=do)
-    return f"{before}{opening}{content}\n{closing}{after}"
 
 
 def _fill(name: str, scope: dict[str, Any]) -> str:

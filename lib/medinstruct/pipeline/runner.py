@@ -132,12 +132,11 @@ def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbforma
 
     Without `timings` the outputs of cells tagged "timing" are replaced by a remark.
     """
-    for name in ("papermill", "widgets"):
-        notebook.metadata.pop(name, None)
     notebook.metadata.get("language_info", {}).pop("version", None)
+    for holder in (notebook, *notebook.cells):
+        for name in ("papermill", "widgets", "execution"):
+            holder.metadata.pop(name, None)
     for cell in notebook.cells:
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
             cell.id = "injected"

@@ -32,7 +32,12 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
         cell = dict(zip(axes, combination, strict=True))
         name = "-".join(f"{key}-{value}" for key, value in cell.items())
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))
-        _copy_inputs(out, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in (out / file for file in INPUTS):
+            if source.is_dir():
+                shutil.copytree(source, folder / source.name, dirs_exist_ok=True)
+            elif source.exists():
+                shutil.copy2(source, folder)
         pairs = [f"{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in cell.items()]
         outcome = run(profile, only=["07"], sets=[*sets, *pairs, f"run={folder.name}"])[0]
         lines.append(f"{folder.name}: {outcome.line}")
@@ -64,19 +69,6 @@ def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
         do = "For example --grid lora_rank=4,8,16 learning_rate=2.0e-4,1.0e-3"
         raise UserError("The grid has no values.", got=" ".join(grid), do=do)
     return axes
-
-
-def _copy_inputs(out: Path, folder: Path) -> None:
-    """Copy what the cell reads from the run that it varies."""
-    if not (out / INPUTS[0]).exists():
-        do = "Run the notebooks up to 04 for this profile first."
-        raise UserError(f"{out.name} has no {INPUTS[0]} yet.", got=out, do=do)
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in (out / name for name in INPUTS):
-        if source.is_dir():
-            shutil.copytree(source, folder / source.name, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copy2(source, folder)
 
 
 def _chart(rows: list[dict[str, Any]], axes: list[str]) -> Any:
