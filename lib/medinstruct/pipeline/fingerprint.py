@@ -58,19 +58,14 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
 
     One parameter may name several: "a.csv, b.csv", "model=answers.jsonl", "replay:verdicts.jsonl".
     """
-    names = [
-        (key, part.strip())
-        for key, text in values.items()
-        if isinstance(text, str)
-        for part in (text, *re.split(r"[,=@]|replay:", text))
-        if re.search(r"[/.]", part)
-    ]
-    return {
-        f"{key}: {name}": base / name
-        for base in (paths.root(), Path.cwd())
-        for key, name in names
-        if (base / name).exists()
-    }
+    files = {}
+    for key, text in values.items():
+        parts = (text, *re.split(r"[,=@]|replay:", text)) if isinstance(text, str) else ()
+        for name in (part.strip() for part in parts if re.search(r"[/.]", part)):
+            for base in (paths.root(), Path.cwd()):
+                if (base / name).exists():
+                    files[f"{key}: {name}"] = base / name
+    return files
 
 
 def imported_modules(code: str) -> set[Path]:

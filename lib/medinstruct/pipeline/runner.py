@@ -165,9 +165,8 @@ def _failure(notebook: Path, error: Any, failed: Path) -> UserError:
     place = f"{notebook.stem} stopped at cell `{cell}`"
     if error.ename == "UserError":
         return UserError(f"{place}: {error.evalue}\n       {again}")
-    return UserError(
-        f"{place}.", got=f"{error.ename}: {error.evalue}", do=f"Repair the cause. {again}"
-    )
+    got, do = f"{error.ename}: {error.evalue}", f"Repair the cause. {again}"
+    return UserError(f"{place}.", got=got, do=do)
 
 
 def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:

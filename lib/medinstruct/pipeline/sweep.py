@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd

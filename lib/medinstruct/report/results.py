@@ -62,7 +62,10 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     values = {key: value for own in notebooks.values() for key, value in own.items()}
     each = {key: {n[:2]: own[key] for n, own in notebooks.items() if key in own} for key in values}
     mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
-    writers = _writers(files | {name: lines[:1] for name, lines in rows.items()}, values)
+    scope, roles = files | rows, REPORT["roles"]
+    models = {role: evaluate(about["model"], scope) for role, about in roles.items()}
+    urls = {role: str(values.get(f"{role}_url", "")).partition("?")[0] for role in roles}
+    writers = {r: STAND_IN if urls[r] == "offline" else str(m) for r, m in models.items() if m}
     stand_ins = [role for role, m in writers.items() if STAND_IN in m or m == "student"]
     return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
 
@@ -76,13 +79,6 @@ def _parameters(notebook: Path) -> dict[str, Any]:
                 target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
                 values[target.id] = ast.literal_eval(line.value)
     return values
-
-
-def _writers(scope: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
-    """Return the model of each role as the files name it, or that it is the stand-in."""
-    models = {role: evaluate(about["model"], scope) for role, about in REPORT["roles"].items()}
-    urls = {role: str(values.get(f"{role}_url", "")).partition("?")[0] for role in models}
-    return {r: STAND_IN if urls[r] == "offline" else str(m) for r, m in models.items() if m}
 
 
 def formatted(value: float | None, unit: str) -> str:
