@@ -589,6 +589,8 @@ def test_an_adjudicator_settles_what_was_disputed():
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
     assert len(review.reviewed.apply_votes(items, settled)[0]) == 1
     assert review.annotators.to_adjudicate(review.cards(items), settled) == []
+    early = votes_on(items, both[0], ("Eve", 0, "accept", {"role": "adjudicator"}), both[1])
+    assert len(review.reviewed.apply_votes(items, early)[0]) == 1
 
 
 def test_a_vote_on_a_text_that_changed_since_is_not_applied():
