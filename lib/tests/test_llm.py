@@ -1,6 +1,7 @@
 """The client: order, cache, keys and budget, against the offline stand-in."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from support import stand_in_server
 from medinstruct import llm
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
+from medinstruct.llm.rate_limit import RateLimiter
 
 ASK = [
     llm.Request(
@@ -135,6 +137,19 @@ def test_no_more_than_the_given_number_is_under_way():
     assert served(talk, latency=0.01) <= 5
 
 
+@pytest.mark.parametrize("rpm, least", [(0, 0.45), (60_000, 0.0)])
+def test_requests_keep_to_the_servers_limit_unless_the_user_gives_another(rpm, least):
+    async def waits():
+        limiter = RateLimiter(rpm=rpm)
+        limiter.read_limits({"x-ratelimit-limit-requests": "1200"})  # 20 at once, then 20 a second
+        start = time.monotonic()
+        for _ in range(31):
+            await limiter.wait(100)
+        return time.monotonic() - start
+
+    assert least <= asyncio.run(waits()) < least + 2
+
+
 @pytest.mark.parametrize("repeats, trouble", [(0, "length"), (3, "")])
 def test_a_cut_answer_is_asked_for_again_with_twice_the_room(repeats, trouble, monkeypatch):
     monkeypatch.setattr("medinstruct.llm.client.REPEATS", repeats)
@@ -255,7 +270,6 @@ def test_two_runs_on_one_cache_agree(tmp_path):
 def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
     import subprocess
     import sys
-    import time
 
     code = (
         "import asyncio, sys; from medinstruct import llm, records\n"
