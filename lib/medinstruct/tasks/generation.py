@@ -49,8 +49,7 @@ async def generate(
     pool = Pool(texts, limit=novelty_limit, tokenizer=tokenizer)
     while planner.left and not _is_done(result.rounds):
         requests, parents = planner.next_round()
-        label = f"tasks, round {len(result.rounds) + 1}"
-        replies = await client.ask_all(requests, label=label)
+        replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
         parsed = _add_tasks(result, replies, parents)
         is_novel = pool.add_novel(compared_texts(parsed, novelty_fields))
         novel = [task for task, new in zip(parsed, is_novel, strict=True) if new]
@@ -88,18 +87,19 @@ class _Planner:
         seed: int = 42,
         **parameters: Any,
     ) -> None:
-        examples, machine, is_steered = seeds_per_request, machine_examples, steer == "coverage"
+        machine, is_steered = machine_examples, steer == "coverage"
         _require(steer in ("none", "coverage"), "steer", "none (published) or coverage", steer)
         _require(form in ("blocks", "json"), "output_format", "blocks or json", form)
         _require(is_steered or not focus, "focus", "empty unless steer is coverage", steer)
         limit = f"at most {len(seeds)}, the number of seeds"
-        _require(examples <= len(seeds), "seeds_per_request", limit, examples)
-        _require(0 <= machine < examples, "machine_examples", f"0 to {examples - 1}", machine)
+        _require(seeds_per_request <= len(seeds), "seeds_per_request", limit, seeds_per_request)
+        limit = f"0 to {seeds_per_request - 1}"
+        _require(0 <= machine < seeds_per_request, "machine_examples", limit, machine)
         self.left, self.new, self._asked = requests, tasks_per_request, 0
         self.coverage = Coverage(requests * self.new, focus=focus) if is_steered else None
         self._size = max(4, min(requests // 12 + 1, 200)) if is_steered or machine else requests
         self._seeds, self._novel, self._form = seeds, [], form
-        self._examples, self._machine_examples = examples, machine
+        self._examples, self._machine_examples = seeds_per_request, machine
         schema = {"response_format": TEXTS["schema"]} if form == "json" else {}
         self._parameters = parameters | schema
         self._chance = random.Random(seed)
@@ -114,10 +114,9 @@ class _Planner:
     def add(self, novel: list[Task]) -> float:
         """Add the novel tasks of a round; return the share of cells that are filled."""
         self._novel += novel
-        if not self.coverage:
-            return 0.0
-        self.coverage.add(novel)
-        return self.coverage.filled
+        if self.coverage:
+            self.coverage.add(novel)
+        return self.coverage.filled if self.coverage else 0.0
 
     def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
         cells = self.coverage.plan(self.new, self._chance) if self.coverage else []
@@ -129,15 +128,10 @@ class _Planner:
         return request, tuple(task.id for task in examples)
 
 
-def response_requests(
-    tasks: Iterable[Task], *, samples: int = 1, **parameters: Any
-) -> list[Request]:
+def response_requests(tasks: Iterable[Task], *, samples=1, **parameters: Any) -> list[Request]:
     """Return `samples` requests for a response to each task, which differ in sample number."""
-    return [
-        Request(messages=response_prompt(task), parameters=parameters, sample=n)
-        for task in tasks
-        for n in range(samples)
-    ]
+    pairs = ((response_prompt(task), n) for task in tasks for n in range(samples))
+    return [Request(messages=prompt, parameters=parameters, sample=n) for prompt, n in pairs]
 
 
 def best_of(replies: list[Reply], samples: int) -> list[Reply]:
@@ -177,12 +171,12 @@ def _add_tasks(
         parsed, rejects = parse_tasks(reply.text, reply.finish_reason, provenance=origin)
         result.rejects += rejects
         for task in parsed:
-            if task.id in known:
-                fields = {"raw": task.instruction, "reason": "written before, word for word"}
-                result.rejects.append(Reject(**fields, provenance=origin))
-            else:
+            if task.id not in known:
                 known.add(task.id)
                 result.tasks.append(task)
+                continue
+            fields = {"raw": task.instruction, "reason": "written before, word for word"}
+            result.rejects.append(Reject(**fields, provenance=origin))
     return result.tasks[old:]
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import yaml
-
 from medinstruct import paths
 from medinstruct.records import Task
 from medinstruct.tasks.steering import AXES
 
 Messages = list[dict[str, str]]
-TEXTS = yaml.safe_load(paths.data("task_prompts.yaml").read_text(encoding="utf-8"))
+TEXTS = paths.load("task_prompts")
 
 
 def task_prompt(

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
-import yaml
-
 from medinstruct import labels, paths
 from medinstruct.errors import UserError
 from medinstruct.records import Task
@@ -44,7 +42,7 @@ class Coverage:
             self._target.update(dict.fromkeys(cells, max(1, size // len(cells))))
         self._target.update(_extra(self._target, focus, size))
         self._have, self._asked, self._survived = Counter(), Counter(), Counter()
-        self._roles = yaml.safe_load(paths.data("view_roles.yaml").read_text(encoding="utf-8"))
+        self._roles = paths.load("view_roles")
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Count tasks that survived parsing and novelty."""
@@ -122,8 +120,8 @@ def _extra(target: Counter[Cell], focus: Sequence[Mapping], size: int) -> Counte
     extra: Counter[Cell] = Counter()
     for focused in focus:
         shared = {cell: sum(focused.get(axis) == value for axis, value in cell) for cell in target}
-        most = max(shared.values(), default=0)
-        near = [cell for cell, count in shared.items() if count == most and most]
+        most = max(shared.values())
+        near = [cell for cell, count in shared.items() if count == most > 0]
         tasks = FOCUS_SHARE * size * focused.get("weight", 1 / len(focus))
         extra.update(dict.fromkeys(near, max(1, round(tasks / max(len(near), 1)))))
     return extra
