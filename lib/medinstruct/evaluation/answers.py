@@ -133,14 +133,14 @@ def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
     empty; truncated: ended at the token limit, or else without the end of a sentence; repeated: a
     fifth of its runs of eight words are repetitions.
     """
-    rows = [(a.model, a.text, a.finish_reason) for a in answers]
-    frame = pd.DataFrame(rows, columns=["answers of", "text", "reason"])
-    text, is_cut = frame["text"], frame["reason"] == "length"
+    fields = ["model", "text", "finish_reason"]
+    frame = pd.DataFrame([vars(answer) for answer in answers], columns=fields)
+    text, is_cut = frame["text"], frame["finish_reason"] == "length"
     is_empty = text == ""
     looks = {"words": text.str.split().str.len(), "empty": is_empty}
     looks["truncated"] = is_cut | ~(is_empty | text.str.endswith(SENTENCE_ENDS))
     looks["repeated"] = text.map(_repetition) > 0.2
-    groups = pd.DataFrame(looks).groupby(frame["answers of"], sort=False)
+    groups = pd.DataFrame(looks).groupby(frame["model"].rename("answers of"), sort=False)
     return groups.mean().assign(n=groups.size(), median=groups["words"].median())
 
 

@@ -172,10 +172,8 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     return [_verdict(pair, attempts.get(pair_key(pair), []), rule, judge.model) for pair in pairs]
 
 
-async def ask_jury(
-    judges: Sequence[Judge], pairs: Sequence[Pair], *, items: int = 0
-) -> list[Verdict]:
-    """Return the verdicts of the first judge on all pairs, of the others on those of `items` items."""
+async def ask_jury(judges: list[Judge], pairs: Sequence[Pair], *, items: int = 0) -> list[Verdict]:
+    """Return the verdicts of the first judge on all pairs, of the others on `items` items."""
     subset = set(evenly(list(dict.fromkeys(pair.answer.item for pair in pairs)), items))
     part = [pair for pair in pairs if pair.answer.item in subset]
     results = []
@@ -211,13 +209,11 @@ def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:
     """Return the stored verdicts on pairs; raise if one is missing or about other answers."""
     stored = {pair_key(verdict): verdict for verdict in replay.verdicts}
     results = [stored.get(pair_key(pair)) for pair in pairs]
-    wrong = [
-        pair_key(pair)
-        for pair, verdict in zip(pairs, results, strict=True)
-        if not verdict or verdict.provenance.parents not in ((), pair.parents)
-    ]
+    both = zip(pairs, results, strict=True)
+    wrong = [p for p, v in both if not v or v.provenance.parents not in ((), p.parents)]
     if wrong:
-        got = f"{len(wrong)} of {len(pairs)} pairs are missing or about other answers: {wrong[:3]}"
+        first = [pair_key(pair) for pair in wrong[:3]]
+        got = f"{len(wrong)} of {len(pairs)} pairs are missing or about other answers: {first}"
         do = "Replay verdicts on the same answers, models and references."
         raise UserError("The stored verdicts do not fit.", got=got, do=do)
     return results
@@ -230,7 +226,6 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     winner = verdicts.winner_of(parse_verdict(reply.text), pair.order)
     fields = {"winner": winner_by_rule(pair) or winner, "judge": judge, "reply": reply.text}
     fields |= {"snapshot": reply.model, "prompt": prompt_hash(pair.style), "asked": len(replies)}
+    fields |= zip(verdicts.KEY, pair_key(pair), strict=True)
     origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
-    return Verdict(
-        **dict(zip(verdicts.KEY, pair_key(pair), strict=True)), **fields, provenance=origin
-    )
+    return Verdict(**fields, provenance=origin)

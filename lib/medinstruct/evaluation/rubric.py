@@ -16,10 +16,6 @@ from medinstruct.records import Answer, TestItem
 
 COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "judge", "reply"]
 EMPTY = "(by rule: an empty answer meets nothing)"
-GRADE = re.compile(
-    r"\W*(?:(?:verdict|answer|result|criterion|criteria_met)\W*)?"
-    r"(not met|unmet|no|false|met|yes|true)\b"
-)
 
 
 def load_rubrics(limit: int = 0) -> list[dict]:
@@ -43,7 +39,7 @@ def parse_grade(reply: str) -> bool | None:
     >>> parse_grade("Met"), parse_grade("**Not met.** No fever."), parse_grade("It depends.")
     (True, False, None)
     """
-    match = GRADE.match(" ".join(reply.lower().split()))
+    match = re.match(TEXTS["grade_form"], " ".join(reply.lower().split()))
     return match[1] in ("met", "yes", "true") if match else None
 
 
@@ -59,13 +55,14 @@ async def grade(
     for rubric in rubrics:
         for answer in answers:
             if answer.item == rubric["item"] and answer.item in questions:
-                about = {"item": answer.item, "model": answer.model, "answer": answer.text}
-                about["question"] = questions[answer.item]
+                about = {"model": answer.model, "answer": answer.text}
+                about |= {"item": answer.item, "question": questions[answer.item]}
                 rows += [criterion | about for criterion in rubric["criteria"]]
     form = {"wording": TEXTS["grading"], "system": TEXTS["grader"]}
-    names = ("question", "answer", "criterion")
-    sent = [{name: row[name] for name in names} for row in rows if row["answer"]]
-    requests = [criterion_request(parts, **form) for parts in sent]
+    parts = [
+        {k: row[k] for k in ("question", "answer", "criterion")} for row in rows if row["answer"]
+    ]
+    requests = [criterion_request(part, **form) for part in parts]
     replies = iter(await judge.ask_all(requests, label="criteria") if judge else ())
     for row in rows:
         reply = next(replies).text if row["answer"] else EMPTY

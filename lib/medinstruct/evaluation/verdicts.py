@@ -19,21 +19,6 @@ ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 PAIR = ["model", "reference"]
 KEY = ["id", *PAIR, "order"]
-LETTERS = {"a": "a", "b": "b", "c": "tie", "tie": "tie", "draw": "tie"}
-# Forms of a verdict; the first that matches counts, if it names one letter only.
-FORMS = (
-    re.compile(r"\[\[\s*([abc]|tie)\s*\]\]"),
-    re.compile(r"^\W*(?:it(?:'s| is) )?(?:a )?(tie|draw)\b"),
-    re.compile(r"^\W*\(?([ab])\)?\W*$"),
-    # "output (a)" at the start, if "is" follows or the line does not name the other one
-    re.compile(
-        r"^\W*(?:the\s+better\s+(?:one|output)\s+is\s+)?output\s*\(?([ab])\b"
-        r"(?=\)?\s+(?:is|was)\b|(?!.*output\s*\(?(?!\1)[ab]\b))"
-    ),
-    re.compile(
-        r"(?:verdict|better|best|choose|prefer|winner)\W[^.\n]{0,40}?output\s*\(?([ab])\)?(?=\W|$)"
-    ),
-)
 
 
 def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
@@ -45,8 +30,8 @@ def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
     True
     """
     text = reply.strip().lower()
-    for form in FORMS:
-        if letters := {LETTERS[letter] for letter in form.findall(text)}:
+    for form in TEXTS["verdict_forms"]:
+        if letters := {TEXTS["letters"][letter] for letter in re.findall(form, text)}:
             return letters.pop() if len(letters) == 1 else None
     return None
 

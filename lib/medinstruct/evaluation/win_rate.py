@@ -101,10 +101,7 @@ def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataF
 
 
 def with_lengths(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
-    """Return the table of one judge with log_ratio, the log of the words of model over reference.
-
-    log_ratio is nan where a text is missing from `answers`.
-    """
+    """Return the table of one judge with log_ratio, the log of model's over reference's words."""
     frame = single_judge_table(verdicts)
     words = {(answer.model, answer.item): len(answer.text.split()) + 1 for answer in answers}
     own, other = (
@@ -133,9 +130,8 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     frame["expected"] = mean + sum(_shrunk(frame["score"] - mean, frame, [axis]) for axis in axes)
     frame["expected"] += _shrunk(frame["score"] - frame["expected"], frame, axes)
     frame["expected"] = frame["expected"].clip(0, 1)
-    groups = frame.groupby(axes, sort=False)
-    slices = groups[["score", "expected"]].mean().assign(n=groups.size()).reset_index()
-    slices = slices[slices["expected"] < mean]
+    groups = frame.groupby(axes, sort=False)[["score", "expected"]]
+    slices = groups.mean().assign(n=groups.size()).query("expected < @mean").reset_index()
     slices = slices.sort_values(["expected", "score"], kind="stable", ignore_index=True).head(40)
     missing = mean - slices["expected"]
     return slices.assign(weight=missing / (missing.sum() or 1.0))
