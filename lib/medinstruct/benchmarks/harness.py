@@ -86,23 +86,19 @@ def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> li
         if not sign or name in entries:
             do = "Write name=path or hub id, each name once."
             raise UserError("`benchmark_models` cannot be read.", got=part, do=do)
-        load = partial(_loaded, place, batch_size)
+        load = partial(_opened, place, batch_size)
         entries[name] = Contestant(name, fingerprint(place), load)
     return list(entries.values())
 
 
 @contextmanager
-def _opened(view: LocalModel, batch_size: int) -> Iterator[Any]:
+def _opened(model: LocalModel | str, batch_size: int) -> Iterator[Any]:
+    """Yield a loaded model, or one that is loaded from a place and freed, for the harness."""
     from lm_eval.models.huggingface import HFLM
 
-    with view.network() as network:
-        yield HFLM(pretrained=network, tokenizer=view.tokenizer, batch_size=batch_size)
-
-
-@contextmanager
-def _loaded(place: str, batch_size: int) -> Iterator[Any]:
-    with LocalModel(place) as model, _opened(model.base, batch_size) as lm:
-        yield lm
+    view = LocalModel(model) if isinstance(model, str) else nullcontext(model)
+    with view as local, local.network() as network:
+        yield HFLM(pretrained=network, tokenizer=local.tokenizer, batch_size=batch_size)
 
 
 def run(
@@ -116,7 +112,7 @@ def run(
     chosen, results = Settings(**settings), []
     ready = [benchmark for benchmark in benchmarks if benchmark.questions]
     for model in models:
-        files = [folder / _name(model, benchmark, chosen) for benchmark in ready]
+        files = [folder / _file_name(model, benchmark, chosen) for benchmark in ready]
         waiting = [pair for pair in zip(files, ready, strict=True) if not pair[0].exists()]
         with model.open() if waiting else nullcontext() as lm:
             for file, benchmark in waiting:
@@ -127,7 +123,7 @@ def run(
     return results
 
 
-def _name(model: Contestant, benchmark: Benchmark, settings: Settings) -> str:
+def _file_name(model: Contestant, benchmark: Benchmark, settings: Settings) -> str:
     key = records.content_hash(model.key, _version(benchmark, settings))
     return f"{model.name}-{benchmark.task}-{len(benchmark.questions)}-{key}.json"
 

@@ -96,16 +96,6 @@ def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> A
     return DatasetDict(test=Dataset.from_list(list(questions)), shots=shots)
 
 
-def first_by_likelihood(benchmarks: Sequence[Benchmark]) -> Benchmark:
-    """Return the first likelihood benchmark with questions, for calibration and option order."""
-    for benchmark in benchmarks:
-        if benchmark.variant == "likelihood" and benchmark.questions:
-            return benchmark
-    do = "Add own_ll to `benchmark_tasks`: its questions ship with the package."
-    got = [benchmark.task for benchmark in benchmarks]
-    raise UserError("No benchmark by likelihood has questions.", got=got, do=do)
-
-
 def _local_files(data: str) -> dict[str, Path]:
     """Return the user's files by set."""
     if not data:
@@ -142,11 +132,8 @@ def _content(name: str, file: Path | None) -> dict[str, Any]:
 
 
 def _read(name: str, file: Path | None) -> dict[str, Any]:
-    """Return questions, examples and source of a set."""
+    """Return questions, examples and source of a set: its subjects, its official test items."""
     splits, source = _splits(sets()[name], file)
-    if not all(splits):
-        do = "Give the split that holds the test questions."
-        raise UserError(f"Benchmark {name} has no rows.", got=source, do=do)
     questions, *others = [
         [convert(name, row, f"{source}, row {n}") for n, row in enumerate(rows, 1)]
         for rows in splits
@@ -156,7 +143,14 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
         questions = [row for row in questions if row["subject"] in subjects]
         examples = [row for row in examples if row["subject"] in subjects] or examples
     if "test_ids" in about:
-        questions, examples = _official(questions, about["test_ids"], file)
+        beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
+        ids = beside[0] if beside else paths.resolve(about["test_ids"])
+        official = set(json.loads(ids.read_text(encoding="utf-8")))
+        examples = [row for row in questions if row["id"] not in official]
+        questions = [row for row in questions if row["id"] in official]
+    if not questions:
+        do = "Give the whole split that holds the test questions."
+        raise UserError(f"Benchmark {name} has no rows of its test set.", got=source, do=do)
     return {"questions": questions, "examples": examples[:FEW_SHOT], "source": source}
 
 
@@ -205,20 +199,6 @@ def hub_answers() -> bool:
         return False
 
 
-def _official(
-    questions: list[Question], link: str, file: Path | None
-) -> tuple[list[Question], list[Question]]:
-    """Return the official test items, by the ids beside the user's file or online, and the rest."""
-    beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
-    ids = beside[0] if beside else paths.resolve(link)
-    official = set(json.loads(ids.read_text(encoding="utf-8")))
-    chosen = [row for row in questions if row["id"] in official]
-    if not chosen:
-        what, do = "None of the official test items is there.", "Give the file with all questions."
-        raise UserError(what, got=file, do=do)
-    return chosen, [row for row in questions if row["id"] not in official]
-
-
 def convert(name: str, row: Row, place: str = "row") -> Question:
     """Convert a published row of a set; a bad row is a UserError with set, row and remedy."""
     at, sizes = f"Benchmark {name}: {place}", sets()[name]["metadata"]["options"]
@@ -229,15 +209,15 @@ def convert(name: str, row: Row, place: str = "row") -> Question:
         raise UserError(f"{at} cannot be read: {error}.", got=str(row)[:120], do=do) from None
     size = len(question["options"])
     if size not in sizes:
-        do = f"{name} has {' or '.join(map(str, sizes))}: take that variant of the set."
-        raise UserError(f"{at} has {size} options.", got=question["options"], do=do)
-    if size and not 0 <= question["answer"] < size:
+        what, do = f"has {size} options", f"Take the variant with {' or '.join(map(str, sizes))}."
+    elif size and not 0 <= question["answer"] < size:
+        what = "has a label outside its options"
         do = f"The label must be one of {', '.join(question['letters'])} (or 0 to {size - 1})."
-        raise UserError(f"{at} has a label outside its options.", got=str(row)[-120:], do=do)
-    if not question["question"] or not question["target"]:
-        do = "Fill it in or remove the row."
-        raise UserError(f"{at} is empty.", got=str(row)[:120], do=do)
-    return question
+    elif not question["question"] or not question["target"]:
+        what, do = "is empty", "Fill it in or remove the row."
+    else:
+        return question
+    raise UserError(f"{at} {what}.", got=str(row)[:200], do=do)
 
 
 @functools.cache

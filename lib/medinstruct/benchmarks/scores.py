@@ -24,11 +24,9 @@ PAPER_GROUPS = {
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
     """Return one row an answer: task, model, variant, cut and the fields of `Sample`."""
-    names = ("task", "model", "variant", "cut")
-    about = [{name: getattr(result, name) for name in names} for result in results]
-    pairs = zip(about, results, strict=True)
-    rows = [row | dict(sample) for row, result in pairs for sample in result.samples]
-    return pd.DataFrame(rows, columns=[*names, *Sample.model_fields])
+    rows = [dict(result) | dict(sample) for result in results for sample in result.samples]
+    columns = ["task", "model", "variant", "cut", *Sample.model_fields]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
@@ -39,14 +37,14 @@ def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> p
     """
     samples, rows = frame(results), []
     for benchmark in benchmarks:
-        about = {name: getattr(benchmark, name) for name in ("task", "variant", "group", "total")}
-        about["benchmark"] = benchmark.title
+        about = {name: getattr(benchmark, name) for name in ("task", "variant", "group")}
+        about |= {"benchmark": benchmark.title, "status": benchmark.problem}
         if benchmark.problem:
-            rows.append(about | {"total": None, "status": benchmark.problem})
+            rows.append(about)
             continue
         n, total = len(benchmark.questions), benchmark.total
-        about["status"] = "all" if n == total else f"a quick look: {n} of {total}"
-        about |= baselines(benchmark)
+        status = "all" if n == total else f"a quick look: {n} of {total}"
+        about |= baselines(benchmark) | {"total": total, "status": status}
         own = samples[samples["task"] == benchmark.task].groupby("model", sort=False)
         rows += [about | {"model": model} | interval(part) for model, part in own]
     columns = "task benchmark variant group model n total score error low high unread cut"
@@ -128,25 +126,24 @@ def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.Data
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:
     """Return the paper's macro-averages by model, group and variant, over those that were run."""
-    scored = table.dropna(subset=["score"])
-    sets = scored["task"].str.replace(r"_(ll|gen)$", "", regex=True)
-    rows = []
+    scored, rows = table.dropna(subset=["score"]), []
     for (model, variant), part in scored.groupby(["model", "variant"], sort=False):
+        sets = part["task"].str.rpartition("_")[0]
         for group, wanted in PAPER_GROUPS.items():
-            values = part.loc[sets.loc[part.index].isin(wanted), "score"]
+            values = part.loc[sets.isin(wanted), "score"]
             rows.append((model, variant, group, values.mean(), len(values), len(wanted)))
     return pd.DataFrame(rows, columns=["model", "variant", "group", "average", "run", "of"])
 
 
-def without_leaked(results: Sequence[Result], path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return scores with and without leaked questions, and the tasks that were searched.
 
     `path` is contamination.json of notebook 03, whose `sets` list the ids of leaked items.
     """
-    path, rows, searched = Path(path), [], []
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"sets": {}}
+    sets = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.exists() else {}
+    rows, searched = [], []
     for result in results:
-        leaked = _leaked(content["sets"], result.set)
+        leaked = _leaked(sets, result.set)
         if leaked is None:
             continue
         searched.append(result.task)
@@ -177,8 +174,7 @@ def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]
     place = (confidence * bins).astype(int).clip(upper=bins - 1) / bins
     groups = samples.assign(confidence=confidence).groupby(place.rename("from"))
     means = {"confidence": ("confidence", "mean"), "accuracy": ("score", "mean")}
-    table = groups.agg(n=("score", "size"), **means).reset_index()
-    hits = groups["score"].sum()
+    table, hits = groups.agg(n=("score", "size"), **means).reset_index(), groups["score"].sum()
     table[["low", "high"]] = [
         stats.wilson(*pair)[1:3] for pair in zip(hits, table["n"], strict=True)
     ]
