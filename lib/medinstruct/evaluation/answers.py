@@ -75,7 +75,7 @@ def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
 
 
 def answerers(
-    names: Iterable[str],
+    names: Sequence[str],
     *,
     local: LocalModel | None,
     url: str = "",
@@ -87,7 +87,6 @@ def answerers(
 
     With `url`, each is a client that asks the server for the model `served[name]`.
     """
-    names = list(names)
     if not url:
         return {name: local.base if name == "base" else local.tuned for name in names}
     if unnamed := [name for name in names if not served.get(name)]:

@@ -103,9 +103,7 @@ def case_differences(measured: pd.DataFrame, *, seed: int = 42) -> pd.DataFrame:
             plain = plain.assign(similarity=by_value.pop(AGAIN)["similarity"])
             names.append("similarity")
         for value, other in by_value.items():
-            for name in names:
-                numbers = _difference(plain[name], other[name], seed=seed)
-                rows.append((trait, value, name, *numbers))
+            rows += [(trait, value, n, *_difference(plain[n], other[n], seed=seed)) for n in names]
     columns = ["trait", "value", "measure", "n", "plain", "changed", "difference", "low", "high"]
     table = pd.DataFrame(rows, columns=[*columns, "p"])
     table["p_holm"] = stats.holm(table["p"])
