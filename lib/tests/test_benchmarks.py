@@ -521,6 +521,13 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     assert places["reader"].tolist() == [0.25] * 4
 
 
+def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
+    benchmark, mute = benchmarks.load("own_gen")[0], contestant(Rigged("", "I cannot say."))
+    rows, places = scores.order_sensitivity(benchmark, [mute], items=2, folder=tmp_path)
+    assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 1.0, 0.0]
+    assert places["rigged"].tolist() == [0.0] * 4
+
+
 @given(st.integers(2, 6), st.integers(0, 12))
 def test_turning_keeps_the_right_option_right_and_a_full_turn_changes_nothing(size, steps):
     one = {"id": "q", "options": [str(n) for n in range(size)], "answer": size - 1}

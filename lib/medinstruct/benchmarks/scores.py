@@ -23,10 +23,10 @@ PAPER_GROUPS = {
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row an answer: task, model, variant, cut and the fields of `Sample`."""
+    """Return one row an answer: task, model, variant, cut and a `Sample` (no choice is nan)."""
     rows = [dict(result) | dict(sample) for result in results for sample in result.samples]
     columns = ["task", "model", "variant", "cut", *Sample.model_fields]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype({"choice": float})
 
 
 def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
