@@ -7,14 +7,10 @@ import pandas as pd
 
 from medinstruct import labels
 from medinstruct.diversity.corpora import AXES, NO_MATCH, UNLABELED
+from medinstruct.diversity.verbs import Pair
 
-Pair = tuple[str | None, str | None]
-ORDER: dict[str, Sequence[Hashable]] = {
-    "type": labels.TYPES,
-    "view": labels.VIEW_GROUPS,
-    "topic": labels.SPECIALTIES,
-    "difficulty": labels.LEVELS,
-}
+NAMES = (labels.TYPES, labels.VIEW_GROUPS, labels.SPECIALTIES, labels.LEVELS)
+ORDER: dict[str, Sequence[Hashable]] = dict(zip(AXES, NAMES, strict=True))
 
 
 def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:

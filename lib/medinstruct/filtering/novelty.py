@@ -11,6 +11,7 @@ from medinstruct.filtering.rouge import PAIRS, THREADS, Encoder, Index
 from medinstruct.records import Dropped, Task
 
 PORTION = 1024  # texts of the first portion; later ones are a quarter of the pool
+Nearest = tuple[int, float]  # row and score
 SEARCHED = 0.5  # above this score the index searches a nearest text; below, all are compared
 
 
@@ -76,8 +77,8 @@ class Pool:
 
 
 def nearest(
-    texts: Sequence[str], pool: Sequence[str], *, floor: float = 0.0, tokenizer: str = "rouge"
-) -> list[tuple[int, float]]:
+    texts: Sequence[str], pool: Sequence[str], *, floor=0.0, tokenizer="rouge"
+) -> list[Nearest]:
     """Return for each text the row and score of the most similar text of `pool`.
 
     The first of equals; (-1, 0.0) if the pool is empty. With a `floor` only scores above it are
@@ -90,7 +91,7 @@ def nearest(
     return _nearest(Index(encoder.encode(pool)), encoder.encode(texts), floor=floor)
 
 
-def nearest_other(texts: Sequence[str], *, tokenizer: str = "rouge") -> list[tuple[int, float]]:
+def nearest_other(texts: Sequence[str], *, tokenizer: str = "rouge") -> list[Nearest]:
     """Return for each text the row and score of the most similar other; (-1, 0.0) if none."""
     index = Index(Encoder(tokenizer).encode(texts))
     return _nearest(index, index.texts, own=True)
@@ -139,9 +140,7 @@ def _dask_pairs(scheduler: str, rows: np.ndarray, texts: list[str], **settings: 
         return np.concatenate(client.gather(tasks), axis=1)
 
 
-def _nearest(
-    index: Index, queries: np.ndarray, *, own: bool = False, floor: float = 0.0
-) -> list[tuple[int, float]]:
+def _nearest(index: Index, queries: np.ndarray, *, own=False, floor=0.0) -> list[Nearest]:
     """Return row and score of the most similar text of the index, the first of equals."""
     from rapidfuzz import process
     from rapidfuzz.distance import Indel

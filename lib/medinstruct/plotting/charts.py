@@ -12,7 +12,6 @@ from medinstruct.plotting import palette
 from medinstruct.plotting.palette import number, short
 
 MARKERS = "oDs^vPX"  # groups differ in shape as well as in color
-Marks = Mapping[float, str] | float | None  # places on the x-axis, with labels
 
 
 def bars(counts: Any, *, title: str, label: str, top=20, color=palette.BLUE, ranked=True) -> Any:
@@ -125,7 +124,7 @@ def _dots(axes: Any, part: Any, places: Any, *, n: int, name: str) -> None:
         axes.annotate(number(score), (high, place), color=color, **where)
 
 
-def lines(frame: Any, *, title: str, label: str, reference: Marks = None, markers=True) -> Any:
+def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -> Any:
     """Draw one line a column over the index of a DataFrame; missing values are skipped.
 
     `reference` marks places on the x-axis.
@@ -281,8 +280,8 @@ def _legend(figure: Any, axes: Any) -> Any:
     return figure
 
 
-def _references(axes: Any, reference: Marks) -> None:
-    """Draw dashed vertical lines with their labels at the top."""
+def _references(axes: Any, reference: Any) -> None:
+    """Draw dashed vertical lines at a place on the x-axis, or at {place: label}."""
     marks = reference if isinstance(reference, Mapping) else {reference: ""}
     for place, text in marks.items() if reference is not None else ():
         axes.axvline(place, color=palette.GREY, ls="--", lw=1)

@@ -112,9 +112,7 @@ def _escape(value: Any) -> str:
     return html.escape(text if len(text) <= LONGEST else f"{text[:LONGEST]} […]")
 
 
-def reader(
-    rows: Iterable[Any], *, text: Sequence[str], labels: Sequence[str] = (), number=6, title=""
-) -> Any:
+def reader(rows: Iterable[Any], *, text: Sequence[str], labels=(), number=6, title="") -> Any:
     """Return a reader of records (or dicts, or a DataFrame) with `number` records a page.
 
     `text` are the fields to read, `labels` those that a menu filters by. On a live page it is a

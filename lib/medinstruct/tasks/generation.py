@@ -161,9 +161,7 @@ def responses_from(
     return examples, unfinished
 
 
-def _add_tasks(
-    result: Generated, replies: Iterable[Reply], parents: Iterable[tuple[str, ...]]
-) -> list[Task]:
+def _add_tasks(result: Generated, replies: list[Reply], parents: list[tuple]) -> list[Task]:
     """Add the tasks and rejects of replies, a repeated task as a reject; return the new tasks."""
     known, old = {task.id for task in result.tasks}, len(result.tasks)
     for reply, examples in zip(replies, parents, strict=True):

@@ -1,6 +1,6 @@
 """Prompts: for new tasks and for responses, after the released prompt (paper, section 2.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from medinstruct import paths
 from medinstruct.records import Task
@@ -10,9 +10,7 @@ Messages = list[dict[str, str]]
 TEXTS = paths.load("task_prompts")
 
 
-def task_prompt(
-    examples: list[Task], *, new: int, cells: Sequence[Mapping] = (), form: str = "blocks"
-) -> Messages:
+def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> Messages:
     """Return the messages that ask for `new` tasks after numbered examples.
 
     `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty; any may be

@@ -11,13 +11,9 @@ from medinstruct import labels, paths
 from medinstruct.errors import UserError
 from medinstruct.records import Task
 
-VALUES = {
-    "type": labels.TYPES,
-    "topic": labels.SPECIALTIES,
-    "view": labels.VIEW_GROUPS,
-    "difficulty": labels.LEVELS,
-}
-AXES = tuple(VALUES)
+AXES = ("type", "topic", "view", "difficulty")
+NAMES = (labels.TYPES, labels.SPECIALTIES, labels.VIEW_GROUPS, labels.LEVELS)
+VALUES = dict(zip(AXES, NAMES, strict=True))
 ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
 GIVE_UP_AFTER = 6  # tasks asked of a topic without one that survived
 FOCUS_SHARE = 0.5  # of the tasks: extra for the cells of a focus
