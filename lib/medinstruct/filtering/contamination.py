@@ -98,7 +98,7 @@ def _closest(names: Sequence[str], hits: Iterable[tuple[int, float]]) -> dict:
 
 
 def _by_grams(texts: Sequence[str], items: Sequence[Item]) -> Iterator[tuple[int, float]]:
-    """Yield the row of the item that shares most 8-grams with each text, -1 if none, and how many."""
+    """Yield the row of the item that shares most 8-grams with each text, or -1, and the share."""
     uses = Counter((item.set, gram) for item in items for gram in _grams(item.text))
     inverted, sizes = defaultdict(list), Counter()
     for n, item in enumerate(items):
