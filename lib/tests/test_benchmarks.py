@@ -575,7 +575,13 @@ def tiny_folder(tmp_path_factory):
     questions = records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
     texts = [question.question + question.rationale for question in questions]
     folder = tmp_path_factory.mktemp("model") / "untrained"
-    shape = {"vocab_size": 1500, "hidden_size": 16, "layers": 1, "heads": 2, "max_length": 512}
+    shape = {
+        "vocab_size": 1500,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 1024,
+    }
     training.build_student(texts, folder=folder, **shape, epochs=0, seed=1)
     return folder
 

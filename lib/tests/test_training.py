@@ -17,7 +17,13 @@ from medinstruct.records import Example
 PROSE = [
     f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
 ]
-SHAPE = {"vocab_size": 400, "hidden_size": 32, "layers": 2, "heads": 2, "max_length": 300}
+SHAPE = {
+    "vocab_size": 400,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 600,
+}
 QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4}
 QUICK |= {"lora_rank": 4, "max_length": 500, "eval_share": 0.2}
 

@@ -11,7 +11,13 @@ from medinstruct.records import Example
 def tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     texts = ["Rest and fluids help with cough and fever.", training.prompt("a", "b")]
-    shape = {"vocab_size": 400, "hidden_size": 16, "layers": 1, "heads": 2, "max_length": 64}
+    shape = {
+        "vocab_size": 400,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 128,
+    }
     training.build_student(texts, folder=folder, epochs=0, **shape)
     return training.load_tokenizer(folder)
 

@@ -9,7 +9,7 @@ from medinstruct import records
 from medinstruct.training.config import recipe
 from medinstruct.training.trainer import train_losses
 
-SPECIAL = ["<pad>", "<s>", "</s>"]
+NAMES = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
 
 
 def build_student(
@@ -17,7 +17,7 @@ def build_student(
 ) -> dict[str, Any]:
     """Train the student from scratch, save it, and return its size and losses by step.
 
-    `shape` overrides the sizes of data/training.yaml. Returns parameters, the tokens of one pass,
+    `shape` overrides the LlamaConfig of data/training.yaml. Returns parameters, the tokens of one pass,
     and losses in nats a token. A student of the same texts and settings is built once.
     """
     folder, shape, trainer = Path(folder), recipe("student") | shape, recipe("student_trainer")
@@ -30,7 +30,7 @@ def build_student(
     shutil.rmtree(draft, ignore_errors=True)
     tokenizer = _tokenizer(texts, size=shape["vocab_size"])
     model = _model(tokenizer, shape, seed=seed)
-    blocks = _blocks(texts, tokenizer, length=shape["max_length"] // 2)
+    blocks = _blocks(texts, tokenizer, length=shape["max_position_embeddings"] // 4)
     losses = _train(model, blocks, output_dir=str(draft), num_train_epochs=epochs, seed=seed)
     model.save_pretrained(draft)
     tokenizer.save_pretrained(draft)
@@ -51,13 +51,16 @@ def _tokenizer(texts: list[str], *, size: int) -> Any:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     letters = pre_tokenizers.ByteLevel.alphabet()
-    vocabulary = {"vocab_size": size, "special_tokens": SPECIAL, "initial_alphabet": letters}
+    vocabulary = {
+        "vocab_size": size,
+        "special_tokens": [*NAMES.values()],
+        "initial_alphabet": letters,
+    }
     bpe.train_from_iterator(texts, trainers.BpeTrainer(**vocabulary, show_progress=False))
     # No </s> at the end: the trainers put it where a text ends.
     begin = [("<s>", bpe.token_to_id("<s>"))]
     bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=begin)
-    names = dict(zip(("pad_token", "bos_token", "eos_token"), SPECIAL, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=10**6, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=10**6, **NAMES)
 
 
 def _model(tokenizer: Any, shape: dict[str, int], *, seed: int) -> Any:
@@ -65,19 +68,9 @@ def _model(tokenizer: Any, shape: dict[str, int], *, seed: int) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
     set_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=shape["hidden_size"],
-        intermediate_size=shape["hidden_size"] * 3,
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        max_position_embeddings=shape["max_length"] * 2,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    return LlamaForCausalLM(config)
+    shape = shape | {"vocab_size": len(tokenizer), "intermediate_size": 3 * shape["hidden_size"]}
+    ids = {f"{name}_id": getattr(tokenizer, f"{name}_id") for name in NAMES}
+    return LlamaForCausalLM(LlamaConfig(**shape, **ids, tie_word_embeddings=True))
 
 
 def _blocks(texts: list[str], tokenizer: Any, *, length: int) -> list[list[int]]:
