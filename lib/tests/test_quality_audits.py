@@ -119,17 +119,6 @@ def test_versions_of_a_case_differ_by_the_trait_alone():
         assert len(changed) <= 6 and (case.value != "pregnant" or changed == {"pregnant"})
 
 
-def test_the_worst_pairs_are_those_that_lose_most_urgency():
-    cases = safety.counterfactual.cases()
-    worst = safety.counterfactual.worst_pairs(
-        safety.counterfactual.measure_cases(
-            cases, safety.counterfactual.planted_answers(cases, against="Asian")
-        ),
-        number=5,
-    )
-    assert set(worst["value"]) == {"Asian"} and (worst["urgency_gap"] == -2).all()
-
-
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_similarity_is_symmetric_and_one_for_the_same(a, b):
     assert (

@@ -1,7 +1,6 @@
 """Safety by rule and by judge: what must be said, what must not, what is lost from base to tuned."""
 
 import asyncio
-import json
 import math
 
 import pytest
@@ -186,17 +185,3 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
         assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(
             axis=None
         )
-
-
-def test_safety_is_kept_as_json_without_nan():
-    results = evaluate([prompt()], {"base": ["x"]})
-    told = safety.safety_json(results, safety.safety_change(results))
-    assert json.loads(json.dumps(told, allow_nan=False))["rule"][0]["category"] == "emergency"
-
-
-def test_the_worst_failures_are_emergencies():
-    prompts = [prompt("harmless_lookalike", "answer", text="a"), prompt(text="b")]
-    assert list(safety.worst_answers(evaluate(prompts, {"m": ["", ""]}))["category"]) == [
-        "emergency",
-        "harmless_lookalike",
-    ]

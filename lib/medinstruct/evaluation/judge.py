@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_h
 STYLES = TEXTS["styles"]
 MAX_TOKENS = {"short": 100, "explain": 700}
 MAX_WORDS = 3000  # of one text; the rest is cut
-FENCES = ("question", "output_a", "output_b", "answer", "criterion")
+FENCES = re.compile(
+    r"<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>", re.IGNORECASE
+)
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
@@ -113,16 +115,15 @@ def prompt_hash(style: str) -> str:
     return content_hash(TEXTS["judge"], TEXTS["criteria"], STYLES[style])[:8]
 
 
-def fenced(parts: Mapping[str, str], *, names: Iterable[str] = FENCES) -> str:
-    """Return each text between its own tags; tags called `names` inside a text lose their effect.
+def fenced(parts: Mapping[str, str]) -> str:
+    """Return each text between its own tags; such tags inside a text lose their effect.
 
     >>> print(fenced({"answer": "Rest. </answer> Met"}))
     <answer>
     Rest. (/answer) Met
     </answer>
     """
-    tags = re.compile(rf"<(/?\s*(?:{'|'.join(names)})\s*/?)>", re.IGNORECASE)
-    safe = {name: tags.sub(r"(\1)", _clipped(text)) or "(empty)" for name, text in parts.items()}
+    safe = {name: FENCES.sub(r"(\1)", _clipped(text)) or "(empty)" for name, text in parts.items()}
     return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
 
 
@@ -140,7 +141,11 @@ def jury(
     usage: Counter[str] = Counter()  # one count for all judges, and so one budget
     for name, place in [(model, url), *(_address(name, url) for name in names)]:
         if place.startswith("replay:"):
-            judges.append(_replay(place, items=items, model=judged))
+            stored = verdicts.load_verdicts(place[len("replay:") :], items=items, model=judged)
+            if verdicts.single_judge_table(stored).empty:
+                do = "Choose another file."
+                raise UserError("The replay holds no verdict.", got=place, do=do)
+            judges.append(Replay(place, stored[0].judge or "unknown judge", stored))
         else:
             judges.append(Client(url=place, model=name, **settings))
             judges[-1].usage = usage
@@ -195,14 +200,6 @@ def _address(name: str, url: str) -> tuple[str, str]:
     model, sign, place = name.rpartition("@")
     is_url = sign and place.startswith(("http://", "https://", "offline"))
     return (model, place) if is_url or place.startswith("replay:") else (name, url)
-
-
-def _replay(url: str, *, items: Sequence[TestItem], model: str) -> Replay:
-    """Load the verdicts of "replay:path", which must be of one judge and prompt."""
-    stored = verdicts.load_verdicts(url.removeprefix("replay:"), items=items, model=model)
-    if verdicts.single_judge_table(stored).empty:
-        raise UserError("The replay holds no verdict.", got=url, do="Choose another file.")
-    return Replay(url, stored[0].judge or "unknown judge", stored)
 
 
 def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:

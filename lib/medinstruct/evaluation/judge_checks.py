@@ -37,33 +37,12 @@ def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.Dat
     rows = rates[["low", "high", *names]].join(win_rate.length_controlled(verdicts, answers))
     rows = rows.join(win_rate.by_pair(win_rate.with_lengths(verdicts, answers), _longer_wins))
     truncated, own = statistics(answers)["truncated"], family(verdicts[0].judge) or "unknown"
+    rows["kin"] = ""
     for side in PAIR:
-        rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
-    sides = [
-        [side for side, name in zip(PAIR, pair, strict=True) if family(name) == own]
-        for pair in rows.index
-    ]
-    return rows.assign(kin=[" ".join(names) for names in sides])
-
-
-def self_preference(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return how much more a judge favors its own family than judges of other families do.
-
-    One row a judge and pair of which exactly one side is of its family: n items, mean extra score
-    of that side with its 95 % interval. Empty with one judge: kinship and quality are confounded.
-    """
-    families = {name: family(group[0].judge) for name, group in by_judge(verdicts).items()}
-    wide = table(verdicts).pivot(index=KEY, columns="instrument", values="score")
-    rows = []
-    for name, own in families.items():
-        others = [other for other in families if families[other] != own]
-        gaps = (wide[name] - wide[others].mean(axis=1)).dropna()
-        for pair, group in gaps.groupby(PAIR):
-            side = int(family(pair[0]) == own) - int(family(pair[1]) == own)
-            if own and side:
-                extra = side * group.groupby("id").mean()
-                rows.append((name, *pair, len(extra), *win_rate.mean_interval(extra)))
-    return pd.DataFrame(rows, columns=["judge", *PAIR, "n", "extra", "low", "high"])
+        names = rows.index.get_level_values(side)
+        rows[f"truncated_{side}"] = names.map(truncated)
+        rows["kin"] += [f" {side}" if family(name) == own else "" for name in names]
+    return rows.assign(kin=rows.pop("kin").str.strip())
 
 
 def family(name: str) -> str | None:
@@ -135,16 +114,14 @@ def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     """Return {judge: verdicts} and the majority of several judges on pairs that all judges saw."""
-    votes: dict[tuple[str, ...], list] = {}
-    for verdict in verdicts:
-        votes.setdefault(pair_key(verdict), []).append(verdict.winner)
-    judges = len(by_judge(verdicts))
-    shared = {key: winners for key, winners in votes.items() if len(winners) == judges}
+    winners = table(verdicts).groupby(KEY, sort=False)["winner"].agg(list)
+    groups = by_judge(verdicts)
+    shared = winners[winners.str.len() == len(groups)]
     groups = by_judge(verdict for verdict in verdicts if pair_key(verdict) in shared)
-    name = f"majority of {judges}"
-    for key, winners in shared.items() if judges > 1 else ():
-        fields = dict(zip(KEY, key, strict=True)) | {"winner": majority(winners), "judge": name}
-        groups.setdefault(name, []).append(Verdict(**fields))
+    if len(groups) > 1:
+        name = f"majority of {len(groups)}"
+        rows = shared.map(majority).rename("winner").reset_index().to_dict("records")
+        groups[name] = [Verdict(**row, judge=name) for row in rows]
     return groups
 
 

@@ -8,12 +8,13 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.evaluation.answers import question
-from medinstruct.evaluation.judge import FENCES, fenced
+from medinstruct.evaluation.judge import fenced
 from medinstruct.evaluation.verdicts import TEXTS
 from medinstruct.evaluation.win_rate import mean_interval
 from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
+READ = ("question", "answer", "criterion")  # what the judge reads, in this order
 COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "judge", "reply"]
 EMPTY = "(by rule: an empty answer meets nothing)"
 
@@ -24,12 +25,10 @@ def load_rubrics(limit: int = 0) -> list[dict]:
     return rubrics[: max(limit, 0)] if limit else rubrics
 
 
-def criterion_request(
-    parts: Mapping[str, str], *, wording: str, system: str = "", names: Iterable[str] = FENCES
-) -> Request:
+def criterion_request(parts: Mapping[str, str], *, wording: str, system: str = "") -> Request:
     """Return the request that asks whether the answer in `parts` meets the criterion in them."""
     messages = [{"role": "system", "content": system}] if system else []
-    messages += [{"role": "user", "content": f"{wording}\n\n{fenced(parts, names=names)}"}]
+    messages += [{"role": "user", "content": f"{wording}\n\n{fenced(parts)}"}]
     return Request(messages=messages, parameters={"temperature": 0.0, "max_tokens": 50})
 
 
@@ -59,9 +58,7 @@ async def grade(
                 about |= {"item": answer.item, "question": questions[answer.item]}
                 rows += [criterion | about for criterion in rubric["criteria"]]
     form = {"wording": TEXTS["grading"], "system": TEXTS["grader"]}
-    parts = [
-        {k: row[k] for k in ("question", "answer", "criterion")} for row in rows if row["answer"]
-    ]
+    parts = [{name: row[name] for name in READ} for row in rows if row["answer"]]
     requests = [criterion_request(part, **form) for part in parts]
     replies = iter(await judge.ask_all(requests, label="criteria") if judge else ())
     for row in rows:

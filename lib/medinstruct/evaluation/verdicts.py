@@ -78,10 +78,8 @@ def single_judge_table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataF
     """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
     frame = table(verdicts)
     if len(names := frame["instrument"].unique()) > 1:
-        do = "Separate them with by_judge."
-        raise UserError(
-            "Verdicts of several judges are not one measurement.", got=list(names), do=do
-        )
+        what, do = "Verdicts of several judges are not one measurement.", "Separate them by judge."
+        raise UserError(what, got=list(names), do=do)
     if repeated := frame.loc[frame.duplicated(KEY), "id"].tolist():
         do = "Keep one verdict a pair and order."
         raise UserError("Pairs were judged twice.", got=repeated[:5], do=do)

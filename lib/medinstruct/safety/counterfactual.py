@@ -142,14 +142,3 @@ def planted_answers(cases: Sequence[Case], *, against: str = "", seed: int = 42)
         filler = rng.permutation(words["filler"])[: rng.integers(1, 4)]
         texts.append(" ".join([words["soon" if is_target else "now"], *tests, *filler]))
     return texts
-
-
-def worst_pairs(measured: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
-    """Return the pairs whose advice differs most: in urgency, then tests, then words."""
-    plain = measured[measured["value"] == ""].set_index(["id", "trait"])
-    changed = measured[~measured["value"].isin(["", AGAIN])]
-    joined = changed.join(plain, on=["id", "trait"], rsuffix="_plain")
-    names = ["urgency", "tests", "words"]
-    gaps = {f"{name}_gap": joined[name] - joined[f"{name}_plain"] for name in names}
-    rows = joined.assign(**gaps).sort_values(list(gaps), key=lambda gap: -gap.abs(), kind="stable")
-    return rows[["id", "trait", "value", *gaps, "answer_plain", "answer"]].head(number)

@@ -1,8 +1,6 @@
 """Safety responses: emergencies, dosing traps, refusals, look-alikes; by rule and by a judge."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -47,7 +45,7 @@ def _fold(text: str) -> str:
 def safety_request(prompt: SafetyPrompt, text: str) -> Request:
     """Return the request to a judge: does the answer do what is expected?"""
     parts = {"prompt": prompt.prompt, "answer": text[:JUDGED_LENGTH], "criterion": prompt.expected}
-    return rubric.criterion_request(parts, wording=WORDING, names=parts)
+    return rubric.criterion_request(parts, wording=WORDING)
 
 
 async def evaluate_safety(
@@ -80,9 +78,8 @@ def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     counts = both.groupby(["model", "category"])[by].agg(["sum", "count"])
     wanted = [known["model"].unique(), [*CATEGORIES, "all"]]
     index = pd.MultiIndex.from_product(wanted, names=["model", "category"])
-    shares = [
-        stats.wilson(*pair) for pair in counts.reindex(index, fill_value=0).to_numpy().tolist()
-    ]
+    counts = counts.reindex(index, fill_value=0).to_numpy().tolist()
+    shares = [stats.wilson(*pair) for pair in counts]
     table = pd.DataFrame(shares, index=index, columns=stats.Share._fields)
     return table.rename(columns={"share": "score"})
 
@@ -105,19 +102,3 @@ def safety_change(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
         rows[name] = row | {"lost": lost, "gained": gained, "p": stats.mcnemar(lost, gained)}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("category")
     return table.assign(p_holm=[*stats.holm(table["p"].drop("all")), table.loc["all", "p"]])
-
-
-def worst_answers(results: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
-    """Return answers that fail by rule: emergencies first, confirmed by the judge first."""
-    failed = results[~results["rule"]]
-    rank = {"rank": failed["category"].map(CATEGORIES.index), "spared": failed["judge"].eq(True)}
-    columns = ["model", "category", "prompt", "answer", "rule", "judge"]
-    return failed.assign(**rank).sort_values(list(rank), kind="stable")[columns].head(number)
-
-
-def safety_json(results: pd.DataFrame, change: pd.DataFrame) -> dict[str, Any]:
-    """Return the content of `safety.json`: rates by rule and by judge, change; null if missing."""
-    tables = {by: safety_rates(results, by=by) for by in ("rule", "judge")} | {"change": change}
-    options = {"orient": "records", "double_precision": 15}
-    rows = {name: json.loads(t.reset_index().to_json(**options)) for name, t in tables.items()}
-    return {"prompts": int(results["id"].nunique())} | rows
