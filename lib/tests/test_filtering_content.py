@@ -5,6 +5,7 @@ import sys
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from medinstruct import filtering, paths, records
@@ -76,12 +77,12 @@ def test_ordinary_english_without_a_medical_topic_is_not_medical(real_data):
 
 
 def test_a_copied_test_question_is_found_in_all_three_ways():
-    item = contamination.Item(
+    item = (
         "mcq",
         "q1",
         "A 70-year-old man faints while he carries firewood uphill. Which treatment helps him most?",
     )
-    other = contamination.Item(
+    other = (
         "mcq",
         "q2",
         "A child of three swallows a button battery. What is the first step in the ward?",
@@ -98,10 +99,9 @@ def test_a_copied_test_question_is_found_in_all_three_ways():
         "A 71-year-old man faints when he carries firewood uphill. Which treatment may help him most?"
     )
     clean = task("Which treatment helps a man with heart failure most?")
-    found = {
-        hit.task: (hit.how, hit.item.id)
-        for hit in contamination.find([same, inside, edited, clean], [other, item])
-    }
+    items = pd.DataFrame([other, item], columns=["set", "id", "text"])
+    hits = contamination.find([same, inside, edited, clean], items)
+    found = {hit.task: (hit.how, hit.id) for hit in hits.itertuples()}
     assert found == {
         same.id: ("exact", "q1"),
         inside.id: ("8-grams", "q1"),
@@ -112,7 +112,7 @@ def test_a_copied_test_question_is_found_in_all_three_ways():
 def test_a_formula_that_many_test_items_share_is_no_contamination():
     ask = "which of the following is the most likely diagnosis"
     items = [
-        contamination.Item("mcq", str(n), f"{name} comes with {sign}; {ask}?")
+        ("mcq", str(n), f"{name} comes with {sign}; {ask}?")
         for n, (name, sign) in enumerate(
             [
                 ("A boy of two", "a barking cough"),
@@ -121,22 +121,20 @@ def test_a_formula_that_many_test_items_share_is_no_contamination():
             ]
         )
     ]
-    assert (
-        contamination.find(
-            [task(f"Read the case and say {ask}.", "A nurse has a rash on both hands after work.")],
-            items,
-        )
-        == []
-    )
+    read = task(f"Read the case and say {ask}.", "A nurse has a rash on both hands after work.")
+    items = pd.DataFrame(items, columns=["set", "id", "text"])
+    assert contamination.find([read], items).empty
 
 
 def test_every_own_test_item_is_found_when_it_is_planted():
     items = contamination.load_items()
-    assert {item.set for item in items} == {"freeform", "mcq", "safety"}
-    planted = [task(item.text.upper()) for item in items]
+    assert set(items["set"]) == {"freeform", "mcq", "safety"}
+    planted = [task(text.upper()) for text in items["text"]]
     hits = contamination.find(planted, items)
-    assert [hit.item.text for hit in hits] == [item.text for item in items]
-    summary = contamination.summarize(hits, items, [])
+    assert list(hits["text"]) == list(items["text"]) and set(hits["how"]) == {"exact"}
+    summary = contamination.summarize(hits, items, contamination.find([], items))
+    keys = {"task", "how", "share", "item", "set", "id", "text"}
+    assert all(hit.keys() == keys and hit["share"] == 1 for hit in summary["hits"])
     assert all(len(entry["hit"]) == entry["items"] for entry in summary["sets"].values())
 
 
@@ -144,7 +142,7 @@ def test_the_ids_are_those_that_the_later_notebooks_use():
     items = contamination.load_items()
     for name in ("freeform", "mcq", "safety"):
         rows = records.load_table(paths.data(f"test_{name}.jsonl"))
-        assert {item.id for item in items if item.set == name} == {row["id"] for row in rows}
+        assert set(items["id"][items["set"] == name]) == {row["id"] for row in rows}
 
 
 def test_real_benchmark_files_are_read(real_data, tmp_path):
@@ -152,15 +150,14 @@ def test_real_benchmark_files_are_read(real_data, tmp_path):
     table.write_text("id,question\nz1,What is the dose of aspirin after a heart attack?\n")
     files = f"{real_data / 'benchmarks/pubmedqa_ori_pqal.json'}, {table}"
     items = contamination.load_items(str(real_data / "alpacare/MedInstruct-test.jsonl"), files)
-    sizes = {name: sum(item.set == name for item in items) for name in {item.set for item in items}}
-    assert sizes == {
+    assert items["set"].value_counts().to_dict() == {
         "freeform": 216,
         "mcq": 152,
         "safety": 60,
         "pubmedqa_ori_pqal": 1000,
         "more": 1,
     }
-    assert items[-1].id == "z1"
+    assert items["id"].iloc[-1] == "z1"
 
 
 def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
@@ -246,7 +243,7 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     out = tmp_path / "small"
     seeds = records.read(paths.data("seeds.jsonl"), Task)
     good, copy = seeds[100:130], task(f"{seeds[0].instruction} Please.")
-    item = contamination.load_items()[0]
+    item = contamination.load_items().iloc[0]
     records.write(out / "seeds.jsonl", seeds[:100])
     records.write(out / "raw_tasks.jsonl", [*good, copy, task(item.text), example("image_or_file")])
     records.write(out / "rejects.jsonl", [])
@@ -258,7 +255,7 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     assert (reasons[copy.id], reasons[task(item.text).id]) == ("ROUGE-L", "test set (exact)")
     assert reasons[example("image_or_file").id] == "image_or_file"
     assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
-    assert json.loads((out / "contamination.json").read_text())["sets"][item.set]["hit"] == [
+    assert json.loads((out / "contamination.json").read_text())["sets"][item["set"]]["hit"] == [
         item.id
     ]
     assert tasks.load_ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
@@ -270,10 +267,10 @@ def test_two_test_files_of_one_name_are_two_sets(tmp_path):
         path.parent.mkdir()
         path.write_text(f'{{"question": "What is {n}?"}}\n')
     items = contamination.load_items("own", ", ".join(map(str, [*files, files[0]])))
-    assert [(item.set, item.text) for item in items[-3:]] == [
-        ("test", "What is 0?"),
-        ("test-2", "What is 1?"),
-        ("test-3", "What is 0?"),
+    assert items[["set", "text"]].tail(3).to_numpy().tolist() == [
+        ["test", "What is 0?"],
+        ["test-2", "What is 1?"],
+        ["test-3", "What is 0?"],
     ]
 
 
@@ -299,4 +296,4 @@ def test_a_json_file_in_another_shape_is_a_problem_and_never_an_empty_set(tmp_pa
 def test_one_question_is_read_from_every_shape_of_json(tmp_path, text):
     path = tmp_path / "good.json"
     path.write_text(text)
-    assert contamination.load_items("own", str(path))[-1].text == "Why?"
+    assert contamination.load_items("own", str(path))["text"].iloc[-1] == "Why?"

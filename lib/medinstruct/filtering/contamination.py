@@ -1,10 +1,12 @@
 """Contamination: tasks that repeat a question of a test set, by three measures."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
@@ -17,27 +19,12 @@ GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
 QUESTIONS = ("question", "QUESTION", "prompt", "instruction", "query", "sent1", "text", "CHQ")
 OWN = ("freeform", "mcq", "safety")
+MEASURES = ("none", "ROUGE-L", "8-grams", "exact")  # the last that matches a task is listed
+NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the item
 
 
-class Item(NamedTuple):
-    """One question of a test set."""
-
-    set: str
-    id: str
-    text: str
-
-
-class Match(NamedTuple):
-    """A task that repeats a test item: the measure (`how`) and the shared part, 1 for all."""
-
-    task: str
-    how: str
-    share: float
-    item: Item
-
-
-def load_items(test_set: str = "own", benchmark_files: str = "") -> list[Item]:
-    """Load the questions of the package's test sets and of more files.
+def load_items(test_set: str = "own", benchmark_files: str = "") -> pd.DataFrame:
+    """Load the questions (set, id, text) of the package's test sets and of more files.
 
     `test_set` replaces the free-form set by a path or URL; `benchmark_files` are paths or URLs of
     table files, comma separated.
@@ -48,15 +35,15 @@ def load_items(test_set: str = "own", benchmark_files: str = "") -> list[Item]:
         stem = Path(file.partition("#")[0]).stem
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
         sources[next(name for name in names if name not in sources)] = file
-    return [
-        _item(name, n, row, source)
-        for name, source in sources.items()
-        for n, row in enumerate(records.load_table(source) or [{}], 1)
-    ]
+    items: list[dict[str, str]] = []
+    for name, source in sources.items():
+        rows = enumerate(records.load_table(source) or [{}], 1)
+        items += [{"set": name} | _question(n, row, source) for n, row in rows]
+    return pd.DataFrame(items)
 
 
-def _item(name: str, number: int, row: dict[str, Any], source: str) -> Item:
-    """Return one row of a test file; free-form items have the id of their content."""
+def _question(number: int, row: dict[str, Any], source: str) -> dict[str, str]:
+    """Return id and text of one row of a test file; free-form items have the id of their content."""
     texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
     if not any(texts):
         do = f"Each row needs one of these fields: {', '.join(QUESTIONS)}."
@@ -64,53 +51,48 @@ def _item(name: str, number: int, row: dict[str, Any], source: str) -> Item:
         raise UserError(f"{source} holds no question.", got=got, do=do)
     if row.get("instruction"):
         test = TestItem(instruction=row["instruction"], input=str(row.get("input") or ""))
-        return Item(name, test.id, f"{test.instruction} {test.input}".strip())
-    return Item(name, str(row.get("id") or number), next(filter(None, texts)))
+        return {"id": test.id, "text": f"{test.instruction} {test.input}".strip()}
+    return {"id": str(row.get("id") or number), "text": next(filter(None, texts))}
 
 
-def find(tasks: Sequence[Task], items: Sequence[Item]) -> list[Match]:
-    """Return the tasks that repeat a test item, each with its closest one.
+def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:
+    """Return the tasks that repeat a test item: task, measure (how), shared part, closest item.
 
     exact: the same words. 8-grams: at least half of the 8-grams of the shorter text occur in the
     other, without formulas. ROUGE-L: F1 above 0.7. Compared are the instruction, the input
     and both; a task that several measures find is listed with the first of these.
     """
-    names = [task.id for task in tasks for _ in _views(task)]
     texts = [view for task in tasks for view in _views(task)]
-    questions = [item.text for item in items]
-    rouge = _closest(names, nearest(texts, questions, floor=LIMIT, tokenizer="unicode"))
-    grams = _closest(names, _by_grams(texts, items))
-    exact = {task: hit for task, hit in rouge.items() if hit[0] == 1}
-    best: dict[str, Match] = {}
-    for how, hits in (("ROUGE-L", rouge), ("8-grams", grams), ("exact", exact)):
-        for task, (share, n) in hits.items():
-            best[task] = Match(task, how, round(share, 4), items[n])
-    return [best[task.id] for task in tasks if task.id in best]
+    names = [task.id for task in tasks for _ in _views(task)]
+    rouge = nearest(texts, list(items["text"]), floor=LIMIT, tokenizer="unicode")
+    best = dict.fromkeys(names, NO_HIT)
+    for name, (n, share), gram in zip(names, rouge, _by_grams(texts, items), strict=True):
+        measure = MEASURES.index("exact" if share == 1 else "ROUGE-L")
+        best[name] = max(best[name], gram, (measure, share, n) if n >= 0 else NO_HIT)
+    questions = items.to_dict("records")
+    hits = [
+        {"task": name, "how": MEASURES[measure], "share": round(share, 4)} | questions[n]
+        for name, (measure, share, n) in best.items()
+        if measure
+    ]
+    return pd.DataFrame(hits, columns=["task", "how", "share", *items])
 
 
-def _closest(names: Sequence[str], hits: Iterable[tuple[int, float]]) -> dict:
-    """Return the shared part and the row of the closest item by task; a task has several texts."""
-    best: dict[str, tuple[float, int]] = {}
-    for name, (n, share) in zip(names, hits, strict=True):
-        if n >= 0:
-            best[name] = max(best.get(name, (share, n)), (share, n))
-    return best
-
-
-def _by_grams(texts: Sequence[str], items: Sequence[Item]) -> Iterator[tuple[int, float]]:
-    """Yield the row of the item that shares most 8-grams with each text, or -1, and the share."""
-    uses = Counter((item.set, gram) for item in items for gram in _grams(item.text))
+def _by_grams(texts: Sequence[str], items: pd.DataFrame) -> Iterator[tuple[int, float, int]]:
+    """Yield for each text the hit on the item that shares most 8-grams with it."""
+    grams_of = list(zip(items["set"], items["text"].map(_grams), strict=True))
+    uses = Counter((name, gram) for name, grams in grams_of for gram in grams)
     inverted, sizes = defaultdict(list), Counter()
-    for n, item in enumerate(items):
-        for gram in _grams(item.text):
-            if uses[item.set, gram] < FORMULA:
+    for n, (name, grams) in enumerate(grams_of):
+        for gram in grams:
+            if uses[name, gram] < FORMULA:
                 inverted[gram].append(n)
                 sizes[n] += 1
     for grams in map(_grams, texts):
         common = Counter(n for gram in grams for n in inverted.get(gram, ()))
         shares = [(count / min(len(grams), sizes[n]), n) for n, count in common.items()]
         share, n = max(shares, default=(0.0, -1))
-        yield (n, share) if share >= SHARE else (-1, 0.0)
+        yield (MEASURES.index("8-grams"), share, n) if share >= SHARE else NO_HIT
 
 
 def _grams(text: str) -> set[str]:
@@ -126,14 +108,14 @@ def _views(task: Task) -> list[str]:
     return [both, task.input] + [task.instruction] * bool(_grams(task.instruction))
 
 
-def summarize(matches: Sequence[Match], items: Sequence[Item], seeds: Sequence[Match]) -> dict:
+def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -> dict:
     """Return the content of contamination.json: ids of matched items by set, and every match.
 
     `seeds` are the matches of seeds, which are not removed.
     """
-    every, sets = [*matches, *seeds], {}
-    for name, size in Counter(item.set for item in items).items():
-        hit = sorted({match.item.id for match in every if match.item.set == name})
-        sets[name] = {"items": size, "hit": hit}
-    hits = [match._asdict() | match.item._asdict() | {"item": match.item.id} for match in every]
+    hits = pd.concat([matches, seeds])
+    ids = {name: sorted(hits["id"][hits["set"] == name].unique()) for name in items["set"].unique()}
+    sizes = items["set"].value_counts()
+    sets = {name: {"items": int(sizes[name]), "hit": hit} for name, hit in ids.items()}
+    hits = hits.assign(item=hits["id"]).to_dict("records")
     return {"sets": sets, "removed": len(matches), "seeds": len(seeds), "hits": hits}

@@ -98,7 +98,7 @@ def nearest_other(texts: Sequence[str], *, tokenizer: str = "rouge") -> list[Nea
 
 
 def drop(task: Task, rule: str, *, nearest: Any = None, score: float | None = None) -> Dropped:
-    """Return the record of a dropped task; `nearest` is the task or test item that it resembles."""
+    """Return the record of a dropped task; `nearest` is the task or test item it resembles."""
     fields = {"task": task.id, "instruction": task.instruction, "rule": rule}
     if nearest is not None:
         text = nearest.instruction if isinstance(nearest, Task) else nearest.text
