@@ -117,6 +117,8 @@ def test_agreement_and_majority_of_several_judges():
     assert [v.winner for v in most[:28]] == ["model"] * 28
     split = evaluation.judge_checks.on_shared_pairs(by("a", ["model"]) + by("b", ["reference"]))
     assert [v.winner for v in split["majority of 2"]] == ["tie"]
+    unread = evaluation.judge_checks.on_shared_pairs(by("a", [None, None]) + by("b", [None, "tie"]))
+    assert [v.winner for v in unread["majority of 2"]] == [None, "tie"]
 
 
 def votes_of(verdicts, count, path):

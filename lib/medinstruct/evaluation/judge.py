@@ -16,9 +16,7 @@ from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_h
 STYLES = TEXTS["styles"]
 MAX_TOKENS = {"short": 100, "explain": 700}
 MAX_WORDS = 3000  # of one text; the rest is cut
-FENCES = re.compile(
-    r"<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>", re.IGNORECASE
-)
+FENCES = re.compile(r"(?i)<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>")
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, compress
 from pathlib import Path
 
 import pandas as pd
@@ -37,12 +37,10 @@ def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.Dat
     rows = rates[["low", "high", *names]].join(win_rate.length_controlled(verdicts, answers))
     rows = rows.join(win_rate.by_pair(win_rate.with_lengths(verdicts, answers), _longer_wins))
     truncated, own = statistics(answers)["truncated"], family(verdicts[0].judge) or "unknown"
-    rows["kin"] = ""
     for side in PAIR:
-        names = rows.index.get_level_values(side)
-        rows[f"truncated_{side}"] = names.map(truncated)
-        rows["kin"] += [f" {side}" if family(name) == own else "" for name in names]
-    return rows.assign(kin=rows.pop("kin").str.strip())
+        rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
+    is_own = [[family(name) == own for name in pair] for pair in rows.index]
+    return rows.assign(kin=[" ".join(compress(PAIR, row)) for row in is_own])
 
 
 def family(name: str) -> str | None:
@@ -114,14 +112,16 @@ def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     """Return {judge: verdicts} and the majority of several judges on pairs that all judges saw."""
-    winners = table(verdicts).groupby(KEY, sort=False)["winner"].agg(list)
-    groups = by_judge(verdicts)
-    shared = winners[winners.str.len() == len(groups)]
+    votes: dict[tuple[str, ...], list] = {}
+    for verdict in verdicts:
+        votes.setdefault(pair_key(verdict), []).append(verdict.winner)
+    judges = len(by_judge(verdicts))
+    shared = {key: majority(row) for key, row in votes.items() if len(row) == judges}
     groups = by_judge(verdict for verdict in verdicts if pair_key(verdict) in shared)
-    if len(groups) > 1:
-        name = f"majority of {len(groups)}"
-        rows = shared.map(majority).rename("winner").reset_index().to_dict("records")
-        groups[name] = [Verdict(**row, judge=name) for row in rows]
+    name = f"majority of {judges}"
+    for key, winner in shared.items() if judges > 1 else ():
+        verdict = Verdict(**dict(zip(KEY, key, strict=True)), winner=winner, judge=name)
+        groups.setdefault(name, []).append(verdict)
     return groups
 
 
