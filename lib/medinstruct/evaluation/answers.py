@@ -23,10 +23,8 @@ Models = Mapping[str, Client | LocalModel]
 def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
     """Return the items of a test set (path, URL or "own"); `limit`: n evenly spaced, 0 for all."""
     source = paths.data("test_freeform.jsonl") if test_set == "own" else test_set
-    items = [
-        records.parse(TestItem, _item_fields(row), where=f"{source}, row {n}")
-        for n, row in enumerate(records.load_table(source), 1)
-    ]
+    rows = enumerate(map(_item_fields, records.load_table(source)), 1)
+    items = [records.parse(TestItem, row, where=f"{source}, row {n}") for n, row in rows]
     ids = [item.id for item in items]
     if repeated := [id for n, id in enumerate(ids) if id in ids[:n]]:
         raise UserError(f"{source} holds a question twice.", got=repeated[:5], do="Delete one.")

@@ -76,14 +76,11 @@ def build_pairs(
     if unknown := [answer.item for answer in answers if answer.item not in questions]:
         do = "Use the answers to this test set."
         raise UserError("An answer belongs to no item.", got=unknown[:3], do=do)
-    by_item: dict[str, list[Answer]] = {}
-    for reference in references:
-        by_item.setdefault(reference.item, []).append(reference)
     return [
         Pair(questions[answer.item], answer, reference, order, style)
         for answer in answers
-        for reference in by_item.get(answer.item, ())
-        if reference.model != answer.model
+        for reference in references
+        if reference.item == answer.item and reference.model != answer.model
         for order in verdicts.ORDERS
     ]
 
@@ -205,10 +202,9 @@ def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:
     stored = {pair_key(verdict): verdict for verdict in replay.verdicts}
     results = [stored.get(pair_key(pair)) for pair in pairs]
     both = zip(pairs, results, strict=True)
-    wrong = [p for p, v in both if not v or v.provenance.parents not in ((), p.parents)]
+    wrong = [pair_key(p) for p, v in both if not v or v.provenance.parents not in ((), p.parents)]
     if wrong:
-        first = [pair_key(pair) for pair in wrong[:3]]
-        got = f"{len(wrong)} of {len(pairs)} pairs are missing or about other answers: {first}"
+        got = f"{len(wrong)} of {len(pairs)} pairs are missing or about other answers: {wrong[:3]}"
         do = "Replay verdicts on the same answers, models and references."
         raise UserError("The stored verdicts do not fit.", got=got, do=do)
     return results

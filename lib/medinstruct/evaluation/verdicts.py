@@ -93,10 +93,8 @@ def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "")
     (WIN, LOSE or TIE for the model). `model` replaces a missing model. A verdict that contradicts
     its own reply is an error.
     """
-    return [
-        _parse_row(row, items, model, where=f"{path}, line {line}")
-        for line, row in records.rows(paths.resolve(path))
-    ]
+    rows = records.rows(paths.resolve(path))
+    return [_parse_row(row, items, model, where=f"{path}, line {line}") for line, row in rows]
 
 
 def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:

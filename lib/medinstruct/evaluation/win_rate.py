@@ -104,10 +104,8 @@ def with_lengths(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
     """Return the table of one judge with log_ratio, the log of model's over reference's words."""
     frame = single_judge_table(verdicts)
     words = {(answer.model, answer.item): len(answer.text.split()) + 1 for answer in answers}
-    own, other = (
-        [words.get(key, np.nan) for key in zip(frame[side], frame["id"], strict=True)]
-        for side in PAIR
-    )
+    keys = [zip(frame[side], frame["id"], strict=True) for side in PAIR]
+    own, other = ([words.get(key, np.nan) for key in side] for side in keys)
     return frame.assign(log_ratio=np.log(own) - np.log(other))
 
 
