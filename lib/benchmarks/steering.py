@@ -18,7 +18,6 @@ from scipy.spatial.distance import jensenshannon
 from medinstruct import filtering, labels, llm, paths, records, stats, tasks
 from medinstruct.offline import writer
 from medinstruct.records import Task
-from medinstruct.tasks.steering import AXES, VALUES
 
 
 def main() -> None:
@@ -49,15 +48,22 @@ async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
         filtering.compared_texts(made.tasks, fields), pool=filtering.compared_texts(seeds, fields)
     )
     kept = [task for task, is_new in zip(made.tasks, novel, strict=True) if is_new]
-    rows = [{axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES} for task in kept]
-    able = VALUES | {"topic": writer.topics()}
-    pairs = [(a, b, x, y) for a, b in combinations(AXES, 2) for x, y in product(able[a], able[b])]
-    seen = {(a, b, row[a], row[b]) for row in rows for a, b in combinations(AXES, 2)}
+    rows = [
+        {axis: labels.canonical(axis, getattr(task, axis)) for axis in labels.VALUES}
+        for task in kept
+    ]
+    able = labels.VALUES | {"topic": writer.topics()}
+    pairs = [
+        (a, b, x, y)
+        for a, b in combinations(labels.VALUES, 2)
+        for x, y in product(able[a], able[b])
+    ]
+    seen = {(a, b, row[a], row[b]) for row in rows for a, b in combinations(labels.VALUES, 2)}
     found = {
         "tasks kept a request": len(kept) / count,
         "feasible pairs of labels filled": np.mean([pair in seen for pair in pairs]),
     }
-    for axis in AXES:
+    for axis in labels.VALUES:
         counts = Counter(row[axis] for row in rows)
         found[f"entropy of {axis}, bits"] = stats.entropy(counts.values())
         share = np.array([counts[value] for value in able[axis]], dtype=float)

@@ -11,6 +11,7 @@ TYPES = tuple(_RULES["types"])
 VIEW_GROUPS = tuple(_RULES["views"])
 LEVELS = (1, 2, 3, 4, 5)
 SPECIALTIES = tuple(_RULES["specialties"])
+VALUES = {"type": TYPES, "topic": SPECIALTIES, "view": VIEW_GROUPS, "difficulty": LEVELS}
 FIELDS = {field: tuple(names) for field, names in _RULES["fields"].items()}
 
 
@@ -34,8 +35,7 @@ def canonical(kind: str, raw: object) -> str | int | None:
 
 @cache
 def _name(kind: str, text: str) -> str | None:
-    names = {"type": TYPES, "view": VIEW_GROUPS, "topic": SPECIALTIES}[kind]
-    exact = {name.lower(): name for name in names}
+    exact = {name.lower(): name for name in VALUES[kind]}
     matches = (name for name, pattern in _patterns(kind) if pattern.search(text))
     return exact.get(text) or next(matches, None)
 

@@ -9,9 +9,6 @@ from medinstruct import labels
 from medinstruct.diversity.corpora import AXES, NO_MATCH, UNLABELED
 from medinstruct.diversity.verbs import Pair
 
-NAMES = (labels.TYPES, labels.VIEW_GROUPS, labels.SPECIALTIES, labels.LEVELS)
-ORDER: dict[str, Sequence[Hashable]] = dict(zip(AXES, NAMES, strict=True))
-
 
 def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
     """Return a dataset's counts by axis: four labels, verbs, verb-noun pairs; no empty axes."""
@@ -59,7 +56,7 @@ def cells(frame: pd.DataFrame, rows: str, columns: str, *, topics: int = 25) -> 
     table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
     for axis, place in ((rows, "index"), (columns, "columns")):
         present = _ranked(frame[f"{axis}_of"].value_counts().to_dict())
-        known = [] if axis == "topic" else list(ORDER[axis])
+        known = [] if axis == "topic" else list(labels.VALUES[axis])
         names = known + [name for name, _ in present if name not in known]
         table = table.reindex(**{place: names[:topics]}, fill_value=0)
     return table

@@ -4,10 +4,10 @@ from medinstruct.tasks.generation import (
     best_of,
     first_requests,
     generate,
+    load_ledger,
     response_requests,
     responses_from,
 )
-from medinstruct.tasks.ledger import load_ledger
 from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.prompts import task_prompt
 from medinstruct.tasks.steering import load_focus

@@ -1,20 +1,30 @@
-"""Generation: requests from seeds, tasks and examples from replies; published or steered."""
+"""Generation: requests from seeds, tasks and examples from replies, the ledger of all stages."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel
 
+from medinstruct import records
 from medinstruct.errors import UserError
 from medinstruct.filtering import Pool, compared_texts
 from medinstruct.llm import Client, Reply, Request
-from medinstruct.records import Example, Provenance, Reject, Response, Task
+from medinstruct.records import Dropped, Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.prompts import TEXTS, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
+STAGES = (  # stage, its output, its losses, the field with the reason
+    ("asked -> parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
+    ("parsed -> new and clean", ("tasks", Task), ("dropped", Dropped), "rule"),
+    ("new and clean -> answered", ("dataset", Example), ("unfinished", Response), "finish_reason"),
+)
 
 
 class Generated(BaseModel):
@@ -47,15 +57,15 @@ async def generate(
     planner, result = _Planner(seeds, **settings), Generated()
     texts = compared_texts(seeds, novelty_fields)
     pool = Pool(texts, limit=novelty_limit, tokenizer=tokenizer)
-    while planner.left and not _is_done(result.rounds):
-        requests, parents = planner.next_round()
+    while planner.asked < planner.requests and not _is_done(result.rounds):
+        requests, parents = zip(*planner.next_round(), strict=True)
         replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
         parsed = _add_tasks(result, replies, parents)
         is_novel = pool.add_novel(compared_texts(parsed, novelty_fields))
         novel = [task for task, new in zip(parsed, is_novel, strict=True) if new]
-        counts = {"requests": len(requests), "asked": len(requests) * planner.new}
-        counts |= {"parsed": len(parsed), "novel": len(novel), "filled": planner.add(novel)}
-        result.rounds.append(counts)
+        asked = len(requests) * planner.tasks_per_request
+        counts = {"requests": len(requests), "asked": asked, "parsed": len(parsed)}
+        result.rounds.append(counts | {"novel": len(novel), "filled": planner.add(novel)})
     result.given_up = planner.coverage.given_up if planner.coverage else []
     return result
 
@@ -65,51 +75,49 @@ def first_requests(seeds: list[Task], **settings: Any) -> list[Request]:
 
     `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`,
     `machine_examples` (examples in a prompt that the teacher wrote, as in self-instruct), `form`
-    (blocks or json), `focus` (see `load_focus`), `seed`, and sampling parameters.
+    (blocks or json), `focus` (see `load_focus`), `seed`, and the `sampling` parameters.
     """
-    return _Planner(seeds, **settings).next_round()[0]
+    return [request for request, _ in _Planner(seeds, **settings).next_round()]
 
 
+@dataclass
 class _Planner:
     """Plans the next requests from the random state, the coverage and the novel tasks so far."""
 
-    def __init__(
-        self,
-        seeds: list[Task],
-        *,
-        requests: int,
-        steer: str = "none",
-        seeds_per_request: int = 3,
-        tasks_per_request: int = 9,
-        machine_examples: int = 0,
-        form: str = "blocks",
-        focus: Sequence[Mapping[str, Any]] = (),
-        seed: int = 42,
-        **parameters: Any,
-    ) -> None:
-        machine, is_steered = machine_examples, steer == "coverage"
-        _require(steer in ("none", "coverage"), "steer", "none (published) or coverage", steer)
-        _require(form in ("blocks", "json"), "output_format", "blocks or json", form)
-        _require(is_steered or not focus, "focus", "empty unless steer is coverage", steer)
-        limit = f"at most {len(seeds)}, the number of seeds"
-        _require(seeds_per_request <= len(seeds), "seeds_per_request", limit, seeds_per_request)
-        limit = f"0 to {seeds_per_request - 1}"
-        _require(0 <= machine < seeds_per_request, "machine_examples", limit, machine)
-        self.left, self.new, self._asked = requests, tasks_per_request, 0
-        self.coverage = Coverage(requests * self.new, focus=focus) if is_steered else None
-        self._size = max(4, min(requests // 12 + 1, 200)) if is_steered or machine else requests
-        self._seeds, self._novel, self._form = seeds, [], form
-        self._examples, self._machine_examples = seeds_per_request, machine
-        schema = {"response_format": TEXTS["schema"]} if form == "json" else {}
-        self._parameters = parameters | schema
-        self._chance = random.Random(seed)
+    seeds: list[Task]
+    requests: int
+    steer: str = "none"
+    seeds_per_request: int = 3
+    tasks_per_request: int = 9
+    machine_examples: int = 0
+    form: str = "blocks"
+    focus: Sequence[Mapping[str, Any]] = ()
+    seed: int = 42
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
-    def next_round(self) -> tuple[list[Request], list[tuple[str, ...]]]:
-        """Return the requests of the next round and the ids of the examples in each."""
-        count = min(self._size, self.left)
-        self.left, self._asked = self.left - count, self._asked + count
-        pairs = [self._request(n) for n in range(self._asked - count, self._asked)]
-        return [request for request, _ in pairs], [parents for _, parents in pairs]
+    def __post_init__(self) -> None:
+        most, size, is_steered = len(self.seeds), self.seeds_per_request, self.steer == "coverage"
+        is_known, is_valid = self.steer in ("none", "coverage"), 0 <= self.machine_examples < size
+        checks = {
+            "steer": (self.steer, is_known, "none (published) or coverage"),
+            "output_format": (self.form, self.form in TEXTS["forms"], "blocks or json"),
+            "focus": (self.steer, is_steered or not self.focus, "empty unless steer is coverage"),
+            "seeds_per_request": (size, size <= most, f"at most {most}, the number of seeds"),
+            "machine_examples": (self.machine_examples, is_valid, f"0 to {size - 1}"),
+        }
+        for name, (value, is_right, valid) in checks.items():
+            if not is_right:
+                raise UserError(f"`{name}` must be {valid}.", got=value, do=f"Change `{name}`.")
+        total = self.requests * self.tasks_per_request
+        self.coverage = Coverage(total, focus=self.focus) if is_steered else None
+        self.asked, self._novel, self._chance = 0, [], random.Random(self.seed)
+
+    def next_round(self) -> list[tuple[Request, tuple[str, ...]]]:
+        """Return the requests of the next round, each with the ids of its examples."""
+        is_one_round = not self.coverage and not self.machine_examples
+        size = self.requests if is_one_round else max(4, min(self.requests // 12 + 1, 200))
+        start, self.asked = self.asked, min(self.asked + size, self.requests)
+        return [self._request(n) for n in range(start, self.asked)]
 
     def add(self, novel: list[Task]) -> float:
         """Add the novel tasks of a round; return the share of cells that are filled."""
@@ -119,12 +127,14 @@ class _Planner:
         return self.coverage.filled if self.coverage else 0.0
 
     def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
-        cells = self.coverage.plan(self.new, self._chance) if self.coverage else []
-        machine = min(self._machine_examples, len(self._novel))
-        examples = self._chance.sample(self._seeds, self._examples - machine)
+        new = self.tasks_per_request
+        cells = self.coverage.plan(new, self._chance) if self.coverage else []
+        machine = min(self.machine_examples, len(self._novel))
+        examples = self._chance.sample(self.seeds, self.seeds_per_request - machine)
         examples += self._chance.sample(self._novel, machine)
-        messages = task_prompt(examples, new=self.new, cells=cells, form=self._form)
-        request = Request(messages=messages, parameters=self._parameters, sample=number)
+        messages = task_prompt(examples, new=new, cells=cells, form=self.form)
+        schema = {"response_format": TEXTS["schema"]} if self.form == "json" else {}
+        request = Request(messages=messages, parameters={**self.sampling, **schema}, sample=number)
         return request, tuple(task.id for task in examples)
 
 
@@ -169,12 +179,12 @@ def _add_tasks(result: Generated, replies: list[Reply], parents: list[tuple]) ->
         parsed, rejects = parse_tasks(reply.text, reply.finish_reason, provenance=origin)
         result.rejects += rejects
         for task in parsed:
-            if task.id not in known:
+            if task.id in known:
+                fields = {"raw": task.instruction, "reason": "written before, word for word"}
+                result.rejects.append(Reject(**fields, provenance=origin))
+            else:
                 known.add(task.id)
                 result.tasks.append(task)
-                continue
-            fields = {"raw": task.instruction, "reason": "written before, word for word"}
-            result.rejects.append(Reject(**fields, provenance=origin))
     return result.tasks[old:]
 
 
@@ -188,6 +198,32 @@ def _is_done(rounds: list[dict[str, float]]) -> bool:
     return bool(rounds) and (rounds[-1]["filled"] >= 1 or is_poor == [True] * 3)
 
 
-def _require(is_valid: bool, name: str, valid: str, value: object) -> None:
-    if not is_valid:
-        raise UserError(f"`{name}` must be {valid}.", got=value, do=f"Change `{name}`.")
+def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
+    """Load the yield of each stage: `in`, `out`, `lost` and its `reasons` with counts.
+
+    `asked` is the number of tasks asked for. Only the first `stages` are read, since files of later
+    ones may be of an earlier run; a stage without files is left out. A reply with more or fewer
+    pieces than asked for counts as "not delivered" (negative if more).
+    """
+    rows, remaining = [], asked
+    for stage, output, lost_file, reason in STAGES[:stages]:
+        if rows and not (Path(folder) / f"{output[0]}.jsonl").exists():
+            break
+        out, losses = len(_read(folder, *output)), _read(folder, *lost_file)
+        reasons = Counter(getattr(record, reason) for record in losses)
+        if not rows:
+            reasons["not delivered"] = asked - out - len(losses)
+        reasons = {name: count for name, count in reasons.most_common() if count}
+        lost = sum(reasons.values())
+        if remaining - out != lost:
+            do = "Run the notebooks of this stage again; their files are of different runs."
+            got = f"{remaining} in, {out} out, {lost} lost"
+            raise UserError(f"The ledger does not add up at {stage}.", got=got, do=do)
+        rows.append({"stage": stage, "in": remaining, "out": out, "lost": lost, "reasons": reasons})
+        remaining = out
+    return pd.DataFrame(rows).set_index("stage")
+
+
+def _read(folder: str | Path, name: str, kind: type[records.Record]) -> list[Any]:
+    path = Path(folder) / f"{name}.jsonl"
+    return records.read(path, kind) if path.exists() else []

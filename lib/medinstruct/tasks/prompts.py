@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from medinstruct import paths
+from medinstruct.labels import VALUES
 from medinstruct.records import Task
-from medinstruct.tasks.steering import AXES
 
 Messages = list[dict[str, str]]
 TEXTS = paths.load("task_prompts")
@@ -38,10 +38,10 @@ def _messages(system: str, user: str) -> Messages:
 
 
 def _cell(cell: Mapping[str, object]) -> str:
-    return "; ".join(f"{axis.capitalize()}: {cell[axis]}" for axis in AXES if cell.get(axis))
+    return "; ".join(f"{axis.capitalize()}: {cell[axis]}" for axis in VALUES if cell.get(axis))
 
 
 def _block(task: Task) -> str:
-    fields = {axis: getattr(task, axis) for axis in (*AXES, "instruction")}
+    fields = {axis: getattr(task, axis) for axis in (*VALUES, "instruction")}
     fields["input"] = task.input or "<noinput>"
     return "".join(f"{name.capitalize()}: {value}\n" for name, value in fields.items())

@@ -9,11 +9,9 @@ from typing import Any
 
 from medinstruct import labels, paths
 from medinstruct.errors import UserError
+from medinstruct.labels import VALUES
 from medinstruct.records import Task
 
-AXES = ("type", "topic", "view", "difficulty")
-NAMES = (labels.TYPES, labels.SPECIALTIES, labels.VIEW_GROUPS, labels.LEVELS)
-VALUES = dict(zip(AXES, NAMES, strict=True))
 ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
 GIVE_UP_AFTER = 6  # tasks asked of a topic without one that survived
 FOCUS_SHARE = 0.5  # of the tasks: extra for the cells of a focus
@@ -30,11 +28,10 @@ class Coverage:
     """
 
     def __init__(self, size: int, *, focus: Sequence[Mapping[str, Any]] = ()) -> None:
-        self._groups = [AXES] if size >= ALL_FOUR_FROM else list(combinations(AXES, 2))
+        self._groups = [tuple(VALUES)] if size >= ALL_FOUR_FROM else list(combinations(VALUES, 2))
         self._target: Counter[Cell] = Counter()
         for group in self._groups:
-            rows = product(*(VALUES[axis] for axis in group))
-            cells = [tuple(zip(group, row, strict=True)) for row in rows]
+            cells = list(product(*([(axis, name) for name in VALUES[axis]] for axis in group)))
             self._target.update(dict.fromkeys(cells, max(1, size // len(cells))))
         self._target.update(_extra(self._target, focus, size))
         self._have, self._asked, self._survived = Counter(), Counter(), Counter()
@@ -43,7 +40,7 @@ class Coverage:
     def add(self, tasks: Iterable[Task]) -> None:
         """Count tasks that survived parsing and novelty."""
         for task in tasks:
-            known = {axis: labels.canonical(axis, getattr(task, axis)) for axis in AXES}
+            known = {axis: labels.canonical(axis, getattr(task, axis)) for axis in VALUES}
             self._survived.update((known["topic"], known["type"]))
             cells = self._cells(known)
             self._have.update(cell for cell in cells if None not in dict(cell).values())
@@ -77,7 +74,7 @@ class Coverage:
 
     def _draw(self, wanted: list[Cell], topics: list[str], chance: random.Random) -> dict:
         """Draw a full set of labels around a cell below its target."""
-        draw = {axis: chance.choice(VALUES[axis]) for axis in AXES}
+        draw = {axis: chance.choice(names) for axis, names in VALUES.items()}
         draw["topic"] = chance.choice(topics or VALUES["topic"])
         return draw | (dict(chance.choice(wanted)) if wanted else {})
 
@@ -102,7 +99,7 @@ def load_focus(path: str) -> list[dict[str, Any]]:
     cells = []
     try:
         for cell in json.loads(paths.resolve(path).read_text(encoding="utf-8"))["cells"]:
-            known = {axis: labels.canonical(axis, cell[axis]) for axis in AXES if axis in cell}
+            known = {axis: labels.canonical(axis, cell[axis]) for axis in VALUES if axis in cell}
             cells.append(known | {"weight": float(cell["weight"])})
     except (ValueError, KeyError, TypeError) as error:
         do = "Give the focus.json that 08_judge_answers of another run wrote."
