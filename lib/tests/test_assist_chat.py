@@ -543,7 +543,7 @@ def test_a_correction_made_in_the_chat_is_in_the_next_version_of_the_dataset(tmp
     judged = talk.view()["turns"][0]["answers"][0]["judgments"]
     assert judged[0]["correction"] == judge["correction"]
     with closing(review.Store(tmp_path / "reviews.sqlite")) as store:
-        after, _ = review.reviewed.apply_votes(
+        after, _ = review.apply_votes(
             records.read(tmp_path / "dataset.jsonl", Example),
             store.votes("dataset"),
             chat=store.votes("chat"),
@@ -577,7 +577,7 @@ def test_only_what_people_agree_on_joins_the_dataset(tmp_path, verdicts, joined)
         for n, verdict in enumerate(verdicts):
             form = {"verdict": verdict, "correction": "", "comment": ""}
             assist.judge(store, f"reader {n}", turn(), turn().answers[0], **form)
-        found, changes = review.reviewed.apply_votes([], [], chat=store.votes("chat"))
+        found, changes = review.apply_votes([], [], chat=store.votes("chat"))
     assert len(found) == joined and len(changes) == 1
 
 

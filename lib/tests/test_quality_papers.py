@@ -5,7 +5,7 @@ import random
 import pytest
 import yaml
 
-from medinstruct import audits, labels, paths, records, review
+from medinstruct import audits, labels, paths, records
 from medinstruct.audits import cards, drift
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Provenance
@@ -76,32 +76,13 @@ def test_a_rate_rings_only_if_it_moves_and_is_certain():
     assert [round(row[name], 4) for name in ("change", "low", "high")] == [0.2, 0.0524, 0.3339]
 
 
-def test_review_rates_of_two_runs_are_compared_and_the_sample_does_not_matter(tmp_path):
-    rates = {}
-    for name, kept in (("a", 0.9), ("b", 0.4)):
-        folder = tmp_path / name
-        items = examples(150)
-        odd = [
-            one.model_copy(update={"output": f"It is completely safe. {one.output}"})
-            for one in examples(50, seed=9)
-        ]
-        store, chance = review.Store(folder / "reviews.sqlite"), random.Random(name)
-        for card in [
-            *review.cards(items)[:40],
-            *review.cards(odd),
-        ]:  # all suspicious ones were read, of the others few
-            action = (
-                "reject"
-                if "completely" in card.texts["output"] or chance.random() > kept
-                else "accept"
-            )
-            store.cast("Dr X", kind="dataset", item=card.id, hash=card.hash, action=action)
-        rates[name] = review.annotators.rates([*items, *odd], store.votes("dataset"))
-        hits, n = rates[name]["review: accepted"]
-        assert abs(hits / n - 0.75 * kept) < 0.12
-    table = audits.drift.compare_rates(rates["a"], rates["b"])
-    assert table.loc["review: accepted", "alarm"] and table.loc["review: accepted", "change"] < -0.2
-    assert not table.loc["review: edited", "alarm"] and audits.drift.compare_rates({}, {}).empty
+def test_a_rate_that_moves_for_certain_and_by_enough_rings():
+    before = {"refusal": (150, 200), "dose": (2, 200), "gone": (1, 200)}
+    after = {"refusal": (80, 200), "dose": (3, 200), "new": (1, 200)}
+    table = audits.drift.compare_rates(before, after)
+    assert list(table.index) == ["refusal", "dose"]
+    assert table.loc["refusal", "alarm"] and table.loc["refusal", "change"] == pytest.approx(-0.35)
+    assert not table.loc["dose", "alarm"] and audits.drift.compare_rates({}, {}).empty
 
 
 def test_labels_dealt_at_random_ring_once_in_a_hundred():

@@ -283,8 +283,9 @@ def test_merging_a_colleagues_file_twice_adds_their_votes_once(store, tmp_path):
     other.undo("Bob", "dataset")
     assert (store.merge(other.path), store.merge(other.path)) == (3, 0)
     assert sorted(vote.reviewer for vote in store.votes(names=True)) == ["Ada", "Bob"]
-    with pytest.raises(UserError, match="no votes to merge"):
+    with pytest.raises(UserError, match="missing.sqlite is no usable"):
         store.merge(tmp_path / "missing.sqlite")
+    assert not (tmp_path / "missing.sqlite").exists()
 
 
 @given(
@@ -451,7 +452,7 @@ def test_a_vote_on_what_was_the_text_before_says_nothing_of_the_text_now():
 
 def test_decisions_are_read_from_the_file_as_they_were_written(tmp_path):
     items = [example(n) for n in range(3)]
-    _, changes = review.reviewed.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
+    _, changes = review.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
     path = records.write(tmp_path / "dataset.changes.jsonl", changes)
     (change,) = records.read(path, review.annotators.Decision)
     assert (change.id, change.action, len(change.votes)) == (items[1].id, "reject", 1)
@@ -566,7 +567,7 @@ def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(t
         ("Ada", 3, "accept", {}),
         ("Bob", 3, "reject", {}),
     )
-    after, changes = review.reviewed.apply_votes(items, said)
+    after, changes = review.apply_votes(items, said)
     assert [item.output for item in after] == ["Rest and drink.", "Rest.", "Rest and drink."]
     assert [change.action for change in changes] == ["accept", "edit", "reject", "open"]
     assert [bool(change.new) for change in changes] == [False, True, False, False]
@@ -585,25 +586,25 @@ def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(t
 def test_an_adjudicator_settles_what_was_disputed():
     items = [example()]
     both = [("Ada", 0, "accept", {}), ("Bob", 0, "reject", {})]
-    assert review.reviewed.apply_votes(items, votes_on(items, *both))[0] == []
+    assert review.apply_votes(items, votes_on(items, *both))[0] == []
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
-    assert len(review.reviewed.apply_votes(items, settled)[0]) == 1
+    assert len(review.apply_votes(items, settled)[0]) == 1
     assert review.annotators.to_adjudicate(review.cards(items), settled) == []
     early = votes_on(items, both[0], ("Eve", 0, "accept", {"role": "adjudicator"}), both[1])
-    assert len(review.reviewed.apply_votes(items, early)[0]) == 1
+    assert len(review.apply_votes(items, early)[0]) == 1
 
 
 def test_a_vote_on_a_text_that_changed_since_is_not_applied():
     before, after = example(), example().model_copy(update={"output": "Something else."})
     votes = votes_on([before], ("Ada", 0, "reject", {}))
-    assert review.reviewed.apply_votes([after], votes) == ([after], [])
+    assert review.apply_votes([after], votes) == ([after], [])
 
 
 def test_two_reviewers_may_be_asked_for_before_anything_changes():
     items = [example()]
     one = votes_on(items, ("Ada", 0, "reject", {}))
     for least, action in ((2, "open"), (1, "reject")):
-        (change,) = review.reviewed.apply_votes(items, one, least=least)[1]
+        (change,) = review.apply_votes(items, one, least=least)[1]
         assert change.action == action
 
 
@@ -635,10 +636,7 @@ def test_an_edit_of_a_seed_is_applied():
         action="edit",
         edit={"instruction": "Explain it well."},
     )
-    assert (
-        review.reviewed.apply_votes(seeds, store.votes("seeds"))[0][0].instruction
-        == "Explain it well."
-    )
+    assert review.apply_votes(seeds, store.votes("seeds"))[0][0].instruction == "Explain it well."
 
 
 def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
@@ -647,7 +645,7 @@ def test_the_published_seeds_are_drawn_shown_and_kept_as_they_are(shared_seeds):
     session = at_work(review.Store(":memory:"), cards=cards)
     for _ in cards:
         vote(session, "accept")
-    after, changes = review.reviewed.apply_votes(shared_seeds, session.store.votes("seeds"))
+    after, changes = review.apply_votes(shared_seeds, session.store.votes("seeds"))
     assert [change.action for change in changes] == ["accept"] * 40
     assert [item.id for item in after] == [seed.id for seed in shared_seeds]
     assert all(session.view()["votes"]) and "All 40 are done" in session.view()["note"]
@@ -817,7 +815,8 @@ def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, t
     for action in ("left", "right", "tie", "left", "left"):
         vote(session, action)
     path = tmp_path / "human_votes.jsonl"
-    assert len(review.review_cards.write_votes(path, store.votes(), model="tuned")) == 5
+    deck = review.pairs(*compared, "tuned, base")
+    assert len(review.review_cards.write_votes(path, store.votes(), deck, "tuned")) == 5
     read = evaluation.judge_checks.load_votes(path)
     assert len(read) == 5 and {*read["winner"]} <= {"model", "reference", "tie"}
     assert {*read["rater"]} == {store.alias("Ada")} and "Ada" not in path.read_text()
@@ -839,12 +838,7 @@ def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
         answers = texts
         texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
     votes, path = store.votes("answers"), tmp_path / "votes.jsonl"
-    now = review.review_cards.current_votes(votes, items, answers)
-    assert (len(votes), len(now)) == (9, 3) and not review.review_cards.current_votes(
-        votes, items, {}
-    )
-    review.review_cards.write_votes(path, now)
-    assert len(evaluation.judge_checks.load_votes(path)) == 3
-    review.review_cards.write_votes(path, votes)
-    with pytest.raises(UserError, match="twice"):
-        evaluation.judge_checks.load_votes(path)
+    deck = review.pairs(items, answers, "tuned, base")
+    rows = review.review_cards.write_votes(path, votes, deck, "tuned")
+    assert (len(votes), len(rows), len(evaluation.judge_checks.load_votes(path))) == (9, 3, 3)
+    assert review.review_cards.write_votes(path, votes, [], "tuned") == []

@@ -1,4 +1,4 @@
-"""Annotators: inter-annotator agreement, adjudication, decisions, estimates for the dataset."""
+"""Annotators: agreement, adjudication, decisions, the reviewed dataset, estimates for it."""
 
 import math
 from bisect import bisect_left
@@ -8,14 +8,14 @@ from collections.abc import Hashable, Mapping, Sequence
 import pandas as pd
 from pydantic import BaseModel, Field
 
-from medinstruct import paths, stats
-from medinstruct.records import Task
-from medinstruct.review.review_cards import Card, cards, visible
+from medinstruct import paths, records, stats
+from medinstruct.records import Example, Provenance, Task
+from medinstruct.review.review_cards import Card, text_hash, visible
 from medinstruct.review.store import SCALES, Vote
 
 NOMINAL = ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
 ORDINAL = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
-Estimate = namedtuple("Estimate", "score low high items effective")
+Estimate = namedtuple("Estimate", "score low high items")
 
 
 class Decision(BaseModel):
@@ -40,9 +40,11 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
 
     Kappa is given for two reviewers. Adjudicators do not count; a changed text is another item.
     """
-    rows = []
+    table, rows = vote_table(votes).query("role == 'reviewer'"), []
     for question in ("decision", *SCALES):
-        scale, ratings = SCALES.get(question, []), _ratings(votes, question)
+        scale, rated = SCALES.get(question, []), table.dropna(subset=question)
+        wide = rated.pivot(index="reviewer", columns=["kind", "item", "hash"], values=question)
+        ratings = wide.astype(object).where(wide.notna(), None).to_numpy().tolist()
         level, gwet, kappa, weights = ORDINAL if scale else NOMINAL
         if len(ratings) < 2:
             continue
@@ -81,6 +83,27 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
     return decisions
 
 
+def apply_votes(
+    items: Sequence[Task], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()
+) -> tuple[list[Task], list[Decision]]:
+    """Return the next version of a dataset or of seeds, and the decisions that led to it.
+
+    Unread and accepted items stay, rejected ones go, open ones are held back. A vote counts only
+    for the text it was given on. Answers of the `chat` that were accepted or corrected are added.
+    """
+    texts = {(item.id, text_hash(item)): item for item in items}
+    decisions = decide(votes, least=least)
+    rows = [(item, decisions.get(key)) for key, item in texts.items()]
+    rows += [(None, decision) for decision in decide(chat, least=least).values()]
+    result: dict[str, Task] = {}
+    for item, decision in rows:
+        if after := _applied(item, decision):
+            result.setdefault(after.id, after)
+        if after and decision and after.id != decision.id:
+            decision.new = after.id
+    return list(result.values()), [decision for _, decision in rows if decision]
+
+
 def to_adjudicate(deck: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
     """Return the cards of disputed texts, harm first, with the votes on them under aliases."""
     cards = {card.key: card for card in deck}
@@ -113,24 +136,24 @@ def estimate(
     """Return the share of the dataset with a mark, from the items read and their sampling weights.
 
     The interval is Wilson's at the effective sample size (Kish): a mark of no item has an upper
-    bound. `effective` is the number of random items that the items read are worth.
+    bound.
 
     >>> [round(x, 3) for x in estimate({"a": True, "b": False}, {"b": 3.0}, population=1000)[:3]]
     [0.25, 0.022, 0.831]
     """
     used = [(mark, weights.get(item, 1.0)) for item, mark in marks.items()]
     if not used:
-        return Estimate(*[math.nan] * 3, 0, 0.0)
+        return Estimate(*[math.nan] * 3, 0)
     total = sum(weight for _, weight in used)
     score = sum(weight for mark, weight in used if mark) / total
     effective = total**2 / sum(weight**2 for _, weight in used)
-    return Estimate(score, *_wilson(score, effective, population), len(used), effective)
+    return Estimate(score, *_wilson(score, effective, population), len(used))
 
 
 def shares(
     votes: Sequence[Vote], sample: Sequence[Card], *, population: int, least: int = 1
 ) -> pd.DataFrame:
-    """Return one row a mark: its share of the dataset (score), low, high, items read, effective.
+    """Return one row a mark: its share of the dataset (score), low, high, items read.
 
     Votes on items outside the sample or on older texts are left out.
     """
@@ -146,23 +169,31 @@ def shares(
     return pd.DataFrame(rows, index=pd.Index(marks, name="mark"), columns=Estimate._fields)
 
 
-def rates(items: Sequence[Task], votes: Sequence[Vote]) -> dict[str, tuple[float, float]]:
-    """Return mark -> (hits, n) of a reviewed version, for `audits.drift.compare_rates`."""
-    deck, read, sample = cards(items), {vote.key for vote in votes}, []
-    for suspicious in (True, False):
-        stratum = [card for card in deck if bool(card.reasons) == suspicious]
-        part = [card for card in stratum if card.key in read]
-        sample += [card._replace(weight=len(stratum) / len(part)) for card in part]
-    table = shares(votes, sample, population=len(items)).query("effective > 0")
-    hits = zip(table["score"] * table["effective"], table["effective"], strict=True)
-    return dict(zip("review: " + table.index, hits, strict=True))
-
-
 def vote_table(votes: Sequence[Vote]) -> pd.DataFrame:
     """Return one row a vote: its fields and its decision."""
     columns = [*Vote.model_fields, "decision"]
     rows = [vote.model_dump() | {"decision": vote.decision} for vote in votes]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(SCALES, float))
+
+
+def _applied(item: Task | None, decision: Decision | None) -> Task | None:
+    """Return an item, or an answer of the chat (None), after its decision; None if not accepted.
+
+    An edited item and an answer of the chat are new items with the earlier one as parent.
+    """
+    if decision is None or decision.action not in ("accept", "edit"):
+        return None if decision else item
+    origin = item.provenance if item else Provenance(source="chat")
+    update = {"source": f"{origin.source or 'own'}; {decision.action}ed in review"}
+    if item and decision.action == "accept":
+        return item.model_copy(update={"provenance": origin.model_copy(update=update)})
+    if not item:
+        update |= {name: decision.vote.sides.get(name, "") for name in ("model", "request")}
+    update["parents"] = (decision.id,)
+    fields = item.model_dump(exclude={"id", "provenance"}) if item else {}
+    fields |= decision.vote.edit | {"provenance": origin.model_copy(update=update)}
+    kind = type(item) if item else Example
+    return records.parse(kind, fields, where=f"The edit of {decision.id}")
 
 
 def _difference(group: Sequence[Vote]) -> str:
@@ -183,13 +214,6 @@ def _summary(vote: Vote) -> str:
     comment = [f"“{vote.comment}”"] if vote.comment else []
     edits = [f"{name} → {text}" for name, text in vote.edit.items()]
     return visible("; ".join([f"{vote.reviewer}: {vote.action}", *scores, *comment, *edits]))
-
-
-def _ratings(votes: Sequence[Vote], question: str) -> list[list]:
-    """Return a row of ratings a reviewer (no adjudicator) over all texts, None if missing."""
-    frame = vote_table(votes).query("role == 'reviewer'").dropna(subset=question)
-    wide = frame.pivot(index="reviewer", columns=["kind", "item", "hash"], values=question)
-    return wide.astype(object).where(wide.notna(), None).to_numpy().tolist()
 
 
 def _wilson(share: float, read: float, population: int) -> tuple[float, float]:

@@ -5,7 +5,6 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,9 +56,9 @@ class Card(NamedTuple):
 
 def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
     """Return the cards of examples, or of tasks (`kind` seeds). Each id may occur once."""
-    name, count = Counter(item.id for item in items).most_common(1)[0] if items else ("", 0)
-    if count > 1:
-        raise UserError("Two items have the same id.", got=name, do="Change one of the ids.")
+    ids = Counter(item.id for item in items)
+    if repeated := [name for name, count in ids.items() if count > 1]:
+        raise UserError("Two items have the same id.", got=repeated[0], do="Change one of them.")
     deck = []
     for item in items:
         tags = (item.type, item.topic, item.view, f"level {item.difficulty}")
@@ -110,19 +109,16 @@ def pairs(
     return cards[: number or None]
 
 
-def current_votes(votes: Sequence[Vote], items: Sequence[TestItem], answers: Answers) -> list[Vote]:
-    """Return the votes on comparisons whose question and answers have not changed since."""
-    models = [f"{a}, {b}" for a, b in combinations(answers, 2)]
-    keys = {card.key for names in models for card in pairs(items, answers, names)}
-    return [vote for vote in votes if vote.key in keys]
+def write_votes(path: Path, votes: Sequence[Vote], deck: Sequence[Card], model: str) -> list[dict]:
+    """Write the comparisons of `model` as the human votes that the judging notebook reads.
 
-
-def write_votes(path: str | Path, votes: Sequence[Vote], *, model: str = "tuned") -> list[dict]:
-    """Write the comparisons of `model` as the human votes that the judging notebook reads."""
+    Votes that are on no card of the deck, because an answer has changed since, are left out.
+    """
+    keys = {card.key for card in deck if model in card.texts}
     rows = []
     for vote in votes:
-        if model in vote.sides.values():
-            (reference,) = set(vote.sides.values()) - {model}
+        if vote.key in keys:
+            (reference,) = {*vote.sides.values()} - {model}
             row = {"id": vote.item, "model": model, "reference": reference, "question": "overall"}
             winner = {model: "model", reference: "reference"}.get(vote.decision, "tie")
             rows.append(row | {"rater": vote.reviewer, "winner": winner})

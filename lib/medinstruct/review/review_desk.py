@@ -70,9 +70,8 @@ class Session:
         if message.get("serial") != self.serial or place not in range(len(self.cards)):
             return  # a second key press for the card before
         card = self.cards[place]
-        fields = {
-            name: message[name] for name in ("scores", "comment", "seconds") if name in message
-        }
+        names = {"scores", "comment", "seconds"} & message.keys()
+        fields: dict[str, Any] = {name: message[name] for name in names}
         if action == "edit":
             fields["edit"] = _edit(card, message.get("edit") or {})
         fields |= {"sides": card.sides, "action": action, "role": self.role}
@@ -133,8 +132,7 @@ def _panel(session: Session) -> Any:
     class Panel(anywidget.AnyWidget):
         _esm, _css = paths.data("review_panel.js"), paths.data("review_panel.css")
         cards, view = traitlets.List().tag(sync=True), traitlets.Dict().tag(sync=True)
-        scales = traitlets.List([[name, list(scale)] for name, scale in SCALES.items()])
-        scales = scales.tag(sync=True)
+        scales = traitlets.List([list(scale) for scale in SCALES.items()]).tag(sync=True)
 
     panel = Panel(cards=session.texts(), view=session.view())
 

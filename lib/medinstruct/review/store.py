@@ -76,9 +76,27 @@ class Vote(BaseModel):
 class Store:
     """A file of votes; several kernels may write to it at once. Rows are added, never changed."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._base = _open(self.path)
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        """Open a file, or create it; if `read_only`, nothing is written to it or beside it."""
+        self.path, target = Path(path), str(path)
+        try:
+            if read_only:  # without locks (immutable) unless a writer's journal exists
+                journals = [Path(target + end) for end in ("-wal", "-journal")]
+                locks = "" if any(journal.exists() for journal in journals) else "&immutable=1"
+                target = f"{self.path.resolve().as_uri()}?mode=ro{locks}"
+            else:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            options = {"timeout": 30, "check_same_thread": False, "uri": read_only}
+            self._base = sqlite3.connect(target, isolation_level=None, **options)
+            if not self._base.execute("SELECT name FROM sqlite_master").fetchall():
+                self._base.executescript(paths.data("review_store.sql").read_text())
+            header = "SELECT * FROM pragma_application_id, pragma_user_version"
+            if (version := self._base.execute(header).fetchone()) != VERSION:
+                self.close()
+                raise sqlite3.DatabaseError(f"another program's or version's file {version}")
+        except (sqlite3.Error, OSError) as error:
+            do = "Set another path, or move this file away; it was not changed."
+            raise UserError(f"{path} is no usable review database.", got=error, do=do) from None
 
     def cast(self, reviewer: str, *, scores: Mapping | None = None, **fields: Any) -> str:
         """Save a vote to disk and return its uid; `fields` are those of `Vote`.
@@ -119,15 +137,14 @@ class Store:
 
     def merge(self, path: str | Path) -> int:
         """Add the votes of a colleague's file, which is only read; return how many are new."""
-        if not Path(path).is_file():
-            raise UserError("There are no votes to merge.", got=path, do="Check the path.")
-        with closing(_open(Path(path), read_only=True)) as other:
-            rows = other.execute("SELECT vote FROM votes ORDER BY id").fetchall()
+        with closing(Store(path, read_only=True)) as other:
+            rows = other._do("SELECT vote FROM votes ORDER BY id")
+        votes = [records.parse(Vote, json.loads(text), where=str(path)) for (text,) in rows]
         before = self._base.total_changes
         with self._base:  # all rows or none
             self._do("BEGIN IMMEDIATE")
-            for (text,) in rows:
-                self._insert(records.parse(Vote, json.loads(text), where=str(path)), "OR IGNORE")
+            for vote in votes:
+                self._insert(vote, "OR IGNORE")
         return self._base.total_changes - before
 
     def close(self) -> None:
@@ -135,10 +152,8 @@ class Store:
         self._base.close()
 
     def _insert(self, vote: Vote, conflict: str = "") -> None:
-        row = (vote.uid, vote.kind, vote.undoes, vote.model_dump_json())
-        self._do(
-            f"INSERT {conflict} INTO votes (uid, kind, undoes, vote) VALUES (?, ?, ?, ?)", *row
-        )
+        sql = f"INSERT {conflict} INTO votes (uid, kind, undoes, vote) VALUES (?, ?, ?, ?)"
+        self._do(sql, vote.uid, vote.kind, vote.undoes, vote.model_dump_json())
 
     def _valid(self, kind: str) -> list[Vote]:
         """Return all votes of a kind ("" for all) that are not undone, in order, with names."""
@@ -154,27 +169,3 @@ class Store:
             problem = f"This vote is NOT saved: {self.path} cannot be written."
             do = "Free some space, or close the program that locks the file; then vote again."
             raise UserError(problem, got=error, do=do) from None
-
-
-def _open(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open a file of votes, or create it; if `read_only`, nothing is written to it or beside it."""
-    target = str(path)
-    try:
-        if read_only:  # without locks (immutable) unless a writer's journal exists
-            journals = [path.with_name(path.name + end) for end in ("-wal", "-journal")]
-            mode = "mode=ro" if any(journal.exists() for journal in journals) else "immutable=1"
-            target = f"{path.resolve().as_uri()}?{mode}"
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"timeout": 30, "check_same_thread": False, "uri": read_only}
-        base = sqlite3.connect(target, isolation_level=None, **options)
-        if not base.execute("SELECT name FROM sqlite_master").fetchall():
-            base.executescript(paths.data("review_store.sql").read_text())
-        header = base.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
-        if header != VERSION:
-            base.close()
-            raise sqlite3.DatabaseError(f"another program's or version's file {header}")
-    except (sqlite3.Error, OSError) as error:
-        do = "Set another path, or move this file away; it was not changed."
-        raise UserError(f"{path} is no usable review database.", got=error, do=do) from None
-    return base
