@@ -1,6 +1,5 @@
-"""Fingerprint of a notebook: one hash of source, parameters, inputs, code it imports, data."""
+"""Fingerprint of a notebook: one hash of source, parameters, inputs and this package."""
 
-import ast
 import hashlib
 import json
 import re
@@ -19,17 +18,12 @@ def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
     content = json.loads(notebook.read_text(encoding="utf-8"))
     io = content["metadata"]["medinstruct"]
     inputs = [*io["reads"], *io.get("reads_if_there", [])]
-    code = "\n".join("".join(c["source"]) for c in content["cells"] if c["cell_type"] == "code")
-    modules = imported_modules(code)
-    if "stand_in" in code or any("offline" in str(value) for value in values.values()):
-        modules |= set((paths.PACKAGE / "offline").glob("*.py"))
     parts = {
         "cells": ["".join(cell["source"]) for cell in content["cells"]],
         "values": values,
         "inputs": {name: of_path(out / name) for name in inputs},
         "files": {key: of_path(path) for key, path in files_of(values).items()},
-        "library": {str(m.relative_to(paths.PACKAGE)): of_path(m) for m in sorted(modules)},
-        "data": of_path(paths.data("")),
+        "library": of_path(paths.PACKAGE),
     }
     return _sha256(json.dumps(parts, sort_keys=True))
 
@@ -66,27 +60,6 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
                 if (base / name).exists():
                     files[f"{key}: {name}"] = base / name
     return files
-
-
-def imported_modules(code: str) -> set[Path]:
-    """Return the files of this package that code imports, directly or through others."""
-    python = re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.MULTILINE).replace("await ", "")
-    modules, waiting = set(), _imports(python)
-    while waiting:
-        modules |= waiting
-        texts = [path.read_text(encoding="utf-8") for path in waiting]
-        waiting = set().union(*map(_imports, texts)) - modules
-    return modules
-
-
-def _imports(code: str) -> set[Path]:
-    files = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medinstruct"):
-            base = paths.PACKAGE.joinpath(*node.module.split(".")[1:])
-            for path in (base, *(base / alias.name for alias in node.names)):
-                files |= {path.with_suffix(".py"), path / "__init__.py"}
-    return {file for file in files - {paths.PACKAGE / "__init__.py"} if file.is_file()}
 
 
 def _sha256(text: str) -> str:
