@@ -1,24 +1,106 @@
-"""Coverage: counts of verbs, nouns and labels, and the pairs of labels without a task."""
+"""Coverage: datasets as tables with labels in one spelling, counts of labels, empty cells."""
 
+import os
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from medinstruct import labels
-from medinstruct.diversity.corpora import AXES, NO_MATCH, UNLABELED
+from medinstruct import labels, paths, records
 from medinstruct.diversity.verbs import Pair
+from medinstruct.errors import UserError
+
+AXES = ("type", "view", "topic", "difficulty")
+UNLABELED = NO_LABEL, NO_MATCH = "(no label)", "(no match)"
+TEXTS = {  # field names of other projects
+    "instruction": ("instruction", "question", "prompt"),
+    "input": ("input", "context"),
+    "output": ("output", "response"),
+}
+FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
+HUB = "hf:"
+
+
+def load(source: str | Path) -> pd.DataFrame:
+    """Return a dataset as a table: a file, a URL, a run (name or folder), or `hf:owner/name`.
+
+    Each task has its texts, its raw labels, and in `type_of`, `view_of`, ... the label it is
+    counted by: "(no label)" if it is missing, "(no match)" if no rule knows it.
+    """
+    table = frame(_rows(str(source).strip()))
+    if table.empty:
+        do = "Run the earlier notebooks, or check the file."
+        raise UserError("The dataset holds no task.", got=source, do=do)
+    return table
+
+
+def load_many(sources: str) -> dict[str, pd.DataFrame]:
+    """Return datasets by name from a list with commas; a name is the end of its path, if unique."""
+    files = [source.strip().rstrip("/") for source in sources.split(",") if source.strip()]
+    ends = ["/".join(path.split("/")[-2:]) for path in files]
+    names = [end if ends.count(end) == 1 else path for end, path in zip(ends, files, strict=True)]
+    return {name: load(path) for name, path in zip(names, files, strict=True)}
+
+
+def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows of any instruction format as the table that `load` describes."""
+    table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
+    for axis in AXES:
+        names = {raw: labels.canonical(axis, raw) or NO_MATCH for raw in table[axis].unique()}
+        table[f"{axis}_of"] = table[axis].map(names | {"": NO_LABEL}).astype(object)
+    return table
+
+
+def _fields(row: dict[str, Any]) -> dict[str, str]:
+    fields = {axis: " ".join(str(row.get(axis) or "").split()) for axis in AXES}
+    for name, aliases in TEXTS.items():
+        values = (row[alias] for alias in aliases if alias in row)
+        fields[name] = str(next(values, None) or "")
+    if fields["input"].lower().strip("\"' .") in records.NO_INPUT:
+        fields["input"] = ""
+    provenance = row.get("provenance")
+    model = provenance.get("model", "") if isinstance(provenance, dict) else ""
+    return fields | {"model": str(model)}
+
+
+def _rows(source: str) -> list[dict[str, Any]]:
+    """Return the rows of a source; only `hf:` asks the Hugging Face hub."""
+    if source.startswith(HUB):
+        return _hub_rows(source.removeprefix(HUB))
+    runs = Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or paths.root() / "outputs")
+    folder = Path(source) if Path(source).is_dir() else runs / source
+    if folder.is_dir():
+        files = [folder / name for name in FILES if (folder / name).exists()]
+        if not files:
+            do = f"It needs one of {', '.join(FILES)}."
+            raise UserError("The folder holds no dataset.", got=folder, do=do)
+        source = str(files[0])
+    elif source.count("/") == 1 and not Path(source).suffix:
+        do = f"Check the path; a dataset of the Hugging Face hub is written {HUB}{source}."
+        raise UserError("The dataset is no file, no run and no folder.", got=source, do=do)
+    return records.load_table(source)
+
+
+def _hub_rows(name: str) -> list[dict[str, Any]]:
+    do = "Check name and network and install medinstruct[train], or give the path of a file."
+    try:
+        from datasets import load_dataset
+
+        return list(load_dataset(name, split="train"))
+    except Exception as error:  # the hub's own errors are many
+        problem = f"{name}: {error}".split("\n")[0]
+        raise UserError("The hub did not return the dataset.", got=problem, do=do) from None
 
 
 def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
     """Return a dataset's counts by axis: four labels, verbs, verb-noun pairs; no empty axes."""
-    columns = {axis: frame[f"{axis}_of"].value_counts().to_dict() for axis in AXES}
-    columns["verb"] = Counter(verb for verb, _ in pairs if verb)
-    columns["verb and noun"] = Counter(pair for pair in pairs if None not in pair)
-    for counts in columns.values():
-        for name in UNLABELED:
-            counts.pop(name, None)
-    return {axis: dict(counts) for axis, counts in columns.items() if counts}
+    columns = {axis: frame[f"{axis}_of"] for axis in AXES}
+    counts = {k: c[~c.isin(UNLABELED)].value_counts().to_dict() for k, c in columns.items()}
+    counts["verb"] = Counter(verb for verb, _ in pairs if verb)
+    counts["verb and noun"] = Counter(pair for pair in pairs if None not in pair)
+    return {axis: dict(names) for axis, names in counts.items() if names}
 
 
 def published(axis: str) -> dict[Hashable, int]:
@@ -29,20 +111,18 @@ def published(axis: str) -> dict[Hashable, int]:
     >>> sum(published("type").values()), published("type")["rewrite"]
     (62578, 4758)
     """
-    counts: Counter[Hashable] = Counter()
-    for name, count in labels.published("generated", axis).items():
-        counts[labels.canonical(axis, name) or NO_MATCH] += count
-    return dict(counts)
+    counts = pd.Series(labels.published("generated", axis))
+    names = [labels.canonical(axis, name) or NO_MATCH for name in counts.index]
+    return counts.groupby(names, sort=False).sum().to_dict()
 
 
 def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict[Pair, int]:
     """Return the counts of the published figure: frequent verbs, each with its frequent nouns."""
-    counts = Counter(pair for pair in pairs if None not in pair)
+    ranked = _ranked(Counter(pair for pair in pairs if None not in pair))
     totals = Counter(verb for verb, noun in pairs if verb and noun)
     top: dict[Pair, int] = {}
     for verb, _ in _ranked(totals)[:verbs]:
-        of_verb = {pair: count for pair, count in counts.items() if pair[0] == verb}
-        top |= dict(_ranked(of_verb)[:nouns])
+        top |= dict([item for item in ranked if item[0][0] == verb][:nouns])
     return top
 
 

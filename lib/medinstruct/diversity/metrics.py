@@ -1,7 +1,6 @@
 """Metrics: entropy of small samples, richness, divergence, lexical diversity."""
 
 import re
-from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -73,10 +72,10 @@ def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict
 
 def distinct_n(texts: Iterable[str], n: int = 2) -> float:
     """Return the share of distinct n-grams among all n-grams (Li et al. 2016)."""
-    grams: Counter = Counter()
+    grams: list[tuple[str, ...]] = []
     for words in map(_words, texts):
-        grams.update(zip(*(words[start:] for start in range(n)), strict=False))
-    return len(grams) / grams.total() if grams else 0.0
+        grams += zip(*(words[start:] for start in range(n)), strict=False)
+    return len(set(grams)) / len(grams) if grams else 0.0
 
 
 def mtld(texts: Iterable[str], *, threshold: float = 0.72) -> float:
@@ -108,9 +107,8 @@ def vendi(texts: Sequence[str]) -> float:
 
     if not texts:
         return 0.0
-    settings = {"tokenizer": lambda text: _words(text) or [text], "token_pattern": None}
-    settings |= {"ngram_range": (1, 2), "lowercase": False}
-    vectors = TfidfVectorizer(**settings).fit_transform(texts)
+    split = {"tokenizer": lambda text: _words(text) or [text], "token_pattern": None}
+    vectors = TfidfVectorizer(**split, ngram_range=(1, 2), lowercase=False).fit_transform(texts)
     spectrum = np.linalg.eigvalsh((vectors @ vectors.T).toarray() / len(texts))
     spectrum = spectrum[spectrum > 1e-12]
     return float(np.exp(-(spectrum * np.log(spectrum)).sum()))

@@ -1,6 +1,5 @@
-"""Verbs: the verb of a text's request and its direct object, by spaCy."""
+"""Verbs: the clause of a text that asks, its verb and direct object, by word lists and spaCy."""
 
-import os
 import re
 import string
 import sys
@@ -8,9 +7,9 @@ from collections.abc import Sequence
 from functools import cache, partial
 from itertools import chain
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
-from medinstruct.diversity.clauses import Clause, Lexicon, asking_clause
+from medinstruct import paths
 from medinstruct.errors import UserError
 
 Pair = tuple[str | None, str | None]
@@ -24,6 +23,39 @@ HYPHENATED = re.compile(r"\w+(?:-\w+)+")
 SINGULAR_IN_S = re.compile(r"(?:[iu]s|ss|etes)$")
 SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
 VERBAL = ("VERB", "AUX")
+_TABLES = paths.load("request_words")
+WRAPPING = re.compile(rf"(?:(?:{'|'.join(_TABLES['wrappings'])})\b\s*)+", re.I)
+WORDS = {kind: frozenset(ws.split()) for kind, ws in _TABLES.items() if kind != "wrappings"}
+LY = rf"(?!(?:{'|'.join(WORDS['ly_verbs'])})\b)[a-z]+ly"
+ADVERBS = re.compile(rf"\A(?:(?:{'|'.join(WORDS['adverbs'])}|{LY})\b[\s,]+)+", re.I)
+ENDED = "".join(rf"(?<!\b{re.escape(word)}\.)" for word in WORDS["abbreviations"])
+SENTENCE_END = re.compile(rf"{ENDED}(?:(?<=[.!?])|(?<=[.!?][\"'”’)]))\s+(?=[\"'“‘(]*[A-Z0-9])|\n+")
+HEADING = r"(?:task|instruction|question|prompt|problem|q)\s*:\s*"
+LEAD = re.compile(rf"\A(?:[\W_]+|\(?(?:\d+|[a-z])[.)]\s+|{HEADING})+", re.I)
+BREAK = re.compile(r"(?:[,:;–—]|\s-)\s+(?:(?:and|then)\s+)*")
+WORD = re.compile(r"[A-Za-z][\w'’-]*")
+OPENING = re.compile(rf"({WORD.pattern})(?:[ \"“‘'(]+(?:(?:up|down|out|off) )?({WORD.pattern}))?")
+
+
+class Clause(NamedTuple):
+    """The part of a text that is parsed; an imperative begins with its verb."""
+
+    text: str
+    imperative: bool
+
+
+class Lexicon(NamedTuple):
+    """Lemmas that may be verbs, nouns, and adjectives or adverbs."""
+
+    verbs: set[str]
+    nouns: set[str]
+    modifiers: set[str]
+
+    def american(self, verb: str) -> str:
+        """Return a verb in lower case, -ise and -yse spelled -ize and -yze where that is a verb."""
+        verb = verb.lower()
+        spelling = f"{verb[:-2]}ze" if verb.endswith(("ise", "yse")) else verb
+        return spelling if spelling in self.verbs else verb
 
 
 def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
@@ -37,11 +69,10 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     >>> verb_noun(["Could you please summarise my report?", "What are the effects of statins?"])
     [('summarize', 'report'), ('be', 'effect')]
     """
-    load_pipeline(model)  # before the processes: they share it
+    _load_pipeline(model)  # before the processes: they share it
     unique = list(dict.fromkeys(texts))
     parts = [unique[start : start + PORTION] for start in range(0, len(unique), PORTION)]
-    forked = sys.platform == "linux" and sys.version_info < (3, 14)  # safe in a notebook
-    if forked and len(unique) > MANY and (os.cpu_count() or 1) > 1:
+    if sys.platform == "linux" and len(unique) > MANY:  # where a fork is safe in a notebook
         with get_context("fork").Pool(2) as processes:
             pairs = processes.map(partial(_parse, model), parts)
     else:
@@ -52,18 +83,16 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
 
 def _parse(model: str, texts: list[str]) -> list[Pair]:
     """Return the pairs of texts, parsed in this process."""
-    pipeline, lexicon = load_pipeline(model)
-    clauses = [asking_clause(text, lexicon) for text in texts]
-    documents = pipeline.pipe(map(_with_subject, clauses), batch_size=256)
-    parsed = zip(documents, clauses, strict=True)
-    return [_pair(document, clause, lexicon) for document, clause in parsed]
+    pipeline, lexicon = _load_pipeline(model)
+    clauses = [_asking_clause(text, lexicon) for text in texts]
+    documents = zip(pipeline.pipe(map(_with_subject, clauses)), clauses, strict=True)
+    return [_pair(document, clause, lexicon) for document, clause in documents]
 
 
 @cache
-def load_pipeline(model: str = MODEL) -> tuple[Any, Lexicon]:
+def _load_pipeline(model: str) -> tuple[Any, Lexicon]:
     """Return a spaCy pipeline without named entities, and the word lists of its lemmatizer."""
-    package = MODEL.replace("_", "-")
-    do = f"Run `pip install {package}`, or set spacy_model to a pipeline that parses."
+    do = f"Run `pip install {MODEL.replace('_', '-')}`, or set spacy_model to one that parses."
     try:
         import spacy
 
@@ -78,6 +107,93 @@ def load_pipeline(model: str = MODEL) -> tuple[Any, Lexicon]:
     index = lookups.get_table("lemma_index", {}) if lookups else {}
     verbs, nouns, *modifiers = (set(index.get(kind, ())) for kind in ("verb", "noun", "adj", "adv"))
     return pipeline, Lexicon(verbs, nouns, modifiers[0] | modifiers[1])
+
+
+def _asking_clause(text: str, lexicon: Lexicon) -> Clause:
+    """Return the first clause that asks: an imperative, a wrapped request or a question.
+
+    Without one it is a scene ("Consider a hospital kitchen."), else the first two sentences.
+    """
+    sentences = [LEAD.sub("", part, count=1) for part in SENTENCE_END.split(text[:10_000])[:12]]
+    clauses = (_request(sentence, lexicon) for sentence in sentences)
+    scenes = (Clause(sentence, True) for sentence in sentences if _is(sentence, "scene_verbs"))
+    statement = Clause(" ".join(sentences[:2]), False)
+    return next((clause for clause in chain(clauses, scenes) if clause), statement)
+
+
+def _request(sentence: str, lexicon: Lexicon) -> Clause | None:
+    """Return the clause that asks in a sentence, if there is one."""
+    start = ADVERBS.sub("", sentence, count=1)
+    if WRAPPING.match(start):
+        return _unwrapped(start)
+    question = sentence.rstrip("\"”’' )").endswith("?")
+    polite = sentence[:6].lower() == "please" and _opening(start)[0] in lexicon.verbs
+    if polite or _has_object(start) or (not question and _commands(start, lexicon)):
+        return _after_scene(start) if _is(start, "scene_verbs") else Clause(start, True)
+    if question:
+        words = {word.lower() for word in WORD.findall(sentence)}
+        verbal = words & (WORDS["question_words"] | WORDS["auxiliaries"])
+        return Clause(sentence, False) if verbal else None
+    if _is(start, "question_words") and not _is(start, "introductions"):
+        return Clause(sentence, False)
+    return _after_introduction(start, lexicon)
+
+
+def _unwrapped(clause: str) -> Clause:
+    """Return an imperative without a polite wrapping ("I would like you to ...")."""
+    return Clause(ADVERBS.sub("", WRAPPING.sub("", clause, count=1), count=1), True)
+
+
+def _after_scene(sentence: str) -> Clause | None:
+    """Return the request after a scene ("Imagine you are a nurse and write a note.")."""
+    gaps = re.finditer(r"[,:;] (?:and |then )*|\band (?:then )?", sentence)
+    tails = (sentence[gap.end() :] for gap in gaps)
+    return next((Clause(tail, True) for tail in tails if _has_object(tail)), None)
+
+
+def _after_introduction(sentence: str, lexicon: Lexicon) -> Clause | None:
+    """Return the request after an introduction ("In simple terms, explain the term.")."""
+    first = _opening(sentence)[0]
+    introduced = first in WORDS["introductions"] or first.endswith(("ing", "ed"))
+    for gap in BREAK.finditer(sentence):
+        tail = ADVERBS.sub("", sentence[gap.end() :], count=1)
+        sure = _is(tail, "instruction_verbs") and _opening(tail)[1]
+        if sure or WRAPPING.match(tail) or (introduced and _commands(tail, lexicon)):
+            return _unwrapped(tail)
+        if introduced and _is(tail, "question_words"):
+            return Clause(tail, False)
+    words = list(WORD.finditer(sentence)) if introduced else []
+    for last, word in zip(words, words[1:], strict=False):  # without a comma
+        if last[0].lower() not in WORDS["closed"] and _has_object(sentence[word.start() :]):
+            return Clause(sentence[word.start() :], True)
+    return None
+
+
+def _commands(clause: str, lexicon: Lexicon) -> bool:
+    """Return whether a clause begins with an imperative, and not with a noun as its subject."""
+    first, after = _opening(clause)
+    verb = lexicon.american(first)
+    if after == "of" or after in WORDS["auxiliaries"] or verb in WORDS["introductions"]:
+        return False
+    if verb in WORDS["instruction_verbs"] or verb == "be":
+        return True
+    ambiguous = verb in lexicon.nouns or verb in lexicon.modifiers or verb in ("do", "have")
+    return verb in lexicon.verbs and (not ambiguous or after in WORDS["determiners"])
+
+
+def _has_object(clause: str) -> bool:
+    """Return whether a clause begins with an instruction verb and a determiner."""
+    return _is(clause, "instruction_verbs") and _opening(clause)[1] in WORDS["determiners"]
+
+
+def _is(clause: str, kind: str) -> bool:
+    return _opening(clause)[0] in WORDS[kind]
+
+
+def _opening(clause: str) -> tuple[str, str]:
+    """Return the first two words of a clause in lower case, without particles; "" if missing."""
+    match = OPENING.match(clause)
+    return (match[1].lower(), (match[2] or "").lower()) if match else ("", "")
 
 
 def _with_subject(clause: Clause) -> str:
