@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import yaml
 
@@ -58,7 +59,7 @@ def test_a_new_label_is_named():
 
 
 def test_the_index_is_zero_for_the_same_symmetric_and_the_worked_sum():
-    a, b = {"x": 199.5, "y": 299.5}, {"x": 299.5, "y": 199.5}
+    a, b = np.array([199.5, 299.5]), np.array([299.5, 199.5])
     assert drift.psi(a, a) == 0 and drift.psi(a, b) == pytest.approx(drift.psi(b, a))
     assert drift.psi(a, b) == pytest.approx(
         2 * 0.2 * 0.4054651

@@ -35,9 +35,7 @@ class Finding(NamedTuple):
     keeps: bool | None
 
 
-def finding(
-    audit: str, value: float, *, low=math.nan, high=math.nan, n: int = 0, subject: str = ""
-) -> Finding:
+def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subject="") -> Finding:
     """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
 
     >>> finding("machine speaks", 0.0, n=500).keeps, finding("emergency", 0.4).limit
@@ -106,9 +104,7 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
     return messages + more
 
 
-def dataset_facts(
-    folder: str | Path, *, seeds: str = "own", file: str = "dataset.jsonl"
-) -> dict[str, Any]:
+def dataset_facts(folder: str | Path, *, seeds="own", file="dataset.jsonl") -> dict[str, Any]:
     """Return what a run's files say of its dataset; missing files are skipped.
 
     Sizes, labels, models, licenses, hashes, and the results of earlier notebooks.

@@ -60,13 +60,11 @@ def balance(texts: Sequence[str]) -> dict[str, float]:
     return {"female": sex.share, "one_sex": sex.n, "ethnicity": named.share} | ends
 
 
-def sex_by_topic(
-    texts: Mapping[str, str], topics: Mapping[str, str], *, minimum: int = 8
-) -> pd.DataFrame:
-    """Return the female share by topic, the most one-sided first; some topics must be."""
+def sex_by_topic(texts: Mapping[str, str], topics: Mapping[str, str]) -> pd.DataFrame:
+    """Return the female share by topic of 8 texts or more, the most one-sided first."""
     sexes = {name: mentions(text)["sex"] for name, text in texts.items()}
     rows = [(topics[n], sex == {"female"}) for n, sex in sexes.items() if sex in ONE_SEX]
     groups = pd.DataFrame(rows, columns=["topic", "female"]).groupby("topic")["female"]
-    table = groups.agg(female="mean", texts="size").query("texts >= @minimum")
+    table = groups.agg(female="mean", texts="size").query("texts >= 8")
     distance = (table["female"].astype(float) - 0.5).abs()
     return table.loc[distance.sort_values(ascending=False, kind="stable").index]

@@ -19,32 +19,25 @@ AXES = ("type", "view", "topic", "difficulty")
 LENGTHS = ("instruction", "input", "output")
 
 
-def psi(before: Mapping[Any, float], after: Mapping[Any, float]) -> float:
-    """Return the population stability index of two count distributions, 0.5 added to each count.
+def psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return the population stability index of counts (last axis), 0.5 added to each count.
 
-    >>> psi({"a": 50, "b": 50}, {"a": 50, "b": 50})
-    0.0
-    >>> round(psi({"a": 500, "b": 500}, {"a": 800, "b": 200}), 2)
+    >>> round(float(psi(np.array([500, 500]), np.array([800, 200]))), 2)
     0.41
     """
-    return float(_psi(*pd.DataFrame([before, after]).fillna(0).to_numpy()))
-
-
-def _psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    a, b = ((c + 0.5) / (c + 0.5).sum(axis=-1, keepdims=True) for c in (before, after))
+    a, b = ((n + 0.5) / (n + 0.5).sum(axis=-1, keepdims=True) for n in (before, after))
     return ((b - a) * np.log(b / a)).sum(axis=-1)
 
 
-def psi_limit(before: Mapping[Any, int], after: Mapping[Any, int], *, seed: int = 42) -> float:
+def psi_limit(before: np.ndarray, after: np.ndarray) -> float:
     """Return the alarm threshold: at least 0.2, and the 99th percentile of random splits.
 
-    >>> psi_limit({"a": 5000, "b": 5000}, {"a": 5000, "b": 5000})
+    >>> psi_limit(np.array([5000, 5000]), np.array([5000, 5000]))
     0.2
     """
-    pool = np.array(list((Counter(before) + Counter(after)).values()))
-    rng = np.random.default_rng(seed)
-    splits = rng.multivariate_hypergeometric(pool, sum(before.values()), size=999)
-    return max(PSI_LIMIT, float(np.quantile(_psi(splits, pool - splits), 0.99)))
+    pool, rng = before + after, np.random.default_rng(42)
+    splits = rng.multivariate_hypergeometric(pool, before.sum(), size=999)
+    return max(PSI_LIMIT, float(np.quantile(psi(splits, pool - splits), 0.99)))
 
 
 def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
@@ -56,7 +49,8 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
     rows, share = [], len(before) / max(len(before) + len(after), 1)
     for axis in AXES:
         a, b = (label_counts(version, axis) for version in (before, after))
-        value, limit = psi(a, b), psi_limit(a, b)
+        table = pd.DataFrame([a, b]).fillna(0).to_numpy(int)
+        value, limit = float(psi(*table)), psi_limit(*table)
         new, gone = sorted({*b} - {*a}), sorted({*a} - {*b})
         counts = [a[name] for name in gone if a[name] >= 0.01 * len(before)]
         alarm = value > limit or any(share**count < 0.01 / len(a) for count in counts)
@@ -104,9 +98,7 @@ def compare_rates(
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")
 
 
-def log_version(
-    path: str | Path, examples: Sequence[Any], *, name: str, **more: Any
-) -> pd.DataFrame:
+def log_version(path: str | Path, examples: Sequence, *, name: str, **more: Any) -> pd.DataFrame:
     """Add a version to the growth log: id, size, words, entropy of its labels; return the log.
 
     The line of the same version and name is replaced.

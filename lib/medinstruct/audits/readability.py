@@ -12,6 +12,7 @@ import pandas as pd
 
 from medinstruct import paths
 
+VIEWS = ("patient/public", "clinician")  # lay and expert
 SENTENCE = re.compile(r"[.!?]+(?=\s|$)|\n+")
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 
@@ -65,13 +66,11 @@ def reading_levels(
     return pd.DataFrame(rows, columns=["id", "view", "words", "grade", "smog"]).set_index("id")
 
 
-def reading_gap(
-    levels: pd.DataFrame, *, lay: str = "patient/public", expert: str = "clinician"
-) -> dict[str, float]:
+def reading_gap(levels: pd.DataFrame) -> dict[str, float]:
     """Return the mean grade of lay and expert texts, and the gap with Welch's 95 % interval."""
     from scipy.stats import ttest_ind
 
-    a, b = (levels.loc[levels["view"] == view, "grade"] for view in (lay, expert))
+    a, b = (levels.loc[levels["view"] == view, "grade"] for view in VIEWS)
     low = high = math.nan
     if min(len(a), len(b)) > 1:
         low, high = map(float, ttest_ind(b, a, equal_var=False).confidence_interval())

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections import Counter, namedtuple
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from pydantic import BaseModel, Field
@@ -130,10 +130,10 @@ def items_to_review(width: float, *, population: int, expected: float = 0.5) -> 
     return 1 + bisect_left(numbers, -width, key=lambda n: -half_width(expected, n, population))
 
 
-def estimate(
-    marks: Mapping[Hashable, bool], weights: Mapping[Hashable, float], *, population: int
-) -> Estimate:
+def estimate(marks: Mapping, weights: Mapping, *, population: int) -> Estimate:
     """Return the share of the dataset with a mark, from the items read and their sampling weights.
+
+    `marks`: item -> whether it has the mark; `weights`: item -> weight, 1 where none is given.
 
     The interval is Wilson's at the effective sample size (Kish): a mark of no item has an upper
     bound.

@@ -68,9 +68,7 @@ def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
     return deck
 
 
-def sample(
-    items: Sequence[Task], number: int, *, kind: str = "dataset", seed=42, share: float = 0.3
-) -> list[Card]:
+def sample(items: Sequence[Task], number: int, *, kind="dataset", seed=42, share=0.3) -> list[Card]:
     """Return the first `number` cards of a fixed order; a larger sample contains the smaller one.
 
     Every prefix of the order has the types in proportion, within a type the difficulties, within

@@ -104,9 +104,7 @@ class Session:
         self.own = [own.get(card.key) for card in self.cards]
 
 
-def desk(
-    store: Store, cards: Sequence[Card], *, role: str = "reviewer", seed: int = 42, number: int = 0
-) -> Any:
+def desk(store: Store, cards: Sequence[Card], *, role="reviewer", seed=42, number=0) -> Any:
     """Return the review widget on a live page, elsewhere the first `number` cards (0: all) as HTML.
 
     The page asks for the reviewer's name, never saved in the notebook, unless the environment
