@@ -1,6 +1,6 @@
 """Plotting: charts, one table, one reader of records; how a figure is saved and shown."""
 
-from medinstruct.plotting import palette
+from medinstruct.plotting import charts
 from medinstruct.plotting.charts import (
     bars,
     dumbbell,

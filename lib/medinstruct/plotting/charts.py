@@ -8,13 +8,35 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import paths
-from medinstruct.plotting import palette
-from medinstruct.plotting.palette import number, short
 
+# Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7A8490"
+WIDTH = 7.5  # inches
 MARKERS = "oDs^vPX"  # groups differ in shape as well as in color
 
 
-def bars(counts: Any, *, title: str, label: str, top=20, color=palette.BLUE, ranked=True) -> Any:
+def short(name: object, limit: int = 40) -> str:
+    """Return a label on one line, cut with an ellipsis at `limit` characters; tuples are joined.
+
+    >>> short("hypertension", 8), short(("age", "75"))
+    ('hyperte…', 'age: 75')
+    """
+    text = ": ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def number(value: float) -> str:
+    """Return a number for a reader: whole with separators, else three significant digits.
+
+    >>> number(12345), number(0.12345), number(1234.5)
+    ('12,345', '0.123', '1,234')
+    """
+    whole = abs(value) >= 100 or float(value).is_integer()
+    return f"{value:,.0f}" if whole else f"{value:.3g}"
+
+
+def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE, ranked=True) -> Any:
     """Draw horizontal bars of a mapping or Series, the largest first unless `ranked` is False.
 
     Names after the first `top` are counted in the axis label.
@@ -72,8 +94,8 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
     axes.set(xlabel="", ylabel="", facecolor="#eef1f4")
     axes.tick_params(axis="both", length=0, labelrotation=0)
     if any(len(name) > 4 for name in named.columns.astype(str)):
-        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-        axes.set_xticklabels(axes.get_xticklabels(), **turned)
+        names = axes.get_xticklabels()
+        axes.set_xticklabels(names, rotation=35, ha="right", rotation_mode="anchor")
     return figure
 
 
@@ -101,7 +123,7 @@ def intervals(
             shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
             _dots(panel, frame[here], places[here] + shift, n=n, name=short(value))
         for style, column in zip(("-", ":"), marks, strict=False):
-            tick = {"ls": style, "color": palette.RED, "label": column, "lw": 1.6}
+            tick = {"ls": style, "color": RED, "label": column, "lw": 1.6}
             panel.vlines(frame[column], places - 0.42, places + 0.42, **tick)
         panel.set_title(heading)
         panel.grid(axis="x")
@@ -180,11 +202,10 @@ def dumbbell(table: Any, *, title: str, label: str) -> Any:
         return _note(label)
     figure, (axes,) = _canvas(title, 1.3 + 0.3 * max(len(table), 2))
     places = _rows(axes, table.index)
-    colors = np.where(table[after] >= table[before], palette.GREEN, palette.RED)
+    colors = np.where(table[after] >= table[before], GREEN, RED)
     axes.hlines(places, table[before], table[after], color=colors, lw=2.5, alpha=0.6)
-    ring = {"color": palette.GREY, "mfc": "white", "label": short(before)}
-    axes.plot(table[before], places, "o", ms=7, **ring)
-    axes.plot(table[after], places, "o", ms=7, color=palette.BLUE, label=short(after))
+    axes.plot(table[before], places, "o", ms=7, color=GREY, mfc="white", label=short(before))
+    axes.plot(table[after], places, "o", ms=7, color=BLUE, label=short(after))
     axes.set_xlabel(label)
     axes.grid(axis="x")
     return _legend(figure, axes)
@@ -198,8 +219,8 @@ def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
     lost = (counts.shift(fill_value=counts.iloc[0]) - counts).clip(lower=0)
     figure, (axes,) = _canvas(title, 1.0 + 0.5 * len(counts))
     places = _rows(axes, counts.index)
-    axes.barh(places, counts, color=palette.BLUE, height=0.7)
-    rows = axes.barh(places, lost, left=counts, color=palette.ORANGE, alpha=0.4, height=0.7)
+    axes.barh(places, counts, color=BLUE, height=0.7)
+    rows = axes.barh(places, lost, left=counts, color=ORANGE, alpha=0.4, height=0.7)
     pairs = zip(counts, lost, strict=True)
     texts = [f"{count:,} (−{gone:,})" if gone else f"{count:,}" for count, gone in pairs]
     axes.bar_label(rows, labels=texts, padding=3, fontsize=9)
@@ -221,7 +242,7 @@ def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str) -> Any:
     frame = frame.sort_values("hue", kind="stable")
     inner = [(f"C{n}", 0.7) for n in range(len(verbs))]
     outer = [(f"C{hue}", (0.45, 0.3)[n % 2]) for n, hue in enumerate(frame["hue"])]
-    figure, (axes,) = _canvas(title, palette.WIDTH + 0.3)
+    figure, (axes,) = _canvas(title, WIDTH + 0.3)
     _ring(axes, verbs, verbs.index, radius=0.58, width=0.38, colors=inner)
     _ring(axes, frame["count"], frame["noun"], radius=1, width=0.42, colors=outer)
     axes.set(xlim=(-1.01, 1.01), ylim=(-1.01, 1.01))
@@ -234,7 +255,7 @@ def _ring(axes: Any, counts: Any, names: Any, *, radius: float, width: float, co
     place = {"labels": list(names), "labeldistance": 1 - width / radius / 2}
     edge = {"width": width, "edgecolor": "white", "linewidth": 0.8}
     _, words = axes.pie(counts, radius=radius, wedgeprops=edge, **turn, **place)
-    points = palette.WIDTH / 2 * 72  # of the whole radius
+    points = WIDTH / 2 * 72  # of the whole radius
     for word, name, count in zip(words, names, counts, strict=True):
         arc = 2 * np.pi * count / sum(counts) * (radius - width / 2) * points * 0.86
         size = min(9.5, arc, width * points / (max(len(name), 1) * 0.62))
@@ -249,7 +270,7 @@ def _note(label: str) -> Any:
     return figure
 
 
-def _canvas(title: str, height: float, *, width: float = palette.WIDTH, panels: int = 1) -> Any:
+def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1) -> Any:
     """Return a titled figure in the house style and its panels, side by side; sizes are inches."""
     from matplotlib import style
     from matplotlib.figure import Figure
@@ -284,6 +305,6 @@ def _references(axes: Any, reference: Any) -> None:
     """Draw dashed vertical lines at a place on the x-axis, or at {place: label}."""
     marks = reference if isinstance(reference, Mapping) else {reference: ""}
     for place, text in marks.items() if reference is not None else ():
-        axes.axvline(place, color=palette.GREY, ls="--", lw=1)
+        axes.axvline(place, color=GREY, ls="--", lw=1)
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         axes.annotate(text, (place, 1), xytext=(3, -2), va="top", fontsize=9, **where)

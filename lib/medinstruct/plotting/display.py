@@ -1,7 +1,4 @@
-"""Display: figures that are saved, one table, one reader of records, pages of notebooks.
-
-All content is escaped.
-"""
+"""Display: saved figures, one table, one reader of records, notebook pages; all text is escaped."""
 
 import html
 import io
@@ -15,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from medinstruct import paths, records
-from medinstruct.plotting.palette import BLUE, number, short
+from medinstruct.plotting.charts import BLUE, number, short
 
 LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
 ALL = "(all)"
