@@ -43,7 +43,7 @@ def load_items(test_set: str = "own", benchmark_files: str = "") -> pd.DataFrame
 
 
 def _question(number: int, row: dict[str, Any], source: str) -> dict[str, str]:
-    """Return id and text of one row of a test file; free-form items have the id of their content."""
+    """Return id and text of a row of a test file; free-form items have the id of their content."""
     texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
     if not any(texts):
         do = f"Each row needs one of these fields: {', '.join(QUESTIONS)}."
