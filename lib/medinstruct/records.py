@@ -186,22 +186,6 @@ class Verdict(BaseModel):
     provenance: Provenance = Provenance()
 
 
-class Consultation(Record):
-    """A model's answer in one use case (`way`) for one reader, with further samples."""
-
-    _content = ("way", "question", "given", "reader", "model", "text")
-    way: str
-    case: str
-    question: str
-    given: str = ""
-    reader: str = ""
-    model: str
-    text: str
-    finish_reason: str = "stop"
-    samples: tuple[str, ...] = ()
-    dataset: str = ""
-
-
 R = TypeVar("R", bound=BaseModel)
 TABLES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx")
 WRAPPERS = ("data", "rows", "examples", "records", "items", "questions")

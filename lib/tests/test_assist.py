@@ -129,27 +129,42 @@ def test_an_unknown_reader_is_refused_with_the_known_ones():
 # worked cases
 
 
-@pytest.mark.parametrize("case", assist.load_cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", paths.load("assist_cases"), ids=lambda case: case["name"])
 def test_a_written_answer_holds_its_points_and_carries_no_mark(case):
-    assert set(case.written) == set(case.readers)
-    for reader, text in case.written.items():
-        assert not marked(text, f"{case.question}\n{case.given}")
-        for point in case.points.get(reader) or case.points.get("", []):
-            assert re.search(rf"(?<![a-z])(?:{point['words']})", text, re.I), point["point"]
+    turns = [turns for turns in assist.load_cases(case["way"]) if turns[0].case == case["name"]][0]
+    assert [turn.reader for turn in turns] == ([*assist.USE_CASES[case["way"]].readers] or [""])
+    for turn in turns:
+        (answer,) = turn.answers
+        assert answer.name == "by hand" and not marked(answer.text, turn.question)
+        for point in case["points"].get(turn.reader) or case["points"].get("", []):
+            pattern = rf"(?<![a-z])(?:{point['words']})"
+            assert re.search(pattern, answer.text, re.I), point["point"]
 
 
-def test_base_and_tuned_answer_every_reader_and_are_saved_as_records(tmp_path):
+def test_the_prompts_of_the_worked_cases_are_those_of_version_1():
+    tasks = [[turn.instruction, turn.input] for case in assist.load_cases() for turn in case]
+    digest = hashlib.sha256(json.dumps(tasks).encode()).hexdigest()
+    assert digest == "1074b33de3aee489ee12dc9c0a45976e24d1888d5202434b617652a3ab6136ef"
+
+
+def test_base_and_tuned_answer_every_reader_and_are_saved_as_turns(tmp_path):
     models = {name: llm.Client(url="offline", model="stand-in") for name in ("base", "tuned")}
     case = assist.load_cases("handover")[0]
-    rows = asyncio.run(assist.consult([case], models, template="chat", dataset="d1"))
-    readers = list(assist.USE_CASES["handover"].readers)
-    assert [(row.model, row.reader) for row in rows[:4]] == [("base", name) for name in readers]
-    assert len(rows) == 8 and all(row.dataset == "d1" and row.provenance.request for row in rows)
-    path = records.write(tmp_path / "consultations.jsonl", rows)
-    assert records.read(path, records.Consultation) == rows
-    page = assist.show_turns(assist.as_turns(case, rows))._repr_html_()
-    assert page.count(assist.EMERGENCY) == page.count(assist.NOTICE) == 8 + 4  # and those by hand
-    assert page.count(html.escape(case.given[:60])) == 1
+    turns = asyncio.run(assist.consult([case], models, template="chat", dataset="d1"))
+    assert [turn.reader for turn in turns] == list(assist.USE_CASES["handover"].readers)
+    for turn in turns:
+        base, tuned = turn.answers
+        assert (base.name, base.data, tuned.name, tuned.data) == ("base", "", "tuned", "d1")
+        assert base.model == "offline-stand-in" and not base.reads_history
+        assert turn.case == case[0].case and base.text and base.request
+    path = records.write(tmp_path / "consultations.jsonl", turns)
+    assert records.read(path, assist.Turn) == turns
+    again = asyncio.run(assist.consult([case], models, template="chat", dataset="d1"))
+    assert records.write(tmp_path / "again.jsonl", again).read_bytes() == path.read_bytes()
+    page = assist.show_turns(turns)._repr_html_()
+    assert page.count(assist.EMERGENCY) == page.count(assist.NOTICE) == 8
+    assert page.count(html.escape(case[0].question[-60:])) == 1
+    assert len(case[0].answers) == 1  # the written one stays where it was
 
 
 def test_an_answer_that_was_cut_says_so():

@@ -604,10 +604,10 @@ def test_hostile_text_in_a_static_page_is_text(tmp_path):
 
 def test_a_worked_case_is_shown_without_asking_again(tmp_path):
     case = assist.load_cases("decision")[0]
-    rows = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat"))
-    page = assist.open_chat({}, folder=tmp_path, example=assist.as_turns(case, rows))
-    html = page._repr_html_()
-    assert "A worked case" in html and "Decision support" in html and case.given[:40] in html
+    turns = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat"))
+    html = assist.open_chat({}, folder=tmp_path, example=turns)._repr_html_()
+    assert "A worked case" in html and "Decision support" in html
+    assert case[0].question[:40] in html
 
 
 def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(

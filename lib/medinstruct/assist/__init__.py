@@ -1,9 +1,6 @@
 """Assist: use cases of a model beside a clinician, grounding marks, chat with a privacy gate."""
 
-from medinstruct.assist.chat import Session, open_chat, show_turns
+from medinstruct.assist.chat import Guard, Session, open_chat, show_turns
 from medinstruct.assist.grounding import marks
-from medinstruct.assist.privacy import Guard
 from medinstruct.assist.transcript import Answer, Transcripts, Turn, judge
-from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES
-
-from medinstruct.assist.use_cases import as_turns, consult, load_cases  # isort: skip
+from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, consult, load_cases

@@ -1,10 +1,11 @@
-"""Chat: session, streamed answers of several models, widget, static page."""
+"""Chat: privacy gate, session, streamed answers of several models, widget, static page."""
 
 import asyncio
 import os
+import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +16,15 @@ from IPython.display import HTML
 from pydantic import BaseModel, Field
 
 from medinstruct import llm, paths, plotting, records, review, training
-from medinstruct.assist.privacy import Guard
 from medinstruct.assist.transcript import Answer, Transcripts, Turn, before, judge, pages
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, chat_task
+from medinstruct.audits import phi
 from medinstruct.errors import UserError
 from medinstruct.evaluation.answers import ALPACA_STOPS, Models
 
 LONGEST = 20_000  # characters of a question
 PAUSE = 0.05  # seconds between two messages to the page about one answer
+DECISIONS = ("mask", "none", "kept", "back")
 REMEMBERED = 6  # earlier turns that a model with a chat template reads
 
 
@@ -31,6 +33,62 @@ class Settings(BaseModel, extra="forbid"):
 
     temperature: float = Field(0.0, ge=0.0, le=2.0)
     max_tokens: int = Field(400, ge=1, le=32_000)
+
+
+class Guard:
+    """A privacy gate: texts with possible identifiers wait for a decision of the reader.
+
+    Words in `cleared` are no identifiers; words of turns that must not be saved are blocked later.
+    """
+
+    def __init__(self, cleared: Iterable[str] = ()) -> None:
+        self.cleared, self.blocked = set(cleared), set[str]()
+        self.pending: dict[str, Any] | None = None
+
+    def check(self, what: str, texts: list[str], then: Callable[..., None]) -> None:
+        """Call `then(decision, texts, words)`, at once with "" if no text holds an identifier.
+
+        Else it waits for `decide`; `pending` holds what the page asks: the role of the texts and
+        (kind, word) pairs.
+        """
+        hits = [hit for text in texts for hit in self.find(text)]
+        if not hits:
+            then("", texts, [])
+            return
+        visible = dict.fromkeys((hit.kind, review.visible(hit.text)) for hit in hits)
+        self.pending = {"what": what, "hits": list(visible)}
+        self._waiting = texts, [hit.text for hit in hits], then
+
+    def decide(self, decision: str) -> None:
+        """Apply a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
+        if decision not in DECISIONS:
+            do = f"Choose from {', '.join(DECISIONS)}."
+            raise UserError("The decision is unknown.", got=decision, do=do)
+        if self.pending is None:
+            return
+        self.pending = None
+        texts, words, then = self._waiting
+        if decision == "mask":
+            texts = list(map(self._mask, texts))
+        self.cleared.update(words if decision == "kept" else ())
+        self.blocked.update(words if decision == "none" else ())
+        then(decision, texts, words)
+
+    def find(self, text: str) -> list[phi.Hit]:
+        """Return the possible identifiers of a text that are not cleared, in order."""
+        hits = phi.find_identifiers(text)
+        for word in self.blocked:
+            for match in re.finditer(re.escape(word), text):
+                hit = phi.Hit("not to be saved", match.start(), word)
+                if not any(hit.overlaps(other) for other in hits):
+                    hits.append(hit)
+        return sorted((hit for hit in hits if hit.text not in self.cleared), key=lambda h: h.start)
+
+    def _mask(self, text: str) -> str:
+        """Replace each possible identifier by its kind, as in "Mr. [name] came."."""
+        for hit in reversed(self.find(text)):
+            text = f"{text[: hit.start]}[{hit.kind}]{text[hit.start + len(hit.text) :]}"
+        return text
 
 
 @dataclass(eq=False)
@@ -53,10 +111,10 @@ class Session:
         self.settings = Settings(**self.settings).model_dump()
         self.transcripts = Transcripts(self.folder)
         self.guard = Guard(word for turn in self.transcripts.turns() for word in turn.cleared)
-        self._begin(self.transcripts.last_conversation())
+        self.turns = self.transcripts.last_conversation()
 
     def act(self, message: Mapping[str, Any]) -> None:
-        """Handle a message; an error is shown on the page, and nothing that was typed is lost."""
+        """Handle a message and send the page; an error is shown there, and no typed text is lost."""
         self.error, is_busy = "", self.running or self.guard.pending
         try:
             match message.get("act"):
@@ -64,7 +122,7 @@ class Session:
                     do = "Wait for the answers or stop them, and decide about possible identifiers."
                     raise UserError("The last question or judgment is not finished.", do=do)
                 case "new":
-                    self._begin([])
+                    self.turns = []
                 case "ask":
                     self._ask(message)
                 case "judge":
@@ -77,7 +135,7 @@ class Session:
                     raise UserError("The page sent an unknown message.", do="Run the cell again.")
         except UserError as error:
             self.error = str(error)
-        self._show(message.get("nonce"))
+        self.send({"event": "view", "view": self.view(), "nonce": message.get("nonce")})
 
     def view(self) -> dict[str, Any]:
         """Return the page as data, without the reviewer's name."""
@@ -89,21 +147,12 @@ class Session:
             "settings": self.settings,
             "limits": Settings.model_json_schema()["properties"],
             "turns": pages(self.turns),
-            "conversation": self.conversation,
+            "conversation": self.turns[0].conversation if self.turns else "",
             "busy": self.running is not None,
             "error": self.error,
             "pending": self.guard.pending,
             "named": bool(self.reviewer),
         }
-
-    def _show(self, nonce: Any = None) -> None:
-        """Send the whole page; `nonce` names the message that it answers."""
-        self.send({"event": "view", "view": self.view(), "nonce": nonce})
-
-    def _begin(self, turns: list[Turn]) -> None:
-        """Begin a new conversation, or resume the one that has these turns."""
-        self.turns = turns
-        self.conversation = turns[0].conversation if turns else uuid.uuid4().hex[:12]
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         """Send a new or edited question to the models once it passes the privacy gate."""
@@ -117,7 +166,8 @@ class Session:
         settings = self.settings | (message.get("settings") or {})
         self.settings = records.parse(Settings, settings, where="settings").model_dump()
         form = {name: message.get(name) or "" for name in ("way", "reader", "replaces")}
-        form |= {"conversation": self.conversation, "settings": self.settings, "saved": "no"}
+        conversation = self.turns[0].conversation if self.turns else uuid.uuid4().hex[:12]
+        form |= {"conversation": conversation, "settings": self.settings, "saved": "no"}
         turn = Turn(question="", answers=[self._empty_answer(name) for name in names], **form)
 
         def start(decision: str, texts: list[str], words: list[str]) -> None:
@@ -198,7 +248,7 @@ class Session:
                 self.guard.check("answer", [answer.text for answer in turn.good_answers], save)
             except UserError as error:
                 self.error = str(error)
-        self._show()
+        self.send({"event": "view", "view": self.view()})
 
     def _judge(self, message: Mapping[str, Any]) -> None:
         """Save a judgment of a saved answer once its own words pass the privacy gate."""
@@ -208,29 +258,26 @@ class Session:
         if turn.saved != "yes":
             raise UserError("Feedback needs a saved turn; this one is not saved.", do="Ask again.")
 
+        names = ("verdict", "correction", "comment")
+
         def save(decision: str, texts: list[str], words: list[str]) -> None:
             if decision not in ("none", "back"):
-                form = {"verdict": message.get("verdict", "")}
-                form |= dict(zip(("correction", "comment"), texts, strict=True))
+                form = dict(zip(names, texts, strict=True))
                 with closing(review.Store(Path(self.folder) / "reviews.sqlite")) as store:
                     judge(store, self.reviewer, turn, answer, **form)
                 self.transcripts.add(turn)
 
-        texts = [str(message.get(name, "")) for name in ("correction", "comment")]
-        self.guard.check("correction", texts, save)
+        self.guard.check("correction", [str(message.get(name, "")) for name in names], save)
 
 
 def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
     """Return turns as a static page; everything in them is escaped."""
-    source = paths.data("conversation.html").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True).from_string(source)
+    template = jinja2.Template(paths.data("conversation.html").read_text("utf-8"), autoescape=True)
     names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
     return HTML(template.render(turns=pages(turns), about=about, **names))
 
 
-def open_chat(
-    models: Models, *, folder: str | Path, example: Sequence[Turn] = (), **session: Any
-) -> Any:
+def open_chat(models: Models, *, folder: Path, example: Sequence[Turn] = (), **session: Any) -> Any:
     """Return a chat widget on a live page, else the run's last conversation or `example`.
 
     Turns are saved in `folder`/transcripts.jsonl, judgments in `folder`/reviews.sqlite under the

@@ -27,11 +27,9 @@ UNITS = {  # spelling -> (dimension, size)
     for unit, (size, *also) in units.items()
     for spelling in (unit, *also)
 }
-PARTS = {"WORDS": _either(WORDS), "UNITS": _either(UNITS).replace("μ", "[µμ]")}
-QUANTITY = re.compile(
-    re.sub("WORDS|UNITS", lambda name: PARTS[name[0]], TABLES["quantity"]),
-    re.IGNORECASE | re.VERBOSE,
-)
+QUANTITY = TABLES["quantity"].replace("WORDS", _either(WORDS))
+QUANTITY = QUANTITY.replace("UNITS", _either(UNITS).replace("μ", "[µμ]"))
+QUANTITY = re.compile(QUANTITY, re.IGNORECASE | re.VERBOSE)
 NAME_BEFORE = re.compile(rf"\b(?:{_either(TABLES['names_before'])})[\s-]$", re.IGNORECASE)
 LIST_BEFORE = re.compile(r"(?:^|\n)[\s*#-]*$")
 YEAR_OR_CALL = re.compile(r"(?:19|20)\d\d|11[12]|911|988|999")  # emergency numbers are calls

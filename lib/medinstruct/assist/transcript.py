@@ -42,6 +42,7 @@ class Answer(BaseModel):
 class Turn(BaseModel):
     """A question and its answers; `instruction` and `input` are what the models were asked.
 
+    `way` is the use case, `reader` whom it is written for, `case` the name of a worked case;
     `replaces` is the id of the turn that this one edits; `privacy` the decision about identifiers
     (masked, no identifier, "" without any); `cleared` the words that are no identifiers; `saved`
     is yes, no, asks (an identifier waits for a decision) or never.
@@ -54,6 +55,7 @@ class Turn(BaseModel):
     instruction: str = ""
     input: str = ""
     way: str = ""
+    case: str = ""
     reader: str = ""
     settings: dict[str, Any] = {}
     answers: list[Answer] = []
@@ -128,15 +130,14 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """
     rows, history = [], ""
     for turn in turns:
-        history, answers = f"{history}\n{turn.question}", []
-        for answer in turn.answers:
-            text = review.visible(answer.text)
+        row, history = turn.model_dump(), f"{history}\n{turn.question}"
+        row["question"] = review.visible(turn.question)
+        for answer, page in zip(turn.answers, row["answers"], strict=True):
             given = history if answer.reads_history else turn.question
-            shown = {"text": text, "error": review.visible(answer.error), "good": answer.is_good}
-            shown["marks"] = marks(text, given) if answer.state == "done" else []
-            answers.append(answer.model_dump() | shown)
-        shown = {"question": review.visible(turn.question), "answers": answers}
-        rows.append(turn.model_dump() | shown)
+            page |= {"text": review.visible(answer.text), "error": review.visible(answer.error)}
+            page["marks"] = marks(page["text"], given) if answer.state == "done" else []
+            page["good"] = answer.is_good
+        rows.append(row)
     return rows
 
 
@@ -154,12 +155,10 @@ def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form
     if is_edit and vote["action"] == "accept":
         do = "Choose wrong or unsafe, or empty the correction."
         raise UserError("A right answer needs no correction.", do=do)
-    task = {"instruction": turn.instruction or turn.question, "input": turn.input}
-    labels = FEEDBACK["labels"] | {"task": content_hash(*task.values())}
-    example = Example(**labels, **task, output=answer.text)
-    edit = {
-        name: str(value) for name, value in example.model_dump(exclude={"id", "provenance"}).items()
-    }
+    instruction = turn.instruction or turn.question
+    edit = FEEDBACK["labels"] | {"instruction": instruction, "input": turn.input}
+    edit |= {"task": content_hash(instruction, turn.input), "output": answer.text}
+    example = Example(**edit)
     if is_edit:
         vote["action"], edit["output"] = "edit", correction
     vote |= {"item": example.id, "hash": review.text_hash(example), "comment": form["comment"]}

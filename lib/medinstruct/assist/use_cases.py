@@ -1,15 +1,16 @@
 """Use cases: five tasks of a clinician, worked cases, the models' answers to them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from medinstruct import evaluation, paths
+from medinstruct import paths
 from medinstruct.assist.transcript import Answer, Turn
 from medinstruct.errors import UserError
-from medinstruct.records import Consultation, Provenance
+from medinstruct.evaluation.answers import Models, ask_models
+from medinstruct.records import content_hash
 
 TEXTS = paths.load("use_cases")
 NOTICE, EMERGENCY = TEXTS["notice"], TEXTS["emergency"]
@@ -26,83 +27,61 @@ class UseCase(BaseModel, extra="forbid", frozen=True):
     question: str
     readers: dict[str, str] = {}
 
-    def task(self, question: str, given: str = "", *, reader: str = "") -> tuple[str, str]:
-        """Return (instruction, input) for a question and the text that it is about.
+    def task(self, text: str, *, reader: str = "") -> tuple[str, str]:
+        """Return (instruction, input) for a text with its question.
 
-        Headings in the user's text lose their marks, so that it cannot end its part of a template.
+        Headings in the text lose their marks, so that it cannot end its part of a template.
         """
         if reader and reader not in self.readers:
             do = f"Choose from: {', '.join(self.readers) or 'no reader'}."
             raise UserError(f"{self.title} has no such reader.", got=reader, do=do)
-        parts = [part.strip() for part in (question or self.question, given) if part.strip()]
         instruction = " ".join(filter(None, [self.instruction, self.readers.get(reader)]))
-        return instruction, HEADING.sub("", "\n\n".join(parts))
+        return instruction, HEADING.sub("", text.strip())
 
 
 USE_CASES = {row["name"]: UseCase(**row) for row in TEXTS["use_cases"]}
 
 
-class Case(BaseModel, extra="forbid", frozen=True):
-    """An invented case of one use case (`way`); `points` and `written` are by reader."""
+def load_cases(way: str = "") -> list[list[Turn]]:
+    """Return all worked cases, or those of one use case; not reviewed by clinicians.
 
-    way: str
-    name: str
-    question: str
-    given: str
-    points: dict[str, list[dict[str, str]]] = {}
-    written: dict[str, str] = {}
-
-    @property
-    def readers(self) -> list[str]:
-        """Return the readers of the use case, [""] without any."""
-        return [*USE_CASES[self.way].readers] or [""]
+    A case is a turn of a chat for each of its readers, with the answer written by hand.
+    """
+    rows = [row for row in paths.load("assist_cases") if way in ("", row["way"])]
+    return [[_worked_turn(row, reader) for reader in row["written"]] for row in rows]
 
 
-def load_cases(way: str = "") -> list[Case]:
-    """Return all worked cases, or those of one use case; not reviewed by clinicians."""
-    rows = paths.load("assist_cases")
-    return [Case(**row) for row in rows if way in ("", row["way"])]
+def _worked_turn(case: dict[str, Any], reader: str) -> Turn:
+    """Return a case for one reader as a turn whose id is the same in every run."""
+    way, question = case["way"], f"{case['question']}\n\n{case['given']}"
+    instruction, input = USE_CASES[way].task(question, reader=reader)
+    fields = {"way": way, "case": case["name"], "reader": reader, "question": question}
+    fields |= {"instruction": instruction, "input": input, "id": content_hash(instruction, input)}
+    text = case["written"][reader]
+    answer = Answer(name="by hand", model="not reviewed by clinicians", text=text)
+    return Turn(at="", answers=[answer], **fields)
 
 
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
-    """Return (instruction, input) of a chat message; a text without a question is a case."""
+    """Return (instruction, input) of a chat message; a text without a question gets the usual."""
     if use_case not in USE_CASES:
         return HEADING.sub("", text), ""
-    question, given = (text, "") if "?" in text else ("", text)
-    return USE_CASES[use_case].task(question, given, reader=reader)
+    question = "" if "?" in text else f"{USE_CASES[use_case].question}\n\n"
+    return USE_CASES[use_case].task(question + text, reader=reader)
 
 
 async def consult(
-    cases: Iterable[Case], models: evaluation.answers.Models, *, dataset: str = "", **form: Any
-) -> list[Consultation]:
-    """Return each model's greedy answer to each case and reader.
+    cases: Iterable[Sequence[Turn]], models: Models, *, dataset: str = "", **form: Any
+) -> list[Turn]:
+    """Return the turns of worked cases with each model's greedy answer, without the written one.
 
-    `dataset` names the data that the models were tuned on; `form` is template and max_tokens.
+    `dataset` names what models other than base learned from; `form` as in `ask_models`.
     """
-    pairs = [(case, reader) for case in cases for reader in case.readers]
-    tasks = [USE_CASES[c.way].task(c.question, c.given, reader=reader) for c, reader in pairs]
-    rows = []
-    for name, replies in (await evaluation.answers.ask_models(models, tasks, **form)).items():
-        for (case, reader), reply in zip(pairs, replies, strict=True):
-            fields = case.model_dump(include={"way", "question", "given"})
-            fields |= {"case": case.name, "reader": reader, "model": name, "dataset": dataset}
-            fields |= {"text": reply.text, "finish_reason": reply.finish_reason}
-            origin = Provenance(source="consultation", model=reply.model, request=reply.key)
-            rows.append(Consultation(**fields, provenance=origin))
-    return rows
-
-
-def as_turns(case: Case, consultations: Iterable[Consultation]) -> list[Turn]:
-    """Return a case with its answers as turns of a chat, one a reader, the written answer last."""
-    fields = {"question": f"{case.question}\n\n{case.given}", "way": case.way}
-    turns = {reader: Turn(**fields, reader=reader) for reader in case.readers}
-    for row in consultations:
-        if (row.way, row.case) == (case.way, case.name):
-            fields = row.model_dump(include={"text", "finish_reason"}) | {"name": row.model}
-            data = row.dataset if row.model != "base" else ""
-            answer = Answer(**fields, model=row.provenance.model, data=data)
-            turns[row.reader].answers.append(answer)
-    for reader, text in case.written.items():
-        answer = Answer(name="by hand", model="not reviewed by clinicians", text=text)
-        turns[reader].answers.append(answer)
-    return list(turns.values())
+    turns = [turn.model_copy(update={"answers": []}) for case in cases for turn in case]
+    tasks = [(turn.instruction, turn.input) for turn in turns]
+    for name, replies in (await ask_models(models, tasks, **form)).items():
+        fields = {"name": name, "data": "" if name == "base" else dataset, "reads_history": False}
+        for turn, reply in zip(turns, replies, strict=True):
+            fields |= reply.model_dump(include={"model", "text", "finish_reason"})
+            turn.answers.append(Answer(**fields, request=reply.key))
+    return turns
