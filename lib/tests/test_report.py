@@ -160,12 +160,12 @@ def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(fo
 def test_consultations_have_a_part_once_there_are_any(folder, quick):
     (folder / "consultations.jsonl").unlink(missing_ok=True)
     assert report.draw_parts(report.read_run(folder))["assist"].todo
-    rows = [
-        {"way": way, "model": model, "text": "<b>", "finish_reason": reason}
-        for way in ("quiz", "hand-over")
-        for model in ("base", "tuned")
-        for reason in ("stop", "length", "stop")
+    answers = [
+        {"name": name, "text": "<b>"} | reason
+        for name in ("base", "tuned")
+        for reason in ({}, {"finish_reason": "length"}, {})  # "stop" is not written
     ]
+    rows = [{"way": way, "answers": answers} for way in ("quiz", "hand-over")]
     (folder / "consultations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text, found = written(folder)
     assert "8 of 12 answers are complete, in 2 use cases." in text
@@ -360,7 +360,7 @@ def test_a_run_is_not_compared_with_itself(folder):
 
 
 def test_a_single_answer_beside_a_clinician_has_an_interval_with_a_width(folder):
-    row = {"way": "decision", "model": "base", "finish_reason": "length"}
+    row = {"way": "decision", "answers": [{"name": "base", "finish_reason": "length"}]}
     (folder / "consultations.jsonl").write_text(json.dumps(row) + "\n")
     numbers = report.read_numbers(report.read_run(folder)).itertuples()
     _, ends = [one for one in numbers if one.part == "assist"]

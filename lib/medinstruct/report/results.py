@@ -127,10 +127,11 @@ def evaluate(expression: str, scope: dict[str, Any]) -> Any:
 
 def scope_of(run: Run) -> dict[str, Any]:
     """Return what the expressions of report.yaml read: files, counts, complete answers."""
-    frame = pd.DataFrame(run.rows.get("consultations", []))
-    frame = frame.reindex(columns=["way", "model", "finish_reason"])
+    turns = run.rows.get("consultations", [])
+    answers = [row | {"way": turn["way"]} for turn in turns for row in turn.get("answers", [])]
+    frame = pd.DataFrame(answers, columns=["way", "name", "finish_reason"])
     complete = []
-    for (way, model), rows in frame.groupby(["way", "model"], sort=False):
+    for (way, model), rows in frame.groupby(["way", "name"], sort=False):
         share = stats.wilson(int((rows["finish_reason"] != "length").sum()), len(rows))
         complete.append({"use_case": way, "model": model} | share._asdict())
     counts = {name: len(rows) for name, rows in run.rows.items()}
