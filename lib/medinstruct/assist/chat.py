@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -48,8 +47,7 @@ class Guard:
     def check(self, what: str, texts: list[str], then: Callable[..., None]) -> None:
         """Call `then(decision, texts, words)`, at once with "" if no text holds an identifier.
 
-        Else it waits for `decide`; `pending` holds what the page asks: the role of the texts and
-        (kind, word) pairs.
+        Else `pending` holds the role of the texts and (kind, word) pairs until `decide`.
         """
         hits = [hit for text in texts for hit in self.find(text)]
         if not hits:
@@ -104,12 +102,11 @@ class Session:
     reviewer: str = field(default_factory=lambda: os.environ.get("MEDINSTRUCT_REVIEWER", ""))
     settings: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
-    running: asyncio.Future[Any] | None = None
-    error: str = ""
 
     def __post_init__(self) -> None:
+        self.running: asyncio.Future[Any] | None = None
         self.settings = Settings(**self.settings).model_dump()
-        self.transcripts = Transcripts(self.folder)
+        self.transcripts, self.error = Transcripts(self.folder), ""
         self.guard = Guard(word for turn in self.transcripts.turns() for word in turn.cleared)
         self.turns = self.transcripts.last_conversation()
 
@@ -166,9 +163,9 @@ class Session:
         settings = self.settings | (message.get("settings") or {})
         self.settings = records.parse(Settings, settings, where="settings").model_dump()
         form = {name: message.get(name) or "" for name in ("way", "reader", "replaces")}
-        conversation = self.turns[0].conversation if self.turns else uuid.uuid4().hex[:12]
-        form |= {"conversation": conversation, "settings": self.settings, "saved": "no"}
-        turn = Turn(question="", answers=[self._empty_answer(name) for name in names], **form)
+        form |= {"answers": [self._empty_answer(name) for name in names], "saved": "no"}
+        turn = Turn(question="", settings=self.settings, **form)
+        turn.conversation = self.turns[0].conversation if self.turns else turn.id
 
         def start(decision: str, texts: list[str], words: list[str]) -> None:
             if decision == "back":  # withdrawn
@@ -255,10 +252,9 @@ class Session:
         turn = next(turn for turn in self.turns if turn.id == message["turn"])
         answer = next(answer for answer in turn.answers if answer.name == message.get("name"))
         self.reviewer = str(message.get("reviewer", "")).strip() or self.reviewer
+        names = ("verdict", "correction", "comment")
         if turn.saved != "yes":
             raise UserError("Feedback needs a saved turn; this one is not saved.", do="Ask again.")
-
-        names = ("verdict", "correction", "comment")
 
         def save(decision: str, texts: list[str], words: list[str]) -> None:
             if decision not in ("none", "back"):

@@ -21,12 +21,7 @@ def _either(names: Iterable[str]) -> str:
 
 TABLES = paths.load("units")
 WORDS = TABLES["number_words"]
-UNITS = {  # spelling -> (dimension, size)
-    _plain(spelling): (dimension, size)
-    for dimension, units in TABLES["units"].items()
-    for unit, (size, *also) in units.items()
-    for spelling in (unit, *also)
-}
+UNITS = TABLES["units"]  # plain spelling -> dimension, size
 QUANTITY = TABLES["quantity"].replace("WORDS", _either(WORDS))
 QUANTITY = QUANTITY.replace("UNITS", _either(UNITS).replace("μ", "[µμ]"))
 QUANTITY = re.compile(QUANTITY, re.IGNORECASE | re.VERBOSE)
@@ -42,9 +37,6 @@ class Mark(NamedTuple):
     end: int
     kind: str
     reason: str
-
-
-Quantity = tuple[int, int, float, str]  # start, end, number, unit
 
 
 @lru_cache(maxsize=256)
@@ -84,8 +76,8 @@ def _drug_names() -> tuple[re.Pattern[str], dict[str, str]]:
     return re.compile(rf"(?<![\w-])({_either(names)})(?:'?s)?(?![\w-])", re.IGNORECASE), names
 
 
-def _quantities(text: str) -> list[Quantity]:
-    """Return the quantities of a text, both ends of a range included."""
+def _quantities(text: str) -> list[tuple[int, int, float, str]]:
+    """Return (start, end, number, unit) of the quantities of a text, both ends of a range."""
     return [
         (*match.span(), _number(digits), match["unit"] or "")
         for match in QUANTITY.finditer(text)
@@ -111,7 +103,7 @@ def _is_label(match: re.Match[str]) -> bool:
     return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(first))
 
 
-def _ungrounded(number: float, unit: str, inputs: list[Quantity]) -> str:
+def _ungrounded(number: float, unit: str, inputs: list[tuple]) -> str:
     """Return why a quantity is marked; "" if the input holds it, converted within 2 % or not."""
     dimension, size = _measure(unit)
     for *_, given, given_unit in inputs:

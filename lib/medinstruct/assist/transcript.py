@@ -124,10 +124,7 @@ def before(turns: Sequence[Turn], id: str) -> list[Turn]:
 
 
 def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """Return turns as data for the page, hidden characters written out.
-
-    Earlier questions ground the answers of models that read them.
-    """
+    """Return turns as data for the page, with marks, hidden characters written out."""
     rows, history = [], ""
     for turn in turns:
         row, history = turn.model_dump(), f"{history}\n{turn.question}"

@@ -53,13 +53,12 @@ def load_cases(way: str = "") -> list[list[Turn]]:
 
 def _worked_turn(case: dict[str, Any], reader: str) -> Turn:
     """Return a case for one reader as a turn whose id is the same in every run."""
-    way, question = case["way"], f"{case['question']}\n\n{case['given']}"
-    instruction, input = USE_CASES[way].task(question, reader=reader)
-    fields = {"way": way, "case": case["name"], "reader": reader, "question": question}
-    fields |= {"instruction": instruction, "input": input, "id": content_hash(instruction, input)}
-    text = case["written"][reader]
-    answer = Answer(name="by hand", model="not reviewed by clinicians", text=text)
-    return Turn(at="", answers=[answer], **fields)
+    question = f"{case['question']}\n\n{case['given']}"
+    instruction, input = USE_CASES[case["way"]].task(question, reader=reader)
+    task = {"instruction": instruction, "input": input, "id": content_hash(instruction, input)}
+    fields = {"way": case["way"], "case": case["name"], "reader": reader, "question": question}
+    by_hand = {"name": "by hand", "model": "not reviewed by clinicians"}
+    return Turn(**fields, **task, at="", answers=[Answer(**by_hand, text=case["written"][reader])])
 
 
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
