@@ -133,10 +133,8 @@ def items_to_review(width: float, *, population: int, expected: float = 0.5) -> 
 def estimate(marks: Mapping, weights: Mapping, *, population: int) -> Estimate:
     """Return the share of the dataset with a mark, from the items read and their sampling weights.
 
-    `marks`: item -> whether it has the mark; `weights`: item -> weight, 1 where none is given.
-
-    The interval is Wilson's at the effective sample size (Kish): a mark of no item has an upper
-    bound.
+    `marks`: item -> whether it has the mark; `weights`: item -> weight, else 1. The interval is
+    Wilson's at the effective sample size (Kish): a mark of no item has an upper bound.
 
     >>> [round(x, 3) for x in estimate({"a": True, "b": False}, {"b": 3.0}, population=1000)[:3]]
     [0.25, 0.022, 0.831]
@@ -150,14 +148,13 @@ def estimate(marks: Mapping, weights: Mapping, *, population: int) -> Estimate:
     return Estimate(score, *_wilson(score, effective, population), len(used))
 
 
-def shares(
-    votes: Sequence[Vote], sample: Sequence[Card], *, population: int, least: int = 1
-) -> pd.DataFrame:
+def shares(votes: Sequence[Vote], deck: Sequence[Card], *, population, least=1) -> pd.DataFrame:
     """Return one row a mark: its share of the dataset (score), low, high, items read.
 
-    Votes on items outside the sample or on older texts are left out.
+    `deck` is the weighted sample of a dataset of `population` items. Votes on other items or on
+    older texts are left out.
     """
-    weights = {card.key: card.weight for card in sample}
+    weights = {card.key: card.weight for card in deck}
     votes = [vote for vote in votes if vote.key in weights]
     actions = pd.Series({key: row.action for key, row in decide(votes, least=least).items()})
     rules = paths.load("review")

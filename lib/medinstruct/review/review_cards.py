@@ -32,11 +32,11 @@ class Card(NamedTuple):
     hash: str
     kind: str
     texts: dict[str, str]
+    item: Task | None = None
     tags: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
     weight: float = 1.0
-    item: Task | None = None
     sides: dict[str, str] = {}
 
     @property
@@ -63,8 +63,7 @@ def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
     for item in items:
         tags = (item.type, item.topic, item.view, f"level {item.difficulty}")
         tags = tuple(visible(str(tag)) for tag in tags if tag)
-        card = Card(item.id, text_hash(item), kind, _texts(item), tags, reasons(item))
-        deck.append(card._replace(item=item))
+        deck.append(Card(item.id, text_hash(item), kind, _texts(item), item, tags, reasons(item)))
     return deck
 
 

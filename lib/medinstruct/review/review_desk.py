@@ -70,8 +70,7 @@ class Session:
         if message.get("serial") != self.serial or place not in range(len(self.cards)):
             return  # a second key press for the card before
         card = self.cards[place]
-        names = {"scores", "comment", "seconds"} & message.keys()
-        fields: dict[str, Any] = {name: message[name] for name in names}
+        fields = {n: message[n] for n in ("scores", "comment", "seconds") if n in message}
         if action == "edit":
             fields["edit"] = _edit(card, message.get("edit") or {})
         fields |= {"sides": card.sides, "action": action, "role": self.role}

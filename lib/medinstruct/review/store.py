@@ -40,9 +40,9 @@ class Vote(BaseModel):
     item: str
     hash: str
     action: str
-    correctness: int | None = None
-    helpfulness: int | None = None
-    harm: int | None = None
+    correctness: int | None = Field(None, ge=SCALES["correctness"][0], le=SCALES["correctness"][-1])
+    helpfulness: int | None = Field(None, ge=SCALES["helpfulness"][0], le=SCALES["helpfulness"][-1])
+    harm: int | None = Field(None, ge=SCALES["harm"][0], le=SCALES["harm"][-1])
     comment: str = ""
     edit: dict[str, str] = {}
     sides: dict[str, str] = {}
@@ -67,9 +67,6 @@ class Vote(BaseModel):
         if self.action not in (("undo",) if self.undoes else ACTIONS.get(self.kind, ())):
             got = f"{self.kind}: {self.action}"
             raise UserError("Unknown action.", got=got, do=f"Use {ACTIONS}.")
-        scores = {name: score for name in SCALES if (score := getattr(self, name)) is not None}
-        if any(score not in SCALES[name] for name, score in scores.items()):
-            raise UserError("A score is off its scale.", got=scores, do=f"The scales are {SCALES}.")
         return self
 
 
