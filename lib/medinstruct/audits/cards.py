@@ -113,6 +113,7 @@ def dataset_facts(folder: str | Path, *, seeds="own", file="dataset.jsonl") -> d
     examples = records.read(folder / file, Example)
     models = Counter(row.provenance.model or "unknown" for row in examples)
     licenses = input_licenses(seeds=seeds, models=models)
+    words = {name: median(lengths(examples, name) or [0]) for name in ("instruction", "output")}
     results = {name: folder / f"{name}.json" for name in ("generation", "quality")}
     aside = {name: folder / f"{name}.jsonl" for name in SET_ASIDE}
     return {
@@ -122,9 +123,7 @@ def dataset_facts(folder: str | Path, *, seeds="own", file="dataset.jsonl") -> d
         "with_input": sum(bool(row.input) for row in examples),
         "models": dict(models),
         "labels": {axis: label_counts(examples, axis) for axis in AXES},
-        "words": {
-            name: median(lengths(examples, name) or [0]) for name in ("instruction", "output")
-        },
+        "words": words,
         "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
         "licenses": licenses,
         "conflicts": license_conflicts(licenses),

@@ -50,9 +50,8 @@ class Session:
         cards = []
         for card in self.cards:
             view = {name: list(getattr(card, name)) for name in ("tags", "reasons", "earlier")}
-            texts = card.texts.items()
-            view["texts"] = [[n, visible(t), t if n in EDITABLE else None] for n, t in texts]
-            cards.append(view)
+            texts = [[n, visible(t), t if n in EDITABLE else None] for n, t in card.texts.items()]
+            cards.append(view | {"texts": texts})
         return cards
 
     def _sign_in(self, message: Mapping[str, Any]) -> None:
