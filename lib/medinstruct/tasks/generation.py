@@ -39,15 +39,7 @@ class Generated(BaseModel):
     given_up: list[str] = []
 
 
-async def generate(
-    client: Client,
-    seeds: list[Task],
-    *,
-    novelty_limit: float = 0.7,
-    novelty_fields: str = "instruction",
-    tokenizer: str = "rouge",
-    **settings: Any,
-) -> Generated:
+async def generate(client: Client, seeds: list[Task], **settings: Any) -> Generated:
     """Ask the teacher for new tasks, in rounds if steered.
 
     `settings` are those of `first_requests`. `steer` none is the published method: random seeds
@@ -55,17 +47,13 @@ async def generate(
     and stops when all cells are filled or three rounds in a row gain almost nothing.
     """
     planner, result = _Planner(seeds, **settings), Generated()
-    texts = compared_texts(seeds, novelty_fields)
-    pool = Pool(texts, limit=novelty_limit, tokenizer=tokenizer)
     while planner.asked < planner.requests and not _is_done(result.rounds):
         requests, parents = zip(*planner.next_round(), strict=True)
         replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
         parsed = _add_tasks(result, replies, parents)
-        is_novel = pool.add_novel(compared_texts(parsed, novelty_fields))
-        novel = [task for task, new in zip(parsed, is_novel, strict=True) if new]
         asked = len(requests) * planner.tasks_per_request
         counts = {"requests": len(requests), "asked": asked, "parsed": len(parsed)}
-        result.rounds.append(counts | {"novel": len(novel), "filled": planner.add(novel)})
+        result.rounds.append(counts | planner.add(parsed))
     result.given_up = planner.coverage.given_up if planner.coverage else []
     return result
 
@@ -75,7 +63,8 @@ def first_requests(seeds: list[Task], **settings: Any) -> list[Request]:
 
     `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`,
     `machine_examples` (examples in a prompt that the teacher wrote, as in self-instruct), `form`
-    (blocks or json), `focus` (see `load_focus`), `seed`, and the `sampling` parameters.
+    (blocks or json), `focus` (see `load_focus`), `seed`, the `sampling` parameters; and for the
+    novelty of tasks `novelty_limit`, `novelty_fields` and `tokenizer`, as in `filtering`.
     """
     return [request for request, _ in _Planner(seeds, **settings).next_round()]
 
@@ -94,6 +83,9 @@ class _Planner:
     focus: Sequence[Mapping[str, Any]] = ()
     seed: int = 42
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    novelty_limit: float = 0.7
+    novelty_fields: str = "instruction"
+    tokenizer: str = "rouge"
 
     def __post_init__(self) -> None:
         most, size, is_steered = len(self.seeds), self.seeds_per_request, self.steer == "coverage"
@@ -110,6 +102,8 @@ class _Planner:
                 raise UserError(f"`{name}` must be {valid}.", got=value, do=f"Change `{name}`.")
         total = self.requests * self.tasks_per_request
         self.coverage = Coverage(total, focus=self.focus) if is_steered else None
+        texts = compared_texts(self.seeds, self.novelty_fields)
+        self._pool = Pool(texts, limit=self.novelty_limit, tokenizer=self.tokenizer)
         self.asked, self._novel, self._chance = 0, [], random.Random(self.seed)
 
     def next_round(self) -> list[tuple[Request, tuple[str, ...]]]:
@@ -119,12 +113,14 @@ class _Planner:
         start, self.asked = self.asked, min(self.asked + size, self.requests)
         return [self._request(n) for n in range(start, self.asked)]
 
-    def add(self, novel: list[Task]) -> float:
-        """Add the novel tasks of a round; return the share of cells that are filled."""
+    def add(self, tasks: list[Task]) -> dict[str, float]:
+        """Add the novel tasks of a round; return their number and the share of filled cells."""
+        is_novel = self._pool.add_novel(compared_texts(tasks, self.novelty_fields))
+        novel = [task for task, new in zip(tasks, is_novel, strict=True) if new]
         self._novel += novel
         if self.coverage:
             self.coverage.add(novel)
-        return self.coverage.filled if self.coverage else 0.0
+        return {"novel": len(novel), "filled": self.coverage.filled if self.coverage else 0.0}
 
     def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
         new = self.tasks_per_request
