@@ -152,6 +152,7 @@ def test_base_and_tuned_answer_every_reader_and_are_saved_as_turns(tmp_path):
     case = assist.load_cases("handover")[0]
     turns = asyncio.run(assist.consult([case], models, template="chat", dataset="d1"))
     assert [turn.reader for turn in turns] == list(assist.USE_CASES["handover"].readers)
+    assert not any(turn.at for turn in turns)  # a rerun writes the same bytes
     for turn in turns:
         base, tuned = turn.answers
         assert (base.name, base.data, tuned.name, tuned.data) == ("base", "", "tuned", "d1")
