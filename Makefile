@@ -4,7 +4,7 @@ BIN := .venv/bin
 TORCH := torch==2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lock audit clean
+.PHONY: demo test contents lock audit clean
 
 demo: .venv/ready
 	$(BIN)/python -m medinstruct run params/demo.yaml
@@ -12,6 +12,10 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/ruff check lib notebooks
 	$(BIN)/python -m pytest lib -n 2 --dist loadfile --no-loadscope-reorder
+
+# Writes what notebooks and README repeat: set-up cells, navigation, badges, tables.
+contents: .venv/ready
+	$(BIN)/python lib/tests/support/notebook_docs.py
 
 # PyTorch comes first: the CPU build from its own index where Linux has no NVIDIA GPU, else the usual build.
 .venv/ready: requirements.lock pyproject.toml

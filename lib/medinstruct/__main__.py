@@ -11,7 +11,6 @@ COMMANDS = {
     "sweep": "fine-tune at every point of a grid and compare",
     "compare": "compare the parameters and numbers of two runs",
     "doctor": "check this machine: what runs on it, what is missing",
-    "contents": "rewrite navigation, badges, setup cells, README tables",
 }
 
 
@@ -46,22 +45,19 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
         yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
     elif given.command == "compare":
         yield from report.compare(given.one, given.other).lines(every=given.all)
-    elif given.command == "doctor":
+    else:
         lines, would_run = pipeline.doctor.diagnose(given.profile)
         yield from lines
         if not would_run:
             sys.exit(1)
-    else:
-        yield from pipeline.notebook_docs.write_docs() or ["All navigation and tables are current."]
 
 
 def _parser() -> argparse.ArgumentParser:
     about = "Medical instruction tuning in notebooks."
     parser = argparse.ArgumentParser(prog="medinstruct", description=about)
     commands = parser.add_subparsers(dest="command", required=True)
-    run, sweep, compare, doctor, _ = (
-        commands.add_parser(name, help=text) for name, text in COMMANDS.items()
-    )
+    added = (commands.add_parser(name, help=text) for name, text in COMMANDS.items())
+    run, sweep, compare, doctor = added
     for command in (run, sweep):
         command.add_argument("profile", help="a YAML file such as params/demo.yaml")
         pairs = {"nargs": "+", "action": "extend", "default": [], "metavar": "key=value"}

@@ -98,12 +98,12 @@ def test_papermill_can_document_every_parameter():
 
 
 def test_navigation_badges_and_the_readmes_tables_are_current():
-    from medinstruct.pipeline.notebook_docs import current
+    from support.notebook_docs import current
 
     stale = [
         path.name for path, text in current().items() if path.read_text(encoding="utf-8") != text
     ]
-    assert not stale, "run: python -m medinstruct contents"
+    assert not stale, "run: make contents"
 
 
 def test_every_link_of_a_notebook_and_of_the_readme_leads_somewhere():

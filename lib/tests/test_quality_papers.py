@@ -99,14 +99,6 @@ def test_labels_dealt_at_random_ring_once_in_a_hundred():
     assert rung <= 6, "seven axes, forty times: 2.8 are to be expected"
 
 
-def test_the_growth_log_holds_every_version_once(tmp_path):
-    path = tmp_path / "growth.jsonl"
-    for version in (examples(10), examples(20), examples(10)[::-1]):
-        table = audits.drift.log_version(path, version, name="dataset")
-    assert list(table["examples"]) == [10, 20]
-    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
-
-
 @pytest.fixture
 def folder(tmp_path):
     records.write(tmp_path / "dataset.jsonl", examples(40))

@@ -1,16 +1,13 @@
-"""Drift between two versions of a dataset: PSI of labels, KS of lengths, rates, growth log."""
+"""Drift between two versions of a dataset: PSI of labels, KS of lengths, rates."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medinstruct import labels, records, stats
-from medinstruct.records import content_hash
+from medinstruct import labels, stats
 
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
 KS_LIMIT = 0.1
@@ -96,20 +93,3 @@ def compare_rates(
         rows[name] = (a.share, b.share, gap, low, high, RATE_LIMIT, alarm)
     columns = ["before", "after", "change", "low", "high", "limit", "alarm"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")
-
-
-def log_version(path: str | Path, examples: Sequence, *, name: str, **more: Any) -> pd.DataFrame:
-    """Add a version to the growth log: id, size, words, entropy of its labels; return the log.
-
-    The line of the same version and name is replaced.
-    """
-    version = content_hash(*sorted(example.id for example in examples))
-    words = sum(sum(lengths(examples, field)) for field in LENGTHS)
-    line = {"version": version, "name": name, "examples": len(examples), "words": words}
-    for axis in AXES:
-        line[f"{axis}_bits"] = round(stats.entropy(label_counts(examples, axis).values()), 3)
-    earlier = [row for _, row in records.rows(path)] if Path(path).exists() else []
-    rows = {(row.get("version"), row.get("name")): row for row in [*earlier, line | more]}
-    lines = [json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows.values()]
-    records.write_text(path, "".join(lines))
-    return pd.DataFrame(list(rows.values()))

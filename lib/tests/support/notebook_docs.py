@@ -1,4 +1,7 @@
-"""Repeated text: set-up cells, navigation and badges of notebooks, tables of the README."""
+"""Rewrite what notebooks and README repeat: set-up cells, navigation, badges, tables.
+
+`make contents` calls it; a test says when it must be called.
+"""
 
 import json
 import re
@@ -6,11 +9,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Template
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
 
+TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 COLAB = "https://colab.research.google.com/github/{}/blob/main/notebooks/{}"
 
 
@@ -51,7 +56,7 @@ def current() -> dict[Path, str]:
 
 
 def _fill(name: str, scope: dict[str, Any]) -> str:
-    return Template(paths.load("notebook_docs")[name]).render(scope)
+    return Template(TEXTS[name]).render(scope)
 
 
 def _facts(notebook: Path, content: dict[str, Any], address: str) -> dict[str, Any]:
@@ -62,3 +67,7 @@ def _facts(notebook: Path, content: dict[str, Any], address: str) -> dict[str, A
     names = {"stem": notebook.stem, "name": notebook.name}
     links = {"takes": takes, "colab": COLAB.format(repository, notebook.name)}
     return content["metadata"]["medinstruct"] | names | links
+
+
+if __name__ == "__main__":
+    print("\n".join(write_docs()) or "All navigation and tables are current.")
