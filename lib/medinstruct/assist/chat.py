@@ -111,7 +111,7 @@ class Session:
         self.turns = self.transcripts.last_conversation()
 
     def act(self, message: Mapping[str, Any]) -> None:
-        """Handle a message and send the page; an error is shown there, and no typed text is lost."""
+        """Handle a message and send the page; an error is shown there and loses no typed text."""
         self.error, is_busy = "", self.running or self.guard.pending
         try:
             match message.get("act"):
