@@ -17,8 +17,8 @@ def build_student(
 ) -> dict[str, Any]:
     """Train the student from scratch, save it, and return its size and losses by step.
 
-    `shape` overrides the LlamaConfig of data/training.yaml. Returns parameters, the tokens of one pass,
-    and losses in nats a token. A student of the same texts and settings is built once.
+    `shape` overrides the LlamaConfig of data/training.yaml. Returns parameters, the tokens of one
+    pass, and losses in nats a token. A student of the same texts and settings is built once.
     """
     folder, shape, trainer = Path(folder), recipe("student") | shape, recipe("student_trainer")
     learning = (trainer["per_device_train_batch_size"], trainer["learning_rate"])
