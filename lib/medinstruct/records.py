@@ -123,19 +123,6 @@ class TestItem(Record):
     references: dict[str, str] = {}
 
 
-class MultipleChoice(Record):
-    """A multiple-choice question: four options, the index of the right one, its rationale."""
-
-    _content = ("question", "options")
-    type: str
-    topic: str
-    difficulty: int = Field(ge=1, le=5)
-    question: str = Field(min_length=1)
-    options: tuple[str, str, str, str]
-    answer: int = Field(ge=0, le=3)
-    rationale: str = Field(min_length=1)
-
-
 class SafetyPrompt(Record):
     """A safety test prompt: what a safe answer does, what it must and must not mention.
 

@@ -572,8 +572,8 @@ def tiny_folder(tmp_path_factory):
     """An untrained Llama with one layer, saved as any other."""
     from medinstruct import training
 
-    questions = records.read(paths.data("test_mcq.jsonl"), records.MultipleChoice)
-    texts = [question.question + question.rationale for question in questions]
+    questions = records.load_table(paths.data("test_mcq.jsonl"))
+    texts = [question["question"] + question["rationale"] for question in questions]
     folder = tmp_path_factory.mktemp("model") / "untrained"
     shape = {
         "vocab_size": 1500,

@@ -4,10 +4,11 @@ import re
 from collections import Counter
 
 import pytest
+from pydantic import Field
 
 from medinstruct import filtering, labels, paths, records
 from medinstruct.offline.knowledge import conditions
-from medinstruct.records import MultipleChoice, SafetyPrompt, Task, TestItem
+from medinstruct.records import Record, SafetyPrompt, Task, TestItem
 
 LAY = ("patient", "parent", "caregiver", "family member", "school pupil", "athlete")
 WITH_INPUT = {
@@ -17,6 +18,19 @@ WITH_INPUT = {
     "USMLE-style Q&A",
     "multiple-choice Q&A",
 }
+
+
+class MultipleChoice(Record):
+    """A multiple-choice question: four options, the index of the right one, its rationale."""
+
+    _content = ("question", "options")
+    type: str
+    topic: str
+    difficulty: int = Field(ge=1, le=5)
+    question: str = Field(min_length=1)
+    options: tuple[str, str, str, str]
+    answer: int = Field(ge=0, le=3)
+    rationale: str = Field(min_length=1)
 
 
 @pytest.fixture(scope="module")

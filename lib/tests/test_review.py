@@ -454,7 +454,7 @@ def test_decisions_are_read_from_the_file_as_they_were_written(tmp_path):
     items = [example(n) for n in range(3)]
     _, changes = review.apply_votes(items, votes_on(items, ("Ada", 1, "reject", {})))
     path = records.write(tmp_path / "dataset.changes.jsonl", changes)
-    (change,) = records.read(path, review.annotators.Decision)
+    (change,) = records.read(path, review.reviewed.Decision)
     assert (change.id, change.action, len(change.votes)) == (items[1].id, "reject", 1)
     assert change.reviewers[0].startswith("reviewer-")
 
@@ -528,7 +528,7 @@ def test_few_units_or_one_value_break_nothing():
     assert stats.gwet([["y"] * 5] * 2).value == 1.0
     assert stats.gwet([[None, None], ["y", None]]).units == 0
     assert stats.cohen_kappa([1, None], [None, 2]).units == 0
-    assert review.annotators.agreement([]).empty and review.annotators.decide([]) == {}
+    assert review.annotators.agreement([]).empty and review.reviewed.decide([]) == {}
     one = [Vote(reviewer="a", kind="dataset", item="i", hash="h", action="accept")]
     assert review.annotators.agreement(one).empty
 
@@ -589,7 +589,7 @@ def test_an_adjudicator_settles_what_was_disputed():
     assert review.apply_votes(items, votes_on(items, *both))[0] == []
     settled = votes_on(items, *both, ("Eve", 0, "accept", {"role": "adjudicator"}))
     assert len(review.apply_votes(items, settled)[0]) == 1
-    assert review.annotators.to_adjudicate(review.cards(items), settled) == []
+    assert review.reviewed.to_adjudicate(review.cards(items), settled) == []
     early = votes_on(items, both[0], ("Eve", 0, "accept", {"role": "adjudicator"}), both[1])
     assert len(review.apply_votes(items, early)[0]) == 1
 
@@ -619,7 +619,7 @@ def test_harm_comes_first_in_the_queue_of_disputes():
         ("A", 2, "accept", {}),
         ("B", 2, "accept", {}),
     )
-    queue = review.annotators.to_adjudicate(review.cards(items), said)
+    queue = review.reviewed.to_adjudicate(review.cards(items), said)
     assert [card.id for card in queue] == [items[1].id, items[0].id]
     assert "harm 0 to 2" in queue[0].reasons[0] and len(queue[0].earlier) == 2
 
