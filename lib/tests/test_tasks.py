@@ -257,19 +257,6 @@ def test_settings_that_make_no_sense_are_refused(wrong):
         made_with(**wrong)
 
 
-def test_the_best_of_several_samples_is_whole_and_of_median_length():
-    def reply(text, reason="stop"):
-        return llm.Reply(key=text, text=text, finish_reason=reason, model="m")
-
-    group = [
-        reply("cut here and much longer", "length"),
-        reply("a"),
-        reply("abc"),
-        reply("abcdefghi"),
-    ]
-    assert [one.text for one in tasks.best_of(group, 4)] == ["abc"]
-
-
 def test_the_ledger_adds_up(tmp_path):
     made, _ = made_with(steer="none", requests=20)
     records.write(tmp_path / "raw_tasks.jsonl", made.tasks)

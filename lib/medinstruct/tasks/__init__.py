@@ -1,7 +1,6 @@
 """Tasks: prompts, parser, generation and steering, the ledger of what became of each task."""
 
 from medinstruct.tasks.generation import (
-    best_of,
     first_requests,
     generate,
     load_ledger,

@@ -134,21 +134,9 @@ class _Planner:
         return request, tuple(task.id for task in examples)
 
 
-def response_requests(tasks: Iterable[Task], *, samples=1, **parameters: Any) -> list[Request]:
-    """Return `samples` requests for a response to each task, which differ in sample number."""
-    pairs = ((response_prompt(task), n) for task in tasks for n in range(samples))
-    return [Request(messages=prompt, parameters=parameters, sample=n) for prompt, n in pairs]
-
-
-def best_of(replies: list[Reply], samples: int) -> list[Reply]:
-    """Return the best of each task's samples: complete, then of median length, then the first."""
-    best = []
-    for start in range(0, len(replies), samples):
-        group = replies[start : start + samples]
-        complete = [reply for reply in group if not reply.incomplete_reason] or group
-        median = sorted(len(reply.text) for reply in complete)[len(complete) // 2]
-        best.append(min(complete, key=lambda reply: abs(len(reply.text) - median)))
-    return best
+def response_requests(tasks: Iterable[Task], **parameters: Any) -> list[Request]:
+    """Return a request for a response to each task."""
+    return [Request(messages=response_prompt(task), parameters=parameters) for task in tasks]
 
 
 def responses_from(
