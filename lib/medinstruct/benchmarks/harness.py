@@ -86,8 +86,7 @@ def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> li
         if not sign or name in entries:
             do = "Write name=path or hub id, each name once."
             raise UserError("`benchmark_models` cannot be read.", got=part, do=do)
-        load = partial(_opened, place, batch_size)
-        entries[name] = Contestant(name, fingerprint(place), load)
+        entries[name] = Contestant(name, fingerprint(place), partial(_opened, place, batch_size))
     return list(entries.values())
 
 

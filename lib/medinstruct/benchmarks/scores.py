@@ -9,17 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medinstruct import evaluation, stats
+from medinstruct import evaluation, labels, stats
 from medinstruct.benchmarks import question_sets
 from medinstruct.benchmarks.extraction import rouge_l
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
 from medinstruct.benchmarks.question_sets import Benchmark, Question
 from medinstruct.errors import UserError
-
-PAPER_GROUPS = {
-    "medical": ("medqa", "headqa", "pubmedqa", "medmcqa", "meqsum"),
-    "general": ("mmlu", "bbh", "truthfulqa"),
-}
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -99,12 +94,9 @@ def paired(results: Sequence[Result], *, before: str = "base", after: str = "tun
             raise UserError(what, do="Run both with one limit.")
         change = second["score"] - first["score"]
         gained, lost = int((change > 0).sum()), int((change < 0).sum())
-        is_binary = pd.concat([first, second])["score"].isin((0, 1)).all()
-        p = (
-            stats.mcnemar(lost, gained)
-            if is_binary or not change.any()
-            else wilcoxon(change).pvalue
-        )
+        p = stats.mcnemar(lost, gained)
+        if change.any() and not pd.concat([first, second])["score"].isin((0, 1)).all():
+            p = wilcoxon(change).pvalue
         low, high = stats.bootstrap_interval(change)
         row = {"n": len(change), "change": change.mean(), "low": low, "high": high}
         rows[task] = row | {"gained": gained, "lost": lost, "p": p}
@@ -129,7 +121,7 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
     scored, rows = table.dropna(subset=["score"]), []
     for (model, variant), part in scored.groupby(["model", "variant"], sort=False):
         sets = part["task"].str.rpartition("_")[0]
-        for group, wanted in PAPER_GROUPS.items():
+        for group, wanted in labels.published("benchmarks", "groups").items():
             values = part.loc[sets.isin(wanted), "score"]
             rows.append((model, variant, group, values.mean(), len(values), len(wanted)))
     return pd.DataFrame(rows, columns=["model", "variant", "group", "average", "run", "of"])
@@ -143,9 +135,12 @@ def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame,
     sets = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.exists() else {}
     rows, searched = [], []
     for result in results:
-        leaked = _leaked(sets, result.set)
-        if leaked is None:
+        about = question_sets.sets()[result.set]["metadata"]
+        names = [result.set, *about.get("aliases", [])]
+        own = [key for key in sets if any(question_sets.is_named_for(key, n) for n in names)]
+        if not own:
             continue
+        leaked = {str(item) for key in own for item in sets[key]["hit"]}
         searched.append(result.task)
         samples = frame([result])
         clean = samples.loc[~samples["id"].isin(leaked), "score"]
@@ -154,13 +149,6 @@ def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame,
             rows.append((*row, clean.mean()))
     columns = ["task", "model", "seen", "n", "score", "score_without"]
     return pd.DataFrame(rows, columns=columns), list(dict.fromkeys(searched))
-
-
-def _leaked(searched: dict[str, Any], name: str) -> set[str] | None:
-    """Return the leaked ids of a set under any of its names, or None if it was not searched."""
-    known = [name, *question_sets.sets()[name]["metadata"].get("aliases", [])]
-    own = [k for k in searched if any(question_sets.is_named_for(k, alias) for alias in known)]
-    return {str(item) for key in own for item in searched[key]["hit"]} if own else None
 
 
 def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]:
@@ -175,9 +163,7 @@ def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]
     groups = samples.assign(confidence=confidence).groupby(place.rename("from"))
     means = {"confidence": ("confidence", "mean"), "accuracy": ("score", "mean")}
     table, hits = groups.agg(n=("score", "size"), **means).reset_index(), groups["score"].sum()
-    table[["low", "high"]] = [
-        stats.wilson(*pair)[1:3] for pair in zip(hits, table["n"], strict=True)
-    ]
+    table[["low", "high"]] = [share[1:3] for share in map(stats.wilson, hits, table["n"])]
     gaps = (table["confidence"] - table["accuracy"]).abs()
     return float((table["n"] * gaps).sum() / table["n"].sum()), table
 

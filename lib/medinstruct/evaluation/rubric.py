@@ -74,11 +74,8 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
     An item's score is the points met over the points that can be got, and may be negative; the
     mean is clipped to 0 to 1. An unread grade counts as not met.
     """
-    frame = grades[["model", "item"]].assign(
-        got=grades["points"] * grades["met"].eq(True),
-        possible=grades["points"].clip(lower=0),
-        unread=grades["met"].isna(),
-    )
+    frame = grades.assign(possible=grades["points"].clip(lower=0), unread=grades["met"].isna())
+    frame["got"] = frame["points"] * frame["met"].eq(True)
     table = {}
     for model, group in frame.groupby("model", sort=False):
         items = group.groupby("item", sort=False)[["got", "possible"]].sum()

@@ -13,7 +13,6 @@ from medinstruct.evaluation.verdicts import ORDERS, PAIR, single_judge_table
 from medinstruct.records import Answer, TestItem, Verdict
 
 Verdicts = Iterable[Verdict | dict[str, Any]]  # a dict needs id, reference, order, winner
-AXES = ("type", "topic", "view", "difficulty")
 PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 
 
@@ -53,7 +52,7 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
 
 
 def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
-    """Return one row a model, reference and label of an axis of AXES: n, score, low, high."""
+    """Return one row a model, reference and label of an axis (`labels.VALUES`): n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
     rows = [
         (*pair, value, len(group), *mean_interval(group))
@@ -118,10 +117,10 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     """
     frame = pd.DataFrame({"score": item_scores(verdicts).mean(axis=1).dropna()})
     of_id = {item.id: item for item in items}
-    for axis in AXES:
+    for axis in labels.VALUES:
         frame[axis] = [labels.canonical(axis, getattr(of_id[id], axis)) for id in frame.index]
     frame = frame.dropna(axis=1, how="all").dropna()
-    axes = [axis for axis in AXES if axis in frame]
+    axes = [axis for axis in labels.VALUES if axis in frame]
     if not axes:
         return pd.DataFrame(columns=["n", "score", "expected", "weight"])
     mean = frame["score"].mean()

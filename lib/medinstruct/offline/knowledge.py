@@ -83,9 +83,7 @@ class Condition(Part):
         return tuple(test for test in self.tests if test.is_plain) or self.tests
 
 
-FACETS = [
-    f for f in Condition.model_fields if f not in ("name", "also", "specialty", "typical_patient")
-]
+FACETS = list(TEXTS["facets"])
 
 
 @cache

@@ -149,13 +149,7 @@ def winner(question: str, first: str, second: str) -> str:
 
 
 def verdict(
-    question: str,
-    first: str,
-    second: str,
-    *,
-    chance: Random,
-    rate: Mapping,
-    bracketed: bool = False,
+    question: str, first: str, second: str, *, chance: Random, rate: Mapping, bracketed=False
 ) -> str:
     """Return a judge's reply, with its failures; `bracketed` explains and ends with [[A]]."""
     replies, own = GRADING["replies"], answer(question)

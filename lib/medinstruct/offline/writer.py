@@ -15,7 +15,6 @@ from medinstruct.offline.knowledge import TEXTS, Condition, conditions
 RULES = paths.load("offline/writer")
 Rates = Mapping[str, float]
 RATES: Rates = RULES["rates"]
-AXES = ("type", "topic", "view", "difficulty")
 FIELDS = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
 COUNTABLE = re.compile(TEXTS["countable"])
 MAX_INPUT_WORDS = 190
@@ -30,9 +29,7 @@ def rates(changes: Rates) -> dict[str, float]:
     return {**RATES, **changes}
 
 
-def write_tasks(
-    wanted: Sequence[Mapping[str, str]], *, chance: Random, rate: Rates
-) -> list[dict[str, str]] | None:
+def write_tasks(wanted: Sequence[Mapping], *, chance: Random, rate: Rates) -> list[dict] | None:
     """Return tasks as fields by name, with their failures; None for a refusal.
 
     `wanted` has the labels of each task (type, topic, view, difficulty; any may be missing).
@@ -85,11 +82,11 @@ def as_json(tasks: list[dict[str, str]]) -> str:
     return json.dumps({"tasks": rows}, ensure_ascii=False)
 
 
-def compose(
-    chance: Random, *, asked: Mapping[str, str] = {}, rate: Rates = RATES
-) -> tuple[dict[str, str], Condition]:
+def compose(chance: Random, *, asked: Mapping = {}, rate: Rates = RATES) -> tuple[dict, Condition]:
     """Return one clean task and the condition that it is about."""
-    axes = [axis for axis in asked if axis in AXES and chance.random() >= rate["disobedience"]]
+    axes = [
+        axis for axis in asked if axis in labels.VALUES and chance.random() >= rate["disobedience"]
+    ]
     asked = {axis: asked[axis] for axis in axes}
     topic = asked.get("topic", "")
     topic = topic if topic in topics() else _favorite(topics(), chance, steep=1)
@@ -122,10 +119,8 @@ def topics() -> tuple[str, ...]:
 def _about(topic: str) -> tuple[Condition, ...]:
     """Return the conditions of a topic: its own, and all for a field."""
     if topic == "Radiology":
-        is_imaging = re.compile("|".join(RULES["imaging"]), re.IGNORECASE)
-        return tuple(
-            c for c in conditions() if any(is_imaging.search(f"{t.test} ") for t in c.tests)
-        )
+        is_imaging = re.compile("|".join(RULES["imaging"]), re.IGNORECASE).search
+        return tuple(c for c in conditions() if any(is_imaging(f"{t.test} ") for t in c.tests))
     own = tuple(condition for condition in conditions() if condition.specialty == topic)
     return own + (conditions() if topic in RULES["fields"] else ())
 
