@@ -169,31 +169,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return multipletests(p_values, method="holm")[1].tolist() if len(p_values) else []
 
 
-def minimal_difference(n: int, *, spread: float = WORST_SPREAD, comparisons: int = 1) -> float:
+def minimal_difference(n: int) -> float:
     """Return the smallest true difference that n items show: 80 % power, two-sided 5 % level.
-
-    `spread` is the standard deviation of an item's score (or of a paired difference); the level is
-    shared by `comparisons`.
 
     >>> round(minimal_difference(216), 3)
     0.095
     """
-    return spread * _solve_power(nobs1=max(n, 1), alpha=0.05 / comparisons)
+    return WORST_SPREAD * _solve_power(nobs1=max(n, 1))
 
 
-def items_needed(difference: float, *, spread: float = WORST_SPREAD) -> int:
+def items_needed(difference: float) -> int:
     """Return how many items show a true difference, with the same power and level.
 
     >>> items_needed(0.05)
     785
     """
-    return math.ceil(_solve_power(effect_size=difference / spread, alpha=0.05))
+    return math.ceil(_solve_power(effect_size=difference / WORST_SPREAD))
 
 
 def _solve_power(**sample: float) -> float:
     from statsmodels.stats.power import NormalIndPower
 
-    return float(NormalIndPower().solve_power(**sample, power=0.8, ratio=0))  # 0: one sample
+    one_sample = {"alpha": 0.05, "power": 0.8, "ratio": 0}
+    return float(NormalIndPower().solve_power(**sample, **one_sample))
 
 
 class Agreement(NamedTuple):

@@ -10,6 +10,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -228,6 +229,19 @@ def fingerprint(model: str | Path) -> str:
     return digest.hexdigest()[:32]
 
 
+def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any:
+    """Call a loader, such as a `from_pretrained`, on a model's name; errors become one message."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return loader(str(name), **arguments)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        do = "Check name, folder, network and memory: safetensors, and an adapter of this base."
+        got = str(error).strip().split("\n")[0]
+        raise UserError("A model or adapter could not be loaded.", got=got, do=do) from error
+
+
 def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
     """Return tokenizer, base and tuned module; with a LoRA adapter both are one, its adapter on.
 
@@ -236,26 +250,20 @@ def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     half = torch.bfloat16 if device != "cpu" and torch.cuda.is_bf16_supported() else torch.float16
     form = {"dtype": torch.float32 if device == "cpu" else half, "use_safetensors": True}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
-        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        network = AutoModelForCausalLM.from_pretrained(base, **form).to(device).eval()
-        if adapter and (Path(adapter) / "config.json").exists():
-            tuned = AutoModelForCausalLM.from_pretrained(adapter, **form).to(device).eval()
-            return tokenizer, network, tuned
-        if adapter:
-            network = PeftModel.from_pretrained(network, adapter).eval()
-        return tokenizer, network, network if adapter else None
-    except (OSError, ValueError) as error:
-        do = "Check names, folders, and the network for a model of the Hub; train an adapter first."
-        got = str(error).split("\n")[0]
-        raise UserError("A model or adapter could not be loaded.", got=got, do=do) from None
+    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base, padding_side="left")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    loader = AutoModelForCausalLM.from_pretrained
+    network = load_pretrained(loader, base, **form).to(device).eval()
+    if not adapter:
+        return tokenizer, network, None
+    if (Path(adapter) / "config.json").exists():
+        return tokenizer, network, load_pretrained(loader, adapter, **form).to(device).eval()
+    tuned = load_pretrained(partial(PeftModel.from_pretrained, network), adapter).eval()
+    return tokenizer, tuned, tuned
 
 
 def _stops(request: Request) -> list[str]:

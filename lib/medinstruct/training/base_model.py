@@ -1,9 +1,11 @@
-"""Base model: tokenizer, loading errors, memory that fine-tuning takes, merged adapter."""
+"""Base model: tokenizer, memory that fine-tuning takes, merged adapter."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medinstruct.errors import UserError
+from medinstruct.llm import load_pretrained
 from medinstruct.training import config
 
 GB = 1024**3
@@ -16,25 +18,12 @@ def load_tokenizer(base: str | Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    tokenizer = load(AutoTokenizer.from_pretrained, base)
+    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base)
     if tokenizer.eos_token is None:
         do = "Choose another base model."
         raise UserError("The tokenizer has no end-of-sequence token.", got=base, do=do)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
-
-
-def load(loader: Any, base: str | Path, **arguments: Any) -> Any:
-    """Call a loader, such as a `from_pretrained`, on a base model; errors become one message."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        return loader(str(base), **arguments)
-    except (OSError, ValueError, ImportError) as error:
-        do = "Check the model's name or folder, and the network; weights must be safetensors."
-        got = str(error).strip().split("\n")[0]
-        raise UserError("The base model could not be loaded.", got=got, do=do) from error
 
 
 def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
@@ -50,7 +39,7 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
     values, precision = config.complete(settings), config.precision()
     bytes_of, width = config.recipe("memory"), 4 if precision == "float32" else 2
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(load(AutoConfig.from_pretrained, base))
+        model = AutoModelForCausalLM.from_config(load_pretrained(AutoConfig.from_pretrained, base))
     shape, size, rank = model.config.get_text_config(), model.num_parameters(), values["lora_rank"]
     linear = {layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
     linear -= {model.get_output_embeddings()}
@@ -83,12 +72,7 @@ def merge(base: str | Path, *, adapter: str | Path, folder: str | Path) -> None:
     from transformers import AutoModelForCausalLM
 
     weights = {"dtype": torch.float32, "use_safetensors": True}
-    model = load(AutoModelForCausalLM.from_pretrained, base, **weights)
-    try:
-        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        do = "Give the folder of a LoRA adapter that was trained on this base model."
-        got = str(error).split("\n")[0]
-        raise UserError("The adapter could not be loaded.", got=got, do=do) from None
-    merged.save_pretrained(folder)
+    model = load_pretrained(AutoModelForCausalLM.from_pretrained, base, **weights)
+    tuned = load_pretrained(partial(PeftModel.from_pretrained, model), adapter)
+    tuned.merge_and_unload(safe_merge=True).save_pretrained(folder)
     load_tokenizer(base).save_pretrained(folder)

@@ -2,8 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from medinstruct import labels, paths, records
 from medinstruct.errors import UserError
@@ -12,8 +11,7 @@ from medinstruct.records import Example
 PROMPTS = paths.load("training")["prompts"]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One tokenized example; the tokens from `start` on (the response and its end) are trained."""
 
     example: Example
@@ -26,8 +24,7 @@ class Row:
         return labels.canonical("type", self.example.type) or self.example.type
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """Tokenized dataset: rows to use, ids of examples over the maximum length, all lengths."""
 
     rows: list[Row]

@@ -44,19 +44,13 @@ def build_student(
 
 def _tokenizer(texts: list[str], *, size: int) -> Any:
     """Return a byte-level BPE tokenizer; <s> begins a sequence, and pad and end tokens differ."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import ByteLevelBPETokenizer, Tokenizer, processors
     from transformers import PreTrainedTokenizerFast
 
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    letters = pre_tokenizers.ByteLevel.alphabet()
-    vocabulary = {
-        "vocab_size": size,
-        "special_tokens": [*NAMES.values()],
-        "initial_alphabet": letters,
-    }
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(**vocabulary, show_progress=False))
+    bpe = ByteLevelBPETokenizer()
+    form = {"min_frequency": 0, "show_progress": False, "special_tokens": [*NAMES.values()]}
+    bpe.train_from_iterator(texts, size, **form)
+    bpe = Tokenizer.from_str(bpe.to_str())
     # No </s> at the end: the trainers put it where a text ends.
     begin = [("<s>", bpe.token_to_id("<s>"))]
     bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=begin)

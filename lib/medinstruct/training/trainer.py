@@ -2,13 +2,15 @@
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from medinstruct import paths, records
 from medinstruct.errors import UserError
+from medinstruct.llm import load_pretrained
 from medinstruct.records import Example
 from medinstruct.training import base_model, config, loss
 from medinstruct.training.examples import Row, dataset_hash, prompt_completion, split, survey
@@ -78,14 +80,18 @@ def _trainer(
     import datasets
     from transformers import PrinterCallback
 
+    def dataset(rows: list[Row]) -> Any:
+        pairs = [prompt_completion(row.example, values["template"]) for row in rows]
+        return datasets.Dataset.from_list(pairs)
+
     datasets.disable_progress_bars()
-    pairs = [prompt_completion(row.example, values["template"]) for row in trained]
-    trainer = base_model.load(
+    types = sorted({row.type for row in held})
+    trainer = load_pretrained(
         loss.sft_trainer(),
         base,
         args=config.trainer_arguments(draft, values),
-        train_dataset=datasets.Dataset.from_list(pairs),
-        eval_dataset=_by_type(held, values["template"]),
+        train_dataset=dataset(trained),
+        eval_dataset={name: dataset([row for row in held if row.type == name]) for name in types},
         processing_class=tokenizer,
         callbacks=[_epoch_callback()],
         **config.method_arguments(values),
@@ -161,33 +167,18 @@ def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> 
     }
 
 
-def _by_type(rows: Sequence[Row], template: str) -> dict[str, Any]:
-    """Return a dataset of prompts and completions for each task type, as TRL evaluates them."""
-    from datasets import Dataset
-
-    pairs: dict[str, list[dict[str, Any]]] = {name: [] for name in sorted(row.type for row in rows)}
-    for row in rows:
-        pairs[row.type].append(prompt_completion(row.example, template))
-    return {name: Dataset.from_list(of_type) for name, of_type in pairs.items()}
-
-
 def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the held-out losses by step: {"step": …, "held_out": {"all": …, type: …}}.
 
     A loss is in nats a response token, averaged over the responses.
     """
-    counts, by_step = Counter(row.type for row in rows), {}
-    for log in state.log_history:
-        losses = {name: log[f"eval_{name}_loss"] for name in counts if f"eval_{name}_loss" in log}
-        by_step.setdefault(log["step"], {}).update(losses)
-    result = []
-    for step, losses in by_step.items():
-        if losses:
-            mean = sum(losses[name] * n for name, n in counts.items()) / counts.total()
-            means = {"all": mean} | dict(sorted(losses.items()))
-            rounded = {name: round(value, 4) for name, value in means.items()}
-            result.append({"step": step, "held_out": rounded})
-    return result
+    counts = pd.Series([row.type for row in rows]).value_counts().sort_index()
+    columns = {f"eval_{name}_loss": name for name in counts.index}
+    logs = pd.DataFrame(state.log_history).groupby("step").last()
+    losses = logs.reindex(columns=[*columns]).dropna().rename(columns=columns)
+    losses.insert(0, "all", losses.mul(counts).sum(axis=1) / len(rows))
+    means = losses.round(4).to_dict("index")
+    return [{"step": step, "held_out": by_type} for step, by_type in means.items()]
 
 
 def _epoch_callback() -> Any:
