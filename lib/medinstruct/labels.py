@@ -36,18 +36,14 @@ def canonical(kind: str, raw: object) -> str | int | None:
 @cache
 def _name(kind: str, text: str) -> str | None:
     exact = {name.lower(): name for name in VALUES[kind]}
-    matches = (name for name, pattern in _patterns(kind) if pattern.search(text))
+    rules = (pair for rule in _RULES["words"][kind] for pair in rule.items())
+    matches = (name for name, words in rules if _pattern(words).search(text))
     return exact.get(text) or next(matches, None)
 
 
 @cache
-def _patterns(kind: str) -> list[tuple[str, re.Pattern[str]]]:
-    """Return the rules of labels.yaml, in order, as regular expressions over whole words."""
-    rules = [pair for rule in _RULES["words"][kind] for pair in rule.items()]
-    return [(name, _pattern(words)) for name, words in rules]
-
-
 def _pattern(words: str) -> re.Pattern[str]:
+    """Return the regular expression of a rule of labels.yaml, over whole words."""
     terms = [re.escape(word.strip(' "')) for word in words.split(",")]
     options = "|".join(term.replace(r"\*", r"\w*").replace(r"\ ", "[ -]*") for term in terms)
     return re.compile(rf"\b(?:{options})(?:'?s|s')?\b")

@@ -96,13 +96,9 @@ def set_values(texts: Iterable[str]) -> dict[str, Any]:
         if not sign or not key:
             do = "For example --set novelty_limit=0.6."
             raise UserError("--set takes key=value.", got=text, do=do)
-        values[key] = _scalar(value)
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parsed = value
+        values[key] = parsed if type(parsed) in TYPES.values() else value
     return values
-
-
-def _scalar(text: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    return value if type(value) in TYPES.values() else text

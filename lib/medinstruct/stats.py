@@ -59,9 +59,8 @@ def interval(samples: np.ndarray, *, n: int) -> tuple[float, float]:
     samples = samples[np.isfinite(samples)]
     if not len(samples):
         return NONE
-    tail = 0.025
-    if n > 1:
-        tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t_quantile(0.975, n - 1))
+    n = max(n, 2)  # the samples of one item are all equal
+    tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t_quantile(0.975, n - 1))
     low, high = np.quantile(samples, [tail, 1 - tail])
     return float(low), float(high)
 

@@ -20,7 +20,6 @@ from medinstruct.llm.pricing import Forecast, Price, extrapolate, price
 from medinstruct.llm.retry import Connection, RateLimiter, transport
 
 REPEATS = 1  # of a request whose answer is incomplete
-STAND_IN = TEXTS["stand_in"]
 
 
 class Client:
@@ -180,7 +179,7 @@ async def forecast(
 def source(url: str, model: str) -> str:
     """Return the sentence that says which model wrote what a page shows."""
     is_stand_in = url.partition("?")[0] == "offline"
-    return STAND_IN if is_stand_in else f"Written by {model} at {url or 'the OpenAI API'}."
+    return TEXTS["stand_in"] if is_stand_in else f"Written by {model} at {url or 'the OpenAI API'}."
 
 
 def stand_in_prose() -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from medinstruct import paths
+from medinstruct import paths, records
 
 UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints"}  # no result depends on them
 
@@ -25,7 +25,7 @@ def of_notebook(notebook: Path, *, values: dict[str, Any], out: Path) -> str:
         "files": {key: of_path(path) for key, path in files_of(values).items()},
         "library": of_path(paths.PACKAGE),
     }
-    return _sha256(json.dumps(parts, sort_keys=True))
+    return records.content_hash(parts)
 
 
 def of_path(path: Path) -> str:
@@ -34,7 +34,7 @@ def of_path(path: Path) -> str:
         return _of_votes(path)
     if path.is_dir():
         files = [p for p in path.rglob("*") if p.is_file() and not UNUSED & set(p.parts)]
-        return _sha256("".join(f"{p.relative_to(path)}{of_path(p)}" for p in sorted(files)))
+        return records.content_hash([(str(p.relative_to(path)), of_path(p)) for p in sorted(files)])
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
@@ -43,8 +43,8 @@ def _of_votes(path: Path) -> str:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
         if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
             return ""
-        ids = "".join(uid for (uid,) in base.execute("SELECT uid FROM votes ORDER BY uid"))
-    return _sha256(ids) if ids else ""
+        ids = base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()
+    return records.content_hash(ids) if ids else ""
 
 
 def files_of(values: dict[str, Any]) -> dict[str, Path]:
@@ -60,7 +60,3 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
                 if (base / name).exists():
                     files[f"{key}: {name}"] = base / name
     return files
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -13,11 +13,7 @@ def sft_trainer() -> Any:
 
     class Trainer(trl.SFTTrainer):
         def compute_loss(
-            self,
-            model: Any,
-            inputs: Any,
-            return_outputs: bool = False,
-            num_items_in_batch: Any = None,
+            self, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None
         ) -> Any:
             if return_outputs or self.aux_loss_enabled or not self.args.use_cpu:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
