@@ -174,9 +174,9 @@ def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """
     counts = pd.Series([row.type for row in rows]).value_counts().sort_index()
     columns = {f"eval_{name}_loss": name for name in counts.index}
-    logs = pd.DataFrame(state.log_history).groupby("step").last()
-    losses = logs.reindex(columns=[*columns]).dropna().rename(columns=columns)
-    losses.insert(0, "all", losses.mul(counts).sum(axis=1) / len(rows))
+    logs = [log for log in state.log_history if columns.keys() & log]
+    losses = pd.DataFrame(logs).groupby("step").last()[[*columns]].rename(columns=columns)
+    losses.insert(0, "all", losses.mul(counts).sum(axis=1, skipna=False) / len(rows))
     means = losses.round(4).to_dict("index")
     return [{"step": step, "held_out": by_type} for step, by_type in means.items()]
 
