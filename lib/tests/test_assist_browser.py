@@ -74,9 +74,9 @@ def lab(tmp_path_factory):
         folder=folder / "base" / "student",
         vocab_size=300,
         hidden_size=16,
-        layers=1,
-        heads=2,
-        max_length=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=128,
         epochs=1,
     )
     lora = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)

@@ -41,9 +41,9 @@ def student(tmp_path_factory):
         folder=folder / "student",
         vocab_size=400,
         hidden_size=32,
-        layers=2,
-        heads=2,
-        max_length=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
         epochs=4,
     )
     from peft import LoraConfig, get_peft_model

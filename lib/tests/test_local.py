@@ -24,9 +24,9 @@ def student(tmp_path_factory) -> Path:
         folder=folder,
         vocab_size=400,
         hidden_size=32,
-        layers=2,
-        heads=2,
-        max_length=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
         epochs=4,
     )
     return folder

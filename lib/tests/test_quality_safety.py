@@ -165,9 +165,9 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
         folder=student,
         vocab_size=300,
         hidden_size=16,
-        layers=1,
-        heads=2,
-        max_length=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=128,
         epochs=1,
     )
     adapter = odd_adapter(student, tmp_path / "adapter")
