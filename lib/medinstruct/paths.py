@@ -49,7 +49,8 @@ def data(name: str) -> Path:
 @cache
 def load(name: str) -> Any:
     """Return the content of a YAML file that ships with the package, shared by all callers."""
-    return yaml.safe_load(data(f"{name}.yaml").read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
+    return yaml.load(data(f"{name}.yaml").read_text(encoding="utf-8"), Loader=loader)
 
 
 def resolve(source: str) -> Path:

@@ -78,19 +78,19 @@ def baselines(benchmark: Benchmark) -> dict[str, Any]:
     return {"chance": chance, "majority": count / len(questions), "always": always}
 
 
-def paired(results: Sequence[Result], *, before: str = "base", after: str = "tuned") -> Any:
-    """Return one row a task: change between two models, 95 % bootstrap interval, p, Holm's p.
+def paired(results: Sequence[Result]) -> pd.DataFrame:
+    """Return one row a task: change from base to tuned, 95 % bootstrap interval, p, Holm's p.
 
     McNemar's exact test for right or wrong, Wilcoxon's signed ranks for ROUGE-L.
     """
     from scipy.stats import wilcoxon
 
-    firsts, seconds = ({r.task: r for r in results if r.model == x} for x in (before, after))
+    firsts, seconds = ({r.task: r for r in results if r.model == x} for x in ("base", "tuned"))
     rows = {}
     for task in (task for task in firsts if task in seconds):
         first, second = frame([firsts[task]]), frame([seconds[task]])
         if first["id"].tolist() != second["id"].tolist():
-            what = f"{before} and {after} answered different questions of {task}."
+            what = f"base and tuned answered different questions of {task}."
             raise UserError(what, do="Run both with one limit.")
         change = second["score"] - first["score"]
         gained, lost = int((change > 0).sum()), int((change < 0).sum())

@@ -13,7 +13,6 @@ from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_t
 RULES, GRADING = paths.load("offline/responder"), paths.load("offline/grader")
 LAY = "|".join(paths.load("offline/writer")["lay_views"])
 IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
-OPTION = re.compile(r"^\(([A-E])\)\s*(.+?)\s*$", re.MULTILINE)
 MAX_READ = 20_000  # characters of a text that are read
 UNKNOWN = RULES["unknown"]
 MARGIN = 0.01
@@ -43,8 +42,7 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
 def asked_facets(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
     """Return at most three facets that an instruction asks for or its type implies."""
     text = instruction[:MAX_READ]
-    patterns = RULES["asked"]
-    named = [facet for facet in FACETS if re.search(patterns[facet], text, re.IGNORECASE)][:3]
+    named = [facet for facet in FACETS if re.search(RULES["asked"][facet], text, re.IGNORECASE)][:3]
     usual = RULES["usual"].get(kind, ["definition", "tests"])
     if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
         usual = ["patient"]
@@ -60,7 +58,7 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     The first name in the instruction counts most. Options name wrong conditions as well and do not
     count.
     """
-    options_out = OPTION.sub("", context[:MAX_READ])
+    options_out = re.sub(RULES["option"], "", context[:MAX_READ])
     text = f"{instruction[:MAX_READ]}\n{options_out}".lower()
     text = re.sub(RULES["beside_the_subject"], "", text)
     pattern, owners = _names()
@@ -103,7 +101,7 @@ def _chosen_option(context: str, c: Condition) -> str:
     """Return the lettered option with the condition or one of its facts, "" without options."""
     options = {
         text.lower().rstrip("."): f"({letter}) {knowledge.capital(text.rstrip('.'))}"
-        for letter, text in reversed(OPTION.findall(context[:MAX_READ]))
+        for letter, text in reversed(re.findall(RULES["option"], context[:MAX_READ]))
     }
     known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
     known += [test.finding for test in c.tests]

@@ -15,10 +15,7 @@ from medinstruct.offline import responder, writer
 
 MODEL = "offline-stand-in"
 PACE = 0.02  # seconds between two words of a streamed answer
-COUNT = re.compile(r"Write (\d+) new medical tasks")
-NEXT = re.compile(r"(?:### |number )(\d+)\.\s*$")
-LABELS = re.compile(r"^(\d{1,6})\. ((?:Type|Topic|View|Difficulty): .*)$", re.MULTILINE)
-FIELD = re.compile(r"\s*(\w+): ([^;]*[^;\s][^;]*)(?:; |$)")
+FORMS = responder.RULES["requests"]
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
@@ -103,7 +100,8 @@ def _events(completion: dict[str, Any], *, usage: bool) -> list[bytes]:
 def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
     """Return the reply to the last message, and whether it ends too early."""
     chance, rate = form["chance"], form["rate"]
-    if (count := COUNT.search(text[:4000])) and (first := NEXT.search(text[-200:])):
+    count, first = re.search(FORMS["count"], text[:4000]), re.search(FORMS["next"], text[-200:])
+    if count and first:
         return _tasks(text, int(count[1]), int(first[1]), as_json=as_json, **form), False
     if pair := _fenced(text, "question", "output_a", "output_b"):
         bracketed = "[[A]]" in text[: text.find("<question>")]
@@ -119,9 +117,9 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
 
 def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> str:
     """Return new tasks with the labels that a request names for each."""
-    lines = {int(number): line for number, line in LABELS.findall(text)}
+    lines = {int(number): line for number, line in re.findall(FORMS["labels"], text)}
     numbers = range(first, first + min(count, 100))
-    fields = (FIELD.findall(lines.get(number, "")) for number in numbers)
+    fields = (re.findall(FORMS["field"], lines.get(number, "")) for number in numbers)
     wanted = [{name.lower(): value.strip() for name, value in pairs} for pairs in fields]
     tasks = writer.write_tasks(wanted, **form)
     if tasks is None:

@@ -16,7 +16,6 @@ RULES = paths.load("offline/writer")
 Rates = Mapping[str, float]
 RATES: Rates = RULES["rates"]
 FIELDS = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
-COUNTABLE = re.compile(TEXTS["countable"])
 MAX_INPUT_WORDS = 190
 
 
@@ -230,7 +229,7 @@ class Draws(knowledge.Filler):
         """Draw a noun phrase for a facet, such as "the causes of asthma"."""
         phrase = self.chance.choice(TEXTS[table][self.values[name]])
         also = self.condition.also[:2] if table == "lay_aspects" else ()
-        names = [article(n) if COUNTABLE.match(n) else n for n in also]
+        names = [article(n) if re.match(TEXTS["countable"], n) else n for n in also]
         return phrase.format(c=self.chance.choice([self.values["c"], *names]))
 
     def into(self) -> str:
