@@ -10,10 +10,6 @@ from typing import NamedTuple
 from medinstruct import paths
 
 
-def _plain(unit: str) -> str:
-    return re.sub(r"[\s^]", "", unicodedata.normalize("NFKC", unit).lower())
-
-
 def _either(names: Iterable[str]) -> str:
     """Return a pattern of any of the names, the longest first."""
     return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
@@ -120,8 +116,8 @@ def _ungrounded(number: float, unit: str, inputs: list[tuple]) -> str:
 @cache
 def _measure(unit: str) -> tuple[str, float]:
     """Return the dimension and size of a unit such as mg/kg or x10^9/L."""
-    parts = []
-    for name in map(_plain, unit.split("/")):
+    plain, parts = re.sub(r"[\s^]", "", unicodedata.normalize("NFKC", unit).lower()), []
+    for name in plain.split("/"):
         power = re.fullmatch(r"[x×*]?10\*?(\d+)", name)
         known = UNITS.get(name) or UNITS.get(name.removesuffix("s"), ("", 1.0))
         parts.append(("", 10.0 ** int(power[1])) if power else known)

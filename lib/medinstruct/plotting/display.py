@@ -66,12 +66,11 @@ def _png(figure: Any) -> bytes:
 
 def to_html(notebook: str | Path) -> str:
     """Return an executed notebook as HTML; unlike nbconvert's page, images have their alt text."""
-    from jinja2 import DictLoader
+    from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
-    template = paths.data("notebook.html.j2").read_text(encoding="utf-8")
-    loaders = [DictLoader({"alt.html.j2": template})]
-    exporter = HTMLExporter(extra_loaders=loaders, template_file="alt.html.j2")
+    loaders = [FileSystemLoader(paths.data(""))]
+    exporter = HTMLExporter(extra_loaders=loaders, template_file="notebook.html.j2")
     return exporter.from_filename(str(notebook))[0]
 
 

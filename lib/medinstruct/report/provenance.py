@@ -13,12 +13,6 @@ from medinstruct import params, paths, records, training
 from medinstruct.pipeline import fingerprint
 from medinstruct.report.results import NAME_KEYS, REPORT, Run, differing, fill
 
-COST = """
-    SELECT json_extract(answer, '$.model') AS model, count(*) AS answers,
-      sum(json_extract(answer, '$.prompt_tokens')) AS "prompt tokens",
-      sum(json_extract(answer, '$.completion_tokens')) AS "completion tokens", total(usd) AS USD
-    FROM answers GROUP BY 1 ORDER BY 1"""
-
 
 def roles(run: Run) -> pd.DataFrame:
     """Return who played each role here and in the paper, and whether it was a stand-in."""
@@ -75,7 +69,7 @@ def cost(run: Run) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=["USD"])
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        return pd.read_sql_query(COST, connection, index_col="model")
+        return pd.read_sql_query(REPORT["cost"], connection, index_col="model")
 
 
 def mismatches(run: Run) -> list[str]:

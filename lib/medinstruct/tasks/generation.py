@@ -173,8 +173,7 @@ def _add_tasks(result: Generated, replies: list[Reply], parents: list[tuple]) ->
 
 
 def _origin(reply: Reply, *parents: str) -> Provenance:
-    names = {"source": "teacher", "model": reply.model, "request": reply.key}
-    return Provenance(**names, parents=parents)
+    return Provenance(source="teacher", model=reply.model, request=reply.key, parents=parents)
 
 
 def _is_done(rounds: list[dict[str, float]]) -> bool:

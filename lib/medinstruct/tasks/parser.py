@@ -7,26 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from medinstruct import paths
 from medinstruct.llm import is_refusal
 from medinstruct.records import Provenance, Reject, Task
 
 FIELDS = ("type", "topic", "view", "difficulty", "instruction", "input")
-# A field starts a line: list or heading marks, a number and bold are optional; then the name and a
-# colon, so that "Input" inside a sentence is no field. Without a colon it stands alone on its line.
-FIELD = re.compile(
-    r"^[ \t>*#-]*(?:(?:task[ \t]*)?\d{1,4}[.):][ \t]*)?[*_`\"]{0,3}"
-    r"(type|topic|view|difficulty|instruction|input)"
-    r"(?:(?:[ \t]+level)?[*_`\"]{0,3}[ \t]*[:：][*_`]{0,3}|[*_`]{0,3}[ \t]*$)",
-    re.IGNORECASE | re.MULTILINE,
-)
-# Rules and numbered headings between tasks; they separate only before a field.
-SEPARATOR = re.compile(
-    r"^[ \t]*(?:(?:#{2,}|\*{3,}|-{3,}|={3,})[ \t]*(?:\*\*)?[ \t]*(?:task[ \t]*)?(?:\d{1,4}[.):]?)?"
-    r"|\*\*(?:task[ \t]*)?\d{1,4}[.):]?\*\*|task[ \t]+\d{1,4}[.):]?)"
-    r"[ \t*]*$|^[ \t]*#{2,}[ \t]*\d{1,4}[.):]",
-    re.IGNORECASE | re.MULTILINE,
-)
-TRAILING_NUMBER = re.compile(r"\n[ \t]*(?:#{1,6}[ \t]*)?(?:task[ \t]*)?\d{1,4}[.)]?[ \t]*$", re.I)
+PATTERNS = paths.load("task_patterns")
+FIELD = re.compile(PATTERNS["field"])
+SEPARATOR = re.compile(PATTERNS["separator"])
+TRAILING_NUMBER = re.compile(PATTERNS["trailing_number"])
 QUOTES = {'"': '"', "“": "”", "**": "**", "`": "`"}
 CUTS = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}
 
