@@ -37,9 +37,8 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
         if not request.url.path.endswith("/chat/completions"):
             return httpx2.Response(404, json=error_body(f"There is no {request.url.path} here."))
         status, body = complete(request.content, rate=rate)
-        if isinstance(body, list):
-            return httpx2.Response(status, content=paced(body))
-        return httpx2.Response(status, json=body)
+        form = {"content": paced(body)} if isinstance(body, list) else {"json": body}
+        return httpx2.Response(status, **form)
 
     return httpx2.AsyncClient(transport=httpx2.MockTransport(handle))
 

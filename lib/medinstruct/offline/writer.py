@@ -42,11 +42,10 @@ def write_tasks(wanted: Sequence[Mapping], *, chance: Random, rate: Rates) -> li
             text = clean["Instruction"]
             body = text.rstrip(".?")
             form = {"body": body, "lower": body[:1].lower() + body[1:], "mark": text[-1:]}
-            again = chance.choice(RULES["near_duplicates"]).format(**form)
-            tasks.append(_spoiled(clean | {"Instruction": again}, rate, chance))
+            fields = clean | {"Instruction": chance.choice(RULES["near_duplicates"]).format(**form)}
         else:
-            clean = compose(chance, asked=asked, rate=rate)[0]
-            tasks.append(_spoiled(dict(clean), rate, chance))
+            fields = clean = compose(chance, asked=asked, rate=rate)[0]
+        tasks.append(_spoiled(dict(fields), rate, chance))
     return tasks
 
 
