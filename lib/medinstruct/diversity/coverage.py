@@ -1,6 +1,5 @@
 """Coverage: datasets as tables with labels in one spelling, counts of labels, empty cells."""
 
-import os
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
@@ -69,7 +68,7 @@ def _rows(source: str) -> list[dict[str, Any]]:
     """Return the rows of a source; only `hf:` asks the Hugging Face hub."""
     if source.startswith(HUB):
         return _hub_rows(source.removeprefix(HUB))
-    runs = Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or paths.root() / "outputs")
+    runs = paths.outputs("demo").parent
     folder = Path(source) if Path(source).is_dir() else runs / source
     if folder.is_dir():
         files = [folder / name for name in FILES if (folder / name).exists()]

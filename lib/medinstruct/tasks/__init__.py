@@ -6,7 +6,7 @@ from medinstruct.tasks.generation import (
     load_ledger,
     response_requests,
     responses_from,
+    task_prompt,
 )
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.prompts import task_prompt
 from medinstruct.tasks.steering import load_focus
