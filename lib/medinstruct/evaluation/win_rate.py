@@ -52,7 +52,7 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
 
 
 def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
-    """Return one row a model, reference and label of an axis (`labels.VALUES`): n, score, low, high."""
+    """Return one row a model, reference and label of an axis (`labels`): n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
     rows = [
         (*pair, value, len(group), *mean_interval(group))
