@@ -10,7 +10,7 @@ from support import stand_in_server
 from medinstruct import llm
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
-from medinstruct.llm.retry import RateLimiter
+from medinstruct.llm.rate_limit import RateLimiter
 
 ASK = [
     llm.Request(

@@ -17,7 +17,8 @@ from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import TEXTS, Reply, Request, add_chunk, answer_of, is_refusal
 from medinstruct.llm.pricing import Forecast, Price, extrapolate, price
-from medinstruct.llm.retry import Connection, RateLimiter, transport
+from medinstruct.llm.rate_limit import RateLimiter
+from medinstruct.llm.retry import Connection, transport
 
 REPEATS = 1  # of a request whose answer is incomplete
 
