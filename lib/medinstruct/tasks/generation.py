@@ -1,4 +1,4 @@
-"""Generation: prompts, requests from seeds, tasks and examples from replies, the ledger."""
+"""Generation: requests from seeds, tasks and examples from replies, the ledger."""
 
 import random
 from collections import Counter
@@ -10,18 +10,16 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from medinstruct import paths, records
+from medinstruct import records
 from medinstruct.errors import UserError
 from medinstruct.filtering import Pool, compared_texts
-from medinstruct.labels import VALUES
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Dropped, Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parser import parse_tasks
+from medinstruct.tasks.prompts import TEXTS, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
-TEXTS = paths.load("task_prompts")
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
-Messages = list[dict[str, str]]
 STAGES = (  # stage, its output, its losses, the field with the reason
     ("asked -> parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
     ("parsed -> new and clean", ("tasks", Task), ("dropped", Dropped), "rule"),
@@ -134,43 +132,6 @@ class _Planner:
         schema = {"response_format": TEXTS["schema"]} if self.form == "json" else {}
         request = Request(messages=messages, parameters={**self.sampling, **schema}, sample=number)
         return request, tuple(task.id for task in examples)
-
-
-def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> Messages:
-    """Return the messages that ask for `new` tasks after numbered examples.
-
-    `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty; any may be
-    missing). `form` is blocks or json.
-    """
-    listed = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
-    first = len(examples) + 1
-    end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
-    labels = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
-    order = f"The new tasks have these labels, in this order:\n{labels}\n" if labels else ""
-    settings = {"form": TEXTS["forms"][form], "order": order}
-    rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
-    return _messages(TEXTS["writer"], rules + listed + end)
-
-
-def response_prompt(task: Task) -> Messages:
-    """Return the messages that ask for a response to a task."""
-    text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
-    text += f"\nInput:\n{task.input}" if task.input else ""
-    return _messages(TEXTS["answerer"], text)
-
-
-def _messages(system: str, user: str) -> Messages:
-    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
-
-
-def _cell(cell: Mapping[str, object]) -> str:
-    return "; ".join(f"{axis.capitalize()}: {cell[axis]}" for axis in VALUES if cell.get(axis))
-
-
-def _block(task: Task) -> str:
-    fields = {axis: getattr(task, axis) for axis in (*VALUES, "instruction")}
-    fields["input"] = task.input or "<noinput>"
-    return "".join(f"{name.capitalize()}: {value}\n" for name, value in fields.items())
 
 
 def response_requests(tasks: Iterable[Task], **parameters: Any) -> list[Request]:
