@@ -28,7 +28,7 @@ from rapidfuzz.distance import Indel
 from rouge_score import rouge_scorer, tokenize
 
 from medinstruct import filtering, paths
-from medinstruct.filtering import similarity
+from medinstruct.filtering import subset
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 
@@ -143,11 +143,11 @@ def others(given: argparse.Namespace) -> None:
         counts = [sum(filtering.keep_novel(texts, limit=n)) for n in (0.5, 0.6, 0.7, 0.8, 0.9)]
     print(f"five limits: {_seconds(spent)}: {counts}")
     with timed() as spent:
-        near = similarity.cosines(texts)
-        chosen = similarity.most_diverse(near, len(texts) // 10)
-    cover = similarity.coverage(near, chosen)[-1]
+        near = subset.cosines(texts)
+        chosen = subset.most_diverse(near, len(texts) // 10)
+    cover = subset.coverage(near, chosen)[-1]
     shuffled = [np.random.default_rng(n).permutation(len(texts))[: len(chosen)] for n in range(3)]
-    chance = np.mean([similarity.coverage(near, rows)[-1] for rows in shuffled])
+    chance = np.mean([subset.coverage(near, rows)[-1] for rows in shuffled])
     print(
         f"the most diverse {len(chosen):,}: {_seconds(spent)};"
         f" coverage {cover:.3f} against {chance:.3f} at random"

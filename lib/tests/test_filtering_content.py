@@ -10,7 +10,7 @@ import pytest
 
 from medinstruct import filtering, paths, records
 from medinstruct.errors import UserError
-from medinstruct.filtering import contamination, content_rules, similarity
+from medinstruct.filtering import contamination, content_rules, subset
 from medinstruct.records import Task
 
 
@@ -172,27 +172,27 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
 def test_the_chosen_subset_is_that_of_plain_greedy_search():
     chance = np.random.default_rng(3)
     words = [f"w{n}" for n in range(30)]
-    near = similarity.cosines([" ".join(chance.choice(words, 3)) for _ in range(40)])
-    chosen, covered = similarity.most_diverse(near, 10), np.zeros(40)
+    near = subset.cosines([" ".join(chance.choice(words, 3)) for _ in range(40)])
+    chosen, covered = subset.most_diverse(near, 10), np.zeros(40)
     for n in chosen:
         gains = np.maximum(near.toarray() - covered, 0).sum(axis=1)
         assert gains[n] == pytest.approx(gains.max())
         covered = np.maximum(covered, near.toarray()[n])
-    assert similarity.coverage(near, chosen)[-1] == pytest.approx(covered.mean())
+    assert subset.coverage(near, chosen)[-1] == pytest.approx(covered.mean())
 
 
 def test_the_chosen_cover_more_than_a_random_draw(real_data):
     rows = json.loads((real_data / "chatdoctor/chatdoctor5k.json").read_text())
-    near = similarity.cosines([row["input"] for row in rows[:800]])
+    near = subset.cosines([row["input"] for row in rows[:800]])
     shuffled = [np.random.default_rng(n).permutation(800)[:80] for n in range(10)]
-    best = similarity.coverage(near, similarity.most_diverse(near, 80))[-1]
-    assert best > max(similarity.coverage(near, rows)[-1] for rows in shuffled)
+    best = subset.coverage(near, subset.most_diverse(near, 80))[-1]
+    assert best > max(subset.coverage(near, rows)[-1] for rows in shuffled)
     assert best == pytest.approx(0.393, abs=0.015)  # of version 1, with its own TF-IDF
 
 
 def test_a_subset_of_nothing_and_of_too_many_is_defined():
-    assert similarity.most_diverse(similarity.cosines([]), 3) == []
-    assert sorted(similarity.most_diverse(similarity.cosines(["", "a", "a"]), 9)) == [0, 1, 2]
+    assert subset.most_diverse(subset.cosines([]), 3) == []
+    assert sorted(subset.most_diverse(subset.cosines(["", "a", "a"]), 9)) == [0, 1, 2]
 
 
 def test_paraphrases_come_from_the_named_model(monkeypatch):
@@ -206,15 +206,15 @@ def test_paraphrases_come_from_the_named_model(monkeypatch):
         paraphrase_mining=lambda encoder, texts: [(0.96, 0, 2), (0.86, 1, 2), (0.4, 0, 1)]
     )
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    found = similarity.paraphrases(["a", "b", "c"], "mini", least=0.85)
+    found = subset.paraphrases(["a", "b", "c"], "mini", least=0.85)
     assert found == [(0.96, 0, 2), (0.86, 1, 2)]
 
 
 def test_without_a_model_there_are_no_paraphrases_and_a_missing_extra_is_named(monkeypatch):
-    assert similarity.paraphrases(["a", "b"], "") == []
+    assert subset.paraphrases(["a", "b"], "") == []
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(UserError, match="embedding_model"):
-        similarity.paraphrases(["a", "b"], "mini")
+        subset.paraphrases(["a", "b"], "mini")
 
 
 def test_dask_workers_decide_as_one_machine(real_data):

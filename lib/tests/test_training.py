@@ -322,6 +322,14 @@ def test_a_merged_model_gives_the_same_logits_and_loads_without_peft(
     assert (after - before).abs().max() < 1e-3 * before.abs().max()
 
 
+def test_files_that_are_no_adapter_are_never_replaced(student, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(UserError, match="holds other files"):
+        finetune(student, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
 def test_an_adapter_of_another_base_is_refused(undisturbed, tmp_path):
     wide = tmp_path / "wide"
     training.build_student(PROSE, folder=wide, epochs=0, **SHAPE | {"hidden_size": 64})

@@ -130,12 +130,13 @@ def _dask_pairs(scheduler: str, rows: np.ndarray, texts: list[str], **settings: 
         from distributed import Client
 
         client = Client(scheduler)
+        client.wait_for_workers(1, timeout=30)
     except (ImportError, OSError, ValueError) as error:
-        do = "Install the extra `scale` and give the address of a running Dask scheduler."
+        do = "Install the extra `scale`; give the address of a Dask scheduler that has workers."
         raise UserError("`scheduler` cannot be reached.", got=error, do=do) from None
     with client:
         (every,) = client.scatter([texts], broadcast=True, hash=False)
-        parts = np.array_split(rows, max(len(client.nthreads()), 1))
+        parts = np.array_split(rows, len(client.nthreads()))
         tasks = [client.submit(_pairs, part, every, **settings) for part in parts]
         return np.concatenate(client.gather(tasks), axis=1)
 

@@ -28,11 +28,11 @@ class Client:
 
     `url` is "offline" for the stand-in ("offline?refusal=0.2" sets a failure rate), "" for OpenAI,
     or any OpenAI-compatible address; the key comes from the environment variable OPENAI_API_KEY.
-    `budget_usd` is never exceeded; it needs a price: `usd_per_mtok`, US dollars a million (prompt,
-    completion) tokens, or a row of the table `prices` or of the shipped one. `rpm` and `tpm` are
-    requests and tokens a minute, 0 for the limits in the server's headers. Incomplete answers are
-    requested once more, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch API:
-    answers within a day at half the price.
+    `budget_usd`, never exceeded by one client, needs a price: `usd_per_mtok`, US dollars a million
+    (prompt, completion) tokens, or a row of the table `prices` or of the shipped one. `rpm` and
+    `tpm` are requests and tokens a minute, 0 for the limits in the server's headers. Incomplete
+    answers are requested once more, truncated ones with twice the room. `mode` "batch" is the
+    OpenAI Batch API: answers within a day at half the price.
     """
 
     def __init__(

@@ -31,9 +31,9 @@ class Decision(BaseModel):
 def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], Decision]:
     """Return (item, hash) -> decision on that text.
 
-    No majority decides a tie: if the reviewers differ in their decisions or edits, or in scores by
-    `disputed_from` steps (data/review.yaml), or are fewer than `least`, the item stays open until
-    an adjudicator votes; the adjudicator's last vote decides.
+    A majority does not decide: where reviewers differ in their decisions or edits, or in scores by
+    `disputed_from` steps (data/review.yaml), or are fewer than `least`, the item stays open. An
+    adjudicator's last vote decides.
     """
     groups: dict[tuple[str, str], list[Vote]] = {}
     for vote in votes:

@@ -16,7 +16,7 @@ from medinstruct.training import base_model, config, loss
 from medinstruct.training.examples import Row, dataset_hash, prompt_completion, split, survey
 
 # Settings that do not change what is learned.
-NOT_HASHED = ("report_to", "micro_batch_size", "gradient_checkpointing")
+NOT_HASHED = ("report_to", "gradient_checkpointing")
 
 
 def finetune_lora(
@@ -33,6 +33,9 @@ def finetune_lora(
     earlier = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
     if earlier.get("name") == name:
         return earlier["result"]
+    if folder.exists() and not finished.exists() and any(folder.iterdir()):
+        do = "Name an empty folder, or move these files away: training would replace them."
+        raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
     tokenizer = base_model.load_tokenizer(base)
     checks = {key: values[key] for key in ("max_length", "template", "over_length")}
     data = survey(examples, tokenizer=tokenizer, **checks)
@@ -64,13 +67,13 @@ def train_losses(state: Any) -> list[dict[str, float]]:
 
 
 def _run_name(examples: list[Example], base: str | Path, values: dict[str, Any]) -> str:
-    """Return the hash of all that the result depends on: data, base model, settings."""
-    texts = [[e.id, e.instruction, e.input, e.output] for e in examples]
+    """Return the hash of all that the result depends on: data, base model, settings, recipes."""
+    texts = [[e.id, e.type, e.instruction, e.input, e.output] for e in examples]
     learning = {key: value for key, value in values.items() if key not in NOT_HASHED}
     built, weights = Path(base) / "built.json", sorted(Path(base).glob("*.safetensors"))
     files = [str(base), *((path.name, path.stat().st_mtime_ns) for path in weights)]
     identity = built.read_text(encoding="utf-8") if built.is_file() else files
-    return records.content_hash(texts, identity, learning)
+    return records.content_hash(texts, identity, learning, paths.load("training"))
 
 
 def _trainer(

@@ -1,4 +1,4 @@
-"""Similarity: TF-IDF cosines, the most diverse subset by facility location, paraphrases."""
+"""Subset: the most diverse by facility location over TF-IDF cosines; paraphrases."""
 
 from collections.abc import Sequence
 from functools import partial
