@@ -15,17 +15,14 @@ def real_run(real_data, tmp_path, monkeypatch):
         f"seeds={data / 'med_seed.json'}",
         f"test_set={data / 'MedInstruct-test.jsonl'}",
         "run=real",
-    ]
-    sets += [
-        "requests=30",
-        "student_epochs=2",
-        "answer_max_tokens=40",
-    ]
-    sets += [
+        "requests=20",
+        "student_epochs=1",
+        "epochs=1",
         "train_share=0.3",
-        "gate_prompts=8",
-        "benchmark_limit=20",
-        "generation_limit=4",
+        "gate_prompts=4",
+        "answer_max_tokens=20",
+        "benchmark_limit=10",
+        "generation_limit=2",
     ]
     profile = str(paths.root() / "params" / "demo.yaml")
     return tmp_path / "real", lambda: [done.line for done in pipeline.run(profile, sets=sets)]
