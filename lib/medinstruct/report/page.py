@@ -71,7 +71,7 @@ def _training(run: Run, own: pd.DataFrame) -> pd.DataFrame:
     held_out |= {row["step"]: row["held_out"]["all"] for row in lora.get("held_out_losses", [])}
     steps = {row["step"]: row["loss"] for row in lora.get("train_losses", [])}
     frame = pd.DataFrame({"training": steps, "held-out": held_out})
-    return frame.sort_index().interpolate(limit_area="inside").rename_axis("step")
+    return frame.sort_index().rename_axis("step")
 
 
 def _intervals(run: Run, own: pd.DataFrame) -> pd.DataFrame:
