@@ -45,6 +45,7 @@ def house(tmp_path, monkeypatch):
 def test_each_cell_runs_once_and_the_comparison_names_the_best(house):
     with pytest.raises(UserError, match="dataset.jsonl"):
         grid.run_grid("params/p.yaml", grid=["lora_rank=4,8"])
+    assert [path.name for path in (house / "outputs").iterdir()] == ["t"], "no empty run is left"
     (house / "outputs/t/dataset.jsonl").write_text("{}\n{}\n")
     lines = grid.run_grid("params/p.yaml", grid=["lora_rank=4,8"])
     assert [": done" in line.replace("07_finetune_lora", "") for line in lines] == [

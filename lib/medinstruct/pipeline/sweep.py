@@ -27,6 +27,9 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
     axes = read_grid(grid)
     values = params.profile(profile) | params.set_values(sets)
     out, lines, rows = paths.outputs(str(values.get("run", "demo"))), [], []
+    if not (out / INPUTS[0]).exists():
+        do = "Run the notebooks up to 04 for this profile first."
+        raise UserError(f"{out.name} has no {INPUTS[0]} to train on.", got=out, do=do)
     for combination in itertools.product(*axes.values()):
         cell = dict(zip(axes, combination, strict=True))
         name = "-".join(f"{key}-{value}" for key, value in cell.items())
