@@ -137,6 +137,45 @@ def test_no_more_than_the_given_number_is_under_way():
     assert served(talk, latency=0.01) <= 5
 
 
+class Failing(stand_in_server.Service):
+    """A server whose first `times` answers are an error of this status and code."""
+
+    def __init__(self, status, code, times):
+        super().__init__()
+        self.status, self.code, self.left, self.asked = status, code, times, 0
+
+    def complete(self, content):
+        self.asked, self.left = self.asked + 1, self.left - 1
+        if self.left < 0:
+            return super().complete(content)
+        return self.status, {"error": {"message": "No.", "code": self.code}}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "asked", "is_answered"),
+    [
+        (500, None, 4, True),
+        (429, "rate_limit_exceeded", 4, True),
+        (429, "insufficient_quota", 1, False),
+        (401, None, 1, False),
+    ],
+)
+def test_what_may_pass_is_asked_again_and_a_used_up_quota_ends_at_once(
+    status, code, asked, is_answered
+):
+    async def talk():
+        client = llm.Client(url=stand_in_server.listen(service=service), model="m", concurrency=1)
+        return await client.ask_all(ASK[:1])
+
+    service = Failing(status, code, times=3)
+    if is_answered:
+        assert asyncio.run(talk())[0].text
+    else:
+        with pytest.raises(UserError, match="gave no answer"):
+            asyncio.run(talk())
+    assert service.asked == asked
+
+
 @pytest.mark.parametrize("rpm, least", [(0, 0.45), (60_000, 0.0)])
 def test_requests_keep_to_the_servers_limit_unless_the_user_gives_another(rpm, least):
     async def waits():

@@ -1,7 +1,9 @@
 """Retry: connection to a server, retries, refused parameters, error texts."""
 
+import asyncio
 import logging
 import os
+import random
 import re
 from collections.abc import Iterable
 from importlib.metadata import entry_points
@@ -13,7 +15,7 @@ from medinstruct.errors import UserError
 from medinstruct.llm.messages import LIMITS, TEXTS, Request
 from medinstruct.llm.rate_limit import RateLimiter
 
-RETRIES = 20  # by the SDK, which waits up to 8 seconds, or for the server's Retry-After
+RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
 REPLACEMENTS = dict(zip(LIMITS, reversed(LIMITS), strict=True))
 UNSUPPORTED = re.compile(TEXTS["unsupported"], re.IGNORECASE)
@@ -24,7 +26,7 @@ class Connection:
 
     def __init__(self, url: str, model: str, limiter: RateLimiter) -> None:
         self.url, self.model, self.transport = url, model, transport(url)
-        self.limiter, self.has_answered = limiter, False
+        self.limiter, self.has_answered, self.health = limiter, False, 0.0
         self.refused: set[str] = set()  # parameters that the model does not take
         is_free = self.transport or url.startswith(("http://localhost", "http://127.0.0.1"))
         self._key = os.environ.get("OPENAI_API_KEY") or ("none-needed" if is_free else "")
@@ -67,22 +69,35 @@ class Connection:
 
     async def send(self, api: openai.AsyncOpenAI, request: Request, **more: Any) -> Any:
         """Return the completion or its chunks, after retries and without refused parameters."""
+        completions, attempt = api.with_options(max_retries=0).chat.completions, 0
         while True:
             body = self.body(request, **more)
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
-            retries = RETRIES if self.has_answered else FIRST_RETRIES
-            completions = api.with_options(max_retries=retries).chat.completions
             try:
                 raw = await completions.with_raw_response.create(**body)
             except openai.OpenAIError as error:
-                is_learned = self.learn(error, getattr(error, "status_code", None), body)
-                is_early = retries < RETRIES and self.has_answered  # others got answers meanwhile
-                if not (is_learned or is_early):
+                self.health *= 0.9
+                if self.learn(error, getattr(error, "status_code", None), body):
+                    continue
+                attempt += 1
+                most = RETRIES if self.has_answered else FIRST_RETRIES
+                if attempt > most or not is_passing(error):
                     raise self.problem(error) from None
+                await asyncio.sleep(self._pause(error, attempt))
             else:
-                self.has_answered = True
+                self.health, self.has_answered = 0.9 * self.health + 0.1, True
                 self.limiter.read_limits(raw.headers)
                 return raw.parse()
+
+    def _pause(self, error: openai.OpenAIError, attempt: int) -> float:
+        """Return the seconds to wait: what the server asks for, and a growing, jittered share.
+
+        It stays short while a third of the latest answers are good: the place is held meanwhile.
+        """
+        text = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
+        after = min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
+        longest = 0.4 if self.health > 1 / 3 and attempt < 8 else 30.0
+        return after + random.uniform(0, min(longest, 0.25 * 2**attempt))
 
     def problem(self, error: object, status: int | None = None) -> UserError:
         """Return the message for an error that ends the run, without the key."""
@@ -95,6 +110,14 @@ class Connection:
         """Return the name under which a parameter is sent, "" where it is left out."""
         names = (name, REPLACEMENTS.get(name, ""))
         return next((name for name in names if name not in self.refused), "")
+
+
+def is_passing(error: openai.OpenAIError) -> bool:
+    """Return whether an error may pass by itself; a quota that is used up does not."""
+    status = getattr(error, "status_code", 0)
+    is_busy = status in (408, 409, 429) or status >= 500
+    has_quota = getattr(error, "code", None) != "insufficient_quota"
+    return isinstance(error, openai.APIConnectionError) or (is_busy and has_quota)
 
 
 def transport(url: str) -> Any:
