@@ -372,3 +372,10 @@ def test_a_change_anywhere_in_the_package_makes_a_notebook_stale(house, monkeypa
         (library / name).write_text(text)
         hashes.append(current())
     assert len(set(hashes[:3])) == 3 and hashes[3] == hashes[2]
+
+
+def test_progress_bars_leave_no_trace_and_a_warning_stays():
+    texts = ["\r 50%|##", "\n", "UserWarning: no end token"]
+    outputs = [nf.v4.new_output("stream", name="stderr", text=text) for text in texts]
+    book = nf.v4.new_notebook(cells=[nf.v4.new_code_cell("1", outputs=outputs)])
+    assert [output.text for output in runner.cleaned(book).cells[0].outputs] == texts[2:]

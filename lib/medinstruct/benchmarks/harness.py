@@ -95,6 +95,7 @@ def _opened(model: LocalModel | str, batch_size: int) -> Iterator[Any]:
     """Yield a loaded model, or one that is loaded from a place and freed, for the harness."""
     from lm_eval.models.huggingface import HFLM
 
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     view = LocalModel(model) if isinstance(model, str) else nullcontext(model)
     with view as local, local.network() as network:
         yield HFLM(pretrained=network, tokenizer=local.tokenizer, batch_size=batch_size)
@@ -198,7 +199,6 @@ def _evaluate(lm: Any, spec: dict[str, Any], settings: Settings, is_chat: bool) 
     from lm_eval import evaluate
     from lm_eval.tasks import TaskManager
 
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     loaded = TaskManager(include_defaults=False).load([spec])
     task = loaded["tasks"][spec["task"]]
     task.set_config(key="num_fewshot", value=settings.shots)

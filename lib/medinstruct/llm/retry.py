@@ -96,8 +96,8 @@ class Connection:
         """
         text = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
         after = min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
-        longest = 0.4 if self.health > 1 / 3 and attempt < 8 else 30.0
-        return after + random.uniform(0, min(longest, 0.25 * 2**attempt))
+        first, longest = (0.05, 0.4) if self.health > 1 / 3 and attempt < 8 else (0.25, 30.0)
+        return after + random.uniform(0, min(longest, first * 2**attempt))
 
     def problem(self, error: object, status: int | None = None) -> UserError:
         """Return the message for an error that ends the run, without the key."""

@@ -151,9 +151,9 @@ def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbforma
 
 
 def _is_transient(output: nbformat.NotebookNode) -> bool:
-    """Return whether an output is a progress bar or a widget."""
+    """Return whether an output is a progress bar, what is left of one, or a widget."""
     if output.output_type == "stream" and output.name == "stderr":
-        return "\r" in output.text or "it/s" in output.text
+        return "\r" in output.text or "it/s" in output.text or not output.text.strip()
     return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
