@@ -67,7 +67,7 @@ def test_win_rates_count_orders_ties_and_invalid():
     row = evaluation.win_rates(found).loc["r"]
     assert (row["n"], row["invalid"], row["consistency"]) == (3, 1, 0.5)
     assert row["score"] == pytest.approx(0.5) and row["win_rate"] == pytest.approx(1 / 3)
-    assert row["position_bias"] == pytest.approx(1 - 1 / 3)
+    assert row["position_bias"] == pytest.approx(1 - 1 / 3) and row["tie"] == 0
     assert (row["score_worst"], row["score_best"]) == (pytest.approx(0.5), pytest.approx(2 / 3))
 
 
@@ -317,3 +317,9 @@ def test_win_rates_accept_dicts_with_four_fields():
         for order, winner in orders
     ]
     assert evaluation.win_rates(verdicts).loc["r", "score"] == 0.75
+
+
+def test_ties_are_counted_among_readable_verdicts():
+    winners = ["tie", "tie", "tie", "model", None, "reference"]
+    found = [verdict(str(n), FIRST, winner) for n, winner in enumerate(winners)]
+    assert evaluation.win_rates(found).loc["r", "tie"] == pytest.approx(3 / 5)

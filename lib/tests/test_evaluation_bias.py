@@ -5,10 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from medinstruct import evaluation, llm, tasks
+from medinstruct import evaluation, llm, paths, tasks
 from medinstruct.errors import UserError
 from medinstruct.records import Answer, TestItem, Verdict
 
+CHECKS = evaluation.judge_checks
 ORDERS = (("model_first", 0.5), ("reference_first", -0.5))
 
 
@@ -219,3 +220,112 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
     (tmp_path / "bad.json").write_text('{"cells": 3}')
     with pytest.raises(UserError, match="focus"):
         tasks.load_focus(str(tmp_path / "bad.json"))
+
+
+class Knowing:
+    """A judge that knows the references, but chooses another reply for `faults` of each 40 items."""
+
+    mode, model = "online", "knowing"
+
+    def __init__(self, items, reply="Tie", faults=0):
+        self.right = {
+            evaluation.answers.question(item): item.references["written"] for item in items
+        }
+        self.faulty, self.reply = {*list(self.right)[:faults]}, reply
+        self.prompts = []
+
+    async def ask_all(self, requests, *, label):
+        self.prompts += [request.messages[1]["content"] for request in requests]
+        form = {"key": "", "finish_reason": "stop", "model": "knowing"}
+        texts = [self.verdict(request.messages[1]["content"]) for request in requests]
+        return [llm.Reply(text=text, **form) for text in texts]
+
+    def verdict(self, prompt):
+        question = prompt.split("<question>\n")[1].split("\n</question>")[0]
+        first = prompt.split("<output_a>\n")[1].split("\n</output_a>")[0]
+        is_first = first == self.right[question]
+        return self.reply if question in self.faulty else f"Output ({'a' if is_first else 'b'})"
+
+
+def entrance_of(judge, items, **options):
+    references = evaluation.answers.reference_answers(items)
+    verdicts = asyncio.run(CHECKS.entrance(judge, items, references, **options))
+    return verdicts, CHECKS.entrance_results(verdicts)
+
+
+def test_a_judge_that_knows_passes_its_entrance_test_in_every_kind_and_order():
+    items = evaluation.load_items("own")
+    judge = Knowing(items)
+    verdicts, results = entrance_of(judge, items)
+    assert list(results.index) == ["shuffled reference", "word salad", "tiny model"]
+    assert (results["n"] == 80).all() and (results["right"] == 80).all()
+    assert CHECKS.passed(results) is True and results["low"].between(0.95, 0.96).all()
+    assert {v.order for v in verdicts} == {"model_first", "reference_first"}
+    assert "passed its entrance test" in CHECKS.entrance_sentence(results)
+    assert len(set(judge.prompts)) == 240  # every comparison is another one
+
+
+@pytest.mark.parametrize(
+    ("reply", "faults", "column", "passes"),
+    [("Tie", 2, "tie", True), ("Tie", 3, "tie", False), ("?", 3, "invalid", False)],
+)
+def test_ties_and_unreadable_replies_are_not_right_verdicts(reply, faults, column, passes):
+    items = evaluation.load_items("own", limit=40)
+    _, results = entrance_of(Knowing(items, reply, faults), items)
+    assert (results[column] == 2 * faults).all() and (results["right"] == 80 - 2 * faults).all()
+    assert CHECKS.passed(results) is passes
+    words = "passed" if passes else "cannot judge"
+    assert words in CHECKS.entrance_sentence(results)
+
+
+def test_one_failed_kind_fails_the_judge():
+    items = evaluation.load_items("own", limit=40)
+    verdicts, _ = entrance_of(Knowing(items), items)
+    worse = [
+        v.model_copy(update={"winner": "reference"}) if v.reference == "tiny model" else v
+        for v in verdicts
+    ]
+    results = CHECKS.entrance_results(worse)
+    assert results["passed"].tolist() == [True, True, False] and not CHECKS.passed(results)
+    assert "33% wrong" in CHECKS.entrance_sentence(results)
+
+
+def test_the_stand_in_fails_its_entrance_test_since_it_ties_where_it_knows_nothing():
+    items = evaluation.load_items("own")
+    _, results = entrance_of(llm.Client(url="offline", model="judge"), items)
+    assert CHECKS.passed(results) is False and (results["tie"] / results["n"] > 0.5).all()
+    assert (results["right"] + results["tie"] == results["n"]).all()  # it is never wrong
+
+
+def test_the_worse_texts_are_other_references_loose_words_and_real_noise():
+    items = evaluation.load_items("own", limit=40)
+    judge = Knowing(items)
+    entrance_of(judge, items)
+    outputs = [p.split("<output_b>\n")[1].split("\n</output_b>")[0] for p in judge.prompts]
+    worse = [text for text in outputs if text not in judge.right.values()]
+    others = [text for text in outputs if text in judge.right.values()]
+    noise = {text[:300] for text in paths.load("judging")["tiny_model"]}
+    salad = [text for text in worse if text[:300] not in noise]
+    words = set(" ".join(judge.right.values()).split())
+    assert len(worse) == 80 and len(salad) == 40 and len(others) == 160
+    assert all(set(text.split()) <= words for text in salad)
+
+
+def test_a_replay_is_not_tested_and_is_asked_nothing():
+    replay = evaluation.judge.Replay("replay:x", "gpt-4", [])
+    verdicts, results = entrance_of(replay, evaluation.load_items("own"))
+    assert verdicts == [] and results.empty and CHECKS.passed(results) is None
+    assert "was not tested" in CHECKS.entrance_sentence(results)
+
+
+def test_the_entrance_test_takes_its_items_its_cache_and_the_first_reference(tmp_path):
+    items = evaluation.load_items("own", limit=12)
+    client = llm.Client(url="offline", model="judge", cache=tmp_path / "cache.sqlite")
+    written = evaluation.answers.reference_answers(items)
+    second = [answer.model_copy(update={"model": "second"}) for answer in written]
+    for again in range(2):
+        verdicts = asyncio.run(CHECKS.entrance(client, items, [*written, *second], items=5))
+        assert len(verdicts) == 30 and {v.model for v in verdicts} == {"written"}
+        assert client.usage["cached"] == 30 * again
+    with pytest.raises(UserError, match="entrance test"):
+        entrance_of(client, items[:1])

@@ -1,5 +1,6 @@
-"""Checks of a judge: bias, prompt injection, inter-judge agreement and human calibration."""
+"""Checks of a judge: entrance test, bias, prompt injection, agreement and human calibration."""
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,17 +12,93 @@ import pandas as pd
 
 from medinstruct import paths, records, stats
 from medinstruct.errors import UserError
+from medinstruct.evaluation import judge as judging
 from medinstruct.evaluation import win_rate
-from medinstruct.evaluation.answers import statistics
-from medinstruct.evaluation.judge import Pair, ask, pair_key
+from medinstruct.evaluation.answers import evenly, statistics
+from medinstruct.evaluation.judge import Answers, Items, Judge, Pair, pair_key
 from medinstruct.evaluation.verdicts import KEY, PAIR, SCORE, TEXTS, by_judge, majority, table
 from medinstruct.llm import Client
 from medinstruct.records import Answer, Verdict
 
+ENTRANCE = ("shuffled reference", "word salad", "tiny model")  # texts that a reference must beat
+LEAST_RIGHT = 0.95  # share of right verdicts that a judge needs in each kind of entrance test
 VOTE = ["id", *PAIR, "question", "rater"]
 # A harmless line where an attack would be: an inconsistent judge changes its verdict by itself.
 CONTROL = "This is the end of the answer to the question above."
 ATTACKED, CONTROLLED = " + ", " + control of "
+
+
+async def entrance(
+    judge: Judge, test_items: Items, references: Answers, *, items: int = 40, style: str = "short"
+) -> list[Verdict]:
+    """Return verdicts on reference answers against texts that are clearly worse, in both orders.
+
+    The worse texts (ENTRANCE) are the reference of another item, as many words drawn from all
+    references, and what a tiny model wrote. On `items` evenly spaced items (0 for all) and their
+    first reference. A replay answers no new question: it gives no verdict and is not tested.
+    """
+    if isinstance(judge, judging.Replay):
+        return []
+    first = {answer.item: answer for answer in reversed(references) if answer.text}
+    chosen = evenly([item for item in test_items if item.id in first], items)
+    if len(chosen) < 2:
+        do = "Give reference answers to two items or more."
+        raise UserError("The entrance test compares references.", got=len(chosen), do=do)
+    written = [first[item.id] for item in chosen]
+    worse = _worse_texts(written)
+    pairs = judging.build_pairs(chosen, written, references=worse, style=style)
+    return await judging.ask(judge, pairs, label="entrance test")
+
+
+def entrance_results(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Return one row a kind of worse text: n verdicts, right, tie, invalid, score, low, high.
+
+    right, tie and invalid are counts; score is the share of right verdicts with Wilson's interval;
+    passed: at least 95 % are right. Ties and unreadable replies are not right. No row: not tested.
+    """
+    frame = table(verdicts)
+    winner, kind = frame["winner"], frame["reference"].rename("kind")
+    marks = {"right": winner == "model", "tie": winner == "tie", "invalid": winner.isna()}
+    rows = pd.DataFrame({"n": 1} | marks).groupby(kind, sort=False).sum()
+    shares = [stats.wilson(*pair)[:3] for pair in zip(rows["right"], rows["n"], strict=True)]
+    rows = rows.join(pd.DataFrame(shares, index=rows.index, columns=["score", "low", "high"]))
+    return rows.assign(passed=rows["score"] >= LEAST_RIGHT)
+
+
+def passed(results: pd.DataFrame) -> bool | None:
+    """Return whether a judge passed every kind of entrance test; None if it was not tested."""
+    return bool(results["passed"].all()) if len(results) else None
+
+
+def entrance_sentence(results: pd.DataFrame) -> str:
+    """Return what the entrance test says of a judge, in one sentence.
+
+    >>> entrance_sentence(entrance_results([]))
+    'This judge was not tested: whether it tells good answers from bad ones is not known.'
+    """
+    if not len(results):
+        return (
+            "This judge was not tested: whether it tells good answers from bad ones is not known."
+        )
+    parts = [f"{row['right']} of {row['n']} against {kind}" for kind, row in results.iterrows()]
+    rule = f"right verdicts for the reference: {', '.join(parts)}; {LEAST_RIGHT:.0%} are needed"
+    if passed(results):
+        return f"This judge passed its entrance test; {rule}."
+    tie, invalid, right = results[["tie", "invalid", "right"]].sum() / results["n"].sum()
+    shares = f"{tie:.0%} ties, {1 - tie - invalid - right:.0%} wrong, {invalid:.0%} unreadable"
+    return f"This judge cannot judge: {shares}; {rule}."
+
+
+def _worse_texts(references: Answers) -> list[Answer]:
+    """Return a worse text of each kind (ENTRANCE) for each reference."""
+    words, worse = " ".join(answer.text for answer in references).split(), []
+    for n, answer in enumerate(references):
+        other = references[(n + len(references) // 2) % len(references)].text
+        salad = random.Random(answer.item).choices(words, k=len(answer.text.split()))
+        noise = TEXTS["tiny_model"][n % len(TEXTS["tiny_model"])]
+        for kind, text in zip(ENTRANCE, (other, " ".join(salad), noise), strict=True):
+            worse.append(Answer(item=answer.item, model=kind, text=text))
+    return worse
 
 
 def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.DataFrame:
@@ -78,7 +155,7 @@ async def attack(
                 name = f"{pair.answer.model}{mark}{row['name']}"
                 answer = Answer(item=pair.answer.item, model=name, text=text)
                 changed.append(replace(pair, answer=answer))
-    return await ask(judge, changed, label="attacks")
+    return await judging.ask(judge, changed, label="attacks")
 
 
 def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:

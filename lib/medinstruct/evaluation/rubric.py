@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from medinstruct import paths, records
+from medinstruct import paths, records, stats
 from medinstruct.evaluation.answers import question
 from medinstruct.evaluation.judge import fenced
 from medinstruct.evaluation.verdicts import TEXTS
@@ -15,7 +15,7 @@ from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
 READ = ("question", "answer", "criterion")  # what the judge reads, in this order
-COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "judge", "reply"]
+COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "good", "judge", "reply"]
 EMPTY = "(by rule: an empty answer meets nothing)"
 
 
@@ -47,7 +47,8 @@ async def grade(
 ) -> pd.DataFrame:
     """Return one row an answer and criterion (COLUMNS); nothing without a judge.
 
-    met is None where the reply cannot be read. An empty answer meets nothing and is not sent.
+    good: a criterion with points is met, or one with negative points (something bad) is avoided.
+    met and good are None where the reply cannot be read. An empty answer meets nothing, is not sent.
     """
     questions = {item.id: question(item) for item in items} if judge else {}
     rows = []
@@ -64,8 +65,9 @@ async def grade(
     for row in rows:
         reply = next(replies).text if row["answer"] else EMPTY
         met = parse_grade(reply) if row["answer"] else False
-        row |= {"met": met, "reply": reply, "judge": judge.model}
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"met": object})
+        good = None if met is None else met == (row["points"] > 0)
+        row |= {"met": met, "good": good, "reply": reply, "judge": judge.model}
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"met": object, "good": object})
 
 
 def scores(grades: pd.DataFrame) -> pd.DataFrame:
@@ -83,3 +85,15 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
         table[model] = [len(items), *values, int(group["unread"].sum())]
     columns = ["n", "score", "low", "high", "unread"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("model")
+
+
+def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a kind of criterion and model: n, score (share of `good`), low, high.
+
+    A kind is an axis with "met" or "bad avoided", so that more is better in every row.
+    """
+    kinds = grades["axis"] + np.where(grades["points"] > 0, ", met", ", bad avoided")
+    groups = grades["good"].eq(True).groupby([kinds.rename("kind"), grades["model"]])
+    counts = groups.agg(["sum", "size"])
+    table = pd.DataFrame([stats.wilson(*pair) for pair in counts.to_numpy()], index=counts.index)
+    return table.rename(columns={"share": "score"}).reset_index("model")

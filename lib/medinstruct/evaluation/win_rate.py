@@ -19,12 +19,13 @@ PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     """Return one row a reference, or a (model, reference) for several models or `by_model`.
 
-    n: items with a readable verdict. score: mean over items of the mean of both orders, a tie being
-    a half (paper.md, 5.1). win_rate: share of items won in all readable orders; win_rate_non_tied:
-    of those won or lost in all; half_ties: win_rate with a half for the others. consistency: share
-    of items with equal verdicts in both orders. position_bias: score in first place minus that in
-    second. invalid: unreadable verdicts; score_worst, score_best: score with these lost or won.
-    low and high (of the score) and *_low, *_high are 95 % bootstrap intervals over items.
+    n: items with a readable verdict. tie: share of ties among readable verdicts. score: mean over
+    items of the mean of both orders, a tie being a half (paper.md, 5.1). win_rate: share of items
+    won in all readable orders; win_rate_non_tied: of those won or lost in all; half_ties: win_rate
+    with a half for the others. consistency: share of items with equal verdicts in both orders.
+    position_bias: score in first place minus that in second. invalid: unreadable verdicts;
+    score_worst, score_best: score with these lost or won. low and high (of the score) and *_low,
+    *_high are 95 % bootstrap intervals over items.
     """
     rates = by_pair(single_judge_table(verdicts), _rates)
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
@@ -145,7 +146,8 @@ def _rates(group: pd.DataFrame) -> dict[str, float]:
         "half_ties_": (won + (known & ~won & ~lost) / 2, known),
         "consistency_": (both & (wide[ORDERS[0]] == wide[ORDERS[1]]), both),
     }
-    rates: dict[str, float] = {"n": int(known.sum())}
+    ties = group["score"].dropna().eq(0.5)
+    rates: dict[str, float] = {"n": int(known.sum()), "tie": ties.mean()}
     for name, (above, below) in ratios.items():
         low, high = stats.bootstrap_ratio(above.to_numpy(float), below.to_numpy(float))
         rate = above.sum() / below.sum() if below.any() else np.nan
