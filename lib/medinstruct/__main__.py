@@ -4,12 +4,14 @@ import argparse
 import sys
 from collections.abc import Iterator
 
+import medinstruct
 from medinstruct.errors import UserError
 
 COMMANDS = {
     "run": "run a profile's notebooks in order, skip those up to date",
     "sweep": "fine-tune at every point of a grid and compare",
     "compare": "compare the parameters and numbers of two runs",
+    "params": "print all parameters of a profile, or those of one notebook",
     "doctor": "check this machine: what runs on it, what is missing",
 }
 
@@ -37,14 +39,15 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
     if given.command == "run":
         done = pipeline.run(given.profile, only=given.notebooks, sets=given.set, force=given.force)
         yield from pipeline.time_table(done)
-        values = params.profile(given.profile) | params.set_values(given.set)
-        page = paths.outputs(values.get("run", "demo")) / "report.html"
+        page = paths.outputs(params.merged(given.profile, given.set)["run"]) / "report.html"
         if page.exists():
-            yield f"The report is {page}"
+            yield f"The report is {page.resolve().as_uri()}"
     elif given.command == "sweep":
         yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
     elif given.command == "compare":
         yield from report.compare(given.one, given.other).lines(every=given.all)
+    elif given.command == "params":
+        yield from params.table(given.profile, given.notebook)
     else:
         lines, would_run = pipeline.doctor.diagnose(given.profile)
         yield from lines
@@ -55,20 +58,24 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
 def _parser() -> argparse.ArgumentParser:
     about = "Medical instruction tuning in notebooks."
     parser = argparse.ArgumentParser(prog="medinstruct", description=about)
+    parser.add_argument("--version", action="version", version=medinstruct.__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     added = (commands.add_parser(name, help=text) for name, text in COMMANDS.items())
-    run, sweep, compare, doctor = added
+    run, sweep, compare, table, doctor = added
     for command in (run, sweep):
-        command.add_argument("profile", help="a YAML file such as params/demo.yaml")
+        command.add_argument("profile", help="a profile, such as demo or params/demo.yaml")
         pairs = {"nargs": "+", "action": "extend", "default": [], "metavar": "key=value"}
         command.add_argument("--set", **pairs, help="values for this run")
     run.add_argument("notebooks", nargs="*", help="numbers such as 03 04; default: all")
-    run.add_argument("--force", action="store_true", help="also run what is up to date")
+    force = "also run what is up to date, and overwrite files that other values wrote"
+    run.add_argument("--force", action="store_true", help=force)
     grid = {"nargs": "+", "required": True, "metavar": "key=value,value"}
     sweep.add_argument("--grid", **grid, help="axes, or a file of params/grids/")
     compare.add_argument("one", help="a run's folder or name, such as outputs/demo")
     compare.add_argument("other", help="the other run")
     compare.add_argument("--all", action="store_true", help="also show equal numbers")
+    table.add_argument("profile", help="a profile's name or YAML file")
+    table.add_argument("notebook", nargs="?", default="", help="a number such as 03")
     doctor.add_argument("profile", nargs="?", default="", help="default: all of params/")
     return parser
 

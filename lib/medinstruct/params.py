@@ -2,44 +2,47 @@
 
 import ast
 import difflib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from medinstruct import paths
+from medinstruct import manifest, paths
 from medinstruct.errors import UserError
 
-TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 ADVICE = {
     "float": "Write 2.0e-4, not 2e-4: YAML reads the latter as text.",
     "int": "Write a whole number without quotes.",
     "bool": "Write true or false without quotes, in the profile: papermill's -p passes text.",
     "str": "Put it in quotes.",
+    "list": "Write a YAML list, such as [a, b].",
+    "dict": "Write a YAML map, such as {name: value}.",
 }
 
 
-def check(scope: dict[str, Any]) -> None:
-    """Compare a notebook's values with the annotations of its parameters cell.
+def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
+    """Compare a notebook's values with its parameters cell and with its run; return its stage.
 
-    Call it with `globals()` right after that cell: papermill injects the text "2e-4" for a number
-    and unknown names without an error. Names are checked once a kernel, since a notebook that is
-    run again has its own variables among the globals.
+    Call it with `globals()` and the notebook's name right after that cell: papermill injects the
+    text "2e-4" for a number and unknown names without an error. Names are checked once a kernel,
+    since a notebook that is run again has its own variables among the globals. Without a name only
+    the types are checked.
     """
     kinds = scope.get("__annotations__", {})
     kinds = {name: kind.__name__ for name, kind in kinds.items() if kind in TYPES.values()}
     for name, kind in kinds.items():
         scope[name] = typed(name, scope[name], kind)
-    if scope.get("_parameters_were_checked"):
-        return
-    scope["_parameters_were_checked"] = True
-    notebooks = (paths.root() / "notebooks").glob("[0-9]*.ipynb")
-    known = set(kinds).union(*map(declared, notebooks))
-    for name, value in scope.items():
-        if not name.startswith("_") and type(value) in TYPES.values() and name not in known:
-            raise unknown(name, known)
+    if not scope.get("_parameters_were_checked"):
+        scope["_parameters_were_checked"] = True
+        known = set(kinds).union(*map(declared, paths.notebooks()))
+        for name, value in scope.items():
+            if not name.startswith("_") and type(value) in TYPES.values() and name not in known:
+                raise unknown(name, known)
+    if not notebook:
+        return None
+    return manifest.begin(notebook, {name: scope[name] for name in kinds})
 
 
 def typed(name: str, value: Any, kind: str) -> Any:
@@ -61,9 +64,7 @@ def unknown(name: str, known: Iterable[str]) -> UserError:
 
 def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
     """Return name -> (kind, default) from the parameters cell of a notebook file."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    lines = ast.parse("".join(tagged[0]["source"])).body if tagged else []
+    lines = ast.parse(_parameters_cell(notebook)).body
     return {
         line.target.id: (line.annotation.id, ast.literal_eval(line.value))
         for line in lines
@@ -71,10 +72,39 @@ def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
     }
 
 
+def descriptions(notebook: Path) -> dict[str, str]:
+    """Return name -> the sentence beside it in the parameters cell of a notebook file."""
+    lines = _parameters_cell(notebook).splitlines()
+    return {line.partition(":")[0]: line.partition("  # ")[2] for line in lines if ": " in line}
+
+
+def _parameters_cell(notebook: Path) -> str:
+    tagged = [c for c in paths.cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
+    return "".join(tagged[0]["source"]) if tagged else ""
+
+
+def defaults() -> dict[str, tuple[str, Any]]:
+    """Return name -> (kind, default) of all notebooks."""
+    cells = [declared(notebook) for notebook in paths.notebooks()]
+    return {name: value for cell in cells for name, value in cell.items()}
+
+
+def profiles() -> list[Path]:
+    """Return the shipped profiles, the demo first."""
+    files = (paths.root() / "params").glob("*.yaml")
+    return sorted(
+        (f for f in files if f.stem != "models"), key=lambda f: (f.stem != "demo", f.stem)
+    )
+
+
 def profile(path: str | Path) -> dict[str, Any]:
-    """Return the keys and values of a flat YAML profile."""
-    path = paths.resolve(str(path))
-    do = "Write `key: value` lines, without nesting."
+    """Return the keys and values that a YAML profile states, over those of its `base`.
+
+    `path` is a file or the name of a shipped profile.
+    """
+    is_name = str(path) in {file.stem for file in profiles()}
+    path = paths.root() / "params" / f"{path}.yaml" if is_name else paths.resolve(str(path))
+    do = "Write `key: value` lines."
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -82,10 +112,43 @@ def profile(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid YAML.", got=got, do=do) from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a profile.", got=type(values).__name__, do=do)
-    nested = [key for key, value in values.items() if isinstance(value, dict | list)]
-    if nested:
-        raise UserError(f"Keys of {path} have nested values.", got=", ".join(nested), do=do)
-    return values
+    base = values.pop("base", "")
+    if base == path.stem:
+        raise UserError(f"{path} is its own base.", got=base, do="Name another profile.")
+    return (profile(base) if base else {}) | values
+
+
+def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:
+    """Return all parameters of a run: the notebooks' defaults, the profile, then `key=value` texts.
+
+    Raises UserError for a name that no notebook has and for a value of the wrong type.
+    """
+    known = defaults()
+    given = profile(path) | set_values(sets)
+    for name in given:
+        if name not in known:
+            raise unknown(name, known)
+    values = {name: default for name, (_, default) in known.items()} | given
+    return {name: typed(name, value, known[name][0]) for name, value in values.items()}
+
+
+def table(path: str | Path, number: str = "") -> list[str]:
+    """Return a profile's merged parameters as lines of YAML, each with its description.
+
+    With a notebook's number only the parameters of that notebook, as `papermill -f` reads them.
+    """
+    values, lines = merged(path), {}
+    chosen = [
+        book for book in paths.notebooks() if book.stem.startswith(number.zfill(2)) or not number
+    ]
+    if not chosen:
+        known = ", ".join(book.stem[:2] for book in paths.notebooks())
+        raise UserError("There is no such notebook.", got=number, do=f"Choose from {known}.")
+    for book in chosen:
+        for name, words in descriptions(book).items():
+            text = yaml.safe_dump(values[name], default_flow_style=True, width=10_000)
+            lines.setdefault(name, f"{name}: {text.removesuffix('...\n').strip()}  # {words}")
+    return list(lines.values())
 
 
 def set_values(texts: Iterable[str]) -> dict[str, Any]:

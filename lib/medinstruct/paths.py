@@ -1,6 +1,7 @@
-"""Paths: the repository, a run's outputs, shipped data, user files and URLs."""
+"""Paths: the repository, its notebooks, a run's outputs, shipped data, user files and URLs."""
 
 import hashlib
+import json
 import os
 import secrets
 import urllib.request
@@ -41,6 +42,43 @@ def outputs(run: str) -> Path:
     return Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or root() / "outputs") / run
 
 
+def notebooks() -> list[Path]:
+    """Return the source notebooks in order."""
+    return sorted((root() / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def notebook(stem: str) -> Path:
+    """Return the source of a notebook by its name, such as "03_filter_tasks"."""
+    return root() / "notebooks" / f"{stem}.ipynb"
+
+
+def cells(source: Path) -> list[dict[str, Any]]:
+    """Return the cells of a notebook file; none if it does not exist."""
+    return _content(source)["cells"]
+
+
+def metadata(source: Path) -> dict[str, Any]:
+    """Return what a notebook file says about itself: `does`, `reads`, `reads_if_there`, `writes`."""
+    return _content(source)["metadata"].get("medinstruct", {})
+
+
+def _content(source: Path) -> dict[str, Any]:
+    empty = {"cells": [], "metadata": {}}
+    return json.loads(source.read_text(encoding="utf-8")) if source.exists() else empty
+
+
+def missing(path: str | Path) -> UserError:
+    """Return the error for a file that does not exist; it names the notebook that writes it."""
+    name = Path(path).name
+    for source in notebooks():
+        if name in (text.strip("/") for text in metadata(source).get("writes", [])):
+            what = f"Notebook {source.stem} writes {name}; run it first."
+            do = "Or name in `read_from` a run that has the file."
+            return UserError(what, got=f"no file {path}", do=do)
+    do = "Check the path; relative paths start at the working directory or the repository."
+    return UserError("The file does not exist.", got=path or "an empty path", do=do)
+
+
 def data(name: str) -> Path:
     """Return a file or folder that ships with the package."""
     return PACKAGE / "data" / name
@@ -64,8 +102,7 @@ def resolve(source: str) -> Path:
     for base in (Path.cwd(), root()):
         if source.strip() and (base / source).exists():
             return base / source
-    do = "Check the path; relative paths start at the working directory or the repository."
-    raise UserError("The file does not exist.", got=source or "an empty path", do=do)
+    raise missing(source)
 
 
 def is_downloaded(link: str) -> bool:

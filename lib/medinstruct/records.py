@@ -282,8 +282,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        do = "Check the path; relative paths start at the working directory."
-        raise UserError("The file does not exist.", got=path, do=do) from None
+        raise paths.missing(path) from None
     except (OSError, UnicodeDecodeError) as error:
         do = "It must be a readable UTF-8 text file."
         raise UserError(f"{path} could not be read.", got=error, do=do) from None

@@ -136,7 +136,7 @@ def lab(tmp_path_factory):
         yield url, folder
 
 
-@pytest.mark.parametrize("name", ["06_review_quality"])
+@pytest.mark.parametrize("name", ["06_audit_dataset"])
 def test_run_all_in_jupyterlab_finishes_every_cell(name, browser, lab):
     url, folder = lab
     page = browser.new_page(viewport={"width": 1280, "height": 900})

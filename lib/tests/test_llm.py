@@ -270,13 +270,66 @@ def test_a_batch_that_could_exceed_the_budget_is_not_sent(tmp_path):
     assert served(talk) == 0
 
 
-def test_a_price_is_found_by_the_beginning_of_a_dated_name_and_an_own_table_goes_first(tmp_path):
-    table = tmp_path / "prices.yaml"
-    table.write_text("models:\n  gpt-4o: {prompt: 1, completion: 2}\n")
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    """A folder whose models.yaml a test writes."""
+    from medinstruct import paths
+
+    (tmp_path / "params").mkdir()
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    return tmp_path / "params" / "models.yaml"
+
+
+def test_a_price_is_that_of_the_undated_name():
     assert llm.price("gpt-4o-2024-08-06").prompt == 2.5 and llm.price("gpt-4o-mini").prompt == 0.15
-    assert (
-        llm.price("gpt-4o", table=str(table)).completion == 2 and llm.price("no-such-model") is None
+    assert llm.price("no-such-model") is None
+
+
+def test_a_model_is_named_once_with_address_key_price_limits_room_and_extra_fields(
+    own_models, monkeypatch
+):
+    own_models.write_text(
+        "mine: {url: 'https://example.org/v1', model: m-1, key: MY_KEY, usd_per_mtok: [1, 2], rpm: 9,"
+        " room: 5000, extra: {reasoning_effort: low}}"
     )
+    monkeypatch.setenv("MY_KEY", "sk-mine")
+    client = llm.connect("mine", budget_usd=1.0)
+    assert (client.url, client.model, client.price.completion) == (
+        "https://example.org/v1",
+        "m-1",
+        2,
+    )
+    assert client.connection.extra == {"reasoning_effort": "low"}
+    plain = llm.Client(url=client.url, model=client.model, key_name="MY_KEY")
+    assert client.key(ASK[0]) != plain.key(ASK[0])  # another request has another answer
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(UserError, match="no MY_KEY"):
+        llm.connect("mine")
+
+
+def test_a_model_that_thinks_gets_its_room_and_extra_fields_reach_the_server():
+    seen = []
+
+    async def talk(url, _):
+        client = llm.Client(url=url, model="m", room=5000, extra={"top_k": 7})
+        send = client.connection.send
+
+        async def watch(api, request, **more):
+            seen.append(request.parameters)
+            return await send(api, request, **more)
+
+        client.connection.send = watch
+        request = llm.Request(messages=ASK[0].messages, parameters={"max_tokens": 100})
+        return await client.ask_all([request])
+
+    assert served(talk)[0].text and seen == [{"max_tokens": 5000}]
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name():
+    with pytest.raises(UserError, match="Did you mean gpt-4.1-mini"):
+        llm.connect("gpt-4.1-mni")
+    assert llm.connect("some-model@http://localhost:8000/v1").model == "some-model"
+    assert llm.connect("offline?refusal=0.2").url == "offline?refusal=0.2"
 
 
 def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
@@ -376,10 +429,13 @@ def test_a_batch_of_another_stage_stays_open_until_that_stage_asks(tmp_path):
     assert len(still_open) == 1 and asked == len(MANY) and not at_the_end
 
 
-def test_a_price_table_without_models_is_one_clear_problem(tmp_path):
-    (tmp_path / "mine.yaml").write_text("models:\n")
-    with pytest.raises(UserError, match="not a price table"):
-        llm.price("gpt-4", table=str(tmp_path / "mine.yaml"))
+@pytest.mark.parametrize(
+    "text", ["- a", "a: [1]", "a: {url: x, prize: 3}", "a: {mode: later}", "a: ["]
+)
+def test_a_models_file_that_cannot_be_read_is_one_clear_error(own_models, text):
+    own_models.write_text(text)
+    with pytest.raises(UserError, match="models.yaml cannot be read"):
+        llm.connect("a")
 
 
 def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(tmp_path):
@@ -411,7 +467,7 @@ def test_a_url_that_is_neither_address_nor_transport_is_refused():
         llm.Client(url="ofline", model="m")
     with pytest.raises(UserError, match="no Batch API"):
         llm.Client(url="offline", model="m", mode="batch")
-    assert "not by a clinician" in llm.source("offline?cut=0", "m")
+    assert "not by a clinician" in llm.Client(url="offline?cut=0", model="m").source
 
 
 def test_only_the_transport_knows_the_stand_in():

@@ -349,7 +349,7 @@ def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
     )
     assert report.provenance.mismatches(report.read_run(folder)) == []
     (folder / "dataset.reviewed.jsonl").write_text("".join(lines[2:]))
-    assert "run notebook 07 again" in " ".join(
+    assert "run notebook 08 again" in " ".join(
         report.provenance.mismatches(report.read_run(folder))
     )
 

@@ -1,4 +1,4 @@
-"""A sweep runs notebook 07 in each cell of a grid, on the data of one run, and draws the comparison."""
+"""A sweep runs notebook 08 in each cell of a grid, on the data of one run, and draws the comparison."""
 
 import json
 
@@ -38,7 +38,7 @@ def house(tmp_path, monkeypatch):
         "display_name": "Python 3",
         "language": "python",
     }
-    nf.write(book, tmp_path / "notebooks" / "07_finetune_lora.ipynb")
+    nf.write(book, tmp_path / "notebooks" / "08_finetune_lora.ipynb")
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def test_each_cell_runs_once_and_the_comparison_names_the_best(house):
     assert [path.name for path in (house / "outputs").iterdir()] == ["t"], "no empty run is left"
     (house / "outputs/t/dataset.jsonl").write_text("{}\n{}\n")
     lines = grid.run_grid("params/p.yaml", grid=["lora_rank=4,8"])
-    assert [": done" in line.replace("07_finetune_lora", "") for line in lines] == [
+    assert [": done" in line.replace("08_finetune_lora", "") for line in lines] == [
         True,
         True,
         False,
@@ -79,7 +79,7 @@ def test_a_grid_file_gives_every_combination_and_nonsense_is_refused(house):
 def test_shipped_grids_name_parameters_of_the_notebook():
     from medinstruct import params
 
-    known = params.declared(paths.root() / "notebooks" / "07_finetune_lora.ipynb")
+    known = params.declared(paths.root() / "notebooks" / "08_finetune_lora.ipynb")
     grids = list((paths.root() / "params" / "grids").glob("*.yaml"))
     assert len(grids) == 2
     for path in grids:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from medinstruct import paths, records
+from medinstruct import manifest, paths, records
 from medinstruct.audits.drift import AXES, label_counts, lengths
 from medinstruct.audits.phi import scan_identifiers
 from medinstruct.errors import UserError
@@ -104,7 +104,7 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
     return messages + more
 
 
-def dataset_facts(folder: str | Path, *, seeds="own", file="dataset.jsonl") -> dict[str, Any]:
+def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[str, Any]:
     """Return what a run's files say of its dataset; missing files are skipped.
 
     Sizes, labels, models, licenses, hashes, and the results of earlier notebooks.
@@ -112,9 +112,10 @@ def dataset_facts(folder: str | Path, *, seeds="own", file="dataset.jsonl") -> d
     folder = Path(folder)
     examples = records.read(folder / file, Example)
     models = Counter(row.provenance.model or "unknown" for row in examples)
-    licenses = input_licenses(seeds=seeds, models=models)
+    explored = manifest.load(folder).get("01_explore_seeds", {}).get("values", {})
+    licenses = input_licenses(seeds=explored.get("seeds", "own"), models=models)
     words = {name: median(lengths(examples, name) or [0]) for name in ("instruction", "output")}
-    results = {name: folder / f"{name}.json" for name in ("generation", "quality")}
+    results = {name: folder / f"{name}.json" for name in ("generation", "audits", "agreement")}
     aside = {name: folder / f"{name}.jsonl" for name in SET_ASIDE}
     return {
         "file": file,
@@ -171,7 +172,7 @@ def push_to_hub(
     texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in rows}
     hits = scan_identifiers(texts).query("counted")
     if len(hits):
-        do = "Look at them in notebook 06, and reject or edit them in its review."
+        do = "Look at them in notebook 07, and reject or edit them in its review."
         got = f"{hits['where'].nunique()} texts"
         raise UserError("The dataset may name people and is not uploaded.", got=got, do=do)
     from huggingface_hub import HfApi

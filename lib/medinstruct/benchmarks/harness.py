@@ -1,7 +1,7 @@
 """Harness: run lm-evaluation-harness for each model and benchmark, keep each result."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -71,8 +71,10 @@ class Result(BaseModel):
     samples: list[Sample]
 
 
-def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> list[Contestant]:
-    """Return base and tuned of one loaded model, and more as "name=path or hub id, …".
+def contestants(
+    model: LocalModel, *, more: Mapping[str, str] | None = None, batch_size: int = 8
+) -> list[Contestant]:
+    """Return base and tuned of one loaded model, and more as {name: path or hub id}.
 
     Further models are loaded one at a time, when they are run.
     """
@@ -81,11 +83,10 @@ def contestants(model: LocalModel, *, more: str = "", batch_size: int = 8) -> li
         name: Contestant(name, view.key(Request(messages=[])), partial(_opened, view, batch_size))
         for name, view in views.items()
     }
-    for part in filter(None, (part.strip() for part in more.split(","))):
-        name, sign, place = part.partition("=")
-        if not sign or name in entries:
-            do = "Write name=path or hub id, each name once."
-            raise UserError("`benchmark_models` cannot be read.", got=part, do=do)
+    for name, place in (more or {}).items():
+        if name in entries:
+            do = "Give it another name."
+            raise UserError("`benchmark_models` names a model that is there.", got=name, do=do)
         entries[name] = Contestant(name, fingerprint(place), partial(_opened, place, batch_size))
     return list(entries.values())
 

@@ -5,7 +5,7 @@ import json
 import os
 import random
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,22 +54,25 @@ def sets() -> dict[str, dict[str, Any]]:
 
 
 def load(
-    tasks: str, *, data: str = "", limit: int = 0, generation_limit: int = 0
+    tasks: Sequence[str],
+    *,
+    data: Mapping[str, str] | None = None,
+    limit: int = 0,
+    generation_limit: int = 0,
 ) -> list[Benchmark]:
-    """Load the benchmarks of a comma-separated list ("all" for every one) with their questions.
+    """Load benchmarks by name (["all"] for every one) with their questions.
 
-    `data` is a folder, or "name=path,name=path", of files as published; the rest comes from the
-    hub, or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays
-    in the list with its problem. `limit` takes that many questions evenly, `generation_limit`
-    those of the generating variants; 0 takes all.
+    `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub,
+    or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays in the
+    list with its problem. `limit` takes that many questions evenly, `generation_limit` those of the
+    generating variants; 0 takes all.
     """
-    listed = [name.strip() for name in tasks.split(",") if name.strip()]
-    chosen = list(task_files()) if listed == ["all"] else listed
+    chosen = list(task_files() if "all" in tasks else tasks)
     unknown = [name for name in chosen if name not in task_files()]
     if unknown or not chosen:
         do = f"Choose from {', '.join(task_files())}, or all."
         raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
-    files, benchmarks = _local_files(data), []
+    files, benchmarks = _local_files(data or {}), []
     read = functools.cache(_content)  # once for both variants of a set
     for task in chosen:
         about = {key: task_files()[task]["metadata"][key] for key in ("set", "title", "group")}
@@ -96,19 +99,16 @@ def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> A
     return DatasetDict(test=Dataset.from_list(list(questions)), shots=shots)
 
 
-def _local_files(data: str) -> dict[str, Path]:
-    """Return the user's files by set."""
-    if not data:
-        return {}
-    if "=" not in data:
-        files = [f for f in sorted(paths.resolve(data).iterdir()) if f.suffix in records.TABLES]
-        files = [file for file in files if "ground_truth" not in file.stem]
-        return {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
-    pairs = dict(part.strip().partition("=")[::2] for part in data.split(","))
+def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
+    """Return the user's files by set; those of a folder are named like the sets."""
+    listed = sorted(paths.resolve(data["folder"]).iterdir()) if "folder" in data else []
+    files = [f for f in listed if f.suffix in records.TABLES and "ground_truth" not in f.stem]
+    named = {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
+    pairs = {name: path for name, path in data.items() if name != "folder"}
     if unknown := [name for name in pairs if name not in sets()]:
         do = f"Known: {', '.join(sorted(sets()))}."
         raise UserError("`benchmark_data` names an unknown set.", got=unknown, do=do)
-    return {name: paths.resolve(path) for name, path in pairs.items()}
+    return named | {name: paths.resolve(path) for name, path in pairs.items()}
 
 
 def is_named_for(stem: str, name: str) -> bool:

@@ -35,9 +35,9 @@ def load(source: str | Path) -> pd.DataFrame:
     return table
 
 
-def load_many(sources: str) -> dict[str, pd.DataFrame]:
-    """Return datasets by name from a list with commas; a name is the end of its path, if unique."""
-    files = [source.strip().rstrip("/") for source in sources.split(",") if source.strip()]
+def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return datasets by name; a name is the end of its path, if unique."""
+    files = [source.rstrip("/") for source in sources]
     ends = ["/".join(path.split("/")[-2:]) for path in files]
     names = [end if ends.count(end) == 1 else path for end, path in zip(ends, files, strict=True)]
     return {name: load(path) for name, path in zip(names, files, strict=True)}

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from medinstruct import paths, records
+from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import TEXTS
-from medinstruct.llm import Client, LocalModel, Reply, Request
+from medinstruct.llm import Client, LocalModel, Reply, Request, connect
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training import message, prompt
 
@@ -31,7 +31,9 @@ def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
     return evenly(items, limit)
 
 
-def reference_answers(items: Sequence[TestItem], files: str = "") -> list[Answer]:
+def reference_answers(
+    items: Sequence[TestItem], files: Mapping[str, str] | None = None
+) -> list[Answer]:
     """Return reference answers from `files` (see `load_answers`), or those in the test set."""
     if files:
         return load_answers(files, items)
@@ -44,18 +46,14 @@ def reference_answers(items: Sequence[TestItem], files: str = "") -> list[Answer
     return [Answer(item=item.id, model=name, text=item.references[name]) for name, item in pairs]
 
 
-def load_answers(files: str, items: Sequence[TestItem]) -> list[Answer]:
-    """Return the answers in `files`, "name=path, name=path", one an item and name.
+def load_answers(files: Mapping[str, str], items: Sequence[TestItem]) -> list[Answer]:
+    """Return the answers in `files`, {name: path}, one an item and name.
 
     Rows are matched by item id, else by instruction and input, else by the prompt that contains
     the input. Their text is in the field output, response, answer or text.
     """
     answers = []
-    for part in filter(None, (part.strip() for part in files.split(","))):
-        name, sign, path = (piece.strip() for piece in part.partition("="))
-        if not sign:
-            do = "Write name=path, for example alpaca=answers.json."
-            raise UserError("Answer and reference files are lists of name=path.", got=part, do=do)
+    for name, path in files.items():
         rows = [row for row in records.load_table(path) if row.get("model", name) == name]
         answers += _matched(rows, items, name)
     return answers
@@ -73,27 +71,23 @@ def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
 
 
 def answerers(
-    names: Sequence[str],
-    *,
-    local: LocalModel | None,
-    url: str = "",
-    served: Mapping[str, str],
-    template: str = "alpaca",
-    **client: Any,
+    answerer: str, *, base: str, template: str, local: LocalModel | None = None, **client: Any
 ) -> dict[str, Client | LocalModel]:
-    """Return {name: model}: a view of `local`, without its adapter for "base", with it for others.
+    """Return {"base": model, "tuned": model}: views of `local`, or clients of one server.
 
-    With `url`, each is a client that asks the server for the model `served[name]`.
+    `answerer` is "here" for `local`, "" for no model, or a model by its name in params/models.yaml:
+    there the server has the model `base` under its own name and the tuned one as `tuned`.
     """
-    if not url:
-        return {name: local.base if name == "base" else local.tuned for name in names}
-    if unnamed := [name for name in names if not served.get(name)]:
-        do = "Set base_model and tuned_model."
-        raise UserError(f"The server at {url} needs the name of a model.", got=unnamed, do=do)
+    if not answerer:
+        return {}
+    if answerer == "here":
+        return {"base": local.base, "tuned": local.tuned}
+    entry = models.load(answerer)
     if template != "chat":
-        do = "Set template: chat with answer_url; the server applies the chat template itself."
+        do = "Train with template: chat; the server applies the chat template itself."
         raise UserError("A server needs the chat template.", got=f"template {template}", do=do)
-    return {name: Client(url=url, model=served[name], **client) for name in names}
+    names = {"base": base, "tuned": entry.tuned or entry.model}
+    return {name: connect(answerer, model=model, **client) for name, model in names.items()}
 
 
 async def ask_models(

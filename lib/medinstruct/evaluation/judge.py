@@ -10,7 +10,7 @@ from medinstruct.errors import UserError
 from medinstruct.evaluation import verdicts
 from medinstruct.evaluation.answers import evenly, question
 from medinstruct.evaluation.verdicts import TEXTS, parse_verdict
-from medinstruct.llm import Client, Reply, Request
+from medinstruct.llm import Client, Reply, Request, connect
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
 STYLES = TEXTS["styles"]
@@ -70,7 +70,7 @@ def build_pairs(
         do = f"Choose from {', '.join(STYLES)}."
         raise UserError("judge_style is not a known style.", got=style, do=do)
     if not answers:
-        do = "Name base or tuned in `answer_models`, or files in `answer_files`."
+        do = "Name files in `answer_files`, or set `answerer`."
         raise UserError("There are no answers to judge.", do=do)
     questions = {item.id: question(item) for item in items}
     if unknown := [answer.item for answer in answers if answer.item not in questions]:
@@ -123,26 +123,25 @@ def fenced(parts: Mapping[str, str]) -> str:
 
 
 def jury(
-    url: str, model: str, others: str = "", *, items: Items = (), judged: str = "", **settings: Any
+    names: Sequence[str], *, items: Items = (), judged: str = "", **settings: Any
 ) -> list[Judge]:
-    """Return the first judge, `model` at `url`, and `others`, "model, model@url, replay:path".
+    """Return judges by name in params/models.yaml, or from "model@url" or "replay:path".
 
     `settings` are those of `llm.Client`; `budget_usd` limits all judges together. A replay needs
     `items` if its rows number the items, and `judged`, the model that its verdicts are on, if they
     do not name it.
     """
-    names = filter(None, (name.strip() for name in others.split(",")))
     judges: list[Judge] = []
     usage: Counter[str] = Counter()  # one count for all judges, and so one budget
-    for name, place in [(model, url), *(_address(name, url) for name in names)]:
-        if place.startswith("replay:"):
-            stored = verdicts.load_verdicts(place[len("replay:") :], items=items, model=judged)
+    for name in names:
+        if name.startswith("replay:"):
+            stored = verdicts.load_verdicts(name[len("replay:") :], items=items, model=judged)
             if verdicts.single_judge_table(stored).empty:
                 do = "Choose another file."
-                raise UserError("The replay holds no verdict.", got=place, do=do)
-            judges.append(Replay(place, stored[0].judge or "unknown judge", stored))
+                raise UserError("The replay holds no verdict.", got=name, do=do)
+            judges.append(Replay(name, stored[0].judge or "unknown judge", stored))
         else:
-            judges.append(Client(url=place, model=name, **settings))
+            judges.append(connect(name, **settings))
             judges[-1].usage = usage
     return judges
 
@@ -188,13 +187,6 @@ def _clipped(text: str) -> str:
     if len(ends) <= MAX_WORDS:
         return text
     return f"{text[: ends[MAX_WORDS - 1]]} [... cut after {MAX_WORDS} words]"
-
-
-def _address(name: str, url: str) -> tuple[str, str]:
-    """Return (model, url) for "model", "model@url" or "replay:path"."""
-    model, sign, place = name.rpartition("@")
-    is_url = sign and place.startswith(("http://", "https://", "offline"))
-    return (model, place) if is_url or place.startswith("replay:") else (name, url)
 
 
 def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:

@@ -23,15 +23,15 @@ MEASURES = ("none", "ROUGE-L", "8-grams", "exact")  # the last that matches a ta
 NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the item
 
 
-def load_items(test_set: str = "own", benchmark_files: str = "") -> pd.DataFrame:
+def load_items(test_set: str = "own", benchmark_files: Sequence[str] = ()) -> pd.DataFrame:
     """Load the questions (set, id, text) of the package's test sets and of more files.
 
     `test_set` replaces the free-form set by a path or URL; `benchmark_files` are paths or URLs of
-    table files, comma separated.
+    table files.
     """
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
-    for file in filter(None, map(str.strip, benchmark_files.split(","))):
+    for file in benchmark_files:
         stem = Path(file.partition("#")[0]).stem
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
         sources[next(name for name in names if name not in sources)] = file

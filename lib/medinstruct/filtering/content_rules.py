@@ -1,6 +1,7 @@
 """Content rules: why a task is unusable; the table is data/content_rules.yaml."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -26,16 +27,15 @@ def _compile(pattern: str, names: dict[str, str]) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{([A-Z]+)\}", lambda name: names[name[1]], pattern), re.IGNORECASE)
 
 
-def enabled(rules_off: str = "") -> list[str]:
-    """Return the names of the rules that are on; `rules_off` names others, comma separated."""
-    off = [name.strip() for name in rules_off.split(",") if name.strip()]
-    if unknown := set(off) - set(rules()):
+def enabled(rules_off: Sequence[str] = ()) -> list[str]:
+    """Return the names of the rules that are on; `rules_off` names the others."""
+    if unknown := set(rules_off) - set(rules()):
         do = f"Use some of {', '.join(rules())}."
         raise UserError("`rules_off` names no such rule.", got=", ".join(sorted(unknown)), do=do)
-    return [name for name in rules() if name not in off]
+    return [name for name in rules() if name not in rules_off]
 
 
-def broken(task: Task, *, rules_off: str = "") -> list[str]:
+def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
     """Return the names of the rules that a task breaks.
 
     >>> labels = {"type": "chat", "topic": "x", "view": "x", "difficulty": 1}

@@ -49,7 +49,9 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     keys, head = list(requests), {"method": "POST", "url": PATH}
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        bodies = {key: client.connection.body(requests[key]) for key in part}
+        bodies = {
+            key: client.connection.body(requests[key]) | client.connection.extra for key in part
+        }
         rows = ({"custom_id": key, "body": body} | head for key, body in bodies.items())
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         file = await api.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")

@@ -12,6 +12,7 @@ import httpx2
 import openai
 from tqdm import tqdm
 
+from medinstruct import models
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
@@ -27,12 +28,13 @@ class Client:
     """Ask one model, save every answer, and count usage.
 
     `url` is "offline" for the stand-in ("offline?refusal=0.2" sets a failure rate), "" for OpenAI,
-    or any OpenAI-compatible address; the key comes from the environment variable OPENAI_API_KEY.
+    or any OpenAI-compatible address; `key_name` is the environment variable that holds its key.
     `budget_usd`, never exceeded by one client, needs a price: `usd_per_mtok`, US dollars a million
-    (prompt, completion) tokens, or a row of the table `prices` or of the shipped one. `rpm` and
-    `tpm` are requests and tokens a minute, 0 for the limits in the server's headers. Incomplete
-    answers are requested once more, truncated ones with twice the room. `mode` "batch" is the
-    OpenAI Batch API: answers within a day at half the price.
+    (prompt, completion) tokens, or an entry of params/models.yaml. `rpm` and `tpm` are requests and
+    tokens a minute, 0 for the limits in the server's headers. Incomplete answers are requested once
+    more, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch API: answers within
+    a day at half the price. A reply has room for at least `room` tokens; `extra` are further fields
+    of every request. `connect` takes all of this from params/models.yaml.
     """
 
     def __init__(
@@ -43,33 +45,45 @@ class Client:
         cache: str | Path = "",
         concurrency: int = 8,
         budget_usd: float = 0.0,
-        usd_per_mtok: tuple[float, float] = (0.0, 0.0),
-        prices: str = "",
+        usd_per_mtok: tuple[float, float] | None = None,
+        batch_share: float = 0.5,
         rpm: int = 0,
         tpm: int = 0,
         mode: str = "online",
+        key_name: str = "OPENAI_API_KEY",
+        room: int = 0,
+        extra: dict[str, Any] | None = None,
     ) -> None:
         if concurrency < 1 or mode not in ("online", "batch"):
             do = "Start with concurrency 8; mode is online or batch."
             raise UserError("concurrency or mode is wrong.", got=f"{concurrency}, {mode}", do=do)
-        self.connection = Connection(url, model, RateLimiter(rpm=rpm, tpm=tpm))
+        limiter = RateLimiter(rpm=rpm, tpm=tpm)
+        self.connection = Connection(url, model, limiter, key_name=key_name, extra=extra)
         if mode == "batch" and self.connection.transport:
             raise UserError("This url has no Batch API.", got=url, do="Set mode: online.")
-        known = Price(*usd_per_mtok, 0.5) if any(usd_per_mtok) else price(model, table=prices)
+        known = Price(*usd_per_mtok, batch_share) if usd_per_mtok else price(model)
         if budget_usd and not (known or self.connection.transport):
-            do = "Give usd_per_mtok_in and usd_per_mtok_out, or a table in `prices`."
+            do = "Give the model `usd_per_mtok: [prompt, completion]` in params/models.yaml."
             raise UserError("budget_usd needs the model's price.", got=f"none of {model}", do=do)
         self.url, self.model, self.concurrency, self.mode = url, model, concurrency, mode
         self.price, self.budget_usd, self.reserved = known or Price(0.0, 0.0), budget_usd, 0.0
-        self.cache, self.usage = Cache(cache), Counter()
+        self.cache, self.usage, self.room = Cache(cache), Counter(), room
+
+    @property
+    def source(self) -> str:
+        """Return the sentence that says which model wrote what a page shows."""
+        is_stand_in = self.url.partition("?")[0] == "offline"
+        place = self.url or "the OpenAI API"
+        return TEXTS["stand_in"] if is_stand_in else f"Written by {self.model} at {place}."
 
     def key(self, request: Request) -> str:
         """Return the hash of everything that determines the answer."""
-        return request.key(self.url, self.model)
+        extra = self.connection.extra
+        return request.key(self.url, self.model, *([extra] if extra else []))
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
         """Return the replies in the order of the requests."""
-        requests = list(requests)
+        requests = [request.with_room(self.room) for request in requests]
         if self.mode == "batch":
             return await batch_api.ask_all(self, requests)
         rows = iter(tqdm(list(enumerate(requests)), desc=label, unit="reply", leave=False))
@@ -177,10 +191,13 @@ async def forecast(
     return extrapolate(costs, max(total, len(requests)), batch_share=client.price.batch_share)
 
 
-def source(url: str, model: str) -> str:
-    """Return the sentence that says which model wrote what a page shows."""
-    is_stand_in = url.partition("?")[0] == "offline"
-    return TEXTS["stand_in"] if is_stand_in else f"Written by {model} at {url or 'the OpenAI API'}."
+def connect(name: str, **settings: Any) -> Client:
+    """Return a client of a model by its name in params/models.yaml, or from "model@url".
+
+    `settings` are those of `Client`, such as `cache` and `budget_usd`; they override the file's.
+    """
+    entry = models.load(name).model_dump(exclude={"tuned"})
+    return Client(**{"key_name": entry.pop("key")} | entry | settings)
 
 
 def stand_in_prose() -> list[str]:

@@ -37,6 +37,13 @@ class Request(BaseModel, extra="forbid", frozen=True):
         limits = [self.parameters[name] for name in LIMITS if self.parameters.get(name)]
         return limits[0] if limits else default
 
+    def with_room(self, tokens: int) -> "Request":
+        """Return the request with room for at least so many tokens in its reply."""
+        limits = {
+            name: max(self.parameters[name], tokens) for name in LIMITS if name in self.parameters
+        }
+        return self.model_copy(update={"parameters": self.parameters | limits}) if tokens else self
+
     def repeated(self, *, more_room: bool) -> "Request":
         """Return a request for a better answer: a further sample, or twice the room."""
         if not more_room:

@@ -1,16 +1,12 @@
-"""Pricing: price table, cost forecast."""
+"""Pricing: prices of models, cost forecast."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import yaml
-from pydantic import TypeAdapter
 
-from medinstruct import paths, stats
-from medinstruct.errors import UserError
+from medinstruct import models, stats
 
 
 class Price(NamedTuple):
@@ -26,21 +22,10 @@ class Price(NamedTuple):
         return usd * (self.batch_share if batch else 1.0)
 
 
-def price(model: str, *, table: str = "") -> Price | None:
-    """Return the price of a model from the user's table, else from the shipped one, else None.
-
-    A dated name such as "gpt-4o-2024-08-06" has the price of its undated name.
-    """
-    for path in (*([paths.resolve(table)] if table else []), paths.data("prices.yaml")):
-        try:
-            models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
-            rows = TypeAdapter(dict[str, Price]).validate_python(models)
-        except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
-            do = "Give each model `prompt` and `completion`, as the shipped prices.yaml does."
-            raise UserError(f"{path} is not a price table.", got=str(error)[:200], do=do) from None
-        if known := [key for key in rows if re.match(rf"{re.escape(key)}(-[20]|$)", model)]:
-            return rows[max(known, key=len)]
-    return None
+def price(model: str) -> Price | None:
+    """Return the price of a model in params/models.yaml, or None; dates in its name do not matter."""
+    known = models.price(model)
+    return Price(*known[0], known[1]) if known else None
 
 
 class Forecast(NamedTuple):

@@ -24,14 +24,17 @@ UNSUPPORTED = re.compile(TEXTS["unsupported"], re.IGNORECASE)
 class Connection:
     """One model at one address: its key, rate limits, the bodies it accepts, and its errors."""
 
-    def __init__(self, url: str, model: str, limiter: RateLimiter) -> None:
+    def __init__(
+        self, url: str, model: str, limiter: RateLimiter, *, key_name: str, extra: dict | None
+    ) -> None:
         self.url, self.model, self.transport = url, model, transport(url)
+        self.extra = extra or {}
         self.limiter, self.has_answered, self.health = limiter, False, 0.0
         self.refused: set[str] = set()  # parameters that the model does not take
         is_free = self.transport or url.startswith(("http://localhost", "http://127.0.0.1"))
-        self._key = os.environ.get("OPENAI_API_KEY") or ("none-needed" if is_free else "")
+        self._key = os.environ.get(key_name) or ("none-needed" if is_free else "")
         if not self._key:
-            got, do = f"no OPENAI_API_KEY for {url or 'OpenAI'}", "Set it outside the notebook."
+            got, do = f"no {key_name} for {url or 'OpenAI'}", "Set it outside the notebook."
             raise UserError("There is no API key for a paid address.", got=got, do=do)
 
     def open(self) -> openai.AsyncOpenAI:
@@ -74,7 +77,7 @@ class Connection:
             body = self.body(request, **more)
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
-                raw = await completions.with_raw_response.create(**body)
+                raw = await completions.with_raw_response.create(**body, extra_body=self.extra)
             except openai.OpenAIError as error:
                 self.health *= 0.9
                 if self.learn(error, getattr(error, "status_code", None), body):

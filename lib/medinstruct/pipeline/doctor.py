@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -13,28 +12,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from medinstruct import params, paths
+from medinstruct import models, params, paths
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
-NO_SERVER = ("offline", "replay:")  # how an address begins that is none
-URL_KEYS = ("teacher_url", "responder_url", "judge_url")
-FILE_KEYS = ("seeds", "test_set", "references", "prices", "focus", "earlier", "votes")
-FILE_KEYS += ("published_verdicts", "safety_set", "benchmark_files", "answer_files", "review_merge")
+FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
+FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_files", "review_merge")
+NO_MODEL = ("", "here")  # answers of this process, or none
 Obstacle = tuple[str, str]  # what is wrong, what to do
 
 
 def diagnose(profile: str = "") -> tuple[list[str], bool]:
     """Return a report to print and whether all would run; with a profile, only that one counts."""
-    shipped = sorted((paths.root() / "params").glob("*.yaml"))
     missing = missing_packages()
     lines, would_run = [*_machine(), *_packages(missing), "", "What would run here:"], not missing
-    for file in [paths.resolve(profile)] if profile else shipped:
-        rows = obstacles(params.profile(file), missing)
+    for file in [profile] if profile else params.profiles():
+        rows = obstacles(params.merged(file), missing)
         would_run = would_run and not (profile and rows)
-        lines.append(f"  {'no ' if rows else 'yes'}  {file.stem}")
+        lines.append(f"  {'no ' if rows else 'yes'}  {Path(file).stem}")
         lines += [f"       {what}: {do}" for what, do in rows]
     return lines, would_run
 
@@ -88,29 +85,36 @@ def reachable(address: str) -> bool:
 
 
 def _addresses(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
-    """Yield servers that do not answer, and a key that is not set."""
-    urls = {key: values.get(key) or OPENAI for key in URL_KEYS}
-    if values.get("answer_url"):
-        urls["answer_url"] = values["answer_url"]
-    elif hub_model:
-        urls["base_model"] = HUB
-    servers = dict.fromkeys(url for url in urls.values() if not url.startswith(NO_SERVER))
+    """Yield servers that do not answer, and keys that are not set."""
+    named = {role: values.get(role) or [] for role in models.ROLES}
+    pairs = [(r, n) for r, v in named.items() for n in (v if isinstance(v, list) else [v])]
+    servers: dict[str, list[str]] = {HUB: ["base_model"]} if hub_model else {}
+    no_key: set[str] = set()
+    for role, name in pairs:
+        if name in NO_MODEL or name.startswith("replay:"):
+            continue
+        model = models.load(name)
+        if not model.is_stand_in:
+            servers.setdefault(model.url or OPENAI, []).append(role)
+            if not (os.environ.get(model.key) or "://localhost" in model.url):
+                no_key.add(model.key)
+    for key in sorted(no_key):
+        yield f"{key} is not set", "export it in the shell that starts the run"
     with ThreadPoolExecutor() as pool:
         answers = dict(zip(servers, pool.map(reachable, servers), strict=True))
-    for url in servers:
+    for url, roles in servers.items():
         if not answers[url]:
-            keys = "=… ".join(key for key in urls if urls[key] == url)
-            do = f"check the network, or give another address with --set {keys}=…"
+            keys = "=… ".join(dict.fromkeys(roles))
+            do = f"check the network, or name another model with --set {keys}=…"
             yield f"{url} does not answer", do
-    if OPENAI in servers and not os.environ.get("OPENAI_API_KEY"):
-        yield "OPENAI_API_KEY is not set", "export it in the shell that starts the run"
 
 
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
-    """Yield files that parameters name ("a.csv, b.csv", "model=c.csv") and that cannot be read."""
+    """Yield files that parameters name and that cannot be read."""
     for key in FILE_KEYS:
-        for part in str(values.get(key, "")).split(","):
-            name = re.sub("^(?!https?:)[^=]*=", "", part.strip())
+        value = values.get(key) or []
+        names = value.values() if isinstance(value, dict) else value
+        for name in [value] if isinstance(value, str) else names:
             if name not in ("", "own") and not _exists(name):
                 do = f"give a path of your own with --set {key}=…"
                 yield f"{key} cannot be read: {name[:100]}", do

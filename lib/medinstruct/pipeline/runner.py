@@ -1,7 +1,5 @@
 """Runner: execute a profile's notebooks with papermill, skip those that are up to date."""
 
-import json
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -11,9 +9,8 @@ from typing import Any, NamedTuple
 import nbformat
 from tqdm import tqdm
 
-from medinstruct import params, paths, plotting, records
+from medinstruct import manifest, params, paths, plotting, records
 from medinstruct.errors import UserError
-from medinstruct.pipeline import fingerprint
 
 TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
 
@@ -38,18 +35,21 @@ def run(
     """Run a profile's notebooks into `outputs/<run>/`; return one outcome a notebook.
 
     `only` selects notebooks by number, `sets` overrides parameters as key=value, `force` reruns
-    current ones. The first failure stops the run with notebook, cell and cause. A manifest, written
-    after each notebook, holds the hash of everything its result depends on.
+    current ones and overwrites files that other values wrote. The first failure stops the run with
+    notebook, cell and cause. A manifest, written after each notebook, holds the hash of everything
+    its result depends on.
     """
-    values = params.profile(profile) | params.set_values(sets)
-    available = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
-    selected, own = _selected(available, only), _values_by_notebook(available, values)
-    out, timings = paths.outputs(str(values.get("run", "demo"))), not values.get("reproducible")
+    values = params.merged(profile, sets)
+    selected = _selected(paths.notebooks(), only)
+    out, timings = paths.outputs(values["run"]), not values.get("reproducible")
+    if force:
+        manifest.forget(out, [notebook.stem for notebook in selected])
     outcomes = []
     with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
         for notebook in bar:
             bar.set_description(notebook.stem)
-            outcomes.append(_run_one(notebook, own[notebook], out, force=force, timings=timings))
+            own = {name: values[name] for name in params.declared(notebook)}
+            outcomes.append(_run_one(notebook, own, out, timings=timings))
     return outcomes
 
 
@@ -70,30 +70,26 @@ def time_table(outcomes: list[Done]) -> list[str]:
     return [*lines, f"{'together':<{width}} {total:>6.1f} s"]
 
 
-def _run_one(notebook: Path, values: dict, out: Path, *, force: bool, timings: bool) -> Done:
+def _run_one(notebook: Path, values: dict, out: Path, *, timings: bool) -> Done:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
-    io = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["medinstruct"]
-    if missing := [name for name in io["reads"] if not (out / name).exists()]:
-        what = f"{notebook.stem} reads files that do not exist."
-        do = "Run the earlier notebooks first: without numbers all run in order."
-        raise UserError(what, got=", ".join(missing), do=do)
-    current = fingerprint.of_notebook(notebook, values=values, out=out)
-    path, page = out / "manifest.json", out / "pages" / f"{notebook.stem}.html"
-    manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    entry, names = manifest.get(notebook.stem, {}), [*io["writes"], notebook.name]
-    written = {name: fingerprint.of_path(out / name) for name in names}
-    if not force and entry.get("fingerprint") == current and entry["written"] == written:
+    stage = manifest.begin(notebook.stem, values)
+    entry, page = manifest.load(out).get(notebook.stem, {}), out / "pages" / f"{notebook.stem}.html"
+    if entry.get("fingerprint") == stage.fingerprint and _is_unchanged(notebook, out, entry):
         if not page.exists():
             _write_page(out / notebook.name, page)
         return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
     _execute(notebook, values, out, timings=timings)
     _write_page(out / notebook.name, page)
-    written = {name: fingerprint.of_path(out / name) for name in names}
     seconds = round(time.perf_counter() - start, 1)
-    entry = {"fingerprint": current, "written": written, "seconds": seconds}
-    records.write_json(path, manifest | {notebook.stem: entry})
+    stage.record(seconds=seconds, executed=manifest.of_path(out / notebook.name))
     return Done(notebook.stem, seconds, False)
+
+
+def _is_unchanged(notebook: Path, out: Path, entry: dict[str, Any]) -> bool:
+    """Return whether the executed notebook and all files it wrote are as the manifest has them."""
+    is_same = entry.get("executed") == manifest.of_path(out / notebook.name)
+    return is_same and entry["written"] == manifest.written(notebook, out)
 
 
 def _write_page(executed: Path, page: Path) -> None:
@@ -107,12 +103,13 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # long spins double the time on a busy machine
-    out.mkdir(parents=True, exist_ok=True)
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
+    declared = params.declared(notebook)
+    given = {name: value for name, value in values.items() if value != declared[name][1]}
     try:
-        papermill.execute_notebook(notebook, draft, parameters=values, **quiet)
+        records.write_text(draft, nbformat.writes(with_input(notebook, values)))
+        papermill.execute_notebook(draft, draft, parameters=given, **quiet)
         copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
         records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
         failed.unlink(missing_ok=True)
@@ -125,6 +122,14 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
         raise UserError(what, got=error, do=do) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def with_input(notebook: Path, values: dict[str, Any]) -> nbformat.NotebookNode:
+    """Return a notebook without the cells tagged `needs-NAME` whose parameter NAME is empty."""
+    content = nbformat.read(notebook, as_version=4)
+    empty = {f"needs-{name}" for name, value in values.items() if not value}
+    content.cells = [c for c in content.cells if not empty & set(c.metadata.get("tags", []))]
+    return content
 
 
 def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbformat.NotebookNode:
@@ -177,14 +182,3 @@ def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:
         do = f"Choose from {', '.join(names)}."
         raise UserError("There is no such notebook.", got=numbers[min(unknown)], do=do)
     return [names[number] for number in sorted(numbers)] or available
-
-
-def _values_by_notebook(available: list[Path], values: dict[str, Any]) -> dict[Path, dict]:
-    """Return each notebook's own values; refuse unknown keys and wrong types before running."""
-    declared = {notebook: params.declared(notebook) for notebook in available}
-    kinds = {key: kind for cells in declared.values() for key, (kind, _) in cells.items()}
-    for key in values:
-        if key not in kinds:
-            raise params.unknown(key, kinds)
-    typed = {key: params.typed(key, value, kinds[key]) for key, value in values.items()}
-    return {n: {key: typed[key] for key in cells if key in typed} for n, cells in declared.items()}

@@ -14,34 +14,26 @@ from medinstruct import params, paths, plotting, records
 from medinstruct.errors import UserError
 from medinstruct.pipeline.runner import run
 
-INPUTS = ("dataset.jsonl", "dataset.reviewed.jsonl", "student")
 COLUMNS = ("eval_before", "eval_after", "trainable", "examples", "steps", "seconds")
 
 
 def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> list[str]:
-    """Run notebook 07 for each cell of the grid into outputs/<run>-<cell>/; return lines to print.
+    """Run notebook 08 for each cell of the grid into outputs/<run>-<cell>/; return lines to print.
 
     `grid` is `key=value,value …`, or the path of a YAML file with lists such as
     params/grids/data_size.yaml. Finished cells are not run again.
     """
     axes = read_grid(grid)
-    values = params.profile(profile) | params.set_values(sets)
-    out, lines, rows = paths.outputs(str(values.get("run", "demo"))), [], []
-    if not (out / INPUTS[0]).exists():
-        do = "Run the notebooks up to 04 for this profile first."
-        raise UserError(f"{out.name} has no {INPUTS[0]} to train on.", got=out, do=do)
+    out, lines, rows = paths.outputs(params.merged(profile, sets)["run"]), [], []
     for combination in itertools.product(*axes.values()):
         cell = dict(zip(axes, combination, strict=True))
         name = "-".join(f"{key}-{value}" for key, value in cell.items())
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))
-        folder.mkdir(parents=True, exist_ok=True)
-        for source in (out / file for file in INPUTS):
-            if source.is_dir():
-                shutil.copytree(source, folder / source.name, dirs_exist_ok=True)
-            elif source.exists():
-                shutil.copy2(source, folder)
         pairs = [f"{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in cell.items()]
-        outcome = run(profile, only=["07"], sets=[*sets, *pairs, f"run={folder.name}"])[0]
+        where = [f"run={folder.name}", f"read_from={out.name}"]
+        if (out / "student").is_dir():
+            shutil.copytree(out / "student", folder / "student", dirs_exist_ok=True)
+        outcome = run(profile, only=["08"], sets=[*sets, *pairs, *where])[0]
         lines.append(f"{folder.name}: {outcome.line}")
         training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         measured = {key: training["lora"].get(key) for key in COLUMNS}

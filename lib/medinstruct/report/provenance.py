@@ -9,8 +9,7 @@ from contextlib import closing, suppress
 import pandas as pd
 
 import medinstruct
-from medinstruct import params, paths, records, training
-from medinstruct.pipeline import fingerprint
+from medinstruct import manifest, params, paths, records, training
 from medinstruct.report.results import NAME_KEYS, REPORT, Run, differing, fill
 
 
@@ -32,7 +31,7 @@ def settings(run: Run) -> pd.DataFrame:
 
 def differences(run: Run) -> pd.DataFrame:
     """Return the parameters of a run that differ from those of the demo."""
-    demo = params.profile(paths.root() / "params" / "demo.yaml")
+    demo = params.merged("demo")
     own = {key: run.values[key] for key in demo if key in run.values}
     return differing(own, {key: demo[key] for key in own}, ["this run", "demo"])
 
@@ -41,11 +40,11 @@ def hashes(run: Run) -> dict[str, str]:
     """Return hashes of dataset, adapter, parameters, library and notebooks; "" where absent."""
     values = {key: value for key, value in run.values.items() if key not in NAME_KEYS}
     return {
-        "dataset.jsonl": fingerprint.of_path(run.folder / "dataset.jsonl"),
-        "adapter": fingerprint.of_path(run.folder / "adapter" / "adapter_model.safetensors"),
+        "dataset.jsonl": manifest.of_path(run.folder / "dataset.jsonl"),
+        "adapter": manifest.of_path(run.folder / "adapter" / "adapter_model.safetensors"),
         "parameters": records.content_hash(values) if values else "",
-        "library": fingerprint.of_path(paths.PACKAGE),
-        "notebooks": fingerprint.of_path(paths.root() / "notebooks"),
+        "library": manifest.of_path(paths.PACKAGE),
+        "notebooks": manifest.of_path(paths.root() / "notebooks"),
     }
 
 
@@ -83,7 +82,7 @@ def mismatches(run: Run) -> list[str]:
     path = path if path.exists() else run.folder / "dataset.jsonl"
     trained = examples and run.get("training", "dataset")
     if trained and trained != training.dataset_hash(records.read(path, records.Example)):
-        again = "run notebook 07 again, then 08 and 09."
+        again = "run notebook 08 again, then 10 and 12."
         messages.append(f"The adapter was trained on another dataset: {again}")
     return messages
 
@@ -91,7 +90,9 @@ def mismatches(run: Run) -> list[str]:
 def changed(run: Run) -> list[str]:
     """Return files that differ from what the runner wrote, for example after a run by hand."""
     entries = run.files.get("manifest", {}).values()
-    written = {name: digest for entry in entries for name, digest in entry["written"].items()}
+    written = {
+        name: digest for entry in entries for name, digest in entry.get("written", {}).items()
+    }
     own = (".ipynb", "/", "report.json", "report.html")
     names = [name for name in written if not name.endswith(own)]
-    return [name for name in names if written[name] != fingerprint.of_path(run.folder / name)]
+    return [name for name in names if written[name] != manifest.of_path(run.folder / name)]

@@ -1,6 +1,5 @@
 """Results of a run: files, parameters, numbers beside the paper's, comparison of two runs."""
 
-import ast
 import base64
 import json
 import re
@@ -13,13 +12,18 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from medinstruct import paths, records, stats
+from medinstruct import manifest, paths, records, stats
 from medinstruct.diversity import coverage
 from medinstruct.errors import UserError
 
 REPORT = paths.load("report")
 STAND_IN = "offline-stand-in"
-NAME_KEYS = {"run", "beside", "reproducible"}  # say what a run is called, not how it was made
+NAME_KEYS = {
+    "run",
+    "read_from",
+    "beside",
+    "reproducible",
+}  # say what a run is called, not how it was made
 TEMPLATES = ("name", "unit", "model", "paper_is")  # the other cells of report.yaml are expressions
 
 
@@ -57,28 +61,17 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     present = [folder / name for name in REPORT["files"] if (folder / name).exists()]
     files = {p.stem: json.loads(p.read_text("utf-8")) for p in present if p.suffix == ".json"}
     rows = {p.stem: [r for _, r in records.rows(p)] for p in present if p.suffix == ".jsonl"}
-    books = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    notebooks = {p.stem: _parameters(p) for p in books if not p.stem.endswith("_failed")}
+    entries = manifest.load(folder).items()
+    notebooks = {name: entry["values"] for name, entry in sorted(entries) if "values" in entry}
     values = {key: value for own in notebooks.values() for key, value in own.items()}
     each = {key: {n[:2]: own[key] for n, own in notebooks.items() if key in own} for key in values}
     mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
     scope, roles = files | rows, REPORT["roles"]
     models = {role: evaluate(about["model"], scope) for role, about in roles.items()}
-    urls = {role: str(values.get(f"{role}_url", "")).partition("?")[0] for role in roles}
-    writers = {r: STAND_IN if urls[r] == "offline" else str(m) for r, m in models.items() if m}
+    names = {role: str(values.get(role, "")).partition("?")[0] for role in roles}
+    writers = {r: STAND_IN if names[r] == "offline" else str(m) for r, m in models.items() if m}
     stand_ins = [role for role, m in writers.items() if STAND_IN in m or m == "student"]
     return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
-
-
-def _parameters(notebook: Path) -> dict[str, Any]:
-    """Return the parameters of an executed notebook: its defaults, then injected values."""
-    values: dict[str, Any] = {}
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", [])):
-            for line in ast.parse("".join(cell["source"])).body:
-                target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
-                values[target.id] = ast.literal_eval(line.value)
-    return values
 
 
 def formatted(value: float | None, unit: str) -> str:

@@ -102,7 +102,7 @@ def load_focus(path: str) -> list[dict[str, Any]]:
             known = {axis: labels.canonical(axis, cell[axis]) for axis in VALUES if axis in cell}
             cells.append(known | {"weight": float(cell["weight"])})
     except (ValueError, KeyError, TypeError) as error:
-        do = "Give the focus.json that 08_judge_answers of another run wrote."
+        do = "Give the focus.json that 10_judge_answers of another run wrote."
         got = f"{path}: {error!r}"
         raise UserError("`focus` is not a file of cells.", got=got, do=do) from None
     return [cell for cell in cells if None not in cell.values()]

@@ -10,13 +10,10 @@ from medinstruct.training import finetune_lora, settings, training_file
 
 
 def main(profile: str, *sets: str) -> None:
-    """Train what notebook 07 trains, by the same function and profile; every process runs this."""
+    """Train what notebook 08 trains, by the same function and profile; every process runs this."""
     from accelerate import PartialState
 
-    declared = params.declared(paths.root() / "notebooks" / "07_finetune_lora.ipynb")
-    given = params.profile(profile) | params.set_values([*sets])
-    values = {name: given.get(name, default) for name, (_, default) in declared.items()}
-    values = {name: params.typed(name, value, declared[name][0]) for name, value in values.items()}
+    values = params.merged(profile, sets)
     out = paths.outputs(values["run"])
     base = str(out / "student") if values["base_model"] == "student" else values["base_model"]
     examples = records.read(training_file(out, values["train_on"]), Example)

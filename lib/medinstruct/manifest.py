@@ -1,0 +1,174 @@
+"""Manifest: the values, inputs and outputs of each notebook of a run, in its manifest.json."""
+
+import hashlib
+import json
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medinstruct import models, paths, records
+from medinstruct.errors import UserError
+
+UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints"}  # no result depends on them
+FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside"}  # may differ
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One notebook at work: its run's folder, its values, and the hashes of what it reads."""
+
+    notebook: str
+    folder: Path
+    values: dict[str, Any]
+    read: dict[str, str]
+    fingerprint: str
+
+    def record(self, **more: Any) -> None:
+        """Enter the notebook in the run's manifest, with the hashes of the files it wrote."""
+        source = paths.notebook(self.notebook)
+        entry = {"fingerprint": self.fingerprint, "values": self.values, "read": self.read}
+        entry |= {"written": written(source, self.folder)} | more
+        _update(self.folder, {self.notebook: entry})
+
+
+def begin(notebook: str, values: dict[str, Any]) -> Stage:
+    """Return the stage of a notebook whose values fit the run and whose inputs exist.
+
+    Inputs that the run lacks are copied from the run `read_from`. Raises UserError before anything
+    is overwritten that other values wrote, and if an input is missing.
+    """
+    source = paths.notebook(notebook)
+    folder = paths.outputs(values["run"])
+    _refuse_other_values(source, values, folder)
+    origin = paths.outputs(values.get("read_from") or values["run"])
+    io = paths.metadata(source)
+    for name in io.get("reads", []):
+        if not (folder / name).exists() and not (origin / name).exists():
+            raise paths.missing(origin / name)
+    if origin != folder:
+        _copy_inputs(inputs(io), origin, folder)
+    read = {name: digest for name in inputs(io) if (digest := of_path(folder / name))}
+    return Stage(notebook, folder, values, read, of_notebook(source, values=values, out=folder))
+
+
+def load(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the manifest of a run: notebook -> entry; empty for a new run."""
+    path = folder / "manifest.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def forget(folder: Path, notebooks: list[str]) -> None:
+    """Remove the entries of notebooks, so that their files may be overwritten."""
+    if entries := load(folder):
+        kept = {name: entry for name, entry in entries.items() if name not in notebooks}
+        records.write_json(folder / "manifest.json", kept)
+
+
+def _update(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
+    records.write_json(folder / "manifest.json", load(folder) | entries)
+
+
+def inputs(io: dict[str, Any]) -> list[str]:
+    """Return the names of the files that a notebook reads, required or not."""
+    return [*io.get("reads", []), *io.get("reads_if_there", [])]
+
+
+def written(source: Path, folder: Path) -> dict[str, str]:
+    """Return the hashes of the files that a notebook writes, "" where one does not exist."""
+    return {name: of_path(folder / name) for name in paths.metadata(source).get("writes", [])}
+
+
+def of_notebook(source: Path, *, values: dict[str, Any], out: Path) -> str:
+    """Return the hash of source, values, models, inputs, the user's files and this package."""
+    parts = {
+        "cells": ["".join(cell["source"]) for cell in paths.cells(source)],
+        "values": {key: value for key, value in values.items() if key not in ("run", "read_from")},
+        "models": models.named_in(values),
+        "inputs": {name: of_path(out / name) for name in inputs(paths.metadata(source))},
+        "files": {key: of_path(path) for key, path in files_of(values).items()},
+        "library": of_path(paths.PACKAGE),
+    }
+    return records.content_hash(parts)
+
+
+def of_path(path: Path) -> str:
+    """Return the hash of a file, a folder's files, or a database's votes; "" if it is absent."""
+    if path.suffix == ".sqlite" and path.is_file():
+        return _of_votes(path)
+    if path.is_dir():
+        files = [p for p in path.rglob("*") if p.is_file() and not UNUSED & set(p.parts)]
+        return records.content_hash([(str(p.relative_to(path)), of_path(p)) for p in sorted(files)])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _of_votes(path: Path) -> str:
+    """Return the hash of the ids of all votes; "" for a database without votes."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+        if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
+            return ""
+        ids = base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()
+    return records.content_hash(ids) if ids else ""
+
+
+def files_of(values: dict[str, Any]) -> dict[str, Path]:
+    """Return the user's files and folders that parameters name, resolved as `paths.resolve` does.
+
+    A parameter may be a list or a map of names; "replay:votes.jsonl" names a file too.
+    """
+    files = {}
+    for key, value in values.items():
+        for text in _texts(value):
+            name = text.removeprefix("replay:").partition("#sha256=")[0]
+            for base in (paths.root(), Path.cwd()):
+                if re.search(r"[/.]", name) and (base / name).exists():
+                    files[f"{key}: {name}"] = base / name
+    return files
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, a list, or the values of a map."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
+def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> None:
+    """Raise if this notebook's files, or those of an earlier one, were written with other values.
+
+    A file that has been deleted since may be written anew.
+    """
+    differences = []
+    for name, entry in load(folder).items():
+        files = [folder / file for file in entry.get("written", {})]
+        is_current = name <= source.stem and any(file.exists() for file in files)
+        for key, old in entry.get("values", {}).items() if is_current else ():
+            if key not in FREE and key in values and values[key] != old:
+                differences.append(f"{key} was {old!r} in {name}, is {values[key]!r} now")
+    if differences:
+        do = f"Write to another run (run: mine, read_from: {folder.name}), or delete the folder."
+        what = f"The files of run {folder.name} were written with other values."
+        raise UserError(what, got="; ".join(dict.fromkeys(differences)), do=do)
+
+
+def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
+    """Copy what a run lacks from the run it reads; a copy of an older version is replaced."""
+    copied = load(folder).get("copied", {})
+    for name in names:
+        source, target = origin / name, folder / name
+        is_own = target.exists() and copied.get(name) != of_path(target)
+        if not source.exists() or is_own:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            paths.write_bytes(target, source.read_bytes())
+        copied[name] = of_path(target)
+    _update(folder, {"copied": copied})

@@ -1,0 +1,101 @@
+"""Models: addresses, prices and limits by name, from params/models.yaml."""
+
+import difflib
+import re
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from medinstruct import paths
+from medinstruct.errors import UserError
+
+ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
+STAND_IN = "offline-stand-in"
+
+
+class Model(BaseModel, extra="forbid", frozen=True):
+    """One model at one address.
+
+    `url` is "offline" for the stand-in, "" for OpenAI, or any OpenAI-compatible address; `key`
+    names the environment variable with the key; `usd_per_mtok` are US dollars a million (prompt,
+    completion) tokens, and `batch_share` is what the Batch API costs of it; `rpm` and `tpm` are
+    requests and tokens a minute, 0 for what the server says; `room` is the least number of tokens
+    that a reply may have, for models that think first; `extra` holds further fields of each
+    request; `tuned` is the name under which the server has the tuned model.
+    """
+
+    url: str = ""
+    model: str = Field(min_length=1)
+    key: str = "OPENAI_API_KEY"
+    usd_per_mtok: tuple[float, float] | None = None
+    batch_share: float = 1.0
+    concurrency: int = Field(8, ge=1)
+    rpm: int = Field(0, ge=0)
+    tpm: int = Field(0, ge=0)
+    mode: str = Field("online", pattern="^(online|batch)$")
+    room: int = Field(0, ge=0)
+    extra: dict[str, Any] = {}
+    tuned: str = ""
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Return whether the offline stand-in answers."""
+        return self.url.partition("?")[0] == "offline"
+
+
+def load(name: str) -> Model:
+    """Return a model by its name in models.yaml, or from "model@url".
+
+    "offline" and "offline?refusal=0.2" are the stand-in. Raises UserError for an unknown name.
+
+    >>> load("local-model@http://localhost:8000/v1").url, load("offline").model
+    ('http://localhost:8000/v1', 'offline-stand-in')
+    """
+    table = known()
+    if name in table:
+        return table[name]
+    model, sign, url = name.rpartition("@")
+    if sign and model and (url.startswith(("http://", "https://", "offline"))):
+        return Model(model=model, url=url)
+    if name.partition("?")[0] == "offline":
+        return Model(model=STAND_IN, url=name)
+    near = difflib.get_close_matches(name, table, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(table)}."
+    do = f"{hint} Add it to params/models.yaml, or write model@url."
+    raise UserError("No model has this name.", got=name or "an empty name", do=do)
+
+
+def known() -> dict[str, Model]:
+    """Return the models of params/models.yaml by name."""
+    path = paths.root() / "params" / "models.yaml"
+    if not path.exists():
+        return {}
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        fields = {name: {"model": name} | entry for name, entry in entries.items()}
+        return {name: Model.model_validate(entry) for name, entry in fields.items()}
+    except (yaml.YAMLError, ValidationError, AttributeError, TypeError) as error:
+        do = "Write one model a line, as in `local: {url: http://localhost:8000/v1, model: my-model}`."
+        raise UserError(f"{path} cannot be read.", got=str(error)[:300], do=do) from None
+
+
+def named_in(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the definitions of the models that parameters name, for the fingerprint of a stage."""
+    names = [values[role] for role in ROLES if values.get(role)]
+    flat = [n for name in names for n in (name if isinstance(name, list) else [name])]
+    table = known()
+    return {name: table[name].model_dump() for name in flat if name in table}
+
+
+def price(model: str) -> tuple[tuple[float, float], float] | None:
+    """Return US dollars a million (prompt, completion) tokens and the batch share, or None.
+
+    A dated name such as "gpt-4o-2024-08-06" has the price of its undated name.
+    """
+    table = {entry.model: entry for entry in known().values() if entry.usd_per_mtok}
+    names = [name for name in table if re.match(rf"{re.escape(name)}(-[20]|$)", model)]
+    if not names:
+        return None
+    best = table[max(names, key=len)]
+    return best.usd_per_mtok, best.batch_share
