@@ -147,7 +147,8 @@ def table(path: str | Path, number: str = "") -> list[str]:
     for book in chosen:
         for name, words in descriptions(book).items():
             text = yaml.safe_dump(values[name], default_flow_style=True, width=10_000)
-            lines.setdefault(name, f"{name}: {text.removesuffix('...\n').strip()}  # {words}")
+            text = text.removesuffix("...\n").strip()
+            lines.setdefault(name, f"{name}: {text}  # {words}")
     return list(lines.values())
 
 
