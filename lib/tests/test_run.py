@@ -5,9 +5,9 @@ import importlib.metadata
 import nbformat as nf
 import pytest
 
-from medinstruct import paths, pipeline
+from medinstruct import manifest, paths, pipeline
 from medinstruct.errors import UserError
-from medinstruct.pipeline import doctor, fingerprint, runner
+from medinstruct.pipeline import doctor, runner
 
 
 def run_lines(profile="params/p.yaml", **more):
@@ -274,7 +274,7 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
         "model": "student",
         "judge_url": "replay:two.csv",
     }
-    found = fingerprint.files_of(values | {"answer_files": "mine=one.csv"})
+    found = manifest.files_of(values | {"answer_files": "mine=one.csv"})
     assert [path.name for path in found.values()] == ["one.csv", "two.csv", "two.csv", "one.csv"]
     assert {path.parent for path in found.values()} == {house}
 
@@ -321,23 +321,23 @@ def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path
     from medinstruct import review
 
     file = tmp_path / "reviews.sqlite"
-    assert fingerprint.of_path(file) == ""
+    assert manifest.of_path(file) == ""
     store = review.Store(file)
-    assert fingerprint.of_path(file) == ""
+    assert manifest.of_path(file) == ""
     store.cast("a nurse", kind="dataset", item="a", hash="h", action="accept")
-    first = fingerprint.of_path(file)
+    first = manifest.of_path(file)
     store.cast("a doctor", kind="dataset", item="a", hash="h", action="accept")
-    assert "" != first != fingerprint.of_path(file)
+    assert "" != first != manifest.of_path(file)
 
 
 def test_a_run_that_a_parameter_names_counts_though_it_keeps_a_cache_of_answers(tmp_path):
     from medinstruct.llm import Cache
 
     (tmp_path / "tasks.jsonl").write_text("{}")
-    before = fingerprint.of_path(tmp_path)
+    before = manifest.of_path(tmp_path)
     Cache(tmp_path / "answers.sqlite").close()
     (tmp_path / "tasks.jsonl").write_text("{} {}")
-    assert fingerprint.of_path(tmp_path) not in ("", before)
+    assert manifest.of_path(tmp_path) not in ("", before)
 
 
 def test_two_runs_of_the_same_leave_the_same_file():
@@ -362,7 +362,7 @@ def test_two_runs_of_the_same_leave_the_same_file():
 
 def test_a_change_anywhere_in_the_package_makes_a_notebook_stale(house, monkeypatch):
     def current():
-        return fingerprint.of_notebook(house / "notebooks/01_one.ipynb", values={}, out=house)
+        return manifest.of_notebook(house / "notebooks/01_one.ipynb", values={}, out=house)
 
     library = house / "library"
     library.mkdir()
