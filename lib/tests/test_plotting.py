@@ -6,6 +6,7 @@ import nbformat as nf
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from medinstruct import plotting
 from medinstruct.records import Task
@@ -118,9 +119,15 @@ def test_a_funnel_names_what_each_stage_lost():
     assert "7 (−2)" in texts(CHARTS["funnel"]())
 
 
-def test_a_dumbbell_tells_rises_from_falls():
-    colors = [tuple(c) for c in CHARTS["dumbbell"]().axes[0].collections[0].get_colors()]
-    assert len(set(colors)) == 2
+@pytest.mark.parametrize(
+    ("better", "rise", "fall"),
+    [("higher", "#009E73", "#D55E00"), ("lower", "#D55E00", "#009E73"), ("", "#7A8490", "#7A8490")],
+)
+def test_a_dumbbell_judges_a_change_only_where_it_knows_what_is_better(better, rise, fall):
+    frame = pd.DataFrame({"base": [1, 2], "tuned": [2, 1]})
+    figure = plotting.dumbbell(frame, better=better, **WORDS)
+    lines = figure.axes[0].collections[0]
+    assert [to_hex(color).upper() for color in lines.get_colors()] == [rise, fall]
 
 
 def test_words_in_a_sunburst_fit_or_are_hidden():
@@ -160,9 +167,11 @@ TASKS = [
 
 def test_the_reader_gives_escaped_cards_where_the_page_is_not_live():
     page = plotting.reader(TASKS, text=["instruction", "input"], labels=["type", "topic"], number=4)
-    assert "1 to 4 of 9" in page.data["text/html"] and "<script>" not in page.data["text/html"]
-    assert page.data["text/html"].count("<details") == 4 and page.data["text/plain"]
-    assert "0 to 0 of 0" in plotting.reader([], text=["a"]).data["text/html"]
+    page, plain = page.data["text/html"], page.data["text/plain"]
+    assert "1 to 4 of 9" in page and "<script>alert" not in page and plain
+    assert page.count('<details class="mi-card"') == 9 and "5 more records" in page
+    assert page.index("5 more records") > page.index(f"{TASKS[3].instruction[-8:]}")
+    assert "No record matches" in plotting.reader([], text=["a"]).data["text/html"]
 
 
 def test_the_reader_filters_searches_and_turns_pages_where_the_page_is_live(monkeypatch):
@@ -174,11 +183,13 @@ def test_the_reader_filters_searches_and_turns_pages_where_the_page_is_live(monk
     page.value = 5
     assert "9 to 9 of 9" in view.value
     filters.children[0].value = "rewrite"
-    assert "3 to 4 of 4" in view.value
+    assert "1 to 2 of 4" in view.value and page.value == 1
     search.value = "COUGH a"
     assert "1 to 1 of 1" in view.value and page.max == 1
     search.value = "nowhere"
-    assert "0 to 0 of 0" in view.value
+    assert "No record matches" in view.value
+    search.value = ""
+    assert "1 to 2 of 4" in view.value
 
 
 def test_an_exported_page_carries_alternative_text_escaped(tmp_path):

@@ -2,6 +2,7 @@
 
 from medinstruct.plotting import charts
 from medinstruct.plotting.charts import (
+    COLORS,
     bars,
     dumbbell,
     funnel,
@@ -12,4 +13,4 @@ from medinstruct.plotting.charts import (
     lines,
     sunburst,
 )
-from medinstruct.plotting.display import live, reader, show, table, to_html
+from medinstruct.plotting.display import diff, live, reader, show, table, to_html

@@ -1,39 +1,50 @@
-"""Charts: bars, grouped bars, heat map, intervals, lines, histogram, dumbbell, funnel, sunburst."""
+"""Charts: bars, grouped bars, heat map, intervals, lines, histogram, dumbbell, funnel, sunburst.
 
+A title may hold fields such as {n} that the chart fills in from its data: see `titles`.
+"""
+
+import itertools
+import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medinstruct import paths
+from medinstruct.plotting import titles
+from medinstruct.plotting.titles import number, short
 
 # Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7A8490"
+SKY, PINK = "#56B4E9", "#CC79A7"
+CYCLE = [BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY]
+# These names have one color in every figure, on the report and in the chat.
+COLORS = {"base": GREY, "tuned": BLUE, "reference": GREEN}
+COLORS |= {"dataset": SKY, "seeds": ORANGE, "published": PINK}
+PALE = (0.5, 0.5, 0.5, 0.15)  # a tint that fits light and dark pages
+DARK = "#1b1f24"  # words on pale colors
 WIDTH = 7.5  # inches
 MARKERS = "oDs^vPX"  # groups differ in shape as well as in color
 
 
-def short(name: object, limit: int = 40) -> str:
-    """Return a label on one line, cut with an ellipsis at `limit` characters; tuples are joined.
+def colors(names: Iterable[Any]) -> dict[Any, str]:
+    """Return a color a name: that of its first word in `COLORS`, else one that is free.
 
-    >>> short("hypertension", 8), short(("age", "75"))
-    ('hyperte…', 'age: 75')
+    >>> got = colors(["other", "tuned against base", "tuned", "published seeds (167)"])
+    >>> [COLORS.get(word) == got[name] for name, word in zip(got, ["", "base", "tuned", "published"])]
+    [False, False, True, True]
     """
-    text = ": ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def number(value: float) -> str:
-    """Return a number for a reader: whole with separators, else three significant digits.
-
-    >>> number(12345), number(0.12345), number(1234.5)
-    ('12,345', '0.123', '1,234')
-    """
-    whole = abs(value) >= 100 or float(value).is_integer()
-    return f"{value:,.0f}" if whole else f"{value:.3g}"
+    names = list(dict.fromkeys(names))
+    chosen = {name: COLORS[name] for name in names if name in COLORS}
+    for name in names:
+        words = re.findall("[a-z]+", str(name).lower())
+        color = next((COLORS[word] for word in words if word in COLORS), "")
+        if color and color not in chosen.values():
+            chosen.setdefault(name, color)
+    free = itertools.cycle([c for c in CYCLE if c not in chosen.values()] or CYCLE)
+    return {name: chosen.get(name) or next(free) for name in names}
 
 
 def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE, ranked=True) -> Any:
@@ -47,7 +58,10 @@ def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE, ranked=True
     if ranked:
         pairs.sort(key=lambda pair: (-pair[1], str(pair[0])))
     names, values = zip(*pairs[:top], strict=True)
-    figure, (axes,) = _canvas(title, 0.9 + 0.27 * max(len(names), 2))
+    fields = titles.series_fields(pd.Series(dict(pairs)))
+    fields |= {"shown": len(names), "hidden": len(pairs) - len(names)}
+    height = 0.9 + 0.27 * _stretch(names) * max(len(names), 2)
+    figure, (axes,) = _canvas(titles.fill(title, fields), height)
     rows = axes.barh(_rows(axes, names), values, color=color, height=0.74)
     axes.bar_label(rows, labels=map(number, values), padding=3, fontsize=9)
     if hidden := sum(value for _, value in pairs[top:]):
@@ -67,9 +81,11 @@ def grouped_bars(columns: Any, *, title: str, label: str, names: Sequence | None
     if frame.empty:
         return _note(label)
     row = max(0.17, 0.3 / frame.shape[1]) * (frame.shape[1] + 0.5)
-    figure, (axes,) = _canvas(title, 1.3 + row * len(frame))
-    frame.rename(columns=short).plot.barh(ax=axes, width=0.8, legend=False)
-    axes.set_yticks(range(len(frame)), map(short, frame.index))
+    height = 1.3 + row * _stretch(frame.index) * len(frame)
+    figure, (axes,) = _canvas(titles.fill(title, titles.frame_fields(frame)), height)
+    chosen = list(colors(frame.columns).values())
+    frame.rename(columns=short).plot.barh(ax=axes, width=0.8, legend=False, color=chosen)
+    axes.set_yticks(range(len(frame)), map(row_label, frame.index))
     axes.set_ylim(len(frame) - 0.4, -0.6)
     axes.set(xlabel=label, ylabel="")
     return _legend(figure, axes)
@@ -84,14 +100,17 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
 
     if not table.size:
         return _note(label)
+    fields = titles.series_fields(table.stack()) | {"rows": len(table), "columns": table.shape[1]}
     width = max(5.0, 2.6 + 0.58 * table.shape[1])
-    figure, (axes,) = _canvas(title, 1.9 + 0.29 * len(table), width=width)
+    height = 1.9 + 0.29 * _stretch(table.index) * len(table)
+    figure, (axes,) = _canvas(titles.fill(title, fields), height, width=width)
     texts = table.map(lambda value: format(value, fmt) if value or center else "•")
     cells = {"annot": texts, "fmt": "", "linewidths": 0.6, "annot_kws": {"size": 9}}
+    cells["linecolor"] = PALE
     colors = {"cmap": "RdBu" if center else "Blues", "vmin": 0, "vmax": 2 * center or None}
-    named = table.astype(float).rename(index=short, columns=short)
+    named = table.astype(float).rename(index=row_label, columns=short)
     seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, **cells, **colors)
-    axes.set(xlabel="", ylabel="", facecolor="#eef1f4")
+    axes.set(xlabel="", ylabel="", facecolor=PALE)
     axes.tick_params(axis="both", length=0, labelrotation=0)
     if any(len(name) > 4 for name in named.columns.astype(str)):
         names = axes.get_xticklabels()
@@ -109,19 +128,21 @@ def intervals(
     """
     panels = table if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}
-    names = list(dict.fromkeys(short(n) for frame in panels.values() for n in frame.index))
-    groups = dict.fromkeys(v for f in panels.values() for v in (f[group] if group else [""]))
+    names = list(dict.fromkeys(short(n, 999) for frame in panels.values() for n in frame.index))
+    groups = colors(v for f in panels.values() for v in (f[group] if group else [""]))
     if not names:
         return _note(label)
-    height = 1.3 + (0.24 + 0.1 * len(groups)) * len(names)
-    figure, axes = _canvas(title, height, panels=len(panels))
+    height = 1.3 + (0.24 + 0.1 * len(groups)) * _stretch(names) * len(names)
+    fields = _interval_fields(pd.concat(panels.values()), reference, group, marks)
+    figure, axes = _canvas(titles.fill(title, fields), height, panels=len(panels))
     rows = dict(zip(names, _rows(axes[0], names), strict=True))
     for panel, (heading, frame) in zip(axes, panels.items(), strict=True):
-        places = frame.index.map(short).map(rows).to_numpy(dtype=float)
+        places = np.array([rows[short(name, 999)] for name in frame.index], dtype=float)
         for n, value in enumerate(groups):
             here = (frame[group] == value).to_numpy() if group else slice(None)
             shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
-            _dots(panel, frame[here], places[here] + shift, n=n, name=short(value))
+            look = {"marker": MARKERS[n % len(MARKERS)], "color": groups[value]}
+            _dots(panel, frame[here], places[here] + shift, label=short(value), **look)
         for style, column in zip(("-", ":"), marks, strict=False):
             tick = {"ls": style, "color": RED, "label": column, "lw": 1.6}
             panel.vlines(frame[column], places - 0.42, places + 0.42, **tick)
@@ -137,13 +158,21 @@ def intervals(
     return _legend(figure, axes[0])
 
 
-def _dots(axes: Any, part: Any, places: Any, *, n: int, name: str) -> None:
-    color, mark = f"C{n}", MARKERS[n % len(MARKERS)]
+def _interval_fields(frame: Any, reference: Any, group: str, marks: Sequence) -> dict[str, Any]:
+    parts = {"": frame} | (dict(iter(frame.groupby(group, sort=False))) if group else {})
+    fields = titles.column_fields({name: part["score"] for name, part in parts.items()})
+    place = reference if isinstance(reference, float | int) else np.nan
+    limits = frame[list(marks)] if marks else pd.DataFrame({"": place}, index=frame.index)
+    fields["above"] = int((frame["low"] > limits.max(axis=1)).sum())
+    return fields | {"below": int((frame["high"] < limits.min(axis=1)).sum())}
+
+
+def _dots(axes: Any, part: Any, places: Any, *, color: str, marker: str, label: str) -> None:
     axes.hlines(places, part["low"], part["high"], color=color, lw=3, alpha=0.45)
-    axes.plot(part["score"], places, mark, color=color, ms=6, label=name)
+    axes.plot(part["score"], places, marker, color=color, ms=6, label=label)
     where = {"textcoords": "offset points", "xytext": (5, 0), "va": "center", "fontsize": 8}
     for score, high, place in zip(part["score"], part["high"], places, strict=True):
-        axes.annotate(number(score), (high, place), color=color, **where)
+        axes.annotate(number(score), (high, place), **where)
 
 
 def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -> Any:
@@ -154,11 +183,13 @@ def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -
     columns = frame.dropna(axis="columns", how="all")
     if not columns.size:
         return _note(label)
-    figure, (axes,) = _canvas(title, 3.4)
+    figure, (axes,) = _canvas(titles.fill(title, titles.frame_fields(columns)), 3.4)
+    chosen = colors(columns)
     for n, (name, column) in enumerate(columns.items()):
         column = column.dropna()
         mark = MARKERS[n % len(MARKERS)] if markers or len(column) == 1 else None
-        axes.plot(column.index, column, marker=mark, ms=5, label=short(name))
+        look = {"marker": mark, "ms": 5, "color": chosen[name]}
+        axes.plot(column.index, column, label=short(name), **look)
     if frame.index.dtype.kind == "i":
         axes.locator_params(axis="x", integer=True)
     if frame.min().min() >= 0:
@@ -180,30 +211,38 @@ def histogram(
     columns = {name: pd.Series(column, dtype=float).dropna() for name, column in columns.items()}
     if not any(map(len, columns.values())):
         return _note(label)
-    figure, (axes,) = _canvas(title, 3.2)
-    for n, (name, column) in enumerate(columns.items()):
+    marks = reference if reference is None or isinstance(reference, Mapping) else {reference: ""}
+    fields = titles.column_fields(columns, over=next(iter(marks or ()), None))
+    figure, (axes,) = _canvas(titles.fill(title, fields), 3.2)
+    chosen = colors(columns)
+    for name, column in columns.items():
         weights = np.full(len(column), 100 / len(column) if share else 1) if len(column) else None
         text = f"{short(name)} (n {len(column):,})" if name else ""
-        look = {"histtype": "stepfilled", "fc": (f"C{n}", 0.3), "ec": f"C{n}", "lw": 1.6}
+        look = {"histtype": "stepfilled", "fc": (chosen[name], 0.3), "ec": chosen[name], "lw": 1.6}
         axes.hist(column, bins=40, range=range, weights=weights, label=text, **look)
     axes.set(xlabel=label, ylabel=f"% of {unit}" if share else unit, xlim=range)
     _references(axes, reference)
     return _legend(figure, axes)
 
 
-def dumbbell(table: Any, *, title: str, label: str) -> Any:
+def dumbbell(table: Any, *, title: str, label: str, better: str = "") -> Any:
     """Draw the change from the first column of a DataFrame (ring) to the second (dot), row by row.
 
-    Rises are green and falls red.
+    With `better` "higher" or "lower" changes for the better are green and for the worse red; else
+    all are grey.
     """
     before, after = table.columns[:2]
     table = table.dropna(subset=[before, after])
     if table.empty:
         return _note(label)
-    figure, (axes,) = _canvas(title, 1.3 + 0.3 * max(len(table), 2))
+    gain = (table[after] - table[before]) * {"higher": 1, "lower": -1, "": 0}[better]
+    fields = titles.frame_fields(table[[before, after]])
+    fields |= {"improved": int((gain > 0).sum()), "worsened": int((gain < 0).sum())}
+    height = 1.3 + 0.3 * _stretch(table.index) * max(len(table), 2)
+    figure, (axes,) = _canvas(titles.fill(title, fields), height)
     places = _rows(axes, table.index)
-    colors = np.where(table[after] >= table[before], GREEN, RED)
-    axes.hlines(places, table[before], table[after], color=colors, lw=2.5, alpha=0.6)
+    change = np.select([gain > 0, gain < 0], [GREEN, RED], GREY)
+    axes.hlines(places, table[before], table[after], color=change, lw=2.5, alpha=0.6)
     axes.plot(table[before], places, "o", ms=7, color=GREY, mfc="white", label=short(before))
     axes.plot(table[after], places, "o", ms=7, color=BLUE, label=short(after))
     axes.set_xlabel(label)
@@ -217,7 +256,9 @@ def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
         return _note(label)
     counts = pd.Series(stages)
     lost = (counts.shift(fill_value=counts.iloc[0]) - counts).clip(lower=0)
-    figure, (axes,) = _canvas(title, 1.0 + 0.5 * len(counts))
+    fields = titles.series_fields(counts)
+    fields["left_share"] = counts.iloc[-1] / max(counts.iloc[0], 1)
+    figure, (axes,) = _canvas(titles.fill(title, fields), 1.0 + 0.5 * len(counts))
     places = _rows(axes, counts.index)
     axes.barh(places, counts, color=BLUE, height=0.7)
     rows = axes.barh(places, lost, left=counts, color=ORANGE, alpha=0.4, height=0.7)
@@ -240,13 +281,20 @@ def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str) -> Any:
     verbs = frame.groupby("verb", sort=False)["count"].sum()
     frame["hue"] = frame["verb"].map(verbs.index.get_loc)
     frame = frame.sort_values("hue", kind="stable")
-    inner = [(f"C{n}", 0.7) for n in range(len(verbs))]
-    outer = [(f"C{hue}", (0.45, 0.3)[n % 2]) for n, hue in enumerate(frame["hue"])]
-    figure, (axes,) = _canvas(title, WIDTH + 0.3)
+    inner = [_pale(n, 0.7) for n in range(len(verbs))]
+    outer = [_pale(hue, (0.45, 0.3)[n % 2]) for n, hue in enumerate(frame["hue"])]
+    figure, (axes,) = _canvas(titles.fill(title, titles.series_fields(verbs)), WIDTH + 0.3)
     _ring(axes, verbs, verbs.index, radius=0.58, width=0.38, colors=inner)
     _ring(axes, frame["count"], frame["noun"], radius=1, width=0.42, colors=outer)
     axes.set(xlim=(-1.01, 1.01), ylim=(-1.01, 1.01))
     return figure
+
+
+def _pale(n: int, strength: float) -> tuple[float, ...]:
+    """Return a color of the cycle on white, opaque so that dark words read on it on any page."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(1 - strength * (1 - part) for part in to_rgb(CYCLE[n % len(CYCLE)]))
 
 
 def _ring(axes: Any, counts: Any, names: Any, *, radius: float, width: float, colors: list) -> None:
@@ -259,7 +307,7 @@ def _ring(axes: Any, counts: Any, names: Any, *, radius: float, width: float, co
     for word, name, count in zip(words, names, counts, strict=True):
         arc = 2 * np.pi * count / sum(counts) * (radius - width / 2) * points * 0.86
         size = min(9.5, arc, width * points / (max(len(name), 1) * 0.62))
-        word.set(ha="center", va="center", fontsize=max(size, 1), visible=size >= 5)
+        word.set(ha="center", va="center", fontsize=max(size, 1), visible=size >= 5, color=DARK)
 
 
 def _note(label: str) -> Any:
@@ -287,9 +335,26 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
 def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:
     """Name the rows of a chart, the first at the top, and return their places on the y-axis."""
     places = np.arange(len(names))[::-1]
-    axes.set_yticks(places, [short(name) for name in names])
+    axes.set_yticks(places, list(map(row_label, names)))
     axes.set_ylim(-0.6, len(names) - 0.4)
     return places
+
+
+def row_label(name: object, width: int = 40) -> str:
+    """Return a row's label, wrapped; what does not fit on two lines is cut in the middle.
+
+    >>> row_label("harmful or missing advice in answers to patients and doctors, judge A and judge B")
+    'harmful or missing advice in answers to\\npa…s and doctors, judge A and judge B'
+    """
+    text = short(name, 999)
+    if len(text) > 2 * width:
+        text = f"{text[: width + 2].rstrip()}…{text[6 - width :].lstrip()}"
+    return textwrap.fill(text, width)
+
+
+def _stretch(names: Iterable[Any]) -> float:
+    """Return how much taller the rows of a chart must be for labels of two lines or three."""
+    return 0.6 + 0.4 * max((row_label(name).count("\n") + 1 for name in names), default=1)
 
 
 def _legend(figure: Any, axes: Any) -> Any:
