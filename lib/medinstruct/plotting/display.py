@@ -25,6 +25,7 @@ EMBEDDED = 200  # records on a static page
 WRAP = "white-space:pre-wrap;overflow-wrap:anywhere;text-align:left;max-width:44em"
 YES = '<span style="color:#00926a">✓ yes</span>'  # 3.9 to 1 on white, 4 to 1 on #212121
 NO = '<span style="color:#e05000">✗ no</span>'
+HEADING = re.compile(r'<h([23]) id="([^"]*)"[^>]*>(.*?)<a class="anchor-link"')
 
 
 class Output:
@@ -73,13 +74,20 @@ def _png(figure: Any) -> bytes:
 
 
 def to_html(notebook: str | Path) -> str:
-    """Return an executed notebook as HTML; unlike nbconvert's page, images have their alt text."""
+    """Return an executed notebook as one page without other files, for outputs/<run>/pages.
+
+    Set-up cells are folded, code can be hidden, headings are listed, images have their alt text;
+    images from the network are replaced by it.
+    """
     from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
-    loaders = [FileSystemLoader(paths.data(""))]
+    loaders, path = [FileSystemLoader(paths.data(""))], Path(notebook)
     exporter = HTMLExporter(extra_loaders=loaders, template_file="notebook.html.j2")
-    return exporter.from_filename(str(notebook))[0]
+    exporter.register_filter("headings", HEADING.findall)
+    page, _ = exporter.from_filename(str(path), resources={"run": path.resolve().parent.name})
+    page = re.sub(r'<img (?=[^>]*src="https?:)[^>]*alt="([^"]*)"[^>]*>', r"\1", page)
+    return re.sub(r"<th\b([^>]*)></th>", r"<td\1></td>", page)  # a header without text
 
 
 def _page(body: str, kind: str, *, script: bool = True, more: str = "") -> str:
