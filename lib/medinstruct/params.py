@@ -12,6 +12,7 @@ from medinstruct import manifest, paths
 from medinstruct.errors import UserError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
+IPYTHON_NAMES = {"In", "Out"}  # its list of inputs and map of outputs are in every notebook
 ADVICE = {
     "float": "Write 2.0e-4, not 2e-4: YAML reads the latter as text.",
     "int": "Write a whole number without quotes.",
@@ -38,7 +39,8 @@ def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
         scope["_parameters_were_checked"] = True
         known = set(kinds).union(*map(declared, paths.notebooks()))
         for name, value in scope.items():
-            if not name.startswith("_") and type(value) in TYPES.values() and name not in known:
+            is_value = not name.startswith("_") and type(value) in TYPES.values()
+            if is_value and name not in known | IPYTHON_NAMES:
                 raise unknown(name, known)
     if not notebook:
         return None

@@ -57,6 +57,7 @@ def test_the_conda_environment_installs_the_lock():
 
 def test_run_all_twice_in_one_kernel_does_not_mind_the_notebooks_own_variables():
     scope = {"__annotations__": {"novelty_limit": float}, "novelty_limit": 0.7}
+    params.check(scope | {"In": ["%run 03"], "Out": {1: 0.7}})  # IPython's, in every notebook
     params.check(scope)
     params.check(scope | {"title": "A finding"})
     with pytest.raises(UserError, match="must be float"):
