@@ -94,7 +94,9 @@ function render({ model, el }) {
       button(text, () => {
         if (form && form.verdict === verdict) delete open[key];
         else open[key] = { correction: row.text, comment: "", ...form, verdict };
+        stick = false;
         draw();
+        root.querySelector(`[data-key="${key}/comment"]`)?.closest(".mi-form").scrollIntoView({ block: "nearest" });
       }, { class: `mi-verdict mi-${verdict}`, "aria-pressed": String(form?.verdict === verdict), key: `${key}/${verdict}` })));
     if (!form) return buttons;
     const field = (name, label, rows) => {
@@ -124,7 +126,7 @@ function render({ model, el }) {
     const state = { waiting: "waiting", writing: "writing" }[row.state];
     const [badge, ending] = busy ? ["", ""] : ENDINGS[row.finish_reason] || [row.finish_reason, ""];
     const count = row.marks.length;
-    const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}${row.state === "writing" ? " mi-writing" : ""}`, "aria-label": `Answer of ${row.name}`, "aria-busy": String(busy) },
+    const card = make("article", { class: `mi-answer${busy ? " mi-busy" : ""}${row.state === "writing" ? " mi-writing" : ""}`, "data-name": row.name, "aria-label": `Answer of ${row.name}`, "aria-busy": String(busy) },
       make("header", {}, make("b", {}, row.name), badge ? make("span", { class: "mi-badge" }, badge) : null,
         make("span", { class: "mi-state" }, busy ? make("i", { class: "mi-dots", "aria-hidden": "true" }) : null, busy ? state : row.tokens ? `${row.tokens} tokens` : "")),
       row.error ? make("div", { class: "mi-problem" }, row.error) : null, body, more,
