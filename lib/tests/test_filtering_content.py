@@ -20,22 +20,17 @@ def task(instruction, input="", *, type="chat", topic="Cardiology"):
     )
 
 
-def example(rule):
-    fields = dict(content_rules.rules()[rule]["example"])
-    fields["input"] = fields.get("input", "") * fields.pop("repeat", 1)
-    return task(**fields)
-
-
 @pytest.mark.parametrize("rule", content_rules.enabled())
 def test_each_rule_catches_its_example_and_can_be_switched_off(rule):
-    assert rule in content_rules.broken(example(rule))
-    assert rule not in content_rules.broken(example(rule), rules_off=f"{rule}, too_long")
+    offender = content_rules.example(rule)
+    assert rule in content_rules.broken(offender)
+    assert rule not in content_rules.broken(offender, rules_off=[rule, "too_long"])
     assert content_rules.rules()[rule]["finds"]
 
 
 def test_a_rule_that_is_not_there_cannot_be_switched_off():
     with pytest.raises(UserError, match="no such rule"):
-        content_rules.broken(task("Explain asthma."), rules_off="to_short")
+        content_rules.broken(task("Explain asthma."), rules_off=["to_short"])
 
 
 @pytest.mark.parametrize(
@@ -138,6 +133,15 @@ def test_every_own_test_item_is_found_when_it_is_planted():
     assert all(len(entry["hit"]) == entry["items"] for entry in summary["sets"].values())
 
 
+def test_recall_is_the_share_of_edited_items_that_are_caught():
+    items = contamination.load_items()
+    halves = contamination.recall(items, lambda text: " ".join(text.split()[::2]))
+    assert (contamination.recall(items, str.upper) == 1).all()
+    assert set(halves.index) == {"freeform", "mcq", "safety"} and (halves < 0.2).all()
+    assert halves["mcq"] == pytest.approx(19 / 152)
+    assert (contamination.recall(items, lambda text: "Define asthma.") == 0).all()
+
+
 def test_the_ids_are_those_that_the_later_notebooks_use():
     items = contamination.load_items()
     for name in ("freeform", "mcq", "safety"):
@@ -148,7 +152,7 @@ def test_the_ids_are_those_that_the_later_notebooks_use():
 def test_real_benchmark_files_are_read(real_data, tmp_path):
     table = tmp_path / "more.csv"
     table.write_text("id,question\nz1,What is the dose of aspirin after a heart attack?\n")
-    files = f"{real_data / 'benchmarks/pubmedqa_ori_pqal.json'}, {table}"
+    files = [str(real_data / "benchmarks/pubmedqa_ori_pqal.json"), str(table)]
     items = contamination.load_items(str(real_data / "alpacare/MedInstruct-test.jsonl"), files)
     assert items["set"].value_counts().to_dict() == {
         "freeform": 216,
@@ -164,9 +168,9 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text('{"answer": "yes"}\n')
     with pytest.raises(UserError, match="holds no question"):
-        contamination.load_items("own", str(path))
+        contamination.load_items("own", [str(path)])
     with pytest.raises(UserError, match="does not exist"):
-        contamination.load_items("own", "nowhere.jsonl")
+        contamination.load_items("own", ["nowhere.jsonl"])
 
 
 def test_the_chosen_subset_is_that_of_plain_greedy_search():
@@ -245,7 +249,10 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     good, copy = seeds[100:130], task(f"{seeds[0].instruction} Please.")
     item = contamination.load_items().iloc[0]
     records.write(out / "seeds.jsonl", seeds[:100])
-    records.write(out / "raw_tasks.jsonl", [*good, copy, task(item.text), example("image_or_file")])
+    records.write(
+        out / "raw_tasks.jsonl",
+        [*good, copy, task(item.text), content_rules.example("image_or_file")],
+    )
     records.write(out / "rejects.jsonl", [])
     runner.run(
         str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small", "take=20"]
@@ -253,7 +260,7 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
     dropped = [json.loads(line) for line in (out / "dropped.jsonl").read_text().splitlines()]
     reasons = {row["task"]: row["rule"] for row in dropped}
     assert (reasons[copy.id], reasons[task(item.text).id]) == ("ROUGE-L", "test set (exact)")
-    assert reasons[example("image_or_file").id] == "image_or_file"
+    assert reasons[content_rules.example("image_or_file").id] == "image_or_file"
     assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
     assert json.loads((out / "contamination.json").read_text())["sets"][item["set"]]["hit"] == [
         item.id
@@ -266,7 +273,7 @@ def test_two_test_files_of_one_name_are_two_sets(tmp_path):
     for n, path in enumerate(files):
         path.parent.mkdir()
         path.write_text(f'{{"question": "What is {n}?"}}\n')
-    items = contamination.load_items("own", ", ".join(map(str, [*files, files[0]])))
+    items = contamination.load_items("own", [str(path) for path in (*files, files[0])])
     assert items[["set", "text"]].tail(3).to_numpy().tolist() == [
         ["test", "What is 0?"],
         ["test-2", "What is 1?"],
@@ -281,7 +288,7 @@ def test_a_json_file_in_another_shape_is_a_problem_and_never_an_empty_set(tmp_pa
     path = tmp_path / "bad.json"
     path.write_text(text)
     with pytest.raises(UserError):
-        contamination.load_items("own", str(path))
+        contamination.load_items("own", [str(path)])
 
 
 @pytest.mark.parametrize(
@@ -296,4 +303,4 @@ def test_a_json_file_in_another_shape_is_a_problem_and_never_an_empty_set(tmp_pa
 def test_one_question_is_read_from_every_shape_of_json(tmp_path, text):
     path = tmp_path / "good.json"
     path.write_text(text)
-    assert contamination.load_items("own", str(path))["text"].iloc[-1] == "Why?"
+    assert contamination.load_items("own", [str(path)])["text"].iloc[-1] == "Why?"

@@ -1,7 +1,7 @@
 """Contamination: tasks that repeat a question of a test set, by three measures."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,15 @@ def _views(task: Task) -> list[str]:
     if not task.input:
         return [both]
     return [both, task.input] + [task.instruction] * bool(_grams(task.instruction))
+
+
+def recall(items: pd.DataFrame, change: Callable[[str], str]) -> pd.Series:
+    """Return for each test set the share of items that `find` catches after `change` edited them."""
+    fields = {"type": "chat", "topic": "", "view": "", "difficulty": 1}
+    texts = enumerate(map(change, items["text"]))
+    planted = [Task(id=str(n), instruction=text, **fields) for n, text in texts]
+    caught = set(find(planted, items)["task"])
+    return pd.Series([task.id in caught for task in planted]).groupby(list(items["set"])).mean()
 
 
 def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -> dict:

@@ -35,6 +35,14 @@ def enabled(rules_off: Sequence[str] = ()) -> list[str]:
     return [name for name in rules() if name not in rules_off]
 
 
+def example(name: str) -> Task:
+    """Return a task that breaks the rule of this name, from the table of rules."""
+    fields = {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": 2, "input": ""}
+    fields |= rules()[name]["example"]
+    fields["input"] *= fields.pop("repeat", 1)
+    return Task(**fields)
+
+
 def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
     """Return the names of the rules that a task breaks.
 
