@@ -365,3 +365,123 @@ def test_a_single_answer_beside_a_clinician_has_an_interval_with_a_width(folder)
     numbers = report.read_numbers(report.read_run(folder)).itertuples()
     _, ends = [one for one in numbers if one.part == "assist"]
     assert ends.value == ends.low == 0 and ends.high > 0.5 and ends.n == 1
+
+
+ENTRANCE = [
+    {"kind": kind, "n": 80, "right": 10, "tie": 70, "invalid": 0}
+    | {"score": 0.125, "low": 0.07, "high": 0.22, "passed": False}
+    for kind in ("shuffled reference", "word salad", "tiny model")
+]
+
+
+def judged(folder, *, passed, right=10):
+    """The folder with what the entrance test of its judge gave."""
+    rows = [row | {"right": right, "tie": 80 - right, "passed": right > 75} for row in ENTRANCE]
+    content = json.loads((folder / "freeform.json").read_text())
+    content |= {"entrance": rows if passed is not None else [], "judge_passed": passed}
+    records.write_json(folder / "freeform.json", content)
+    return folder
+
+
+def colors(figure):
+    """The colors of all scores and of their legend."""
+    from matplotlib.colors import to_hex
+
+    axes = figure.axes[0]
+    marks = [*axes.lines, *axes.texts, *figure.findobj(lambda one: "legend_handles" in vars(one))]
+    flat = [m for mark in marks for m in getattr(mark, "legend_handles", [mark])]
+    bars = [to_hex(color) for part in axes.collections for color in part.get_color()]
+    return {to_hex(mark.get_color()) for mark in flat} | set(bars)
+
+
+@pytest.fixture
+def drawing(monkeypatch, quick):
+    """The figures that the report draws, by file name."""
+    figures, quiet = {}, plotting.show
+
+    def show(figure, name, **options):
+        figures[name] = figure
+        return quiet(figure, name, **options)
+
+    monkeypatch.setattr(plotting, "show", show)
+    return figures
+
+
+def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
+    text, content = written(judged(folder, passed=False))
+    sentence = content["sentences"]["freeform"]
+    assert sentence.startswith("This judge cannot judge: 88% ties")
+    assert "gain of" not in sentence and "parity" not in sentence and "in grey" in sentence
+    grey = plotting.charts.GREY.lower()
+    assert colors(drawing["report_freeform"]) == {grey}
+    assert colors(drawing["report_safety"]) != {grey}
+    title = (
+        drawing["report_freeform"].get_suptitle() or drawing["report_freeform"].axes[0].get_title()
+    )
+    assert "cannot judge" in " ".join(title.split())
+    rows = [row for row in content["numbers"] if row["part"] == "freeform"]
+    assert rows[0]["name"] == "ties" and rows[0]["value"] > 0.5
+    assert {row["doubt"] for row in rows[1:]} == {"judge failed"} and len(rows) > 2
+    assert not any(row.get("headline") or row.get("paper") for row in rows)
+    assert not any(row["unit"] == "points" for row in rows) and "p value" not in text
+    tiles = text[text.index('<dl class="tiles">') : text.index("</dl>")]
+    assert "score against" not in tiles and "50 % is parity" not in text
+
+
+def test_a_judge_that_passed_gives_scores_gains_and_a_headline(folder, drawing):
+    text, content = written(judged(folder, passed=True, right=80))
+    assert "passed its entrance test" in content["sentences"]["freeform"]
+    assert "gain of tuned over base" in content["sentences"]["freeform"]
+    assert len(colors(drawing["report_freeform"])) > 1 and "50 % is parity" in text
+    rows = [row for row in content["numbers"] if row["part"] == "freeform"]
+    assert any(row.get("headline") for row in rows) and not any("doubt" in row for row in rows)
+
+
+@pytest.mark.parametrize("key", ["null", "absent"])
+def test_a_judge_that_was_not_tested_is_named_as_such(folder, drawing, key):
+    judged(folder, passed=None)
+    if key == "absent":  # a run from before the entrance test
+        content = json.loads((folder / "freeform.json").read_text())
+        content = {k: v for k, v in content.items() if k not in ("entrance", "judge_passed")}
+        records.write_json(folder / "freeform.json", content)
+    text, content = written(folder)
+    assert "This judge was not tested" in content["sentences"]["freeform"]
+    rows = [row for row in content["numbers"] if row["part"] == "freeform"]
+    assert {row["doubt"] for row in rows[1:]} == {"judge not tested"}
+    tiles = text[text.index('<dl class="tiles">') : text.index("</dl>")]
+    assert tiles.count("judge not tested") == tiles.count("score against") > 0
+    assert "50 % is parity (judge not tested)" in text
+
+
+def test_scores_of_a_judge_that_failed_are_not_compared(folder, monkeypatch):
+    other = folder.parent / "other"
+    shutil.copytree(folder, other)
+    content = json.loads((other / "freeform.json").read_text())
+    content["rates"][1] |= {"score": 0.8, "low": 0.75, "high": 0.85}
+    records.write_json(other / "freeform.json", content)
+    judged(folder, passed=False)
+    judged(other, passed=True, right=80)
+    row = report.compare(folder, other).numbers.loc[("freeform", "score against written, tuned")]
+    assert row["intervals"] == row["difference"] == "" and "judge failed" in row["mine"]
+    judged(folder, passed=True, right=80)
+    row = report.compare(folder, other).numbers.loc[("freeform", "score against written, tuned")]
+    assert row["intervals"] == "apart" and row["difference"]
+
+
+def test_the_audits_of_the_title_are_those_that_are_drawn(folder, drawing):
+    content = json.loads((folder / "quality.json").read_text())
+    content["findings"][2] |= {"keeps": None}  # PHI recall, not proven
+    records.write_json(folder / "quality.json", content)
+    _, found = written(folder)
+    figure, rows = drawing["report_review"], content["findings"]
+    shares = [row for row in rows if row["low"] is not None]
+    kept = sum(bool(row["keeps"]) for row in shares)
+    title = " ".join((figure.get_suptitle() or figure.axes[0].get_title()).split())
+    assert title.startswith(f"{kept} of {len(shares)} audits with an interval")
+    assert len(figure.axes[0].get_yticklabels()) == len(shares)
+    every = sum(bool(row["keeps"]) for row in rows)
+    sentence = found["sentences"]["review"]
+    assert (
+        f"{every} of {len(rows)} audits are within their threshold, 3 of them without" in sentence
+    )
+    assert "Not proven: PHI recall (at least 0.95)." in sentence and "Missed: " in sentence

@@ -24,7 +24,10 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "1
 
 
 class Finding(NamedTuple):
-    """One number of an audit beside its threshold; `keeps` is None if nothing was measured."""
+    """One number of an audit beside its threshold; `keeps` is None if that is not known.
+
+    Nothing was measured, or the limit says "bound" and the interval crosses it: not proven.
+    """
 
     audit: str
     value: float
@@ -43,7 +46,7 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
     >>> finding("female share", math.nan).keeps is None
     True
     """
-    least, most = LIMITS[audit]
+    least, most, *bound = LIMITS[audit]
     limit = f"{least:g} to {most:g}"
     if math.isinf(most):
         limit = f"at least {least:g}"
@@ -51,12 +54,16 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
         limit = f"at most {most:g}"
     name = f"{audit}, {subject}" if subject else audit
     passed = None if math.isnan(value) else bool(least <= value <= most)
+    if passed and bound and not least <= low <= high <= most:
+        passed = None
     return Finding(name, float(value), float(low), float(high), int(n), limit, passed)
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
-    """Return all findings, those that miss their threshold first."""
+    """Return all findings, those that miss their threshold first; `status` says it in words."""
     frame = pd.DataFrame(findings, columns=list(Finding._fields)).set_index("audit")
+    words = {True: "within", False: "missed", None: "not proven"}
+    frame["status"] = frame["keeps"].map(words.get).where(frame["value"].notna(), "not measured")
     rank = frame["keeps"].map({False: 0, None: 1, True: 2}.get)
     return frame.loc[rank.sort_values(kind="stable").index]
 

@@ -45,10 +45,23 @@ def _part(run: Run, name: str, about: dict, own: pd.DataFrame, scope: dict[str, 
     sentence = results.fill(about["sentence"], scope)
     chart = getattr(plotting, about.get("chart", "intervals"))
     figure = chart(data.attrs.get("stages", data), title=scope["title"], **about["options"])
+    if results.evaluate(about.get("grey", "false"), scope):
+        _draw_in_grey(figure)
     alt = f"{sentence} " + "; ".join(f"{number.label} {number.text}" for number in rows)
     file = about.get("file", f"report_{name}")
     image = plotting.show(figure, file, folder=run.folder, alt=alt, data=data)
     return Part(heading, sentence, own, image)
+
+
+def _draw_in_grey(figure: Any) -> None:
+    """Recolor the marks of a figure, and of its legend, whose scores mean nothing."""
+    legends = figure.legends + [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    marks = [mark for legend in legends for mark in legend.legend_handles]
+    marks += [
+        mark for axes in figure.axes for mark in (*axes.lines, *axes.collections, *axes.texts)
+    ]
+    for mark in marks:
+        mark.set_color(plotting.charts.GREY)
 
 
 def _yield(run: Run, own: pd.DataFrame) -> pd.DataFrame:
@@ -78,6 +91,7 @@ def _intervals(run: Run, own: pd.DataFrame) -> pd.DataFrame:
     """Return the shares that have an interval."""
     shares = own[(own["unit"] == "share") & own["low"].notna()].set_index("name").rename_axis(None)
     shares = shares.rename(columns={"value": "score"})[["score", "low", "high", "model"]]
+    shares.attrs = {"drawn": shares.rename_axis("name").reset_index().to_dict("records")}
     return shares.astype({"score": float, "low": float, "high": float})
 
 

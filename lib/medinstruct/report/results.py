@@ -12,19 +12,17 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from medinstruct import manifest, paths, records, stats
+from medinstruct import evaluation, manifest, paths, records, stats
 from medinstruct.diversity import coverage
 from medinstruct.errors import UserError
 
 REPORT = paths.load("report")
 STAND_IN = "offline-stand-in"
-NAME_KEYS = {
-    "run",
-    "read_from",
-    "beside",
-    "reproducible",
-}  # say what a run is called, not how it was made
-TEMPLATES = ("name", "unit", "model", "paper_is")  # the other cells of report.yaml are expressions
+FAILED = "judge failed"  # the doubt about numbers that are shown and not compared
+# Parameters that say what a run is called, not how it was made.
+NAME_KEYS = {"run", "read_from", "beside", "reproducible"}
+# The other cells of report.yaml are expressions.
+TEMPLATES = ("name", "unit", "model", "paper_is", "doubt")
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,18 @@ def environment() -> jinja2.Environment:
     result.loader = jinja2.FileSystemLoader(paths.data(""))
     result.from_string = cache(result.from_string)  # compile each text once
     result.compile_expression = cache(result.compile_expression)
-    result.filters |= {"unit": formatted, "entropy": stats.entropy}
+    result.filters |= {"unit": formatted, "entropy": stats.entropy, "entrance": _entrance}
     result.filters["base64"] = lambda data: base64.b64encode(data).decode()
     merged = {axis: coverage.published(axis) for axis in ("type", "view")}
     result.globals["published"] = paths.load("published") | {"merged": merged}
     return result
+
+
+def _entrance(rows: list[dict[str, Any]] | None) -> str:
+    """Return the sentence on a judge's entrance test from the rows of freeform.json."""
+    table = pd.DataFrame(list(rows or ()))
+    checks = evaluation.judge_checks
+    return checks.entrance_sentence(table.set_index("kind") if len(table) else table)
 
 
 def fill(template: str, scope: dict[str, Any]) -> str:
@@ -135,8 +140,8 @@ def read_numbers(run: Run) -> pd.DataFrame:
     """Return all numbers of a run in the order of the report, one a row; what is missing is None.
 
     `unit` is share, points, count, bits, nats, grade or ratio; `stand_in` names the roles that a
-    stand-in played in it, `model` the model it measures; a `headline` is shown first. `label`,
-    `text`, `interval`, `size`, `published` and `cell` are what a page prints.
+    stand-in played in it, `model` the model it measures; a `headline` is shown first; `doubt` says
+    why a number may mean nothing. `label`, `text`, `interval`, `size`, `published` and `cell` are what a page prints.
     """
     scope, numbers = scope_of(run), []
     for part, about in REPORT["parts"].items():
@@ -218,10 +223,12 @@ def _numbers(first: pd.DataFrame, second: pd.DataFrame, names: list[str]) -> pd.
     units = a["unit"].replace("share", "points")
     changes = zip(b["value"] - a["value"], units, strict=True)
     numbers["difference"] = ["" if pd.isna(x) else formatted(x, unit) for x, unit in changes]
+    failed = a["doubt"].eq(FAILED) | b["doubt"].eq(FAILED)
     low, high = (np.array([a[end], b[end]], dtype=float) for end in ("low", "high"))
     apart = (high < low[::-1]).any(axis=0)
     known = np.isfinite(low + high).all(axis=0)
-    numbers["intervals"] = np.select([~known, apart], ["", "apart"], "overlap")
+    numbers["intervals"] = np.select([~known | failed, apart], ["", "apart"], "overlap")
+    numbers.loc[failed, "difference"] = ""
     return numbers
 
 
