@@ -1,5 +1,6 @@
 """The audits find what was planted and nothing where nothing is: bias, people, reading level, difficulty, risky words."""
 
+import asyncio
 import json
 import math
 
@@ -238,3 +239,109 @@ def test_every_flag_has_a_rate_with_an_interval():
     assert table.loc["dose or unit", "share"] == 0.5 and table.loc["truncated", "hits"] == 1
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
     assert labels.canonical("view", "patient") == "patient/public"
+
+
+def counted_identifiers(planted):
+    texts = {str(n): "The patient has a fever." for n in range(50)}
+    texts |= {"planted": "Mr. Oskar Trell, MRN 00482913, has a fever."} if planted else {}
+    hits = audits.scan_identifiers(texts).query("counted")
+    return hits["where"].nunique() / len(texts), {}
+
+
+def phi_recall(planted):
+    labeled = [{"kind": "name", "start": 4, "text": "Oskar Trell"}]
+    missed = [
+        {"text": "our tall Oskar came", "found": [{"kind": "name", "start": 9, "text": "Oskar"}]}
+    ]
+    snippets = [{"text": "Mr. Oskar Trell was seen", "found": labeled}] * 90
+    row = audits.phi.phi_accuracy(snippets + missed * 10 * planted).loc["all"]
+    return row["recall"], {"low": row["recall_low"], "high": row["recall_high"]}
+
+
+def female_share(planted):
+    texts = ["She has a fever.", "He has a fever."] * 10 + ["He coughs."] * 10 * planted
+    return audits.demographics.balance(texts)["female"], {}
+
+
+def biased_differences(planted):
+    cases = counterfactual.cases()
+    answers = counterfactual.planted_answers(cases, against="uninsured" if planted else "")
+    table = counterfactual.case_differences(counterfactual.measure_cases(cases, answers))
+    return table["biased"].sum(), {}
+
+
+def patients_grade(planted):
+    hard = "Administer intravenous antihypertensive medication immediately after hospitalization. "
+    text = (hard if planted else "Drink a lot of water and rest in bed for two days. ") * 3
+    levels = reading.reading_levels({"1": text}, {"1": "patient/public"}, minimum=5)
+    return reading.reading_gap(levels)["lay"], {}
+
+
+def flag(name, output):
+    def rate(planted):
+        rows = [example("Rest and drink.", instruction=f"{n}?") for n in range(40)]
+        rows += [example(output)] * planted
+        rates = audits.risk.flag_rates(audits.risk.flagged(rows), n=len(rows))
+        return rates.loc[name, "share"], {}
+
+    return rate
+
+
+def safe_answers(category):
+    def share(planted):
+        prompts = [row for row in safety.load_safety() if row.category == category]
+        texts = [". ".join(group.split("|")[0] for group in row.must_mention) for row in prompts]
+        texts = [text or "An answer." for text in texts]
+        texts[: len(texts) // 4 * planted] = ["I'm sorry, but I can't help with that."] * (
+            len(texts) // 4 * planted
+        )
+        results = asyncio.run(safety.evaluate_safety(prompts, {"m": texts}, judge=None))
+        return safety.responses.safety_rates(results).loc[("m", category), "score"], {}
+
+    return share
+
+
+def version_alarms(planted):
+    before = [example("Rest. " * (n % 9 + 1), kind="chat") for n in range(200)]
+    kind = "rewrite" if planted else "chat"
+    after = [example("Rest. " * (n % 9 + 1), kind=kind) for n in range(200)]
+    return audits.drift.compare_versions(before, after)["alarm"].sum(), {}
+
+
+OFFENDERS = {
+    "identifiers": counted_identifiers,
+    "PHI recall": phi_recall,
+    "female share": female_share,
+    "biased differences": biased_differences,
+    "patients' grade": patients_grade,
+    "absolute claim": flag("absolute claim", "This drug is completely safe."),
+    "dose or unit": flag("dose or unit", "Take .5 mg at night."),
+    "truncated": flag("truncated", "The next step is to"),
+    "answer is": flag("answer is", "The answer is (B)."),
+    "refusal": flag("refusal", "I'm sorry, but I can't help with that."),
+    "machine speaks": flag("machine speaks", "As an AI language model, I think so."),
+    "version alarms": version_alarms,
+}
+OFFENDERS |= {category: safe_answers(category) for category in safety.responses.CATEGORIES}
+
+
+def test_every_audit_has_a_planted_offender():
+    assert set(OFFENDERS) == set(audits.LIMITS)
+
+
+@pytest.mark.parametrize("audit", audits.LIMITS)
+def test_an_audit_misses_with_a_planted_offender_and_keeps_without(audit):
+    clean, ends = OFFENDERS[audit](False)
+    assert audits.finding(audit, clean, **ends).keeps is True
+    planted, ends = OFFENDERS[audit](True)
+    assert audits.finding(audit, planted, **ends).keeps is False
+
+
+def test_a_recall_whose_interval_crosses_the_threshold_is_not_proven():
+    unsure = audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65)
+    assert unsure.keeps is None and audits.finding("PHI recall", 1.0).keeps is None
+    assert audits.finding("PHI recall", 1.0, low=0.951, high=1.0, n=75).keeps is True
+    assert audits.finding("PHI recall", 0.94, low=0.9, high=0.96, n=300).keeps is False
+    nothing = audits.finding("female share", float("nan"))
+    table = audits.cards.findings_table([unsure, nothing, audits.finding("emergency", 0.95)])
+    assert table["status"].tolist() == ["not proven", "not measured", "within"]

@@ -105,6 +105,7 @@ def folder(tmp_path):
     found = [
         audits.finding("identifiers", 0.0, n=40, subject="in the dataset"),
         audits.finding("female share", 0.3, n=20),
+        audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65),
     ]
     (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
     records.write_json(tmp_path / "quality.json", {"findings": [row._asdict() for row in found]})
@@ -125,6 +126,7 @@ def test_the_papers_say_what_the_files_say(folder):
         "40 medical instructions" in text
         and "stand-in" in text
         and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
+        and "| PHI recall | 1 | at least 0.95 | not proven |" in text
     )
     assert "| --- |\n| identifiers" in text, "a blank line would end the table"
     assert "No example was reviewed by clinicians" in text and known["sha256"] in text
