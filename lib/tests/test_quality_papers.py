@@ -108,7 +108,7 @@ def folder(tmp_path):
         audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65),
     ]
     (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
-    records.write_json(tmp_path / "quality.json", {"findings": [row._asdict() for row in found]})
+    records.write_json(tmp_path / "audits.json", {"findings": [row._asdict() for row in found]})
     return tmp_path
 
 

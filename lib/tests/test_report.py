@@ -6,11 +6,12 @@ import re
 import shutil
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import yaml
 from test_jupyterlab import browser  # noqa: F401 (a fixture)
 
-from medinstruct import paths, plotting, records, report
+from medinstruct import audits, paths, plotting, records, report
 from medinstruct.errors import UserError
 
 DEMO = paths.root() / "outputs" / "demo"
@@ -379,6 +380,7 @@ def judged(folder, *, passed, right=10):
     rows = [row | {"right": right, "tie": 80 - right, "passed": right > 75} for row in ENTRANCE]
     content = json.loads((folder / "freeform.json").read_text())
     content |= {"entrance": rows if passed is not None else [], "judge_passed": passed}
+    content["rates"] = [row | {"tie": 0.75} for row in content["rates"]]
     records.write_json(folder / "freeform.json", content)
     return folder
 
@@ -418,9 +420,9 @@ def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
     title = (
         drawing["report_freeform"].get_suptitle() or drawing["report_freeform"].axes[0].get_title()
     )
-    assert "cannot judge" in " ".join(title.split())
+    assert " ".join(title.split()) == "This judge cannot judge: 75.0 % ties"
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
-    assert rows[0]["name"] == "ties" and rows[0]["value"] > 0.5
+    assert rows[0]["name"] == "ties" and rows[0]["value"] == 0.75
     assert {row["doubt"] for row in rows[1:]} == {"judge failed"} and len(rows) > 2
     assert not any(row.get("headline") or row.get("paper") for row in rows)
     assert not any(row["unit"] == "points" for row in rows) and "p value" not in text
@@ -443,11 +445,13 @@ def test_a_judge_that_was_not_tested_is_named_as_such(folder, drawing, key):
     if key == "absent":  # a run from before the entrance test
         content = json.loads((folder / "freeform.json").read_text())
         content = {k: v for k, v in content.items() if k not in ("entrance", "judge_passed")}
+        content["rates"] = [row for row in content["rates"] if row.pop("tie")]
         records.write_json(folder / "freeform.json", content)
     text, content = written(folder)
     assert "This judge was not tested" in content["sentences"]["freeform"]
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
-    assert {row["doubt"] for row in rows[1:]} == {"judge not tested"}
+    assert {row["doubt"] for row in rows if row["name"] != "ties"} == {"judge not tested"}
+    assert any(row["name"] == "ties" for row in rows) == (key == "null")
     tiles = text[text.index('<dl class="tiles">') : text.index("</dl>")]
     assert tiles.count("judge not tested") == tiles.count("score against") > 0
     assert "50 % is parity (judge not tested)" in text
@@ -469,19 +473,20 @@ def test_scores_of_a_judge_that_failed_are_not_compared(folder, monkeypatch):
 
 
 def test_the_audits_of_the_title_are_those_that_are_drawn(folder, drawing):
-    content = json.loads((folder / "quality.json").read_text())
-    content["findings"][2] |= {"keeps": None}  # PHI recall, not proven
-    records.write_json(folder / "quality.json", content)
+    names = ("identifiers", "truncated", "refusal", "female share")
+    rows = [audits.finding(name, 0.0, low=0.0, high=0.01, n=500) for name in names]
+    rows.append(audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65))
+    rows += [audits.finding(name, 0.0, n=40) for name in ("biased differences", "version alarms")]
+    content = pd.DataFrame(rows).astype(object)
+    content = content.where(content.notna(), None).to_dict("records")
+    records.write_json(folder / "audits.json", {"findings": content})
+    records.write_json(folder / "agreement.json", {"reviewed": 0, "votes": 0})
     _, found = written(folder)
-    figure, rows = drawing["report_review"], content["findings"]
-    shares = [row for row in rows if row["low"] is not None]
-    kept = sum(bool(row["keeps"]) for row in shares)
+    figure = drawing["report_review"]
     title = " ".join((figure.get_suptitle() or figure.axes[0].get_title()).split())
-    assert title.startswith(f"{kept} of {len(shares)} audits with an interval")
-    assert len(figure.axes[0].get_yticklabels()) == len(shares)
-    every = sum(bool(row["keeps"]) for row in rows)
+    assert title.startswith("3 of 5 audits with an interval")
+    assert len(figure.axes[0].get_yticklabels()) == 5
     sentence = found["sentences"]["review"]
-    assert (
-        f"{every} of {len(rows)} audits are within their threshold, 3 of them without" in sentence
-    )
-    assert "Not proven: PHI recall (at least 0.95)." in sentence and "Missed: " in sentence
+    assert "5 of 7 audits are within their threshold, 2 of them without" in sentence
+    assert "Missed: female share (0.4 to 0.6)." in sentence
+    assert "Not proven: PHI recall (at least 0.95)." in sentence
