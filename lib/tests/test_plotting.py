@@ -1,16 +1,23 @@
 """Plotting: every chart says what it shows, every text is escaped, every figure has fixed bytes."""
 
 import base64
+import io
+import re
+import shutil
 
 import nbformat as nf
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from medinstruct import plotting
 from medinstruct.records import Task
 
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 NASTY = "<script>alert(1)</script> $5 and $6"
 RATES = pd.DataFrame(
     {
@@ -140,7 +147,7 @@ def test_a_table_escapes_every_cell_and_keeps_numbers_at_the_right():
     frame = pd.DataFrame({NASTY: [NASTY, None], "n": [12345, np.nan]}, index=pd.Index(["a", "b"]))
     page = plotting.table(frame, caption=NASTY).data["text/html"]
     assert "<script>" not in page and page.count("&lt;script&gt;") == 3
-    assert '<td style="text-align:right">12,345</td>' in page and "<td>–</td>" in page
+    assert '<td style="text-align:right">12,345</td>' in page and ">–</td>" in page
     assert "mathjax_ignore" in page  # "$" starts no formula
 
 
@@ -174,22 +181,183 @@ def test_the_reader_gives_escaped_cards_where_the_page_is_not_live():
     assert "No record matches" in plotting.reader([], text=["a"]).data["text/html"]
 
 
-def test_the_reader_filters_searches_and_turns_pages_where_the_page_is_live(monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "x.ipynb")
-    widget = plotting.reader(TASKS, text=["instruction", "input"], labels=["type"], number=2)
-    filters, controls, view = widget.children
-    search, page = controls.children
-    assert "1 to 2 of 9" in view.value and page.max == 5 and "<script>" not in view.value
-    page.value = 5
-    assert "9 to 9 of 9" in view.value
-    filters.children[0].value = "rewrite"
-    assert "1 to 2 of 4" in view.value and page.value == 1
-    search.value = "COUGH a"
-    assert "1 to 1 of 1" in view.value and page.max == 1
-    search.value = "nowhere"
-    assert "No record matches" in view.value
-    search.value = ""
-    assert "1 to 2 of 4" in view.value
+def test_a_reader_embeds_few_records_and_says_so_and_more_where_the_page_is_live(monkeypatch):
+    rows = [{"text": f"<b>record</b> {n}", "kind": "a"} for n in range(5000)]
+    monkeypatch.setattr("medinstruct.plotting.display.live", lambda: False)
+    page = plotting.reader(rows, text=["text"], labels=["kind"]).data["text/html"]
+    assert page.count('class="mi-card"') == 200 and "200 of 5,000 records, evenly spaced" in page
+    assert "record&lt;/b&gt; 0<" in page and "record&lt;/b&gt; 4999<" in page
+    assert plotting.reader(rows, text=["text"], labels=["kind"]).data["text/html"] == page
+    monkeypatch.setattr("medinstruct.plotting.display.live", lambda: True)
+    page = plotting.reader(rows, text=["text"], labels=["kind"]).data["text/html"]
+    assert page.count('class="mi-card"') == 2000
+
+
+@pytest.fixture(scope="module")
+def browser_page():
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page()
+        browser.close()
+
+
+def cards(page, place):
+    return page.locator(".mi-reader").nth(place).locator(".mi-card:visible summary")
+
+
+def test_a_browser_sorts_tables_and_searches_two_readers_apart(browser_page):
+    count = [7, None, *range(20, 8, -1)]
+    names = [f"n{n:02}" for n in range(13)] + ["<img src=x onerror=window.hacked=1>"]
+    outputs = [
+        plotting.table(pd.DataFrame({"name": names, "count": count}), fold=5),
+        plotting.reader(TASKS, text=["instruction", "input"], labels=["type"], number=2),
+        plotting.reader(TASKS[:5], text=["instruction"], labels=["type", "topic"], number=4),
+    ]
+    page = browser_page
+    page.set_content("".join(output.data["text/html"] for output in outputs))
+    numbers = page.locator(".mi-table tbody tr:visible td:nth-child(2)")
+    assert numbers.count() == 5
+    page.get_by_role("button", name="count").click()
+    assert numbers.all_inner_texts() == ["7", "9", "10", "11", "12"]
+    page.get_by_role("button", name="count").click()
+    assert numbers.all_inner_texts() == ["20", "19", "18", "17", "16"]
+    page.get_by_role("button", name="Show all 14 rows").click()
+    assert numbers.all_inner_texts()[-2:] == ["7", "–"]
+
+    first = page.locator(".mi-reader").first
+    assert cards(page, 0).count() == 2 and cards(page, 1).count() == 4
+    first.get_by_role("button", name="next").click()
+    first.get_by_role("combobox").select_option("rewrite (4)")
+    assert first.get_by_role("status").inner_text().strip() == "1 to 2 of 4 that match"
+    first.get_by_role("searchbox").type("COUGH a")
+    assert first.get_by_role("status").inner_text().strip() == "1 to 1 of 1 that match"
+    first.get_by_role("searchbox").fill("nowhere")
+    assert cards(page, 0).count() == 0 and "No record matches." in first.inner_text()
+    first.get_by_role("searchbox").fill("")
+    first.get_by_role("combobox").select_option("(all) type")
+    assert first.get_by_role("status").inner_text().strip() == "1 to 2 of 9"
+    assert cards(page, 1).count() == 4 and not page.evaluate("window.hacked")
+
+
+def test_without_a_script_the_first_records_and_rows_are_readable():
+    bs4 = pytest.importorskip("bs4")
+    shown = plotting.reader(TASKS, text=["instruction"], number=4).data["text/html"]
+    soup = bs4.BeautifulSoup(shown, "html.parser")
+    soup.script.decompose()
+    assert [card.has_attr("open") for card in soup.select(".mi-out > .mi-card")] == [True] + [
+        False
+    ] * 3
+    assert len(soup.select(".mi-rest .mi-card")) == 5 and not soup.select("[hidden]")
+
+
+def test_names_keep_their_color_in_every_order_and_chart():
+    frame = pd.DataFrame({"other": [1, 2], "tuned": [2, 3], "these seeds": [1, 1], "base": [3, 3]})
+    for columns in (list(frame), list(frame)[::-1]):
+        bars = plotting.grouped_bars(frame[columns], **WORDS).axes[0].containers
+        drawn = [bar.patches[0].get_facecolor() for bar in bars]
+        lines = [line.get_color() for line in plotting.lines(frame[columns], **WORDS).axes[0].lines]
+        for color, line, name in zip(drawn, lines, columns, strict=True):
+            assert to_hex(color) == to_hex(line)
+            known = plotting.COLORS.get(name.split()[-1])
+            assert (to_hex(color).upper() == known) == (name != "other")
+    assert len(set(plotting.COLORS.values())) == len(plotting.COLORS) == 6
+
+
+def test_a_title_says_what_its_chart_draws():
+    counts = pd.Series({"a": 6, "b": 3, "c": 1, "d": 0})
+    cut = plotting.bars(counts, top=2, label="x", title="{shown} of {n}: {largest_share:.0%} {c}")
+    assert cut.get_suptitle() == "2 of 4: 60% 1"
+    forest = "{above} of {n} above, {tuned.largest} {tuned.largest_value:.1f} {else}"
+    figure = plotting.intervals(RATES, group="model", reference=0.45, title=forest, label="x")
+    assert figure.get_suptitle() == "1 of 3 above, medqa: letters 0.5 {else}"
+    figure = plotting.histogram(
+        {"kept": [0.1, 0.9]}, reference={0.7: "x"}, title="{kept.over}", label="x"
+    )
+    assert figure.get_suptitle() == "1"
+    losses = pd.DataFrame({"base": [2, 2, 1], "tuned": [1, 1, 2]})
+    figure = plotting.dumbbell(losses, better="lower", title="{improved} better", label="x")
+    assert figure.get_suptitle() == "2 better"
+
+
+def test_row_labels_keep_the_end_that_tells_them_apart():
+    rows = [
+        f"agreement on the safety of the answers, judge {a} and judge {b}" for a, b in ("AB", "AC")
+    ]
+    frame = RATES.iloc[:2].set_axis(rows)
+    labels = plotting.intervals(frame, **WORDS).axes[0].get_yticklabels()
+    assert sorted(label.get_text()[-7:] for label in labels) == ["judge B", "judge C"]
+
+
+def contrast(one, other):
+    one, other = (np.array([int(c[n : n + 2], 16) / 255 for n in (1, 3, 5)]) for c in (one, other))
+    one, other = (
+        np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in (one, other)
+    )
+    low, high = sorted(float(c @ (0.2126, 0.7152, 0.0722)) for c in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#111111", "#212121"])
+def test_all_words_of_a_figure_read_on_light_and_dark_pages(page):
+    from matplotlib.text import Text
+
+    for name in CHARTS.keys() - {"heatmap", "centered", "sunburst"}:  # words on cells of their own
+        figure = CHARTS[name]()
+        words = [text for text in figure.findobj(Text) if text.get_text()]
+        assert min(contrast(to_hex(text.get_color()), page) for text in words) >= 3.95, name
+    marks = plotting.table([{"safe": True}, {"safe": False}]).data["text/html"]
+    assert all(contrast(color, page) >= 3.9 for color in re.findall(r";color:(#\w+)", marks))
+
+
+def test_a_rare_color_survives_the_compression_and_the_ground_is_transparent(tmp_path):
+    points = np.random.default_rng(0).random((5000, 2))
+    figure = plotting.lines(pd.DataFrame({"seeds": [0.5]}, index=[0.5]), **WORDS)
+    figure.axes[0].plot(*points.T, "o", ms=5, color="#0072B2", zorder=1)
+    figure.axes[0].plot(0.5, 0.5, "o", ms=5, color="#D55E00", zorder=3)
+    png = plotting.show(figure, "rare", folder=tmp_path).data["image/png"]
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA")).astype(int)
+    for color in ((0xD5, 0x5E, 0x00, 255), (0x00, 0x72, 0xB2, 255)):
+        assert np.abs(pixels - color).max(axis=-1).min() <= 6
+    assert pixels[0, 0, 3] == 0 and pixels[-1, -1, 3] == 0
+
+
+def test_a_table_reads_like_a_table():
+    frame = pd.DataFrame(
+        {
+            "recall": [0.534, 0.9],
+            "recall_low": [0.47, 0.8],
+            "recall_high": [0.5906, np.nan],
+            "score": [12.5, np.nan],
+            "low": [9.0, np.nan],
+            "high": [15.25, np.nan],
+            "p": [0.0001, 0.25],
+            "item_id": [12345, 2],
+            "is_safe": [True, False],
+            "reasons": [{"cut": 2, "empty": 1}, {}],
+            "nothing": [None, np.nan],
+            "answer": ["word " * 60, NASTY],
+            "change": [plotting.diff("two <b>", "one <b>"), plotting.diff("a", "a")],
+        }
+    )
+    page = plotting.table(frame).data["text/html"]
+    for cell in ("0.53 [0.47, 0.59]", "12.5 [9.0, 15.2]", "&lt;0.001", ">12345<", "✓ yes", "✗ no"):
+        assert cell in page
+    assert "cut 2, empty 1" in page and "<ins>one</ins> &lt;b&gt;" in page and "<b>" not in page
+    heads = re.findall(r"<th [^>]*>([^<]*)", page)
+    assert heads == [
+        "recall [95 % interval]",
+        "score [95 % interval]",
+        "p",
+        "item id",
+        "is safe",
+        "reasons",
+        "answer",
+        "change",
+    ]
+    assert page.count("<details>") == 1 and "{+one+}" in plotting.table(frame).data["text/plain"]
 
 
 def test_an_exported_page_carries_alternative_text_escaped(tmp_path):
