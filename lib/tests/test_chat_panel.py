@@ -9,7 +9,7 @@ from test_report import violations
 from medinstruct import assist, paths, plotting
 
 PAGE = """<!doctype html><html lang="en" {theme}><head><meta charset="utf-8"><title>Chat</title>
-<style>body {{ background: {paper}; }}</style><style>{css}</style></head><body><h1>Chat</h1><main id="el"></main>
+<style>body {{ background: {paper}; color: {ink}; }}</style><style>{css}</style></head><body><main><h1>Chat</h1><div id="el"></div></main>
 <script type="module">{js}
 const heard = [];
 const send = () => setTimeout(() => heard.forEach((hear) => hear({{ event: "view", view: {view} }})));
@@ -30,9 +30,11 @@ def view(folder):
 def opened(browser, tmp_path, *, dark=False):  # noqa: F811
     css, js = (paths.data(f"chat_panel.{kind}").read_text("utf-8") for kind in ("css", "js"))
     content = json.dumps(view(tmp_path)).replace("</", "<\\/")
-    theme, paper = ('theme="dark"', "#1f2124") if dark else ("", "#fff")
+    theme, paper, ink = ('theme="dark"', "#1f2124", "#eee") if dark else ("", "#fff", "#222")
     page_path = tmp_path / "chat.html"
-    page_path.write_text(PAGE.format(css=css, js=js, view=content, theme=theme, paper=paper))
+    page_path.write_text(
+        PAGE.format(css=css, js=js, view=content, theme=theme, paper=paper, ink=ink)
+    )
     page = browser.new_page(viewport={"width": 1100, "height": 760})
     page.goto(page_path.as_uri())
     page.wait_for_selector(".mi-answer:nth-child(2)")

@@ -32,6 +32,8 @@ def drawn(tmp_path_factory):
     shutil.copytree(DEMO, folder)
     (folder / "pages").mkdir(exist_ok=True)
     (folder / "pages" / "03_filter_tasks.html").write_text("<p>3</p>")
+    (folder / "pages" / "15_report.html").write_text("<p>15</p>")
+    (folder / "report.json").write_text("{}")
     run = report.read_run(folder)
     parts = report.draw_parts(run)
     text = report.write_page(run, parts).read_text(encoding="utf-8")
@@ -490,3 +492,50 @@ def test_the_audits_of_the_title_are_those_that_are_drawn(folder, drawing):
     assert "5 of 7 audits are within their threshold, 2 of them without" in sentence
     assert "Missed: female share (0.4 to 0.6)." in sentence
     assert "Not proven: PHI recall (at least 0.95)." in sentence
+
+
+def lights(text):
+    """The heading of each part on the first screen, and whether it is good."""
+    rows = re.findall(r'<li class="[a-z-]+"><a href="#(\w+)">[^<]*</a> <b>. ([a-z ]+)</b>', text)
+    return dict(rows)
+
+
+def test_the_first_screen_says_of_each_part_whether_it_works(folder, quick):
+    first = lights(written(folder)[0])
+    assert len(first) == 8 and first["yield"] == "good" and first["safety"] == "not shown"
+    training = json.loads((folder / "training.json").read_text())
+    training["lora"]["eval_after"] = training["lora"]["eval_before"] + 1
+    (folder / "training.json").write_text(json.dumps(training))
+    safety = json.loads((folder / "safety.json").read_text())
+    for row in safety["change"]:
+        row |= {"change": 0.4, "low": 0.2, "high": 0.6}
+    (folder / "safety.json").write_text(json.dumps(safety))
+    (folder / "benchmarks.json").unlink()
+    second = lights(written(folder)[0])
+    assert first["training"] == "good" and second["training"] == "not shown"
+    assert second["safety"] == "good" and second["benchmarks"] == "missing"
+
+
+def test_an_untested_judge_makes_no_part_good(folder, quick):
+    freeform = json.loads((folder / "freeform.json").read_text())
+    for passed in (None, False, True):
+        content = freeform | {"judge_passed": passed}
+        (folder / "freeform.json").write_text(json.dumps(content))
+        assert (lights(written(folder)[0])["freeform"] == "good") == (passed is True)
+
+
+def test_one_example_of_the_dataset_comes_before_the_numbers(drawn):
+    example, numbers = drawn.text.index('id="example"'), drawn.text.index('id="numbers"')
+    assert drawn.text.index('id="works"') < example < numbers < drawn.text.index('id="what"')
+    texts = {row["instruction"][:40] for row in report.read_run(drawn.folder).rows["dataset"]}
+    shown = drawn.text[example:numbers].replace("&#39;", "'").replace("&#34;", '"')
+    assert any(text in shown for text in texts) and "<b>Response</b>" in shown
+
+
+def test_on_a_phone_figures_keep_a_readable_size_and_scroll(browser, drawn):  # noqa: F811
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(f"file://{drawn.folder}/report.html")
+    widths = page.evaluate("[...document.querySelectorAll('figure img')].map(i => i.clientWidth)")
+    assert min(widths) >= 560
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()

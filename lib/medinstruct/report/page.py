@@ -74,7 +74,7 @@ def _yield(run: Run, own: pd.DataFrame) -> pd.DataFrame:
 
 def _diversity(run: Run, own: pd.DataFrame) -> pd.DataFrame:
     ours = run.get("diversity", "counts", "type")
-    frame = pd.DataFrame({"this run": ours, "published": coverage.published("type")}).fillna(0)
+    frame = pd.DataFrame({"dataset": ours, "published": coverage.published("type")}).fillna(0)
     return 100 * frame / frame.sum()
 
 
