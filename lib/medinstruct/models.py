@@ -12,6 +12,7 @@ from medinstruct.errors import UserError
 
 ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
 STAND_IN = "offline-stand-in"
+FREE = ("offline", "http://localhost", "http://127.0.0.1")  # how addresses without a key begin
 
 
 class Model(BaseModel, extra="forbid", frozen=True):

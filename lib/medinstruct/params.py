@@ -104,8 +104,7 @@ def profile(path: str | Path) -> dict[str, Any]:
 
     `path` is a file or the name of a shipped profile.
     """
-    is_name = str(path) in {file.stem for file in profiles()}
-    path = paths.root() / "params" / f"{path}.yaml" if is_name else paths.resolve(str(path))
+    path = _located(path)
     do = "Write `key: value` lines."
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -115,9 +114,15 @@ def profile(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a profile.", got=type(values).__name__, do=do)
     base = values.pop("base", "")
-    if base == path.stem:
+    if base and _located(base) == path:
         raise UserError(f"{path} is its own base.", got=base, do="Name another profile.")
     return (profile(base) if base else {}) | values
+
+
+def _located(path: str | Path) -> Path:
+    """Return the file of a profile, given by its path or by the name of a shipped one."""
+    shipped = {file.stem: file for file in profiles()}
+    return shipped.get(str(path)) or paths.resolve(str(path))
 
 
 def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:

@@ -1,35 +1,68 @@
 """Parameters and profiles: nothing unknown, nothing of the wrong type."""
 
 import pytest
+import yaml
 
 from medinstruct import params, paths
 from medinstruct.errors import UserError
 
-PROFILES = sorted((paths.root() / "params").glob("*.yaml"))
-NOTEBOOKS = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
+PROFILES = params.profiles()
+NOTEBOOKS = paths.notebooks()
 
 
-def test_all_profiles_have_the_same_keys_in_the_same_order():
-    assert len(PROFILES) == 6
-    assert len({tuple(params.profile(path)) for path in PROFILES}) == 1
+def test_there_are_six_profiles_and_none_is_over_40_lines():
+    assert [path.stem for path in PROFILES] == ["demo", "colab", "gpu", "local", "openai", "paper"]
+    assert max(len(path.read_text().splitlines()) for path in PROFILES) <= 40
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_a_profile_has_just_the_keys_of_the_notebooks_with_their_types(path):
-    kinds = {
-        key: kind for notebook in NOTEBOOKS for key, (kind, _) in params.declared(notebook).items()
-    }
-    values = params.profile(path)
-    assert set(values) == set(kinds)
-    for key, value in values.items():
-        params.typed(key, value, kinds[key])
+def test_a_profile_states_only_what_differs_and_merges_with_the_right_types(path):
+    values = params.merged(path)
+    defaults = {name: default for name, (_, default) in params.defaults().items()}
+    assert set(values) == set(defaults)
+    if path.stem != "demo":
+        assert not {
+            key for key, value in params.profile(path).items() if value == defaults[key]
+        } - {"budget_usd", "output_format", "teacher", "responder", "judge", "benchmark_limit"}
 
 
-def test_a_key_of_two_notebooks_has_one_type_and_one_default():
+def test_the_notebooks_own_defaults_are_the_demo():
+    assert params.profile("demo") == {"run": "demo"}
+    assert params.merged("demo") == {name: value for name, (_, value) in params.defaults().items()}
+
+
+def test_a_notebook_has_at_most_10_parameters_and_all_together_about_60():
+    assert max(len(params.declared(book)) for book in NOTEBOOKS) <= 10
+    assert len(params.defaults()) <= 60
+
+
+def test_a_profile_may_start_from_another(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: openai\nrun: mine\nrequests: 5\n")
+    values = params.merged(tmp_path / "mine.yaml")
+    assert (values["run"], values["requests"]) == ("mine", 5)
+    assert values["teacher"] == params.merged("openai")["teacher"]
+    (tmp_path / "loop.yaml").write_text(f"base: {tmp_path / 'loop.yaml'}\nrun: x\n")
+    with pytest.raises(UserError, match="its own base"):
+        params.profile(tmp_path / "loop.yaml")
+
+
+def test_the_printed_table_of_one_notebook_is_what_papermill_reads(tmp_path):
+    lines = params.table("gpu", "08")
+    (tmp_path / "08.yaml").write_text("\n".join(lines))
+    values = yaml.safe_load((tmp_path / "08.yaml").read_text())
+    book = next(book for book in NOTEBOOKS if book.stem.startswith("08"))
+    assert set(values) == set(params.declared(book)) and values["lora_rank"] == 32
+    assert all(line.partition("  # ")[2].endswith(".") for line in lines)
+    assert len(params.table("gpu")) == len(params.defaults())
+
+
+def test_a_key_of_two_notebooks_has_one_type_one_default_and_one_sentence():
     seen = {}
     for notebook in NOTEBOOKS:
+        words = params.descriptions(notebook)
         for key, declared in params.declared(notebook).items():
-            assert seen.setdefault(key, declared) == declared, (notebook.stem, key)
+            entry = (*declared, words[key])
+            assert seen.setdefault(key, entry) == entry, (notebook.stem, key)
 
 
 def test_a_number_read_as_text_is_refused_with_the_way_to_write_it():
@@ -70,9 +103,29 @@ def test_a_path_that_is_empty_or_missing_is_a_user_error():
             paths.resolve(source)
 
 
-def test_a_nested_or_broken_profile_names_its_fault(tmp_path):
+def test_a_broken_profile_names_its_fault(tmp_path):
     path = tmp_path / "p.yaml"
-    for content, fault in (("a: {b: 1}", "got: a"), ("[1]", "list"), ("a: [", "not valid YAML")):
+    for content, fault in (("[1]", "list"), ("a: [", "not valid YAML")):
         path.write_text(content)
         with pytest.raises(UserError, match=fault):
             params.profile(path)
+
+
+@pytest.mark.parametrize("value", ["medqa_ll, own_ll", 3, {"a": 1}])
+def test_a_list_is_a_list_and_no_text_with_commas(value):
+    scope = {"__annotations__": {"tasks": list}, "tasks": value}
+    with pytest.raises(UserError, match="must be list(.|\n)*YAML list"):
+        params.check(scope)
+
+
+def test_lists_and_maps_may_be_set_on_the_command_line():
+    values = params.set_values(["judges=[a, b]", "answer_files={mine: x.jsonl}", "x=1,2"])
+    assert values == {"judges": ["a", "b"], "answer_files": {"mine": "x.jsonl"}, "x": "1,2"}
+
+
+def test_thread_settings_are_made_when_the_package_is_imported():
+    import os
+
+    import medinstruct  # noqa: F401
+
+    assert os.environ["GOMP_SPINCOUNT"]

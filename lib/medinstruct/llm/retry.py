@@ -11,6 +11,7 @@ from typing import Any
 
 import openai
 
+from medinstruct import models
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import LIMITS, TEXTS, Request
 from medinstruct.llm.rate_limit import RateLimiter
@@ -31,7 +32,7 @@ class Connection:
         self.extra = extra or {}
         self.limiter, self.has_answered, self.health = limiter, False, 0.0
         self.refused: set[str] = set()  # parameters that the model does not take
-        is_free = self.transport or url.startswith(("http://localhost", "http://127.0.0.1"))
+        is_free = self.transport or url.startswith(models.FREE)
         self._key = os.environ.get(key_name) or ("none-needed" if is_free else "")
         if not self._key:
             got, do = f"no {key_name} for {url or 'OpenAI'}", "Set it outside the notebook."

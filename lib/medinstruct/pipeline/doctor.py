@@ -96,7 +96,7 @@ def _addresses(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
         model = models.load(name)
         if not model.is_stand_in:
             servers.setdefault(model.url or OPENAI, []).append(role)
-            if not (os.environ.get(model.key) or "://localhost" in model.url):
+            if not (os.environ.get(model.key) or model.url.startswith(models.FREE)):
                 no_key.add(model.key)
     for key in sorted(no_key):
         yield f"{key} is not set", "export it in the shell that starts the run"
