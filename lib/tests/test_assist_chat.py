@@ -614,7 +614,7 @@ def test_a_worked_case_is_shown_without_asking_again(tmp_path):
 def test_no_text_is_in_the_state_that_a_notebook_saves_and_no_name_goes_to_the_page(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("medinstruct.plotting.live", lambda: True)
+    monkeypatch.setattr("medinstruct.plotting.display.live", lambda: True)
     models = {"tuned": Says("Rest, said the model.")}
     who = {"reviewer": "Dr. Maria Beispiel"}
     widget = assist.open_chat(models, folder=tmp_path, **who)

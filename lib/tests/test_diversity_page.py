@@ -86,7 +86,9 @@ def test_the_exported_page_fits_and_runs_nothing_of_the_data(out, width):
     if not browser_path:
         pytest.skip("no Chromium on this machine")
     page_path = Path(out) / "page.html"
-    page_path.write_text(plotting.to_html(out / "05_measure_diversity.ipynb"), encoding="utf-8")
+    page_path.write_text(
+        plotting.display.to_html(out / "05_measure_diversity.ipynb"), encoding="utf-8"
+    )
     with sync.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 900})

@@ -52,7 +52,7 @@ def small(tmp_path_factory):
     (run / "pages").mkdir(parents=True)
     nbformat.write(nf.new_notebook(cells=cells), run / "03_small.ipynb")
     page = run / "pages" / "03_small.html"
-    page.write_text(plotting.to_html(run / "03_small.ipynb"), encoding="utf-8")
+    page.write_text(plotting.display.to_html(run / "03_small.ipynb"), encoding="utf-8")
     return page
 
 
@@ -79,7 +79,7 @@ def test_axe_accepts_every_kind_of_cell_and_nothing_is_fetched(browser, small, s
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_accepts_a_page_of_the_demo(browser, tmp_path, scheme):  # noqa: F811
     (notebook,) = DEMO.glob("[0-9][0-9]_write_responses.ipynb")
-    (tmp_path / "page.html").write_text(plotting.to_html(notebook), encoding="utf-8")
+    (tmp_path / "page.html").write_text(plotting.display.to_html(notebook), encoding="utf-8")
     page = opened(browser, tmp_path / "page.html", width=800, color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert violations(page) == [] and page.problems == [] and len(page.requests) > 0

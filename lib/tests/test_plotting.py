@@ -369,7 +369,7 @@ def test_an_exported_page_carries_alternative_text_escaped(tmp_path):
     output = nf.v4.new_output("display_data", data=data, metadata=metadata)
     book = nf.v4.new_notebook(cells=[nf.v4.new_code_cell("x", outputs=[output])])
     nf.write(book, tmp_path / "n.ipynb")
-    page = plotting.to_html(tmp_path / "n.ipynb")
+    page = plotting.display.to_html(tmp_path / "n.ipynb")
     assert "<script>alert(1)" not in page
     assert bs4.BeautifulSoup(page, "html.parser").img["alt"] == alt
     assert (tmp_path / "figures" / "f.csv").read_text() == ",0\na,2\n"

@@ -280,7 +280,7 @@ def open_chat(models: Models, *, folder: Path, example: Sequence[Turn] = (), **s
     name `reviewer` (else MEDINSTRUCT_REVIEWER, else the page asks). `session` is what `Session`
     takes. Texts go to the widget as messages, so that no saved notebook holds them.
     """
-    if not plotting.live():
+    if not plotting.display.live():
         saved = Transcripts(folder).last_conversation()
         about = "The last conversation of this run." if saved else "A worked case of this page."
         return show_turns(saved or example, about=about)

@@ -94,7 +94,7 @@ def _is_unchanged(notebook: Path, out: Path, entry: dict[str, Any]) -> bool:
 
 def _write_page(executed: Path, page: Path) -> None:
     """Render an executed notebook as a page, where the report links to it."""
-    text = plotting.to_html(executed)
+    text = plotting.display.to_html(executed)
     records.write_text(page, re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text))
 
 

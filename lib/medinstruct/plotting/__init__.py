@@ -1,6 +1,6 @@
 """Plotting: charts, one table, one reader of records; how a figure is saved and shown."""
 
-from medinstruct.plotting import charts
+from medinstruct.plotting import display
 from medinstruct.plotting.charts import (
     COLORS,
     bars,
@@ -13,4 +13,4 @@ from medinstruct.plotting.charts import (
     lines,
     sunburst,
 )
-from medinstruct.plotting.display import diff, live, reader, show, table, to_html
+from medinstruct.plotting.display import diff, reader, show, table

@@ -63,7 +63,7 @@ def fill(title: str, fields: Mapping[str, Any]) -> str:
     return text[:1].upper() + text[1:] if text != title else text
 
 
-def series_fields(values: Any, *, rows: bool = True, over: float | None = None) -> dict[str, Any]:
+def series_fields(values: Any, *, over: float | None = None) -> dict[str, Any]:
     """Return the fields of one series of numbers.
 
     >>> fields = series_fields(pd.Series({"chat": 6, "rewrite": 3, "choose": 1, "plan": 0}))
@@ -75,7 +75,7 @@ def series_fields(values: Any, *, rows: bool = True, over: float | None = None) 
     values = pd.Series(values, dtype=float)
     numbers = values.dropna()
     total = numbers.sum()
-    fields = {short(name, 999): value for name, value in numbers.items()} if rows else {}
+    fields = {short(name, 999): value for name, value in numbers.items()}
     fields |= {"n": len(values), "empty": len(values) - int((numbers != 0).sum()), "total": total}
     if numbers.empty:
         return fields
@@ -94,12 +94,12 @@ def series_fields(values: Any, *, rows: bool = True, over: float | None = None) 
 
 def column_fields(columns: Mapping, *, over: float | None = None) -> dict[str, Any]:
     """Return the fields of several series: those of the first, and of each as {name.field}."""
-    of = {short(k, 999): series_fields(v, rows=over is None, over=over) for k, v in columns.items()}
-    fields = dict(next(iter(of.values()), {"n": 0}))
-    names = [name for name in of if name]
+    parts = {name: series_fields(column, over=over) for name, column in columns.items()}
+    fields = dict(next(iter(parts.values()), {"n": 0}))
+    names = [short(name, 999) for name in parts if name]
     fields["columns"] = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-    for name in names:
-        fields |= {f"{name}.{field}": value for field, value in of[name].items()}
+    for name, part in parts.items():
+        fields |= {f"{name}.{field}": value for field, value in part.items()}
     return fields
 
 

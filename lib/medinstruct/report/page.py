@@ -61,7 +61,7 @@ def _draw_in_grey(figure: Any) -> None:
         mark for axes in figure.axes for mark in (*axes.lines, *axes.collections, *axes.texts)
     ]
     for mark in marks:
-        mark.set_color(plotting.charts.GREY)
+        mark.set_color(plotting.COLORS["base"])
 
 
 def _yield(run: Run, own: pd.DataFrame) -> pd.DataFrame:

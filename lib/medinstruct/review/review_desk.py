@@ -108,7 +108,7 @@ def desk(store: Store, cards: Sequence[Card], *, role="reviewer", seed=42, numbe
     The page asks for the reviewer's name, never saved in the notebook, unless the environment
     variable MEDINSTRUCT_REVIEWER is set.
     """
-    if plotting.live():
+    if plotting.display.live():
         reviewer = os.environ.get("MEDINSTRUCT_REVIEWER", "")
         return _panel(Session(store, cards, role=role, seed=seed, reviewer=reviewer))
     rows = []
