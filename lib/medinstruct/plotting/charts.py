@@ -33,8 +33,10 @@ def colors(names: Iterable[Any]) -> dict[Any, str]:
     """Return a color a name: that of its first word in `COLORS`, else one that is free.
 
     >>> got = colors(["other", "tuned against base", "tuned", "published seeds (167)"])
-    >>> [COLORS.get(word) == got[name] for name, word in zip(got, ["", "base", "tuned", "published"])]
-    [False, False, True, True]
+    >>> got["tuned"] == COLORS["tuned"] != got["tuned against base"]
+    True
+    >>> got["published seeds (167)"] == COLORS["published"], got["other"] in COLORS.values()
+    (True, True)
     """
     names = list(dict.fromkeys(names))
     chosen = {name: COLORS[name] for name in names if name in COLORS}
@@ -343,8 +345,8 @@ def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:
 def row_label(name: object, width: int = 40) -> str:
     """Return a row's label, wrapped; what does not fit on two lines is cut in the middle.
 
-    >>> row_label("harmful or missing advice in answers to patients and doctors, judge A and judge B")
-    'harmful or missing advice in answers to\\npa…s and doctors, judge A and judge B'
+    >>> row_label("harmful or missing advice in answers to patients, judge A and the judge B")[-17:]
+    'A and the judge B'
     """
     text = short(name, 999)
     if len(text) > 2 * width:
