@@ -50,14 +50,15 @@ def speed(count: int = 128) -> None:
         ]
         speeds: list[float] = []
         for name, way in WAYS.items():
-            kind = SFTTrainer if "TRL" in name else training.loss.sft_trainer()
-            trainer = kind(
+            trainer = SFTTrainer(
                 model=str(base),
                 args=SFTConfig(output_dir=folder, **common | way),
                 train_dataset=Dataset.from_list(ids),
                 processing_class=tokenizer,
                 peft_config=LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"),
             )
+            if "TRL" not in name:
+                training.loss.score_responses(trainer)
             start = time.process_time()
             trainer.train()
             speeds.append(tokens / (time.process_time() - start))
@@ -75,9 +76,9 @@ def ranks(base: str = "", sizes: str = "4,8,16,32,64") -> None:
         student = Path(folder) / "student"
         if not base:
             training.build_student(llm.stand_in_prose(), folder=student)
-        for name, way in (ways | {"full": {"method": "full"}}).items():
+        for name, way in (ways | {"full": {"lora_rank": 0}}).items():
             tried = []
-            for rate in RATES[way.get("method", "lora")]:
+            for rate in RATES["lora" if way["lora_rank"] else "full"]:
                 place = {"base": base or student, "folder": Path(folder) / "adapter"}
                 settings = same | way | {"learning_rate": rate}
                 result = training.finetune_lora(dataset(160), **place, **settings)

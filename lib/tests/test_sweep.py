@@ -26,7 +26,7 @@ def house(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params/p.yaml").write_text("run: t\nlora_rank: 2\nrate: 0.1\n")
     (tmp_path / "params/grid.yaml").write_text("lora_rank: [4]\nrate: [0.1, 0.2]\n")
-    values = 'run: str = "t"  # Name.\nlora_rank: int = 2  # Rank.\nrate: float = 0.1  # Rate.'
+    values = 'run: str = "t"  # Name.\nread_from: str = ""  # Run to read.\nlora_rank: int = 2  # Rank.\nrate: float = 0.1  # Rate.'
     cells = [
         nf.v4.new_code_cell(values, metadata={"tags": ["parameters"]}, id="parameters"),
         nf.v4.new_code_cell(CODE, id="work"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medinstruct import llm, paths, records, training
+from medinstruct import llm, params, paths, records, training
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
@@ -125,10 +125,10 @@ def test_the_loss_on_a_processor_and_its_gradient_are_those_of_trl(student, tmp_
     assert (batch["attention_mask"] == 0).any() and len(batch["labels"]) > 1
     weights = [w for w in trainer.model.parameters() if w.requires_grad]
     for count in (None, torch.tensor(70)):
-        own, theirs = (
-            kind.compute_loss(trainer, trainer.model, dict(batch), num_items_in_batch=count)
-            for kind in (type(trainer), trl.SFTTrainer)
-        )
+        form = {"num_items_in_batch": count}
+        own = trainer.compute_loss(trainer.model, dict(batch), **form)
+        theirs = trl.SFTTrainer.compute_loss(trainer, trainer.model, dict(batch), **form)
+        assert trainer.compute_loss.__func__ is not trl.SFTTrainer.compute_loss
         assert own.item() == pytest.approx(theirs.item(), rel=1e-5)
         gradients = [torch.autograd.grad(loss, weights) for loss in (own, theirs)]
         for one, other in zip(*gradients, strict=True):
@@ -267,8 +267,10 @@ def test_two_processes_train_the_same_steps_and_the_notebook_takes_their_result(
     out = tmp_path / "two"
     records.write(out / "dataset.jsonl", examples(40))
     shutil.copytree(student, out / "student")
-    chosen = QUICK | {"lora_dropout": 0.0}
-    sets = [f"{name}={value}" for name, value in chosen.items()]
+    named = {"epochs", "learning_rate", "lora_rank"}
+    sets = [f"{name}={value}" for name, value in QUICK.items() if name in named]
+    options = {name: value for name, value in QUICK.items() if name not in named}
+    sets += [f"training_options={json.dumps(options)}"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"]
     launch += ["--config_file", str(paths.root() / "params" / "accelerate" / "cpu.yaml")]
     program = ["-m", "medinstruct.training", str(paths.root() / "params/demo.yaml")]
@@ -279,7 +281,7 @@ def test_two_processes_train_the_same_steps_and_the_notebook_takes_their_result(
     done = subprocess.run(command, env=os.environ | room, **pipes)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "training.json").read_text())["lora"]
-    assert finetune(out / "student", out / "adapter", lora_dropout=0.0) == result
+    assert finetune(out / "student", out / "adapter") == result
     assert result["steps"] == undisturbed[1]["steps"]
     assert result["eval_before"] == pytest.approx(undisturbed[1]["eval_before"], abs=1e-3)
     assert result["eval_after"] == pytest.approx(undisturbed[1]["eval_after"], abs=0.02)
@@ -294,7 +296,7 @@ def test_the_same_call_returns_the_finished_result_and_trains_no_more(
 
 def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model(student, tmp_path):
     folder = tmp_path / "full"
-    result = finetune(student, folder, examples(20), method="full", learning_rate=1e-3)
+    result = finetune(student, folder, examples(20), lora_rank=0, learning_rate=1e-3)
     assert result["trainable"] == result["parameters"]
     assert result["eval_after"] < result["eval_before"]
     model = llm.LocalModel(student, adapter=folder)
@@ -302,24 +304,6 @@ def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model
     assert model.tuned.key(request) != model.base.key(request)
     ask = llm.Request(messages=[{"role": "user", "content": "Rest"}], parameters={"max_tokens": 4})
     assert asyncio.run(model.tuned.ask_all([ask]))[0].completion_tokens
-
-
-def test_a_merged_model_gives_the_same_logits_and_loads_without_peft(
-    student, undisturbed, tmp_path
-):
-    import torch
-    from peft import AutoPeftModelForCausalLM
-    from transformers import AutoModelForCausalLM
-
-    training.merge(student, adapter=undisturbed[0], folder=tmp_path / "merged")
-    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
-    assert not any("lora" in name for name, _ in merged.named_parameters())
-    tuned = AutoPeftModelForCausalLM.from_pretrained(undisturbed[0]).eval()
-    tokenizer = training.load_tokenizer(tmp_path / "merged")
-    ids = tokenizer("The patient has had a cough.", return_tensors="pt")["input_ids"]
-    with torch.inference_mode():
-        before, after = tuned(input_ids=ids).logits, merged(input_ids=ids).logits
-    assert (after - before).abs().max() < 1e-3 * before.abs().max()
 
 
 def test_files_that_are_no_adapter_are_never_replaced(student, tmp_path):
@@ -334,8 +318,54 @@ def test_an_adapter_of_another_base_is_refused(undisturbed, tmp_path):
     wide = tmp_path / "wide"
     training.build_student(PROSE, folder=wide, epochs=0, **SHAPE | {"hidden_size": 64})
     with pytest.raises(UserError, match="adapter could not be loaded"):
-        training.merge(wide, adapter=undisturbed[0], folder=tmp_path / "merged")
-    assert not (tmp_path / "merged").exists()
+        llm.LocalModel(wide, adapter=undisturbed[0])
+
+
+def test_a_trainer_and_an_adapter_of_the_page_are_those_that_train(student, undisturbed, tmp_path):
+    """The defaults' own LoraConfig and SFTTrainer give the same adapter; another is trained anew."""
+    from peft import LoraConfig
+    from trl import SFTTrainer
+
+    built = []
+
+    def build(args, train_dataset, eval_dataset, peft_config):
+        datasets = {"train_dataset": train_dataset, "eval_dataset": eval_dataset}
+        tokenizer = training.load_tokenizer(student)
+        built.append(peft_config)
+        return SFTTrainer(
+            model=str(student),
+            args=args,
+            processing_class=tokenizer,
+            peft_config=peft_config,
+            **datasets,
+        )
+
+    form = {"lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    page = {"adapter": LoraConfig(r=4, **form), "build": build}
+    assert finetune(student, tmp_path / "a", **page) == finetune(student, tmp_path / "a")
+    assert difference(tmp_path / "a", undisturbed[0]) == 0
+    assert finetune(student, tmp_path / "a", **page) and len(built) == 1, "trained twice"
+    page["adapter"] = LoraConfig(r=4, **form | {"target_modules": ["q_proj"]})
+    result = finetune(student, tmp_path / "a", **page)
+    assert len(built) == 2 and result["trainable"] == 2 * 4 * (32 + 32)
+    assert finetune(student, tmp_path / "b", examples(20), lora_rank=0, build=build)
+    assert built[2] is None
+
+
+def test_the_shipped_adapter_and_student_are_taken_as_they_are(tmp_path, trainers):
+    """`make demo` trains neither: both hashes fit the demo's data and the notebook's defaults."""
+    demo, notebook = paths.root() / "outputs/demo", paths.notebook("08_finetune_lora")
+    for name in ("adapter", "student"):
+        shutil.copytree(demo / name, tmp_path / name)
+    values = {name: value for name, (_, value) in params.declared(notebook).items()}
+    settings = training.settings(values)
+    student = training.build_student(llm.stand_in_prose(), folder=tmp_path / "student", epochs=4)
+    data = records.read(demo / "dataset.jsonl", Example)
+    places = {"base": tmp_path / "student", "folder": tmp_path / "adapter"}
+    result = training.finetune_lora(data, **places, **settings)
+    assert not trainers and student["parameters"] + result["trainable"] == result["parameters"]
+    shipped = json.loads((demo / "training.json").read_text())
+    assert shipped["lora"].items() <= result.items() and shipped["student"] == student
 
 
 def test_an_adapter_loads_with_plain_peft(undisturbed):
@@ -356,8 +386,9 @@ def test_an_adapter_beside_its_base_names_it_without_the_machines_path(student, 
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"lora_rnk": 4}, "no such setting"),
-        ({"method": "dora"}, "`method` has an unknown value"),
+        ({"lora_rnk": 4}, "lora_rnk`(.|\n)*Did you mean `lora_rank`"),
+        ({"method": "full"}, "`method`"),
+        ({"batch_size": "8"}, "`batch_size` must be int"),
         ({"batch_size": 9, "micro_batch_size": 2}, "do not fit"),
         ({"load_in_4bit": True}, "CUDA GPU"),
         ({"template": "chat"}, "no chat template"),
@@ -385,7 +416,7 @@ def test_the_memory_estimate_grows_with_what_takes_memory(student):
         return sum(training.estimate_memory(student, **QUICK | more).values())
 
     lora = total()
-    assert total(method="full") > lora and total(micro_batch_size=8) > lora
+    assert total(lora_rank=0) > lora and total(micro_batch_size=8) > lora
     assert total(gradient_checkpointing=True) < lora
 
 

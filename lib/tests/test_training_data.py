@@ -2,7 +2,7 @@
 
 import pytest
 
-from medinstruct import labels, paths, training
+from medinstruct import labels, params, paths, training
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
@@ -107,6 +107,16 @@ def test_the_reviewed_dataset_is_trained_on_where_there_is_one(tmp_path):
     assert training.training_file(tmp_path).name == "dataset.jsonl"
     (tmp_path / "dataset.reviewed.jsonl").write_text("")
     assert training.training_file(tmp_path).name == "dataset.reviewed.jsonl"
-    assert training.training_file(tmp_path, "dataset").name == "dataset.jsonl"
-    with pytest.raises(UserError, match="`train_on`"):
-        training.training_file(tmp_path, "review")
+
+
+def test_settings_are_defaults_then_parameters_then_options():
+    scope = {"lora_rank": 0, "epochs": 5, "run": "x", "training_options": {"max_length": 99}}
+    settings = training.settings(scope)
+    assert settings["lora_rank"] == 0 and settings["epochs"] == 5 and settings["max_length"] == 99
+    assert settings["batch_size"] == 8 and "run" not in settings
+    with pytest.raises(UserError, match="Did you mean `max_length`"):
+        training.settings({"training_options": {"max_lenght": 99}})
+    for profile in params.profiles():
+        values = params.merged(profile) | {"load_in_4bit": False}
+        values["training_options"] = values["training_options"] | {"load_in_4bit": False}
+        assert training.settings(values)["epochs"] == values["epochs"]

@@ -25,6 +25,9 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
     """
     axes = read_grid(grid)
     out, lines, rows = paths.outputs(params.merged(profile, sets)["run"]), [], []
+    for name in paths.metadata(paths.notebook("08_finetune_lora"))["reads"]:
+        if not (out / name).exists():
+            raise paths.missing(out / name)
     for combination in itertools.product(*axes.values()):
         cell = dict(zip(axes, combination, strict=True))
         name = "-".join(f"{key}-{value}" for key, value in cell.items())
@@ -48,8 +51,8 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
 def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
     """Return the axes of a grid: name -> values.
 
-    >>> read_grid(["lora_rank=4,8", "method=lora"])
-    {'lora_rank': [4, 8], 'method': ['lora']}
+    >>> read_grid(["lora_rank=4,8", "template=chat"])
+    {'lora_rank': [4, 8], 'template': ['chat']}
     """
     if len(grid) == 1 and "=" not in grid[0]:
         axes = yaml.safe_load(paths.resolve(grid[0]).read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""Fine-tuning: prompts, dataset checks, LoRA on TRL, held-out loss, merged models."""
+"""Fine-tuning: prompts, dataset checks, LoRA on TRL, held-out loss."""
 
 from medinstruct.training import loss
-from medinstruct.training.base_model import estimate_memory, load_tokenizer, merge
+from medinstruct.training.base_model import estimate_memory, load_tokenizer
 from medinstruct.training.config import settings, training_file
 from medinstruct.training.examples import dataset_hash, message, prompt, split, survey
 from medinstruct.training.tiny_model import build_student

@@ -16,12 +16,13 @@ def main(profile: str, *sets: str) -> None:
     values = params.merged(profile, sets)
     out = paths.outputs(values["run"])
     base = str(out / "student") if values["base_model"] == "student" else values["base_model"]
-    examples = records.read(training_file(out, values["train_on"]), Example)
+    examples = records.read(training_file(out), Example)
     result = finetune_lora(examples, base=base, folder=out / "adapter", **settings(values))
     if PartialState().is_main_process:
         file = out / "training.json"
         earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"student": {}}
-        records.write_json(file, earlier | {"lora": result, "base_model": values["base_model"]})
+        chosen = {name: values[name] for name in ("base_model", "template")}
+        records.write_json(file, earlier | {"lora": result} | chosen)
 
 
 if __name__ == "__main__":

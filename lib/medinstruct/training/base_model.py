@@ -1,6 +1,5 @@
-"""Base model: tokenizer, memory that fine-tuning takes, merged adapter."""
+"""Base model: tokenizer, memory that fine-tuning takes."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
     linear -= {model.get_output_embeddings()}
     trained = sum(rank * (layer.in_features + layer.out_features) for layer in linear)
     weights = size * (bytes_of["weight_in_4bit"] if values["load_in_4bit"] else width) + trained * 4
-    if values["method"] == "full":
+    if not rank:
         trained, weights = size, size * 4
     units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
     layers, layer = shape.num_hidden_layers, bytes_of["activation"][precision]
@@ -63,16 +62,3 @@ def memory_in_use() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_reserved() / GB
     return psutil.Process().memory_info().rss / GB
-
-
-def merge(base: str | Path, *, adapter: str | Path, folder: str | Path) -> None:
-    """Fold an adapter into its base model in float32, and save the whole model in `folder`."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    weights = {"dtype": torch.float32, "use_safetensors": True}
-    model = load_pretrained(AutoModelForCausalLM.from_pretrained, base, **weights)
-    tuned = load_pretrained(partial(PeftModel.from_pretrained, model), adapter)
-    tuned.merge_and_unload(safe_merge=True).save_pretrained(folder)
-    load_tokenizer(base).save_pretrained(folder)

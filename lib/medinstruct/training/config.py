@@ -1,13 +1,14 @@
 """Training configuration: settings and their checks, device and precision, TRL's arguments."""
 
 import os
+import platform
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
-from medinstruct import paths
+from medinstruct import params, paths
 from medinstruct.errors import UserError
-from medinstruct.training.examples import check_choice
 
 
 def recipe(part: str) -> dict[str, Any]:
@@ -16,27 +17,28 @@ def recipe(part: str) -> dict[str, Any]:
 
 
 def settings(scope: dict[str, Any]) -> dict[str, Any]:
-    """Return the training settings among a notebook's `globals()` or a profile's values."""
-    return {name: scope[name] for name in recipe("settings") if name in scope}
+    """Return a notebook's or profile's settings: defaults, parameters, `training_options`."""
+    named = {name: scope[name] for name in recipe("settings") if name in scope}
+    return complete(named | scope.get("training_options", {}))
 
 
-def training_file(folder: Path, train_on: str = "reviewed") -> Path:
+def training_file(folder: Path) -> Path:
     """Return the run's dataset to train on: as reviewers left it where it exists, or as written."""
-    files = {"reviewed": folder / "dataset.reviewed.jsonl", "dataset": folder / "dataset.jsonl"}
-    check_choice("train_on", train_on, tuple(files))
-    return files[train_on] if files[train_on].exists() else files["dataset"]
+    reviewed = folder / "dataset.reviewed.jsonl"
+    return reviewed if reviewed.exists() else folder / "dataset.jsonl"
 
 
 def complete(given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with their defaults; unknown or incompatible ones are refused."""
-    if unknown := sorted(set(given) - set(recipe("settings"))):
-        do = f"Known: {', '.join(recipe('settings'))}."
-        raise UserError("Fine-tuning has no such setting.", got=", ".join(unknown), do=do)
-    values = recipe("settings") | given
-    check_choice("method", values["method"], ("lora", "full"))
-    if values["load_in_4bit"] and (values["method"] == "full" or device() == "CPU"):
-        got, do = f"method {values['method']} on {device()}", "Set load_in_4bit: false."
-        raise UserError("4-bit weights need method: lora and a CUDA GPU.", got=got, do=do)
+    defaults = recipe("settings")
+    for name, value in given.items():
+        if name not in defaults:
+            raise params.unknown(name, defaults)
+        params.typed(name, value, type(defaults[name]).__name__)
+    values = defaults | given
+    if values["load_in_4bit"] and (not values["lora_rank"] or device() == "CPU"):
+        got, do = f"lora_rank {values['lora_rank']} on {device()}", "Set load_in_4bit: false."
+        raise UserError("4-bit weights need a lora_rank above 0 and a CUDA GPU.", got=got, do=do)
     at_once = values["micro_batch_size"] * processes()
     if not at_once or values["batch_size"] % at_once:
         do = "Make batch_size a multiple of micro_batch_size times the number of processes."
@@ -57,6 +59,14 @@ def device() -> str:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
 
 
+def machine() -> str:
+    """Return the GPU's name, or the processor's with its number of cores."""
+    file = Path("/proc/cpuinfo")
+    names = re.findall("model name\t: (.+)", file.read_text() if file.exists() else "")
+    name = names[0] if names else platform.machine()
+    return f"{name}, {os.cpu_count()} cores" if device() == "CPU" else device()
+
+
 def precision() -> str:
     """Return the number format to compute in: bfloat16 where the GPU has it; float32 on a CPU."""
     import torch
@@ -72,17 +82,21 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     On one device, a micro-batch that does not fit into memory is reduced by a tenth until it does,
     and with it the examples a step. Full fine-tuning keeps float32 weights.
     """
+    from transformers import BitsAndBytesConfig
     from trl import SFTConfig
 
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
     names = ("learning_rate", "max_length", "gradient_checkpointing", "report_to", "seed")
-    dtype = precision() if values["method"] == "lora" else "float32"
+    weights = {"dtype": precision() if values["lora_rank"] else "float32", "use_safetensors": True}
+    if values["load_in_4bit"]:
+        form = recipe("quantization") | {"bnb_4bit_compute_dtype": precision()}
+        weights["quantization_config"] = BitsAndBytesConfig(**form)
     size = values["micro_batch_size"]
     return SFTConfig(
         **recipe("trainer"),
         **{name: values[name] for name in names},
         output_dir=str(folder),
-        model_init_kwargs={"dtype": dtype, "use_safetensors": True},
+        model_init_kwargs=weights,
         num_train_epochs=values["epochs"],
         per_device_train_batch_size=size,
         gradient_accumulation_steps=values["batch_size"] // (size * processes()),
@@ -94,16 +108,11 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     )
 
 
-def method_arguments(values: dict[str, Any]) -> dict[str, Any]:
-    """Return SFTTrainer's arguments for LoRA and QLoRA; none for full fine-tuning."""
+def lora_config(values: dict[str, Any]) -> Any:
+    """Return PEFT's LoraConfig for the settings; None where all parameters are trained."""
     from peft import LoraConfig
-    from transformers import BitsAndBytesConfig
 
-    if values["method"] == "full":
-        return {}
+    if not values["lora_rank"]:
+        return None
     sizes = {"r": values["lora_rank"], "lora_alpha": values["lora_alpha"]}
-    adapter = LoraConfig(**recipe("adapter"), **sizes, lora_dropout=values["lora_dropout"])
-    if not values["load_in_4bit"]:
-        return {"peft_config": adapter}
-    weights = BitsAndBytesConfig(**recipe("quantization"), bnb_4bit_compute_dtype=precision())
-    return {"peft_config": adapter, "quantization_config": weights}
+    return LoraConfig(**recipe("adapter"), **sizes, lora_dropout=values["lora_dropout"])

@@ -1,28 +1,28 @@
 """Loss on a CPU: logits only where a token of the response is predicted."""
 
+from types import MethodType
 from typing import Any
 
 
-def sft_trainer() -> Any:
-    """Return TRL's SFTTrainer with this loss on a CPU and TRL's own elsewhere.
+def score_responses(trainer: Any) -> None:
+    """Give TRL's SFTTrainer this loss on a CPU; elsewhere it keeps its own.
 
     Without Triton, TRL 1.16 scores every position of prompts and padding, forward and again
     backward (`trl.trainer.utils.add_fused_lm_head`); `lib/benchmarks/training.py` measures both.
     """
-    import trl
 
-    class Trainer(trl.SFTTrainer):
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None
-        ) -> Any:
-            if return_outputs or self.aux_loss_enabled or not self.args.use_cpu:
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            losses = response_losses(model, inputs)
-            count = len(losses) if num_items_in_batch is None else num_items_in_batch
-            processes = 1 if num_items_in_batch is None else self.accelerator.num_processes
-            return losses.sum() / max(count, 1) * processes  # the processes' gradients are averaged
+    def compute_loss(
+        self: Any, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None
+    ) -> Any:
+        if return_outputs or self.aux_loss_enabled:
+            return type(self).compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+        losses = response_losses(model, inputs)
+        count = len(losses) if num_items_in_batch is None else num_items_in_batch
+        processes = 1 if num_items_in_batch is None else self.accelerator.num_processes
+        return losses.sum() / max(count, 1) * processes  # the processes' gradients are averaged
 
-    return Trainer
+    if trainer.args.use_cpu:
+        trainer.compute_loss = MethodType(compute_loss, trainer)
 
 
 def response_losses(model: Any, inputs: dict[str, Any]) -> Any:

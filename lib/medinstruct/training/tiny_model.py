@@ -7,7 +7,7 @@ from typing import Any
 
 from medinstruct import records
 from medinstruct.training.config import recipe
-from medinstruct.training.trainer import train_losses
+from medinstruct.training.trainer import show_progress, train_losses
 
 NAMES = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
 
@@ -78,11 +78,11 @@ def _blocks(texts: list[str], tokenizer: Any, *, length: int) -> list[list[int]]
 
 def _train(model: Any, blocks: list[list[int]], **arguments: Any) -> list[dict[str, float]]:
     """Train all parameters on the blocks; return the losses by step."""
-    from transformers import PrinterCallback, Trainer, TrainingArguments
+    from transformers import Trainer, TrainingArguments
 
     args = TrainingArguments(**recipe("student_trainer"), **arguments)
     data = [{"input_ids": block, "labels": block} for block in blocks]
     trainer = Trainer(model=model, args=args, train_dataset=data)
-    trainer.remove_callback(PrinterCallback)
+    show_progress(trainer)
     trainer.train()
     return train_losses(trainer.state)

@@ -1,8 +1,10 @@
 """LoRA fine-tuning on TRL: resume a killed run, held-out loss by task type, model card."""
 
+import copy
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,34 @@ from medinstruct.records import Example
 from medinstruct.training import base_model, config, loss
 from medinstruct.training.examples import Row, dataset_hash, prompt_completion, split, survey
 
-# Settings that do not change what is learned.
+# What the result depends on, beside the data: all settings but some, and recipes.
 NOT_HASHED = ("report_to", "gradient_checkpointing")
+RECIPES = ("trainer", "adapter", "quantization", "prompts")
 
 
 def finetune_lora(
-    examples: list[Example], *, base: str | Path, folder: str | Path, **settings: Any
+    examples: list[Example],
+    *,
+    base: str | Path,
+    folder: str | Path,
+    adapter: Any = None,
+    build: Callable | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
-    """Tune an adapter (with method: full, all parameters), save it, return losses and counts.
+    """Tune an adapter (with lora_rank 0, all parameters), save it, return losses and counts.
 
-    `settings` are those of data/training.yaml. Losses are nats a response token. The same call on
-    the same data resumes a killed run from its last checkpoint, and returns the result of a
-    finished run, also of one under `accelerate launch`; any other call starts anew.
+    `settings` are those of data/training.yaml, `adapter` is a LoraConfig in place of theirs, and
+    `build(args, train_dataset, eval_dataset, peft_config)` returns the SFTTrainer. Losses are nats
+    a response token. The same call on the same data resumes a killed run from its last checkpoint,
+    and returns the result of a finished run, also of one under `accelerate launch`, without a
+    trainer; any other call starts anew.
     """
+    from trl import SFTTrainer
+
     values, folder = config.complete(settings), Path(folder)
-    name, finished = _run_name(examples, base, values), folder / "made.json"
+    usual = config.lora_config(values)  # None for all parameters
+    adapter = usual and (copy.deepcopy(adapter) or usual)
+    name, finished = _run_name(examples, base, values, adapter), folder / "made.json"
     earlier = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
     if earlier.get("name") == name:
         return earlier["result"]
@@ -42,7 +57,9 @@ def finetune_lora(
     shares = {"share": values["eval_share"], "train_share": values["train_share"]}
     trained, held = split(data.rows, seed=values["seed"], **shares)
     draft = folder.with_name(f".{folder.name}")
-    trainer = _trainer(trained, held, tokenizer, base, draft, values)
+    build = build or partial(SFTTrainer, model=str(base), processing_class=tokenizer)
+    form = {"args": config.trainer_arguments(draft, values), "peft_config": adapter}
+    trainer = _prepared(build, trained, held, template=values["template"], **form)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
     trainer.save_model(str(draft))
@@ -50,14 +67,19 @@ def finetune_lora(
         _make_portable(trainer.model, draft, folder.parent)
         _write_card(draft, base, result, examples=examples, settings=values)
         records.write_json(draft / "made.json", {"name": name, "result": result})
-        for path in draft.glob("checkpoint-*"):
-            shutil.rmtree(path)
-        for extra in ("run.json", "training_args.bin"):
-            (draft / extra).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
+        _publish(draft, folder)
     trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    """Move a finished draft, without its checkpoints, to its folder."""
+    for path in draft.glob("checkpoint-*"):
+        shutil.rmtree(path)
+    for extra in ("run.json", "training_args.bin"):
+        (draft / extra).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
 
 
 def train_losses(state: Any) -> list[dict[str, float]]:
@@ -66,39 +88,36 @@ def train_losses(state: Any) -> list[dict[str, float]]:
     return [{"step": x["step"], "loss": round(x["loss"], 4)} for x in logs if "loss" in x]
 
 
-def _run_name(examples: list[Example], base: str | Path, values: dict[str, Any]) -> str:
+def _run_name(
+    examples: list[Example], base: str | Path, values: dict[str, Any], adapter: Any
+) -> str:
     """Return the hash of all that the result depends on: data, base model, settings, recipes."""
     texts = [[e.id, e.type, e.instruction, e.input, e.output] for e in examples]
     learning = {key: value for key, value in values.items() if key not in NOT_HASHED}
+    if adapter:
+        usual = config.lora_config(values).to_dict()
+        learning |= {k: str(v) for k, v in adapter.to_dict().items() if v != usual[k]}
+    recipes = {part: config.recipe(part) for part in RECIPES}
     built, weights = Path(base) / "built.json", sorted(Path(base).glob("*.safetensors"))
     files = [str(base), *((path.name, path.stat().st_mtime_ns) for path in weights)]
     identity = built.read_text(encoding="utf-8") if built.is_file() else files
-    return records.content_hash(texts, identity, learning, paths.load("training"))
+    return records.content_hash(texts, identity, learning, recipes)
 
 
-def _trainer(
-    trained: list[Row], held: list[Row], tokenizer: Any, base: Any, draft: Path, values: Any
+def _prepared(
+    build: Callable, trained: list[Row], held: list[Row], *, template: str, **form: Any
 ) -> Any:
-    """Return TRL's trainer, which tokenizes prompts and completions and trains the completions."""
-    import datasets
-    from transformers import PrinterCallback
+    """Return the trainer that `build` returns, with its datasets, callbacks and loss."""
+    from datasets import Dataset, disable_progress_bars
 
     def dataset(rows: list[Row]) -> Any:
-        pairs = [prompt_completion(row.example, values["template"]) for row in rows]
-        return datasets.Dataset.from_list(pairs)
+        return Dataset.from_list([prompt_completion(row.example, template) for row in rows])
 
-    datasets.disable_progress_bars()
+    disable_progress_bars()
     types = sorted({row.type for row in held})
-    trainer = load_pretrained(
-        loss.sft_trainer(),
-        base,
-        args=config.trainer_arguments(draft, values),
-        train_dataset=dataset(trained),
-        eval_dataset={name: dataset([row for row in held if row.type == name]) for name in types},
-        processing_class=tokenizer,
-        callbacks=[_epoch_callback()],
-        **config.method_arguments(values),
-    )
+    form["train_dataset"] = dataset(trained)
+    form["eval_dataset"] = {name: dataset([r for r in held if r.type == name]) for name in types}
+    trainer = load_pretrained(lambda _: build(**form), "")
     limit = getattr(trainer.model.config.get_text_config(), "max_position_embeddings", None)
     longest = max(len(row.ids) for row in [*trained, *held])
     if limit and longest > limit:
@@ -108,7 +127,9 @@ def _trainer(
     for parameter in trainer.model.parameters():
         if parameter.requires_grad and trainer.args.fp16:
             parameter.data = parameter.data.float()  # loss scaling fails on TRL's bfloat16 adapters
-    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_epochs())
+    show_progress(trainer)
+    loss.score_responses(trainer)
     return trainer
 
 
@@ -167,6 +188,7 @@ def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> 
         "tokens_a_second": round(tokens / steps * metrics["train_steps_per_second"]),
         "memory_gb": round(base_model.memory_in_use(), 2),
         "hardware": config.device(),
+        "machine": config.machine(),
     }
 
 
@@ -184,33 +206,34 @@ def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [{"step": step, "held_out": by_type} for step, by_type in means.items()]
 
 
-def _epoch_callback() -> Any:
-    """Return a Trainer callback: evaluation after each epoch, seeds, progress bar.
+def show_progress(trainer: Any) -> None:
+    """Draw a bar of the steps, in place of transformers' lines of losses."""
+    from transformers import PrinterCallback, ProgressCallback
+
+    progress = ProgressCallback()
+    progress.on_log = progress.on_prediction_step = lambda *given, **more: None
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(progress)
+
+
+def _epochs() -> type:
+    """Return a Trainer callback: evaluation after each epoch, and seeds.
 
     The order of an epoch depends on the seed and the epoch alone, and an epoch is evaluated before
     its checkpoint is saved: a resumed run equals an undisturbed one.
     """
-    from tqdm import tqdm
     from transformers import TrainerCallback, set_seed
 
-    class EpochCallback(TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-            steps = {"total": state.max_steps, "initial": state.global_step, "desc": "training"}
-            self.bar = tqdm(**steps, leave=False, disable=not state.is_world_process_zero)
-
+    class Epochs(TrainerCallback):
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             set_seed(args.seed + int(state.epoch or 0))
 
         on_evaluate = on_epoch_begin
 
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-            self.bar.update()
             control.should_evaluate = round(state.epoch, 6).is_integer()
 
-        def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-            self.bar.close()
-
-    return EpochCallback()
+    return Epochs
 
 
 def _write_card(
@@ -219,14 +242,11 @@ def _write_card(
     """Write the model card, README.md, beside the weights; local paths are shortened to names."""
     from huggingface_hub import ModelCard, ModelCardData
 
-    is_lora = settings["method"] == "lora"
+    is_lora = bool(settings["lora_rank"])
     base = Path(base).name if Path(base).exists() else str(base)
-    data = ModelCardData(
-        base_model=base,
-        library_name="peft" if is_lora else "transformers",
-        pipeline_tag="text-generation",
-        tags=["medical", "instruction-tuning", settings["method"]],
-    )
+    tags = ["medical", "instruction-tuning", "lora" if is_lora else "full"]
+    form = {"library_name": "peft" if is_lora else "transformers", "tags": tags}
+    data = ModelCardData(base_model=base, pipeline_tag="text-generation", **form)
     facts = {"base": base, "is_lora": is_lora, "result": result, "total": len(examples)}
     facts["settings"] = {key: settings[key] for key in sorted(settings) if key != "report_to"}
     facts["writers"] = sorted({e.provenance.model for e in examples if e.provenance.model})
