@@ -373,3 +373,10 @@ def test_an_exported_page_carries_alternative_text_escaped(tmp_path):
     assert "<script>alert(1)" not in page
     assert bs4.BeautifulSoup(page, "html.parser").img["alt"] == alt
     assert (tmp_path / "figures" / "f.csv").read_text() == ",0\na,2\n"
+
+
+def test_a_diff_in_a_reader_keeps_its_marks_and_escapes_its_words():
+    rows = [{"text": "new <b>", "change": plotting.diff("old <b>", "new <b>")}]
+    page = plotting.reader(rows, text=["text", "change"]).data["text/html"]
+    assert "<del>old</del> <ins>new</ins> &lt;b&gt;" in page
+    assert page.count("<style>") == 1

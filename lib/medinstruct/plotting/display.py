@@ -201,8 +201,17 @@ def reader(rows: Iterable[Any], *, text: Sequence[str], labels=(), number=6, tit
     return Output({"text/html": page, "text/plain": plain})
 
 
+def _content(value: Any) -> str:
+    """Return a field as text, or a diff as HTML without the style that the page has."""
+    from markupsafe import Markup
+
+    if isinstance(value, Output):
+        return Markup(re.sub("<style>.*?</style>", "", value.data["text/html"], flags=re.DOTALL))
+    return _words(value)
+
+
 def _card(row: Mapping[str, Any], text: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
-    shown = {name: _words(row[name]) for name in text if row.get(name) not in (None, "")}
+    shown = {name: _content(row[name]) for name in text if row.get(name) not in (None, "")}
     texts = [(name.replace("_", " "), content) for name, content in shown.items()]
     values = ["" if row.get(name) is None else str(row[name]) for name in labels]
     return {"head": short(row.get(text[0], ""), 90), "texts": texts, "values": values}
