@@ -205,9 +205,9 @@ def test_a_file_of_another_program_or_version_is_refused_and_not_touched(store, 
     base = sqlite3.connect(path)
     base.executescript(f"CREATE TABLE votes (x); {version.format(application)}")
     before = list(base.iterdump())
-    for use in (review.Store, store.merge):
+    for use, source in ((review.Store, path), (store.merge, [path])):
         with pytest.raises(UserError, match="no usable review database"):
-            use(path)
+            use(source)
     assert list(base.iterdump()) == before
 
 
@@ -248,7 +248,7 @@ def test_a_colleagues_file_is_only_read_and_nothing_is_left_beside_it(store, tmp
         }
 
     before, modified = state(), folder.stat().st_mtime_ns
-    assert store.merge(other.path) == 1
+    assert store.merge([other.path]) == 1
     assert state() == before and list(before) == ["a colleague's.sqlite"]
     assert (
         folder.stat().st_mtime_ns == modified
@@ -259,10 +259,10 @@ def test_a_colleague_may_go_on_voting_while_their_file_is_merged(store, tmp_path
     other = review.Store(tmp_path / "other.sqlite")
     cast(other, "Bob")
     other._base.execute("BEGIN IMMEDIATE")
-    assert store.merge(other.path) == 1
+    assert store.merge([other.path]) == 1
     other._base.execute("COMMIT")
     cast(other, "Bob", 2)
-    assert store.merge(other.path) == 1
+    assert store.merge([other.path]) == 1
 
 
 def test_a_file_with_a_row_that_is_no_vote_is_not_merged(store, tmp_path):
@@ -271,7 +271,7 @@ def test_a_file_with_a_row_that_is_no_vote_is_not_merged(store, tmp_path):
     row = ("x", "dataset", '{"uid": "x", "action": "love"}')
     other._base.execute("INSERT INTO votes (uid, kind, vote) VALUES (?, ?, ?)", row)
     with pytest.raises(UserError, match="other.sqlite"):
-        store.merge(other.path)
+        store.merge([other.path])
     assert history(store) == []
 
 
@@ -281,10 +281,10 @@ def test_merging_a_colleagues_file_twice_adds_their_votes_once(store, tmp_path):
     cast(other, "Bob")
     cast(other, "Bob", 2)
     other.undo("Bob", "dataset")
-    assert (store.merge(other.path), store.merge(other.path)) == (3, 0)
+    assert (store.merge([other.path, other.path]), store.merge([other.path])) == (3, 0)
     assert sorted(vote.reviewer for vote in store.votes(names=True)) == ["Ada", "Bob"]
-    with pytest.raises(UserError, match="missing.sqlite is no usable"):
-        store.merge(tmp_path / "missing.sqlite")
+    with pytest.raises(UserError, match="does not exist"):
+        store.merge([tmp_path / "missing.sqlite"])
     assert not (tmp_path / "missing.sqlite").exists()
 
 
@@ -730,7 +730,7 @@ HOSTILE = [
 
 
 def static(items):
-    return review.desk(review.Store(":memory:"), review.cards(items)).data["text/html"]
+    return review.desk(review.Store(":memory:"), review.cards(items)).data
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -744,14 +744,90 @@ def test_the_static_page_shows_hostile_text_as_text(text):
 def test_the_static_page_cuts_what_is_long_and_shows_all_items():
     page = static([example(n, "x" * 100_000) for n in range(3)])
     assert len(page) < 25_000 and all(f"Question {n}?" in page for n in range(3))
-    assert "0 of 0" in static([])
+    assert "0 of 0 items" in static([])
+
+
+SUSPICIOUS = (
+    "It is <b>x</b><a>, Mr. Oskar Trell: completely safe, Completely safe. Rest 😀 and then"
+)
+
+
+def test_flagged_words_are_the_words_of_the_text_with_their_reason_in_words():
+    card = review.cards([example(1, SUSPICIOUS)])[0]
+    assert {flag.words: flag.reason for flag in card.flags} == {
+        "<a": "markup",
+        "Oskar Trell": "identifier",
+        "completely safe": "absolute claim",
+        "Completely safe": "absolute claim",
+        SUSPICIOUS[-27:]: "truncated",
+    }
+    for flag in card.flags:
+        assert card.texts[flag.field][flag.start :].startswith(flag.words) and flag.means
+    assert card.reasons == tuple(dict.fromkeys(flag.reason for flag in card.flags))
+
+
+def test_a_day_without_a_year_alone_is_no_reason_and_one_beside_a_name_is():
+    days = ["Come back on 2 July.", "Mr. Oskar Trell came on 2 July."]
+    plain, named = review.cards([example(n, text) for n, text in enumerate(days)])
+    assert plain.flags == () and [flag.words for flag in named.flags] == ["Oskar Trell", "2 July"]
+
+
+@given(st.text("ab <>\x1b\u202e😀.", max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_the_pieces_of_a_text_are_the_text(text):
+    card = review.cards([example(1, f"{text} <img no risk {text}")])[0]
+    parts = review.review_cards.pieces(card.texts["output"], card.flags)
+    assert "".join(words for words, _ in parts) == visible(card.texts["output"])
+    assert any(why for _, why in parts)
+
+
+def test_the_static_page_marks_the_same_words_and_names_the_reason():
+    page = static([example(1, SUSPICIOUS)])
+    assert page.count(">Oskar Trell</mark>") == 2 and "words that promise too much" in page
+    assert 'title="absolute claim: words that promise too much"' in page
+    assert "1 items: 0 accepted, 0 edited, 0 rejected, 0 disputed, 1 unreviewed" in page
+
+
+def test_the_summary_counts_every_item_once_and_names_how_many_reviewed():
+    items = [example(n) for n in range(6)]
+    deck = review.cards(items)
+    counted = lambda *said: review.annotators.summary(votes_on(items, *said), deck)  # noqa: E731
+    none = counted()
+    assert none.text.endswith("6 unreviewed. No reviewer so far.") and none.reviewers == 0
+    ada = [("Ada", 0, "accept", {}), ("Ada", 1, "reject", {}), ("Ada", 2, "accept", {})]
+    one = counted(*ada)
+    assert one.text == (
+        "6 items: 2 accepted, 0 edited, 1 rejected, 0 disputed, 3 unreviewed. "
+        "One reviewer so far; agreement needs a second."
+    )
+    two = counted(*ada, ("Bob", 0, "accept", {}), ("Bob", 1, "accept", {}))
+    assert two.counts == dict(accepted=2, edited=0, rejected=0, disputed=1, unreviewed=3)
+    assert "2 reviewers agree on 1 of 2 items" in two.text
+    assert [two.people.get(card.key, 0) for card in deck] == [2, 2, 1, 0, 0, 0]
+    settled = counted(*ada, ("Eve", 0, "reject", {"role": "adjudicator"}))
+    assert settled.counts["rejected"] == 2 and settled.reviewers == 1
+    assert sum(two.counts.values()) == sum(settled.counts.values()) == two.items == 6
+
+
+def test_a_vote_on_an_earlier_text_is_not_in_the_summary():
+    before, after = example(), example().model_copy(update={"output": "Something else."})
+    votes = votes_on([before], ("Ada", 0, "reject", {}))
+    assert review.annotators.summary(votes, review.cards([after])).counts["unreviewed"] == 1
+
+
+def test_the_page_counts_the_votes_of_others_after_each_vote(store):
+    first, second = at_work(store), at_work(store, who="Bob")
+    vote(first, "accept")
+    view = vote(second, "reject")
+    assert view["people"] == [2, 0, 0] and ["disputed", 1] in [list(row) for row in view["counts"]]
+    assert "2 reviewers agree on 0 of 1 items" in view["summary"]
 
 
 def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
     for name in ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG"):
         monkeypatch.delenv(name, raising=False)
     of = review.cards([example(1)])
-    assert "Question 1?" in review.desk(store, of).data["text/html"]
+    assert "Question 1?" in review.desk(store, of).data
     monkeypatch.setenv("JPY_SESSION_NAME", "a.ipynb")
     made = review.desk(store, of)
     made._handle_custom_msg({"act": "sign_in", "name": "Ada"}, [])
@@ -788,12 +864,12 @@ def compared():
 
 
 def test_a_comparison_is_blind_random_and_repeatable(store, compared):
-    cards = review.pairs(*compared, "tuned, base")
+    cards = review.pairs(*compared, ["tuned", "base"])
     assert len(cards) == 39  # equal answers need no judge
     session, lefts = at_work(store, cards=cards), []
     for _ in cards:
         assert not {"tuned", "base"} & set(str((session.view(), session.texts())).split("'"))
-        (_, left, _) = session.texts()[session.place]["texts"][1]
+        ((left, _),) = session.texts()[session.place]["texts"][1]["pieces"]
         lefts.append(left.startswith("Good"))
         vote(session, "left" if lefts[-1] else "right")
     assert 8 < sum(lefts) < 31 and {v.decision for v in store.votes()} == {"tuned"}
@@ -803,19 +879,19 @@ def test_a_comparison_is_blind_random_and_repeatable(store, compared):
 
 def test_the_models_of_a_run_are_compared_once_they_have_answered(compared):
     items, answers = compared
-    assert review.pairs(items, {}, "tuned, base") == []
-    assert len(review.pairs(items, answers, "tuned, base", number=5)) == 5
-    for models in ("tuned", "tuned, gpt", "tuned, tuned"):
+    assert review.pairs(items, {}, ["tuned", "base"]) == []
+    assert len(review.pairs(items, answers, ["tuned", "base"], number=5)) == 5
+    for models in (["tuned"], ["tuned", "gpt"], ["tuned", "tuned"]):
         with pytest.raises(UserError, match="two models"):
             review.pairs(items, answers, models)
 
 
 def test_the_votes_of_people_are_read_by_the_judging_notebook(store, compared, tmp_path):
-    session = at_work(store, cards=review.pairs(*compared, "tuned, base", number=5))
+    session = at_work(store, cards=review.pairs(*compared, ["tuned", "base"], number=5))
     for action in ("left", "right", "tie", "left", "left"):
         vote(session, action)
     path = tmp_path / "human_votes.jsonl"
-    deck = review.pairs(*compared, "tuned, base")
+    deck = review.pairs(*compared, ["tuned", "base"])
     assert len(review.review_cards.write_votes(path, store.votes(), deck, "tuned")) == 5
     read = evaluation.judge_checks.load_votes(path)
     assert len(read) == 5 and {*read["winner"]} <= {"model", "reference", "tie"}
@@ -831,14 +907,14 @@ def test_a_comparison_of_answers_that_have_changed_is_no_vote_on_the_new_ones(
         "base",
         "tuned",
     ):  # two rounds of training: Ada votes on the same three questions after each
-        cards = review.pairs(items[1:4], texts, "tuned, base")
+        cards = review.pairs(items[1:4], texts, ["tuned", "base"])
         session = at_work(store, cards=cards)
         for _ in range(3):
             vote(session, "tie")
         answers = texts
         texts = texts | {name: {item: f"{text} And rest." for item, text in texts[name].items()}}
     votes, path = store.votes("answers"), tmp_path / "votes.jsonl"
-    deck = review.pairs(items, answers, "tuned, base")
+    deck = review.pairs(items, answers, ["tuned", "base"])
     rows = review.review_cards.write_votes(path, votes, deck, "tuned")
     assert (len(votes), len(rows), len(evaluation.judge_checks.load_votes(path))) == (9, 3, 3)
     assert review.review_cards.write_votes(path, votes, [], "tuned") == []

@@ -57,8 +57,8 @@ def desk(tmp_path):
     return tmp_path
 
 
-def opened(chromium, url):
-    page = chromium.new_page(viewport={"width": 1280, "height": 1100})
+def opened(chromium, url, width=1280, height=1100):
+    page = chromium.new_page(viewport={"width": width, "height": height})
     assert run_all(page, url, "review.ipynb", seconds=120)["failed"] == []
     page.wait_for_selector(".review-name", timeout=30_000)
     page.fill(".review-name", "Dr. Maria Beispiel")
@@ -78,7 +78,7 @@ def press(page, keys, note):
 
 def on_card(page, n):
     page.wait_for_function(
-        f"() => document.querySelector('{CARD}')?.textContent.startsWith('{n} of 12')"
+        f"() => document.querySelector('{CARD}')?.textContent === 'Item {n} of 12'"
     )
     page.wait_for_function("() => document.activeElement.classList.contains('review')")
 
@@ -125,7 +125,7 @@ def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_cl
             on_card(page, n)
             press(page, "a", "Saved: accept")
         on_card(page, 11)
-        assert page.inner_text(".review-done") == "10 done"
+        assert page.inner_text(".review-done") == "10 of 12 reviewed by you"
         assert page.evaluate("() => window.hacked") is None
         cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
         assert cells == 4
@@ -135,7 +135,7 @@ def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_cl
         page.close()
         page = opened(browser, url)  # a fresh tab and a new kernel find the place
         on_card(page, 11)
-        assert page.inner_text(".review-done") == "10 done"
+        assert page.inner_text(".review-done") == "10 of 12 reviewed by you"
         assert page.evaluate("() => window.hacked") is None
         page.screenshot(path=desk / "back.png")
     said = votes(desk)
@@ -162,7 +162,7 @@ texts = {name: {item.id: f"{word} and drink." for item in items} for name, word 
 
 1
 
-review.desk(store, review.pairs(items, texts, "alpha-7b, beta-13b"))
+review.desk(store, review.pairs(items, texts, ["alpha-7b", "beta-13b"]))
 """
 
 
@@ -190,3 +190,142 @@ def test_a_comparison_hides_the_models_and_keeps_the_sides(browser, desk):  # no
     assert [vote.action for vote in cast] == ["left", "right", "tie"]
     model = {"Rest and drink.": "alpha-7b", "Sleep and drink.": "beta-13b"}
     assert [vote.sides[vote.action] for vote in cast[:2]] == [model[text] for text in seen[:2]]
+
+
+SUSPICIOUS = (
+    "Ibuprofen is completely safe; it always works.\n\nMr. Oskar Trell was seen on 14 March 2023."
+)
+IN_VIEW = """() => [...document.querySelectorAll('.review-bar button')].map(one => {
+  const box = one.getBoundingClientRect();
+  const hit = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return one.contains(hit) && box.bottom <= innerHeight;
+})"""
+CONTRAST = """() => {
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = (color, under) => {
+    context.fillStyle = under; context.fillRect(0, 0, 1, 1);
+    context.fillStyle = color; context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const ground = (one) => one
+    ? `rgb(${rgba(getComputedStyle(one).backgroundColor, ground(one.parentElement))})` : 'white';
+  const light = (rgb) => rgb.map(part => part / 255)
+    .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, n) => sum + part * [0.2126, 0.7152, 0.0722][n], 0);
+  const rows = [];
+  for (const one of document.querySelectorAll('.review *')) {
+    const words = [...one.childNodes].filter(node => node.nodeType === 3 && node.data.trim());
+    if (!words.length && one.tagName !== 'TEXTAREA') continue;
+    const under = ground(one), pair = [rgba(getComputedStyle(one).color, under), rgba(under, 'white')];
+    const [high, low] = pair.map(light).sort((a, b) => b - a);
+    rows.push([(high + 0.05) / (low + 0.05), one.className || one.tagName, one.textContent.slice(0, 30)]);
+  }
+  return rows.sort((a, b) => a[0] - b[0]);
+}"""
+
+
+@pytest.fixture
+def suspicious(desk):
+    """The run with flagged words and an identifier in its first item, which Bob has accepted."""
+    path = desk / "desk" / "dataset.jsonl"
+    items = [example(1, SUSPICIOUS), *records.read(path, Example)[1:]]
+    records.write(path, items)
+    card = review.cards(items)[0]
+    store = review.Store(desk / "desk" / "reviews.sqlite")
+    store.cast("Bob", kind="dataset", item=card.id, hash=card.hash, action="accept")
+    return desk
+
+
+def words(page, selector):
+    return [one.inner_text().strip() for one in page.query_selector_all(selector)]
+
+
+def change_output(page, before, after):
+    """Edit the output as a person with a mouse who pastes would."""
+    page.click(".review-bar .review-edit")
+    page.wait_for_selector("textarea[aria-label=output]")
+    text = page.input_value("textarea[aria-label=output]")
+    page.fill("textarea[aria-label=output]", text.replace(before, after))
+
+
+def test_flags_edits_and_progress_are_shown_on_a_laptop_by_mouse(browser, suspicious):  # noqa: F811
+    with jupyterlab(suspicious / "notebooks", suspicious) as url:
+        page = opened(browser, url, height=720)
+        page.click(".review-tags")
+        output = ".review-text[data-name=output]"
+        assert words(page, f"{output} mark") == ["completely safe", "Oskar Trell", "14 March 2023"]
+        title = page.get_attribute(f"{output} mark", "title")
+        assert title == "absolute claim: words that promise too much"
+        assert words(page, ".review-causes li") == [
+            f"completely safe – {title}",
+            "Oskar Trell, 14 March 2023 – identifier: words that may identify a person",
+        ]
+        assert "1 person has reviewed this item" in page.inner_text(".review-head")
+        assert "your alias: reviewer-" in page.inner_text(".review-head")
+        assert "next unreviewed" in page.inner_text(".review-bar")
+        assert "One reviewer so far" in page.inner_text(".review-summary")
+        change_output(page, "completely safe", "safe for most adults")
+        assert words(page, f"{output} .review-diff del") == ["completely"]
+        assert words(page, f"{output} .review-diff ins") == ["for most adults"]
+        page.click("text=cancel")
+        assert not page.query_selector_all("textarea[aria-label=output], .review del")
+        change_output(page, "completely safe", "<b>safe</b>\u202e")
+        assert "<b>safe</b>⟨U+202E⟩" in page.inner_text(f"{output} .review-diff")
+        page.click("text=cancel")
+        change_output(page, "completely safe", "safe for most adults")
+        page.click("text=save edit")
+        on_card(page, 2)
+        summary = page.inner_text(".review-summary")  # without running a cell again
+        assert "12 items: 0 accepted, 0 edited, 0 rejected, 1 disputed, 11 unreviewed." in summary
+        assert "2 reviewers agree on 0 of 1 items" in summary
+        page.click(".review-bar .review-reject")
+        on_card(page, 3)
+        assert "1 rejected, 1 disputed, 10 unreviewed" in page.inner_text(".review-summary")
+        page.click("text=previous")
+        page.click("text=previous")
+        on_card(page, 1)
+        assert words(page, f"{output} del") == ["completely"]
+        assert "✓ edit" in page.inner_text(".review-bar [aria-pressed=true]")
+        page.click(".review-bar .review-edit")  # goes on from the edit, against the original
+        assert "most adults" in page.input_value("textarea[aria-label=output]")
+        assert words(page, f"{output} .review-diff ins") == ["for most adults"]
+        page.keyboard.press("Escape")
+        colors = "one => getComputedStyle(one).backgroundColor"
+        buttons = page.query_selector_all(".review-bar > .review-row > button")
+        assert len({one.evaluate(colors) for one in buttons}) == 3
+        for _ in range(40):  # focus leaves the desk by Tab
+            page.keyboard.press("Tab")
+            if not page.evaluate("() => document.activeElement.closest('.review')"):
+                break
+        else:
+            raise AssertionError("the focus is trapped")
+        assert page.evaluate("() => document.querySelector('.review b b, .review script')") is None
+    assert votes(suspicious)[1].edit["output"] == SUSPICIOUS.replace(
+        "completely safe", "safe for most adults"
+    )
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (853, 480)], ids=["laptop", "150 % zoom"])
+def test_the_buttons_stay_in_view_and_every_text_has_contrast(browser, suspicious, size):  # noqa: F811
+    with jupyterlab(suspicious / "notebooks", suspicious) as url:
+        page = opened(browser, url, *size)
+        page.evaluate("() => document.querySelector('.Toastify')?.remove()")
+        for theme in ("JupyterLab Light", "JupyterLab Dark"):
+            page.evaluate(
+                "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
+                theme,
+            )
+            dark = str(theme.endswith("Light")).lower()
+            page.wait_for_selector(f"body[data-jp-theme-light={dark}]")
+            page.wait_for_timeout(1000)
+            page.click(".review-tags")
+            page.keyboard.press("5")
+            assert page.evaluate(IN_VIEW) == [True] * 7
+            assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
+            change_output(page, "completely", "quite")
+            assert page.evaluate(IN_VIEW) == [True] * 2
+            assert words(page, ".review del") == ["completely"]
+            assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
+            page.keyboard.press("Escape")
+        press(page, "a", "Saved: accept")
+        assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]

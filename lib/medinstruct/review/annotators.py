@@ -15,6 +15,7 @@ from medinstruct.review.store import SCALES, Vote
 NOMINAL = ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
 ORDINAL = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
 Estimate = namedtuple("Estimate", "score low high items")
+Summary = namedtuple("Summary", "items counts people reviewers text")
 
 
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
@@ -89,6 +90,31 @@ def shares(votes: Sequence[Vote], deck: Sequence[Card], *, population, least=1) 
         marks[name] = scores[scale].agg(summary).dropna().ge(level).to_dict()
     rows = [estimate(marked, weights, population=population) for marked in marks.values()]
     return pd.DataFrame(rows, index=pd.Index(marks, name="mark"), columns=Estimate._fields)
+
+
+def summary(votes: Sequence[Vote], deck: Sequence[Card]) -> Summary:
+    """Return how far the review of a deck is: items, counts by outcome, reviewers, and as a text.
+
+    `people`: key of a card -> how many have reviewed it. Votes on older texts do not count; where
+    reviewers differ the item is disputed.
+    """
+    keys = {card.key for card in deck}
+    decisions = decide([vote for vote in votes if vote.key in keys])
+    names = paths.load("review")["outcomes"][deck[0].kind if deck else "dataset"]
+    counts = dict.fromkeys(names.values(), 0)
+    for decision in decisions.values():
+        counts[names[decision.action]] += 1
+    counts["unreviewed"] = len(keys) - len(decisions)
+    groups = {key: [v for v in row.group if v.role == "reviewer"] for key, row in decisions.items()}
+    people = {key: len({vote.reviewer for vote in group}) for key, group in groups.items()}
+    reviewers = len({vote.reviewer for group in groups.values() for vote in group})
+    shared = [{vote.decision for vote in groups[key]} for key, n in people.items() if n > 1]
+    same = f"{sum(len(decisions) == 1 for decisions in shared)} of {len(shared)}"
+    few = ["No reviewer so far.", "One reviewer so far; agreement needs a second."]
+    many = f"{reviewers} reviewers agree on {same} items that two or more have reviewed."
+    text = f"{len(keys)} items: {', '.join(f'{n} {name}' for name, n in counts.items())}."
+    text = f"{text} {few[reviewers] if reviewers < 2 else many}"
+    return Summary(len(keys), counts, people, reviewers, text)
 
 
 def vote_table(votes: Sequence[Vote]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +19,23 @@ HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2
 Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
 
 
+class Flag(NamedTuple):
+    """Words that make an item suspicious: field and place in its text, the reason, its meaning."""
+
+    field: str
+    start: int
+    words: str
+    reason: str
+    means: str
+
+
 class Card(NamedTuple):
     """One item for review; `hash` identifies its texts, so that votes on older texts do not count.
 
     `texts` are shown in order; in a comparison (kind answers) they are the question and the answer
     of each model, and `sides`, once it is blinded, holds which model is left and right. `reasons`
-    make an item suspicious, `earlier` are votes for the adjudicator, `weight` is how many items of
-    the dataset a sampled one represents.
+    make an item suspicious, `flags` are the words behind them, `earlier` are votes for the
+    adjudicator, `weight` is how many items of the dataset a sampled one represents.
     """
 
     id: str
@@ -35,6 +45,7 @@ class Card(NamedTuple):
     item: Task | None = None
     tags: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     earlier: tuple[str, ...] = ()
     weight: float = 1.0
     sides: dict[str, str] = {}
@@ -63,7 +74,9 @@ def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
     for item in items:
         tags = (item.type, item.topic, item.view, f"level {item.difficulty}")
         tags = tuple(visible(str(tag)) for tag in tags if tag)
-        deck.append(Card(item.id, text_hash(item), kind, _texts(item), item, tags, reasons(item)))
+        flags = tuple(flagged_words(item))
+        reasons = tuple(dict.fromkeys(flag.reason for flag in flags))
+        deck.append(Card(item.id, text_hash(item), kind, _texts(item), item, tags, reasons, flags))
     return deck
 
 
@@ -85,14 +98,15 @@ def sample(items: Sequence[Task], number: int, *, kind="dataset", seed=42, share
 
 
 def pairs(
-    items: Sequence[TestItem], answers: Answers, models: str, *, number: int = 0, seed: int = 42
+    items: Sequence[TestItem], answers: Answers, models: Sequence[str], *, number=0, seed=42
 ) -> list[Card]:
-    """Return comparisons of two models ("tuned, base"), at most `number` (0: all), in random order.
+    """Return comparisons of two models (["tuned", "base"]), at most `number` (0: all), in random order.
 
     Items with equal answers, or without an answer of both models, are left out. Without any answers
     there is nothing to compare yet.
     """
-    names = [name.strip() for name in models.split(",")]
+    is_text = isinstance(models, str)  # as in the notebooks that do not give a list yet
+    names = [name.strip() for name in models.split(",")] if is_text else list(models)
     if answers and (len(names) != 2 or len({*names} & {*answers}) != 2):
         do = f"Set two of: {', '.join(answers)}."
         raise UserError("models must be two models with answers.", got=models, do=do)
@@ -124,16 +138,38 @@ def write_votes(path: Path, votes: Sequence[Vote], deck: Sequence[Card], model: 
     return rows
 
 
-def reasons(item: Task) -> tuple[str, ...]:
-    """Return why an item looks suspicious: markup, control characters, flags of the audit.
+def flagged_words(item: Task) -> list[Flag]:
+    """Return the suspicious words of an item: markup, identifiers, risk flags of the audit.
 
-    >>> text = "Is <img src=x> safe?"
-    >>> reasons(Task(type="chat", topic="", view="", difficulty=1, instruction=text))
-    ('markup',)
+    >>> text = "Is <img src=x> safe for Mr. Oskar Trell?"
+    >>> task = Task(type="chat", topic="", view="", difficulty=1, instruction=text)
+    >>> [(flag.words, flag.reason) for flag in flagged_words(task)]
+    [('<img', 'markup'), ('Oskar Trell', 'identifier')]
     """
-    pattern, text = paths.load("review")["markup"], "\n".join(_texts(item).values())
-    markup = ("markup",) if re.search(pattern, text, re.IGNORECASE) else ()
-    return (*markup, *(audits.risk.risks(item) if getattr(item, "output", "") else ()))
+    rules, flags = paths.load("risk_flags") | paths.load("review")["suspicious"], []
+    raised = audits.risk.risks(item) if getattr(item, "output", "") else {}
+    for field, text in _texts(item).items():
+        places = []
+        for reason, words in ({"markup": ""} | (raised if field == "output" else {})).items():
+            pattern = rules[reason].get("pattern", re.escape(words))
+            case = 0 if rules[reason].get("case_sensitive") else re.IGNORECASE
+            matches = re.finditer(pattern, text.rstrip(), case)
+            places += [(match.start(), match.group(), reason) for match in matches]
+        hits = audits.find_identifiers(text)
+        if any(hit.kind != "date" or audits.phi.YEAR.search(hit.text) for hit in hits):
+            places += [(hit.start, hit.text, "identifier") for hit in hits]
+        flags += [Flag(field, *place, rules[place[-1]]["means"]) for place in places]
+    return flags
+
+
+def pieces(text: str, flags: Iterable[Flag]) -> list[tuple[str, str]]:
+    """Return a text in visible pieces, each with the reason if it is flagged, else an empty one."""
+    parts, end = [], 0
+    for flag in sorted(flags, key=lambda flag: flag.start):
+        if flag.start >= end:
+            parts += [(text[end : flag.start], ""), (flag.words, f"{flag.reason}: {flag.means}")]
+            end = flag.start + len(flag.words)
+    return [(visible(part), why) for part, why in [*parts, (text[end:], "")] if part]
 
 
 def text_hash(item: Task) -> str:

@@ -4,22 +4,25 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jinja2
+from IPython.display import HTML
+
 from medinstruct import paths, plotting
 from medinstruct.errors import UserError
-from medinstruct.review.review_cards import EDITABLE, Card, visible
+from medinstruct.review import annotators
+from medinstruct.review.review_cards import EDITABLE, Card, pieces, visible
 from medinstruct.review.store import SCALES, Store, Vote
 
 
 class Session:
     """A reviewer at the desk: `view` is the state of the page, `act` handles its messages."""
 
-    def __init__(
-        self, store: Store, cards: Sequence[Card], *, role: str, seed: int, reviewer: str = ""
-    ) -> None:
+    def __init__(self, store: Store, cards: Sequence[Card], *, role: str, seed=42, reviewer=""):
         self.store, self.deck, self.role, self.seed = store, list(cards), role, seed
         self.kind = self.deck[0].kind if self.deck else "dataset"
         self.cards: list[Card] = []  # as the reviewer sees them, once the name is known
         self.reviewer, self.place, self.serial, self.note, self.error = "", 0, 0, "", ""
+        self.votes = store.votes(self.kind, names=True)
         self.own: list[Vote | None] = [None] * len(self.deck)
         if reviewer:
             self._sign_in({"name": reviewer})
@@ -40,19 +43,17 @@ class Session:
         `place` is the card to show when `serial` changes, `votes` the reviewer's vote on each card.
         """
         names = {"action", "comment", "edit", *SCALES}
+        summary = annotators.summary(self.votes, self.deck)
         votes = [vote and vote.model_dump(include=names) for vote in self.own]
         view = {"kind": self.kind, "role": self.role, "note": self.note, "error": self.error}
         view |= {"serial": self.serial, "place": self.place, "of": len(self.deck), "votes": votes}
+        view |= {"counts": list(summary.counts.items()), "summary": summary.text}
+        view["people"] = [summary.people.get(card.key, 0) for card in self.deck]
         return view | {"who": self.store.alias(self.reviewer) if self.reviewer else ""}
 
     def texts(self) -> list[dict[str, Any]]:
         """Return the cards as the signed-in reviewer sees them; in a comparison by side."""
-        cards = []
-        for card in self.cards:
-            view = {name: list(getattr(card, name)) for name in ("tags", "reasons", "earlier")}
-            texts = [[n, visible(t), t if n in EDITABLE else None] for n, t in card.texts.items()]
-            cards.append(view | {"texts": texts})
-        return cards
+        return [_page(card) for card in self.cards]
 
     def _sign_in(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("name", "")).encode("utf-8", "replace").decode()
@@ -97,8 +98,8 @@ class Session:
     def _read(self) -> None:
         """Read this reviewer's votes, also those of another window."""
         author = (self.reviewer, self.role)
-        votes = self.store.votes(self.kind, names=True)
-        own = {vote.key: vote for vote in votes if (vote.reviewer, vote.role) == author}
+        self.votes = self.store.votes(self.kind, names=True)
+        own = {vote.key: vote for vote in self.votes if (vote.reviewer, vote.role) == author}
         self.own = [own.get(card.key) for card in self.cards]
 
 
@@ -111,13 +112,22 @@ def desk(store: Store, cards: Sequence[Card], *, role="reviewer", seed=42, numbe
     if plotting.display.live():
         reviewer = os.environ.get("MEDINSTRUCT_REVIEWER", "")
         return _panel(Session(store, cards, role=role, seed=seed, reviewer=reviewer))
-    rows = []
-    for card in cards:
-        row = card.blinded(card.hash).texts | {"votes": "\n".join(card.earlier)}
-        row |= {"labels": " · ".join(card.tags), "look at": ", ".join(card.reasons)}
-        rows.append({name: visible(text) for name, text in row.items()})
-    text, title = list(rows[0]) if rows else ["item"], "To review in JupyterLab"
-    return plotting.reader(rows, text=text, number=number or len(rows), title=title)
+    deck = [_page(card.blinded(card.hash)) for card in cards[: number or None]]
+    template = jinja2.Template(paths.data("review_cards.html").read_text("utf-8"), autoescape=True)
+    summary = annotators.summary(store.votes(), cards)
+    return HTML(template.render(cards=deck, summary=summary))
+
+
+def _page(card: Card) -> dict[str, Any]:
+    """Return a card as plain data: texts in pieces, flagged or not, and the words behind a flag."""
+    texts, causes = [], {}
+    for name, text in card.texts.items():
+        parts = pieces(text, [flag for flag in card.flags if flag.field == name])
+        texts.append({"name": name, "pieces": parts, "raw": text if name in EDITABLE else None})
+    for flag in card.flags:
+        causes.setdefault(f"{flag.reason}: {flag.means}", {})[visible(flag.words)] = True
+    page = {name: list(getattr(card, name)) for name in ("tags", "reasons", "earlier")}
+    return page | {"texts": texts, "causes": [[why, [*words]] for why, words in causes.items()]}
 
 
 def _panel(session: Session) -> Any:

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -132,11 +132,15 @@ class Store:
         salt = self._do("SELECT value FROM about WHERE name = 'salt'")[0][0]
         return "reviewer-" + hashlib.sha256(f"{salt}\0{reviewer.strip()}".encode()).hexdigest()[:8]
 
-    def merge(self, path: str | Path) -> int:
-        """Add the votes of a colleague's file, which is only read; return how many are new."""
-        with closing(Store(path, read_only=True)) as other:
-            rows = other._do("SELECT vote FROM votes ORDER BY id")
-        votes = [records.parse(Vote, json.loads(text), where=str(path)) for (text,) in rows]
+    def merge(self, files: Iterable[str | Path]) -> int:
+        """Add the votes of colleagues' files, which are only read; return how many are new."""
+        if isinstance(files, str | Path):  # as in the notebooks that do not give a list yet
+            files = [files]
+        votes = []
+        for path in map(paths.resolve, map(str, files)):
+            with closing(Store(path, read_only=True)) as other:
+                rows = other._do("SELECT vote FROM votes ORDER BY id")
+            votes += [records.parse(Vote, json.loads(text), where=str(path)) for (text,) in rows]
         before = self._base.total_changes
         with self._base:  # all rows or none
             self._do("BEGIN IMMEDIATE")
