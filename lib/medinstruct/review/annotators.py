@@ -95,8 +95,7 @@ def shares(votes: Sequence[Vote], deck: Sequence[Card], *, population, least=1) 
 def summary(votes: Sequence[Vote], deck: Sequence[Card]) -> Summary:
     """Return how far the review of a deck is: items, counts by outcome, reviewers, and as a text.
 
-    `people`: key of a card -> how many have reviewed it. Votes on older texts do not count; where
-    reviewers differ the item is disputed.
+    `people`: key of a card -> how many have reviewed it. Votes on older texts do not count.
     """
     keys = {card.key for card in deck}
     decisions = decide([vote for vote in votes if vote.key in keys])

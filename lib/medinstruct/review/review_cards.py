@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,17 +16,8 @@ from medinstruct.review.store import Vote
 AXES = ("type", "difficulty", "topic")
 EDITABLE = ("instruction", "input", "output")
 HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+Flag = namedtuple("Flag", "field start words reason means")  # suspicious words in a text
 Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
-
-
-class Flag(NamedTuple):
-    """Words that make an item suspicious: field and place in its text, the reason, its meaning."""
-
-    field: str
-    start: int
-    words: str
-    reason: str
-    means: str
 
 
 class Card(NamedTuple):
@@ -100,13 +91,12 @@ def sample(items: Sequence[Task], number: int, *, kind="dataset", seed=42, share
 def pairs(
     items: Sequence[TestItem], answers: Answers, models: Sequence[str], *, number=0, seed=42
 ) -> list[Card]:
-    """Return comparisons of two models (["tuned", "base"]), at most `number` (0: all), in random order.
+    """Return comparisons of two models, such as ["tuned", "base"], in random order.
 
-    Items with equal answers, or without an answer of both models, are left out. Without any answers
-    there is nothing to compare yet.
+    They are at most `number` (0: all). Items whose answers are equal or missing are left out;
+    without any answers there is nothing to compare yet.
     """
-    is_text = isinstance(models, str)  # as in the notebooks that do not give a list yet
-    names = [name.strip() for name in models.split(",")] if is_text else list(models)
+    names = models.split(", ") if isinstance(models, str) else models  # a str until notebooks agree
     if answers and (len(names) != 2 or len({*names} & {*answers}) != 2):
         do = f"Set two of: {', '.join(answers)}."
         raise UserError("models must be two models with answers.", got=models, do=do)
@@ -125,27 +115,19 @@ def write_votes(path: Path, votes: Sequence[Vote], deck: Sequence[Card], model: 
 
     Votes that are on no card of the deck, because an answer has changed since, are left out.
     """
-    keys = {card.key for card in deck if model in card.texts}
-    rows = []
+    keys, rows = {card.key for card in deck if model in card.texts}, []
     for vote in votes:
         if vote.key in keys:
             (reference,) = {*vote.sides.values()} - {model}
             row = {"id": vote.item, "model": model, "reference": reference, "question": "overall"}
             winner = {model: "model", reference: "reference"}.get(vote.decision, "tie")
             rows.append(row | {"rater": vote.reviewer, "winner": winner})
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-    records.write_text(path, "".join(lines))
+    records.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return rows
 
 
 def flagged_words(item: Task) -> list[Flag]:
-    """Return the suspicious words of an item: markup, identifiers, risk flags of the audit.
-
-    >>> text = "Is <img src=x> safe for Mr. Oskar Trell?"
-    >>> task = Task(type="chat", topic="", view="", difficulty=1, instruction=text)
-    >>> [(flag.words, flag.reason) for flag in flagged_words(task)]
-    [('<img', 'markup'), ('Oskar Trell', 'identifier')]
-    """
+    """Return the suspicious words of an item: markup, identifiers, risk flags of the audit."""
     rules, flags = paths.load("risk_flags") | paths.load("review")["suspicious"], []
     raised = audits.risk.risks(item) if getattr(item, "output", "") else {}
     for field, text in _texts(item).items():

@@ -22,8 +22,7 @@ class Session:
         self.kind = self.deck[0].kind if self.deck else "dataset"
         self.cards: list[Card] = []  # as the reviewer sees them, once the name is known
         self.reviewer, self.place, self.serial, self.note, self.error = "", 0, 0, "", ""
-        self.votes = store.votes(self.kind, names=True)
-        self.own: list[Vote | None] = [None] * len(self.deck)
+        self._read()
         if reviewer:
             self._sign_in({"name": reviewer})
 
@@ -42,8 +41,8 @@ class Session:
 
         `place` is the card to show when `serial` changes, `votes` the reviewer's vote on each card.
         """
-        names = {"action", "comment", "edit", *SCALES}
         summary = annotators.summary(self.votes, self.deck)
+        names = {"action", "comment", "edit", *SCALES}
         votes = [vote and vote.model_dump(include=names) for vote in self.own]
         view = {"kind": self.kind, "role": self.role, "note": self.note, "error": self.error}
         view |= {"serial": self.serial, "place": self.place, "of": len(self.deck), "votes": votes}
@@ -89,8 +88,7 @@ class Session:
     def _show_next(self, place: int) -> None:
         """Show the next card without a vote, from this one on and then from the start."""
         self._read()
-        order = [*range(place, len(self.cards)), *range(place)]
-        left = [n for n in order if not self.own[n]]
+        left = [n for n in (*range(place, len(self.cards)), *range(place)) if not self.own[n]]
         self.place, self.serial = (left or [place])[0], self.serial + 1
         if not left:
             self.note += f" All {len(self.cards)} are done; votes may still be changed."
@@ -100,7 +98,7 @@ class Session:
         author = (self.reviewer, self.role)
         self.votes = self.store.votes(self.kind, names=True)
         own = {vote.key: vote for vote in self.votes if (vote.reviewer, vote.role) == author}
-        self.own = [own.get(card.key) for card in self.cards]
+        self.own: list[Vote | None] = [own.get(card.key) for card in self.deck]
 
 
 def desk(store: Store, cards: Sequence[Card], *, role="reviewer", seed=42, number=0) -> Any:
@@ -114,8 +112,7 @@ def desk(store: Store, cards: Sequence[Card], *, role="reviewer", seed=42, numbe
         return _panel(Session(store, cards, role=role, seed=seed, reviewer=reviewer))
     deck = [_page(card.blinded(card.hash)) for card in cards[: number or None]]
     template = jinja2.Template(paths.data("review_cards.html").read_text("utf-8"), autoescape=True)
-    summary = annotators.summary(store.votes(), cards)
-    return HTML(template.render(cards=deck, summary=summary))
+    return HTML(template.render(cards=deck, summary=annotators.summary(store.votes(), cards)))
 
 
 def _page(card: Card) -> dict[str, Any]:
