@@ -96,13 +96,14 @@ def pairs(
     They are at most `number` (0: all). Items whose answers are equal or missing are left out;
     without any answers there is nothing to compare yet.
     """
-    names = models.split(", ") if isinstance(models, str) else models  # a str until notebooks agree
-    if answers and (len(names) != 2 or len({*names} & {*answers}) != 2):
+    if answers and (len(models) != 2 or len({*models} & {*answers}) != 2):
         do = f"Set two of: {', '.join(answers)}."
         raise UserError("models must be two models with answers.", got=models, do=do)
     cards = []
     for item in random.Random(f"{seed}/pairs").sample(items, len(items)):
-        texts = {name: answers[name][item.id] for name in names if item.id in answers.get(name, {})}
+        texts = {
+            name: answers[name][item.id] for name in models if item.id in answers.get(name, {})
+        }
         if len({text.strip() for text in texts.values()}) == 2:
             question = {"question": f"{item.instruction}\n{item.input}".strip()}
             name = content_hash(question, sorted(texts.items()))
