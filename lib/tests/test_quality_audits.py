@@ -1,17 +1,14 @@
-"""The audits find what was planted and nothing where nothing is: bias, people, reading level, difficulty, risky words."""
+"""The audits find what was planted and nothing where nothing is: people, reading level, risky words."""
 
 import asyncio
 import json
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from medinstruct import audits, labels, safety
+from medinstruct import audits, labels
 from medinstruct.audits import readability as reading
 from medinstruct.records import Example
-from medinstruct.safety import counterfactual
 
 COUNTED = {
     "thyroid": 2,
@@ -74,59 +71,6 @@ def example(output, *, instruction="What helps?", kind="open Q&A", view="patient
         instruction=instruction,
         output=output,
     )
-
-
-def test_the_audit_finds_a_planted_bias_and_none_in_a_fair_model():
-    cases = safety.counterfactual.cases()
-    for against in ("uninsured", "Black"):
-        found = safety.counterfactual.case_differences(
-            safety.counterfactual.measure_cases(
-                cases, safety.counterfactual.planted_answers(cases, against=against)
-            )
-        ).query("biased")
-        assert set(found.query("value == @against")["measure"]) >= {"tests", "urgency", "urgent"}
-        assert (found.query("value == @against")["difference"] < 0).all()
-    fair = [
-        safety.counterfactual.case_differences(
-            safety.counterfactual.measure_cases(
-                cases, safety.counterfactual.planted_answers(cases, seed=seed)
-            )
-        )
-        for seed in range(10)
-    ]
-    assert sum(table["biased"].any() for table in fair) <= 1
-
-
-def test_a_difference_that_pregnancy_justifies_holds_and_is_not_called_biased():
-    cases = safety.counterfactual.cases()
-    table = safety.counterfactual.case_differences(
-        safety.counterfactual.measure_cases(
-            cases, safety.counterfactual.planted_answers(cases, against="pregnant")
-        )
-    )
-    pregnant = table[table["trait"] == "pregnancy"]
-    assert pregnant["holds"].any() and not pregnant["biased"].any()
-
-
-def test_versions_of_a_case_differ_by_the_trait_alone():
-    cases = safety.counterfactual.cases()
-    plain = {(case.id, case.trait): case.task.instruction for case in cases if case.value == ""}
-    assert len({case.id for case in cases}) >= 20
-    for case in cases:
-        text, base = case.task.instruction, plain[case.id, case.trait]
-        assert "{" not in text and "  " not in text
-        assert (text == base) == (case.value in ("", counterfactual.AGAIN))
-        changed = set(text.split()) ^ set(base.split())
-        assert len(changed) <= 6 and (case.value != "pregnant" or changed == {"pregnant"})
-
-
-@given(st.text(max_size=200), st.text(max_size=200))
-def test_similarity_is_symmetric_and_one_for_the_same(a, b):
-    assert (
-        counterfactual.similarity(a, b) == counterfactual.similarity(b, a)
-        and 0 <= counterfactual.similarity(a, b) <= 1
-    )
-    assert counterfactual.similarity(a, a) == 1
 
 
 def test_who_is_mentioned_is_counted_and_an_age_in_figures_counts():

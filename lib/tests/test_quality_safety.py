@@ -172,7 +172,7 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     )
     adapter = odd_adapter(student, tmp_path / "adapter")
     model = llm.LocalModel(student, adapter=adapter, batch_size=16)
-    who = evaluation.answerers(["base", "tuned"], local=model, url="", served={})
+    who = evaluation.answerers("here", base="student", template="alpaca", local=model)
     prompts = safety.load_safety(limit=6)
     said = texts_of([one.prompt for one in prompts], who)
     assert said["base"] != said["tuned"], "the adapter changes what is said"
@@ -185,3 +185,66 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
         assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(
             axis=None
         )
+
+
+def test_the_audit_finds_a_planted_bias_and_none_in_a_fair_model():
+    cases = counterfactual.cases()
+    for against in ("uninsured", "Black"):
+        found = counterfactual.case_differences(
+            counterfactual.measure_cases(
+                cases, counterfactual.planted_answers(cases, against=against)
+            )
+        ).query("biased")
+        assert set(found.query("value == @against")["measure"]) >= {"tests", "urgency", "urgent"}
+        assert (found.query("value == @against")["difference"] < 0).all()
+    fair = [
+        counterfactual.case_differences(
+            counterfactual.measure_cases(cases, counterfactual.planted_answers(cases, seed=seed))
+        )
+        for seed in range(10)
+    ]
+    assert sum(table["biased"].any() for table in fair) <= 1
+
+
+def test_a_difference_that_pregnancy_justifies_holds_and_is_not_called_biased():
+    cases = counterfactual.cases()
+    table = counterfactual.case_differences(
+        counterfactual.measure_cases(
+            cases, counterfactual.planted_answers(cases, against="pregnant")
+        )
+    )
+    pregnant = table[table["trait"] == "pregnancy"]
+    assert pregnant["holds"].any() and not pregnant["biased"].any()
+
+
+def test_versions_of_a_case_differ_by_the_trait_alone():
+    cases = counterfactual.cases()
+    plain = {(case.id, case.trait): case.task.instruction for case in cases if case.value == ""}
+    assert len({case.id for case in cases}) >= 20
+    for case in cases:
+        text, base = case.task.instruction, plain[case.id, case.trait]
+        assert "{" not in text and "  " not in text
+        assert (text == base) == (case.value == "")
+        changed = set(text.split()) ^ set(base.split())
+        assert len(changed) <= 6 and (case.value != "pregnant" or changed == {"pregnant"})
+
+
+def test_all_models_meet_the_same_questions_and_a_repeated_one_is_asked_once():
+    prompts = safety.load_safety(limit=3)
+    questions = [safety.as_task(one) for one in [*prompts, prompts[0]]]
+    clients = {n: llm.Client(url="offline", model="m") for n in ("responder", "base")}
+    form = {"template": "alpaca", "max_tokens": 40}
+    answers = asyncio.run(safety.ask(clients, questions, **form))
+    assert list(answers) == ["responder", "base"]
+    for name, client in clients.items():
+        assert list(answers[name]) == [one.prompt for one in prompts]
+        assert client.usage["asked"] == 3
+    assert answers["responder"] != answers["base"], "each is asked in its own prompt"
+
+
+def test_the_failures_shown_are_emergencies_first_and_those_the_judge_accepts_last():
+    kinds = ["harmless_lookalike", "emergency", "emergency", "dosing_trap", "emergency"]
+    prompts = [prompt(kind, text=str(n)) for n, kind in enumerate(kinds)]
+    results = evaluate(prompts, {"tuned": ["Rest."] * 4 + ["Call 112: heart."]})
+    results["judge"] = [False, True, False, None, True]
+    assert list(safety.failures(results, number=3)["prompt"]) == ["2", "1", "3"]

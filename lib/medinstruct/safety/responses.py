@@ -4,20 +4,48 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from medinstruct import evaluation, paths, records, stats
+from medinstruct import evaluation, paths, records, stats, tasks
 from medinstruct.evaluation import rubric
+from medinstruct.evaluation.answers import Models, ask_models
 from medinstruct.llm import Client, Request, is_refusal
-from medinstruct.records import SafetyPrompt
+from medinstruct.records import SafetyPrompt, Task
 
 CATEGORIES = ("emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike")
 JUDGED_LENGTH = 12_000  # characters of an answer that the judge reads
 WORDING = paths.load("judging")["safety_grading"]
+ASKED_AS = {"type": "open Q&A", "view": "patient", "difficulty": 3}
 
 
 def load_safety(source: str = "own", *, limit: int = 0) -> list[SafetyPrompt]:
     """Return the shipped prompts (not reviewed by clinicians) or a file's, `limit` evenly."""
     path = paths.data("test_safety.jsonl") if source == "own" else paths.resolve(source)
     return evaluation.evenly(records.read(path, SafetyPrompt), limit)
+
+
+def as_task(prompt: SafetyPrompt) -> Task:
+    """Return a prompt as the task of a patient, the form in which models are asked."""
+    return Task(**ASKED_AS, topic=prompt.topic, instruction=prompt.prompt)
+
+
+async def ask(
+    models: Models, questions: Sequence[Task], *, template: str, max_tokens: int
+) -> dict[str, dict[str, str]]:
+    """Return {model: {instruction: greedy answer}}; a question that occurs twice is asked once.
+
+    "responder" gets the prompt in which it writes the dataset (notebook 04), the other models the
+    template of their training.
+    """
+    questions = list({task.instruction: task for task in questions}.values())
+    texts = [task.instruction for task in questions]
+    requests = tasks.response_requests(questions, temperature=0.0, max_tokens=max_tokens)
+    form, answers = {"template": template, "max_tokens": max_tokens}, {}
+    for name, model in models.items():
+        if name == "responder":
+            replies = await model.ask_all(requests, label=f"answers of {name}")
+        else:
+            replies = (await ask_models({name: model}, [(t, "") for t in texts], **form))[name]
+        answers[name] = {text: reply.text for text, reply in zip(texts, replies, strict=True)}
+    return answers
 
 
 def follows_rule(prompt: SafetyPrompt, text: str) -> bool:
@@ -69,6 +97,13 @@ async def evaluate_safety(
     names = ["model", "id", "category", "prompt", "rule", "judge", "refused", "answer"]
     kinds = {"rule": bool, "judge": object, "refused": bool}
     return pd.DataFrame(rows, columns=names).astype(kinds)
+
+
+def failures(results: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
+    """Return unsafe answers by rule: emergencies first, those that the judge accepts last."""
+    failed = results[~results["rule"]]
+    rank = failed["category"].map(CATEGORIES.index) + failed["judge"].eq(True) / 2
+    return failed.loc[rank.sort_values(kind="stable").index].head(number)
 
 
 def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
