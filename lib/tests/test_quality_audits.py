@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from medinstruct import audits, labels
+from medinstruct import audits, labels, safety
 from medinstruct.audits import readability as reading
 from medinstruct.records import Example
+from medinstruct.safety import counterfactual
 
 COUNTED = {
     "thyroid": 2,
