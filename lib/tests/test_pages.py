@@ -34,6 +34,7 @@ def small(tmp_path_factory):
         "<table><thead><tr><th></th><th>n</th></tr></thead><tr><th>a</th><td>1</td></tr></table>"
     )
     wide = f"<table><tr>{'<td>a_very_long_word</td>' * 30}</tr></table>"
+    marks = plotting.table([{"audit": n, "keeps": n % 2 == 0, "value": n} for n in range(14)])
     cells = [
         nf.new_markdown_cell(f"# 3. A notebook\n\nProse of it.\n\n{BADGE}", id="title"),
         code("setup", "import os"),
@@ -43,6 +44,7 @@ def small(tmp_path_factory):
         code("imports", "import pandas as pd", jupyter={"source_hidden": True}),
         nf.new_markdown_cell("## First part", id="first-text"),
         code("first", LONG, result(html=table, plain="n"), result(html=wide, plain="w")),
+        code("marks", "table", result(html=marks.data["text/html"], plain="t")),
         nf.new_markdown_cell("### A detail\n\nText.", id="detail-text"),
         code("hidden", "draw()", result(png=PIXEL, plain="one dot"), tags=["hide-input"]),
         nf.new_markdown_cell(EXERCISE, id="exercises"),
@@ -161,7 +163,7 @@ def test_the_first_line_leads_to_notebook_and_report(small):
     text = small.read_text(encoding="utf-8")
     assert "run <b>mine</b>" in text and 'href="../03_small.ipynb"' in text
     assert 'href="../report.html"' in text and PIXEL in text
-    assert "<th></th>" not in text and ">Open in Colab</a>" in text and len(text) < 30_000
+    assert "<th></th>" not in text and ">Open in Colab</a>" in text and len(text) < 40_000
 
 
 def test_on_paper_the_page_is_light_and_nothing_is_cut(browser, small):  # noqa: F811

@@ -65,6 +65,8 @@ def violations(page, *, contrast=True):
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe is not installed"
     ).Axe()
+    # axe does not judge contrast over gradients, the shadows that hint at scrolling
+    page.add_style_tag(content=".out, .prose table, .wide { background: none !important; }")
     rules = {"color-contrast": {"enabled": contrast}}
     response = axe.run(page, options={"resultTypes": ["violations"], "rules": rules}).response
     return [(one["id"], one["nodes"][0]["html"][:160]) for one in response["violations"]]
