@@ -231,7 +231,7 @@ def test_a_bad_row_names_the_benchmark_the_row_and_the_remedy(change, say, tmp_p
     path = tmp_path / "medqa.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in (ROWS["medqa"], row)))
     with pytest.raises(UserError) as caught:
-        benchmarks.load("medqa_ll", data=f"medqa={path}")
+        benchmarks.load(["medqa_ll"], data={"medqa": str(path)})
     assert (
         "medqa" in str(caught.value)
         and "row 2" in str(caught.value)
@@ -243,16 +243,16 @@ def test_a_bad_row_names_the_benchmark_the_row_and_the_remedy(change, say, tmp_p
 def test_an_empty_split_an_unknown_task_and_an_unknown_set_are_told(tmp_path):
     (tmp_path / "medqa.jsonl").write_text("")
     with pytest.raises(UserError, match="no rows"):
-        benchmarks.load("medqa_ll", data=str(tmp_path))
+        benchmarks.load(["medqa_ll"], data={"folder": str(tmp_path)})
     with pytest.raises(UserError, match="no such benchmark"):
-        benchmarks.load("medqa")
+        benchmarks.load(["medqa"])
     with pytest.raises(UserError, match="unknown set"):
-        benchmarks.load("own_ll", data=f"nothing={tmp_path}")
+        benchmarks.load(["own_ll"], data={"nothing": str(tmp_path)})
 
 
 def test_what_cannot_be_reached_is_listed_and_the_rest_goes_on(monkeypatch, tmp_path):
     monkeypatch.setattr(question_sets, "hub_answers", lambda: False)
-    found = benchmarks.load("medqa_ll,own_ll,mmlu_gen", limit=4)
+    found = benchmarks.load(["medqa_ll", "own_ll", "mmlu_gen"], limit=4)
     assert [bool(one.problem) for one in found] == [True, False, True] and "not reachable" in found[
         0
     ].problem
@@ -330,7 +330,7 @@ def accuracy(result):
 
 
 def test_a_model_that_always_says_b_scores_the_share_of_b(tmp_path):
-    found = benchmarks.load("own_ll,own_gen")
+    found = benchmarks.load(["own_ll", "own_gen"])
     likelihood, generation = benchmarks.run(found, [contestant(Rigged("B"))], folder=tmp_path)
     right = [one["answer"] == 1 for one in found[0].questions]
     assert (
@@ -351,7 +351,7 @@ def test_a_model_that_always_says_b_scores_the_share_of_b(tmp_path):
 
 
 def test_replies_without_an_option_are_wrong_and_counted(tmp_path):
-    found = benchmarks.load("own_gen", generation_limit=10)
+    found = benchmarks.load(["own_gen"], generation_limit=10)
     results = benchmarks.run(found, [contestant(Rigged("", "I cannot say."))], folder=tmp_path)
     table = scores.score_table(found, results)
     assert table["score"].item() == 0 and table["unread"].item() == 1
@@ -361,7 +361,10 @@ def test_every_published_form_scores_what_can_be_computed_by_hand(tmp_path):
     for name in ("medqa", "headqa", "medmcqa", "mmlu"):
         rows = [ROWS[name] | {"question": f"Q{n}?", "qtext": f"Q{n}?"} for n in range(5)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = benchmarks.load("medqa_ll,headqa_ll,medmcqa_ll,mmlu_ll,medqa_gen", data=str(tmp_path))
+    found = benchmarks.load(
+        ["medqa_ll", "headqa_ll", "medmcqa_ll", "mmlu_ll", "medqa_gen"],
+        data={"folder": str(tmp_path)},
+    )
     assert [one.problem for one in found] == [""] * 5
     for liked, score in (("C", 1.0), ("A", 0.0)):
         results = benchmarks.run(
@@ -373,7 +376,7 @@ def test_every_published_form_scores_what_can_be_computed_by_hand(tmp_path):
 
 
 def test_the_question_is_asked_in_the_template_with_options_and_examples(tmp_path):
-    found = benchmarks.load("own_ll", limit=2)
+    found = benchmarks.load(["own_ll"], limit=2)
     lm = Rigged("A")
     benchmarks.run(found, [contestant(lm)], folder=tmp_path, template="alpaca", shots=1)
     text, continuation = lm.asked[0]
@@ -397,7 +400,9 @@ def test_a_worked_example_ends_on_its_letter_its_word_or_its_text(tmp_path):
         rows = [ROWS[name] | {column: f"Q{n}?", "pubid": n} for n in range(3)]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "test_ground_truth.json").write_text('{"1": "maybe"}')
-    found = benchmarks.load("medqa_gen,pubmedqa_gen,truthfulqa_gen,bbh_gen", data=str(tmp_path))
+    found = benchmarks.load(
+        ["medqa_gen", "pubmedqa_gen", "truthfulqa_gen", "bbh_gen"], data={"folder": str(tmp_path)}
+    )
     prompts = []
     for benchmark in found:
         lm = Rigged("A")
@@ -411,14 +416,14 @@ def test_a_worked_example_ends_on_its_letter_its_word_or_its_text(tmp_path):
 def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path):
     with pytest.raises(UserError, match="no chat template"):
         benchmarks.run(
-            benchmarks.load("own_ll", limit=2),
+            benchmarks.load(["own_ll"], limit=2),
             [contestant(Rigged("A"))],
             folder=tmp_path,
             template="chat",
         )
     with pytest.raises(UserError, match="not known"):
         benchmarks.run(
-            benchmarks.load("own_ll", limit=2),
+            benchmarks.load(["own_ll"], limit=2),
             [contestant(Rigged("A"))],
             folder=tmp_path,
             template="vicuna",
@@ -426,7 +431,7 @@ def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path):
 
 
 def test_a_second_run_asks_nothing_and_a_killed_one_goes_on(tmp_path):
-    found = benchmarks.load("own_ll,own_gen", limit=6, generation_limit=6)
+    found = benchmarks.load(["own_ll", "own_gen"], limit=6, generation_limit=6)
     dying = Rigged("B")
     dying.generate_until = None
     with pytest.raises(TypeError):
@@ -498,7 +503,7 @@ def test_calibration_is_zero_for_a_model_that_knows_and_as_computed_for_one_that
 
 
 def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
-    benchmark = benchmarks.load("own_ll")[0]
+    benchmark = benchmarks.load(["own_ll"])[0]
     reader = Rigged("")
     right = {one["question"]: one["options"][one["answer"]] for one in benchmark.questions}
     reader.loglikelihood = lambda requests, **_: [
@@ -521,8 +526,51 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     assert places["reader"].tolist() == [0.25] * 4
 
 
+def reading(benchmark, wrong=()):
+    """A model that chooses an option by its words: the right one, or the first in `wrong` questions."""
+    target = {
+        row["question"]: row["options"][0 if row["id"] in wrong else row["answer"]]
+        for row in benchmark.questions
+    }
+
+    def loglikelihood(requests, **_):
+        letters = [extraction.LETTERS.index(request.args[1].strip()) for request in requests]
+        pairs = zip(requests, letters, strict=True)
+        chosen = [r.doc["options"][n] == target[r.doc["question"]] for r, n in pairs]
+        return [(-1.0 if hit else -3.0, False) for hit in chosen]
+
+    model = Rigged("")
+    model.loglikelihood = loglikelihood
+    return model
+
+
+def test_a_lover_of_letters_is_named_and_gives_no_example(tmp_path):
+    benchmark = benchmarks.load(["own_ll"])[0]
+    right = next(row for row in benchmark.questions if row["answer"] != 0)["id"]
+    models = [contestant(reading(benchmark), "reader", "r"), contestant(Rigged("C"), "lover", "l")]
+    options = {"items": 0, "folder": tmp_path}
+    _, places = scores.order_sensitivity(benchmark, models, **options)
+    table = scores.letter_preference(places)
+    assert table.loc["lover"].tolist() == ["C", 1.0, True]
+    assert not table.loc["reader", "letter_preference"] and table.loc["reader", "share"] < 0.3
+    assert not scores.letter_preference(pd.DataFrame({"m": [0.9, 0.1]}, ["A", "B"]))[
+        "letter_preference"
+    ].item()
+    choices = scores.rotated_choices(benchmark, models, **options)
+    assert scores.stable_example(benchmark, choices) is None  # nothing of the lover survives
+    models[1] = contestant(reading(benchmark, wrong=[right]), "misled", "m")
+    choices = scores.rotated_choices(benchmark, models, **options)
+    example = scores.stable_example(benchmark, choices)
+    assert example["id"] == right and example["choices"] == {
+        "reader": example["target"],
+        "misled": example["options"][0],
+    }
+    same = scores.stable_example(benchmark, choices[choices["model"] == "reader"])
+    assert same["choices"] == {"reader": same["target"]}
+
+
 def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
-    benchmark, mute = benchmarks.load("own_gen")[0], contestant(Rigged("", "I cannot say."))
+    benchmark, mute = benchmarks.load(["own_gen"])[0], contestant(Rigged("", "I cannot say."))
     rows, places = scores.order_sensitivity(benchmark, [mute], items=2, folder=tmp_path)
     assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 1.0, 0.0]
     assert places["rigged"].tolist() == [0.0] * 4
@@ -596,15 +644,15 @@ def tiny(tiny_folder):
 def test_the_official_pubmedqa_runs_from_its_file_and_its_majority_is_yes(
     real_data, tiny, tmp_path
 ):
-    file = f"pubmedqa={real_data / 'benchmarks' / 'pubmedqa_ori_pqal.json'}"
-    found = benchmarks.load("pubmedqa_ll", data=file)
+    file = {"pubmedqa": str(real_data / "benchmarks" / "pubmedqa_ori_pqal.json")}
+    found = benchmarks.load(["pubmedqa_ll"], data=file)
     assert len(found[0].questions) == 500 and len(found[0].examples) == 32
     assert not {one["id"] for one in found[0].questions} & {one["id"] for one in found[0].examples}
     results = benchmarks.run(found, [contestant(Rigged("yes"))], folder=tmp_path)
     row = scores.score_table(found, results).iloc[0]
     assert row["score"] == row["majority"] == pytest.approx(0.552) and row["always"] == "yes"
     assert row["chance"] == pytest.approx(1 / 3) and row["status"] == "all"
-    few = benchmarks.load("pubmedqa_ll,pubmedqa_gen", data=file, limit=16, generation_limit=4)
+    few = benchmarks.load(["pubmedqa_ll", "pubmedqa_gen"], data=file, limit=16, generation_limit=4)
     likelihood, generation = benchmarks.run(
         few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=4
     )
@@ -633,8 +681,8 @@ def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its
         tmp_path / "adapter"
     )
     both = llm.LocalModel(tiny_folder, adapter=tmp_path / "adapter")
-    sat = benchmarks.contestants(both, more=f"again={tiny_folder}")
-    found = benchmarks.load("own_ll", limit=6)
+    sat = benchmarks.contestants(both, more={"again": str(tiny_folder)})
+    found = benchmarks.load(["own_ll"], limit=6)
     base, tuned, again = benchmarks.run(found, sat, folder=tmp_path / "kept")
     assert [one.name for one in sat] == ["base", "tuned", "again"] and len(
         {one.key for one in sat}
@@ -643,7 +691,7 @@ def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its
     direct = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "direct")[0]
     assert direct.samples == base.samples, "the adapter is really off for the base"
     with pytest.raises(UserError, match="benchmark_models"):
-        benchmarks.contestants(both, more="a model without a place")
+        benchmarks.contestants(both, more={"base": "another model"})
 
 
 def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatch, tmp_path):
@@ -665,7 +713,7 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
     monkeypatch.setattr(paths, "resolve", lambda link: ids)
     monkeypatch.setattr(question_sets, "hub_answers", lambda: True)
     tasks = [name for name in question_sets.task_files() if not name.startswith(("own", "meqsum"))]
-    found = {one.task: one for one in benchmarks.load(",".join(tasks))}
+    found = {one.task: one for one in benchmarks.load(tasks)}
     assert not [one.problem for one in found.values() if one.problem]
     sizes = {
         "bbh_gen": 54,
@@ -695,8 +743,8 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
 
 def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):
     pytest.importorskip("openpyxl")
-    file = f"meqsum={real_data / 'benchmarks' / 'MeQSum.xlsx'}"
-    found = benchmarks.load("meqsum_gen", data=file)
+    file = {"meqsum": str(real_data / "benchmarks" / "MeQSum.xlsx")}
+    found = benchmarks.load(["meqsum_gen"], data=file)
     assert len(found[0].questions) == 1000 and not any(
         "MESSAGE:" in one["question"][:20] for one in found[0].questions
     )
@@ -710,6 +758,6 @@ def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):
         and row["always"] == "the question itself"
     )
     assert 0 < row["score"] < row["majority"] < 0.4
-    few = benchmarks.load("meqsum_gen", data=file, generation_limit=8)
+    few = benchmarks.load(["meqsum_gen"], data=file, generation_limit=8)
     made = benchmarks.run(few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=8)
     assert len(made[0].samples) == 8 and accuracy(made[0]) < 0.2

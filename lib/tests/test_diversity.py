@@ -159,6 +159,24 @@ def test_cells_count_every_task_and_mark_the_empty_ones():
     assert coverage.empty_cells(cells) == (48, 50)
 
 
+def test_gaps_hold_every_specialty_the_emptiest_first():
+    tasks = [
+        {"instruction": "?", "type": kind, "topic": topic}
+        for kind, topic in [("chat", "Cardiology"), ("rewrite", "Cardiology"), ("chat", "Oncology")]
+    ]
+    tasks += [
+        {"instruction": "?", "type": "chat", "topic": ""},
+        {"instruction": "?", "type": "chat"},
+    ]
+    table = coverage.gaps(diversity.frame([*tasks, tasks[0]]), "topic", "type")
+    assert table.shape == (61, 10) and table.to_numpy().sum() == 4
+    assert list(table.index[-2:]) == ["Oncology", "Cardiology"] and not table.iloc[0].any()
+    empty = (table == 0).sum(axis=1)
+    assert empty.is_monotonic_decreasing and coverage.empty_cells(table) == (610 - 3, 610)
+    by_view = coverage.gaps(diversity.frame(tasks), "topic", "view")
+    assert by_view.shape[0] == 61 and coverage.empty_cells(by_view)[0] == by_view.size
+
+
 def test_a_task_without_a_label_makes_no_empty_cells():
     cells = coverage.cells(diversity.frame(rows(6, type=["chat", ""])), "type", "difficulty")
     assert cells.shape == (11, 5) and cells.to_numpy().sum() == 6
@@ -183,12 +201,12 @@ def test_tables_and_figures_hold_hostile_data(name, tmp_path):
 def test_datasets_with_one_file_name_stay_apart(tmp_path):
     for name, count in (("a", 1), ("b", 2)):
         records.write_json(tmp_path / name / "tasks.jsonl", rows(count))
-    tables = diversity.load_many(f"{tmp_path}/a/tasks.jsonl, {tmp_path}/b/tasks.jsonl,")
+    tables = diversity.load_many([f"{tmp_path}/{name}/tasks.jsonl" for name in "ab"])
     sizes = {name: len(table) for name, table in tables.items()}
-    assert sizes == {"a/tasks.jsonl": 1, "b/tasks.jsonl": 2} and diversity.load_many("") == {}
+    assert sizes == {"a/tasks.jsonl": 1, "b/tasks.jsonl": 2} and diversity.load_many([]) == {}
     records.write_json(tmp_path / "c" / "a" / "tasks.jsonl", rows(3))
     paths = [str(tmp_path / name / "tasks.jsonl") for name in ("a", "c/a")]
-    assert list(diversity.load_many(",".join(paths))) == paths
+    assert list(diversity.load_many(paths)) == paths
 
 
 def test_a_dataset_is_read_from_every_shape_it_comes_in(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -165,3 +166,9 @@ def test_the_published_test_set_loads_with_four_references(real_data):
     files = references(real_data, "medsi_output.jsonl")
     assert len(items) == 216 and len(own) == 864
     assert evaluation.answers.reference_answers(items, files) == own
+
+
+def test_no_published_number_is_recalled_or_unverified():
+    for path in paths.data("").rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8").lower()
+        assert not re.search(r"\b(?:recalled|unverified|from memory|do not quote)\b", text), path

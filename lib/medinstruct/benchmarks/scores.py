@@ -11,7 +11,7 @@ import pandas as pd
 
 from medinstruct import evaluation, labels, stats
 from medinstruct.benchmarks import question_sets
-from medinstruct.benchmarks.extraction import rouge_l
+from medinstruct.benchmarks.extraction import LETTERS, rouge_l
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
 from medinstruct.benchmarks.question_sets import Benchmark, Question
 from medinstruct.errors import UserError
@@ -168,6 +168,26 @@ def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]
     return float((table["n"] * gaps).sum() / table["n"].sum()), table
 
 
+def rotated_choices(
+    benchmark: Benchmark, models: Sequence[Contestant], *, items: int, **settings: Any
+) -> pd.DataFrame:
+    """Return one row a model, question and rotation of its options, for `items` questions.
+
+    Beside the columns of `frame`: question (its id), letter (chosen), option (the chosen one's
+    place before the rotation, -1 if unreadable). `settings` are those of `run`.
+    """
+    chosen = evaluation.evenly(benchmark.questions, items)
+    turns = [(row, n) for row in chosen for n in range(len(row["options"]))]
+    rotated = [rotate(row, n) for row, n in turns]
+    about = pd.DataFrame([(row["id"], n, len(row["options"])) for row, n in turns])
+    about = about.set_axis(["question", "steps", "size"], axis=1)
+    about["id"] = [row["id"] for row in rotated]
+    asked = benchmark._replace(questions=rotated, total=len(rotated))
+    choices = frame(run([asked], models, **settings)).merge(about, on="id", how="left")
+    option = ((choices["choice"] - choices["steps"]) % choices["size"]).fillna(-1).astype(int)
+    return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
+
+
 def order_sensitivity(
     benchmark: Benchmark, models: Sequence[Contestant], *, items: int, **settings: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -175,27 +195,45 @@ def order_sensitivity(
 
     same: share of questions whose chosen option survives every rotation; score: accuracy over all
     rotations; spread: accuracy at the right option's best place minus that at its worst.
-    `settings` are those of `run`.
     """
-    chosen = evaluation.evenly(benchmark.questions, items)
-    turns = [(row, n) for row in chosen for n in range(len(row["options"]))]
-    about = pd.DataFrame([(row["id"], n, len(row["options"])) for row, n in turns])
-    question, steps, size = (about[column] for column in about)
-    rotated = [rotate(row, n) for row, n in turns]
-    letters = dict(enumerate(max((row["letters"] for row in rotated), key=len)))
-    asked = benchmark._replace(questions=rotated, total=len(rotated))
-    rows, places = {}, {}
-    for result in run([asked], models, **settings):
-        samples = frame([result])
-        option = ((samples["choice"] - steps) % size).fillna(-1)  # its place before the rotation
-        same = option.groupby(question).nunique() == 1
-        by_place = samples.groupby("answer")["score"].mean()
-        row = {"questions": len(same), "same": same.mean(), "score": samples["score"].mean()}
-        rows[result.model] = row | {"spread": by_place.max() - by_place.min()}
-        shares = samples["choice"].map(letters).value_counts(normalize=True, dropna=False)
-        places[result.model] = shares.reindex(letters.values(), fill_value=0.0)
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return table, pd.DataFrame(places).rename_axis("place")
+    choices = rotated_choices(benchmark, models, items=items, **settings)
+    by_model = choices.groupby("model", sort=False)
+    questions = choices.groupby(["model", "question"], sort=False)["option"].nunique() == 1
+    table = questions.groupby("model", sort=False).agg(questions="size", same="mean")
+    by_place = choices.groupby(["model", "answer"])["score"].mean().groupby("model")
+    table = table.assign(score=by_model["score"].mean(), spread=by_place.max() - by_place.min())
+    places = by_model["letter"].value_counts(normalize=True, dropna=False).unstack("model")
+    letters = list(LETTERS[: choices["size"].max()])
+    return table, places.reindex(index=letters, columns=table.index).fillna(0.0).rename_axis(
+        "place"
+    )
+
+
+def letter_preference(places: pd.DataFrame) -> pd.DataFrame:
+    """Return the most frequent letter of each model, its share, and whether that is over 90 %.
+
+    `places` is the second table of `order_sensitivity`. A model with a letter_preference answers by
+    letter: its scores measure no knowledge.
+    """
+    share = places.max()
+    columns = {"letter": places.idxmax(), "share": share, "letter_preference": share > 0.9}
+    return pd.DataFrame(columns).rename_axis("model")
+
+
+def stable_example(benchmark: Benchmark, choices: pd.DataFrame) -> dict[str, Any] | None:
+    """Return a question whose chosen options survive every rotation, with `choices` by model.
+
+    Of those the first on which models differ, else the first; None if no question survives for
+    every model. `choices` as returned by `rotated_choices`.
+    """
+    options = choices.groupby(["question", "model"], sort=False)["option"].agg(["min", "max"])
+    is_stable = (options["min"] == options["max"]) & (options["min"] >= 0)
+    stable = options["min"].where(is_stable).unstack("model").dropna().astype(int)
+    if stable.empty:
+        return None
+    row = stable.loc[(stable.nunique(axis=1) > 1).idxmax()]
+    question = next(question for question in benchmark.questions if question["id"] == row.name)
+    return question | {"choices": {model: question["options"][n] for model, n in row.items()}}
 
 
 def rotate(question: Question, steps: int) -> Question:

@@ -141,6 +141,18 @@ def cells(frame: pd.DataFrame, rows: str, columns: str, *, topics: int = 25) -> 
     return table
 
 
+def gaps(frame: pd.DataFrame, rows: str = "topic", columns: str = "type") -> pd.DataFrame:
+    """Return task counts by two axes over all known labels, the rows with most empty cells first.
+
+    Labels that no task has are rows of zeros; `empty_cells` of it counts the gaps of all cells.
+    """
+    names = {"index": list(labels.VALUES[rows]), "columns": list(labels.VALUES[columns])}
+    table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
+    table = table.reindex(**names, fill_value=0)
+    order = pd.DataFrame({"full": (table > 0).sum(axis=1), "tasks": table.sum(axis=1)})
+    return table.loc[order.sort_values(["full", "tasks"], kind="stable").index]
+
+
 def empty_cells(table: pd.DataFrame) -> tuple[int, int]:
     """Return how many cells of two labels are empty, of how many; unlabeled tasks aside."""
     labeled = table.drop(index=list(UNLABELED), columns=list(UNLABELED), errors="ignore")
