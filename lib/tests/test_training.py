@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medinstruct import llm, params, paths, records, training
+from medinstruct import llm, paths, records, training
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
@@ -352,20 +352,29 @@ def test_a_trainer_and_an_adapter_of_the_page_are_those_that_train(student, undi
     assert built[2] is None
 
 
-def test_the_shipped_adapter_and_student_are_taken_as_they_are(tmp_path, trainers):
-    """`make demo` trains neither: both hashes fit the demo's data and the notebook's defaults."""
-    demo, notebook = paths.root() / "outputs/demo", paths.notebook("08_finetune_lora")
+def test_the_notebook_takes_the_shipped_adapter_and_student_as_they_are(
+    tmp_path, trainers, monkeypatch
+):
+    """`make demo` trains neither: both hashes fit the data, the settings and the page's adapter."""
+    demo, run = paths.root() / "outputs/demo", tmp_path / "demo"
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
     for name in ("adapter", "student"):
-        shutil.copytree(demo / name, tmp_path / name)
-    values = {name: value for name, (_, value) in params.declared(notebook).items()}
-    settings = training.settings(values)
-    student = training.build_student(llm.stand_in_prose(), folder=tmp_path / "student", epochs=4)
-    data = records.read(demo / "dataset.jsonl", Example)
-    places = {"base": tmp_path / "student", "folder": tmp_path / "adapter"}
-    result = training.finetune_lora(data, **places, **settings)
-    assert not trainers and student["parameters"] + result["trainable"] == result["parameters"]
+        shutil.copytree(demo / name, run / name)
+    shutil.copy(demo / "dataset.jsonl", run)
+    cells = paths.cells(paths.notebook("08_finetune_lora"))
+    source = {cell["id"]: "".join(cell["source"]) for cell in cells}
+    scope = {}
+    for name in ("parameters", "imports", "data", "tune", "tune"):
+        exec(source[name], scope)
+    assert not trainers and {path.name for path in run.iterdir()} == {
+        "adapter",
+        "student",
+        "dataset.jsonl",
+    }
     shipped = json.loads((demo / "training.json").read_text())
-    assert shipped["lora"].items() <= result.items() and shipped["student"] == student
+    assert shipped["lora"].items() <= scope["lora"].items()
+    assert shipped["student"] == scope["student"]
+    assert scope["adapter"].target_modules == "all-linear", "the page's LoraConfig was changed"
 
 
 def test_an_adapter_loads_with_plain_peft(undisturbed):

@@ -11,9 +11,7 @@ def score_responses(trainer: Any) -> None:
     backward (`trl.trainer.utils.add_fused_lm_head`); `lib/benchmarks/training.py` measures both.
     """
 
-    def compute_loss(
-        self: Any, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None
-    ) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None):
         if return_outputs or self.aux_loss_enabled:
             return type(self).compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
         losses = response_losses(model, inputs)

@@ -88,9 +88,7 @@ def train_losses(state: Any) -> list[dict[str, float]]:
     return [{"step": x["step"], "loss": round(x["loss"], 4)} for x in logs if "loss" in x]
 
 
-def _run_name(
-    examples: list[Example], base: str | Path, values: dict[str, Any], adapter: Any
-) -> str:
+def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: Any) -> str:
     """Return the hash of all that the result depends on: data, base model, settings, recipes."""
     texts = [[e.id, e.type, e.instruction, e.input, e.output] for e in examples]
     learning = {key: value for key, value in values.items() if key not in NOT_HASHED}
@@ -104,9 +102,7 @@ def _run_name(
     return records.content_hash(texts, identity, learning, recipes)
 
 
-def _prepared(
-    build: Callable, trained: list[Row], held: list[Row], *, template: str, **form: Any
-) -> Any:
+def _prepared(build: Callable, trained: list, held: list, *, template: str, **form: Any) -> Any:
     """Return the trainer that `build` returns, with its datasets, callbacks and loss."""
     from datasets import Dataset, disable_progress_bars
 
@@ -251,6 +247,5 @@ def _write_card(
     facts["settings"] = {key: settings[key] for key in sorted(settings) if key != "report_to"}
     facts["writers"] = sorted({e.provenance.model for e in examples if e.provenance.model})
     facts["hash"] = dataset_hash(examples)
-    template = str(paths.data("model_card.md.j2"))
-    card = ModelCard.from_template(data, template_path=template, **facts)
+    card = ModelCard.from_template(data, template_path=str(paths.data("model_card.md.j2")), **facts)
     records.write_text(folder / "README.md", f"{card}\n")
