@@ -1,7 +1,9 @@
 """Parsing: each task whole, or a reject with its reason; the faults of the released code are claims here (paper.md, 2.4)."""
 
 import asyncio
+import itertools
 import json
+import random
 
 import pytest
 from hypothesis import given
@@ -225,6 +227,32 @@ def test_steering_levels_the_labels():
         topics = [labels.canonical("topic", task.topic) for task in made.tasks]
         spread[steer] = stats.entropy(map(topics.count, set(topics)))
     assert spread["coverage"] > spread["none"] + 0.3
+
+
+def test_a_task_fills_its_six_pairs_and_no_other_cell():
+    coverage, pairs = tasks.Coverage(576), list(itertools.combinations(labels.VALUES, 2))
+    before = {pair: coverage.deficits(*pair) for pair in pairs}
+    assert before["type", "difficulty"].stack().unique().tolist() == [576 // 50]
+    assert before["topic", "view"].stack().unique().tolist() == [1]  # at least one a cell
+    coverage.add(tasks.parse_tasks(BLOCK.format("Why?", "<noinput>"))[0])
+    names = {"type": "chat", "topic": "Genetics", "view": "patient/public", "difficulty": 2}
+    for pair, table in before.items():
+        filled = (table - coverage.deficits(*pair)).stack()
+        assert filled.sum() == 1 and filled.idxmax() == tuple(names[axis] for axis in pair)
+
+
+def test_deficits_sum_all_four_labels_for_many_tasks_and_never_go_below_zero():
+    coverage = tasks.Coverage(10_000)
+    assert coverage.deficits("type", "difficulty").loc["chat", 2] == 61 * 7
+    block = tasks.parse_tasks(BLOCK.format("Why?", "<noinput>"))[0]
+    coverage.add(block * 3)
+    assert coverage.deficits("type", "difficulty").loc["chat", 2] == 61 * 7 - 1
+
+
+def test_the_first_request_asks_for_the_labels_that_coverage_plans():
+    request = tasks.first_requests(seeds_of_ours(), requests=24, steer="coverage")[0]
+    for cell in tasks.Coverage(24 * 9).plan(9, random.Random(42)):
+        assert f"Type: {cell['type']}; Topic: {cell['topic']}" in request.messages[1]["content"]
 
 
 def test_a_topic_that_the_teacher_never_delivers_is_given_up():

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
+import pandas as pd
+
 from medinstruct import labels, paths
 from medinstruct.errors import UserError
 from medinstruct.labels import VALUES
@@ -47,7 +49,7 @@ class Coverage:
 
     def plan(self, count: int, chance: random.Random) -> list[dict[str, object]]:
         """Return labels for `count` new tasks, each where it fills the greatest deficit."""
-        missing = {cell: self._target[cell] - self._have[cell] for cell in self._open_cells()}
+        missing = self._missing()
         wanted = [cell for cell, gap in missing.items() if gap > 0]
         topics = [topic for topic in VALUES["topic"] if topic not in self.given_up]
         plans = []
@@ -59,6 +61,15 @@ class Coverage:
             self._asked.update((best["topic"], best["type"]))
             plans.append(best | {"view": chance.choice(self._roles[best["view"]])})
         return plans
+
+    def deficits(self, rows: str, columns: str) -> pd.DataFrame:
+        """Return how many tasks the cells of two axes still need, such as type by difficulty."""
+        table = pd.DataFrame(0, index=VALUES[rows], columns=VALUES[columns])
+        for cell, count in self._missing().items():
+            names = dict(cell)
+            if {rows, columns} <= names.keys():
+                table.loc[names[rows], names[columns]] += max(0, count)
+        return table
 
     @property
     def filled(self) -> float:
@@ -86,6 +97,9 @@ class Coverage:
 
     def _cells(self, known: dict[str, object]) -> list[Cell]:
         return [tuple((axis, known[axis]) for axis in group) for group in self._groups]
+
+    def _missing(self) -> dict[Cell, int]:
+        return {cell: self._target[cell] - self._have[cell] for cell in self._open_cells()}
 
     def _open_cells(self) -> list[Cell]:
         given_up = set(self.given_up)
