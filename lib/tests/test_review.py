@@ -744,7 +744,7 @@ def test_the_static_page_shows_hostile_text_as_text(text):
 def test_the_static_page_cuts_what_is_long_and_shows_all_items():
     page = static([example(n, "x" * 100_000) for n in range(3)])
     assert len(page) < 25_000 and all(f"Question {n}?" in page for n in range(3))
-    assert "0 of 0 items" in static([])
+    assert "0 items: 0 accepted" in static([])
 
 
 SUSPICIOUS = (
@@ -779,13 +779,17 @@ def test_the_pieces_of_a_text_are_the_text(text):
     parts = review.review_cards.pieces(card.texts["output"], card.flags)
     assert "".join(words for words, _ in parts) == visible(card.texts["output"])
     assert any(why for _, why in parts)
+    marked = {n for flag in card.flags for n in range(flag.start, flag.start + len(flag.words))}
+    assert sum(len(visible(text)) for text, why in parts if why) == sum(
+        len(visible(card.texts["output"][n])) for n in marked
+    )
 
 
 def test_the_static_page_marks_the_same_words_and_names_the_reason():
     page = static([example(1, SUSPICIOUS)])
     assert page.count(">Oskar Trell</mark>") == 2 and "words that promise too much" in page
     assert 'title="absolute claim: words that promise too much"' in page
-    assert "1 items: 0 accepted, 0 edited, 0 rejected, 0 disputed, 1 unreviewed" in page
+    assert "1 item: 0 accepted, 0 edited, 0 rejected, 0 disputed, 1 unreviewed" in page
 
 
 def test_the_summary_counts_every_item_once_and_names_how_many_reviewed():

@@ -111,8 +111,9 @@ def summary(votes: Sequence[Vote], deck: Sequence[Card]) -> Summary:
     same = f"{sum(len(decisions) == 1 for decisions in shared)} of {len(shared)}"
     few = ["No reviewer so far.", "One reviewer so far; agreement needs a second."]
     many = f"{reviewers} reviewers agree on {same} items that two or more have reviewed."
-    text = f"{len(keys)} items: {', '.join(f'{n} {name}' for name, n in counts.items())}."
-    text = f"{text} {few[reviewers] if reviewers < 2 else many}"
+    text = f"{len(keys)} item{'s' * (len(keys) != 1)}: "
+    text += ", ".join(f"{n} {name}" for name, n in counts.items())
+    text += f". {few[reviewers] if reviewers < 2 else many}"
     return Summary(len(keys), counts, people, reviewers, text)
 
 

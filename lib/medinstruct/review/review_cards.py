@@ -149,9 +149,9 @@ def pieces(text: str, flags: Iterable[Flag]) -> list[tuple[str, str]]:
     """Return a text in visible pieces, each with the reason if it is flagged, else an empty one."""
     parts, end = [], 0
     for flag in sorted(flags, key=lambda flag: flag.start):
-        if flag.start >= end:
-            parts += [(text[end : flag.start], ""), (flag.words, f"{flag.reason}: {flag.means}")]
-            end = flag.start + len(flag.words)
+        start, stop = max(flag.start, end), flag.start + len(flag.words)  # what no flag has marked
+        parts += [(text[end:start], ""), (text[start:stop], f"{flag.reason}: {flag.means}")]
+        end = max(end, stop)
     return [(visible(part), why) for part, why in [*parts, (text[end:], "")] if part]
 
 

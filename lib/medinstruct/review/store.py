@@ -134,7 +134,6 @@ class Store:
 
     def merge(self, files: Iterable[str | Path]) -> int:
         """Add the votes of colleagues' files, which are only read; return how many are new."""
-        files = [files] if isinstance(files, str | Path) else files  # a path until notebooks agree
         votes: list[Vote] = []
         for path in map(paths.resolve, map(str, files)):
             with closing(Store(path, read_only=True)) as other:
