@@ -224,17 +224,19 @@ def test_several_judges_keep_one_budget_and_may_see_a_part():
     pairs = evaluation.judge.build_pairs(
         items, answers, references=evaluation.answers.reference_answers(items)
     )
-    jury = evaluation.judge.jury("offline", "one", "two, three@offline?first_wins=0.5")
+    jury = evaluation.judge.jury(["one@offline", "two@offline", "three@offline?first_wins=0.5"])
     assert [judge.model for judge in jury] == ["one", "two", "three"] and jury[
         2
     ].url == "offline?first_wins=0.5"
     verdicts = asyncio.run(evaluation.judge.ask_jury(jury, pairs, items=4))
     assert [len(found) for found in evaluation.verdicts.by_judge(verdicts).values()] == [20, 8, 8]
     prices = {"usd_per_mtok": (1.0, 1.0)}
-    jury = evaluation.judge.jury("offline", "one", "two, three", budget_usd=0.011, **prices)
+    jury = evaluation.judge.jury(
+        [f"{name}@offline" for name in ("one", "two", "three")], budget_usd=0.011, **prices
+    )
     with pytest.raises(UserError, match="budget"):
         asyncio.run(evaluation.judge.ask_jury(jury, pairs))
-    jury = evaluation.judge.jury("offline", "one", "two", budget_usd=1.0, **prices)
+    jury = evaluation.judge.jury(["one@offline", "two@offline"], budget_usd=1.0, **prices)
     spent = []
     for judge in jury:
         asyncio.run(evaluation.judge.ask(judge, pairs))
@@ -275,27 +277,16 @@ def test_rates_by_label_and_differences_between_models():
     assert (pairs["p_holm"] >= pairs["p"]).all() and pairs.loc[("good", "bad"), "low"].item() > 0
 
 
-def test_a_server_answers_only_with_a_named_model_and_its_own_template():
-    served = {"base": "b", "tuned": ""}
-    with pytest.raises(UserError, match="name of a model"):
-        evaluation.answerers(
-            ["base", "tuned"], local=None, url="offline", served=served, template="chat"
-        )
+def test_a_server_answers_only_in_its_own_template():
     with pytest.raises(UserError, match="chat template"):
-        evaluation.answerers(["base"], local=None, url="offline", served=served, template="alpaca")
+        evaluation.answerers("m@offline", base="b", template="alpaca")
+    assert evaluation.answerers("", base="b", template="alpaca") == {}
 
 
 def test_models_behind_one_address_answer_every_item_under_their_names():
-    import asyncio
-
     items = evaluation.load_items("own", limit=4)
-    who = evaluation.answerers(
-        ["base", "tuned"],
-        local=None,
-        url="offline",
-        served={"base": "b", "tuned": "t"},
-        template="chat",
-    )
+    who = evaluation.answerers("t@offline", base="b", template="chat")
+    assert {name: client.model for name, client in who.items()} == {"base": "b", "tuned": "t"}
     answers = asyncio.run(evaluation.answer_all(items, who, template="chat"))
     assert [(a.model, a.item) for a in answers] == [
         (name, item.id) for name in ("base", "tuned") for item in items

@@ -20,7 +20,7 @@ ROWS = [
 
 def written(tmp_path, rows, name="answers.json"):
     (tmp_path / name).write_text(json.dumps(rows))
-    return f"m={tmp_path / name}"
+    return {"m": str(tmp_path / name)}
 
 
 def test_another_order_of_rows_changes_nothing(tmp_path):
@@ -64,8 +64,6 @@ def test_answers_of_an_earlier_run_are_matched_by_item(tmp_path):
     assert [a.text for a in found] == [f"t{n}" for n in range(12)] and {
         a.finish_reason for a in found
     } == {"length"}
-    with pytest.raises(UserError, match="name=path"):
-        evaluation.load_answers("answers.json", ITEMS)
 
 
 def test_a_question_twice_in_a_test_set_and_references_that_do_not_fit_are_refused(tmp_path):
@@ -77,7 +75,7 @@ def test_a_question_twice_in_a_test_set_and_references_that_do_not_fit_are_refus
     items = evaluation.load_items(str(tmp_path / "set.json"))
     (tmp_path / "gpt.jsonl").write_text(json.dumps({"instruction": "Other?", "output": "z"}))
     with pytest.raises(UserError, match="gpt"):
-        evaluation.answers.reference_answers(items, f"gpt={tmp_path / 'gpt.jsonl'}")
+        evaluation.answers.reference_answers(items, {"gpt": str(tmp_path / "gpt.jsonl")})
     with pytest.raises(UserError, match="no reference"):
         evaluation.answers.reference_answers([TestItem(instruction="Only a question?")])
 
@@ -223,7 +221,7 @@ def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
         for n, item in enumerate(ITEMS)
     ]
     pairs, verdicts, _ = judged(answers, "offline?first_wins=0.5")
-    replay = evaluation.judge.jury(stored(tmp_path, verdicts), "ignored")[0]
+    replay = evaluation.judge.jury([stored(tmp_path, verdicts)])[0]
     assert asyncio.run(evaluation.judge.ask(replay, pairs)) == verdicts and replay.model == "judge"
     assert asyncio.run(evaluation.judge.ask_jury([replay], pairs[:6])) == verdicts[:6]
 
@@ -231,7 +229,7 @@ def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
 def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
     answers = [Answer(item=item.id, model="m", text=f"Answer {n}.") for n, item in enumerate(ITEMS)]
     pairs, verdicts, _ = judged(answers)
-    replay = evaluation.judge.jury(stored(tmp_path, verdicts[:-2]), "")[0]
+    replay = evaluation.judge.jury([stored(tmp_path, verdicts[:-2])])[0]
     with pytest.raises(UserError, match=f"2 of 24 .*{ITEMS[-1].id}"):
         asyncio.run(evaluation.judge.ask(replay, pairs))
     other, _, _ = judged(
@@ -241,9 +239,9 @@ def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
         asyncio.run(evaluation.judge.ask(replay, other[:4]))
     mixed = [*verdicts[:3], *(v.model_copy(update={"judge": "second"}) for v in verdicts[3:])]
     with pytest.raises(UserError, match="not one measurement"):
-        evaluation.judge.jury(stored(tmp_path, mixed), "")
+        evaluation.judge.jury([stored(tmp_path, mixed)])
     with pytest.raises(UserError, match="twice"):
-        evaluation.judge.jury(stored(tmp_path, [*verdicts, verdicts[0]]), "")
+        evaluation.judge.jury([stored(tmp_path, [*verdicts, verdicts[0]])])
 
 
 def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):

@@ -31,7 +31,7 @@ def example():
     items = evaluation.load_items(str(data / TEST_SET))
     stored = data / "judge_verdicts" / MODEL
     verdicts = evaluation.verdicts.load_verdicts(f"{stored}.jsonl", items=items, model=MODEL)
-    answers = evaluation.load_answers(f"{MODEL}={stored}.answers.json", items)
+    answers = evaluation.load_answers({MODEL: f"{stored}.answers.json"}, items)
     return items, verdicts, answers + evaluation.answers.reference_answers(items)
 
 
@@ -103,23 +103,21 @@ def test_harder_questions_are_lost_more_often_once_verdicts_are_aligned_by_item(
 
 def test_stored_verdicts_are_a_judge_without_a_key(example, real_data, tmp_path):
     answers = evaluation.load_answers(
-        f"{MODEL}={real_data}/judge_verdicts/{MODEL}.answers.json", example[0]
+        {MODEL: f"{real_data}/judge_verdicts/{MODEL}.answers.json"}, example[0]
     )
     pairs = evaluation.judge.build_pairs(
         example[0], answers, references=evaluation.answers.reference_answers(example[0])
     )
     url = f"replay:{real_data}/judge_verdicts/{MODEL}.jsonl"
-    replay = evaluation.judge.jury(url, "", items=example[0], judged=MODEL)[0]
+    replay = evaluation.judge.jury([url], items=example[0], judged=MODEL)[0]
     assert len(asyncio.run(evaluation.judge.ask(replay, pairs))) == 1728
 
 
 def test_the_published_answers_look_as_they_were_counted(real_data):
     data = real_data / "alpacare"
     items = evaluation.load_items(str(real_data / TEST_SET))
-    files = ", ".join(
-        f"{name}={data}/model_outputs/{name}/medinstruct.json"
-        for name in ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
-    )
+    names = ("AlpaCare-7b", "PMC_LLAMA_7B", "alpaca")
+    files = {name: f"{data}/model_outputs/{name}/medinstruct.json" for name in names}
     answers = evaluation.load_answers(files, items)
     looks = evaluation.answers.statistics(answers + evaluation.answers.reference_answers(items))
     assert (
@@ -145,7 +143,7 @@ def test_the_published_answers_look_as_they_were_counted(real_data):
 def references(real_data, name):
     folder = real_data / "alpacare" / "reference_outputs"
     models = ("gpt-4", "claude-2", "gpt-3.5-turbo", "text-davinci-003")
-    return ", ".join(f"{model}={folder / model / name}" for model in models)
+    return {model: str(folder / model / name) for model in models}
 
 
 def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real_data):
@@ -155,7 +153,7 @@ def test_icliniq_questions_load_from_the_reference_files_and_align_by_input(real
     assert len(items) == 1000
     assert len(evaluation.answers.reference_answers(items, files)) == 4000
     answers = evaluation.load_answers(
-        f"AlpaCare-7b={data}/model_outputs/AlpaCare-7b/iCliniq.json", items
+        {"AlpaCare-7b": f"{data}/model_outputs/AlpaCare-7b/iCliniq.json"}, items
     )
     assert len(answers) == 1000 and items[0].instruction.startswith("If you are a doctor")
 
