@@ -315,8 +315,8 @@ def test_the_buttons_stay_in_view_and_every_text_has_contrast(browser, suspiciou
                 "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
                 theme,
             )
-            dark = str(theme.endswith("Light")).lower()
-            page.wait_for_selector(f"body[data-jp-theme-light={dark}]")
+            light = str(theme.endswith("Light")).lower()
+            page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
             page.wait_for_timeout(1000)
             page.click(".review-tags")
             page.keyboard.press("5")
