@@ -290,3 +290,37 @@ def test_a_recall_whose_interval_crosses_the_threshold_is_not_proven():
     nothing = audits.finding("female share", float("nan"))
     table = audits.cards.findings_table([unsure, nothing, audits.finding("emergency", 0.95)])
     assert table["status"].tolist() == ["not proven", "not measured", "within"]
+
+
+def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_each():
+    rows = [
+        example("Rest and drink a lot of water in bed. " * 3, instruction=f"She asks {n}?")
+        for n in range(30)
+    ]
+    rows += [
+        example("Rest and drink a lot of water in bed. " * 3, instruction=f"He asks {n}?")
+        for n in range(30)
+    ]
+    versions = rows[::2], rows[1::2]
+    clean = audits.dataset_findings(rows, seeds=rows[:5], versions=versions)
+    names = [row.audit for row in clean]
+    assert names[:4] == [
+        "identifiers, in the dataset",
+        "identifiers, in the seeds",
+        "PHI recall",
+        "female share",
+    ]
+    assert {row.audit: row.keeps for row in clean}["PHI recall"] is None
+    assert all(row.keeps for row in clean if row.audit in ("female share", "version alarms"))
+    bad = [
+        example(t, instruction=f"{n}?")
+        for n, t in enumerate(["Mr. Oskar Trell has MRN 00482913.", "Take .5 mg."] * 5)
+    ]
+    moved = [example("Rest.", kind="rewrite") for _ in range(60)]
+    named = [example("Rest.", instruction="Mr. Oskar Trell has MRN 00482913.")]
+    hard = audits.phi.phi_snippets("hard")
+    spoiled = audits.dataset_findings(
+        rows[:30] + bad, seeds=named, versions=(rows, moved), snippets=hard
+    )
+    missed = {row.audit for row in spoiled if row.keeps is False}
+    assert missed >= {*names[:4], "dose or unit", "version alarms"}

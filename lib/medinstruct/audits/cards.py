@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from medinstruct import manifest, paths, records
-from medinstruct.audits.drift import AXES, label_counts, lengths
-from medinstruct.audits.phi import scan_identifiers
+from medinstruct import labels, manifest, paths, records, stats
+from medinstruct.audits import demographics, readability, risk
+from medinstruct.audits.drift import AXES, compare_flags, compare_versions, label_counts, lengths
+from medinstruct.audits.phi import phi_accuracy, phi_snippets, scan_identifiers
 from medinstruct.errors import UserError
-from medinstruct.records import Example
+from medinstruct.records import Example, Task
 
 LIMITS: dict[str, list[float]] = paths.load("audit_limits")
 SET_ASIDE = ("rejects", "dropped", "unfinished")
@@ -57,6 +58,43 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
     if passed and bound and not least <= low <= high <= most:
         passed = None
     return Finding(name, float(value), float(low), float(high), int(n), limit, passed)
+
+
+def dataset_findings(
+    examples: Sequence[Example],
+    *,
+    seeds: Sequence[Task],
+    versions: Sequence[Sequence[Example]],
+    snippets: Sequence[Mapping] = (),
+) -> list[Finding]:
+    """Return the findings of all audits of a dataset and its seeds, comparing two versions.
+
+    `snippets` are labeled texts for the recall of identifiers, by default the held-out ones.
+    """
+    texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
+    sets = {"dataset": texts, "seeds": {row.id: f"{row.instruction} {row.input}" for row in seeds}}
+    rows = {}
+    for name, part in sets.items():
+        hits = scan_identifiers(part).query("counted")["where"].nunique()
+        share = stats.wilson(hits, len(part))
+        rows["identifiers", f"in the {name}"] = (*share[:3], share.n)
+    recall = phi_accuracy(snippets or phi_snippets("held_out")).loc["all"]
+    rows["PHI recall", ""] = recall[["recall", "recall_low", "recall_high", "labels"]]
+    sex = demographics.balance(list(texts.values()))
+    rows["female share", ""] = [sex[k] for k in ("female", "female_low", "female_high", "one_sex")]
+    views = {row.id: labels.canonical("view", row.view) for row in examples}
+    levels = readability.reading_levels({row.id: row.output for row in examples}, views)
+    lay = levels.loc[levels["view"] == readability.VIEWS[0], "grade"]
+    rows["patients' grade", ""] = (lay.mean(), *stats.bootstrap_interval(lay), len(lay))
+    rates = risk.flag_rates(risk.flagged(examples), n=len(examples)).filter(LIMITS, axis="index")
+    rows |= {(name, ""): row for name, row in rates[["share", "low", "high", "n"]].iterrows()}
+    tables = compare_versions(*versions), compare_flags(*versions)
+    alarms = pd.concat(table["alarm"] for table in tables)
+    rows["version alarms", ""] = (alarms.sum(), math.nan, math.nan, len(alarms))
+    return [
+        finding(audit, value, low=low, high=high, n=n, subject=subject)
+        for (audit, subject), (value, low, high, n) in rows.items()
+    ]
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import labels, stats
+from medinstruct.audits import risk
 
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
 KS_LIMIT = 0.1
@@ -57,6 +58,13 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
         rows.append((f"words of {name}", "KS", value, limit, "", "", value > limit))
     columns = ["axis", "measure", "value", "limit", "new", "gone", "alarm"]
     return pd.DataFrame(rows, columns=columns).set_index("axis")
+
+
+def compare_flags(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
+    """Compare the rates of risk flags in two versions, as `compare_rates` does."""
+    rates = [risk.flag_rates(risk.flagged(v), n=len(v)) for v in (before, after)]
+    counts = [{name: (row.hits, row.n) for name, row in table.iterrows()} for table in rates]
+    return compare_rates(*counts)
 
 
 def label_counts(version: Sequence[Any], axis: str) -> Counter[str]:
