@@ -1,6 +1,5 @@
 """The README's ways to run again: another profile, one parameter, one notebook alone, two runs side by side, another folder."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medinstruct import paths
+from medinstruct import manifest, paths
 
 SHIPPED = paths.root() / "outputs/demo"
 README = (paths.root() / "README.md").read_text(encoding="utf-8")
@@ -40,44 +39,37 @@ def kept(folder):
     return len((folder / "tasks.jsonl").read_text().splitlines())
 
 
-def test_papermill_alone_from_another_folder_with_one_parameter(given, tmp_path):
+def test_papermill_alone_from_another_folder_reads_one_run_and_writes_another(given, tmp_path):
+    assert "medinstruct params demo 03 > 03.yaml" in README
     assert (
-        "papermill notebooks/03_filter_tasks.ipynb out.ipynb -f params/demo.yaml -p novelty_limit 0.6"
+        "papermill notebooks/03_filter_tasks.ipynb out.ipynb -f 03.yaml -p run strict -p read_from demo -p novelty_limit 0.6"
         in README
     )
-    book, profile = (
-        paths.root() / "notebooks/03_filter_tasks.ipynb",
-        paths.root() / "params/demo.yaml",
-    )
-    done = command("papermill", book, "out.ipynb", "-f", profile, "-p", "novelty_limit", 0.4)
+    before = manifest.of_path(given / "demo")
+    Path("03.yaml").write_text(command("medinstruct", "params", "demo", "03").stdout)
+    book = paths.root() / "notebooks/03_filter_tasks.ipynb"
+    given_values = ["-f", "03.yaml", "-p", "run", "strict", "-p", "read_from", "demo"]
+    done = command("papermill", book, "out.ipynb", *given_values, "-p", "novelty_limit", 0.4)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (
-        kept(given / "demo") < kept(SHIPPED)
-        and Path("out.ipynb").exists()
-        and not Path("outputs").exists()
-    )
+    assert "unknown parameter" not in done.stderr + done.stdout
+    assert kept(given / "strict") < kept(SHIPPED)
+    assert Path("out.ipynb").exists() and not Path("outputs").exists()
+    assert manifest.of_path(given / "demo") == before, "the other run is left alone"
+    compared = command("medinstruct", "compare", SHIPPED, given / "strict").stdout
+    assert "novelty_limit" in compared, "compare sees what papermill alone was given"
 
 
 def test_one_notebook_alone_and_a_second_run_beside_the_first(given):
-    assert "run params/demo.yaml 03 04" in README and "--set run=strict novelty_limit=0.6" in README
-    profile = paths.root() / "params/demo.yaml"
-    shutil.copytree(given / "demo", given / "strict")
-    done = command("medinstruct", "run", profile, "03", "--set", "run=strict", "novelty_limit=0.4")
+    assert "run demo 03 04 --set run=strict read_from=demo novelty_limit=0.6" in README
+    sets = ["--set", "run=strict", "read_from=demo", "novelty_limit=0.4"]
+    done = command("medinstruct", "run", "demo", "03", *sets)
     assert done.returncode == 0 and kept(given / "strict") < kept(SHIPPED)
-    assert json.loads((given / "strict/filtering.json").read_text()) != json.loads(
-        (SHIPPED / "filtering.json").read_text()
-    )
+    assert (given / "strict/filtering.json").read_text() != (SHIPPED / "filtering.json").read_text()
     assert not (given / "demo/tasks.jsonl").exists(), "the other run is left alone"
 
 
-def test_another_profile_is_another_file_of_the_same_keys(given, tmp_path):
-    text = (
-        (paths.root() / "params/colab.yaml")
-        .read_text()
-        .replace("run: colab", "run: mine")
-        .replace("requests: 400", "requests: 12")
-    )
-    (tmp_path / "mine.yaml").write_text(text)
+def test_another_profile_is_another_file(given, tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: colab\nrun: mine\nrequests: 12\n")
     done = command("medinstruct", "run", tmp_path / "mine.yaml", "01", "02")
     assert done.returncode == 0, done.stderr[-2000:]
     assert len((given / "mine/raw_tasks.jsonl").read_text().splitlines()) > 50

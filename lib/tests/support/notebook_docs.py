@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from jinja2 import Template
 
-from medinstruct import paths, records
+from medinstruct import params, paths, records
 from medinstruct.errors import UserError
 
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
@@ -29,9 +29,8 @@ def current() -> dict[Path, str]:
     """Return each file with repeated text and the content it should have."""
     root = paths.root()
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    notebooks = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
-    contents = {path: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
-    profiles = sorted((root / "params").glob("*.yaml"), key=lambda p: (p.stem != "demo", p.stem))
+    contents = {p: json.loads(p.read_text(encoding="utf-8")) for p in paths.notebooks()}
+    profiles = params.profiles()
     address = project["urls"]["Repository"]
     books = [_facts(path, content, address) for path, content in contents.items()]
     scope = {"address": address, "books": books, "profiles": profiles}
