@@ -22,6 +22,14 @@ class Part:
     image: Any = None
     todo: str = ""
 
+    @property
+    def outputs(self) -> list[Any]:
+        """Return what a notebook displays: the figure, if there is one, and the sentence."""
+        from IPython.display import Markdown
+
+        command = f" Run `{self.todo}`." if self.todo else ""
+        return [image for image in [self.image] if image] + [Markdown(self.sentence + command)]
+
 
 def draw_parts(run: Run) -> dict[str, Part]:
     """Return all parts by name in the order of the page; a part that was not measured says so."""
