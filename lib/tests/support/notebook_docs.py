@@ -61,7 +61,7 @@ def _fill(name: str, scope: dict[str, Any]) -> str:
 def _facts(notebook: Path, content: dict[str, Any], address: str) -> dict[str, Any]:
     """Return what the templates need of a notebook: names, purpose, files, time, link."""
     title = "".join(content["cells"][0]["source"])
-    takes = re.search(r"\n\| --- \| --- \| --- \|\n.*\| (.*?)(?:; .*)? \|\n", title)[1]
+    takes = re.search(r"\n\| --- \| --- \| --- \|\n.*\| (.*?)(?:; .*)? \|(?:\n|$)", title)[1]
     repository = address.removeprefix("https://github.com/")
     names = {"stem": notebook.stem, "name": notebook.name}
     links = {"takes": takes, "colab": COLAB.format(repository, notebook.name)}
