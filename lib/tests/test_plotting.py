@@ -268,11 +268,11 @@ def test_names_keep_their_color_in_every_order_and_chart():
 
 def test_a_title_says_what_its_chart_draws():
     counts = pd.Series({"a": 6, "b": 3, "c": 1, "d": 0})
-    cut = plotting.bars(counts, top=2, label="x", title="{shown} of {n}: {largest_share:.0%} {c}")
-    assert cut.get_suptitle() == "2 of 4: 60% 1"
-    forest = "{above} of {n} above, {tuned.largest} {tuned.largest_value:.1f} {else}"
+    cut = plotting.bars(counts, top=2, label="x", title="{n} types: {largest_share:.0%} {c}")
+    assert cut.get_suptitle() == "4 types: 60% 1"
+    forest = "{above} of {n} above, {below} below, {largest} {largest_value:.1f} {else}"
     figure = plotting.intervals(RATES, group="model", reference=0.45, title=forest, label="x")
-    assert figure.get_suptitle() == "1 of 3 above, medqa: letters 0.5 {else}"
+    assert figure.get_suptitle() == "1 of 3 above, 1 below, pubmedqa 0.8 {else}"
     figure = plotting.histogram(
         {"kept": [0.1, 0.9]}, reference={0.7: "x"}, title="{kept.over}", label="x"
     )

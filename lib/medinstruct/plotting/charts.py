@@ -61,7 +61,6 @@ def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE, ranked=True
         pairs.sort(key=lambda pair: (-pair[1], str(pair[0])))
     names, values = zip(*pairs[:top], strict=True)
     fields = titles.series_fields(pd.Series(dict(pairs)))
-    fields |= {"shown": len(names), "hidden": len(pairs) - len(names)}
     height = 0.9 + 0.27 * _stretch(names) * max(len(names), 2)
     figure, (axes,) = _canvas(titles.fill(title, fields), height)
     rows = axes.barh(_rows(axes, names), values, color=color, height=0.74)
@@ -84,7 +83,7 @@ def grouped_bars(columns: Any, *, title: str, label: str, names: Sequence | None
         return _note(label)
     row = max(0.17, 0.3 / frame.shape[1]) * (frame.shape[1] + 0.5)
     height = 1.3 + row * _stretch(frame.index) * len(frame)
-    figure, (axes,) = _canvas(titles.fill(title, titles.frame_fields(frame)), height)
+    figure, (axes,) = _canvas(titles.fill(title, titles.column_fields(frame)), height)
     chosen = list(colors(frame.columns).values())
     frame.rename(columns=short).plot.barh(ax=axes, width=0.8, legend=False, color=chosen)
     axes.set_yticks(range(len(frame)), map(row_label, frame.index))
@@ -102,7 +101,7 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
 
     if not table.size:
         return _note(label)
-    fields = titles.series_fields(table.stack()) | {"rows": len(table), "columns": table.shape[1]}
+    fields = titles.series_fields(table.stack())
     width = max(5.0, 2.6 + 0.58 * table.shape[1])
     height = 1.9 + 0.29 * _stretch(table.index) * len(table)
     figure, (axes,) = _canvas(titles.fill(title, fields), height, width=width)
@@ -135,7 +134,7 @@ def intervals(
     if not names:
         return _note(label)
     height = 1.3 + (0.24 + 0.1 * len(groups)) * _stretch(names) * len(names)
-    fields = _interval_fields(pd.concat(panels.values()), reference, group, marks)
+    fields = _interval_fields(pd.concat(panels.values()), reference, marks)
     figure, axes = _canvas(titles.fill(title, fields), height, panels=len(panels))
     rows = dict(zip(names, _rows(axes[0], names), strict=True))
     for panel, (heading, frame) in zip(axes, panels.items(), strict=True):
@@ -160,13 +159,12 @@ def intervals(
     return _legend(figure, axes[0])
 
 
-def _interval_fields(frame: Any, reference: Any, group: str, marks: Sequence) -> dict[str, Any]:
-    parts = {"": frame} | (dict(iter(frame.groupby(group, sort=False))) if group else {})
-    fields = titles.column_fields({name: part["score"] for name, part in parts.items()})
+def _interval_fields(frame: Any, reference: Any, marks: Sequence) -> dict[str, Any]:
     place = reference if isinstance(reference, float | int) else np.nan
     limits = frame[list(marks)] if marks else pd.DataFrame({"": place}, index=frame.index)
-    fields["above"] = int((frame["low"] > limits.max(axis=1)).sum())
-    return fields | {"below": int((frame["high"] < limits.min(axis=1)).sum())}
+    above = int((frame["low"] > limits.max(axis=1)).sum())
+    below = int((frame["high"] < limits.min(axis=1)).sum())
+    return titles.series_fields(frame["score"]) | {"above": above, "below": below}
 
 
 def _dots(axes: Any, part: Any, places: Any, *, color: str, marker: str, label: str) -> None:
@@ -185,7 +183,7 @@ def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -
     columns = frame.dropna(axis="columns", how="all")
     if not columns.size:
         return _note(label)
-    figure, (axes,) = _canvas(titles.fill(title, titles.frame_fields(columns)), 3.4)
+    figure, (axes,) = _canvas(titles.fill(title, titles.column_fields(columns)), 3.4)
     chosen = colors(columns)
     for n, (name, column) in enumerate(columns.items()):
         column = column.dropna()
@@ -238,8 +236,7 @@ def dumbbell(table: Any, *, title: str, label: str, better: str = "") -> Any:
     if table.empty:
         return _note(label)
     gain = (table[after] - table[before]) * {"higher": 1, "lower": -1, "": 0}[better]
-    fields = titles.frame_fields(table[[before, after]])
-    fields |= {"improved": int((gain > 0).sum()), "worsened": int((gain < 0).sum())}
+    fields = titles.column_fields(table[[before, after]]) | {"improved": int((gain > 0).sum())}
     height = 1.3 + 0.3 * _stretch(table.index) * max(len(table), 2)
     figure, (axes,) = _canvas(titles.fill(title, fields), height)
     places = _rows(axes, table.index)

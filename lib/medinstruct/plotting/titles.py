@@ -1,22 +1,21 @@
 """Titles: fields such as {n} and {largest} that a chart fills in from the data that it draws.
 
 - One series (bars, funnel; heat map: its cells; sunburst: its verbs; intervals: the scores):
-  {n} rows, {empty} of them 0 or missing, {total}, {mean}, {median}; {first}, {last}, {largest},
-  {smallest} name a row, {largest_value} is its number, {largest_share} its part of the total;
-  {top3_share}, {top5_share}, {top10_share}; and the value of any row by its name: {surgery}.
-- Several columns or groups (grouped bars, lines, histogram, dumbbell, groups of intervals): these
-  fields of the first column (of all groups), of a certain one {tuned.largest}; {columns} names
-  them. Tables also have {widest}, the row whose values differ most, {widest_gap}, and {rise},
-  {fall}, {same}: rows by their change from the first to the last column.
-- Besides, bars: {shown}, {hidden} rows; heat map: {rows}, {columns}; funnel: {left_share}, the last
-  stage by the first; dumbbell: {improved}, {worsened}; histogram: {over}, {over_share} at or above
-  the first reference; intervals: {above}, {below}: wholly on one side of reference or marks.
+  {n} rows, {empty} of them 0 or missing, {total}, {median}; {first}, {last}, {largest}, {smallest}
+  name a row, {largest_value} is its number, {largest_share} its part of the total; and the value of
+  any row by its name: {surgery}.
+- Several columns (grouped bars, lines, histogram, dumbbell): these fields of the first column, of
+  a certain one {tuned.largest}; {widest} is the row whose values differ most, by {widest_gap}.
+- Besides, funnel: {left_share}, the last stage by the first; dumbbell: {improved} rows; histogram:
+  {over} values at or above the first reference; intervals: {above}, {below}: wholly on one side of
+  reference or marks.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 FIELD = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
@@ -69,53 +68,35 @@ def series_fields(values: Any, *, over: float | None = None) -> dict[str, Any]:
     >>> fields = series_fields(pd.Series({"chat": 6, "rewrite": 3, "choose": 1, "plan": 0}))
     >>> fill("{largest} has {largest_share:.0%}, {smallest} {smallest_value} of {total}", fields)
     'Chat has 60%, plan 0 of 10'
-    >>> fill("Three of {n} types hold {top3_share:.0%}, {empty} is empty, chat {chat}", fields)
-    'Three of 4 types hold 100%, 1 is empty, chat 6'
+    >>> fill("Of {n} types {empty} is empty, chat has {chat}", fields)
+    'Of 4 types 1 is empty, chat has 6'
     """
     values = pd.Series(values, dtype=float)
     numbers = values.dropna()
-    total = numbers.sum()
     fields = {short(name, 999): value for name, value in numbers.items()}
-    fields |= {"n": len(values), "empty": len(values) - int((numbers != 0).sum()), "total": total}
+    fields |= {"n": len(values), "empty": len(values) - int((numbers != 0).sum())}
+    fields |= {"total": numbers.sum(), "median": numbers.median()}
+    fields["over"] = int((numbers >= (np.nan if over is None else over)).sum())
     if numbers.empty:
         return fields
-    if over is not None:
-        fields |= {"over": int((numbers >= over).sum()), "over_share": (numbers >= over).mean()}
-    top = numbers.nlargest(10)
-    fields |= {f"top{k}_share": top[:k].sum() / (total or 1) for k in (3, 5, 10)}
-    fields |= {"mean": numbers.mean(), "median": numbers.median()}
     places = {"first": 0, "last": -1, "largest": numbers.argmax(), "smallest": numbers.argmin()}
     for name, place in places.items():
-        value = numbers.iloc[place]
-        fields |= {name: short(numbers.index[place]), f"{name}_value": value}
-        fields[f"{name}_share"] = value / (total or 1)
-    return fields
+        fields |= {name: short(numbers.index[place]), f"{name}_value": numbers.iloc[place]}
+    return fields | {"largest_share": numbers.max() / (numbers.sum() or 1)}
 
 
 def column_fields(columns: Mapping, *, over: float | None = None) -> dict[str, Any]:
-    """Return the fields of several series: those of the first, and of each as {name.field}."""
-    parts = {name: series_fields(column, over=over) for name, column in columns.items()}
-    fields = dict(next(iter(parts.values()), {"n": 0}))
-    names = [short(name, 999) for name in parts if name]
-    fields["columns"] = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-    for name, part in parts.items():
-        fields |= {f"{name}.{field}": value for field, value in part.items()}
-    return fields
-
-
-def frame_fields(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the fields of a table: those of its columns, and how its rows change.
+    """Return the fields of several series: those of the first, and of each as {name.field}.
 
     >>> frame = pd.DataFrame({"base": [1, 2], "tuned": [4, 1]}, index=["cough", "fever"])
-    >>> fill("{columns}: {rise} up, {fall} down; {widest} by {widest_gap}", frame_fields(frame))
-    'Base and tuned: 1 up, 1 down; cough by 3'
-    >>> fill("{base.mean} to {tuned.mean}, fever {tuned.fever:.1f}", frame_fields(frame))
-    '1.5 to 2.5, fever 1.0'
+    >>> fill("{widest} differs by {widest_gap}, tuned fever {tuned.fever:.1f}", column_fields(frame))
+    'Cough differs by 3, tuned fever 1.0'
     """
-    fields = column_fields(dict(frame.items()))
-    change = frame.iloc[:, -1] - frame.iloc[:, 0]
-    signs = {"rise": (change > 0).sum(), "fall": (change < 0).sum(), "same": (change == 0).sum()}
-    gaps = (frame.max(axis=1) - frame.min(axis=1)).dropna()
-    if len(gaps):
-        fields |= {"widest": short(gaps.index[gaps.argmax()]), "widest_gap": gaps.max()}
-    return fields | signs
+    parts = {name: series_fields(column, over=over) for name, column in columns.items()}
+    fields = dict(next(iter(parts.values()), {"n": 0}))
+    for name, part in parts.items():
+        fields |= {f"{name}.{field}": value for field, value in part.items()}
+    if isinstance(columns, pd.DataFrame) and columns.size:
+        gaps = columns.max(axis=1) - columns.min(axis=1)
+        fields |= {"widest": short(gaps.idxmax()), "widest_gap": gaps.max()}
+    return fields
