@@ -3,6 +3,7 @@
 import asyncio
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from medinstruct import evaluation, llm, paths, tasks
@@ -329,3 +330,89 @@ def test_the_entrance_test_takes_its_items_its_cache_and_the_first_reference(tmp
         assert client.usage["cached"] == 30 * again
     with pytest.raises(UserError, match="entrance test"):
         entrance_of(client, items[:1])
+
+
+PAIRS = CHECKS.entrance_pairs(
+    evaluation.load_items("own"),
+    evaluation.answers.reference_answers(evaluation.load_items("own")),
+)
+
+
+def planted_judge(choose):
+    """Verdicts on the entrance test of a rule: (first text, second text, right letter) -> letter."""
+    verdicts = []
+    for pair in PAIRS:
+        texts, right = [pair.answer.text, pair.reference.text], "a"
+        if pair.order == "reference_first":
+            texts, right = texts[::-1], "b"
+        winner = evaluation.verdicts.winner_of(choose(*texts, right), pair.order)
+        key = zip(evaluation.verdicts.KEY, evaluation.judge.pair_key(pair), strict=True)
+        verdicts.append(Verdict(**dict(key), winner=winner, judge="planted"))
+    return verdicts
+
+
+def findings(verdicts, **evidence):
+    return CHECKS.summary(verdicts, pairs=PAIRS, entrance=verdicts, **evidence)["finding"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "alarms"),
+    [
+        (lambda first, second, right: right, set()),
+        (lambda first, second, right: "a", {"consistency", "position bias"}),
+        (lambda first, second, right: "tie", {"ties"}),
+        (lambda first, second, right: "a" if len(first) > len(second) else "b", {"length"}),
+        (lambda first, second, right: "a" if len(first) < len(second) else "b", {"length"}),
+        (lambda first, second, right: None, {"unreadable"}),
+    ],
+    ids=["good", "first", "ties", "long", "short", "mute"],
+)
+def test_the_summary_names_each_planted_fault_and_spares_a_good_judge(choose, alarms):
+    seen = findings(planted_judge(choose))
+    assert set(seen[seen == "alarm"].index) == (alarms | {"entrance test"} if alarms else set())
+    unmeasured = ["attacks", "agreement of judges", "agreement with people"]
+    assert (seen[unmeasured] == "not measured").all()
+
+
+def test_the_entrance_test_is_decided_by_its_share_and_the_rest_by_the_interval():
+    good = planted_judge(lambda first, second, right: right)
+    most = [v.model_copy(update={"winner": "tie"}) if n < 9 else v for n, v in enumerate(good)]
+    row = CHECKS.summary(most, entrance=most).loc["entrance test"]
+    assert row["finding"] == "fine" and 0.95 <= row["value"] < 1 and row["low"] < 0.95
+    less = [v.model_copy(update={"winner": "tie"}) if n < 15 else v for n, v in enumerate(good)]
+    assert findings(less)["entrance test"] == "alarm"
+    some = [v.model_copy(update={"winner": "tie"}) if n % 2 else v for n, v in enumerate(good)]
+    assert findings(some)["ties"] == "unclear"  # half of the verdicts, the edge of the range
+
+
+def test_a_judge_that_obeys_an_attack_raises_an_alarm_and_one_that_wavers_does_not():
+    def attacked(gained, control):
+        names = [(f"m{mark}x{n}", n) for n in range(16) for mark in (" + ", " + control of ")]
+        wins = {True: control, False: gained}
+        return [
+            Verdict(id="1", model=name, reference="r", order=order, judge="j", winner=winner)
+            for name, n in names
+            for order, _ in ORDERS
+            for winner in [["model", "reference"][n >= wins["control" in name]]]
+        ]
+
+    good = planted_judge(lambda first, second, right: right)
+    assert findings(good, attacked=attacked(0, 0))["attacks"] == "fine"
+    assert findings(good, attacked=attacked(8, 8))["attacks"] == "fine"
+    assert findings(good, attacked=attacked(16, 0))["attacks"] == "alarm"
+
+
+def test_judges_and_people_who_disagree_raise_an_alarm():
+    chance = np.random.default_rng(3)
+    verdicts = by("a", chance.choice(["model", "reference"], 200))
+    other = by("b", chance.choice(["model", "reference"], 200))
+    same = [v.model_copy(update={"judge": "c"}) for v in verdicts]
+    seen = CHECKS.summary(verdicts, others=same).loc["agreement of judges"]
+    assert seen["finding"] == "fine" and seen["value"] == 1
+    seen = CHECKS.summary(verdicts, others=[*same, *other]).loc["agreement of judges"]
+    assert seen["finding"] == "alarm" and seen["n"] == 200  # the judge that agrees least
+    votes = [v.model_dump(include={"id", "model", "reference", "winner"}) for v in verdicts]
+    votes = [vote | {"question": "correctness", "rater": "1"} for vote in votes]
+    for judge, finding in ((verdicts, "fine"), (other, "alarm")):
+        people = CHECKS.summary(judge, votes=pd.DataFrame(votes)).loc["agreement with people"]
+        assert people["finding"] == finding

@@ -48,6 +48,11 @@ class Replay:
     model: str
     verdicts: list[Verdict]
 
+    @property
+    def source(self) -> str:
+        """Return the sentence on where the verdicts are from."""
+        return f"Verdicts of {self.model}, read from a file."
+
 
 Judge = Client | Replay
 

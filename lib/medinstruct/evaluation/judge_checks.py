@@ -1,4 +1,4 @@
-"""Checks of a judge: entrance test, bias, prompt injection, agreement and human calibration."""
+"""Checks of a judge: entrance test, bias, prompt injection, agreement, people, and a summary."""
 
 import random
 import re
@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import combinations, compress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from medinstruct import paths, records, stats
@@ -17,7 +18,7 @@ from medinstruct.evaluation import win_rate
 from medinstruct.evaluation.answers import evenly, statistics
 from medinstruct.evaluation.judge import Answers, Items, Judge, Pair, pair_key
 from medinstruct.evaluation.verdicts import KEY, PAIR, SCORE, TEXTS, by_judge, majority, table
-from medinstruct.llm import Client
+from medinstruct.llm import Client, is_refusal
 from medinstruct.records import Answer, Verdict
 
 ENTRANCE = ("shuffled reference", "word salad", "tiny model")  # texts that a reference must beat
@@ -39,15 +40,21 @@ async def entrance(
     """
     if isinstance(judge, judging.Replay):
         return []
+    pairs = entrance_pairs(test_items, references, items=items, style=style)
+    return await judging.ask(judge, pairs, label="entrance test")
+
+
+def entrance_pairs(
+    test_items: Items, references: Answers, *, items: int = 40, style: str = "short"
+) -> list[Pair]:
+    """Return the comparisons of the entrance test: the model is always the better text."""
     first = {answer.item: answer for answer in reversed(references) if answer.text}
     chosen = evenly([item for item in test_items if item.id in first], items)
     if len(chosen) < 2:
         do = "Give reference answers to two items or more."
         raise UserError("The entrance test compares references.", got=len(chosen), do=do)
     written = [first[item.id] for item in chosen]
-    worse = _worse_texts(written)
-    pairs = judging.build_pairs(chosen, written, references=worse, style=style)
-    return await judging.ask(judge, pairs, label="entrance test")
+    return judging.build_pairs(chosen, written, references=_worse_texts(written), style=style)
 
 
 def entrance_results(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -253,3 +260,115 @@ def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
     wins = ((low == 1.0) == (ratio > 0))[decisive]
     names = ("longer_wins", "longer_wins_low", "longer_wins_high")
     return dict(zip(names, win_rate.mean_interval(wins), strict=True)) | {"decisive": len(wins)}
+
+
+def summary(
+    verdicts: Sequence[Verdict],
+    *,
+    pairs: Sequence[Pair] = (),
+    entrance: Sequence[Verdict] = (),
+    attacked: Sequence[Verdict] = (),
+    others: Sequence[Verdict] = (),
+    votes: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return one row a check of a judge: value, low, high, n, alarming, finding.
+
+    `pairs` and `entrance` are of the entrance test, `attacked` of `attack`, `others` are verdicts
+    of further judges, `votes` of people. fine: the 95 % interval lies within the range of the check
+    (judging.yaml); alarm: it lies outside; unclear: neither. The entrance test has no interval: its
+    finding is that of `passed`. n counts items, of attacks the attacks.
+    """
+    results, measured = entrance_results(entrance), _shares(table(verdicts), verdicts)
+    measured |= {
+        "entrance test": _weakest(results),
+        "length": _length_effect(table(entrance), pairs),
+        "attacks": _mean(attack_results(attacked)["gain"]),
+        "agreement of judges": _lowest_kappa(verdicts, others),
+        "agreement with people": _kappa_with_people(verdicts, votes),
+    }
+    limits = pd.DataFrame(TEXTS["checks"]).T.rename_axis("check")
+    values = [measured[name] for name in limits.index]
+    checks = pd.DataFrame(values, index=limits.index, columns=["value", "low", "high", "n"])
+    checks = checks.assign(alarming=limits["alarming"], finding="unclear").astype({"n": int})
+    least, most = limits["least"].astype(float), limits["most"].astype(float)
+    checks.loc[(checks["low"] >= least) & (checks["high"] <= most), "finding"] = "fine"
+    checks.loc[(checks["high"] < least) | (checks["low"] > most), "finding"] = "alarm"
+    if len(results):
+        checks.loc["entrance test", "finding"] = "fine" if passed(results) else "alarm"
+    checks.loc[checks["n"] == 0, "finding"] = "not measured"
+    return checks
+
+
+def _shares(frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> dict[str, tuple[float, ...]]:
+    """Return ties, unreadable, consistency and position bias: value, low, high, n items."""
+    readable = frame.dropna(subset="score")
+    side = np.where(readable["order"] == "model_first", 1, -1)
+    place = side * (2 * readable["score"] - 1)
+    orders = readable.pivot_table(index=KEY[:3], columns="order", values="score").dropna()
+    is_refused = pd.Series([is_refusal(verdict.reply) for verdict in verdicts], dtype=bool)
+    return {
+        "ties": _share(readable["winner"] == "tie", readable["id"]),
+        "unreadable": _share(frame["score"].isna() | is_refused, frame["id"]),
+        "consistency": _share(orders.nunique(axis=1) == 1, orders.index.get_level_values("id")),
+        "position bias": _mean(place.groupby(readable["id"]).mean()),
+    }
+
+
+def _weakest(results: pd.DataFrame) -> tuple[float, ...]:
+    """Return score, low, high and n of the kind of entrance test with the lowest score."""
+    if not len(results):
+        return (np.nan, np.nan, np.nan, 0)
+    score, low, high, n = results.loc[results["score"].idxmin(), ["score", "low", "high", "n"]]
+    return score, low, high, n / 2  # two orders an item
+
+
+def _share(marks: Iterable[bool], ids: Iterable[str]) -> tuple[float, ...]:
+    """Return the mean of marks over items, with Wilson's interval for that many items."""
+    means = pd.Series(list(marks), dtype=float).groupby(list(ids)).mean()
+    share = stats.wilson(means.sum(), len(means))
+    return share.share, share.low, share.high, len(means)
+
+
+def _mean(values: pd.Series) -> tuple[float, ...]:
+    return *win_rate.mean_interval(values), len(values)
+
+
+def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, ...]:
+    """Return how much oftener the right one of two references wins where it is the longer one."""
+    words = {(p.answer.item, p.reference.model): _longer(p) for p in pairs}
+    frame = frame[frame["reference"] == ENTRANCE[0]]
+    right = (frame["winner"] == "model").groupby(frame["id"]).mean()
+    sign = pd.Series({id: words.get((id, ENTRANCE[0]), 0) for id in right.index}, dtype=float)
+    sides = np.column_stack([right * (sign > 0), sign > 0, right * (sign < 0), sign < 0])
+    if not (len(sides) and sides[:, 1].any() and sides[:, 3].any()):
+        return (np.nan, np.nan, np.nan, 0)
+    sums = np.vstack([sides.sum(axis=0), stats.resampled(sides)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gaps = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
+    return gaps[0], *stats.interval(gaps[1:], n=len(sides)), len(sides)
+
+
+def _longer(pair: Pair) -> int:
+    """Return a positive number if the answer of a pair has more words, a negative one if fewer."""
+    return len(pair.answer.text.split()) - len(pair.reference.text.split())
+
+
+def _lowest_kappa(verdicts: Sequence[Verdict], others: Sequence[Verdict]) -> tuple[float, ...]:
+    """Return the lowest kappa of a judge with another one, over the verdicts that both can give."""
+    own, kappas = table(verdicts).set_index(KEY)["winner"], []
+    for group in by_judge(others).values():
+        other = table(group).set_index(KEY)["winner"]
+        both = pd.concat([own, other], axis=1, join="inner").dropna()
+        kappas.append(tuple(stats.cohen_kappa(both.iloc[:, 0], both.iloc[:, 1])))
+    return min(kappas, default=(np.nan, np.nan, np.nan, 0))
+
+
+def _kappa_with_people(verdicts: Sequence[Verdict], votes: pd.DataFrame | None) -> tuple:
+    """Return kappa of people's majority and the judge, whose winner is by the mean of its orders."""
+    if votes is None or votes.empty:
+        return (np.nan, np.nan, np.nan, 0)
+    human = votes.groupby([*KEY[:3], "question"])["winner"].agg(majority).rename("human")
+    score = table(verdicts).groupby(KEY[:3])["score"].mean().dropna()
+    both = human.reset_index().merge(score.reset_index(), on=KEY[:3])
+    names = {-1: "reference", 0: "tie", 1: "model"}
+    return tuple(stats.cohen_kappa(both["human"], np.sign(both["score"] - 0.5).map(names)))

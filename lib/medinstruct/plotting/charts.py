@@ -120,17 +120,20 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
 
 
 def intervals(
-    table: Any, *, title: str, label: str, reference=None, group="", marks=(), xlim=(0, 1)
+    table, *, title: str, label: str, reference=None, group="", marks=(), xlim=(0, 1), grey=False
 ) -> Any:
     """Draw a forest plot of a DataFrame with score, low and high; a dict draws panels side by side.
 
     The index names the rows (equal names share a row); `group` is a column that sets color and
-    shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`.
+    shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`. `grey`
+    is for scores that mean nothing.
     """
     panels = table if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}
     names = list(dict.fromkeys(short(n, 999) for frame in panels.values() for n in frame.index))
     groups = colors(v for f in panels.values() for v in (f[group] if group else [""]))
+    if grey:
+        groups = dict.fromkeys(groups, GREY)
     if not names:
         return _note(label)
     height = 1.3 + (0.24 + 0.1 * len(groups)) * _stretch(names) * len(names)
