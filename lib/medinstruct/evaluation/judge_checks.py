@@ -364,7 +364,7 @@ def _lowest_kappa(verdicts: Sequence[Verdict], others: Sequence[Verdict]) -> tup
 
 
 def _kappa_with_people(verdicts: Sequence[Verdict], votes: pd.DataFrame | None) -> tuple:
-    """Return kappa of people's majority and the judge, whose winner is by the mean of its orders."""
+    """Return kappa of people's majority and a judge, whose winner is by the mean of its orders."""
     if votes is None or votes.empty:
         return (np.nan, np.nan, np.nan, 0)
     human = votes.groupby([*KEY[:3], "question"])["winner"].agg(majority).rename("human")
