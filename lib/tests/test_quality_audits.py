@@ -204,8 +204,9 @@ def phi_recall(planted):
 
 
 def female_share(planted):
-    texts = ["She has a fever.", "He has a fever."] * 10 + ["He coughs."] * 10 * planted
-    return audits.demographics.balance(texts)["female"], {}
+    texts = ["She has a fever.", "He has a fever."] * 100 + ["He coughs."] * 100 * planted
+    row = audits.demographics.balance(texts)
+    return row["female"], {"low": row["female_low"], "high": row["female_high"]}
 
 
 def biased_differences(planted):
@@ -219,15 +220,16 @@ def patients_grade(planted):
     hard = "Administer intravenous antihypertensive medication immediately after hospitalization. "
     text = (hard if planted else "Drink a lot of water and rest in bed for two days. ") * 3
     levels = reading.reading_levels({"1": text}, {"1": "patient/public"}, minimum=5)
-    return reading.reading_gap(levels)["lay"], {}
+    lay = reading.reading_gap(levels)["lay"]
+    return lay, {"low": lay, "high": lay}
 
 
 def flag(name, output):
     def rate(planted):
-        rows = [example("Rest and drink.", instruction=f"{n}?") for n in range(40)]
-        rows += [example(output)] * planted
+        rows = [example("Rest and drink.", instruction=f"{n}?") for n in range(400)]
+        rows += [example(output)] * 10 * planted
         rates = audits.risk.flag_rates(audits.risk.flagged(rows), n=len(rows))
-        return rates.loc[name, "share"], {}
+        return rates.loc[name, "share"], dict(rates.loc[name, ["low", "high"]])
 
     return rate
 
@@ -286,6 +288,7 @@ def test_a_recall_whose_interval_crosses_the_threshold_is_not_proven():
     unsure = audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65)
     assert unsure.keeps is None and audits.finding("PHI recall", 1.0).keeps is None
     assert audits.finding("PHI recall", 1.0, low=0.951, high=1.0, n=75).keeps is True
+    assert audits.finding("female share", 0.5, low=0.19, high=0.81, n=6).keeps is None
     assert audits.finding("PHI recall", 0.94, low=0.9, high=0.96, n=300).keeps is False
     nothing = audits.finding("female share", float("nan"))
     table = audits.cards.findings_table([unsure, nothing, audits.finding("emergency", 0.95)])
@@ -295,11 +298,11 @@ def test_a_recall_whose_interval_crosses_the_threshold_is_not_proven():
 def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_each():
     rows = [
         example("Rest and drink a lot of water in bed. " * 3, instruction=f"She asks {n}?")
-        for n in range(30)
+        for n in range(100)
     ]
     rows += [
         example("Rest and drink a lot of water in bed. " * 3, instruction=f"He asks {n}?")
-        for n in range(30)
+        for n in range(100)
     ]
     versions = rows[::2], rows[1::2]
     clean = audits.dataset_findings(rows, seeds=rows[:5], versions=versions)
