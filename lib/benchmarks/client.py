@@ -26,7 +26,7 @@ import numpy as np
 import openai
 
 from medinstruct import llm
-from medinstruct.llm import pricing
+from medinstruct.llm.client import extrapolate
 
 SERVER = Path(__file__).parents[1] / "tests/support/stand_in_server.py"
 
@@ -125,7 +125,7 @@ def forecast(given: argparse.Namespace) -> None:
         completions = chance.lognormal(5.5, spread, count).clip(1, 4000)
         costs = (2.0 * prompts + 8.0 * completions) / 1e6
         pilot = chance.choice(costs, 30, replace=False)
-        cost = pricing.extrapolate(list(pilot), count)
+        cost = extrapolate(list(pilot), count)
         hits += cost.low <= costs.sum() <= cost.high
     share = f"{hits} of {given.times} simulated stages ({hits / given.times:.0%})"
     print(f"the 95 % interval from a pilot of 30 holds the true cost in {share}")

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -13,6 +13,19 @@ from medinstruct.errors import UserError
 ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
 STAND_IN = "offline-stand-in"
 FREE = ("offline", "http://localhost", "http://127.0.0.1")  # how addresses without a key begin
+
+
+class Price(NamedTuple):
+    """US dollars a million tokens, and the share of it that a batch costs."""
+
+    prompt: float
+    completion: float
+    batch_share: float = 1.0
+
+    def of(self, prompt_tokens: float, completion_tokens: float, *, batch: bool = False) -> float:
+        """Return the cost in US dollars."""
+        usd = (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+        return usd * (self.batch_share if batch else 1.0)
 
 
 class Model(BaseModel, extra="forbid", frozen=True):
@@ -89,14 +102,11 @@ def named_in(values: dict[str, Any]) -> dict[str, Any]:
     return {name: table[name].model_dump() for name in flat if name in table}
 
 
-def price(model: str) -> tuple[tuple[float, float], float] | None:
-    """Return US dollars a million (prompt, completion) tokens and the batch share, or None.
-
-    A dated name such as "gpt-4o-2024-08-06" has the price of its undated name.
-    """
+def price(model: str) -> Price | None:
+    """Return the price of a model; a date at the end of its name does not matter."""
     table = {entry.model: entry for entry in known().values() if entry.usd_per_mtok}
     names = [name for name in table if re.match(rf"{re.escape(name)}(-[20]|$)", model)]
     if not names:
         return None
     best = table[max(names, key=len)]
-    return best.usd_per_mtok, best.batch_share
+    return Price(*best.usd_per_mtok, best.batch_share)

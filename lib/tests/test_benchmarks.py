@@ -517,7 +517,8 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
         for request in requests
     ]
     both = [contestant(reader, "reader", "r"), contestant(Rigged("C"), "lover", "l")]
-    rows, places = scores.order_sensitivity(benchmark, both, items=8, folder=tmp_path)
+    choices = scores.rotated_choices(benchmark, both, items=8, folder=tmp_path)
+    rows, places = scores.order_sensitivity(choices)
     assert rows.loc["reader", ["same", "score", "spread"]].tolist() == [1.0, 1.0, 0.0]
     assert (
         rows.loc["lover", ["same", "score", "spread"]].tolist() == [0.0, 0.25, 1.0]
@@ -549,14 +550,14 @@ def test_a_lover_of_letters_is_named_and_gives_no_example(tmp_path):
     right = next(row for row in benchmark.questions if row["answer"] != 0)["id"]
     models = [contestant(reading(benchmark), "reader", "r"), contestant(Rigged("C"), "lover", "l")]
     options = {"items": 0, "folder": tmp_path}
-    _, places = scores.order_sensitivity(benchmark, models, **options)
+    choices = scores.rotated_choices(benchmark, models, **options)
+    _, places = scores.order_sensitivity(choices)
     table = scores.letter_preference(places)
     assert table.loc["lover"].tolist() == ["C", 1.0, True]
     assert not table.loc["reader", "letter_preference"] and table.loc["reader", "share"] < 0.3
     assert not scores.letter_preference(pd.DataFrame({"m": [0.9, 0.1]}, ["A", "B"]))[
         "letter_preference"
     ].item()
-    choices = scores.rotated_choices(benchmark, models, **options)
     assert scores.stable_example(benchmark, choices) is None  # nothing of the lover survives
     models[1] = contestant(reading(benchmark, wrong=[right]), "misled", "m")
     choices = scores.rotated_choices(benchmark, models, **options)
@@ -571,7 +572,8 @@ def test_a_lover_of_letters_is_named_and_gives_no_example(tmp_path):
 
 def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
     benchmark, mute = benchmarks.load(["own_gen"])[0], contestant(Rigged("", "I cannot say."))
-    rows, places = scores.order_sensitivity(benchmark, [mute], items=2, folder=tmp_path)
+    choices = scores.rotated_choices(benchmark, [mute], items=2, folder=tmp_path)
+    rows, places = scores.order_sensitivity(choices)
     assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 1.0, 0.0]
     assert places["rigged"].tolist() == [0.0] * 4
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support import stand_in_server
 
-from medinstruct import llm
+from medinstruct import llm, models
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
-from medinstruct.llm.rate_limit import RateLimiter
+from medinstruct.llm.retry import RateLimiter
 
 ASK = [
     llm.Request(
@@ -281,8 +281,11 @@ def own_models(tmp_path, monkeypatch):
 
 
 def test_a_price_is_that_of_the_undated_name():
-    assert llm.price("gpt-4o-2024-08-06").prompt == 2.5 and llm.price("gpt-4o-mini").prompt == 0.15
-    assert llm.price("no-such-model") is None
+    assert (
+        models.price("gpt-4o-2024-08-06").prompt == 2.5
+        and models.price("gpt-4o-mini").prompt == 0.15
+    )
+    assert models.price("no-such-model") is None
 
 
 def test_a_model_is_named_once_with_address_key_price_limits_room_and_extra_fields(

@@ -85,17 +85,18 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
     """
     from scipy.stats import wilcoxon
 
-    firsts, seconds = ({r.task: r for r in results if r.model == x} for x in ("base", "tuned"))
-    rows = {}
-    for task in (task for task in firsts if task in seconds):
-        first, second = frame([firsts[task]]), frame([seconds[task]])
-        if first["id"].tolist() != second["id"].tolist():
+    samples, rows = frame([r for r in results if r.model in ("base", "tuned")]), {}
+    for task, part in samples.groupby("task", sort=False):
+        first, second = (part[part["model"] == name].set_index("id") for name in ("base", "tuned"))
+        if first.empty or second.empty:
+            continue
+        if not first.index.equals(second.index):
             what = f"base and tuned answered different questions of {task}."
             raise UserError(what, do="Run both with one limit.")
         change = second["score"] - first["score"]
         gained, lost = int((change > 0).sum()), int((change < 0).sum())
         p = stats.mcnemar(lost, gained)
-        if change.any() and not pd.concat([first, second])["score"].isin((0, 1)).all():
+        if change.any() and not part["score"].isin((0, 1)).all():
             p = wilcoxon(change).pvalue
         low, high = stats.bootstrap_interval(change)
         row = {"n": len(change), "change": change.mean(), "low": low, "high": high}
@@ -177,36 +178,31 @@ def rotated_choices(
     place before the rotation, -1 if unreadable). `settings` are those of `run`.
     """
     chosen = evaluation.evenly(benchmark.questions, items)
-    turns = [(row, n) for row in chosen for n in range(len(row["options"]))]
-    rotated = [rotate(row, n) for row, n in turns]
-    about = pd.DataFrame([(row["id"], n, len(row["options"])) for row, n in turns])
-    about = about.set_axis(["question", "steps", "size"], axis=1)
-    about["id"] = [row["id"] for row in rotated]
-    asked = benchmark._replace(questions=rotated, total=len(rotated))
+    size = {row["id"]: len(row["options"]) for row in chosen}
+    turns = [(row["id"], n, rotate(row, n)) for row in chosen for n in range(size[row["id"]])]
+    about = pd.DataFrame(turns, columns=["question", "steps", "row"])
+    about["size"], about["id"] = about["question"].map(size), about["row"].str["id"]
+    asked = benchmark._replace(questions=list(about.pop("row")), total=len(turns))
     choices = frame(run([asked], models, **settings)).merge(about, on="id", how="left")
     option = ((choices["choice"] - choices["steps"]) % choices["size"]).fillna(-1).astype(int)
     return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
 
 
-def order_sensitivity(
-    benchmark: Benchmark, models: Sequence[Contestant], *, items: int, **settings: Any
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def order_sensitivity(choices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return how far answers depend on the order of the options, and how often each place wins.
 
-    same: share of questions whose chosen option survives every rotation; score: accuracy over all
-    rotations; spread: accuracy at the right option's best place minus that at its worst.
+    `choices` as returned by `rotated_choices`. same: share of questions whose chosen option
+    survives every rotation; score: accuracy over all rotations; spread: accuracy at the right
+    option's best place minus that at its worst.
     """
-    choices = rotated_choices(benchmark, models, items=items, **settings)
     by_model = choices.groupby("model", sort=False)
     questions = choices.groupby(["model", "question"], sort=False)["option"].nunique() == 1
     table = questions.groupby("model", sort=False).agg(questions="size", same="mean")
     by_place = choices.groupby(["model", "answer"])["score"].mean().groupby("model")
     table = table.assign(score=by_model["score"].mean(), spread=by_place.max() - by_place.min())
     places = by_model["letter"].value_counts(normalize=True, dropna=False).unstack("model")
-    letters = list(LETTERS[: choices["size"].max()])
-    return table, places.reindex(index=letters, columns=table.index).fillna(0.0).rename_axis(
-        "place"
-    )
+    index = pd.Index(list(LETTERS[: choices["size"].max()]), name="place")
+    return table, places.reindex(index=index, columns=table.index).fillna(0.0)
 
 
 def letter_preference(places: pd.DataFrame) -> pd.DataFrame:

@@ -4,4 +4,3 @@ from medinstruct.llm.cache import Cache
 from medinstruct.llm.client import Client, connect, forecast, stand_in_prose
 from medinstruct.llm.local import LocalModel, fingerprint, load_pretrained
 from medinstruct.llm.messages import Reply, Request, is_refusal
-from medinstruct.llm.pricing import Price, price

@@ -1,25 +1,26 @@
-"""Client: ask one model at one address, with cache, retries, rate limits and a budget."""
+"""Client: ask one model, with cache, retries, rate limits and a budget; forecast the cost."""
 
 import asyncio
+import math
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
+import numpy as np
 import openai
 from tqdm import tqdm
 
-from medinstruct import models
+from medinstruct import models, stats
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import TEXTS, Reply, Request, add_chunk, answer_of, is_refusal
-from medinstruct.llm.pricing import Forecast, Price, extrapolate, price
-from medinstruct.llm.rate_limit import RateLimiter
-from medinstruct.llm.retry import Connection, transport
+from medinstruct.llm.retry import Connection, RateLimiter, transport
+from medinstruct.models import Price, price
 
 REPEATS = 1  # of a request whose answer is incomplete
 
@@ -178,6 +179,22 @@ class Client:
         return reply
 
 
+class Forecast(NamedTuple):
+    """Cost in US dollars of all requests of a stage, with a 95 % interval from a pilot."""
+
+    requests: int
+    pilot: int
+    usd: float
+    low: float
+    high: float
+    batch_usd: float
+
+    def __str__(self) -> str:
+        cost = f"{self.usd:.2f} USD (95 % interval {self.low:.2f} to {self.high:.2f})"
+        batch = f"about {self.batch_usd:.2f} USD by the Batch API"
+        return f"{self.requests} requests: {cost}; {batch}. From a pilot of {self.pilot}."
+
+
 async def forecast(
     client: Client, requests: list[Request], *, pilot: int = 30, total: int = 0, seed: int = 42
 ) -> Forecast:
@@ -189,6 +206,16 @@ async def forecast(
     replies = await client.ask_all(sample, label="pilot")
     costs = [client.price.of(reply.prompt_tokens, reply.completion_tokens) for reply in replies]
     return extrapolate(costs, max(total, len(requests)), batch_share=client.price.batch_share)
+
+
+def extrapolate(costs: Sequence[float], total: int, *, batch_share: float = 1.0) -> Forecast:
+    """Return the cost of `total` requests from those of a random pilot (Student's t)."""
+    pilot, rest, spent = len(costs), total - len(costs), sum(costs)
+    usd = spent + rest * float(np.mean(costs or [0.0]))
+    deviation = float(np.std(costs, ddof=1)) if pilot > 1 else 0.0
+    half = deviation * math.sqrt(rest + rest**2 / max(pilot, 1))
+    half *= stats.t_quantile(0.975, max(pilot - 1, 1))
+    return Forecast(total, pilot, usd, max(spent, usd - half), usd + half, usd * batch_share)
 
 
 def connect(name: str, **settings: Any) -> Client:
