@@ -93,10 +93,8 @@ def defaults() -> dict[str, tuple[str, Any]]:
 
 def profiles() -> list[Path]:
     """Return the shipped profiles, the demo first."""
-    files = (paths.root() / "params").glob("*.yaml")
-    return sorted(
-        (f for f in files if f.stem != "models"), key=lambda f: (f.stem != "demo", f.stem)
-    )
+    files = [f for f in (paths.root() / "params").glob("*.yaml") if f.stem != "models"]
+    return sorted(files, key=lambda f: (f.stem != "demo", f.stem))
 
 
 def profile(path: str | Path) -> dict[str, Any]:
@@ -144,12 +142,10 @@ def table(path: str | Path, number: str = "") -> list[str]:
 
     With a notebook's number only the parameters of that notebook, as `papermill -f` reads them.
     """
-    values, lines = merged(path), {}
-    chosen = [
-        book for book in paths.notebooks() if book.stem.startswith(number.zfill(2)) or not number
-    ]
+    values, lines, books = merged(path), {}, paths.notebooks()
+    chosen = [book for book in books if not number or book.stem.startswith(number.zfill(2))]
     if not chosen:
-        known = ", ".join(book.stem[:2] for book in paths.notebooks())
+        known = ", ".join(book.stem[:2] for book in books)
         raise UserError("There is no such notebook.", got=number, do=f"Choose from {known}.")
     for book in chosen:
         for name, words in descriptions(book).items():

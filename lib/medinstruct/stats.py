@@ -268,7 +268,7 @@ def gwet(ratings: Ratings, *, weights="identity", values: Sequence = (), seed=42
 
 
 def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=2000) -> Agreement:
-    """Return Krippendorff's alpha of raters on a nominal, ordinal or interval scale.
+    """Return Krippendorff's alpha of raters on a nominal or ordinal scale.
 
     Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability".
 
@@ -279,7 +279,9 @@ def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=200
     counts = counts[counts.sum(axis=1) >= 2]
     if not len(counts):
         return Agreement(float("nan"), *NONE, 0)
-    distance = _distance(values, counts.sum(axis=0), level)
+    ranks = np.cumsum(counts.sum(axis=0)) - counts.sum(axis=0) / 2  # mid-ranks
+    gaps = np.subtract.outer(ranks, ranks) if level == "ordinal" else 1 - np.eye(len(values))
+    distance = gaps**2
     pairs = counts[:, :, None] * (counts[:, None, :] - np.eye(len(values)))
     pairs = (pairs / (counts.sum(axis=1) - 1)[:, None, None]).reshape(len(counts), -1)
 
@@ -293,17 +295,6 @@ def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=200
 
     bounds = interval(coefficient(resampled(pairs, seed=seed, rounds=rounds)), n=len(counts))
     return Agreement(float(coefficient(pairs.sum(axis=0))[0]), *bounds, len(counts))
-
-
-def _distance(values: list, margins: np.ndarray, level: str) -> np.ndarray:
-    """Return the squared differences between values, by the level of measurement."""
-    if level == "nominal":
-        return 1 - np.eye(len(values))
-    if level not in ("ordinal", "interval"):
-        raise ValueError(f"level must be nominal, ordinal or interval, not {level!r}")
-    ranks = np.cumsum(margins) - margins / 2  # mid-ranks
-    places = ranks if level == "ordinal" else np.array(values, dtype=float)
-    return np.subtract.outer(places, places) ** 2
 
 
 def _values(ratings: Ratings) -> list:

@@ -303,7 +303,7 @@ def test_a_model_is_named_once_with_address_key_price_limits_room_and_extra_fiel
         2,
     )
     assert client.connection.extra == {"reasoning_effort": "low"}
-    plain = llm.Client(url=client.url, model=client.model, key_name="MY_KEY")
+    plain = llm.Client(url=client.url, model=client.model, key="MY_KEY")
     assert client.key(ASK[0]) != plain.key(ASK[0])  # another request has another answer
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(UserError, match="no MY_KEY"):
@@ -336,7 +336,8 @@ def test_an_unknown_model_is_refused_with_the_nearest_name():
 
 
 def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
-    client = llm.Client(url="offline?cut=0", model="m", usd_per_mtok=(1.0, 2.0))
+    prices = {"usd_per_mtok": (1.0, 2.0), "batch_share": 0.5}
+    client = llm.Client(url="offline?cut=0", model="m", **prices)
     cost = asyncio.run(llm.forecast(client, MANY, pilot=20))
     asked = client.usage["asked"]
     asyncio.run(client.ask_all(MANY))

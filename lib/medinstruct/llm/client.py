@@ -19,8 +19,7 @@ from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import TEXTS, Reply, Request, add_chunk, answer_of, is_refusal
-from medinstruct.llm.retry import Connection, RateLimiter, transport
-from medinstruct.models import Price, price
+from medinstruct.llm.retry import Connection, transport
 
 REPEATS = 1  # of a request whose answer is incomplete
 
@@ -28,47 +27,27 @@ REPEATS = 1  # of a request whose answer is incomplete
 class Client:
     """Ask one model, save every answer, and count usage.
 
-    `url` is "offline" for the stand-in ("offline?refusal=0.2" sets a failure rate), "" for OpenAI,
-    or any OpenAI-compatible address; `key_name` is the environment variable that holds its key.
-    `budget_usd`, never exceeded by one client, needs a price: `usd_per_mtok`, US dollars a million
-    (prompt, completion) tokens, or an entry of params/models.yaml. `rpm` and `tpm` are requests and
-    tokens a minute, 0 for the limits in the server's headers. Incomplete answers are requested once
-    more, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch API: answers within
-    a day at half the price. A reply has room for at least `room` tokens; `extra` are further fields
-    of every request. `connect` takes all of this from params/models.yaml.
+    `fields` are those of `models.Model`, such as url and model; `connect` takes them from
+    params/models.yaml. `budget_usd`, never exceeded by one client, needs a price. Incomplete answers
+    are requested once more, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch
+    API: answers within a day at half the price.
     """
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        model: str,
-        cache: str | Path = "",
-        concurrency: int = 8,
-        budget_usd: float = 0.0,
-        usd_per_mtok: tuple[float, float] | None = None,
-        batch_share: float = 0.5,
-        rpm: int = 0,
-        tpm: int = 0,
-        mode: str = "online",
-        key_name: str = "OPENAI_API_KEY",
-        room: int = 0,
-        extra: dict[str, Any] | None = None,
-    ) -> None:
-        if concurrency < 1 or mode not in ("online", "batch"):
-            do = "Start with concurrency 8; mode is online or batch."
-            raise UserError("concurrency or mode is wrong.", got=f"{concurrency}, {mode}", do=do)
-        limiter = RateLimiter(rpm=rpm, tpm=tpm)
-        self.connection = Connection(url, model, limiter, key_name=key_name, extra=extra)
-        if mode == "batch" and self.connection.transport:
-            raise UserError("This url has no Batch API.", got=url, do="Set mode: online.")
-        known = Price(*usd_per_mtok, batch_share) if usd_per_mtok else price(model)
+    def __init__(self, *, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any) -> None:
+        entry = models.Model(**fields)
+        self.connection = Connection(entry)
+        if entry.mode == "batch" and self.connection.transport:
+            raise UserError("This url has no Batch API.", got=entry.url, do="Set mode: online.")
+        usd = entry.usd_per_mtok
+        known = models.Price(*usd, entry.batch_share) if usd else models.price(entry.model)
         if budget_usd and not (known or self.connection.transport):
             do = "Give the model `usd_per_mtok: [prompt, completion]` in params/models.yaml."
-            raise UserError("budget_usd needs the model's price.", got=f"none of {model}", do=do)
-        self.url, self.model, self.concurrency, self.mode = url, model, concurrency, mode
-        self.price, self.budget_usd, self.reserved = known or Price(0.0, 0.0), budget_usd, 0.0
-        self.cache, self.usage, self.room = Cache(cache), Counter(), room
+            got = f"none of {entry.model}"
+            raise UserError("budget_usd needs the model's price.", got=got, do=do)
+        self.url, self.model, self.mode = entry.url, entry.model, entry.mode
+        self.concurrency, self.room = entry.concurrency, entry.room
+        self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
+        self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
 
     @property
     def source(self) -> str:
@@ -223,8 +202,7 @@ def connect(name: str, **settings: Any) -> Client:
 
     `settings` are those of `Client`, such as `cache` and `budget_usd`; they override the file's.
     """
-    entry = models.load(name).model_dump(exclude={"tuned"})
-    return Client(**{"key_name": entry.pop("key")} | entry | settings)
+    return Client(**models.load(name).model_dump() | settings)
 
 
 def stand_in_prose() -> list[str]:

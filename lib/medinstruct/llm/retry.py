@@ -28,7 +28,7 @@ class RateLimiter:
     Where `rpm` or `tpm` is 0, the server's headers set the limit; without them there is none.
     """
 
-    def __init__(self, *, rpm: float = 0, tpm: float = 0) -> None:
+    def __init__(self, rpm: float = 0, tpm: float = 0) -> None:
         self._given = {"requests": rpm, "tokens": tpm}
         self._per_minute = dict(self._given)
         self._free_at = {"requests": 0.0, "tokens": 0.0}
@@ -52,17 +52,15 @@ class RateLimiter:
 class Connection:
     """One model at one address: its key, rate limits, the bodies it accepts, and its errors."""
 
-    def __init__(
-        self, url: str, model: str, limiter: RateLimiter, *, key_name: str, extra: dict | None
-    ) -> None:
-        self.url, self.model, self.transport = url, model, transport(url)
-        self.extra = extra or {}
-        self.limiter, self.has_answered, self.health = limiter, False, 0.0
+    def __init__(self, entry: models.Model) -> None:
+        self.url, self.model, self.extra = entry.url, entry.model, entry.extra
+        self.transport, self.limiter = transport(self.url), RateLimiter(entry.rpm, entry.tpm)
+        self.has_answered, self.health = False, 0.0
         self.refused: set[str] = set()  # parameters that the model does not take
-        is_free = self.transport or url.startswith(models.FREE)
-        self._key = os.environ.get(key_name) or ("none-needed" if is_free else "")
+        is_free = self.transport or self.url.startswith(models.FREE)
+        self._key = os.environ.get(entry.key) or ("none-needed" if is_free else "")
         if not self._key:
-            got, do = f"no {key_name} for {url or 'OpenAI'}", "Set it outside the notebook."
+            got, do = f"no {entry.key} for {self.url or 'OpenAI'}", "Set it outside the notebook."
             raise UserError("There is no API key for a paid address.", got=got, do=do)
 
     def open(self) -> openai.AsyncOpenAI:
