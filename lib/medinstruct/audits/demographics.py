@@ -1,7 +1,7 @@
 """Demographics: who the texts are about, by rule on words, and how evenly."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -58,13 +58,3 @@ def balance(texts: Sequence[str]) -> dict[str, float]:
     named = stats.wilson(sum(bool(row["ethnicity"]) for row in groups), len(groups))
     ends = {"female_low": sex.low, "female_high": sex.high}
     return {"female": sex.share, "one_sex": sex.n, "ethnicity": named.share} | ends
-
-
-def sex_by_topic(texts: Mapping[str, str], topics: Mapping[str, str]) -> pd.DataFrame:
-    """Return the female share by topic of 8 texts or more, the most one-sided first."""
-    sexes = {name: mentions(text)["sex"] for name, text in texts.items()}
-    rows = [(topics[n], sex == {"female"}) for n, sex in sexes.items() if sex in ONE_SEX]
-    groups = pd.DataFrame(rows, columns=["topic", "female"]).groupby("topic")["female"]
-    table = groups.agg(female="mean", texts="size").query("texts >= 8")
-    distance = (table["female"].astype(float) - 0.5).abs()
-    return table.loc[distance.sort_values(ascending=False, kind="stable").index]

@@ -54,20 +54,13 @@ def run(
 
 
 def time_table(outcomes: list[Done]) -> list[str]:
-    """Return one line a notebook with a bar of its time, and the sum of this run.
+    """Return one line a notebook, and the time of this run.
 
-    >>> done = [Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)]
-    >>> time_table(done)[-1]
-    'together             5.8 s'
+    >>> time_table([Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)])
+    ['01_explore_seeds: done in 5.8 s', '02_generate_tasks: up to date', 'together: 5.8 s']
     """
-    width = max(len(outcome.notebook) for outcome in outcomes)
-    longest = max(outcome.seconds for outcome in outcomes) or 1.0
-    lines = []
-    for name, seconds, is_current in outcomes:
-        bar = "up to date" if is_current else "█" * max(round(30 * seconds / longest), 1)
-        lines.append(f"{name:<{width}} {seconds:>6.1f} s  {bar}")
     total = sum(outcome.seconds for outcome in outcomes if not outcome.is_current)
-    return [*lines, f"{'together':<{width}} {total:>6.1f} s"]
+    return [*(outcome.line for outcome in outcomes), f"together: {total:.1f} s"]
 
 
 def _run_one(notebook: Path, values: dict, out: Path, *, timings: bool) -> Done:

@@ -49,16 +49,14 @@ def colors(names: Iterable[Any]) -> dict[Any, str]:
     return {name: chosen.get(name) or next(free) for name in names}
 
 
-def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE, ranked=True) -> Any:
-    """Draw horizontal bars of a mapping or Series, the largest first unless `ranked` is False.
+def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE) -> Any:
+    """Draw horizontal bars of a mapping or Series, the largest first.
 
     Names after the first `top` are counted in the axis label.
     """
-    pairs = list(counts.items())
+    pairs = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
     if not pairs:
         return _note(label)
-    if ranked:
-        pairs.sort(key=lambda pair: (-pair[1], str(pair[0])))
     names, values = zip(*pairs[:top], strict=True)
     fields = titles.series_fields(pd.Series(dict(pairs)))
     height = 0.9 + 0.27 * _stretch(names) * max(len(names), 2)
@@ -72,13 +70,12 @@ def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE, ranked=True
     return figure
 
 
-def grouped_bars(columns: Any, *, title: str, label: str, names: Sequence | None = None) -> Any:
+def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
     """Draw horizontal bars side by side: one row a name, one color a column.
 
     `columns` is a DataFrame (index = names) or {column: {name: value}}; missing values are 0.
     """
-    frame = pd.DataFrame(columns)
-    frame = frame.reindex(list(frame.index if names is None else names)).fillna(0)
+    frame = pd.DataFrame(columns).fillna(0)
     if frame.empty:
         return _note(label)
     row = max(0.17, 0.3 / frame.shape[1]) * (frame.shape[1] + 0.5)
