@@ -1,7 +1,7 @@
 """Use cases: five tasks of a clinician, worked cases, the models' answers to them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,9 +69,7 @@ def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
     return USE_CASES[use_case].task(question + text, reader=reader)
 
 
-async def consult(
-    cases: Iterable[Sequence[Turn]], models: Models, *, dataset: str = "", **form: Any
-) -> list[Turn]:
+async def consult(cases: Iterable, models: Models, *, dataset="", **form: Any) -> list[Turn]:
     """Return the turns of worked cases with each model's greedy answer, without the written one.
 
     `dataset` names what models other than base learned from; `form` as in `ask_models`.

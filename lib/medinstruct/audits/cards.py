@@ -61,11 +61,7 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
 
 
 def dataset_findings(
-    examples: Sequence[Example],
-    *,
-    seeds: Sequence[Task],
-    versions: Sequence[Sequence[Example]],
-    snippets: Sequence[Mapping] = (),
+    examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=()
 ) -> list[Finding]:
     """Return the findings of all audits of a dataset and its seeds, comparing two versions.
 
@@ -199,9 +195,7 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
     return records.write_text(Path(folder) / "README.md", str(card))
 
 
-def push_to_hub(
-    folder: str | Path, repo: str, *, facts: Mapping[str, Any], private: bool = True
-) -> str:
+def push_to_hub(folder: str | Path, repo: str, *, facts: Mapping, private=True) -> str:
     """Upload data and card to a dataset repository, owner/name, and return its address.
 
     An empty `repo` uploads nothing. Refused if the file holds a counted identifier, and in public

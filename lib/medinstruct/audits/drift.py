@@ -87,9 +87,7 @@ def _ks(a: list[int], b: list[int]) -> tuple[float, float]:
     return float(ks_2samp(a, b, method="asymp").statistic), limit
 
 
-def compare_rates(
-    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
-) -> pd.DataFrame:
+def compare_rates(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> pd.DataFrame:
     """Compare rates given as (hits, n): difference, Newcombe's interval, alarm."""
     rows = {}
     for name in [name for name in before if name in after]:

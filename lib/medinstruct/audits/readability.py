@@ -55,9 +55,7 @@ def _parts(text: str) -> tuple[list[str], int]:
     return WORD.findall(text), max(sentences, 1)
 
 
-def reading_levels(
-    texts: Mapping[str, str], views: Mapping[str, str | None], *, minimum: int = 20
-) -> pd.DataFrame:
+def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:
     """Return view, words, grade and SMOG of each text with at least `minimum` words."""
     rows = []
     for name, text in texts.items():

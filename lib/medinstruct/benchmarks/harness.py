@@ -1,7 +1,7 @@
 """Harness: run lm-evaluation-harness for each model and benchmark, keep each result."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -71,9 +71,7 @@ class Result(BaseModel):
     samples: list[Sample]
 
 
-def contestants(
-    model: LocalModel, *, more: Mapping[str, str] | None = None, batch_size: int = 8
-) -> list[Contestant]:
+def contestants(model: LocalModel, *, more: Any = None, batch_size=8) -> list[Contestant]:
     """Return base and tuned of one loaded model, and more as {name: path or hub id}.
 
     Further models are loaded one at a time, when they are run.

@@ -53,13 +53,7 @@ def sets() -> dict[str, dict[str, Any]]:
     return {setup["metadata"]["set"]: setup for setup in task_files().values()}
 
 
-def load(
-    tasks: Sequence[str],
-    *,
-    data: Mapping[str, str] | None = None,
-    limit: int = 0,
-    generation_limit: int = 0,
-) -> list[Benchmark]:
+def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> list[Benchmark]:
     """Load benchmarks by name (["all"] for every one) with their questions.
 
     `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub,

@@ -31,9 +31,7 @@ def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
     return evenly(items, limit)
 
 
-def reference_answers(
-    items: Sequence[TestItem], files: Mapping[str, str] | None = None
-) -> list[Answer]:
+def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:
     """Return reference answers from `files` (see `load_answers`), or those in the test set."""
     if files:
         return load_answers(files, items)

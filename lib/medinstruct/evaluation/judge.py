@@ -127,9 +127,7 @@ def fenced(parts: Mapping[str, str]) -> str:
     return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
 
 
-def jury(
-    names: Sequence[str], *, items: Items = (), judged: str = "", **settings: Any
-) -> list[Judge]:
+def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any) -> list[Judge]:
     """Return judges by name in params/models.yaml, or from "model@url" or "replay:path".
 
     `settings` are those of `llm.Client`; `budget_usd` limits all judges together. A replay needs

@@ -263,13 +263,7 @@ def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
 
 
 def summary(
-    verdicts: Sequence[Verdict],
-    *,
-    pairs: Sequence[Pair] = (),
-    entrance: Sequence[Verdict] = (),
-    attacked: Sequence[Verdict] = (),
-    others: Sequence[Verdict] = (),
-    votes: pd.DataFrame | None = None,
+    verdicts: Sequence[Verdict], *, pairs=(), entrance=(), attacked=(), others=(), votes=None
 ) -> pd.DataFrame:
     """Return one row a check of a judge: value, low, high, n, alarming, finding.
 

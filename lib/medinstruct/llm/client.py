@@ -174,14 +174,12 @@ class Forecast(NamedTuple):
         return f"{self.requests} requests: {cost}; {batch}. From a pilot of {self.pilot}."
 
 
-async def forecast(
-    client: Client, requests: list[Request], *, pilot: int = 30, total: int = 0, seed: int = 42
-) -> Forecast:
+async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0) -> Forecast:
     """Ask a random pilot, save its answers, and extrapolate the cost of all requests.
 
     `total` is the number of requests of the stage where `requests` is only its beginning.
     """
-    sample = random.Random(seed).sample(requests, min(pilot, len(requests)))
+    sample = random.Random(42).sample(requests, min(pilot, len(requests)))
     replies = await client.ask_all(sample, label="pilot")
     costs = [client.price.of(reply.prompt_tokens, reply.completion_tokens) for reply in replies]
     return extrapolate(costs, max(total, len(requests)), batch_share=client.price.batch_share)

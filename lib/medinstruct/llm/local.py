@@ -38,13 +38,7 @@ class LocalModel(AbstractContextManager):
     """
 
     def __init__(
-        self,
-        base: str | Path,
-        *,
-        adapter: str | Path = "",
-        chat: bool = False,
-        cache: str | Path = "",
-        batch_size: int = 16,
+        self, base: str | Path, *, adapter="", chat=False, cache: str | Path = "", batch_size=16
     ) -> None:
         import torch
 

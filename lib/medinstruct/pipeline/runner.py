@@ -29,9 +29,7 @@ class Done(NamedTuple):
         return f"{self.notebook}: {outcome}"
 
 
-def run(
-    profile: str, *, only: Sequence[str] = (), sets: Sequence[str] = (), force: bool = False
-) -> list[Done]:
+def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) -> list[Done]:
     """Run a profile's notebooks into `outputs/<run>/`; return one outcome a notebook.
 
     `only` selects notebooks by number, `sets` overrides parameters as key=value, `force` reruns
