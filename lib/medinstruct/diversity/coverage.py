@@ -130,17 +130,6 @@ def _ranked(counts: dict) -> list[tuple]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def cells(frame: pd.DataFrame, rows: str, columns: str, *, topics: int = 25) -> pd.DataFrame:
-    """Return task counts by two axes: known labels, others last, and the most frequent topics."""
-    table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
-    for axis, place in ((rows, "index"), (columns, "columns")):
-        present = _ranked(frame[f"{axis}_of"].value_counts().to_dict())
-        known = [] if axis == "topic" else list(labels.VALUES[axis])
-        names = known + [name for name, _ in present if name not in known]
-        table = table.reindex(**{place: names[:topics]}, fill_value=0)
-    return table
-
-
 def gaps(frame: pd.DataFrame, rows: str = "topic", columns: str = "type") -> pd.DataFrame:
     """Return task counts by two axes over all known labels, the rows with most empty cells first.
 
@@ -154,6 +143,5 @@ def gaps(frame: pd.DataFrame, rows: str = "topic", columns: str = "type") -> pd.
 
 
 def empty_cells(table: pd.DataFrame) -> tuple[int, int]:
-    """Return how many cells of two labels are empty, of how many; unlabeled tasks aside."""
-    labeled = table.drop(index=list(UNLABELED), columns=list(UNLABELED), errors="ignore")
-    return int((labeled == 0).to_numpy().sum()), labeled.size
+    """Return how many cells of a table of `gaps` are empty, of how many."""
+    return int((table == 0).to_numpy().sum()), table.size

@@ -17,15 +17,6 @@ def miller_madow(counts: Iterable[int]) -> float:
     return float(stats.entropy(counts) + correction)
 
 
-def chao_shen(counts: Iterable[int]) -> float:
-    """Return the coverage-adjusted entropy in bits, for heavy tails (Chao and Shen 2003)."""
-    values = np.array([count for count in counts if count > 0], dtype=float)
-    total, singles = values.sum(), (values == 1).sum()
-    unseen = (singles - (singles == total)) / max(total, 1)  # only singletons: keep some coverage
-    share = values / max(total, 1) * (1 - unseen)
-    return float(abs((share * np.log2(share) / (1 - (1 - share) ** total)).sum()))
-
-
 def richness(counts: Iterable[int]) -> dict[str, float]:
     """Return the items seen, the Chao1 lower bound of all items, and Good-Turing coverage."""
     counts = [count for count in counts if count > 0]
