@@ -1,4 +1,7 @@
-"""Manifest: the values, inputs and outputs of each notebook of a run, in its manifest.json."""
+"""Manifest: the values, inputs and outputs of each notebook of a run.
+
+manifest.json is the same on every machine; what differs (times, fingerprints) is in .state.json.
+"""
 
 import hashlib
 import json
@@ -15,6 +18,7 @@ from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 
 UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints"}  # no result depends on them
+FILES = ("manifest.json", ".state.json")
 FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside"}  # may differ
 
 
@@ -31,9 +35,10 @@ class Stage:
     def record(self, **more: Any) -> None:
         """Enter the notebook in the run's manifest, with the hashes of the files it wrote."""
         source = paths.notebook(self.notebook)
-        entry = {"fingerprint": self.fingerprint, "values": self.values, "read": self.read}
-        entry |= {"written": written(source, self.folder)} | more
-        _update(self.folder, {self.notebook: entry})
+        files = {"read": self.read, "written": written(source, self.folder)}
+        _update(self.folder / FILES[0], {self.notebook: {"values": self.values} | files})
+        state = {"fingerprint": self.fingerprint} | more
+        _update(self.folder / FILES[1], {self.notebook: state})
 
 
 def begin(notebook: str, values: dict[str, Any]) -> Stage:
@@ -57,20 +62,25 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the manifest of a run: notebook -> entry; empty for a new run."""
-    path = folder / "manifest.json"
+    """Return the manifest of a run with its state: notebook -> entry; empty for a new run."""
+    manifest, state = (_read(folder / name) for name in FILES)
+    return {name: entry | state.get(name, {}) for name, entry in manifest.items()}
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def forget(folder: Path, notebooks: list[str]) -> None:
     """Remove the entries of notebooks, so that their files may be overwritten."""
-    if entries := load(folder):
+    path = folder / FILES[0]
+    if entries := _read(path):
         kept = {name: entry for name, entry in entries.items() if name not in notebooks}
-        records.write_json(folder / "manifest.json", kept)
+        records.write_json(path, kept)
 
 
-def _update(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
-    records.write_json(folder / "manifest.json", load(folder) | entries)
+def _update(path: Path, entries: dict[str, dict[str, Any]]) -> None:
+    records.write_json(path, _read(path) | entries)
 
 
 def inputs(io: dict[str, Any]) -> list[str]:
@@ -171,4 +181,4 @@ def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
         else:
             paths.write_bytes(target, source.read_bytes())
         copied[name] = of_path(target)
-    _update(folder, {"copied": copied})
+    _update(folder / FILES[0], {"copied": copied})

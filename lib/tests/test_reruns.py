@@ -89,6 +89,6 @@ def test_every_command_of_the_readme_is_one_that_the_program_knows():
     ]
     assert len(lines) >= 9
     for line in lines:
-        words = shlex.split(line)[3:]
+        words = shlex.split(line.partition(" > ")[0])[3:]
         found = _parser().parse_args(words)
         assert found.command == words[0]

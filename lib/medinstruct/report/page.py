@@ -141,6 +141,6 @@ def as_json(run: Run, parts: dict[str, Part]) -> dict[str, Any]:
     }
     if not run.reproducible:
         manifest = run.files.get("manifest", {})
-        result["seconds"] = {name: entry["seconds"] for name, entry in manifest.items()}
+        result["seconds"] = {name: entry.get("seconds") for name, entry in manifest.items()}
         result["cost"] = cost.to_dict(orient="index")
     return result

@@ -59,8 +59,9 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     present = [folder / name for name in REPORT["files"] if (folder / name).exists()]
     files = {p.stem: json.loads(p.read_text("utf-8")) for p in present if p.suffix == ".json"}
     rows = {p.stem: [r for _, r in records.rows(p)] for p in present if p.suffix == ".jsonl"}
-    entries = manifest.load(folder).items()
-    notebooks = {name: entry["values"] for name, entry in sorted(entries) if "values" in entry}
+    entries = {n: entry for n, entry in sorted(manifest.load(folder).items()) if "written" in entry}
+    files["manifest"] = entries
+    notebooks = {name: entry.get("values", {}) for name, entry in entries.items()}
     values = {key: value for own in notebooks.values() for key, value in own.items()}
     each = {key: {n[:2]: own[key] for n, own in notebooks.items() if key in own} for key in values}
     mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
