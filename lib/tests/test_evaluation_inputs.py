@@ -224,6 +224,7 @@ def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
     replay = evaluation.judge.jury([stored(tmp_path, verdicts)])[0]
     assert asyncio.run(evaluation.judge.ask(replay, pairs)) == verdicts and replay.model == "judge"
     assert asyncio.run(evaluation.judge.ask_jury([replay], pairs[:6])) == verdicts[:6]
+    assert replay.source == "Verdicts of judge, read from a file."
 
 
 def test_a_replay_refuses_what_it_was_not_asked_about(tmp_path):
