@@ -329,7 +329,8 @@ def _mean(values: pd.Series) -> tuple[float, ...]:
 
 def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, ...]:
     """Return how much oftener the right one of two references wins where it is the longer one."""
-    words = {(p.answer.item, p.reference.model): _longer(p) for p in pairs}
+    texts = {(p.answer.item, p.reference.model): (p.answer.text, p.reference.text) for p in pairs}
+    words = {key: len(one.split()) - len(other.split()) for key, (one, other) in texts.items()}
     frame = frame[frame["reference"] == ENTRANCE[0]]
     right = (frame["winner"] == "model").groupby(frame["id"]).mean()
     sign = pd.Series({id: words.get((id, ENTRANCE[0]), 0) for id in right.index}, dtype=float)
@@ -340,11 +341,6 @@ def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, .
     with np.errstate(invalid="ignore", divide="ignore"):
         gaps = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
     return gaps[0], *stats.interval(gaps[1:], n=len(sides)), len(sides)
-
-
-def _longer(pair: Pair) -> int:
-    """Return a positive number if the answer of a pair has more words, a negative one if fewer."""
-    return len(pair.answer.text.split()) - len(pair.reference.text.split())
 
 
 def _lowest_kappa(verdicts: Sequence[Verdict], others: Sequence[Verdict]) -> tuple[float, ...]:

@@ -23,10 +23,8 @@ from medinstruct.records import Task
 
 # Thai, Lao, Burmese, Khmer, kana and Han are written without spaces: each letter is a token.
 SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-TOKENIZERS = {
-    "rouge": re.compile("[a-z0-9]+"),
-    "unicode": re.compile(rf"[^\W_{SPACELESS}]+|[^\W_]"),
-}
+TOKENIZERS = {"rouge": re.compile("[a-z0-9]+")}
+TOKENIZERS["unicode"] = re.compile(rf"[^\W_{SPACELESS}]+|[^\W_]")
 LAST_CHARACTER = 0x10FFFF
 FINGERPRINT_WORDS = 16  # of 64 bits
 # A sequence is a string of one character a token, or a tuple if there are more distinct tokens than

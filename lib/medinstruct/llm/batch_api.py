@@ -46,13 +46,12 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     """Upload the requests in files, start their batches, and note them in the cache."""
     worst = sum(client.highest_cost(row, batch=True) for row in requests.values())
     client.check_budget(worst, f"a batch of {len(requests)} requests")
-    keys, head = list(requests), {"method": "POST", "url": PATH}
+    keys, head, connection = list(requests), {"method": "POST", "url": PATH}, client.connection
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        bodies = {
-            key: client.connection.body(requests[key]) | client.connection.extra for key in part
-        }
-        rows = ({"custom_id": key, "body": body} | head for key, body in bodies.items())
+        bodies = [connection.body(requests[key]) | connection.extra for key in part]
+        pairs = zip(part, bodies, strict=True)
+        rows = ({"custom_id": key, "body": body} | head for key, body in pairs)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         file = await api.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")
         form = {"endpoint": PATH, "completion_window": "24h"}

@@ -39,10 +39,9 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
     def with_room(self, tokens: int) -> "Request":
         """Return the request with room for at least so many tokens in its reply."""
-        limits = {
-            name: max(self.parameters[name], tokens) for name in LIMITS if name in self.parameters
-        }
-        return self.model_copy(update={"parameters": self.parameters | limits}) if tokens else self
+        own = self.parameters
+        limits = {name: max(own[name], tokens) for name in LIMITS if name in own}
+        return self.model_copy(update={"parameters": own | limits}) if tokens else self
 
     def repeated(self, *, more_room: bool) -> "Request":
         """Return a request for a better answer: a further sample, or twice the room."""

@@ -82,10 +82,8 @@ def as_json(tasks: list[dict[str, str]]) -> str:
 
 def compose(chance: Random, *, asked: Mapping = {}, rate: Rates = RATES) -> tuple[dict, Condition]:
     """Return one clean task and the condition that it is about."""
-    axes = [
-        axis for axis in asked if axis in labels.VALUES and chance.random() >= rate["disobedience"]
-    ]
-    asked = {axis: asked[axis] for axis in axes}
+    axes = [axis for axis in asked if axis in labels.VALUES]
+    asked = {axis: asked[axis] for axis in axes if chance.random() >= rate["disobedience"]}
     topic = asked.get("topic", "")
     topic = topic if topic in topics() else _favorite(topics(), chance, steep=1)
     condition = chance.choice(_about(topic))

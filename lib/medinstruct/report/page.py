@@ -65,9 +65,8 @@ def _draw_in_grey(figure: Any) -> None:
     """Recolor the marks of a figure, and of its legend, whose scores mean nothing."""
     legends = figure.legends + [axes.get_legend() for axes in figure.axes if axes.get_legend()]
     marks = [mark for legend in legends for mark in legend.legend_handles]
-    marks += [
-        mark for axes in figure.axes for mark in (*axes.lines, *axes.collections, *axes.texts)
-    ]
+    for axes in figure.axes:
+        marks += [*axes.lines, *axes.collections, *axes.texts]
     for mark in marks:
         mark.set_color(plotting.COLORS["base"])
 

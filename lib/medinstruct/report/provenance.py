@@ -89,10 +89,8 @@ def mismatches(run: Run) -> list[str]:
 
 def changed(run: Run) -> list[str]:
     """Return files that differ from what the runner wrote, for example after a run by hand."""
-    entries = run.files.get("manifest", {}).values()
-    written = {
-        name: digest for entry in entries for name, digest in entry.get("written", {}).items()
-    }
-    own = (".ipynb", "/", "report.json", "report.html")
+    own, written = (".ipynb", "/", "report.json", "report.html"), {}
+    for entry in run.files.get("manifest", {}).values():
+        written |= entry.get("written", {})
     names = [name for name in written if not name.endswith(own)]
     return [name for name in names if written[name] != manifest.of_path(run.folder / name)]
