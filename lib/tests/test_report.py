@@ -390,11 +390,11 @@ def judged(folder, *, passed, right=10):
 
 
 def colors(figure):
-    """The colors of all scores and of their legend."""
+    """The colors of all marks and of their legend."""
     from matplotlib.colors import to_hex
 
     axes = figure.axes[0]
-    marks = [*axes.lines, *axes.texts, *figure.findobj(lambda one: "legend_handles" in vars(one))]
+    marks = [*axes.lines, *figure.findobj(lambda one: "legend_handles" in vars(one))]
     flat = [m for mark in marks for m in getattr(mark, "legend_handles", [mark])]
     bars = [to_hex(color) for part in axes.collections for color in part.get_color()]
     return {to_hex(mark.get_color()) for mark in flat} | set(bars)

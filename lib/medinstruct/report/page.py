@@ -52,23 +52,14 @@ def _part(run: Run, name: str, about: dict, own: pd.DataFrame, scope: dict[str, 
     scope["title"] = results.fill(about["title"], scope)
     sentence = results.fill(about["sentence"], scope)
     chart = getattr(plotting, about.get("chart", "intervals"))
-    figure = chart(data.attrs.get("stages", data), title=scope["title"], **about["options"])
-    if results.evaluate(about.get("grey", "false"), scope):
-        _draw_in_grey(figure)
+    options = about["options"]
+    if "grey" in about:
+        options = options | {"grey": results.evaluate(about["grey"], scope)}
+    figure = chart(data.attrs.get("stages", data), title=scope["title"], **options)
     alt = f"{sentence} " + "; ".join(f"{number.label} {number.text}" for number in rows)
     file = about.get("file", f"report_{name}")
     image = plotting.show(figure, file, folder=run.folder, alt=alt, data=data)
     return Part(heading, sentence, own, image)
-
-
-def _draw_in_grey(figure: Any) -> None:
-    """Recolor the marks of a figure, and of its legend, whose scores mean nothing."""
-    legends = figure.legends + [axes.get_legend() for axes in figure.axes if axes.get_legend()]
-    marks = [mark for legend in legends for mark in legend.legend_handles]
-    for axes in figure.axes:
-        marks += [*axes.lines, *axes.collections, *axes.texts]
-    for mark in marks:
-        mark.set_color(plotting.COLORS["base"])
 
 
 def _yield(run: Run, own: pd.DataFrame) -> pd.DataFrame:
