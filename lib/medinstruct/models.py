@@ -90,7 +90,7 @@ def known() -> dict[str, Model]:
         fields = {name: {"model": name} | entry for name, entry in entries.items()}
         return {name: Model.model_validate(entry) for name, entry in fields.items()}
     except (yaml.YAMLError, ValidationError, AttributeError, TypeError) as error:
-        do = "Write one model a line, as in `local: {url: http://localhost:8000/v1, model: my-model}`."
+        do = "Write one model a line, as in `local: {url: http://localhost:8000/v1, model: mine}`."
         raise UserError(f"{path} cannot be read.", got=str(error)[:300], do=do) from None
 
 

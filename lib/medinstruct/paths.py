@@ -58,7 +58,7 @@ def cells(source: Path) -> list[dict[str, Any]]:
 
 
 def metadata(source: Path) -> dict[str, Any]:
-    """Return what a notebook file says about itself: `does`, `reads`, `reads_if_there`, `writes`."""
+    """Return what a notebook says about itself: `does`, `reads`, `reads_if_there`, `writes`."""
     return _content(source)["metadata"].get("medinstruct", {})
 
 

@@ -109,7 +109,7 @@ def _views(task: Task) -> list[str]:
 
 
 def recall(items: pd.DataFrame, change: Callable[[str], str]) -> pd.Series:
-    """Return for each test set the share of items that `find` catches after `change` edited them."""
+    """Return for each test set the share of items that `find` catches once `change` edited them."""
     fields = {"type": "chat", "topic": "", "view": "", "difficulty": 1}
     texts = enumerate(map(change, items["text"]))
     planted = [Task(id=str(n), instruction=text, **fields) for n, text in texts]

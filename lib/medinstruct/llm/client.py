@@ -28,9 +28,9 @@ class Client:
     """Ask one model, save every answer, and count usage.
 
     `fields` are those of `models.Model`, such as url and model; `connect` takes them from
-    params/models.yaml. `budget_usd`, never exceeded by one client, needs a price. Incomplete answers
-    are requested once more, truncated ones with twice the room. `mode` "batch" is the OpenAI Batch
-    API: answers within a day at half the price.
+    params/models.yaml. `budget_usd`, never exceeded by one client, needs a price. Incomplete
+    answers are requested once more, truncated ones with twice the room. `mode` "batch" is the
+    OpenAI Batch API: answers within a day at half the price.
     """
 
     def __init__(self, *, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any) -> None:

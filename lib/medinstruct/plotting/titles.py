@@ -89,8 +89,8 @@ def column_fields(columns: Mapping, *, over: float | None = None) -> dict[str, A
     """Return the fields of several series: those of the first, and of each as {name.field}.
 
     >>> frame = pd.DataFrame({"base": [1, 2], "tuned": [4, 1]}, index=["cough", "fever"])
-    >>> fill("{widest} differs by {widest_gap}, tuned fever {tuned.fever:.1f}", column_fields(frame))
-    'Cough differs by 3, tuned fever 1.0'
+    >>> fill("{widest} by {widest_gap}, tuned fever {tuned.fever:.1f}", column_fields(frame))
+    'Cough by 3, tuned fever 1.0'
     """
     parts = {name: series_fields(column, over=over) for name, column in columns.items()}
     fields = dict(next(iter(parts.values()), {"n": 0}))
