@@ -48,7 +48,7 @@ async def grade(
     """Return one row an answer and criterion (COLUMNS); nothing without a judge.
 
     good: a criterion with points is met, or one with negative points (something bad) is avoided.
-    met and good are None where the reply cannot be read. An empty answer meets nothing.
+    met and good: None where the reply cannot be read. An empty answer is not sent, meets nothing.
     """
     questions = {item.id: question(item) for item in items} if judge else {}
     rows = []

@@ -142,8 +142,8 @@ def read_numbers(run: Run) -> pd.DataFrame:
 
     `unit` is share, points, count, bits, nats, grade or ratio; `stand_in` names the roles that a
     stand-in played in it, `model` the model it measures; a `headline` is shown first; `doubt` says
-    why a number may mean nothing. A page prints `label`, `text`, `interval`, `size`, `published` and
-    `cell`.
+    why a number may mean nothing. A page prints `label`, `text`, `interval`, `size`, `published`
+    and `cell`.
     """
     scope, numbers = scope_of(run), []
     for part, about in REPORT["parts"].items():
