@@ -18,7 +18,7 @@ Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit;
 
 
 def bootstrap_interval(values: Sequence, *, seed=42, rounds=2000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean over items; (nan, nan) without items.
+    """Return the 95% bootstrap interval of a mean over items; (nan, nan) without items.
 
     >>> low, high = bootstrap_interval([0, 1] * 50)
     >>> 0.38 < low < 0.42 and 0.58 < high < 0.62
@@ -28,7 +28,7 @@ def bootstrap_interval(values: Sequence, *, seed=42, rounds=2000) -> tuple[float
 
 
 def bootstrap_ratio(above: Sequence, below: Sequence, *, seed=42, rounds=2000) -> tuple:
-    """Return the 95 % interval of sum(above) / sum(below), such as wins over decided items."""
+    """Return the 95% interval of sum(above) / sum(below), such as wins over decided items."""
     pairs = np.column_stack([above, below]).astype(float)
     pairs = pairs[(pairs != 0).any(axis=1)]
     if not len(pairs):
@@ -55,7 +55,7 @@ def _draws(n: int, rounds: int, seed: int) -> np.ndarray:
 
 
 def interval(samples: np.ndarray, *, n: int) -> tuple[float, float]:
-    """Return the 95 % percentile interval of samples, expanded for small n (Hesterberg 2015)."""
+    """Return the 95% percentile interval of samples, expanded for small n (Hesterberg 2015)."""
     samples = samples[np.isfinite(samples)]
     if not len(samples):
         return NONE
@@ -96,7 +96,7 @@ class Share(NamedTuple):
 
 
 def wilson(hits: float, n: float) -> Share:
-    """Return hits / n with its 95 % Wilson interval; weighted counts need not be whole."""
+    """Return hits / n with its 95% Wilson interval; weighted counts need not be whole."""
     from statsmodels.stats.proportion import proportion_confint
 
     if not n:
@@ -107,7 +107,7 @@ def wilson(hits: float, n: float) -> Share:
 
 
 def paired_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of the change of a share between paired answers of 0 or 1.
+    """Return the 95% interval of the change of a share between paired answers of 0 or 1.
 
     Newcombe (1998), method 10; unlike a bootstrap it has a width where no answer changed.
 
@@ -169,7 +169,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def minimal_difference(n: int) -> float:
-    """Return the smallest true difference that n items show: 80 % power, two-sided 5 % level.
+    """Return the smallest true difference that n items show: 80% power, two-sided 5% level.
 
     >>> round(minimal_difference(216), 3)
     0.095
@@ -194,7 +194,7 @@ def _solve_power(**sample: float) -> float:
 
 
 class Agreement(NamedTuple):
-    """A coefficient (1 full agreement, 0 chance) with its 95 % interval over `units` units."""
+    """A coefficient (1 full agreement, 0 chance) with its 95% interval over `units` units."""
 
     value: float
     low: float
@@ -322,7 +322,7 @@ def _unit_agreement(counts: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 class Calibrated(NamedTuple):
-    """A mean with its 95 % interval, and the human labels' own mean and interval.
+    """A mean with its 95% interval, and the human labels' own mean and interval.
 
     `weight` is how much the judge's labels count (0 to 1); `worth` is how many human labels alone
     would give an interval as narrow.

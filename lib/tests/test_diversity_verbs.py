@@ -69,7 +69,7 @@ def test_the_labeled_set_is_large_and_varied():
 
 @pytest.mark.parametrize("part, pair", [("tune", 0.95), ("held_out", 0.87)])
 def test_verbs_are_right_on_medical_instructions(part, pair):
-    """Measured: 99.0 and 95.0 % verbs; spaCy on whole texts has 74.3 and 77.2 %."""
+    """Measured: 99.0 and 95.0% verbs; spaCy on whole texts has 74.3 and 77.2%."""
     texts, gold = labeled(part)
     right = shares(diversity.verb_noun(texts), gold)
     assert right[0] >= 0.95 and right[1] >= pair
@@ -94,7 +94,7 @@ def gold_parses(folder):
 
 @pytest.mark.parametrize("imperative, verb, pair", [(False, 0.894, 0.801), (True, 0.92, 0.8)])
 def test_verbs_are_right_on_gold_parses_of_the_web(real_data, imperative, verb, pair):
-    """Measured: 90.1 and 82.9 %, on imperatives 93.1 and 82.3 %; the first limits are spaCy's own."""
+    """Measured: 90.1 and 82.9%, on imperatives 93.1 and 82.3%; the first limits are spaCy's own."""
     gold = [row for row in gold_parses(real_data) if row[3] or not imperative]
     right = shares(diversity.verb_noun([row[0] for row in gold]), [row[1:3] for row in gold])
     assert right[0] >= verb and right[1] >= pair

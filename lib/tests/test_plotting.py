@@ -358,8 +358,8 @@ def test_a_table_reads_like_a_table():
     assert "cut 2, empty 1" in page and "<ins>one</ins> &lt;b&gt;" in page and "<b>" not in page
     heads = re.findall(r"<th [^>]*>([^<]*)", page)
     assert heads == [
-        "recall [95 % interval]",
-        "score [95 % interval]",
+        "recall [95% interval]",
+        "score [95% interval]",
         "p",
         "item id",
         "is safe",

@@ -288,7 +288,7 @@ def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks
 def test_the_deviations_follow_from_the_published_counts():
     told = " ".join(report.deviations()["what the files show"])
     assert (
-        "11,673 of 52,002 tasks are 22.4 %" in told
+        "11,673 of 52,002 tasks are 22.4%" in told
         and "give 24.1 points" in told
         and "38.1 is 67.6 - 29.5" in told
     )
@@ -424,21 +424,21 @@ def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
     title = (
         drawing["report_freeform"].get_suptitle() or drawing["report_freeform"].axes[0].get_title()
     )
-    assert " ".join(title.split()) == "This judge cannot judge: 75.0 % ties"
+    assert " ".join(title.split()) == "This judge cannot judge: 75.0% ties"
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
     assert rows[0]["name"] == "ties" and rows[0]["value"] == 0.75
     assert {row["doubt"] for row in rows[1:]} == {"judge failed"} and len(rows) > 2
     assert not any(row.get("headline") or row.get("paper") for row in rows)
     assert not any(row["unit"] == "points" for row in rows) and "p value" not in text
     tiles = text[text.index('<dl class="tiles">') : text.index("</dl>")]
-    assert "score against" not in tiles and "50 % is parity" not in text
+    assert "score against" not in tiles and "50% is parity" not in text
 
 
 def test_a_judge_that_passed_gives_scores_gains_and_a_headline(folder, drawing):
     text, content = written(judged(folder, passed=True, right=80))
     assert "passed its entrance test" in content["sentences"]["freeform"]
     assert "gain of tuned over base" in content["sentences"]["freeform"]
-    assert len(colors(drawing["report_freeform"])) > 1 and "50 % is parity" in text
+    assert len(colors(drawing["report_freeform"])) > 1 and "50% is parity" in text
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
     assert any(row.get("headline") for row in rows) and not any("doubt" in row for row in rows)
 
@@ -458,7 +458,7 @@ def test_a_judge_that_was_not_tested_is_named_as_such(folder, drawing, key):
     assert any(row["name"] == "ties" for row in rows) == (key == "null")
     tiles = text[text.index('<dl class="tiles">') : text.index("</dl>")]
     assert tiles.count("judge not tested") == tiles.count("score against") > 0
-    assert "50 % is parity (judge not tested)" in text
+    assert "50% is parity (judge not tested)" in text
 
 
 def test_scores_of_a_judge_that_failed_are_not_compared(folder, monkeypatch):

@@ -305,7 +305,7 @@ def test_flags_edits_and_progress_are_shown_on_a_laptop_by_mouse(browser, suspic
     )
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (853, 480)], ids=["laptop", "150 % zoom"])
+@pytest.mark.parametrize("size", [(1280, 720), (853, 480)], ids=["laptop", "150% zoom"])
 def test_the_buttons_stay_in_view_and_every_text_has_contrast(browser, suspicious, size):  # noqa: F811
     with jupyterlab(suspicious / "notebooks", suspicious) as url:
         page = opened(browser, url, *size)

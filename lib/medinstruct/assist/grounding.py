@@ -100,7 +100,7 @@ def _is_label(match: re.Match[str]) -> bool:
 
 
 def _ungrounded(number: float, unit: str, inputs: list[tuple]) -> str:
-    """Return why a quantity is marked; "" if the input holds it, converted within 2 % or not."""
+    """Return why a quantity is marked; "" if the input holds it, converted within 2% or not."""
     dimension, size = _measure(unit)
     for *_, given, given_unit in inputs:
         given_dimension, given_size = _measure(given_unit)

@@ -41,7 +41,7 @@ def psi_limit(before: np.ndarray, after: np.ndarray) -> float:
 def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
     """Return one row an axis: labels by PSI, text lengths by Kolmogorov-Smirnov, with alarms.
 
-    A vanished label is an alarm if it had 1 % or more before and chance would put all of it on
+    A vanished label is an alarm if it had 1% or more before and chance would put all of it on
     one side less than once in a hundred.
     """
     rows, share = [], len(before) / max(len(before) + len(after), 1)
@@ -78,7 +78,7 @@ def lengths(version: Sequence[Any], name: str) -> list[int]:
 
 
 def _ks(a: list[int], b: list[int]) -> tuple[float, float]:
-    """Return the Kolmogorov-Smirnov distance and its threshold: at least 0.1, and 1 % by chance."""
+    """Return the Kolmogorov-Smirnov distance and its threshold: at least 0.1, and 1% by chance."""
     from scipy.stats import ks_2samp
 
     if not a or not b:

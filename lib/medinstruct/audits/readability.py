@@ -65,7 +65,7 @@ def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.D
 
 
 def reading_gap(levels: pd.DataFrame) -> dict[str, float]:
-    """Return the mean grade of lay and expert texts, and the gap with Welch's 95 % interval."""
+    """Return the mean grade of lay and expert texts, and the gap with Welch's 95% interval."""
     from scipy.stats import ttest_ind
 
     a, b = (levels.loc[levels["view"] == view, "grade"] for view in VIEWS)

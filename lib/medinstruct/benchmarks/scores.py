@@ -25,7 +25,7 @@ def frame(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a benchmark and model: n, score, error, 95 % interval, chance, majority.
+    """Return one row a benchmark and model: n, score, error, 95% interval, chance, majority.
 
     A benchmark without questions has one row with its problem as status. `chance` is guessing at
     random, `majority` the best answer that never reads the question, `always` names it.
@@ -48,7 +48,7 @@ def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> p
 
 
 def interval(samples: pd.DataFrame) -> dict[str, float]:
-    """Return n, mean, standard error, 95 % interval, share of unreadable replies, cut prompts.
+    """Return n, mean, standard error, 95% interval, share of unreadable replies, cut prompts.
 
     Wilson's interval for accuracies, a bootstrap over questions for ROUGE-L.
     """
@@ -79,7 +79,7 @@ def baselines(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def paired(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a task: change from base to tuned, 95 % bootstrap interval, p, Holm's p.
+    """Return one row a task: change from base to tuned, 95% bootstrap interval, p, Holm's p.
 
     McNemar's exact test for right or wrong, Wilcoxon's signed ranks for ROUGE-L.
     """
@@ -206,7 +206,7 @@ def order_sensitivity(choices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def letter_preference(places: pd.DataFrame) -> pd.DataFrame:
-    """Return the most frequent letter of each model, its share, and whether that is over 90 %.
+    """Return the most frequent letter of each model, its share, and whether that is over 90%.
 
     `places` is the second table of `order_sensitivity`. A model with a letter_preference answers by
     letter: its scores measure no knowledge.

@@ -61,7 +61,7 @@ def entrance_results(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return one row a kind of worse text: n verdicts, right, tie, invalid, score, low, high.
 
     right, tie and invalid are counts; score is the share of right verdicts with Wilson's interval;
-    passed: at least 95 % are right. Ties and unreadable replies are not right. No row: not tested.
+    passed: at least 95% are right. Ties and unreadable replies are not right. No row: not tested.
     """
     frame = table(verdicts)
     winner, kind = frame["winner"], frame["reference"].rename("kind")
@@ -268,7 +268,7 @@ def summary(
     """Return one row a check of a judge: value, low, high, n, alarming, finding.
 
     `pairs` and `entrance` are of the entrance test, `attacked` of `attack`, `others` are verdicts
-    of further judges, `votes` of people. fine: the 95 % interval lies within the range of the check
+    of further judges, `votes` of people. fine: the 95% interval lies within the range of the check
     (judging.yaml); alarm: it lies outside; unclear: neither. The entrance test has no interval: its
     finding is that of `passed`. n counts items, of attacks the attacks.
     """

@@ -71,7 +71,7 @@ async def grade(
 
 
 def scores(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a model: n items, score with its 95 % interval, unread grades.
+    """Return one row a model: n items, score with its 95% interval, unread grades.
 
     An item's score is the points met over the points that can be got, and may be negative; the
     mean is clipped to 0 to 1. An unread grade counts as not met.

@@ -25,7 +25,7 @@ def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     with a half for the others. consistency: share of items with equal verdicts in both orders.
     position_bias: score in first place minus that in second. invalid: unreadable verdicts;
     score_worst, score_best: score with these lost or won. low and high (of the score) and *_low,
-    *_high are 95 % bootstrap intervals over items.
+    *_high are 95% bootstrap intervals over items.
     """
     rates = by_pair(single_judge_table(verdicts), _rates)
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
@@ -41,7 +41,7 @@ def by_pair(frame: pd.DataFrame, rates: Callable) -> pd.DataFrame:
 
 
 def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of scores over items with its 95 % bootstrap interval."""
+    """Return the mean of scores over items with its 95% bootstrap interval."""
     values = np.asarray(scores, dtype=float)
     return values.mean() if len(values) else np.nan, *stats.bootstrap_interval(values)
 
@@ -67,7 +67,7 @@ def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.Dat
 def compare(verdicts: Verdicts) -> pd.DataFrame:
     """Return the difference in score of every two models, by reference and over all of them.
 
-    Paired by item: n, difference with its 95 % interval, p of a permutation test, and p_holm,
+    Paired by item: n, difference with its 95% interval, p of a permutation test, and p_holm,
     corrected over all rows.
     """
     scores = item_scores(verdicts)
@@ -87,7 +87,7 @@ def compare(verdicts: Verdicts) -> pd.DataFrame:
 
 
 def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
-    """Return lc_score (at equal lengths), length slope and position effect with 95 % intervals.
+    """Return lc_score (at equal lengths), length slope and position effect with 95% intervals.
 
     A logistic regression for each model and reference: log odds of a win = strength + length * log
     ratio of words + position (plus half of it in first place, minus half in second), with errors

@@ -41,7 +41,7 @@ def most_diverse(near: Any, size: int) -> list[int]:
     """Return the rows of `size` texts in order of gain; every prefix is a diverse subset too.
 
     Facility location: the sum over all texts of the cosine to the most similar chosen one. Greedy
-    choice reaches at least 63 % of the best sum (Nemhauser et al., 1978). `near`: `cosines`.
+    choice reaches at least 63% of the best sum (Nemhauser et al., 1978). `near`: `cosines`.
 
     >>> most_diverse(cosines(["asthma inhaler", "asthma inhaler spacer", "hip fracture"]), 2)
     [0, 2]

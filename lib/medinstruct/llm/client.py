@@ -159,7 +159,7 @@ class Client:
 
 
 class Forecast(NamedTuple):
-    """Cost in US dollars of all requests of a stage, with a 95 % interval from a pilot."""
+    """Cost in US dollars of all requests of a stage, with a 95% interval from a pilot."""
 
     requests: int
     pilot: int
@@ -169,7 +169,7 @@ class Forecast(NamedTuple):
     batch_usd: float
 
     def __str__(self) -> str:
-        cost = f"{self.usd:.2f} USD (95 % interval {self.low:.2f} to {self.high:.2f})"
+        cost = f"{self.usd:.2f} USD (95% interval {self.low:.2f} to {self.high:.2f})"
         batch = f"about {self.batch_usd:.2f} USD by the Batch API"
         return f"{self.requests} requests: {cost}; {batch}. From a pilot of {self.pilot}."
 

@@ -123,7 +123,7 @@ def _join_intervals(frame: pd.DataFrame) -> pd.DataFrame:
         if len(ends) == 2:
             rows = frame[[name, *ends]].itertuples(index=False)
             frame = frame.assign(**{name: [_interval(*row) for row in rows]}).drop(columns=ends)
-            frame = frame.rename(columns={name: f"{name} [95 % interval]"})
+            frame = frame.rename(columns={name: f"{name} [95% interval]"})
     return frame
 
 

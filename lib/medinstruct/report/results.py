@@ -77,7 +77,7 @@ def formatted(value: float | None, unit: str) -> str:
     """Format a number by its unit; a missing one is a dash.
 
     >>> formatted(0.4567, "share"), formatted(64350, "count"), formatted(3.1258, "nats")
-    ('45.7\xa0%', '64,350', '3.13\xa0nats')
+    ('45.7%', '64,350', '3.13\xa0nats')
     """
     if value is None or value != value:
         return "–"

@@ -19,7 +19,7 @@ Summary = namedtuple("Summary", "items counts people reviewers text")
 
 
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
-    """Return one row a question and statistic: value, 95 % interval, items with two reviewers.
+    """Return one row a question and statistic: value, 95% interval, items with two reviewers.
 
     Kappa is given for two reviewers. Adjudicators do not count; a changed text is another item.
     """
@@ -41,7 +41,7 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
 
 
 def half_width(share: float, read: float, population: int) -> float:
-    """Return the half-width of the 95 % interval of a share after `read` items; 0 after all."""
+    """Return the half-width of the 95% interval of a share after `read` items; 0 after all."""
     low, high = _wilson(share, read, population)
     return (high - low) / 2
 

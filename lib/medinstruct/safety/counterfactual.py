@@ -92,7 +92,7 @@ def case_differences(measured: pd.DataFrame, *, seed: int = 42) -> pd.DataFrame:
 
 
 def _difference(plain: pd.Series, other: pd.Series, *, seed: int) -> tuple[float, ...]:
-    """Return n, both means, the mean difference, its 95 % interval, and p."""
+    """Return n, both means, the mean difference, its 95% interval, and p."""
     from scipy.stats import wilcoxon
 
     a, b = (x.reindex(plain.index).to_numpy(dtype=float) for x in (plain, other))

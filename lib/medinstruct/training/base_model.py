@@ -29,7 +29,7 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
     """Return GB on one device by part, a rule of thumb from the model's configuration alone.
 
     AdamW in float32: 4 bytes a trained parameter for its gradient, 8 for its moments. Activations
-    of one micro-batch at `max_length`: data/training.yaml (right within 10 % for LoRA, up to 40 %
+    of one micro-batch at `max_length`: data/training.yaml (right within 10% for LoRA, up to 40%
     too low for full fine-tuning), or with gradient checkpointing each layer's input and one layer.
     """
     import torch
