@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medinstruct import diversity, labels, plotting, records, stats
+from medinstruct import diversity, labels, plotting, records
 from medinstruct.errors import UserError
 
 metrics, coverage = diversity.metrics, diversity.coverage
@@ -40,34 +40,14 @@ HOSTILE = {
 
 
 def test_estimators_have_their_known_values():
-    assert metrics.miller_madow([5, 5]) == pytest.approx(1 + 1 / (20 * np.log(2)))
     assert metrics.richness([4, 2, 1, 1]) == {"seen": 4, "chao1": 4.5, "coverage": 0.75}
     assert metrics.extrapolated([4, 2, 1, 1], more=8) == pytest.approx(4.48, abs=5e-3)
     assert metrics.distinct_n(["a b c", "a b d"]) == 0.75
 
 
-@settings(deadline=None)
-@given(counts)
-def test_the_corrected_entropy_is_never_below_the_plain_one(values):
-    assert metrics.miller_madow(values) >= stats.entropy(values) - 1e-9
-
-
-def test_nothing_counted_has_no_entropy():
-    assert metrics.miller_madow([]) == metrics.miller_madow([0]) == 0
+def test_nothing_counted_has_no_richness():
     assert metrics.richness([]) == {"seen": 0, "chao1": 0, "coverage": 0.0}
     assert metrics.extrapolated([], more=5) == 0
-
-
-def test_the_correction_comes_nearer_to_the_truth_than_the_plain_entropy_on_small_samples():
-    chance, true = np.random.default_rng(3), 1 / np.arange(1, 201)
-    true /= true.sum()
-    truth = float(-(true * np.log2(true)).sum())
-    samples = [np.bincount(chance.choice(200, 150, p=true)) for _ in range(30)]
-    plain, corrected = (
-        abs(np.mean([estimate(sample) for sample in samples]) - truth)
-        for estimate in (stats.entropy, metrics.miller_madow)
-    )
-    assert corrected < 0.7 * plain
 
 
 @settings(deadline=None)

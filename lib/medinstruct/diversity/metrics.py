@@ -1,20 +1,11 @@
-"""Metrics: entropy of small samples, richness, divergence, lexical diversity."""
+"""Metrics: richness, divergence, lexical diversity."""
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from medinstruct import stats
-
 TOKEN = re.compile(r"n['’]t\b|['’](?:s|d|ll|re|ve|m)\b|\w+(?=n['’]t\b)|\w+(?:[-/]\w+)*")
-
-
-def miller_madow(counts: Iterable[int]) -> float:
-    """Return the entropy in bits with the bias correction of Miller (1955): (S - 1) / 2N nats."""
-    counts = [count for count in counts if count > 0]
-    correction = (len(counts) - 1) / (2 * sum(counts) * np.log(2)) if counts else 0.0
-    return float(stats.entropy(counts) + correction)
 
 
 def richness(counts: Iterable[int]) -> dict[str, float]:
