@@ -93,7 +93,8 @@ def vendi(texts: Sequence[str]) -> float:
     vectors = TfidfVectorizer(**split, ngram_range=(1, 2), lowercase=False).fit_transform(texts)
     spectrum = np.linalg.eigvalsh((vectors @ vectors.T).toarray() / len(texts))
     spectrum = spectrum[spectrum > 1e-12]
-    return float(np.exp(-(spectrum * np.log(spectrum)).sum()))
+    entropy = -(spectrum * np.log(spectrum)).sum()
+    return round(float(np.exp(entropy)), 6)  # the same for any number of threads
 
 
 def _words(text: str) -> list[str]:
