@@ -162,7 +162,8 @@ def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> 
             if key not in FREE and key in values and values[key] != old:
                 differences.append(f"{key} was {old!r} in {name}, is {values[key]!r} now")
     if differences:
-        do = f"Write to another run (run: mine, read_from: {folder.name}), or delete the folder."
+        other = f"Write to another run (run: mine, read_from: {folder.name})"
+        do = f"{other}, or overwrite: `run` the notebooks named here with --force."
         what = f"The files of run {folder.name} were written with other values."
         raise UserError(what, got="; ".join(dict.fromkeys(differences)), do=do)
 

@@ -78,6 +78,10 @@ def test_files_that_other_values_wrote_are_not_overwritten(house):
     run_lines(only=["01"], sets=["size=2", "run=u"])
     with pytest.raises(UserError, match="size was 3 in 02_two, is 2 now"):
         run_lines(only=["02"], sets=["size=2", "run=u"])
+    with pytest.raises(UserError, match="`run` the notebooks named here with --force"):
+        run_lines(only=["02"], sets=["size=2", "run=u"])
+    run_lines(only=["02"], sets=["size=2", "run=u"], force=True)
+    assert (house / "outputs/u/b.txt").read_text() == "x" * 4
 
 
 def test_one_run_reads_another_and_leaves_it_alone(house):
