@@ -97,12 +97,13 @@ def profiles() -> list[Path]:
     return sorted(files, key=lambda f: (f.stem != "demo", f.stem))
 
 
-def profile(path: str | Path) -> dict[str, Any]:
+def profile(path: str | Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the keys and values that a YAML profile states, over those of its `base`.
 
-    `path` is a file or the name of a shipped profile.
+    `path` is a file or the name of a shipped profile; `base` may also name a file beside it.
+    `above` holds the profiles that start from this one.
     """
-    path = _located(path)
+    path = _located(path, above)
     do = "Write `key: value` lines."
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -112,15 +113,26 @@ def profile(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a profile.", got=type(values).__name__, do=do)
     base = values.pop("base", "")
-    if base and _located(base) == path:
+    chain = (*above, path)
+    if base and _located(base, chain) in chain:
         raise UserError(f"{path} is its own base.", got=base, do="Name another profile.")
-    return (profile(base) if base else {}) | values
+    return (profile(base, above=chain) if base else {}) | values
 
 
-def _located(path: str | Path) -> Path:
+def _located(path: str | Path, above: tuple[Path, ...] = ()) -> Path:
     """Return the file of a profile, given by its path or by the name of a shipped one."""
     shipped = {file.stem: file for file in profiles()}
-    return shipped.get(str(path)) or paths.resolve(str(path))
+    if str(path) in shipped:
+        return shipped[str(path)].resolve()
+    if above and (above[-1].parent / path).is_file():
+        return (above[-1].parent / path).resolve()
+    try:
+        return paths.resolve(str(path)).resolve()
+    except UserError:
+        if near := difflib.get_close_matches(str(path), shipped, n=1):
+            do = f"Did you mean {near[0]}?"
+            raise UserError("The profile does not exist.", got=path, do=do) from None
+        raise
 
 
 def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:

@@ -46,6 +46,23 @@ def test_a_profile_may_start_from_another(tmp_path):
         params.profile(tmp_path / "loop.yaml")
 
 
+def test_a_base_may_lie_beside_the_profile_and_a_circle_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: openai\nrun: mine\n")
+    (tmp_path / "child.yaml").write_text("base: mine.yaml\nseed: 7\n")
+    values = params.profile(tmp_path / "child.yaml")
+    assert (values["run"], values["seed"]) == ("mine", 7)
+    (tmp_path / "mine.yaml").write_text("base: child.yaml\n")
+    with pytest.raises(UserError, match="is its own base"):
+        params.profile(tmp_path / "child.yaml")
+
+
+def test_a_mistyped_profile_is_told_the_nearest_name():
+    with pytest.raises(UserError, match="Did you mean openai?"):
+        params.profile("opnai")
+    with pytest.raises(UserError, match="does not exist"):
+        params.profile("params/nowhere.yaml")
+
+
 def test_the_printed_table_of_one_notebook_is_what_papermill_reads(tmp_path):
     lines = params.table("gpu", "08")
     (tmp_path / "08.yaml").write_text("\n".join(lines))
