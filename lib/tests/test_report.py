@@ -149,7 +149,7 @@ def test_what_a_model_is_called_or_wrote_is_only_text(folder, quick):
 
 
 def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(folder, quick):
-    for name in ("training", "freeform", "safety", "benchmarks", "audits"):
+    for name in ("training", "freeform", "safety", "benchmarks", "audits", "agreement"):
         (folder / f"{name}.json").unlink()
     text, found = written(folder)
     assert set(found["missing"]) == {"review", "training", "freeform", "safety", "benchmarks"}
@@ -227,6 +227,7 @@ def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folde
 
 
 def test_the_committed_demo_tells_no_times_and_other_runs_do(folder, drawn):
+    (folder / ".state.json").unlink(missing_ok=True)
     records.write_json(
         folder / "manifest.json",
         {"03_filter_tasks": {"fingerprint": "ab" * 32, "seconds": 61.5, "written": {}}},
