@@ -49,8 +49,13 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
     """
     source = paths.notebook(notebook)
     folder = paths.outputs(values["run"])
+    models.named_in(values)  # an unknown name is refused before anything is copied or paid for
     _refuse_other_values(source, values, folder)
     origin = paths.outputs(values.get("read_from") or values["run"])
+    if values.get("read_from") and not origin.exists():
+        raise UserError(
+            "`read_from` names no run.", got=origin, do="Correct it, or leave it empty."
+        )
     io = paths.metadata(source)
     for name in io.get("reads", []):
         if not (folder / name).exists() and not (origin / name).exists():

@@ -5,9 +5,9 @@ import re
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from medinstruct import paths
+from medinstruct import paths, records
 from medinstruct.errors import UserError
 
 ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
@@ -88,18 +88,25 @@ def known() -> dict[str, Model]:
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         fields = {name: {"model": name} | entry for name, entry in entries.items()}
-        return {name: Model.model_validate(entry) for name, entry in fields.items()}
-    except (yaml.YAMLError, ValidationError, AttributeError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
         do = "Write one model a line, as in `local: {url: http://localhost:8000/v1, model: mine}`."
         raise UserError(f"{path} cannot be read.", got=str(error)[:300], do=do) from None
+    return {name: records.parse(Model, f, where=f"{path}, {name}") for name, f in fields.items()}
+
+
+def asked(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the (role, name) of each model that parameters name.
+
+    Not among them are "here", the models of this process, and "replay:path", stored verdicts.
+    """
+    given = [(role, values.get(role) or []) for role in ROLES]
+    pairs = [(role, n) for role, v in given for n in (v if isinstance(v, list) else [v])]
+    return [(role, n) for role, n in pairs if n != "here" and not n.startswith("replay:")]
 
 
 def named_in(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the definitions of the models that parameters name, for the fingerprint of a stage."""
-    names = [values[role] for role in ROLES if values.get(role)]
-    flat = [n for name in names for n in (name if isinstance(name, list) else [name])]
-    table = known()
-    return {name: table[name].model_dump() for name in flat if name in table}
+    """Return name -> definition of the models that parameters name; UserError if one is unknown."""
+    return {name: load(name).model_dump() for _, name in asked(values)}
 
 
 def price(model: str) -> Price | None:

@@ -146,3 +146,12 @@ def test_thread_settings_are_made_when_the_package_is_imported():
     import medinstruct  # noqa: F401
 
     assert os.environ["GOMP_SPINCOUNT"]
+
+
+def test_an_unknown_model_is_refused_before_a_notebook_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    values = {"run": "new", "teacher": "gpt-4.1-mni"}
+    scope = {"__annotations__": dict.fromkeys(values, str), **values}
+    with pytest.raises(UserError, match="Did you mean gpt-4.1-mini"):
+        params.check(scope, "02_generate_tasks")
+    assert not any(tmp_path.iterdir())

@@ -268,6 +268,16 @@ def test_files_that_do_not_belong_together_name_the_notebook(folder, drawn):
     )
 
 
+@pytest.mark.parametrize("name", ["hasty", "offline?first_wins=0.5", "some-name@offline"])
+def test_a_stand_in_is_labeled_under_any_name(folder, name):
+    entries = json.loads((folder / "manifest.json").read_text())
+    entries["10_judge_answers"]["values"]["judge"] = name
+    entries["11_check_judge"]["values"]["judge"] = name
+    entries["13_check_safety"]["values"]["judge"] = name
+    records.write_json(folder / "manifest.json", entries)
+    assert "judge" in report.read_run(folder).stand_ins
+
+
 def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks(folder):
     entries = json.loads((folder / "manifest.json").read_text())
     entries["03_filter_tasks"]["values"]["novelty_fields"] = "instruction"

@@ -14,7 +14,7 @@ import numpy as np
 import openai
 from tqdm import tqdm
 
-from medinstruct import models, stats
+from medinstruct import models, records, stats
 from medinstruct.errors import UserError
 from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
@@ -28,13 +28,14 @@ class Client:
     """Ask one model, save every answer, and count usage.
 
     `fields` are those of `models.Model`, such as url and model; `connect` takes them from
-    params/models.yaml. `budget_usd`, never exceeded by one client, needs a price. Incomplete
+    params/models.yaml. `source` is the sentence that says which model wrote what a page shows.
+    `budget_usd`, never exceeded by one client, needs a price. Incomplete
     answers are requested once more, truncated ones with twice the room. `mode` "batch" is the
     OpenAI Batch API: answers within a day at half the price.
     """
 
     def __init__(self, *, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any) -> None:
-        entry = models.Model(**fields)
+        entry = records.parse(models.Model, fields, where="The client's model")
         self.connection = Connection(entry)
         if entry.mode == "batch" and self.connection.transport:
             raise UserError("This url has no Batch API.", got=entry.url, do="Set mode: online.")
@@ -48,13 +49,8 @@ class Client:
         self.concurrency, self.room = entry.concurrency, entry.room
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
-
-    @property
-    def source(self) -> str:
-        """Return the sentence that says which model wrote what a page shows."""
-        is_stand_in = self.url.partition("?")[0] == "offline"
-        place = self.url or "the OpenAI API"
-        return TEXTS["stand_in"] if is_stand_in else f"Written by {self.model} at {place}."
+        where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
+        self.source = TEXTS["stand_in"] if entry.is_stand_in else where
 
     def key(self, request: Request) -> str:
         """Return the hash of everything that determines the answer."""
@@ -86,6 +82,7 @@ class Client:
 
         Cancelling or closing the generator ends the answer; what has arrived is paid for.
         """
+        request = request.with_room(self.room)
         answer = {"text": "", "finish_reason": "interrupted", "model": self.model}
         answer |= {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 0}
         form = {"stream": True, "stream_options": {"include_usage": True}}

@@ -20,7 +20,6 @@ TIMEOUT = 3  # seconds an address may take to accept a connection
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
 FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_files", "review_merge")
-NO_MODEL = ("", "here")  # answers of this process, or none
 Obstacle = tuple[str, str]  # what is wrong, what to do
 
 
@@ -86,13 +85,9 @@ def reachable(address: str) -> bool:
 
 def _addresses(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     """Yield servers that do not answer, and keys that are not set."""
-    named = {role: values.get(role) or [] for role in models.ROLES}
-    pairs = [(r, n) for r, v in named.items() for n in (v if isinstance(v, list) else [v])]
     servers: dict[str, list[str]] = {HUB: ["base_model"]} if hub_model else {}
     no_key: set[str] = set()
-    for role, name in pairs:
-        if name in NO_MODEL or name.startswith("replay:"):
-            continue
+    for role, name in models.asked(values):
         model = models.load(name)
         if not model.is_stand_in:
             servers.setdefault(model.url or OPENAI, []).append(role)

@@ -139,14 +139,7 @@ def intervals(
     rows = dict(zip(names, _rows(axes[0], names), strict=True))
     for panel, (heading, frame) in zip(axes, panels.items(), strict=True):
         places = np.array([rows[short(name, 999)] for name in frame.index], dtype=float)
-        for n, value in enumerate(groups):
-            here = (frame[group] == value).to_numpy() if group else slice(None)
-            shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
-            look = {"marker": MARKERS[n % len(MARKERS)], "color": groups[value]}
-            _dots(panel, frame[here], places[here] + shift, label=short(value), **look)
-        for style, column in zip(("-", ":"), marks, strict=False):
-            tick = {"ls": style, "color": RED, "label": column, "lw": 1.6}
-            panel.vlines(frame[column], places - 0.42, places + 0.42, **tick)
+        _draw_scores(panel, frame, places, groups=groups, group=group, marks=marks)
         panel.set_title(heading)
         panel.grid(axis="x")
         _references(panel, reference)
@@ -157,6 +150,20 @@ def intervals(
     else:
         figure.supxlabel(label + "\n" * (len(groups) > 1), fontsize=10)  # above the legend's line
     return _legend(figure, axes[0])
+
+
+def _draw_scores(
+    panel: Any, frame: Any, places: Any, *, groups: Mapping, group: str, marks: Sequence[str]
+) -> None:
+    """Draw the scores of a panel, one color and shape a group, and its ticks."""
+    for n, (value, color) in enumerate(groups.items()):
+        here = (frame[group] == value).to_numpy() if group else slice(None)
+        shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
+        look = {"marker": MARKERS[n % len(MARKERS)], "color": color}
+        _dots(panel, frame[here], places[here] + shift, label=short(value), **look)
+    for style, column in zip(("-", ":"), marks, strict=False):
+        tick = {"ls": style, "color": RED, "label": column, "lw": 1.6}
+        panel.vlines(frame[column], places - 0.42, places + 0.42, **tick)
 
 
 def _interval_fields(frame: Any, reference: Any, marks: Sequence) -> dict[str, Any]:

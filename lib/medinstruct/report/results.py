@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,11 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from medinstruct import evaluation, manifest, paths, records, stats
+from medinstruct import evaluation, manifest, models, paths, records, stats
 from medinstruct.diversity import coverage
 from medinstruct.errors import UserError
 
 REPORT = paths.load("report")
-STAND_IN = "offline-stand-in"
 FAILED = "judge failed"  # the doubt about numbers that are shown and not compared
 # Parameters that say what a run is called, not how it was made.
 NAME_KEYS = {"run", "read_from", "beside", "reproducible"}
@@ -67,11 +67,21 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     each = {key: {n[:2]: own[key] for n, own in notebooks.items() if key in own} for key in values}
     mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
     scope, roles = files | rows, REPORT["roles"]
-    models = {role: evaluate(about["model"], scope) for role, about in roles.items()}
-    names = {role: str(values.get(role, "")).partition("?")[0] for role in roles}
-    writers = {r: STAND_IN if names[r] == "offline" else str(m) for r, m in models.items() if m}
-    stand_ins = [role for role, m in writers.items() if STAND_IN in m or m == "student"]
+    by_role = {role: evaluate(about["model"], scope) for role, about in roles.items()}
+    writers = {
+        role: models.STAND_IN if _is_stand_in(str(values.get(role, ""))) else str(model)
+        for role, model in by_role.items()
+        if model
+    }
+    stand_ins = [role for role, m in writers.items() if models.STAND_IN in m or m == "student"]
     return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
+
+
+def _is_stand_in(name: str) -> bool:
+    """Return whether a name of params/models.yaml, or model@url, is the offline stand-in."""
+    with suppress(UserError):
+        return models.load(name).is_stand_in
+    return False
 
 
 def formatted(value: float | None, unit: str) -> str:

@@ -51,15 +51,23 @@ def finetune_lora(
     if folder.exists() and not finished.exists() and any(folder.iterdir()):
         do = "Name an empty folder, or move these files away: training would replace them."
         raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
-    tokenizer = base_model.load_tokenizer(base)
+    build = build or partial(
+        SFTTrainer, model=str(base), processing_class=base_model.load_tokenizer(base)
+    )
+    return _train(examples, base, folder, values, build=build, adapter=adapter, name=name)
+
+
+def _train(
+    examples: list[Example], base: str | Path, folder: Path, values: dict, *, name: str, **form: Any
+) -> dict[str, Any]:
+    """Train in a draft folder that replaces `folder` once it is complete; return the result."""
     checks = {key: values[key] for key in ("max_length", "template", "over_length")}
-    data = survey(examples, tokenizer=tokenizer, **checks)
+    data = survey(examples, tokenizer=base_model.load_tokenizer(base), **checks)
     shares = {"share": values["eval_share"], "train_share": values["train_share"]}
     trained, held = split(data.rows, seed=values["seed"], **shares)
     draft = folder.with_name(f".{folder.name}")
-    build = build or partial(SFTTrainer, model=str(base), processing_class=tokenizer)
-    form = {"args": config.trainer_arguments(draft, values), "peft_config": adapter}
-    trainer = _prepared(build, trained, held, template=values["template"], **form)
+    more = {"args": config.trainer_arguments(draft, values), "peft_config": form["adapter"]}
+    trainer = _prepared(form["build"], trained, held, template=values["template"], **more)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
     trainer.save_model(str(draft))
