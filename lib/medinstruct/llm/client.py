@@ -168,7 +168,8 @@ class Forecast(NamedTuple):
     def __str__(self) -> str:
         cost = f"{self.usd:.2f} USD (95% interval {self.low:.2f} to {self.high:.2f})"
         batch = f"about {self.batch_usd:.2f} USD by the Batch API"
-        return f"{self.requests} requests: {cost}; {batch}. From a pilot of {self.pilot}."
+        price = f"{cost}; {batch}" if self.high else "no cost"
+        return f"{self.requests} requests: {price}. From a pilot of {self.pilot}."
 
 
 async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0) -> Forecast:

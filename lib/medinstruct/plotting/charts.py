@@ -104,10 +104,10 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
     figure, (axes,) = _canvas(titles.fill(title, fields), height, width=width)
     texts = table.map(lambda value: format(value, fmt) if value or center else "•")
     cells = {"annot": texts, "fmt": "", "linewidths": 0.6, "annot_kws": {"size": 9}}
-    cells["linecolor"] = PALE
     colors = {"cmap": "RdBu" if center else "Blues", "vmin": 0, "vmax": 2 * center or None}
     named = table.astype(float).rename(index=row_label, columns=short)
-    seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, **cells, **colors)
+    seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, linecolor=PALE, **cells, **colors)
+    figure.axes[-1].locator_params(axis="y", integer=not (table % 1).any(axis=None))
     axes.set(xlabel="", ylabel="", facecolor=PALE)
     axes.tick_params(axis="both", length=0, labelrotation=0)
     if any(len(name) > 4 for name in named.columns.astype(str)):
@@ -195,13 +195,12 @@ def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -
     for n, (name, column) in enumerate(columns.items()):
         column = column.dropna()
         mark = MARKERS[n % len(MARKERS)] if markers or len(column) == 1 else None
-        look = {"marker": mark, "ms": 5, "color": chosen[name]}
-        axes.plot(column.index, column, label=short(name), **look)
+        axes.plot(column.index, column, label=short(name), marker=mark, ms=5, color=chosen[name])
     if frame.index.dtype.kind == "i":
         axes.locator_params(axis="x", integer=True)
+    axes.set(xlabel=frame.index.name or "", ylabel=label, ymargin=0.12)  # room for a reference
     if frame.min().min() >= 0:
         axes.set_ylim(0, None)
-    axes.set(xlabel=frame.index.name or "", ylabel=label)
     axes.grid(axis="y")
     _references(axes, reference)
     return _legend(figure, axes)
