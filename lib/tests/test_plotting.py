@@ -189,6 +189,9 @@ def test_the_reader_gives_escaped_cards_where_the_page_is_not_live():
     assert page.count('<details class="mi-card"') == 9 and "5 more records" in page
     assert page.index("5 more records") > page.index(f"{TASKS[3].instruction[-8:]}")
     assert "No record matches" in plotting.reader([], text=["a"]).data["text/html"]
+    assert page.count(" open><summary>") == 1
+    closed = plotting.reader(TASKS, text=["instruction"], closed=True).data["text/html"]
+    assert " open><summary>" not in closed and " data-closed>" in closed
 
 
 def test_a_reader_embeds_few_records_and_says_so_and_more_where_the_page_is_live(monkeypatch):
@@ -250,6 +253,19 @@ def test_a_browser_sorts_tables_and_searches_two_readers_apart(browser_page):
     first.get_by_role("combobox").select_option("(all) type")
     assert first.get_by_role("status").inner_text().strip() == "1 to 2 of 9"
     assert cards(page, 1).count() == 4 and not page.evaluate("window.hacked")
+
+
+def test_a_browser_opens_no_record_of_a_closed_reader_and_sorts_no_short_table(browser_page):
+    short = plotting.table(pd.DataFrame({"name": list("abcd")}), fold=3)
+    readers = [
+        plotting.reader(TASKS, text=["instruction"], closed=closed) for closed in (True, False)
+    ]
+    page = browser_page
+    page.set_content("".join(output.data["text/html"] for output in [short, *readers]))
+    assert page.locator(".mi-reader").nth(0).locator(".mi-card[open]").count() == 0
+    assert page.locator(".mi-reader").nth(1).locator(".mi-card[open]").count() == 1
+    assert page.locator("th button").count() == 0
+    assert page.get_by_role("button", name="Show all 4 rows").count() == 1
 
 
 def test_without_a_script_the_first_records_and_rows_are_readable():

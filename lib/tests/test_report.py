@@ -424,7 +424,7 @@ def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
     text, content = written(judged(folder, passed=False))
     sentence = content["sentences"]["freeform"]
     assert sentence.startswith("This judge cannot judge: 88% ties")
-    assert "gain of" not in sentence and "parity" not in sentence and "in grey" in sentence
+    assert "gain of" not in sentence and "parity" not in sentence and "in gray" in sentence
     grey = plotting.COLORS["base"].lower()
     assert colors(drawing["report_freeform"]) == {grey}
     assert colors(drawing["report_safety"]) != {grey}

@@ -14,6 +14,7 @@
     const label = () => { more.textContent = more.value === "folded" ? `Show all ${body.rows.length} rows` : `Show ${few} rows`; };
     if (more) { more.onclick = () => { more.value = more.value === "folded" ? "open" : "folded"; label(); fold(); }; label(); }
     [...table.tHead.rows[0].cells].forEach((head, column) => {
+      if (body.rows.length <= 10) return;  // short tables need no sorting
       const button = make("button", { type: "button", textContent: head.textContent }, head);
       head.replaceChildren(button);
       button.onclick = () => {
@@ -58,7 +59,7 @@
         menus.every((menu, n) => menu.value === "*" || menu.value === "=" + card.values[n]));
       for (const card of cards) card.node.hidden = true;
       const page = chosen.slice(first, first + step);
-      page.forEach((card, n) => { card.node.hidden = false; card.node.open = n === 0; });
+      page.forEach((card, n) => { card.node.hidden = false; card.node.open = n === 0 && !("closed" in root.dataset); });
       status.lastChild.textContent = !chosen.length ? "No record matches." :
         `${first + 1} to ${first + page.length} of ${chosen.length}${chosen.length < cards.length ? " that match" : ""}`;
       back.disabled = first === 0;

@@ -149,7 +149,7 @@ def _cell(value: Any, name: str) -> tuple[str, str]:
     if isinstance(value, bool | np.bool_):
         return ("yes", "✓ yes") if value else ("no", "✗ no")
     if isinstance(value, Real):
-        if name == "p" or name.endswith("_p"):
+        if name in ("p", "p_holm") or name.endswith("_p"):
             return "number", "<0.001" if value < 0.001 else f"{value:.3f}"
         is_plain = name in PLAIN_NUMBERS or name.endswith("_id")
         return "number", str(value) if is_plain else number(value)
@@ -180,12 +180,14 @@ def diff(before: str, after: str) -> Output:
     return Output({"text/html": _render("diff", rows=parts), "text/plain": plain})
 
 
-def reader(rows: Iterable[Any], *, text: Sequence[str], labels=(), number=6, title="") -> Output:
+def reader(
+    rows: Iterable[Any], *, text: Sequence[str], labels=(), number=6, title="", closed=False
+) -> Output:
     """Return a reader of records (or dicts, or a DataFrame) with `number` records a page.
 
     `text` are the fields to read, `labels` those that a menu filters by. The page holds its
     records, at most 200 (2,000 where it is live), evenly spaced, and searches them by a script;
-    without it, the first ones are cards and the others are folded.
+    without it, the first ones are cards and the others are folded. `closed` opens no record.
     """
     rows = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
     rows = [row if isinstance(row, Mapping) else row.model_dump() for row in rows]
@@ -196,7 +198,8 @@ def reader(rows: Iterable[Any], *, text: Sequence[str], labels=(), number=6, tit
     cards = [_card(row, text, labels) for row in rows]
     place = f"1 to {min(number, len(rows))} of {len(rows):,}" if rows else "No record matches."
     names = [name.replace("_", " ") for name in labels]
-    page = _render("reader", rows=cards, fold=number, title=title, place=place, labels=names)
+    parts = {"title": title, "place": place, "labels": names, "closed": closed}
+    page = _render("reader", rows=cards, fold=number, **parts)
     plain = f"{title}: {min(number, total)} of {total:,} records".lstrip(": ")
     return Output({"text/html": page, "text/plain": plain})
 
