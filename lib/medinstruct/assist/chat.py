@@ -282,7 +282,7 @@ def open_chat(models: Models, *, folder: Path, example: Sequence[Turn] = (), **s
     """
     if not plotting.display.live():
         saved = Transcripts(folder).last_conversation()
-        about = "The last conversation of this run." if saved else "A worked case of this page."
+        about = "The last conversation of this run." if saved else "An example from this page."
         return show_turns(saved or example, about=about)
     import anywidget
 

@@ -21,9 +21,9 @@ from medinstruct.tasks.steering import Coverage
 
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 STAGES = (  # stage, its output, its losses, the field with the reason
-    ("asked -> parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
-    ("parsed -> new and clean", ("tasks", Task), ("dropped", Dropped), "rule"),
-    ("new and clean -> answered", ("dataset", Example), ("unfinished", Response), "finish_reason"),
+    ("asked → parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
+    ("parsed → new and clean", ("tasks", Task), ("dropped", Dropped), "rule"),
+    ("new and clean → answered", ("dataset", Example), ("unfinished", Response), "finish_reason"),
 )
 
 
