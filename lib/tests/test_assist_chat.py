@@ -607,7 +607,7 @@ def test_a_worked_case_is_shown_without_asking_again(tmp_path):
     case = assist.load_cases("decision")[0]
     turns = asyncio.run(assist.consult([case], {"tuned": client()}, template="chat"))
     html = assist.open_chat({}, folder=tmp_path, example=turns)._repr_html_()
-    assert "A worked case" in html and "Decision support" in html
+    assert "An example" in html and "Decision support" in html
     assert case[0].question[:40] in html
 
 
