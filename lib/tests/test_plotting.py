@@ -371,7 +371,7 @@ def test_a_table_reads_like_a_table():
     page = plotting.table(frame).data["text/html"]
     for cell in ("0.53 [0.47, 0.59]", "12.5 [9.0, 15.2]", "&lt;0.001", ">12345<", "✓ yes", "✗ no"):
         assert cell in page
-    assert "cut 2, empty 1" in page and "<ins>one</ins> &lt;b&gt;" in page and "<b>" not in page
+    assert "cut (2); empty (1)" in page and "<ins>one</ins> &lt;b&gt;" in page and "<b>" not in page
     heads = re.findall(r"<th [^>]*>([^<]*)", page)
     assert heads == [
         "recall [95% interval]",

@@ -169,7 +169,7 @@ class Forecast(NamedTuple):
         cost = f"{self.usd:.2f} USD (95% interval {self.low:.2f} to {self.high:.2f})"
         batch = f"about {self.batch_usd:.2f} USD by the Batch API"
         price = f"{cost}; {batch}" if self.high else "no cost"
-        return f"{self.requests} requests: {price}. From a pilot of {self.pilot}."
+        return f"All {self.requests} requests: {price} (from a pilot of {self.pilot})."
 
 
 async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0) -> Forecast:

@@ -106,7 +106,7 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
     cells = {"annot": texts, "fmt": "", "linewidths": 0.6, "annot_kws": {"size": 9}}
     colors = {"cmap": "RdBu" if center else "Blues", "vmin": 0, "vmax": 2 * center or None}
     named = table.astype(float).rename(index=row_label, columns=short)
-    seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, linecolor=PALE, **cells, **colors)
+    seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, linecolor="white", **cells, **colors)
     figure.axes[-1].locator_params(axis="y", integer=not (table % 1).any(axis=None))
     axes.set(xlabel="", ylabel="", facecolor=PALE)
     axes.tick_params(axis="both", length=0, labelrotation=0)

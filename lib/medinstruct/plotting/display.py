@@ -157,9 +157,9 @@ def _cell(value: Any, name: str) -> tuple[str, str]:
 
 
 def _words(value: Any) -> str:
-    """Return a value as text of limited length; mappings and lists are joined by commas."""
+    """Return a value as text of limited length; mappings and lists are joined."""
     if isinstance(value, Mapping):
-        value = [f"{key} {content}" for key, content in value.items()]
+        value = "; ".join(f"{key} ({content})" for key, content in value.items())
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} […]"
 
