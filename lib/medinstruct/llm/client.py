@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 
 import httpx2
 import numpy as np
-import openai
 from tqdm import tqdm
 
 from medinstruct import models, records, stats
 from medinstruct.errors import UserError
-from medinstruct.llm import batch_api
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import TEXTS, Reply, Request, add_chunk, answer_of, is_refusal
 from medinstruct.llm.retry import Connection, transport
@@ -43,8 +41,7 @@ class Client:
         known = models.Price(*usd, entry.batch_share) if usd else models.price(entry.model)
         if budget_usd and not (known or self.connection.transport):
             do = "Give the model `usd_per_mtok: [prompt, completion]` in params/models.yaml."
-            got = f"none of {entry.model}"
-            raise UserError("budget_usd needs the model's price.", got=got, do=do)
+            raise UserError("budget_usd needs a price.", got=f"none of {entry.model}", do=do)
         self.url, self.model, self.mode = entry.url, entry.model, entry.mode
         self.concurrency, self.room = entry.concurrency, entry.room
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
@@ -61,11 +58,13 @@ class Client:
         """Return the replies in the order of the requests."""
         requests = [request.with_room(self.room) for request in requests]
         if self.mode == "batch":
+            from medinstruct.llm import batch_api
+
             return await batch_api.ask_all(self, requests)
         rows = iter(tqdm(list(enumerate(requests)), desc=label, unit="reply", leave=False))
         replies: dict[int, Reply] = {}
 
-        async def work(api: openai.AsyncOpenAI) -> None:
+        async def work(api: Any) -> None:
             for number, request in rows:
                 replies[number] = await self._ask(api, request)
 
@@ -82,6 +81,8 @@ class Client:
 
         Cancelling or closing the generator ends the answer; what has arrived is paid for.
         """
+        from openai import OpenAIError
+
         request = request.with_room(self.room)
         answer = {"text": "", "finish_reason": "interrupted", "model": self.model}
         answer |= {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 0}
@@ -91,7 +92,7 @@ class Client:
                 async for chunk in await self.connection.send(api, request, **form):
                     if piece := add_chunk(answer, chunk):
                         yield piece
-            except (openai.OpenAIError, httpx2.HTTPError) as error:
+            except (OpenAIError, httpx2.HTTPError) as error:
                 raise self.connection.problem(error) from None
             finally:
                 if answer["completion_tokens"]:
@@ -140,7 +141,7 @@ class Client:
         finally:
             self.reserved -= usd
 
-    async def _ask(self, api: openai.AsyncOpenAI, request: Request) -> Reply:
+    async def _ask(self, api: Any, request: Request) -> Reply:
         """Return the reply; repeat the request while its answer is incomplete."""
         for left in range(REPEATS, -1, -1):
             reply = self.cache.get(self.key(request))

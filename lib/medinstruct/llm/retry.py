@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-import openai
-
 from medinstruct import models
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import LIMITS, TEXTS, Request
@@ -63,8 +61,10 @@ class Connection:
             got, do = f"no {entry.key} for {self.url or 'OpenAI'}", "Set it outside the notebook."
             raise UserError("There is no API key for a paid address.", got=got, do=do)
 
-    def open(self) -> openai.AsyncOpenAI:
-        """Return the SDK's client, to be closed after use."""
+    def open(self) -> Any:
+        """Return the SDK's client, an `AsyncOpenAI`, to be closed after use."""
+        import openai  # here and below, since its import takes two seconds
+
         form: dict[str, Any] = {"base_url": self.url or None}
         if self.transport:
             client = self.transport.http_client(self.url)
@@ -96,8 +96,10 @@ class Connection:
             logging.getLogger("medinstruct").warning(note)
         return bool(name)
 
-    async def send(self, api: openai.AsyncOpenAI, request: Request, **more: Any) -> Any:
+    async def send(self, api: Any, request: Request, **more: Any) -> Any:
         """Return the completion or its chunks, after retries and without refused parameters."""
+        import openai
+
         completions, attempt = api.with_options(max_retries=0).chat.completions, 0
         while True:
             body = self.body(request, **more)
@@ -118,7 +120,7 @@ class Connection:
                 self.limiter.read_limits(raw.headers)
                 return raw.parse()
 
-    def _pause(self, error: openai.OpenAIError, attempt: int) -> float:
+    def _pause(self, error: Exception, attempt: int) -> float:
         """Return the seconds to wait: what the server asks for, and a growing, jittered share.
 
         It stays short while a third of the latest answers are good: the place is held meanwhile.
@@ -141,12 +143,14 @@ class Connection:
         return next((name for name in names if name not in self.refused), "")
 
 
-def is_passing(error: openai.OpenAIError) -> bool:
+def is_passing(error: Exception) -> bool:
     """Return whether an error may pass by itself; a quota that is used up does not."""
+    from openai import APIConnectionError
+
     status = getattr(error, "status_code", 0)
     is_busy = status in (408, 409, 429) or status >= 500
     has_quota = getattr(error, "code", None) != "insufficient_quota"
-    return isinstance(error, openai.APIConnectionError) or (is_busy and has_quota)
+    return isinstance(error, APIConnectionError) or (is_busy and has_quota)
 
 
 def transport(url: str) -> Any:
