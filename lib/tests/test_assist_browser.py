@@ -263,6 +263,7 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     page.wait_for_function(
         f"text => document.querySelector('{CHAT} .mi-box').value === text", arg=NAMED
     )
+    page.wait_for_selector(f"{CHAT} .mi-privacy", state="detached")
     page.focus(f"{CHAT} .mi-box")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{CHAT} .mi-privacy")

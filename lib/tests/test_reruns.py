@@ -59,15 +59,6 @@ def test_papermill_alone_from_another_folder_reads_one_run_and_writes_another(gi
     assert "novelty_limit" in compared, "compare sees what papermill alone was given"
 
 
-def test_one_notebook_alone_and_a_second_run_beside_the_first(given):
-    assert "run demo 03 04 --set run=strict read_from=demo novelty_limit=0.6" in README
-    sets = ["--set", "run=strict", "read_from=demo", "novelty_limit=0.4"]
-    done = command("medinstruct", "run", "demo", "03", *sets)
-    assert done.returncode == 0 and kept(given / "strict") < kept(SHIPPED)
-    assert (given / "strict/filtering.json").read_text() != (SHIPPED / "filtering.json").read_text()
-    assert not (given / "demo/tasks.jsonl").exists(), "the other run is left alone"
-
-
 def test_another_profile_is_another_file(given, tmp_path):
     (tmp_path / "mine.yaml").write_text("base: colab\nrun: mine\nrequests: 12\n")
     done = command("medinstruct", "run", tmp_path / "mine.yaml", "01", "02")
