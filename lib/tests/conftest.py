@@ -15,6 +15,11 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Run the longest file first, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture
 def real_data():
     """The folder with published data; a test that needs it is skipped where it is not."""
