@@ -148,7 +148,7 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("name", [name for name in CELLS if name[:2] < "08"])
-def test_the_data_notebooks_open_without_torch(name):
+def test_the_data_notebooks_open_without_torch_and_without_the_sdk(name):
     import subprocess
     import sys
 
@@ -160,7 +160,7 @@ def test_the_data_notebooks_open_without_torch(name):
         [
             sys.executable,
             "-c",
-            f"{imports}\nimport sys\nprint({{'torch', 'transformers', 'datasets'}} & set(sys.modules))",
+            f"{imports}\nimport sys\nprint({{'torch', 'transformers', 'datasets', 'openai'}} & set(sys.modules))",
         ],
         capture_output=True,
         text=True,

@@ -353,8 +353,8 @@ def test_a_rare_color_survives_the_compression_and_the_ground_is_transparent(tmp
 def test_a_table_reads_like_a_table():
     frame = pd.DataFrame(
         {
-            "recall": [0.534, 0.9],
-            "recall_low": [0.47, 0.8],
+            "recall": [0.534, -0.001],
+            "recall_low": [0.47, -0.002],
             "recall_high": [0.5906, np.nan],
             "score": [12.5, np.nan],
             "low": [9.0, np.nan],
@@ -372,7 +372,11 @@ def test_a_table_reads_like_a_table():
     for cell in ("0.53 [0.47, 0.59]", "12.5 [9.0, 15.2]", "&lt;0.001", ">12345<", "✓ yes", "✗ no"):
         assert cell in page
     assert "cut (2); empty (1)" in page and "<ins>one</ins> &lt;b&gt;" in page and "<b>" not in page
-    heads = re.findall(r"<th [^>]*>([^<]*)", page)
+    assert "−0.00" not in page and "-0.00" not in page
+    sides = re.findall(r"<th [^>]*text-align:(\w+)[^>]*>([^<]*)", page)
+    assert [side for side, _ in sides] == ["right"] * 4 + ["left"] * 4
+    assert '<td style="text-align:right">–' in page, "a missing number is where the numbers are"
+    heads = [head for _, head in sides]
     assert heads == [
         "recall [95% interval]",
         "score [95% interval]",
