@@ -20,6 +20,7 @@ contents: .venv/ready
 
 # The lock names every package, and Python compiles what is imported: both save a third of the time.
 # PyTorch comes first: the CPU build from its own index where Linux has no NVIDIA GPU, else the usual build.
+# The demo's base model comes last: fetched and converted once, here or where it is first used.
 .venv/ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -c "import torch" 2>/dev/null || \
@@ -28,6 +29,7 @@ contents: .venv/ready
 	  $(INSTALL) $(TORCH)
 	$(INSTALL) --no-deps -r requirements.lock
 	$(INSTALL) --no-deps --editable .
+	-$(BIN)/python -c "from medinstruct import llm; llm.model_folder('smollm2')"
 	touch .venv/ready
 
 # Makes the lock anew from pyproject.toml, without PyTorch and what only its CUDA build needs.

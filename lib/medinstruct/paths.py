@@ -110,11 +110,16 @@ def is_downloaded(link: str) -> bool:
     return _cached(link.partition("#sha256=")[0]).exists()
 
 
+def cache_folder() -> Path:
+    """Return the folder of downloads and converted models; `MEDINSTRUCT_CACHE` names another."""
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("MEDINSTRUCT_CACHE") or Path(user) / "medinstruct")
+
+
 def _cached(url: str) -> Path:
-    """Return a URL's file in the download cache; `MEDINSTRUCT_CACHE` names another place."""
-    folder = os.environ.get("MEDINSTRUCT_CACHE") or Path.home() / ".cache" / "medinstruct"
+    """Return a URL's file in the download cache."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return Path(folder) / f"{digest}-{Path(urlsplit(url).path).name}"
+    return cache_folder() / f"{digest}-{Path(urlsplit(url).path).name}"
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
