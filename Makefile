@@ -5,6 +5,9 @@ INSTALL := $(BIN)/pip install --quiet --no-compile
 TORCH := torch==2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 
+# Without saved bytecode every kernel and every test process compiles PyTorch anew, for 7 seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test contents lock audit clean
 
 demo: .venv/ready
