@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medinstruct import paths
+from medinstruct.llm import split_thought
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 RULES = paths.load("reply_patterns")
@@ -56,7 +57,7 @@ def extract_word(reply: str, options: Sequence[str]) -> int | None:
 
 def plain(reply: str) -> str:
     """Return a reply without its thoughts and without marks of Markdown or LaTeX."""
-    return re.sub(RULES["marks"], "", re.sub(RULES["thought"], "", reply)).strip()
+    return re.sub(RULES["marks"], "", split_thought(reply)[0] or "").strip()
 
 
 def _stated(text: str, letters: str) -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import TEXTS
-from medinstruct.llm import Client, LocalModel, Reply, Request, connect
+from medinstruct.llm import Client, LocalModel, Reply, Request, connect, split_thought
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training import message, prompt
 
@@ -156,8 +156,9 @@ def _matched(rows: Sequence[dict[str, Any]], items: Sequence[TestItem], name: st
     matches: dict[str, list[Answer]] = {item.id: [] for item in items}
     for row, id in zip(rows, _matched_ids(rows, items), strict=True):
         if id is not None and (text := _text(row)) is not None:
-            reason = str(row.get("finish_reason") or "stop")
-            matches[id].append(Answer(item=id, model=name, text=text, finish_reason=reason))
+            answer, _ = split_thought(text)
+            reason = "length" if answer is None else str(row.get("finish_reason") or "stop")
+            matches[id].append(Answer(item=id, model=name, text=answer or "", finish_reason=reason))
     missing = [id for id, answers in matches.items() if not answers]
     repeated = [id for id, answers in matches.items() if len(answers) > 1]
     if missing or repeated:

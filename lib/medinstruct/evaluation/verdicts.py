@@ -9,7 +9,7 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm import is_refusal
+from medinstruct.llm import is_refusal, split_thought
 from medinstruct.records import TestItem, Verdict
 
 Winner = Literal["model", "reference", "tie"]
@@ -123,7 +123,8 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
             raise UserError(f"{where} points to no item.", got=row["id"], do=do)
         row["id"] = items[row["id"]].id
     stored = TEXTS["winners"].get(str(row.get("winner")).lower())
-    parsed = winner_of(parse_verdict(row.get("reply", "")), row.get("order"))
+    row["reply"] = split_thought(row.get("reply", ""))[0] or ""
+    parsed = winner_of(parse_verdict(row["reply"]), row.get("order"))
     if parsed and stored and parsed != stored:
         do = "Check the field `order`."
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)

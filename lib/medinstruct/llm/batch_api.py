@@ -91,8 +91,8 @@ async def _save(
         for row in map(json.loads, filter(None, text.split("\n"))):
             request, response = missing.get(row["custom_id"]), row.get("response") or {}
             status, body = response.get("status_code"), response.get("body")
-            if request and status == 200:
-                client.save(request, answer_of(ChatCompletion.model_validate(body)), batch=True)
+            if request and status == 200 and body.get("choices"):
+                client.save(request, answer_of(ChatCompletion.construct(**body)), batch=True)
             elif request and status in (400, 401, 403, 404, 422):
                 is_learned = client.connection.learn(body, status, [*request.parameters, *LIMITS])
                 problem = problem if is_learned else client.connection.problem(body, status)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import Reply, Request
+from medinstruct.llm.messages import Reply, Request, part_thought
 
 TABLES = """
 PRAGMA synchronous = NORMAL;
@@ -39,7 +39,8 @@ class Cache:
     def get(self, key: str) -> Reply | None:
         """Return the saved reply, or None."""
         rows = self._do("SELECT answer FROM answers WHERE key = ?", key).fetchall()
-        return Reply(**json.loads(rows[0][0]), key=key, cached=True) if rows else None
+        answers = [part_thought(json.loads(row[0])) for row in rows]  # earlier versions did not
+        return Reply(**answers[0], key=key, cached=True) if rows else None
 
     def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
         """Save an answer and its cost; return the reply that was saved first under the key."""

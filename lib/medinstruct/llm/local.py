@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from medinstruct.errors import UserError
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import Reply, Request, settled
+from medinstruct.llm.messages import Reply, Request, part_thought, rest, settled, split_thought
 
 PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
@@ -113,14 +113,14 @@ class LocalModel(AbstractContextManager):
         thread.add_done_callback(lambda _: texts.put_nowait(None))
         try:
             while (text := await texts.get()) is not None:
-                if piece := settled(text, stop).removeprefix(sent):
+                if piece := rest(settled(text, stop), sent):
                     sent += piece
                     yield piece
             answer = (await thread)[0]
         finally:
             closed.set()
-        if rest := answer["text"].removeprefix(sent):
-            yield rest
+        if piece := rest(answer["text"], sent):
+            yield piece
         yield Reply(**answer, key=key)
 
     def __exit__(self, *error: object) -> None:
@@ -180,7 +180,7 @@ class LocalModel(AbstractContextManager):
         begin, stop = inputs["input_ids"].shape[1], _stops(request)
 
         def is_over(ids: Any, scores: Any, **more: Any) -> Any:
-            text = self.tokenizer.decode(ids[0, begin:], skip_special_tokens=True)
+            text = self._text(ids[0, begin:])
             return ids.new_full((len(ids),), watch(text), dtype=bool)
 
         options = _decoding(request, keys, self.device) | {"tokenizer": self.tokenizer}
@@ -197,14 +197,20 @@ class LocalModel(AbstractContextManager):
     def _read(self, tokens: list[int], asked: int, ends: set[int], stop: list[str]) -> Row:
         """Return the answer of one row up to its end token or its first stop string."""
         end = next((n for n, token in enumerate(tokens) if token in ends), None)
-        text = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        text = self._text(tokens[:end])
         cuts = [text.index(mark) for mark in stop if mark in text]
         written = len(tokens) if end is None else end + 1
         counts = {"prompt_tokens": asked, "completion_tokens": written}
         self.usage.update(asked=1, **counts)
         reason = "length" if end is None and not cuts else "stop"
         text = text[: min(cuts, default=len(text))].strip()
-        return {"text": text, "finish_reason": reason, "model": self.name, **counts}
+        return part_thought({"text": text, "finish_reason": reason, "model": self.name, **counts})
+
+    def _text(self, tokens: Any) -> str:
+        """Return the text of tokens, without special ones unless they mark a thought."""
+        text = self.tokenizer.decode(tokens)
+        marked = split_thought(text)[0] != text
+        return text if marked else self.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
 def fingerprint(model: str | Path) -> str:

@@ -13,6 +13,9 @@ from medinstruct import paths
 LIMITS = ("max_tokens", "max_completion_tokens")
 TEXTS = paths.load("replies")
 REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
+MARKS = paths.load("thoughts")
+OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
+THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
 
 
 class Request(BaseModel, extra="forbid", frozen=True):
@@ -43,17 +46,20 @@ class Request(BaseModel, extra="forbid", frozen=True):
         limits = {name: max(own[name], tokens) for name in LIMITS if name in own}
         return self.model_copy(update={"parameters": own | limits}) if tokens else self
 
-    def repeated(self, *, more_room: bool) -> "Request":
-        """Return a request for a better answer: a further sample, or twice the room."""
+    def repeated(self, *, more_room: int) -> "Request":
+        """Return a request for a better answer: a further sample, or so many times the room."""
         if not more_room:
             return self.model_copy(update={"sample": self.sample + 1000})
-        limits = {name: 2 * self.parameters[name] for name in LIMITS if name in self.parameters}
-        parameters = self.parameters | (limits or {"max_tokens": 8192})
-        return self.model_copy(update={"parameters": parameters})
+        own, times = self.parameters, max(2, more_room)
+        limits = {name: times * own[name] for name in LIMITS if name in own}
+        return self.model_copy(update={"parameters": own | (limits or {"max_tokens": 8192})})
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply; `key` names its request, and `cached` replies cost nothing this time."""
+    """A reply; `key` names its request, and `cached` replies cost nothing this time.
+
+    `thought` is what a reasoning model wrote before its answer; it never is part of `text`.
+    """
 
     key: str
     text: str
@@ -61,6 +67,8 @@ class Reply(BaseModel, extra="forbid", frozen=True):
     model: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    thought: str = ""
     refused: bool = False
     cached: bool = False
 
@@ -73,6 +81,12 @@ class Reply(BaseModel, extra="forbid", frozen=True):
             return "refused"
         return "" if self.text.strip() else "empty"
 
+    @property
+    def more_room(self) -> int:
+        """Return how many times the room a better answer needs: 2 if cut, 8 if only thought."""
+        is_cut = self.incomplete_reason == "length"
+        return 0 if not is_cut else 2 if self.text.strip() else 8
+
 
 def is_refusal(text: str) -> bool:
     """Return whether a short answer declines the task.
@@ -83,46 +97,104 @@ def is_refusal(text: str) -> bool:
     return len(text) < 400 and bool(REFUSAL.match(text.strip()))
 
 
+def split_thought(text: str) -> tuple[str | None, str]:
+    """Return the answer in a text, None while its thought is not closed, and the thought.
+
+    >>> split_thought("<think>Gout?</think> Rest."), split_thought("Gout?</think>Rest.")
+    (('Rest.', 'Gout?'), ('Rest.', 'Gout?'))
+    >>> split_thought("<think>Gout or"), split_thought(" Rest.")
+    ((None, 'Gout or'), (' Rest.', ''))
+    """
+    if not (OPEN.search(text) or CLOSE.search(text)):
+        return text, ""
+    *before, rest = CLOSE.split(THOUGHT.sub("", text))
+    rest, *after = OPEN.split(rest, maxsplit=1)
+    thoughts = [part.strip() for part in (*THOUGHT.findall(text), *before, *after)]
+    answer = re.sub(MARKS["around"], "", rest).strip()
+    return None if after else answer, "\n\n".join(filter(None, thoughts))
+
+
+def part_thought(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with its thought apart; one that only thinks is empty, cut at its length."""
+    text, thought = split_thought(answer["text"])
+    if text is None and answer["finish_reason"] == "stop":
+        answer = answer | {"finish_reason": "length"}
+    thoughts = "\n\n".join(filter(None, (answer.get("thought"), thought)))
+    return answer | {"text": text or "", "thought": thoughts}
+
+
 def answer_of(completion: Any) -> dict[str, Any]:
-    """Return text, finish reason, model, tokens and refusal of the API's chat completion."""
-    choice, usage = next(iter(completion.choices), None), completion.usage
-    text = choice and choice.message.content or ""
-    refusal = choice and getattr(choice.message, "refusal", None) or ""
-    return {
-        "text": text or refusal,
-        "finish_reason": choice and choice.finish_reason or "stop",
-        "model": completion.model,
-        "prompt_tokens": usage.prompt_tokens if usage else 0,
-        "completion_tokens": usage.completion_tokens if usage else 0,
-        "refused": bool(refusal) or is_refusal(text),
-    }
+    """Return text, thought, finish reason, model, tokens and refusal of the API's completion."""
+    choice = completion.choices[0]
+    thought, text = _read(choice.message)
+    refusal = getattr(choice.message, "refusal", None) or ""
+    answer = {"text": text or refusal, "thought": thought, "model": completion.model or ""}
+    answer = part_thought(answer | {"finish_reason": choice.finish_reason or "stop"})
+    answer["refused"] = bool(refusal) or is_refusal(answer["text"])
+    return answer | _counts(completion.usage, answer)
 
 
-def add_chunk(answer: dict[str, Any], chunk: Any) -> str:
-    """Add the server's chunk to an answer and return its text.
+def add_chunk(answer: dict[str, Any], chunk: Any, sent: str) -> str:
+    """Add the server's chunk to an answer and return what of its text is settled and not sent.
 
     Completion tokens are estimated from above until the last chunk counts them.
     """
-    piece = ""
-    for choice in chunk.choices[:1]:
-        refusal = getattr(choice.delta, "refusal", None) or ""
-        piece = choice.delta.content or refusal
-        answer["text"] += piece
+    for choice in (chunk.choices or [])[:1]:
+        thought, text = _read(choice.delta)
+        answer["thought"] += thought
+        answer["text"] += text or getattr(choice.delta, "refusal", None) or ""
         answer["finish_reason"] = choice.finish_reason or answer["finish_reason"]
     answer["model"] = chunk.model or answer["model"]
-    answer["completion_tokens"] = 1 + len(answer["text"].encode()) // 3
+    answer["completion_tokens"] = 1 + len((answer["thought"] + answer["text"]).encode()) // 3
     if usage := getattr(chunk, "usage", None):
-        answer["prompt_tokens"] = usage.prompt_tokens
-        answer["completion_tokens"] = usage.completion_tokens
-    return piece
+        answer.update(_counts(usage, part_thought(answer)))
+    return rest(settled(answer["text"]), sent)
 
 
-def settled(text: str, stop: Sequence[str]) -> str:
-    """Return the part of a growing text that no later token changes.
+def _read(message: Any) -> tuple[str, str]:
+    """Return thought and text of a message, or of the change that a chunk brings to it."""
+    fields = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    return _flat(next(filter(None, fields), "")), _flat(getattr(message, "content", ""))
 
-    >>> settled(" Rest helps. And sleep", ["###"])
-    'Rest helps. And s'
+
+def _flat(content: Any) -> str:
+    """Return the text of a message's content, which may come in parts; thoughts are marked."""
+    if isinstance(content, list):
+        return "".join(map(_flat, content))
+    if isinstance(content, dict):
+        thought = _flat(content.get("thinking"))
+        return f"<think>{thought}</think>" if thought else _flat(content.get("text"))
+    return content if isinstance(content, str) else ""
+
+
+def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
+    """Return the tokens of an answer; those of thoughts are estimated where none are reported.
+
+    Some servers count thoughts in the total alone: they are paid for as completion tokens.
+    """
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    asked, written, total = (getattr(usage, name, None) or 0 for name in names)
+    hidden = max(0, total - asked - written)
+    length = len(answer["thought"] + answer["text"])
+    thought = hidden or round(written * len(answer["thought"]) / max(1, length))
+    details = getattr(usage, "completion_tokens_details", None)
+    thought = getattr(details, "reasoning_tokens", None) or thought
+    tokens = {"prompt_tokens": asked, "completion_tokens": written + hidden}
+    return tokens | {"reasoning_tokens": thought}
+
+
+def settled(text: str, stop: Sequence[str] = ()) -> str:
+    """Return the part of a growing text that no later token changes, without thoughts.
+
+    >>> settled(" Rest helps. And sleep", ["###"]), settled("<think>Gout?</think>Rest it <")
+    ('Rest helps. And s', 'Rest')
     """
     held = max(map(len, [*stop, "half"]))  # a stop string may have begun, or a half character
     ends = [len(text) - held, *(text.index(mark) for mark in stop if mark in text)]
-    return text[: max(0, min(ends))].strip()
+    text = re.sub(MARKS["begun"], "", text[: max(0, min(ends))])
+    return (split_thought(text)[0] or "").strip()
+
+
+def rest(text: str, sent: str) -> str:
+    """Return what of a text is not sent yet; "" where what was sent has become a thought."""
+    return text.removeprefix(sent) if text.startswith(sent) else ""

@@ -106,6 +106,9 @@ class Connection:
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
                 raw = await completions.with_raw_response.create(**body, extra_body=self.extra)
+                completion = raw.parse()
+                if not more.get("stream"):
+                    check_body(completion, raw.http_response)
             except openai.OpenAIError as error:
                 self.health *= 0.9
                 if self.learn(error, getattr(error, "status_code", None), body):
@@ -118,7 +121,7 @@ class Connection:
             else:
                 self.health, self.has_answered = 0.9 * self.health + 0.1, True
                 self.limiter.read_limits(raw.headers)
-                return raw.parse()
+                return completion
 
     def _pause(self, error: Exception, attempt: int) -> float:
         """Return the seconds to wait: what the server asks for, and a growing, jittered share.
@@ -141,6 +144,22 @@ class Connection:
         """Return the name under which a parameter is sent, "" where it is left out."""
         names = (name, REPLACEMENTS.get(name, ""))
         return next((name for name in names if name not in self.refused), "")
+
+
+def check_body(completion: Any, response: Any) -> None:
+    """Raise the error that a body of status 200 holds in place of an answer (as OpenRouter's)."""
+    import openai
+
+    choice = next(iter(getattr(completion, "choices", None) or []), None)
+    problem = getattr(choice or completion, "error", None)
+    if choice and not problem:
+        return
+    is_page = isinstance(completion, str)
+    what = TEXTS["page"] if is_page else problem or completion
+    error = openai.APIStatusError(str(what), response=response, body=problem)
+    code = problem.get("code") if isinstance(problem, dict) else 0
+    error.status_code = 404 if is_page else code if isinstance(code, int) else 502
+    raise error
 
 
 def is_passing(error: Exception) -> bool:
