@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from datetime import date
 from typing import Any, NamedTuple
 
 import yaml
@@ -13,6 +14,7 @@ from medinstruct.errors import UserError
 ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
 STAND_IN = "offline-stand-in"
 FREE = ("offline", "http://localhost", "http://127.0.0.1")  # how addresses without a key begin
+NOTICE = 90  # days before a model's end at which a run warns
 
 
 class Price(NamedTuple):
@@ -36,7 +38,8 @@ class Model(BaseModel, extra="forbid", frozen=True):
     completion) tokens, and `batch_share` is what the Batch API costs of it; `rpm` and `tpm` are
     requests and tokens a minute, 0 for what the server says; `room` is the least number of tokens
     that a reply may have, for models that think first; `extra` holds further fields of each
-    request; `tuned` is the name under which the server has the tuned model.
+    request; `tuned` is the name under which the server has the tuned model; `ends` is the
+    announced day on which the model stops answering.
     """
 
     url: str = ""
@@ -51,6 +54,7 @@ class Model(BaseModel, extra="forbid", frozen=True):
     room: int = Field(0, ge=0)
     extra: dict[str, Any] = {}
     tuned: str = ""
+    ends: date | None = None
 
     @property
     def is_stand_in(self) -> bool:
@@ -106,7 +110,20 @@ def asked(values: dict[str, Any]) -> list[tuple[str, str]]:
 
 def named_in(values: dict[str, Any]) -> dict[str, Any]:
     """Return name -> definition of the models that parameters name; UserError if one is unknown."""
-    return {name: load(name).model_dump() for _, name in asked(values)}
+    return {name: load(name).model_dump(exclude={"ends"}) for _, name in asked(values)}
+
+
+def ending(name: str, end: date | None = None, *, today: date | None = None) -> str:
+    """Return a sentence if a model has ended or ends within 90 days, else "".
+
+    `end` is the day that its server announces; without one, `ends` in models.yaml counts.
+
+    >>> ending("gpt-4", today=date(2026, 11, 29)), ending("gpt-4", today=date(2026, 7, 1))
+    ('gpt-4 ended on 2026-10-23', '')
+    """
+    end = end or load(name).ends
+    days = (end - (today or date.today())).days if end else NOTICE + 1
+    return f"{name} {'ends' if days > 0 else 'ended'} on {end}" if days <= NOTICE else ""
 
 
 def price(model: str) -> Price | None:

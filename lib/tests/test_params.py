@@ -7,6 +7,15 @@ from medinstruct import params, paths
 from medinstruct.errors import UserError
 
 PROFILES = params.profiles()
+STATED = {
+    "budget_usd",
+    "output_format",
+    "teacher",
+    "responder",
+    "judge",
+    "benchmark_limit",
+    "template",
+}
 NOTEBOOKS = paths.notebooks()
 
 
@@ -21,9 +30,10 @@ def test_a_profile_states_only_what_differs_and_merges_with_the_right_types(path
     defaults = {name: default for name, (_, default) in params.defaults().items()}
     assert set(values) == set(defaults)
     if path.stem != "demo":
-        assert not {
-            key for key, value in params.profile(path).items() if value == defaults[key]
-        } - {"budget_usd", "output_format", "teacher", "responder", "judge", "benchmark_limit"}
+        assert (
+            not {key for key, value in params.profile(path).items() if value == defaults[key]}
+            - STATED
+        )
 
 
 def test_the_notebooks_own_defaults_are_the_demo():

@@ -221,16 +221,18 @@ def test_the_doctor_never_shows_the_key():
     assert "yes  demo" in done.stdout
 
 
-def test_the_doctor_names_what_keeps_a_profile_from_running_and_what_to_do():
+def test_the_doctor_names_what_keeps_a_profile_from_running_and_what_to_do(monkeypatch):
     import socket
 
     from medinstruct import params
 
     demo = params.merged("demo")
     assert doctor.obstacles(demo) == []
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    monkeypatch.setattr(doctor, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # which accepts, and says nothing
         there = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
         assert doctor.obstacles(demo | {"teacher": f"m@{there}", "judge": f"m@{there}"}) == []
+    doctor.served.cache_clear()
     gone = doctor.obstacles(
         demo | {"teacher": f"m@{there}", "judge": f"m@{there}", "seeds": "nowhere.json"}
     )

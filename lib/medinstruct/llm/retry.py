@@ -162,6 +162,13 @@ def check_body(completion: Any, response: Any) -> None:
     raise error
 
 
+async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:
+    """Return what a server says of each of its models; raises the SDK's errors."""
+    async with Connection(entry).open() as api:
+        page = await api.with_options(timeout=timeout, max_retries=0).models.list()
+        return [model.model_dump() for model in page.data]
+
+
 def is_passing(error: Exception) -> bool:
     """Return whether an error may pass by itself; a quota that is used up does not."""
     from openai import APIConnectionError

@@ -1,5 +1,7 @@
 """Doctor: what this machine has, which profiles would run on it, how to fix the others."""
 
+import asyncio
+import difflib
 import importlib.metadata
 import os
 import platform
@@ -8,30 +10,42 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from medinstruct import models, params, paths
+from medinstruct import llm, models, params, paths, training
+from medinstruct.errors import UserError
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 OPENAI = "https://api.openai.com"
-TIMEOUT = 3  # seconds an address may take to accept a connection
+TIMEOUT = 3  # seconds an address may take to accept a connection, or to list its models
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
 FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_files", "review_merge")
 Obstacle = tuple[str, str]  # what is wrong, what to do
+NO_ANSWER = "no answer"
+SIZES = ("max_model_len", "context_length", "context_window")  # as vLLM and other servers call it
 
 
 def diagnose(profile: str = "") -> tuple[list[str], bool]:
-    """Return a report to print and whether all would run; with a profile, only that one counts."""
+    """Return a report to print and whether all would run; with a profile, only that one counts.
+
+    Nothing is run: the parameters of all notebooks are checked, what they name is looked for, and
+    each server is asked which models it has.
+    """
     missing = missing_packages()
     lines, would_run = [*_machine(), *_packages(missing), "", "What would run here:"], not missing
     for file in [profile] if profile else params.profiles():
-        rows = obstacles(params.merged(file), missing)
+        values = params.merged(file)
+        rows, named = obstacles(values, missing), models.asked(values)
         would_run = would_run and not (profile and rows)
-        lines.append(f"  {'no ' if rows else 'yes'}  {Path(file).stem}")
+        used = [*map(" ".join, named), f"base_model {values['base_model']}"]
+        lines.append(f"  {'no ' if rows else 'yes'}  {Path(file).stem}: {', '.join(used)}")
         lines += [f"       {what}: {do}" for what, do in rows]
+        lines += [f"       ({remark})" for remark in remarks(values)]
     return lines, would_run
 
 
@@ -70,7 +84,40 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
     rows = [("packages are missing", "see above")] if missing else []
     model = values.get("base_model", "student")
     hub_model = "" if model == "student" or _exists(model) else model
-    return [*rows, *_addresses(values, hub_model), *_files(values), *_hardware(values, hub_model)]
+    rows += [*_addresses(values, hub_model), *_models(values), *_settings(values), *_files(values)]
+    return [*rows, *_hardware(hub_model)]
+
+
+def remarks(values: dict[str, Any]) -> Iterator[str]:
+    """Yield what servers say that is no obstacle: models that end soon, names, context lengths."""
+    named = list(_named(values))
+    for name, entry, listed, _ in named:
+        if " ends " in (text := models.ending(name, _shutdown(listed.get(entry.model)))):
+            yield text
+    for url, (listed, trouble) in {entry.url: more for _, entry, *more in named}.items():
+        if trouble and trouble != NO_ANSWER:
+            yield f"{url or OPENAI} does not list its models: {trouble}"
+        elif 0 < len(listed) <= 20:
+            yield f"{url} serves {', '.join(map(_described, listed, listed.values()))}"
+
+
+@cache
+def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """Return what a server says of each of its models, and "" or why it says nothing.
+
+    It is asked as the client asks, so with the same key, headers and proxies. Where the variable
+    `key` is not set, only the connection is tried.
+    """
+    address = url or OPENAI
+    if not (os.environ.get(key) or url.startswith(models.FREE)):
+        return {}, "" if reachable(address) else NO_ANSWER
+    try:
+        rows = asyncio.run(
+            llm.retry.list_models(models.Model(url=url, key=key, model="any"), timeout=TIMEOUT)
+        )
+        return {row["id"].removeprefix("models/"): row for row in rows}, ""
+    except Exception as error:  # whatever a server does, the report goes on
+        return {}, type(error).__name__ if reachable(address) else NO_ANSWER
 
 
 def reachable(address: str) -> bool:
@@ -83,25 +130,68 @@ def reachable(address: str) -> bool:
     return False
 
 
+def _named(values: dict[str, Any]) -> Iterator[tuple[str, models.Model, dict, str]]:
+    """Yield each model that parameters name: name, entry, what its server lists, or its trouble."""
+    entries = {name: models.load(name) for _, name in models.asked(values)}
+    entries = {name: entry for name, entry in entries.items() if not entry.is_stand_in}
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda entry: served(entry.url, entry.key), entries.values())
+    for (name, entry), answer in zip(entries.items(), answers, strict=True):
+        yield name, entry, *answer
+
+
 def _addresses(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     """Yield servers that do not answer, and keys that are not set."""
-    servers: dict[str, list[str]] = {HUB: ["base_model"]} if hub_model else {}
+    lost = {HUB: ["base_model"]} if hub_model and not reachable(HUB) else {}
     no_key: set[str] = set()
-    for role, name in models.asked(values):
-        model = models.load(name)
-        if not model.is_stand_in:
-            servers.setdefault(model.url or OPENAI, []).append(role)
-            if not (os.environ.get(model.key) or model.url.startswith(models.FREE)):
-                no_key.add(model.key)
+    for name, entry, _, trouble in _named(values):
+        if not (os.environ.get(entry.key) or entry.url.startswith(models.FREE)):
+            no_key.add(entry.key)
+        if trouble == NO_ANSWER:
+            roles = [role for role, other in models.asked(values) if other == name]
+            lost.setdefault(entry.url or OPENAI, []).extend(roles)
     for key in sorted(no_key):
         yield f"{key} is not set", "export it in the shell that starts the run"
-    with ThreadPoolExecutor() as pool:
-        answers = dict(zip(servers, pool.map(reachable, servers), strict=True))
-    for url, roles in servers.items():
-        if not answers[url]:
-            keys = "=… ".join(dict.fromkeys(roles))
-            do = f"check the network, or name another model with --set {keys}=…"
-            yield f"{url} does not answer", do
+    for url, roles in lost.items():
+        keys = "=… ".join(dict.fromkeys(roles))
+        do = f"check the network, or name another model with --set {keys}=…"
+        yield f"{url} does not answer", do
+
+
+def _models(values: dict[str, Any]) -> Iterator[Obstacle]:
+    """Yield models that have ended, that their server does not list, or that lack a price."""
+    for name, entry, listed, _ in _named(values):
+        is_any_name = any(row.get("owned_by") == "llamacpp" for row in listed.values())
+        row = listed.get(entry.model) or listed.get(f"{entry.model}:latest")
+        if " ended " in (text := models.ending(name, _shutdown(row))):
+            yield text, "name another of params/models.yaml"
+        elif listed and not row and not is_any_name:
+            near = difflib.get_close_matches(entry.model, listed, n=3) or list(listed)[:3]
+            do = f"it has {', '.join(near)}; correct the name in params/models.yaml"
+            yield f"{entry.url or OPENAI} has no model {entry.model}", do
+        if values.get("budget_usd") and not (entry.usd_per_mtok or models.price(entry.model)):
+            do = "give it usd_per_mtok in params/models.yaml, or --set budget_usd=0.0"
+            yield f"budget_usd needs a price of {name}", do
+
+
+def _shutdown(row: dict[str, Any] | None) -> date | None:
+    """Return the day on which a server says that a model stops answering, if it does."""
+    with suppress(ValueError, TypeError):
+        return date.fromisoformat((row or {}).get("shutdown_date"))
+    return None
+
+
+def _described(name: str, row: dict[str, Any]) -> str:
+    size = next((row[key] for key in SIZES if isinstance(row.get(key), int)), 0)
+    return f"{name} ({size:,} tokens of context)" if size else name
+
+
+def _settings(values: dict[str, Any]) -> Iterator[Obstacle]:
+    """Yield the first training option that is unknown or does not fit this machine."""
+    try:
+        training.settings(values)
+    except UserError as error:
+        yield f"training_options: {error.what} (got {error.got})", error.do
 
 
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
@@ -121,11 +211,8 @@ def _exists(name: str) -> bool:
     return any((base / name).exists() for base in (Path.cwd(), paths.root()))
 
 
-def _hardware(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
-    if values.get("load_in_4bit") and not (_gpu() and _version("bitsandbytes")):
-        do = "pip install 'medinstruct[gpu]'" if _gpu() else "use a machine with an NVIDIA GPU"
-        yield "4-bit training needs a GPU and bitsandbytes", do
-    elif hub_model and not _gpu():
+def _hardware(hub_model: str) -> Iterator[Obstacle]:
+    if hub_model and not _gpu():
         do = "use a GPU, or --set base_model=student"
         yield f"{hub_model} is too large for a processor", do
 

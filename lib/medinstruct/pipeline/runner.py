@@ -1,5 +1,6 @@
 """Runner: execute a profile's notebooks with papermill, skip those that are up to date."""
 
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import nbformat
 from tqdm import tqdm
 
-from medinstruct import manifest, params, paths, plotting, records
+from medinstruct import manifest, models, params, paths, plotting, records
 from medinstruct.errors import UserError
 
 TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
@@ -40,6 +41,8 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
     values = params.merged(profile, sets)
     selected = _selected(paths.notebooks(), only)
     out, timings = paths.outputs(values["run"]), not values.get("reproducible")
+    for text in filter(None, map(models.ending, dict.fromkeys(n for _, n in models.asked(values)))):
+        logging.getLogger("medinstruct").warning(text)
     if force:
         manifest.forget(out, [notebook.stem for notebook in selected])
     outcomes = []

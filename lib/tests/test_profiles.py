@@ -1,0 +1,176 @@
+"""The six profiles at the end of 2026: models that exist, honest pairs, and a walk by the doctor."""
+
+import json
+import logging
+import threading
+from contextlib import contextmanager
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from medinstruct import models, params, paths, pipeline
+from medinstruct.pipeline import doctor
+
+PROFILES = {path.stem: params.merged(path) for path in params.profiles()}
+HEADS = {path.stem: path.read_text().splitlines()[0] for path in params.profiles()}
+OF_THE_MACHINE = (
+    "does not answer",
+    "is not set",
+    "too large for a processor",
+    "cannot be read: http",
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """A doctor that has asked no server yet."""
+    doctor.served.cache_clear()
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@contextmanager
+def server(*rows, status=200):
+    """The address of a server that lists models; and what it was asked: paths and keys."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.path, self.headers["Authorization"]))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            body = {"object": "list", "data": rows} if status == 200 else {"error": "no"}
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}/v1", seen
+        http.shutdown()
+
+
+def with_models(tmp_path, monkeypatch, text):
+    """Replace params/models.yaml by this text, beside the real notebooks and profiles."""
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "models.yaml").write_text(text)
+    monkeypatch.setattr(models.paths, "root", lambda: tmp_path)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_nothing_but_keys_servers_and_hardware_keeps_a_profile_from_running(name, monkeypatch):
+    monkeypatch.setattr(doctor, "reachable", lambda address: False)
+    monkeypatch.setattr(doctor, "served", lambda url, key: ({}, doctor.NO_ANSWER))
+    lines, would_run = doctor.diagnose(name)
+    rows = lines[lines.index("What would run here:") + 1 :]
+    assert would_run == (name == "demo") and rows[0].startswith("  yes" if would_run else "  no ")
+    assert f"base_model {PROFILES[name]['base_model']}" in rows[0]
+    assert all(any(words in row for words in OF_THE_MACHINE) for row in rows[1:]), rows
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_no_model_of_a_profile_has_ended_or_is_about_to(name):
+    today = date(2026, 11, 29)
+    assert not [n for _, n in models.asked(PROFILES[name]) if models.ending(n, today=today)]
+
+
+@pytest.mark.parametrize("name", ["openai", "local", "gpu"])
+def test_the_judge_is_of_another_family_than_the_writer(name):
+    values = PROFILES[name]
+    writers = {models.load(values[role]).url for role in ("teacher", "responder")}
+    assert models.load(values["judge"]).url not in writers
+
+
+def test_the_paper_profile_says_first_that_its_models_no_longer_exist():
+    assert "no longer exist" in HEADS["paper"] and "stand-ins" in HEADS["paper"]
+    text = (paths.root() / "params" / "paper.yaml").read_text()
+    for deviation in ("1,000 tokens (300)", "presence penalty", "1.5"):
+        assert deviation in text
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if name not in ("demo", "paper")])
+def test_a_base_model_has_alpacas_template_and_a_chat_model_its_own(name):
+    values = PROFILES[name]
+    is_base = values["base_model"].endswith("-Base")
+    assert values["template"] == ("alpaca" if is_base else "chat")
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if name not in ("demo", "paper")])
+def test_what_was_trained_can_be_read_and_judged_at_length(name):
+    values = PROFILES[name]
+    assert values["training_options"]["max_length"] == 2048 and values["answer_max_tokens"] == 1024
+
+
+def test_the_doctor_asks_a_server_for_its_models_as_the_client_would(monkeypatch):
+    row = {"id": "qwen", "object": "model", "created": 0, "owned_by": "vllm", "max_model_len": 8192}
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123")
+    with server(row, row | {"id": "tuned"}) as (url, seen):
+        values = PROFILES["demo"] | {"teacher": f"qwen@{url}", "judge": f"qwen@{url}"}
+        assert doctor.obstacles(values) == []
+        told = list(doctor.remarks(values))
+    assert seen == [("/v1/models", "Bearer sk-secret-123")]
+    context = "(8,192 tokens of context)"
+    assert told == [f"{url} serves qwen {context}, tuned {context}"]
+
+
+def test_a_name_that_a_server_lacks_is_shown_with_the_near_ones():
+    row = {"object": "model", "created": 0, "owned_by": "us"}
+    rows = [row | {"id": name} for name in ("Qwen/Qwen3.8-27B-FP8", "gemma-4", "other")]
+    with server(*rows) as (url, _):
+        (obstacle,) = doctor.obstacles(PROFILES["demo"] | {"teacher": f"Qwen/Qwen3.8-27B@{url}"})
+    assert obstacle[0] == f"{url} has no model Qwen/Qwen3.8-27B"
+    assert "it has Qwen/Qwen3.8-27B-FP8;" in obstacle[1]
+
+
+@pytest.mark.parametrize(
+    "row", [{"id": "m:latest"}, {"id": "models/m"}, {"id": "x.gguf", "owned_by": "llamacpp"}]
+)
+def test_a_name_that_ollama_gemini_or_llama_cpp_takes_is_no_obstacle(row):
+    with server({"object": "model", "created": 0, "owned_by": "us"} | row) as (url, _):
+        assert doctor.obstacles(PROFILES["demo"] | {"teacher": f"m@{url}"}) == []
+
+
+def test_the_days_on_which_models_end_come_from_models_yaml_and_from_the_server(
+    tmp_path, monkeypatch
+):
+    row = {"object": "model", "created": 0, "owned_by": "openai"}
+    soon = date.fromordinal(date.today().toordinal() + 30)
+    rows = [row | {"id": "going", "shutdown_date": str(soon)}, row | {"id": "gone"}]
+    rows += [row | {"id": "staying", "shutdown_date": None}]
+    with server(*rows) as (url, _):
+        names = {"going": "", "gone": ", ends: 2026-10-23", "staying": ""}
+        lines = [f'{name}: {{url: "{url}"{more}}}' for name, more in names.items()]
+        with_models(tmp_path, monkeypatch, "\n".join(lines))
+        values = PROFILES["demo"] | {"teacher": "going", "responder": "gone", "judge": "staying"}
+        values |= {"judges": [], "budget_usd": 5.0}
+        rows = [what for what, _ in doctor.obstacles(values)]
+        told = list(doctor.remarks(values))
+    assert rows[0] == "budget_usd needs a price of going"
+    assert "gone ended on 2026-10-23" in rows and len(rows) == 4
+    assert told[0] == f"going ends on {soon}" and len(told) == 2
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_a_server_that_lists_nothing_is_no_obstacle_and_shows_no_key(status, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123")
+    with server(status=status) as (url, _):
+        values = PROFILES["demo"] | {"teacher": f"m@{url}"}
+        assert doctor.obstacles(values) == []
+        (told,) = doctor.remarks(values)
+    assert told.startswith(f"{url} does not list its models: ") and "secret" not in told
+
+
+def test_a_training_option_that_fits_nowhere_is_seen_before_the_run():
+    values = PROFILES["openai"] | {"training_options": {"batch_size": 30, "micro_batch_size": 4}}
+    assert any("do not fit" in what for what, _ in doctor._settings(values))
+
+
+def test_a_run_warns_where_a_model_has_ended(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    monkeypatch.setattr(pipeline.runner, "_selected", lambda available, only: [])
+    with caplog.at_level(logging.WARNING, logger="medinstruct"):
+        pipeline.run("demo", sets=["teacher=gpt-4"])
+    assert "gpt-4 ended on 2026-10-23" in caplog.text
