@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,36 @@ def test_the_last_task_of_a_cut_reply_is_a_reject():
         BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="length"
     )
     assert len(found) == 1 and rejects[0].reason == "cut at the token limit"
+
+
+@pytest.mark.parametrize("sign", ["; ", ";", " | ", ", ", "   ", "\t"])
+def test_labels_may_share_a_line_and_texts_keep_their_signs(sign):
+    """A 1.5B teacher lost 4 of 25 pieces so, and as many by leaving out an empty Input."""
+    text, given = "Explain; then list: Topic; View: one, two | three.", "Na; K   140 | View: 4"
+    labels, marks = ("Type: open Q&A", "Topic: ENT, Eyes", "View: a | b", "Difficulty: 2"), []
+    for cuts in itertools.product([sign, "\n"], repeat=3):
+        head = "".join(map("".join, zip(labels, (*cuts, "\n"), strict=True)))
+        marks.append(one(f"### 4.\n{head}Instruction: {text}\nInput: {given}"))
+        assert one(f"{head[:-1]}{sign}Instruction: {text}\nInput: {given}") == marks[0]
+    assert set(task.id for task in marks) == {marks[0].id}
+    assert (marks[0].topic, marks[0].view) == ("ENT, Eyes", "a | b")
+    assert (marks[0].instruction, marks[0].input) == (text, given)
+
+
+def test_a_task_that_lacks_only_the_input_has_none_unless_the_reply_was_cut():
+    block = BLOCK.format("Why?", "").replace("Input: \n", "")
+    assert one(block).input == one(BLOCK.format("Why?", "<noinput>")).input == ""
+    row = {
+        "type": "chat",
+        "topic": "Sleep",
+        "view": "nurse",
+        "difficulty": 2,
+        "instruction": "Why?",
+    }
+    assert one(json.dumps([row])).input == ""
+    assert tasks.parse_tasks(block, "length")[1][0].reason == "cut at the token limit"
+    hidden = block.replace("Why?", "Why? Input: a child coughs.")
+    assert [r.reason for r in tasks.parse_tasks(hidden)[1]] == ["missing input"]
 
 
 @pytest.mark.parametrize(
@@ -249,10 +280,19 @@ def test_deficits_sum_all_four_labels_for_many_tasks_and_never_go_below_zero():
     assert coverage.deficits("type", "difficulty").loc["chat", 2] == 61 * 7 - 1
 
 
+def test_the_wanted_labels_are_shown_in_the_form_that_is_wanted_back():
+    cells = tasks.Coverage(90).plan(9, random.Random(1))
+    shown = tasks.task_prompt(seeds_of_ours()[:3], new=9, cells=cells)[1]["content"]
+    copied = shown.split("to each:\n")[1].split("\n\nList")[0]
+    filled = re.sub(r"(?m)^(Difficulty: .*)$", r"\1\nInstruction: Why?\nInput: <noinput>", copied)
+    found, rejects = tasks.parse_tasks(filled)
+    assert [task.topic for task in found] == [cell["topic"] for cell in cells] and not rejects
+
+
 def test_the_first_request_asks_for_the_labels_that_coverage_plans():
     request = tasks.first_requests(seeds_of_ours(), requests=24, steer="coverage")[0]
     for cell in tasks.Coverage(24 * 9).plan(9, random.Random(42)):
-        assert f"Type: {cell['type']}; Topic: {cell['topic']}" in request.messages[1]["content"]
+        assert f"Type: {cell['type']}\nTopic: {cell['topic']}\n" in request.messages[1]["content"]
 
 
 def test_a_topic_that_the_teacher_never_delivers_is_given_up():

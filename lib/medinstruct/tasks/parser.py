@@ -14,6 +14,7 @@ from medinstruct.records import Provenance, Reject, Task
 FIELDS = ("type", "topic", "view", "difficulty", "instruction", "input")
 PATTERNS = paths.load("task_patterns")
 FIELD = re.compile(PATTERNS["field"])
+NEXT_ON_LINE = re.compile(PATTERNS["next_on_line"])
 SEPARATOR = re.compile(PATTERNS["separator"])
 TRAILING_NUMBER = re.compile(PATTERNS["trailing_number"])
 QUOTES = {'"': '"', "“": "”", "**": "**", "`": "`"}
@@ -26,7 +27,8 @@ def parse_tasks(
     """Parse a reply into tasks and rejects; nothing is dropped silently.
 
     Blocks and JSON are read alike. A task begins at a field that the one before already has, or at
-    a separator before a field. The last task of a reply that was cut is rejected.
+    a separator before a field. Labels may share a line, and a task that lacks only the Input has
+    none. The last task of a reply that was cut is rejected.
 
     >>> labels = "Type: chat\\nTopic: Sleep\\nView: nurse\\nDifficulty: 2\\n"
     >>> tasks, rejects = parse_tasks(labels + "Instruction: Why?\\nInput: DNA")
@@ -38,6 +40,8 @@ def parse_tasks(
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, rest = _json_rows(text)
     if rows is None:
+        for _ in FIELDS:
+            text = NEXT_ON_LINE.sub(r"\1\n", text)
         pieces = [(block, _block_fields(block)) for block in _blocks(text)]
         if cut and pieces:
             pieces[-1] = (pieces[-1][0], cut)
@@ -131,6 +135,8 @@ def _row_fields(row: Any) -> dict[str, str] | str:
 
 def _task(values: dict[str, str], origin: Provenance) -> Task | str:
     """Return the task of some fields, or what is missing or bad."""
+    if not re.search(r"\binput\W{0,3}[:：]", values.get("instruction", ""), re.IGNORECASE):
+        values = {"input": ""} | values
     filled = {name for name, value in values.items() if value or name == "input"}
     if missing := [name for name in FIELDS if name not in filled]:
         return f"missing {', '.join(missing)}"

@@ -19,8 +19,8 @@ def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> M
     listed = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
     first = len(examples) + 1
     end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
-    labels = "\n".join(f"{n}. {_cell(cell)}" for n, cell in enumerate(cells, first))
-    order = f"The new tasks have these labels, in this order:\n{labels}\n" if labels else ""
+    labels = "".join(f"### {n}.\n{_cell(cell)}" for n, cell in enumerate(cells, first))
+    order = TEXTS["order"].format(labels=labels) if labels else ""
     settings = {"form": TEXTS["forms"][form], "order": order}
     rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
     return _messages(TEXTS["writer"], rules + listed + end)
@@ -38,7 +38,7 @@ def _messages(system: str, user: str) -> Messages:
 
 
 def _cell(cell: Mapping[str, object]) -> str:
-    return "; ".join(f"{axis.capitalize()}: {cell[axis]}" for axis in VALUES if cell.get(axis))
+    return "".join(f"{axis.capitalize()}: {cell[axis]}\n" for axis in VALUES if cell.get(axis))
 
 
 def _block(task: Task) -> str:
