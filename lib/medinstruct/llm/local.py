@@ -23,6 +23,7 @@ from medinstruct.llm.messages import Reply, Request, part_thought, rest, settled
 PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
 CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 Row = dict[str, Any]
 Watch = Callable[[str], bool]
 EDGE = 1 << 20  # bytes hashed at the end of a weights file; 32 times as many at its start
@@ -125,12 +126,9 @@ class LocalModel(AbstractContextManager):
 
     def __exit__(self, *error: object) -> None:
         """Free the memory of the weights, so that another model can be loaded."""
-        import torch
-
         self._modules.clear()  # of all views
         self.cache.close()
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
 
     def _prompt(self, request: Request) -> str:
         if not self.chat:
@@ -235,11 +233,48 @@ def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any
 
     logging.disable_progress_bar()
     try:
-        return loader(str(name), **arguments)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*missing adapter keys")  # another class of model
+            return loader(str(name), **arguments)
+    except (OSError, ValueError, ImportError, RuntimeError, UserWarning) as error:
         do = "Check name, folder, network and memory: safetensors, and an adapter of this base."
-        got = str(error).strip().split("\n")[0]
+        got = " ".join(str(error).split())[:300]
+        if "gated repo" in got:
+            do = f"Accept the license on https://huggingface.co/{name}, then run `hf auth login`."
         raise UserError("A model or adapter could not be loaded.", got=got, do=do) from error
+
+
+def model_class(name: str | Path) -> Any:
+    """Return the class that a model's configuration names, as TRL and servers load it.
+
+    An adapter fits this class alone: the text-only class of the same model has other modules.
+    """
+    import transformers
+
+    config = load_pretrained(transformers.AutoConfig.from_pretrained, name)
+    named = (config.architectures or [""])[0]
+    return getattr(transformers, named, transformers.AutoModelForCausalLM)
+
+
+def precision() -> str:
+    """Return the number format to compute in: bfloat16 where the GPU has it; float32 on a CPU.
+
+    A GPU before Ampere, such as a T4, only emulates bfloat16, slowly: there it is float16.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return "float32"
+    has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if has_units else "float16"
+
+
+def free_memory() -> None:
+    """Collect what is no longer used, and return the GPU's memory to other processes."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
@@ -247,23 +282,30 @@ def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
 
     Safetensors only, no remote code, padding on the left.
     """
-    import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-    half = torch.bfloat16 if device != "cpu" and torch.cuda.is_bf16_supported() else torch.float16
-    form = {"dtype": torch.float32 if device == "cpu" else half, "use_safetensors": True}
     tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    loader = AutoModelForCausalLM.from_pretrained
-    network = load_pretrained(loader, base, **form).to(device).eval()
+    network = _network(base, device)
     if not adapter:
         return tokenizer, network, None
     if (Path(adapter) / "config.json").exists():
-        return tokenizer, network, load_pretrained(loader, adapter, **form).to(device).eval()
+        return tokenizer, network, _network(adapter, device)
     tuned = load_pretrained(partial(PeftModel.from_pretrained, network), adapter).eval()
     return tokenizer, tuned, tuned
+
+
+def _network(name: str, device: str) -> Any:
+    """Return a module without the sampling settings of its release, such as repetition_penalty."""
+    from transformers import GenerationConfig
+
+    form = {"dtype": precision(), "use_safetensors": True}
+    network = load_pretrained(model_class(name).from_pretrained, name, **form).to(device).eval()
+    ids = {key: getattr(network.generation_config, key, None) for key in TOKEN_IDS}
+    network.generation_config = GenerationConfig(**ids)
+    return network
 
 
 def _stops(request: Request) -> list[str]:
@@ -285,7 +327,6 @@ def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:
         do = f"Use {', '.join(PARAMETERS)}."
         raise UserError("A local model has no such parameter.", got=", ".join(unknown), do=do)
     options = {"max_new_tokens": request.max_tokens(MAX_NEW_TOKENS), "do_sample": False}
-    options |= {"temperature": None, "top_p": None, "top_k": None}  # not those of the model
     temperature = float(parameters.get("temperature") or 0.0)
     if not temperature:
         return options

@@ -1,10 +1,13 @@
 """Base model: tokenizer, memory that fine-tuning takes."""
 
+import logging
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from medinstruct.errors import UserError
-from medinstruct.llm import load_pretrained
+from medinstruct.llm import local
 from medinstruct.training import config
 
 GB = 1024**3
@@ -17,7 +20,7 @@ def load_tokenizer(base: str | Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base)
+    tokenizer = local.load_pretrained(AutoTokenizer.from_pretrained, base)
     if tokenizer.eos_token is None:
         do = "Choose another base model."
         raise UserError("The tokenizer has no end-of-sequence token.", got=base, do=do)
@@ -30,28 +33,78 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
 
     AdamW in float32: 4 bytes a trained parameter for its gradient, 8 for its moments. Activations
     of one micro-batch at `max_length`: data/training.yaml (right within 10% for LoRA, up to 40%
-    too low for full fine-tuning), or with gradient checkpointing each layer's input and one layer.
+    too low for full fine-tuning), or with gradient checkpointing each layer's input and one layer;
+    and each adapted expert once more. Empty where `outline` cannot build the model.
+    """
+    from peft import get_peft_model
+
+    values, bytes_of = config.complete(settings), config.recipe("memory")
+    model, adapter, form = outline(base), config.lora_config(values), local.precision()
+    if not model:
+        return {}
+    if adapter:
+        model = get_peft_model(model, fit_adapter(adapter, model), low_cpu_mem_usage=True)
+    shape, sizes, width = model.config.get_text_config(), Counter(), 4 if form == "float32" else 2
+    for name, part in model.named_parameters():
+        kind = "experts" if _expert(name, part) else "frozen"
+        sizes["trained" if part.requires_grad else kind] += part.numel()
+    frozen = sizes["frozen"] * (bytes_of["weight_in_4bit"] if values["load_in_4bit"] else width)
+    experts, layers, layer = (
+        sizes["experts"] * width,
+        shape.num_hidden_layers,
+        bytes_of["activation"][form],
+    )
+    parts = {"weights": frozen + experts + 4 * sizes["trained"]}
+    parts |= {"gradients": 4 * sizes["trained"], "optimizer": 8 * sizes["trained"]}
+    units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
+    parts["activations"] = units * layers * layer + experts
+    if values["gradient_checkpointing"]:
+        parts["activations"] = units * (layers * width + layer) + experts / layers
+    return {name: value / GB for name, value in parts.items()}
+
+
+def outline(base: str | Path) -> Any:
+    """Return the model as training loads it, without memory for its weights.
+
+    None, with a logged reason, where the installed transformers cannot build it this way.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    values, precision = config.complete(settings), config.precision()
-    bytes_of, width = config.recipe("memory"), 4 if precision == "float32" else 2
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(load_pretrained(AutoConfig.from_pretrained, base))
-    shape, size, rank = model.config.get_text_config(), model.num_parameters(), values["lora_rank"]
-    linear = {layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
-    linear -= {model.get_output_embeddings()}
-    trained = sum(rank * (layer.in_features + layer.out_features) for layer in linear)
-    weights = size * (bytes_of["weight_in_4bit"] if values["load_in_4bit"] else width) + trained * 4
-    if not rank:
-        trained, weights = size, size * 4
-    units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
-    layers, layer = shape.num_hidden_layers, bytes_of["activation"][precision]
-    per_unit = layers * width + layer if values["gradient_checkpointing"] else layers * layer
-    parts = {"weights": weights, "gradients": trained * 4, "optimizer": trained * 8}
-    parts["activations"] = units * per_unit
-    return {name: value / GB for name, value in parts.items()}
+    shape, kind = local.load_pretrained(AutoConfig.from_pretrained, base), local.model_class(base)
+    try:
+        with torch.device("meta"):
+            return (getattr(kind, "_from_config", None) or kind.from_config)(shape)
+    except Exception as error:  # of any architecture
+        note = (
+            f"{base} cannot be built from its configuration, its memory is not estimated: {error}"
+        )
+        logging.getLogger("medinstruct").warning(note)
+        return None
+
+
+def fit_adapter(adapter: Any, model: Any) -> Any:
+    """Extend an all-linear adapter to fused experts; keep it out of towers for images and sound.
+
+    A mixture of experts has all of a layer's experts in one parameter, which is no linear layer.
+    """
+    if not model or adapter.target_modules != "all-linear":
+        return adapter
+    if model.config.get_text_config() is not model.config:
+        names = [name for name, part in model.named_modules() if part is model.get_decoder()]
+        adapter.exclude_modules = rf"(?!{re.escape(names[0])}\.).*"
+    experts = {_expert(name, part) for name, part in model.named_parameters()} - {""}
+    adapter.target_parameters = sorted(experts) or None
+    if experts and adapter.lora_dropout:
+        got, do = f"lora_dropout: {adapter.lora_dropout}", "Set lora_dropout: 0.0."
+        raise UserError("Adapters of a mixture of experts take no dropout.", got=got, do=do)
+    return adapter
+
+
+def _expert(name: str, part: Any) -> str:
+    """Return the last names of a parameter that holds the weights of several experts, or ""."""
+    place = name.find("experts.")
+    return name[place:] if place >= 0 and part.ndim == 3 else ""
 
 
 def memory_in_use() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from medinstruct import params, paths
 from medinstruct.errors import UserError
+from medinstruct.llm.local import precision
 
 
 def recipe(part: str) -> dict[str, Any]:
@@ -65,15 +66,6 @@ def machine() -> str:
     names = re.findall("model name\t: (.+)", file.read_text() if file.exists() else "")
     name = names[0] if names else platform.machine()
     return f"{name}, {os.cpu_count()} cores" if device() == "CPU" else device()
-
-
-def precision() -> str:
-    """Return the number format to compute in: bfloat16 where the GPU has it; float32 on a CPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return "float32"
-    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
 def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:

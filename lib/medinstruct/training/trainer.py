@@ -12,7 +12,7 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm import load_pretrained
+from medinstruct.llm import local
 from medinstruct.records import Example
 from medinstruct.training import base_model, config, loss
 from medinstruct.training.examples import Row, dataset_hash, prompt_completion, split, survey
@@ -54,7 +54,10 @@ def finetune_lora(
     build = build or partial(
         SFTTrainer, model=str(base), processing_class=base_model.load_tokenizer(base)
     )
-    return _train(examples, base, folder, values, build=build, adapter=adapter, name=name)
+    try:
+        return _train(examples, base, folder, values, build=build, adapter=adapter, name=name)
+    finally:
+        local.free_memory()
 
 
 def _train(
@@ -66,7 +69,8 @@ def _train(
     shares = {"share": values["eval_share"], "train_share": values["train_share"]}
     trained, held = split(data.rows, seed=values["seed"], **shares)
     draft = folder.with_name(f".{folder.name}")
-    more = {"args": config.trainer_arguments(draft, values), "peft_config": form["adapter"]}
+    adapter = form["adapter"] and base_model.fit_adapter(form["adapter"], base_model.outline(base))
+    more = {"args": config.trainer_arguments(draft, values), "peft_config": adapter}
     trainer = _prepared(form["build"], trained, held, template=values["template"], **more)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
@@ -121,7 +125,7 @@ def _prepared(build: Callable, trained: list, held: list, *, template: str, **fo
     types = sorted({row.type for row in held})
     form["train_dataset"] = dataset(trained)
     form["eval_dataset"] = {name: dataset([r for r in held if r.type == name]) for name in types}
-    trainer = load_pretrained(lambda _: build(**form), "")
+    trainer = local.load_pretrained(lambda _: build(**form), "")
     limit = getattr(trainer.model.config.get_text_config(), "max_position_embeddings", None)
     longest = max(len(row.ids) for row in [*trained, *held])
     if limit and longest > limit:
