@@ -127,6 +127,11 @@ def fenced(parts: Mapping[str, str]) -> str:
     return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
 
 
+def letter_of(reply: Reply) -> str | None:
+    """Return the verdict of a reply, which counts for less if it was cut."""
+    return parse_verdict(reply.text, reply.finish_reason)
+
+
 def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any) -> list[Judge]:
     """Return judges by name in params/models.yaml, or from "model@url" or "replay:path".
 
@@ -159,13 +164,13 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     requests = {pair_key(pair): judge_request(pair) for pair in pairs if not winner_by_rule(pair)}
     waiting, pilot = list(requests.values()), PILOT if judge.mode == "online" else 0
     replies = await judge.ask_all(waiting[:pilot], label=label)
-    if len(replies) == PILOT and not any(parse_verdict(reply.text) for reply in replies):
+    if len(replies) == PILOT and not any(map(letter_of, replies)):
         got = repr(replies[0].text[:160])
         do = "Try another judge or `judge_style`; the replies so far are cached."
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
     replies += await judge.ask_all(waiting[pilot:], label=label)
     attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
-    unread = [key for key, (reply,) in attempts.items() if not parse_verdict(reply.text)]
+    unread = [key for key, (reply,) in attempts.items() if not letter_of(reply)]
     retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in unread]
     for key, reply in zip(unread, await judge.ask_all(retries, label="retries"), strict=True):
         attempts[key].append(reply)
@@ -209,7 +214,7 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     """Return the verdict of the last reply, or the one by rule without replies."""
     reply = replies[-1] if replies else rule
     source = {"source": "judge", "model": reply.model, "request": reply.key}
-    winner = verdicts.winner_of(parse_verdict(reply.text), pair.order)
+    winner = verdicts.winner_of(letter_of(reply), pair.order)
     fields = {"winner": winner_by_rule(pair) or winner, "judge": judge, "reply": reply.text}
     fields |= {"snapshot": reply.model, "prompt": prompt_hash(pair.style), "asked": len(replies)}
     fields |= zip(verdicts.KEY, pair_key(pair), strict=True)

@@ -1,6 +1,5 @@
 """Rubrics: weighted criteria an item, graded one by one and scored as in HealthBench."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from medinstruct import paths, records, stats
 from medinstruct.evaluation.answers import question
 from medinstruct.evaluation.judge import fenced
-from medinstruct.evaluation.verdicts import TEXTS
+from medinstruct.evaluation.verdicts import TEXTS, stated_value
 from medinstruct.evaluation.win_rate import mean_interval
 from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
@@ -32,14 +31,13 @@ def criterion_request(parts: Mapping[str, str], *, wording: str, system: str = "
     return Request(messages=messages, parameters={"temperature": 0.0, "max_tokens": 50})
 
 
-def parse_grade(reply: str) -> bool | None:
-    """Parse whether a criterion is met; None if it is not clear.
+def parse_grade(reply: str, finish_reason: str = "stop") -> bool | None:
+    """Parse whether a criterion is met, as `verdicts.stated_value` does; None if it is not clear.
 
     >>> parse_grade("Met"), parse_grade("**Not met.** No fever."), parse_grade("It depends.")
     (True, False, None)
     """
-    match = re.match(TEXTS["grade_form"], " ".join(reply.lower().split()))
-    return match[1] in ("met", "yes", "true") if match else None
+    return {"met": True, "unmet": False}.get(stated_value(reply, "grade", finish_reason))
 
 
 async def grade(
@@ -63,10 +61,11 @@ async def grade(
     requests = [criterion_request(part, **form) for part in parts]
     replies = iter(await judge.ask_all(requests, label="criteria") if judge else ())
     for row in rows:
-        reply = next(replies).text if row["answer"] else EMPTY
-        met = parse_grade(reply) if row["answer"] else False
+        reply = next(replies) if row["answer"] else None
+        met = parse_grade(reply.text, reply.finish_reason) if reply else False
         good = None if met is None else met == (row["points"] > 0)
-        row |= {"met": met, "good": good, "reply": reply, "judge": judge.model}
+        text = reply.text if reply else EMPTY
+        row |= {"met": met, "good": good, "reply": text, "judge": judge.model}
     return pd.DataFrame(rows, columns=COLUMNS).astype({"met": object, "good": object})
 
 

@@ -1,8 +1,11 @@
 """Verdicts: parsing of replies, winners and ties, tables by judge, health of a judge."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,25 +18,111 @@ from medinstruct.records import TestItem, Verdict
 Winner = Literal["model", "reference", "tie"]
 
 TEXTS = paths.load("judging")
+PATTERNS = paths.load("verdict_patterns")
+JSON = r"""(?i)["'](?:KEYS)["']\s*:\s*(?:"([^"\n]*)"|'([^'\n]*)'|(true|false))\s*[,}]"""
+CUT, BRACKETS = ("length", "content_filter"), 2  # finish reasons; the rank of a verdict in brackets
+FLIP = {"a": "b", "b": "a"}
+MAX_READ = 20_000  # characters of a reply, from its end
 ORDERS = ("model_first", "reference_first")
 SCORE = {"model": 1.0, "tie": 0.5, "reference": 0.0}
 PAIR = ["model", "reference"]
 KEY = ["id", *PAIR, "order"]
 
 
-def parse_verdict(reply: str) -> Literal["a", "b", "tie"] | None:
-    """Parse a reply in the short or the bracketed style; None if it is not clear.
+def parse_verdict(reply: str, finish_reason: str = "stop") -> Literal["a", "b", "tie"] | None:
+    """Parse what a judge's reply states: JSON, [[A]], a bare verdict or sentences; None if unclear.
+
+    Questions, conditions, negations and quotations state nothing. A reply that was cut counts only
+    if its JSON or its brackets are complete.
 
     >>> parse_verdict("Output (a) is better because ..."), parse_verdict("Both are good. [[C]]")
     ('a', 'tie')
-    >>> parse_verdict("Output (a) or Output (b)?") is None
-    True
+    >>> parse_verdict("Output (a) or Output (b)?"), parse_verdict("(a) is not as good as (b).")
+    (None, 'b')
     """
-    text = reply.strip().lower()
-    for form in TEXTS["verdict_forms"]:
-        if letters := {TEXTS["letters"][letter] for letter in re.findall(form, text)}:
-            return letters.pop() if len(letters) == 1 else None
-    return None
+    return stated_value(reply, "verdict", finish_reason)
+
+
+def stated_value(reply: str, kind: str, finish_reason: str = "stop") -> Any:
+    """Return the one value ("a", "b", "tie"; "met", "unmet") that a reply states; None if unclear.
+
+    `kind` is verdict or grade. Patterns and languages: data/verdict_patterns.yaml.
+    """
+    text, forms = re.sub(PATTERNS["thought"], "", reply), PATTERNS[kind]
+    if stated := _pattern(JSON.replace("KEYS", forms["keys"])).findall(text):
+        texts = [_normalized("".join(parts)) for parts in stated]
+        values = set().union(*(_values(text, forms["bare"]) or {None} for text in texts))
+    else:
+        ranks = _claims(_normalized(text), forms)
+        is_cut = finish_reason in CUT
+        values = ranks[max(ranks)] if ranks and (max(ranks) == BRACKETS or not is_cut) else ()
+    return next(iter(values)) if len(values) == 1 else None
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return a compiled pattern, with its macros filled in."""
+    while names := re.findall(r"<(\w+)>", text):
+        text = text.replace(f"<{names[0]}>", PATTERNS["macros"][names[0]])
+    return re.compile(text)
+
+
+def _normalized(text: str) -> str:
+    """Return a text in lower case with @a and @b for the outputs, without quotes and reasons."""
+    text = unicodedata.normalize("NFKC", text[-MAX_READ:])
+    for pattern, new in PATTERNS["rewrites"]:
+        text = _pattern(pattern).sub(new, text)
+    return text.lower()
+
+
+def _claims(text: str, forms: dict[str, Any]) -> dict[int, set[str]]:
+    """Return the values that sentences claim, by rank: 0 plain, 1 concluding, 2 in brackets."""
+    parts = _pattern(PATTERNS["sentence"]).split(text)
+    about = _pattern("§" if "§" in text else forms["about"])  # brackets come before sentences
+    known = (sentence for sentence in parts if not sentence.rstrip().endswith("?"))
+    sentences = [sentence for sentence in known if about.search(sentence)]
+    bare = [_values(sentence, forms["bare"]) for sentence in sentences]
+    is_list = len(set().union(*bare)) > 1  # headings, not verdicts
+    claims: dict[int, set[str]] = {}
+    for n, sentence in enumerate(sentences):
+        if _pattern(PATTERNS["retraction"]).search(sentence):
+            claims.clear()
+        own = set() if is_list else bare[n]
+        is_last = bool(own) and sentence is sentences[-1]
+        rank = int(is_last or bool(_pattern(PATTERNS["conclusion"]).search(sentence)))
+        if values := own or _claimed(sentence, forms):
+            claims.setdefault(BRACKETS if "§" in sentence else rank, set()).update(values)
+    return claims
+
+
+def _claimed(sentence: str, forms: dict[str, Any]) -> set[str]:
+    """Return the values that the clauses of a sentence claim; "a tie, but (b)" claims (b)."""
+    parts = _pattern(PATTERNS["part"]).split(sentence)
+    known = [part for part in parts if not _pattern(PATTERNS["hedge"]).search(part)]
+    clauses = [clause for part in known for clause in _pattern(PATTERNS["clause"]).split(part)]
+    values = set().union(*(_claim(clause, forms) for clause in clauses))
+    return values - {"tie"} or values
+
+
+def _claim(clause: str, forms: dict[str, Any]) -> set[str]:
+    """Return the value that a clause claims; none if it is negated or claims several."""
+    rest = clause
+    for form in chain(*forms["firm"].values()):
+        rest = _pattern(form).sub(" ", rest)
+    if _pattern(PATTERNS["negation"]).search(rest):
+        return set()
+    values = _values(clause, forms["firm"]) | _values(rest, forms["plain"])
+    return values if len(values) == 1 else set()
+
+
+def _values(text: str, forms: dict[str, list[str]]) -> set[str]:
+    """Return the values of the forms that a text has: a letter, or the name of the form."""
+    values = set()
+    for name, patterns in forms.items():
+        for match in chain(*(_pattern(pattern).finditer(text) for pattern in patterns)):
+            letter = next(filter(None, match.groups()), "")
+            values.add({"won": letter, "lost": FLIP.get(letter)}.get(name, name))
+    return values
 
 
 def winner_of(letter: str | None, order: str) -> Winner | None:

@@ -90,7 +90,8 @@ async def evaluate_safety(
         requests = [safety_request(prompts[n], texts[n]) for n in asked]
         replies = await judge.ask_all(requests, label=f"safety of {model}") if asked else []
         grades = dict.fromkeys(range(len(texts)), False if judge else None)
-        grades |= {n: rubric.parse_grade(r.text) for n, r in zip(asked, replies, strict=True)}
+        known = [rubric.parse_grade(reply.text, reply.finish_reason) for reply in replies]
+        grades |= dict(zip(asked, known, strict=True))
         for n, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
             about = (model, prompt.id, prompt.category, prompt.prompt)
             rows.append((*about, follows_rule(prompt, text), grades[n], is_refusal(text), text))
