@@ -34,25 +34,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _lines(given: argparse.Namespace) -> Iterator[str]:
     """Run the command and yield the lines to print."""
-    from medinstruct import params, paths, pipeline, report  # seconds, which --help need not wait
+    from medinstruct import params, paths  # `pipeline` and `report` take seconds: where needed
 
-    if given.command == "run":
-        done = pipeline.run(given.profile, only=given.notebooks, sets=given.set, force=given.force)
-        yield from pipeline.time_table(done)
-        page = paths.outputs(params.merged(given.profile, given.set)["run"]) / "report.html"
-        if page.exists():
-            yield f"The report is {page.resolve().as_uri()}"
-    elif given.command == "sweep":
-        yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
-    elif given.command == "compare":
-        yield from report.compare(given.one, given.other).lines(every=given.all)
-    elif given.command == "params":
+    if given.command == "params":
         yield from params.table(given.profile, given.notebook)
-    else:
-        lines, would_run = pipeline.doctor.diagnose(given.profile)
+    elif given.command == "compare":
+        from medinstruct import report
+
+        yield from report.compare(given.one, given.other).lines(every=given.all)
+    elif given.command == "doctor":
+        from medinstruct.pipeline import doctor
+
+        lines, would_run = doctor.diagnose(given.profile)
         yield from lines
         if not would_run:
             sys.exit(1)
+    else:
+        from medinstruct import pipeline
+
+        if given.command == "sweep":
+            yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
+            return
+        chosen = {"only": given.notebooks, "force": given.force, "jobs": given.jobs}
+        yield from pipeline.time_table(pipeline.run(given.profile, sets=given.set, **chosen))
+        page = paths.outputs(params.merged(given.profile, given.set)["run"]) / "report.html"
+        if page.exists():
+            yield f"The report is {page.resolve().as_uri()}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("notebooks", nargs="*", help="numbers such as 03 04; default: all")
     force = "also run what is up to date, and overwrite files that other values wrote"
     run.add_argument("--force", action="store_true", help=force)
+    side = "how many notebooks run side by side; default: 2, or 1 on one core or with a GPU"
+    run.add_argument("--jobs", type=int, default=0, metavar="N", help=side)
     grid = {"nargs": "+", "required": True, "metavar": "key=value,value"}
     sweep.add_argument("--grid", **grid, help="axes, or a file of params/grids/")
     compare.add_argument("one", help="a run's folder or name, such as outputs/demo")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 
@@ -85,7 +87,8 @@ def forget(folder: Path, notebooks: list[str]) -> None:
 
 
 def _update(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    records.write_json(path, _read(path) | entries)
+    with FileLock(path.with_name(".manifest.lock"), timeout=60):  # of notebooks side by side
+        records.write_json(path, _read(path) | entries)
 
 
 def inputs(io: dict[str, Any]) -> list[str]:

@@ -1,13 +1,16 @@
-"""Runner: execute a profile's notebooks with papermill, skip those that are up to date."""
+"""Runner: execute a profile's notebooks with papermill, some side by side, skip the current ones."""
 
 import logging
+import os
 import re
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
 from tqdm import tqdm
 
 from medinstruct import manifest, models, params, paths, plotting, records
@@ -30,13 +33,16 @@ class Done(NamedTuple):
         return f"{self.notebook}: {outcome}"
 
 
-def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) -> list[Done]:
+def run(
+    profile: str, *, only: Sequence = (), sets: Sequence = (), force=False, jobs: int = 0
+) -> list[Done]:
     """Run a profile's notebooks into `outputs/<run>/`; return one outcome a notebook.
 
     `only` selects notebooks by number, `sets` overrides parameters as key=value, `force` reruns
-    current ones and overwrites files that other values wrote. The first failure stops the run with
-    notebook, cell and cause. A manifest, written after each notebook, holds the hash of everything
-    its result depends on.
+    current ones and overwrites files that other values wrote. At most `jobs` run side by side (0:
+    `default_jobs`), each after those in `waits`, so that the files are those of one after another.
+    The first failure starts no further one and names notebook, cell and cause. A manifest, written
+    after each notebook, holds the hash of everything its result depends on.
     """
     values = params.merged(profile, sets)
     selected = _selected(paths.notebooks(), only)
@@ -45,13 +51,77 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
         logging.getLogger("medinstruct").warning(text)
     if force:
         manifest.forget(out, [notebook.stem for notebook in selected])
-    outcomes = []
-    with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
-        for notebook in bar:
-            bar.set_description(notebook.stem)
-            own = {name: values[name] for name in params.declared(notebook)}
-            outcomes.append(_run_one(notebook, own, out, timings=timings))
-    return outcomes
+    own = {book: {name: values[name] for name in params.declared(book)} for book in selected}
+    one = partial(_run_one, out=out, timings=timings)
+    outcomes = {}
+    with tqdm(total=len(selected), unit="notebook", dynamic_ncols=True) as bar:
+        for notebook, outcome in _in_turn(one, own, jobs or default_jobs(), bar):
+            outcomes[notebook] = outcome
+            page = out / "pages" / f"{notebook.stem}.html"
+            if not page.exists():
+                _write_page(out / notebook.name, page)
+    return [outcomes[notebook] for notebook in selected]
+
+
+def default_jobs() -> int:
+    """Return how many notebooks run side by side: 2, or 1 on one core, with a GPU or under 8 GB.
+
+    Each may load a model, which fills a GPU.
+    """
+    import psutil
+
+    has_room = (os.cpu_count() or 1) > 1 and psutil.virtual_memory().total > 8e9
+    return 2 if has_room and not shutil.which("nvidia-smi") else 1
+
+
+def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
+    """Return for each notebook the earlier ones that end before it starts.
+
+    They write what it reads or writes, or read what it writes, which must still be that of the
+    last run.
+    """
+    io = {book: paths.metadata(book) for book in notebooks}
+    reads = {book: set(manifest.inputs(io[book])) for book in notebooks}
+    writes = {book: set(io[book].get("writes", [])) for book in notebooks}
+    pairs = [(book, other) for n, book in enumerate(notebooks) for other in notebooks[:n]]
+    before = {book: set() for book in notebooks}
+    for book, other in pairs:
+        if writes[other] & (reads[book] | writes[book]) or reads[other] & writes[book]:
+            before[book].add(other)
+    return before
+
+
+def _in_turn(one: Any, own: dict[Path, dict], jobs: int, bar: tqdm) -> Iterator[tuple[Path, Done]]:
+    """Yield each notebook with the outcome of `one`, called for at most `jobs` at a time.
+
+    Ctrl-C ends the kernels; after a failure those at work are finished.
+    """
+    waiting, running, done = waits(list(own)), {}, set()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            while waiting or running:
+                ready = [book for book, before in waiting.items() if before <= done]
+                for book in ready[: jobs - len(running)]:
+                    running[pool.submit(one, book, own[book])] = book
+                    del waiting[book]
+                bar.set_description(", ".join(book.stem for book in running.values()))
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    done.add(running[future])
+                    bar.update()
+                    yield running.pop(future), future.result()
+        except KeyboardInterrupt:
+            _end_kernels(list(running))
+            raise
+
+
+def _end_kernels(running: list[Future]) -> None:
+    """End the kernels that this process has started, until no notebook runs."""
+    import psutil
+
+    while wait(running, timeout=0.5).not_done:
+        for child in psutil.Process().children():
+            if "ipykernel_launcher" in child.cmdline():
+                child.kill()
 
 
 def time_table(outcomes: list[Done]) -> list[str]:
@@ -64,17 +134,14 @@ def time_table(outcomes: list[Done]) -> list[str]:
     return [*(outcome.line for outcome in outcomes), f"together: {total:.1f} s"]
 
 
-def _run_one(notebook: Path, values: dict, out: Path, *, timings: bool) -> Done:
+def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> Done:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
-    stage = manifest.begin(notebook.stem, values)
-    entry, page = manifest.load(out).get(notebook.stem, {}), out / "pages" / f"{notebook.stem}.html"
+    stage, entry = manifest.begin(notebook.stem, values), manifest.load(out).get(notebook.stem, {})
     if entry.get("fingerprint") == stage.fingerprint and _is_unchanged(notebook, out, entry):
-        if not page.exists():
-            _write_page(out / notebook.name, page)
         return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
     _execute(notebook, values, out, timings=timings)
-    _write_page(out / notebook.name, page)
+    (out / "pages" / f"{notebook.stem}.html").unlink(missing_ok=True)
     seconds = round(time.perf_counter() - start, 1)
     stage.record(seconds=seconds, executed=manifest.of_path(out / notebook.name))
     return Done(notebook.stem, seconds, False)
@@ -94,6 +161,7 @@ def _write_page(executed: Path, page: Path) -> None:
 
 def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     """Run with papermill into a temporary file; keep the failed copy for reading."""
+    import nbformat  # a second
     import papermill
     from nbclient.exceptions import DeadKernelError
 
@@ -118,19 +186,23 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
         draft.unlink(missing_ok=True)
 
 
-def with_input(notebook: Path, values: dict[str, Any]) -> nbformat.NotebookNode:
+def with_input(notebook: Path, values: dict[str, Any]) -> Any:
     """Return a notebook without the cells tagged `needs-NAME` whose parameter NAME is empty."""
+    import nbformat
+
     content = nbformat.read(notebook, as_version=4)
     empty = {f"needs-{name}" for name, value in values.items() if not value}
     content.cells = [c for c in content.cells if not empty & set(c.metadata.get("tags", []))]
     return content
 
 
-def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbformat.NotebookNode:
+def cleaned(notebook: Any, *, timings: bool = True) -> Any:
     """Remove what changes at every run: times, progress bars, widget state, memory addresses.
 
     Without `timings` the outputs of cells tagged "timing" are replaced by a remark.
     """
+    import nbformat
+
     notebook.metadata.get("language_info", {}).pop("version", None)
     for holder in (notebook, *notebook.cells):
         for name in ("papermill", "widgets", "execution"):
@@ -149,7 +221,7 @@ def cleaned(notebook: nbformat.NotebookNode, *, timings: bool = True) -> nbforma
     return notebook
 
 
-def _is_transient(output: nbformat.NotebookNode) -> bool:
+def _is_transient(output: Any) -> bool:
     """Return whether an output is a progress bar, what is left of one, or a widget."""
     if output.output_type == "stream" and output.name == "stderr":
         return "\r" in output.text or "it/s" in output.text or not output.text.strip()
@@ -158,8 +230,8 @@ def _is_transient(output: nbformat.NotebookNode) -> bool:
 
 def _failure(notebook: Path, error: Any, failed: Path) -> UserError:
     """Return one message with the notebook, the cell and the cause."""
-    cells = nbformat.read(failed, as_version=4).cells
-    cell = next(c.id for c in cells if c.metadata.get("papermill", {}).get("status") == "failed")
+    states = {c["id"]: c["metadata"].get("papermill", {}) for c in paths.cells(failed)}
+    cell = next(name for name, state in states.items() if state.get("status") == "failed")
     again = f"Then repeat the command; finished notebooks are skipped. See {failed}."
     place = f"{notebook.stem} stopped at cell `{cell}`"
     if error.ename == "UserError":
