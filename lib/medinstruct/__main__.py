@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 
 import medinstruct
@@ -56,7 +57,10 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
             yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
             return
         chosen = {"only": given.notebooks, "force": given.force, "jobs": given.jobs}
-        yield from pipeline.time_table(pipeline.run(given.profile, sets=given.set, **chosen))
+        start = time.perf_counter()
+        done = pipeline.run(given.profile, sets=given.set, **chosen)
+        yield from (outcome.line for outcome in done)
+        yield f"together: {time.perf_counter() - start:.1f} s"
         page = paths.outputs(params.merged(given.profile, given.set)["run"]) / "report.html"
         if page.exists():
             yield f"The report is {page.resolve().as_uri()}"

@@ -167,3 +167,14 @@ def test_the_data_notebooks_open_without_torch_and_without_the_sdk(name):
         check=True,
     )
     assert found.stdout.strip() == "set()"
+
+
+def test_a_notebook_declares_every_file_of_the_run_that_its_code_names():
+    """The runner starts a notebook as soon as what it declares is there."""
+    about = {book: paths.metadata(book) for book in BOOKS}
+    written = {name.strip("/") for one in about.values() for name in one["writes"]}
+    for book, one in about.items():
+        names = [*one["reads"], *one.get("reads_if_there", []), *one["writes"]]
+        source = "\n".join("".join(cell["source"]) for cell in code(book.stem))
+        named = {name for name in written if f'out / "{name}"' in source}
+        assert named <= {name.strip("/") for name in names}, book.stem

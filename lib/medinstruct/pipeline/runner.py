@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,18 +121,9 @@ def _end_kernels(running: list[Future]) -> None:
 
     while wait(running, timeout=0.5).not_done:
         for child in psutil.Process().children():
-            if "ipykernel_launcher" in child.cmdline():
-                child.kill()
-
-
-def time_table(outcomes: list[Done]) -> list[str]:
-    """Return one line a notebook, and the time of this run.
-
-    >>> time_table([Done("01_explore_seeds", 5.8, False), Done("02_generate_tasks", 11.6, True)])
-    ['01_explore_seeds: done in 5.8 s', '02_generate_tasks: up to date', 'together: 5.8 s']
-    """
-    total = sum(outcome.seconds for outcome in outcomes if not outcome.is_current)
-    return [*(outcome.line for outcome in outcomes), f"together: {total:.1f} s"]
+            with suppress(psutil.Error):  # it has ended by itself
+                if "ipykernel_launcher" in child.cmdline():
+                    child.kill()
 
 
 def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> Done:
