@@ -1,4 +1,4 @@
-"""Runner: execute a profile's notebooks with papermill, some side by side, skip the current ones."""
+"""Runner: execute notebooks with papermill, some side by side, and skip those up to date."""
 
 import logging
 import os
