@@ -230,6 +230,11 @@ def load_table(source: str | Path) -> list[dict[str, Any]]:
         raise UserError(f"{path} could not be read as a table.", got=error, do=do) from None
 
 
+def is_table(source: str) -> bool:
+    """Return whether a path or URL ends as a file that `load_table` reads."""
+    return Path(source.partition("#")[0]).suffix.lower() in TABLES
+
+
 def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
     import pandas as pd
 

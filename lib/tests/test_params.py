@@ -146,8 +146,8 @@ def test_a_list_is_a_list_and_no_text_with_commas(value):
 
 
 def test_lists_and_maps_may_be_set_on_the_command_line():
-    values = params.set_values(["judges=[a, b]", "answer_files={mine: x.jsonl}", "x=1,2"])
-    assert values == {"judges": ["a", "b"], "answer_files": {"mine": "x.jsonl"}, "x": "1,2"}
+    values = params.set_values(["judges=[a, b]", "answer_models={mine: x.jsonl}", "x=1,2"])
+    assert values == {"judges": ["a", "b"], "answer_models": {"mine": "x.jsonl"}, "x": "1,2"}
 
 
 def test_thread_settings_are_made_when_the_package_is_imported():

@@ -1,5 +1,6 @@
 """The six profiles at the end of 2026: models that exist, honest pairs, and a walk by the doctor."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -9,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from medinstruct import models, params, paths, pipeline
+from medinstruct import evaluation, models, params, paths, pipeline, records
 from medinstruct.pipeline import doctor
 
 PROFILES = {path.stem: params.merged(path) for path in params.profiles()}
@@ -96,6 +97,8 @@ def test_a_base_model_has_alpacas_template_and_a_chat_model_its_own(name):
     values = PROFILES[name]
     is_base = values["base_model"].endswith("-Base")
     assert values["template"] == ("alpaca" if is_base else "chat")
+    released = {"chat": values["base_model"].removesuffix("-Base")}  # asked in its own template
+    assert values["answer_models"] == (released if is_base else {})
 
 
 @pytest.mark.parametrize("name", [name for name in PROFILES if name not in ("demo", "paper")])
@@ -174,3 +177,60 @@ def test_a_run_warns_where_a_model_has_ended(monkeypatch, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="medinstruct"):
         pipeline.run("demo", sets=["teacher=gpt-4"])
     assert "gpt-4 ended on 2026-10-23" in caplog.text
+
+
+def judged(sets, tmp_path, monkeypatch, profile="paper"):
+    """Run notebook 10 alone, without a model of this process; return freeform.json."""
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    pipeline.run(profile, only=["10"], sets=["answerer=", *sets])
+    return json.loads((tmp_path / profile / "freeform.json").read_text(encoding="utf-8"))
+
+
+def test_published_verdicts_are_replayed_without_a_model_or_a_key(real_data, tmp_path, monkeypatch):
+    """The win rates that the authors of these verdicts published."""
+    name = "Alpaca-Llama-2-7b-chat"
+    stored = real_data / "judge_verdicts" / name
+    sets = [f"answer_models={{{name}: {stored}.answers.json}}", f"judge=replay:{stored}.jsonl"]
+    sets.append(f"test_set={real_data / 'alpacare/MedInstruct-test.jsonl'}")
+    rates = judged(sets, tmp_path, monkeypatch)["rates"]
+    columns = ("reference", "win_rate", "win_rate_non_tied", "consistency")
+    ours = {row["reference"]: [100 * row[column] for column in columns[1:]] for row in rates}
+    published = records.load_table(f"{stored}.published.csv")
+    assert ours.keys() == {row["reference"] for row in published}
+    for row in published:
+        theirs = [float(row[column]) for column in columns[1:]]
+        assert ours[row["reference"]] == pytest.approx(theirs, abs=0.06)  # one decimal
+
+
+def test_three_contestants_are_judged_and_a_stand_in_gives_no_p_value(tmp_path, monkeypatch):
+    items = evaluation.load_items("own", limit=10)
+    written = {item.id: item.references["written"] for item in items}
+    for name, words in {"base": 5, "tuned": 60, "chat": 40}.items():
+        rows = [{"item": id, "output": " ".join(t.split()[:words])} for id, t in written.items()]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    places = ", ".join(f"{name}: {tmp_path}/{name}.jsonl" for name in ("base", "tuned", "chat"))
+    sets = [f"answer_models={{{places}}}", "test_items=10"]
+    numbers = judged(sets, tmp_path, monkeypatch, profile="demo")
+    pairs = {(row["model"], row["reference"]) for row in numbers["rates"]}
+    against = {
+        "base": ["written"],
+        "tuned": ["written", "base", "chat"],
+        "chat": ["written", "base"],
+    }
+    assert pairs == {(model, other) for model, others in against.items() for other in others}
+    assert {(r["model"], r["other"]) for r in numbers["compare"]} == {
+        ("base", "tuned"),
+        ("base", "chat"),
+        ("tuned", "chat"),
+    }
+    assert numbers["stand_in"] and not {"p", "p_holm"} & set(numbers["compare"][0])
+
+
+def test_a_contestant_is_a_file_or_a_model_that_is_asked(tmp_path):
+    items = evaluation.load_items("own", limit=2)
+    rows = [json.dumps({"item": item.id, "output": "Rest."}) for item in items]
+    (tmp_path / "mine.jsonl").write_text("\n".join(rows))
+    places = {"mine": str(tmp_path / "mine.jsonl"), "served": "offline"}
+    answers = asyncio.run(evaluation.answers.of_others(places, items, max_tokens=50))
+    assert [(a.model, a.item) for a in answers] == [(m, i.id) for m in places for i in items]
+    assert answers[0].text == "Rest." and answers[-1].provenance.model == models.STAND_IN

@@ -376,7 +376,7 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
         "model": "student",
         "judge": "replay:two.csv",
     }
-    found = manifest.files_of(values | {"answer_files": {"mine": "one.csv"}})
+    found = manifest.files_of(values | {"answer_models": {"mine": "one.csv"}})
     assert [path.name for path in found.values()] == ["one.csv", "two.csv", "two.csv", "one.csv"]
     assert {path.parent for path in found.values()} == {house}
 

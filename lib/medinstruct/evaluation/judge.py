@@ -75,7 +75,7 @@ def build_pairs(
         do = f"Choose from {', '.join(STYLES)}."
         raise UserError("judge_style is not a known style.", got=style, do=do)
     if not answers:
-        do = "Name files in `answer_files`, or set `answerer`."
+        do = "Name models or files in `answer_models`, or set `answerer`."
         raise UserError("There are no answers to judge.", do=do)
     questions = {item.id: question(item) for item in items}
     if unknown := [answer.item for answer in answers if answer.item not in questions]:

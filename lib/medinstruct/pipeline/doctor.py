@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from medinstruct import llm, models, params, paths, training
+from medinstruct import llm, models, params, paths, records, training
 from medinstruct.errors import UserError
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -24,7 +24,7 @@ OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection, or to list its models
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
-FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_files", "review_merge")
+FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_models", "review_merge")
 Obstacle = tuple[str, str]  # what is wrong, what to do
 NO_ANSWER = "no answer"
 SIZES = ("max_model_len", "context_length", "context_window")  # as vLLM and other servers call it
@@ -200,7 +200,8 @@ def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
         value = values.get(key) or []
         names = value.values() if isinstance(value, dict) else value
         for name in [value] if isinstance(value, str) else names:
-            if name not in ("", "own") and not _exists(name):
+            is_file = key != "answer_models" or records.is_table(name)
+            if name not in ("", "own") and is_file and not _exists(name):
                 do = f"give a path of your own with --set {key}=…"
                 yield f"{key} cannot be read: {name[:100]}", do
 
