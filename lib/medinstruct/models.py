@@ -35,8 +35,9 @@ class Model(BaseModel, extra="forbid", frozen=True):
 
     `url` is "offline" for the stand-in, "" for OpenAI, or any OpenAI-compatible address; `key`
     names the environment variable with the key; `usd_per_mtok` are US dollars a million (prompt,
-    completion) tokens, and `batch_share` is what the Batch API costs of it; `rpm` and `tpm` are
-    requests and tokens a minute, 0 for what the server says; `room` is the least number of tokens
+    completion) tokens, and `batch_share` is what the Batch API costs of it; `batch_tokens` may wait
+    in its queue at once, 0 for what the server says; `rpm` and `tpm` are requests and tokens a
+    minute, 0 for what the server says; `room` is the least number of tokens
     that a reply may have, for models that think first; `extra` holds further fields of each
     request; `tuned` is the name under which the server has the tuned model; `ends` is the
     announced day on which the model stops answering.
@@ -51,6 +52,7 @@ class Model(BaseModel, extra="forbid", frozen=True):
     rpm: int = Field(0, ge=0)
     tpm: int = Field(0, ge=0)
     mode: str = Field("online", pattern="^(online|batch)$")
+    batch_tokens: int = Field(0, ge=0)
     room: int = Field(0, ge=0)
     extra: dict[str, Any] = {}
     tuned: str = ""

@@ -69,7 +69,8 @@ def test_a_budget_is_never_passed_and_what_was_paid_is_kept(tmp_path):
 
 def served(talk, **troubles):
     """Run `talk(url, seen)` against the stand-in over a socket."""
-    service = stand_in_server.Service(refused=troubles.pop("refused", ()), rate={"cut": 0.0})
+    rate = troubles.pop("rate", {"cut": 0.0})
+    service = stand_in_server.Service(refused=troubles.pop("refused", ()), rate=rate)
     faults = stand_in_server.Faults(**troubles)
 
     async def both():
@@ -207,17 +208,70 @@ def test_what_never_becomes_whole_says_why(rate, trouble):
     )
 
 
-def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.client.REPEATS", 0)
+def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
+    """Incomplete ones are requested once more, in a second batch."""
 
     async def talk(url, seen):
-        online = await llm.Client(url=url, model="m").ask_all(MANY)
-        client = batch_client(url, tmp_path)
-        return online, await client.ask_all(MANY + MANY[:3]), client
+        client, online = batch_client(url, tmp_path), llm.Client(url=url, model="m")
+        asked = [await online.ask_all(MANY), await client.ask_all(MANY + MANY[:3])]
+        return *asked, online, client
 
-    online, replies, client = served(talk)
+    online, replies, one, other = served(talk, rate={"cut": 0.2, "answer_refusal": 0.1})
     assert [r.text for r in replies] == [r.text for r in [*online, *online[:3]]]
-    assert client.usage["asked"] == len(MANY)
+    assert other.usage["asked"] == one.usage["asked"] > len(MANY)
+
+
+@pytest.mark.parametrize("own_limit", [0, 900])
+def test_batches_keep_to_the_tokens_that_the_queue_takes(tmp_path, monkeypatch, own_limit):
+    """A limit that the server states is learned from its first refusal, one of ours never met."""
+    monkeypatch.setattr("medinstruct.llm.batch_api.WAIT", 0.0)
+    service = stand_in_server.Service(rate={"cut": 0, "answer_refusal": 0})
+    service.queue = 1000
+
+    async def talk():
+        url = stand_in_server.listen(service=service)
+        form = {"mode": "batch", "cache": tmp_path / "c.sqlite", "batch_tokens": own_limit}
+        return await llm.Client(url=url, model="m", **form).ask_all(MANY)
+
+    assert len(asyncio.run(talk())) == len(MANY)
+    ends = [batch["status"] for batch in service.batches.values()]
+    assert ends.count("failed") == (own_limit == 0) and 2 < ends.count("completed") < 20
+
+
+def test_a_full_queue_is_waited_for_at_most_a_day(tmp_path, monkeypatch):
+    monkeypatch.setattr("medinstruct.llm.batch_api.WAIT", 1e-4)
+    monkeypatch.setattr("medinstruct.llm.batch_api.DAY", 2e-3)
+    service = stand_in_server.Service()
+    service.queue = 1
+
+    async def talk():
+        client = batch_client(stand_in_server.listen(service=service), tmp_path)
+        with pytest.raises(UserError, match="3 requests got no answer"):
+            await client.ask_all(MANY[:3])
+        service.queue = 0
+        return await client.ask_all(MANY[:3])
+
+    assert len(asyncio.run(talk())) == 3
+    assert 20 <= len(service.batches) <= 24
+
+
+def test_a_pilot_is_asked_online_in_batch_mode_too(tmp_path):
+    service = stand_in_server.Service()
+
+    async def talk():
+        client = batch_client(stand_in_server.listen(service=service), tmp_path)
+        forecast = await llm.forecast(client, MANY, pilot=5)
+        return forecast, service.batches, await client.ask_all(MANY), client
+
+    forecast, batches, replies, client = asyncio.run(talk())
+    assert forecast.pilot == 5 and len(replies) == len(MANY)
+    assert sum(reply.cached for reply in replies) == len(MANY) and len(batches) in (1, 2)
+    rows = [
+        row
+        for batch in batches.values()
+        for row in service.files[batch["input_file_id"]].splitlines()
+    ]
+    assert len(rows) < client.usage["asked"]
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +292,7 @@ async def send_and_die(client, requests):
 
 def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path, monkeypatch):
     monkeypatch.setattr("medinstruct.llm.batch_api.MAX_ROWS", 50)
-    service = stand_in_server.Service()
+    service = stand_in_server.Service(rate={"cut": 0.0})
 
     async def talk():
         url = stand_in_server.listen(service=service)
@@ -249,7 +303,7 @@ def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path
 
 
 def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
-    service = stand_in_server.Service()
+    service = stand_in_server.Service(rate={"cut": 0.0})
     service.lost = 40
 
     async def talk():

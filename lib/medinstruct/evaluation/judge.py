@@ -162,13 +162,13 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     if isinstance(judge, Replay):
         return _stored(judge, pairs)
     requests = {pair_key(pair): judge_request(pair) for pair in pairs if not winner_by_rule(pair)}
-    waiting, pilot = list(requests.values()), PILOT if judge.mode == "online" else 0
-    replies = await judge.ask_all(waiting[:pilot], label=label)
+    waiting = list(requests.values())
+    replies = await judge.ask_all(waiting[:PILOT], label=label, online=True)
     if len(replies) == PILOT and not any(map(letter_of, replies)):
         got = repr(replies[0].text[:160])
         do = "Try another judge or `judge_style`; the replies so far are cached."
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
-    replies += await judge.ask_all(waiting[pilot:], label=label)
+    replies += await judge.ask_all(waiting[PILOT:], label=label)
     attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
     unread = [key for key, (reply,) in attempts.items() if not letter_of(reply)]
     retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in unread]

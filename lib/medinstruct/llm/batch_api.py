@@ -6,40 +6,66 @@
 import asyncio
 import contextlib
 import json
+import re
+from itertools import accumulate, islice
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletion
 
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import LIMITS, Reply, Request, answer_of
+from medinstruct.llm.messages import AGAIN, LIMITS, Reply, Request, answer_of
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
-ROUNDS = 4
+ROUNDS = 4  # in a row that bring no answer
 POLL = 30.0  # seconds between two polls of the status
+WAIT, DAY = 300.0, 86_400.0  # seconds until a full queue is tried again, and altogether
 ENDED = ("completed", "failed", "expired", "cancelled")
 PATH = "/v1/chat/completions"
+LIMIT = re.compile(r"limit(?: of|:) ([\d,]+)(K?)", re.IGNORECASE)  # as OpenAI and Azure state it
 
 
 async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """Return the replies in the order of the requests.
 
-    Batches of an interrupted run are fetched first; failed and expired rows are sent again.
+    Batches of an interrupted run are fetched first; failed and expired rows are sent again, and
+    incomplete answers are requested once more, as online. At most `batch_tokens` wait in the
+    server's queue; where it is full, this waits.
     """
-    missing = _unsaved(client, {client.key(request): request for request in requests})
+    replies = await _ask_once(client, requests)
+    pairs = [(n, reply) for n, reply in enumerate(replies) if reply.incomplete_reason in AGAIN]
+    again = {n: requests[n].repeated(more_room=reply.more_room) for n, reply in pairs}
+    with contextlib.suppress(UserError):  # then the first answer stays
+        await _ask_once(client, [*again.values()])
+    better = {n: client.cache.get(client.key(request)) for n, request in again.items()}
+    return [better.get(n) or reply for n, reply in enumerate(replies)]
+
+
+async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
+    missing, left = {client.key(request): request for request in requests}, float(ROUNDS)
+    missing = _unsaved(client, missing)
     try:
         async with client.connection.open() as api:
-            for left in range(ROUNDS, -1, -1):
-                await _fetch(client, api, missing)
-                missing = _unsaved(client, missing)
-                if missing and left:
-                    await send(client, api, missing)
+            is_full = await _fetch(client, api, missing)
+            while left > 0 and (missing := _unsaved(client, missing)):
+                await asyncio.sleep(WAIT * is_full)
+                await send(client, api, _first(client, missing))
+                is_full = await _fetch(client, api, missing)
+                is_better = len(_unsaved(client, missing)) < len(missing)
+                left = ROUNDS if is_better else left - (ROUNDS * WAIT / DAY if is_full else 1)
     except openai.OpenAIError as error:
         raise client.connection.problem(error) from None
-    if missing:
+    if missing := _unsaved(client, missing):
         do, got = "Start again: only these are asked for.", f"after {ROUNDS} rounds"
         raise UserError(f"{len(missing)} requests got no answer.", got=got, do=do)
     return [client.cache.get(client.key(request)) for request in requests]
+
+
+def _first(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
+    """Return the first requests, those that the server's queue takes at once."""
+    sums = accumulate(request.prompt_tokens() for request in requests.values())
+    count = sum(not client.batch_tokens or tokens <= client.batch_tokens for tokens in sums)
+    return dict(islice(requests.items(), max(count, 1)))
 
 
 async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request]) -> None:
@@ -63,22 +89,31 @@ def _unsaved(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
     return {key: request for key, request in requests.items() if not client.cache.get(key)}
 
 
-async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> None:
+async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> bool:
     """Wait for the open batches that hold missing requests, and save their answers.
 
-    Other batches of this address belong to other stages and stay open.
+    Other batches of this address belong to other stages and stay open. Returns whether the server's
+    queue had no room for a batch.
     """
+    is_full = False
     for name, keys in client.cache.open_batches(client.url).items():
         if missing.keys().isdisjoint(keys):
             continue
-        problem = None
+        problem, batch = None, None
         with contextlib.suppress(openai.NotFoundError):  # lost: its requests are sent again
             while (batch := await api.batches.retrieve(name)).status not in ENDED:
                 await asyncio.sleep(POLL)
             problem = await _save(client, api, batch, missing)
         client.cache.note_batch(name, client.url, keys, status="done")
-        if problem:
+        if batch and "token_limit_exceeded" in str(batch.errors):
+            is_full, stated = True, LIMIT.search(str(batch.errors))
+            tokens = sum(missing[key].prompt_tokens() for key in keys if key in missing) // 2
+            if stated:
+                tokens = int(stated[1].replace(",", "")) * (1000 if stated[2] else 1)
+            client.batch_tokens = min(client.batch_tokens or tokens, max(tokens, 1))
+        elif problem:
             raise problem  # after the note, or each later run would meet it again
+    return is_full
 
 
 async def _save(

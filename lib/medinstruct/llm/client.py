@@ -17,6 +17,7 @@ from medinstruct import models, records, stats
 from medinstruct.errors import UserError
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import (
+    AGAIN,
     TEXTS,
     Reply,
     Request,
@@ -55,6 +56,7 @@ class Client:
             raise UserError("budget_usd needs a price.", got=f"none of {entry.model}", do=do)
         self.url, self.model, self.mode = entry.url, entry.model, entry.mode
         self.concurrency, self.room = entry.concurrency, entry.room
+        self.batch_tokens = entry.batch_tokens
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
@@ -65,10 +67,12 @@ class Client:
         extra = self.connection.extra
         return request.key(self.url, self.model, *([extra] if extra else []))
 
-    async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
-        """Return the replies in the order of the requests."""
+    async def ask_all(
+        self, requests: Iterable[Request], *, label: str = "", online: bool = False
+    ) -> list[Reply]:
+        """Return the replies in the order of the requests; `online`, as for a pilot, at once."""
         requests = [request.with_room(self.room) for request in requests]
-        if self.mode == "batch":
+        if self.mode == "batch" and not online:
             from medinstruct.llm import batch_api
 
             return await batch_api.ask_all(self, requests)
@@ -165,7 +169,7 @@ class Client:
                 async with self._reserve(request):
                     completion = await self.connection.send(api, request)
                     reply = self.save(request, answer_of(completion))
-            if not left or reply.incomplete_reason not in ("length", "empty", "refused"):
+            if not left or reply.incomplete_reason not in AGAIN:
                 break
             request = request.repeated(more_room=reply.more_room)
         return reply
@@ -194,7 +198,7 @@ async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0
     `total` is the number of requests of the stage where `requests` is only its beginning.
     """
     sample = random.Random(42).sample(requests, min(pilot, len(requests)))
-    replies = await client.ask_all(sample, label="pilot")
+    replies = await client.ask_all(sample, label="pilot", online=True)
     costs = [client.price.of(reply.prompt_tokens, reply.completion_tokens) for reply in replies]
     return extrapolate(costs, max(total, len(requests)), batch_share=client.price.batch_share)
 

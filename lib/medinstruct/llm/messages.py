@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from medinstruct import paths
 
 LIMITS = ("max_tokens", "max_completion_tokens")
+AGAIN = ("length", "empty", "refused")  # reasons to request an answer once more
 TEXTS = paths.load("replies")
 REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
 MARKS = paths.load("thoughts")

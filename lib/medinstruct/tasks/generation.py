@@ -19,6 +19,7 @@ from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.prompts import TEXTS, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
+BATCH_ROUNDS = 3  # of steered generation at most: a batch may take a day
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 STAGES = (  # stage, its output, its losses, the field with the reason
     ("asked → parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
@@ -46,7 +47,8 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
     and one round. `steer` coverage asks for the labels that are rare among the novel tasks so far
     and stops when all cells are filled or three rounds in a row gain almost nothing.
     """
-    planner, result = _Planner(seeds, **settings), Generated()
+    least = settings["requests"] // BATCH_ROUNDS + 1 if client.mode == "batch" else 4
+    planner, result = _Planner(seeds, **settings, least=least), Generated()
     while planner.asked < planner.requests and not _is_done(result.rounds):
         requests, parents = zip(*planner.next_round(), strict=True)
         replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
@@ -86,6 +88,7 @@ class _Planner:
     novelty_limit: float = 0.7
     novelty_fields: str = "instruction"
     tokenizer: str = "rouge"
+    least: int = 4  # requests of a round
 
     def __post_init__(self) -> None:
         most, size, is_steered = len(self.seeds), self.seeds_per_request, self.steer == "coverage"
@@ -109,7 +112,8 @@ class _Planner:
     def next_round(self) -> list[tuple[Request, tuple[str, ...]]]:
         """Return the requests of the next round, each with the ids of its examples."""
         is_one_round = not self.coverage and not self.machine_examples
-        size = self.requests if is_one_round else max(4, min(self.requests // 12 + 1, 200))
+        size = max(self.least, min(self.requests // 12 + 1, 200))
+        size = self.requests if is_one_round else size
         start, self.asked = self.asked, min(self.asked + size, self.requests)
         return [self._request(n) for n in range(start, self.asked)]
 

@@ -53,6 +53,7 @@ class Service:
         self.batches: dict[str, dict[str, Any]] = {}
         self.lost = 0  # rows of the next batch that expire
         self.fails = False  # whether batches end as failed
+        self.queue = 0  # tokens of prompts that may wait at once, 0 for no limit
 
     def handle(self, method, place, headers, content) -> tuple[int, Any]:
         """Return status and body: an object, or the bytes of a file."""
@@ -95,7 +96,19 @@ class Service:
         files = {"output_file_id": None, "error_file_id": None}
         form = {"id": name, "object": "batch", "status": "validating", "created_at": 0}
         self.batches[name] = body | form | files
+        waiting = sum(map(self._tokens, self.batches.values()))
+        if waiting > self.queue > 0:
+            text = f"Enqueued token limit reached for m. Limit: {self.queue:,} enqueued tokens."
+            errors = {"data": [{"code": "token_limit_exceeded", "message": text}]}
+            self.batches[name] |= {"status": "failed", "errors": errors | {"object": "list"}}
         return self.batches[name]
+
+    def _tokens(self, batch) -> int:
+        """Return the tokens of a batch that still waits, at four bytes each."""
+        rows = self.files[batch["input_file_id"]].splitlines()
+        texts = [m["content"] for row in rows for m in json.loads(row)["body"]["messages"]]
+        is_open = batch["status"] in ("validating", "in_progress")
+        return sum(len(text.encode()) // 4 for text in texts) if is_open else 0
 
     def _advance(self, name) -> dict[str, Any]:
         batch = self.batches[name]
