@@ -235,7 +235,7 @@ class Knowing:
         self.faulty, self.reply = {*list(self.right)[:faults]}, reply
         self.prompts = []
 
-    async def ask_all(self, requests, *, label):
+    async def ask_all(self, requests, *, label, **more):
         self.prompts += [request.messages[1]["content"] for request in requests]
         form = {"key": "", "finish_reason": "stop", "model": "knowing"}
         texts = [self.verdict(request.messages[1]["content"]) for request in requests]
