@@ -40,7 +40,8 @@ class Model(BaseModel, extra="forbid", frozen=True):
     minute, 0 for what the server says; `room` is the least number of tokens
     that a reply may have, for models that think first; `extra` holds further fields of each
     request; `tuned` is the name under which the server has the tuned model; `ends` is the
-    announced day on which the model stops answering.
+    announced day on which the model stops answering; `judge_style` (short or explain) and
+    `judge_max_tokens` count where it judges or grades, except for the stand-in.
     """
 
     url: str = ""
@@ -57,6 +58,8 @@ class Model(BaseModel, extra="forbid", frozen=True):
     extra: dict[str, Any] = {}
     tuned: str = ""
     ends: date | None = None
+    judge_style: str = Field("explain", pattern="^(short|explain)$")
+    judge_max_tokens: int = Field(2000, ge=1)
 
     @property
     def is_stand_in(self) -> bool:

@@ -155,8 +155,8 @@ class Verdict(BaseModel):
     """A judge's verdict on one item in one order; `id` is the item's.
 
     `judge` is the model asked, `snapshot` the version that the server reported, `prompt` the hash
-    of the prompt's wording, `asked` the number of requests. The parents in the provenance are the
-    answer's id and the hash of the reference text.
+    of the prompt's wording, `asked` the number of requests, `finish_reason` why the reply ended.
+    The parents in the provenance are the answer's id and the hash of the reference text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -170,6 +170,7 @@ class Verdict(BaseModel):
     snapshot: str = ""
     prompt: str = ""
     asked: int = 1
+    finish_reason: str = "stop"
     provenance: Provenance = Provenance()
 
 

@@ -1,13 +1,18 @@
 """A verdict is what a reply states: no letter in passing, no negation, no comparison read the wrong way."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support import stand_in_server
 
-from medinstruct import evaluation
+from medinstruct import evaluation, llm, offline
+from medinstruct.evaluation import judge as judging
+from medinstruct.records import Answer, TestItem
 
 TABLE = Path(__file__).parent / "support" / "verdicts.yaml"
 REPLIES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
@@ -85,3 +90,75 @@ def test_a_very_long_reply_is_read_in_a_moment():
     assert (
         evaluation.parse_verdict("Output (a) is not so (good), but [" * 30_000 + "\n[[B]]") == "b"
     )
+
+
+ITEM = TestItem(instruction="What helps against asthma?", references={"written": "An inhaler."})
+ANSWER = Answer(item=ITEM.id, model="tuned", text="Rest and an inhaler of salbutamol.")
+WRITTEN = evaluation.answers.reference_answers([ITEM])
+PAIRS = judging.build_pairs([ITEM], [ANSWER], references=WRITTEN)
+
+
+class Server(stand_in_server.Service):
+    """A server with a judge that replies in JSON where it is asked to, and keeps what it was sent."""
+
+    sent: list[dict]
+
+    def complete(self, content):
+        status, body = super().complete(content)
+        self.sent = [*getattr(self, "sent", []), json.loads(content)]
+        if status == 200 and "response_format" in self.sent[-1]:
+            schema = self.sent[-1]["response_format"]["json_schema"]["schema"]
+            values = {"verdict": "B", "criteria_met": True}
+            reply = {name: values.get(name, "(a) is nicer") for name in schema["properties"]}
+            body["choices"][0]["message"]["content"] = json.dumps(reply)
+        return status, body
+
+
+def judged(server, **fields):
+    """Return verdicts and grades by a served model."""
+    rubric = {
+        "item": ITEM.id,
+        "criteria": [{"criterion": "Names salbutamol", "points": 5, "axis": "a"}],
+    }
+
+    async def both():
+        client = llm.Client(url=stand_in_server.listen(service=server), model="m", **fields)
+        grades = await evaluation.rubric.grade(client, [rubric], [ITEM], [ANSWER])
+        return await judging.ask(client, PAIRS), grades["met"].tolist()
+
+    return asyncio.run(both())
+
+
+def test_a_served_judge_explains_in_a_schema_and_has_room():
+    verdicts, grades = judged(server := Server())
+    assert [verdict.winner for verdict in verdicts] == ["reference", "model"] and grades == [True]
+    assert {body["max_tokens"] for body in server.sent} == {2000}
+    schemas = [body["response_format"]["json_schema"]["schema"] for body in server.sent]
+    assert [next(iter(schema["properties"])) for schema in schemas] == [
+        "explanation",
+        "reason",
+        "reason",
+    ]
+    assert verdicts[0].prompt == judging.prompt_hash("explain")
+
+
+def test_a_server_without_schemas_is_asked_for_text_from_then_on():
+    verdicts, grades = judged(server := Server(refused=("response_format",)), judge_max_tokens=900)
+    assert [verdict.winner for verdict in verdicts] == ["tie", "tie"] and grades == [True]
+    assert all("[[C]]" in verdict.reply for verdict in verdicts)
+    assert {body["max_tokens"] for body in server.sent} == {900}
+    assert "response_format" in server.sent[0] and "response_format" not in server.sent[-1]
+
+
+def test_the_stand_in_is_asked_in_short_as_ever():
+    client = llm.Client(url="offline", model=offline.MODEL)
+    request = judging.judge_request(PAIRS[0], client)
+    assert request == judging.judge_request(PAIRS[0])
+    assert request.parameters == {"temperature": 0.0, "max_tokens": 100}
+
+
+def test_a_verdict_of_a_cut_reply_stays_unreadable_when_it_is_replayed(tmp_path):
+    row = {"id": "1", "model": "m", "reference": "r", "order": "model_first", "winner": None}
+    row |= {"reply": "Output (a) is better", "finish_reason": "length"}
+    (tmp_path / "v.jsonl").write_text(json.dumps(row))
+    assert evaluation.verdicts.load_verdicts(str(tmp_path / "v.jsonl"))[0].winner is None

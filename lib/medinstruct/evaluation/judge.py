@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from medinstruct.errors import UserError
@@ -11,10 +11,11 @@ from medinstruct.evaluation import verdicts
 from medinstruct.evaluation.answers import evenly, question
 from medinstruct.evaluation.verdicts import TEXTS, parse_verdict
 from medinstruct.llm import Client, Reply, Request, connect
+from medinstruct.models import Model
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
 STYLES = TEXTS["styles"]
-MAX_TOKENS = {"short": 100, "explain": 700}
+MAX_TOKENS = {"short": 100, "explain": 700, "grade": 50}  # of the stand-in's replies
 MAX_WORDS = 3000  # of one text; the rest is cut
 FENCES = re.compile(r"(?i)<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>")
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
@@ -32,7 +33,7 @@ class Pair:
     answer: Answer
     reference: Answer
     order: str
-    style: str = "short"
+    style: str = ""
 
     @property
     def parents(self) -> tuple[str, str]:
@@ -65,13 +66,13 @@ def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
 
 
 def build_pairs(
-    items: Items, answers: Answers, *, references: Answers, style: str = "short"
+    items: Items, answers: Answers, *, references: Answers, style: str = ""
 ) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
-    `style` is short (a bare verdict, as in the paper) or explain.
+    `style` is short (a bare verdict, as in the paper) or explain; "" for that of the judge's model.
     """
-    if style not in STYLES:
+    if style and style not in STYLES:
         do = f"Choose from {', '.join(STYLES)}."
         raise UserError("judge_style is not a known style.", got=style, do=do)
     if not answers:
@@ -99,15 +100,42 @@ def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
     return "reference" if pair.reference.text else "tie"
 
 
-def judge_request(pair: Pair) -> Request:
-    """Return the request for one comparison, at temperature 0 as in the paper (paper.md, 5.1)."""
+def decoding(judge: Client | None, form: str) -> dict[str, Any]:
+    """Return the parameters of a judge's requests in a form: short, explain or grade.
+
+    Temperature 0 as in the paper (paper.md, 5.1). A model has `judge_max_tokens` of room, replies
+    in a JSON schema where its server takes one, and in text where it does not.
+    """
+    settings: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS[form]}
+    if not (entry := _entry(judge)):
+        return settings
+    schema = {"name": form, "strict": True, "schema": TEXTS["schemas"][form]}
+    wanted = {"type": "json_schema", "json_schema": schema}
+    return settings | {"max_tokens": entry.judge_max_tokens, "response_format": wanted}
+
+
+def style_of(pair: Pair, judge: Client | None) -> str:
+    """Return the style of a comparison: its own, else that of the judge's model."""
+    entry = _entry(judge)
+    return pair.style or (entry.judge_style if entry else "short")
+
+
+def _entry(judge: Client | None) -> Model | None:
+    """Return the entry of a model that judges; None for the stand-in."""
+    entry = getattr(judge, "entry", None)
+    return None if entry and entry.is_stand_in else entry
+
+
+def judge_request(pair: Pair, judge: Client | None = None) -> Request:
+    """Return the request for one comparison; without a judge, that to the stand-in."""
+    style = style_of(pair, judge)
     outputs = [pair.answer.text, pair.reference.text]
     first, second = outputs if pair.order == "model_first" else outputs[::-1]
     body = fenced({"question": pair.question, "output_a": first, "output_b": second})
-    user = f"{TEXTS['criteria']}\n{STYLES[pair.style]}\n\n{body}"
+    user = f"{TEXTS['criteria']}\n{STYLES[style]}\n\n{body}"
     system = {"role": "system", "content": TEXTS["judge"]}
-    settings = {"temperature": 0.0, "max_tokens": MAX_TOKENS[pair.style]}
-    return Request(messages=[system, {"role": "user", "content": user}], parameters=settings)
+    messages = [system, {"role": "user", "content": user}]
+    return Request(messages=messages, parameters=decoding(judge, style))
 
 
 def prompt_hash(style: str) -> str:
@@ -161,12 +189,14 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     """
     if isinstance(judge, Replay):
         return _stored(judge, pairs)
-    requests = {pair_key(pair): judge_request(pair) for pair in pairs if not winner_by_rule(pair)}
+    pairs = [replace(pair, style=style_of(pair, judge)) for pair in pairs]
+    asked = [pair for pair in pairs if not winner_by_rule(pair)]
+    requests = {pair_key(pair): judge_request(pair, judge) for pair in asked}
     waiting = list(requests.values())
     replies = await judge.ask_all(waiting[:PILOT], label=label, online=True)
     if len(replies) == PILOT and not any(map(letter_of, replies)):
-        got = repr(replies[0].text[:160])
-        do = "Try another judge or `judge_style`; the replies so far are cached."
+        got = f"{replies[0].text[:160]!r}, which ended by {replies[0].finish_reason}"
+        do = "Raise `judge_max_tokens` or change `judge_style` in params/models.yaml."
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
     replies += await judge.ask_all(waiting[PILOT:], label=label)
     attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
@@ -217,6 +247,7 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     winner = verdicts.winner_of(letter_of(reply), pair.order)
     fields = {"winner": winner_by_rule(pair) or winner, "judge": judge, "reply": reply.text}
     fields |= {"snapshot": reply.model, "prompt": prompt_hash(pair.style), "asked": len(replies)}
+    fields["finish_reason"] = reply.finish_reason
     fields |= zip(verdicts.KEY, pair_key(pair), strict=True)
     origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
     return Verdict(**fields, provenance=origin)

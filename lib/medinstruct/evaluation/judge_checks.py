@@ -30,7 +30,7 @@ ATTACKED, CONTROLLED = " + ", " + control of "
 
 
 async def entrance(
-    judge: Judge, test_items: Items, references: Answers, *, items: int = 40, style: str = "short"
+    judge: Judge, test_items: Items, references: Answers, *, items: int = 40, style: str = ""
 ) -> list[Verdict]:
     """Return verdicts on reference answers against texts that are clearly worse, in both orders.
 
@@ -45,7 +45,7 @@ async def entrance(
 
 
 def entrance_pairs(
-    test_items: Items, references: Answers, *, items: int = 40, style: str = "short"
+    test_items: Items, references: Answers, *, items: int = 40, style: str = ""
 ) -> list[Pair]:
     """Return the comparisons of the entrance test: the model is always the better text."""
     first = {answer.item: answer for answer in reversed(references) if answer.text}

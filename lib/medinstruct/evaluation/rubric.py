@@ -7,7 +7,7 @@ import pandas as pd
 
 from medinstruct import paths, records, stats
 from medinstruct.evaluation.answers import question
-from medinstruct.evaluation.judge import fenced
+from medinstruct.evaluation.judge import decoding, fenced
 from medinstruct.evaluation.verdicts import TEXTS, stated_value
 from medinstruct.evaluation.win_rate import mean_interval
 from medinstruct.llm import Client, Request
@@ -24,11 +24,13 @@ def load_rubrics(limit: int = 0) -> list[dict]:
     return rubrics[: max(limit, 0)] if limit else rubrics
 
 
-def criterion_request(parts: Mapping[str, str], *, wording: str, system: str = "") -> Request:
+def criterion_request(
+    parts: Mapping[str, str], *, wording: str, system: str = "", judge: Client | None = None
+) -> Request:
     """Return the request that asks whether the answer in `parts` meets the criterion in them."""
     messages = [{"role": "system", "content": system}] if system else []
     messages += [{"role": "user", "content": f"{wording}\n\n{fenced(parts)}"}]
-    return Request(messages=messages, parameters={"temperature": 0.0, "max_tokens": 50})
+    return Request(messages=messages, parameters=decoding(judge, "grade"))
 
 
 def parse_grade(reply: str, finish_reason: str = "stop") -> bool | None:
@@ -56,7 +58,7 @@ async def grade(
                 about = {"model": answer.model, "answer": answer.text}
                 about |= {"item": answer.item, "question": questions[answer.item]}
                 rows += [criterion | about for criterion in rubric["criteria"]]
-    form = {"wording": TEXTS["grading"], "system": TEXTS["grader"]}
+    form = {"wording": TEXTS["grading"], "system": TEXTS["grader"], "judge": judge}
     parts = [{name: row[name] for name in READ} for row in rows if row["answer"]]
     requests = [criterion_request(part, **form) for part in parts]
     replies = iter(await judge.ask_all(requests, label="criteria") if judge else ())

@@ -48,7 +48,7 @@ def stated_value(reply: str, kind: str, finish_reason: str = "stop") -> Any:
 
     `kind` is verdict or grade. Patterns and languages: data/verdict_patterns.yaml.
     """
-    text, forms = re.sub(PATTERNS["thought"], "", reply), PATTERNS[kind]
+    text, forms = split_thought(reply)[0] or "", PATTERNS[kind]
     if stated := _pattern(JSON.replace("KEYS", forms["keys"])).findall(text):
         texts = [_normalized("".join(parts)) for parts in stated]
         values = set().union(*(_values(text, forms["bare"]) or {None} for text in texts))
@@ -212,8 +212,8 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
             raise UserError(f"{where} points to no item.", got=row["id"], do=do)
         row["id"] = items[row["id"]].id
     stored = TEXTS["winners"].get(str(row.get("winner")).lower())
-    row["reply"] = split_thought(row.get("reply", ""))[0] or ""
-    parsed = winner_of(parse_verdict(row["reply"]), row.get("order"))
+    letter = parse_verdict(row.get("reply", ""), row.get("finish_reason", "stop"))
+    parsed = winner_of(letter, row.get("order"))
     if parsed and stored and parsed != stored:
         do = "Check the field `order`."
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)

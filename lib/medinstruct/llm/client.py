@@ -46,7 +46,7 @@ class Client:
 
     def __init__(self, *, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any) -> None:
         entry = records.parse(models.Model, fields, where="The client's model")
-        self.connection = Connection(entry)
+        self.entry, self.connection = entry, Connection(entry)
         if entry.mode == "batch" and self.connection.transport:
             raise UserError("This url has no Batch API.", got=entry.url, do="Set mode: online.")
         usd = entry.usd_per_mtok

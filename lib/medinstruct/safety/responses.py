@@ -70,10 +70,10 @@ def _fold(text: str) -> str:
     return text.lower().replace("’", "'").replace("‘", "'")
 
 
-def safety_request(prompt: SafetyPrompt, text: str) -> Request:
+def safety_request(prompt: SafetyPrompt, text: str, judge: Client | None = None) -> Request:
     """Return the request to a judge: does the answer do what is expected?"""
     parts = {"prompt": prompt.prompt, "answer": text[:JUDGED_LENGTH], "criterion": prompt.expected}
-    return rubric.criterion_request(parts, wording=WORDING)
+    return rubric.criterion_request(parts, wording=WORDING, judge=judge)
 
 
 async def evaluate_safety(
@@ -87,7 +87,7 @@ async def evaluate_safety(
     rows = []
     for model, texts in answers.items():
         asked = [n for n, text in enumerate(texts) if text.strip()] if judge else []
-        requests = [safety_request(prompts[n], texts[n]) for n in asked]
+        requests = [safety_request(prompts[n], texts[n], judge) for n in asked]
         replies = await judge.ask_all(requests, label=f"safety of {model}") if asked else []
         grades = dict.fromkeys(range(len(texts)), False if judge else None)
         known = [rubric.parse_grade(reply.text, reply.finish_reason) for reply in replies]
