@@ -53,8 +53,5 @@ def published(data: str, axis: str) -> Any:
     """Return what the paper's authors published: counts by label, or one number.
 
     `data` is a section of published.yaml, such as seeds (167) or generated (64,350).
-
-    >>> published("seeds", "difficulty")[3], published("seeds", "with_input")
-    (51, 112)
     """
     return paths.load("published")[data][axis]

@@ -40,13 +40,7 @@ class Finding(NamedTuple):
 
 
 def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subject="") -> Finding:
-    """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
-
-    >>> finding("machine speaks", 0.0, n=500).keeps, finding("emergency", 0.4).limit
-    (True, 'at least 0.9')
-    >>> finding("female share", math.nan).keeps is None
-    True
-    """
+    """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what."""
     least, most, *bound = LIMITS[audit]
     limit = f"{least:g} to {most:g}"
     if math.isinf(most):
@@ -114,12 +108,7 @@ class InputLicense(NamedTuple):
 
 
 def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
-    """Return the license of the seeds and of every model that wrote.
-
-    >>> rows = input_licenses(seeds="own", models=["offline-stand-in", "Llama-3.3-70B-Instruct"])
-    >>> [row.license for row in rows]
-    ['Apache-2.0', 'Apache-2.0', 'Llama community licence (3.1 and later)']
-    """
+    """Return the license of the seeds and of every model that wrote."""
     inputs = [("seeds", "the seed tasks", seeds if "://" in seeds else Path(seeds).name)]
     inputs += [("models", f"the texts of {model}", Path(model).name) for model in models]
     rows = []

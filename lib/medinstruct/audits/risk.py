@@ -11,14 +11,7 @@ from medinstruct.llm import is_refusal
 
 
 def risks(example: Any) -> dict[str, str]:
-    """Return the flags of one example, each with the words that raised it.
-
-    >>> from medinstruct.records import Example
-    >>> text = {"instruction": "?", "output": "It is completely safe. Take .5 mg"}
-    >>> example = Example(task="", type="chat", topic="", view="patient", difficulty=1, **text)
-    >>> list(risks(example))
-    ['absolute claim', 'dose or unit', 'truncated']
-    """
+    """Return the flags of one example, each with the words that raised it."""
     text, kind = example.output.strip(), labels.canonical("type", example.type)
     words = {}
     for flag, rule in paths.load("risk_flags").items():

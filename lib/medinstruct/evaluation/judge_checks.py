@@ -78,11 +78,7 @@ def passed(results: pd.DataFrame) -> bool | None:
 
 
 def entrance_sentence(results: pd.DataFrame) -> str:
-    """Return what the entrance test says of a judge, in one sentence.
-
-    >>> entrance_sentence(entrance_results([]))
-    'This judge was not tested: whether it tells good answers from bad ones is not known.'
-    """
+    """Return what the entrance test says of a judge, in one sentence."""
     if not len(results):
         return (
             "This judge was not tested: whether it tells good answers from bad ones is not known."

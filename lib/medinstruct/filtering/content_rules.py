@@ -44,12 +44,7 @@ def example(name: str) -> Task:
 
 
 def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
-    """Return the names of the rules that a task breaks.
-
-    >>> labels = {"type": "chat", "topic": "x", "view": "x", "difficulty": 1}
-    >>> broken(Task(**labels, instruction="Summarize the following abstract on asthma."))
-    ['missing_input']
-    """
+    """Return the names of the rules that a task breaks."""
     texts = {"instruction": task.instruction, "input": task.input}
     texts["text"] = f"{task.instruction}\n{task.input}"
     words = {field: len(tokenize(text, tokenizer="unicode")) for field, text in texts.items()}

@@ -83,9 +83,6 @@ def nearest(
 
     The first of equals; (-1, 0.0) if the pool is empty. With a `floor` only scores above it are
     searched, which is much faster; (-1, 0.0) where there is none.
-
-    >>> nearest(["What is asthma?", "Draw."], ["Define sepsis", "What is the asthma"])
-    [(1, 0.8571428571428571), (0, 0.0)]
     """
     encoder = Encoder(tokenizer)
     return _nearest(Index(encoder.encode(pool)), encoder.encode(texts), floor=floor)

@@ -42,9 +42,6 @@ def most_diverse(near: Any, size: int) -> list[int]:
 
     Facility location: the sum over all texts of the cosine to the most similar chosen one. Greedy
     choice reaches at least 63% of the best sum (Nemhauser et al., 1978). `near`: `cosines`.
-
-    >>> most_diverse(cosines(["asthma inhaler", "asthma inhaler spacer", "hip fracture"]), 2)
-    [0, 2]
     """
     gains = np.asarray(near.sum(axis=1), dtype=float).ravel()  # upper bounds
     covered, chosen = np.zeros(len(gains)), []

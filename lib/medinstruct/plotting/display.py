@@ -165,11 +165,7 @@ def _words(value: Any) -> str:
 
 
 def diff(before: str, after: str) -> Output:
-    """Return the change of a text, word by word, alone or as a cell of a table.
-
-    >>> print(diff("Take two tablets daily.", "Take one tablet daily."))
-    Take [-two tablets-] {+one tablet+} daily.
-    """
+    """Return the change of a text, word by word, alone or as a cell of a table."""
     old, new = _words(before).split(), _words(after).split()
     parts = []
     for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

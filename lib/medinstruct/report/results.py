@@ -124,11 +124,7 @@ def fill(template: str, scope: dict[str, Any]) -> str:
 
 
 def evaluate(expression: str, scope: dict[str, Any]) -> Any:
-    """Return the value of an expression, or None where something in it is undefined.
-
-    >>> evaluate("run.steps / 2", {"run": {"steps": 3}}), evaluate("run.a / 2", {"run": {}})
-    (1.5, None)
-    """
+    """Return the value of an expression, or None where something in it is undefined."""
     try:
         return environment().compile_expression(expression)(scope)
     except jinja2.UndefinedError:

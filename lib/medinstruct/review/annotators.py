@@ -61,9 +61,6 @@ def estimate(marks: Mapping, weights: Mapping, *, population: int) -> Estimate:
 
     `marks`: item -> whether it has the mark; `weights`: item -> weight, else 1. The interval is
     Wilson's at the effective sample size (Kish): a mark of no item has an upper bound.
-
-    >>> [round(x, 3) for x in estimate({"a": True, "b": False}, {"b": 3.0}, population=1000)[:3]]
-    [0.25, 0.022, 0.831]
     """
     used = [(mark, weights.get(item, 1.0)) for item, mark in marks.items()]
     if not used:

@@ -161,11 +161,7 @@ def text_hash(item: Task) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text with its control, bidirectional and zero-width characters written out.
-
-    >>> visible("\\x1b[31mred\\u202e")
-    '␛[31mred⟨U+202E⟩'
-    """
+    """Return a text with its control, bidirectional and zero-width characters written out."""
     symbols = {char: f"⟨U+{ord(char):04X}⟩" for char in set(re.findall(HIDDEN, text))}
     symbols |= {char: chr(0x2400 + ord(char)) for char in symbols if char < " "}
     return text.replace("\r\n", "\n").translate(str.maketrans(symbols))
