@@ -134,10 +134,7 @@ def _of_votes(path: Path) -> str:
 
 
 def files_of(values: dict[str, Any]) -> dict[str, Path]:
-    """Return the user's files and folders that parameters name, resolved as `paths.resolve` does.
-
-    A parameter may be a list or a map of names; "replay:votes.jsonl" names a file too.
-    """
+    """Return the files that parameters name, also in lists, maps and "replay:votes.jsonl"."""
     files = {}
     for key, value in values.items():
         for text in _texts(value):
@@ -158,10 +155,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> None:
-    """Raise if this notebook's files, or those of an earlier one, were written with other values.
-
-    A file that has been deleted since may be written anew.
-    """
+    """Raise if this or an earlier notebook wrote files, still there, with other values."""
     differences = []
     for name, entry in load(folder).items():
         files = [folder / file for file in entry.get("written", {})]

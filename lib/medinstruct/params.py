@@ -136,10 +136,7 @@ def _located(path: str | Path, above: tuple[Path, ...] = ()) -> Path:
 
 
 def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:
-    """Return all parameters of a run: the notebooks' defaults, the profile, then `key=value` texts.
-
-    Raises UserError for a name that no notebook has and for a value of the wrong type.
-    """
+    """Return the parameters of a run, checked: defaults, profile, then `key=value` texts."""
     known = defaults()
     given = profile(path) | set_values(sets)
     for name in given:
@@ -150,10 +147,7 @@ def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def table(path: str | Path, number: str = "") -> list[str]:
-    """Return a profile's merged parameters as lines of YAML, each with its description.
-
-    With a notebook's number only the parameters of that notebook, as `papermill -f` reads them.
-    """
+    """Return parameters of a profile or one notebook as `papermill -f` reads them, described."""
     values, lines, books = merged(path), {}, paths.notebooks()
     chosen = [book for book in books if not number or book.stem.startswith(number.zfill(2))]
     if not chosen:

@@ -32,10 +32,7 @@ def root() -> Path:
 
 
 def outputs(run: str) -> Path:
-    """Return the folder of one run; it exists once something is written.
-
-    The environment variable `MEDINSTRUCT_OUTPUTS` names another place for all runs.
-    """
+    """Return the folder of a run, here or in `MEDINSTRUCT_OUTPUTS`; writing makes it."""
     if not run or Path(run).name != run:
         what = "`run` must be a plain folder name."
         raise UserError(what, got=repr(run), do="For example run: demo.")

@@ -102,10 +102,7 @@ def wilson(hits: float, n: float) -> Share:
 
 
 def paired_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
-    """Return the 95% interval of the change of a share between paired answers of 0 or 1.
-
-    Newcombe (1998), method 10; unlike a bootstrap it has a width where no answer changed.
-    """
+    """Return Newcombe's (1998, method 10) 95% interval of the change of paired 0 or 1."""
     n = len(before)
     if not n:
         return NONE
@@ -132,10 +129,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def sign_flip_test(differences: Sequence[float], *, rounds: int = 9_999, seed: int = 42) -> float:
-    """Return the two-sided p value of a paired permutation test, exact for at most 13 items.
-
-    Differences of 0 and nan are left out: no sign changes their sum.
-    """
+    """Return p of a paired permutation test, exact to 13 items; differences of 0 are left out."""
     from scipy.stats import permutation_test
 
     values = np.asarray(differences, dtype=float)
@@ -238,10 +232,7 @@ def gwet(ratings: Ratings, *, weights="identity", values: Sequence = (), seed=42
 
 
 def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=2000) -> Agreement:
-    """Return Krippendorff's alpha of raters on a nominal or ordinal scale.
-
-    Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability".
-    """
+    """Return Krippendorff's alpha (2011) of raters on a nominal or ordinal scale."""
     values, counts = _values(ratings), _counts(ratings)
     counts = counts[counts.sum(axis=1) >= 2]
     if not len(counts):

@@ -35,20 +35,14 @@ class Settings(BaseModel, extra="forbid"):
 
 
 class Guard:
-    """A privacy gate: texts with possible identifiers wait for a decision of the reader.
-
-    Words in `cleared` are no identifiers; words of turns that must not be saved are blocked later.
-    """
+    """A privacy gate: texts with possible identifiers wait for the reader; `cleared` words pass."""
 
     def __init__(self, cleared: Iterable[str] = ()) -> None:
         self.cleared, self.blocked = set(cleared), set[str]()
         self.pending: dict[str, Any] | None = None
 
     def check(self, what: str, texts: list[str], then: Callable[..., None]) -> None:
-        """Call `then(decision, texts, words)`, at once with "" if no text holds an identifier.
-
-        Else `pending` holds the role of the texts and (kind, word) pairs until `decide`.
-        """
+        """Call `then(decision, texts, words)`, at once without an identifier, else by `decide`."""
         hits = [hit for text in texts for hit in self.find(text)]
         if not hits:
             then("", texts, [])

@@ -28,10 +28,7 @@ class UseCase(BaseModel, extra="forbid", frozen=True):
     readers: dict[str, str] = {}
 
     def task(self, text: str, *, reader: str = "") -> tuple[str, str]:
-        """Return (instruction, input) for a text with its question.
-
-        Headings in the text lose their marks, so that it cannot end its part of a template.
-        """
+        """Return (instruction, input) for a text, without marks of headings in it."""
         if reader and reader not in self.readers:
             do = f"Choose from: {', '.join(self.readers) or 'no reader'}."
             raise UserError(f"{self.title} has no such reader.", got=reader, do=do)
@@ -43,10 +40,7 @@ USE_CASES = {row["name"]: UseCase(**row) for row in TEXTS["use_cases"]}
 
 
 def load_cases(way: str = "") -> list[list[Turn]]:
-    """Return all worked cases, or those of one use case; not reviewed by clinicians.
-
-    A case is a turn of a chat for each of its readers, with the answer written by hand.
-    """
+    """Return all worked cases, or one use case's, as turns; not reviewed by clinicians."""
     rows = [row for row in paths.load("assist_cases") if way in ("", row["way"])]
     return [[_worked_turn(row, reader) for reader in row["written"]] for row in rows]
 

@@ -25,10 +25,7 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "1
 
 
 class Finding(NamedTuple):
-    """One number of an audit beside its threshold; `keeps` is None if that is not known.
-
-    Nothing was measured, or the limit says "bound" and the interval crosses it: not proven.
-    """
+    """One number of an audit beside its threshold; `keeps` is None if unmeasured or not proven."""
 
     audit: str
     value: float
@@ -57,10 +54,7 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
 def dataset_findings(
     examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=()
 ) -> list[Finding]:
-    """Return the findings of all audits of a dataset and its seeds, comparing two versions.
-
-    `snippets` are labeled texts for the recall of identifiers, by default the held-out ones.
-    """
+    """Return the findings of all audits of a dataset; `snippets` as in `phi_accuracy`."""
     texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
     sets = {"dataset": texts, "seeds": {row.id: f"{row.instruction} {row.input}" for row in seeds}}
     rows = {}
@@ -135,10 +129,7 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
 
 
 def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[str, Any]:
-    """Return what a run's files say of its dataset; missing files are skipped.
-
-    Sizes, labels, models, licenses, hashes, and the results of earlier notebooks.
-    """
+    """Return what a run's files say of its dataset; missing files are skipped."""
     folder = Path(folder)
     examples = records.read(folder / file, Example)
     models = Counter(row.provenance.model or "unknown" for row in examples)

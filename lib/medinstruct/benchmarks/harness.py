@@ -51,10 +51,7 @@ class Sample(BaseModel):
 
 
 class Result(BaseModel):
-    """One model on one benchmark, with the settings that it depends on.
-
-    `cut` counts prompts longer than the model's context, which lose their beginning.
-    """
+    """One model on one benchmark; `cut` counts prompts that lose their beginning."""
 
     model: str
     task: str
@@ -72,10 +69,7 @@ class Result(BaseModel):
 
 
 def contestants(model: LocalModel, *, more: Any = None, batch_size=8) -> list[Contestant]:
-    """Return base and tuned of one loaded model, and more as {name: path or hub id}.
-
-    Further models are loaded one at a time, when they are run.
-    """
+    """Return base and tuned of a loaded model, and more as {name: path or hub id}."""
     views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
     entries = {
         name: Contestant(name, view.key(Request(messages=[])), partial(_opened, view, batch_size))
@@ -191,10 +185,7 @@ def _task(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
 
 
 def _evaluate(lm: Any, spec: dict[str, Any], settings: Settings, is_chat: bool) -> list[dict]:
-    """Return the harness's record of each question.
-
-    `simple_evaluate` would collect drivers and packages at each call, seconds a task.
-    """
+    """Return the harness's record of each question; `simple_evaluate` would take seconds more."""
     from lm_eval import evaluate
     from lm_eval.tasks import TaskManager
 

@@ -48,10 +48,7 @@ def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> p
 
 
 def interval(samples: pd.DataFrame) -> dict[str, float]:
-    """Return n, mean, standard error, 95% interval, share of unreadable replies, cut prompts.
-
-    Wilson's interval for accuracies, a bootstrap over questions for ROUGE-L.
-    """
+    """Return n, mean, error, 95% interval (Wilson's; ROUGE-L: bootstrap), unread and cut."""
     score, n, unread = samples["score"], len(samples), np.nan
     if score.isin((0, 1)).all():
         low, high = stats.wilson(int(score.sum()), n)[1:3]

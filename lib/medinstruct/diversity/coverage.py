@@ -103,10 +103,7 @@ def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
 
 
 def published(axis: str) -> dict[Hashable, int]:
-    """Return the published counts of the twenty most frequent labels, in our spelling.
-
-    They are of the 64,350 tasks that the authors of AlpaCare generated.
-    """
+    """Return the published counts (of 64,350 tasks) of the 20 top labels, in our spelling."""
     counts = pd.Series(labels.published("generated", axis))
     names = [labels.canonical(axis, name) or NO_MATCH for name in counts.index]
     return counts.groupby(names, sort=False).sum().to_dict()
@@ -128,10 +125,7 @@ def _ranked(counts: dict) -> list[tuple]:
 
 
 def gaps(frame: pd.DataFrame, rows: str = "topic", columns: str = "type") -> pd.DataFrame:
-    """Return task counts by two axes over all known labels, the rows with most empty cells first.
-
-    Labels that no task has are rows of zeros; `empty_cells` of it counts the gaps of all cells.
-    """
+    """Return task counts by two axes, zeros included, the rows with most empty cells first."""
     names = {"index": list(labels.VALUES[rows]), "columns": list(labels.VALUES[columns])}
     table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
     table = table.reindex(**names, fill_value=0)

@@ -17,10 +17,7 @@ def richness(counts: Iterable[int]) -> dict[str, float]:
 
 
 def extrapolated(counts: Iterable[int], *, more: int) -> float:
-    """Return the expected number of distinct items after `more` draws (Chao et al. 2009).
-
-    It never exceeds the Chao1 bound.
-    """
+    """Return the expected distinct items after `more` draws, at most Chao1 (Chao et al. 2009)."""
     counts = list(counts)
     hidden, once, total = richness(counts)["chao1"] - len(counts), counts.count(1), sum(counts)
     rate = once / (total * hidden + once) if hidden and once else 0.0
@@ -57,10 +54,7 @@ def distinct_n(texts: Iterable[str], n: int = 2) -> float:
 
 
 def mtld(texts: Iterable[str], *, threshold: float = 0.72) -> float:
-    """Return the mean length in words of stretches whose type-token ratio stays above `threshold`.
-
-    Both directions are averaged (McCarthy and Jarvis 2010).
-    """
+    """Return MTLD: mean words of stretches above a type-token ratio (McCarthy and Jarvis 2010)."""
     words = [word for text in texts for word in _words(text)]
     return (_mean_stretch(words, threshold) + _mean_stretch(words[::-1], threshold)) / 2
 
@@ -77,10 +71,7 @@ def _mean_stretch(words: Sequence[str], threshold: float) -> float:
 
 
 def vendi(texts: Sequence[str]) -> float:
-    """Return the effective number of different texts by TF-IDF cosine (Friedman and Dieng 2023).
-
-    It is exp of the entropy of the spectrum of the similarity matrix; n texts take n² memory.
-    """
+    """Return the Vendi score of TF-IDF cosines (Friedman and Dieng 2023), in n² memory."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if not texts:

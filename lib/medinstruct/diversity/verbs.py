@@ -110,10 +110,7 @@ def _load_pipeline(model: str) -> tuple[Any, Lexicon]:
 
 
 def _asking_clause(text: str, lexicon: Lexicon) -> Clause:
-    """Return the first clause that asks: an imperative, a wrapped request or a question.
-
-    Without one it is a scene ("Consider a hospital kitchen."), else the first two sentences.
-    """
+    """Return the first clause that asks, else a scene ("Consider a kitchen."), else the start."""
     sentences = [LEAD.sub("", part, count=1) for part in SENTENCE_END.split(text[:10_000])[:12]]
     clauses = (_request(sentence, lexicon) for sentence in sentences)
     scenes = (Clause(sentence, True) for sentence in sentences if _is(sentence, "scene_verbs"))
@@ -261,10 +258,7 @@ def _objects(verb: Any) -> list[Any]:
 
 
 def _singular(noun: Any, lexicon: Lexicon) -> str:
-    """Return the lemma of a noun with what a hyphen joins to it.
-
-    It repairs the lemmatizer: "diabetes" is no plural, and "uses" is no plural of "us".
-    """
+    """Return a noun's lemma with what a hyphen joins to it; "diabetes" is no plural."""
     word, lemma = noun.lower_, noun.lemma_.lower()
     if word[-1] == "s" and word[:-1] in lexicon.nouns and not lemma.endswith("y"):
         lemma = word[:-1]

@@ -162,10 +162,7 @@ async def attack(
 
 
 def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """Return one row an attack: score with it, score of its control, and their difference (gain).
-
-    All comparisons were lost before: a judge that is consistent and obeys no attack gives 0.
-    """
+    """Return one row an attack: its score, that of its control, and the gain (0: not obeyed)."""
     frame = table(verdicts)
     is_control = frame["model"].str.contains(CONTROLLED, regex=False)
     names = frame["model"].str.replace(CONTROLLED, ATTACKED, regex=False)
@@ -177,10 +174,7 @@ def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return Cohen's kappa of every two judges and Krippendorff's alpha of all, with intervals.
-
-    Over the pairs that both have judged; the row of all judges is named "all (alpha)".
-    """
+    """Return kappa of every two judges, alpha of all ("all (alpha)"), on pairs that both judged."""
     wide = table(verdicts).pivot(index=KEY, columns="instrument", values="winner").astype(object)
     wide = wide.where(wide.notna(), None)
     ratings = {name: wide[name].tolist() for name in by_judge(verdicts)}

@@ -118,10 +118,7 @@ def recall(items: pd.DataFrame, change: Callable[[str], str]) -> pd.Series:
 
 
 def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -> dict:
-    """Return the content of contamination.json: ids of matched items by set, and every match.
-
-    `seeds` are the matches of seeds, which are not removed.
-    """
+    """Return the content of contamination.json; `seeds` are matches of seeds, not removed."""
     hits = pd.concat([matches, seeds])
     ids = {name: sorted(hits["id"][hits["set"] == name].unique()) for name in items["set"].unique()}
     sizes = items["set"].value_counts()

@@ -97,10 +97,7 @@ class Index:
         self._lengths = texts["length"][self._order]
 
     def pairs(self, queries: np.ndarray, limit: float, *, own: bool = False) -> Pairs:
-        """Return all pairs above the limit: query rows, text rows, numbers of unmatched tokens.
-
-        With `own` the queries are this index's texts; each pair comes once, the later row first.
-        """
+        """Return pairs above the limit: queries, texts (earlier, if `own`), unmatched tokens."""
         blocks = list(self._blocks(queries, limit, own))
         bits = self.texts["bits"][self._order]
         folds = {words: _fold(bits, words) for words in {words for *_, words in blocks}}

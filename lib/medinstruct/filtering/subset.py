@@ -70,10 +70,7 @@ def coverage(near: Any, chosen: Sequence[int]) -> np.ndarray:
 
 
 def paraphrases(texts: Sequence[str], model: str, *, least: float = 0.85) -> list[tuple]:
-    """Return (cosine, row, row) of pairs with a sentence-embedding cosine of at least `least`.
-
-    `model` is a folder or a name on the Hub (the extra `semantic`), or "" for none.
-    """
+    """Return (cosine, row, row) of pairs by embeddings of `model` ("": none), at `least`."""
     if not model or not texts:
         return []
     try:

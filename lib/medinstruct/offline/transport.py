@@ -44,10 +44,7 @@ def http_client(url: str = "offline") -> httpx2.AsyncClient:
 
 
 def complete(content: bytes, *, rate: writer.Rates) -> tuple[int, Any]:
-    """Return status and chat completion, as a list of events where it is to be streamed.
-
-    A malformed request gets the API's 400.
-    """
+    """Return status (400 if malformed) and chat completion, as a list of events in a stream."""
     try:
         body = json.loads(content)
         texts = [message["content"] for message in body["messages"]]

@@ -29,10 +29,7 @@ def rates(changes: Rates) -> dict[str, float]:
 
 
 def write_tasks(wanted: Sequence[Mapping], *, chance: Random, rate: Rates) -> list[dict] | None:
-    """Return tasks as fields by name, with their failures; None for a refusal.
-
-    `wanted` has the labels of each task (type, topic, view, difficulty; any may be missing).
-    """
+    """Return tasks as fields by name, by the labels `wanted`, with failures; None for a refusal."""
     if chance.random() < rate["refusal"]:
         return None
     tasks: list[dict[str, str]] = []

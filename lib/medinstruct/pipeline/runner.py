@@ -65,10 +65,7 @@ def run(
 
 
 def default_jobs() -> int:
-    """Return how many notebooks run side by side: 2, or 1 on one core, with a GPU or under 8 GB.
-
-    Each may load a model, which fills a GPU.
-    """
+    """Return 2 notebooks at a time; 1 on one core, under 8 GB, or where models fill a GPU."""
     import psutil
 
     has_room = (os.cpu_count() or 1) > 1 and psutil.virtual_memory().total > 8e9
@@ -93,10 +90,7 @@ def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
 
 
 def _in_turn(one: Any, own: dict[Path, dict], jobs: int, bar: tqdm) -> Iterator[tuple[Path, Done]]:
-    """Yield each notebook with the outcome of `one`, called for at most `jobs` at a time.
-
-    Ctrl-C ends the kernels; after a failure those at work are finished.
-    """
+    """Yield notebooks with the outcomes of `one`, `jobs` at a time; Ctrl-C ends the kernels."""
     waiting, running, done = waits(list(own)), {}, set()
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -189,10 +183,7 @@ def with_input(notebook: Path, values: dict[str, Any]) -> Any:
 
 
 def cleaned(notebook: Any, *, timings: bool = True) -> Any:
-    """Remove what changes at every run: times, progress bars, widget state, memory addresses.
-
-    Without `timings` the outputs of cells tagged "timing" are replaced by a remark.
-    """
+    """Remove what changes at every run: progress bars, addresses, and without `timings` times."""
     import nbformat
 
     notebook.metadata.get("language_info", {}).pop("version", None)

@@ -50,10 +50,7 @@ def colors(names: Iterable[Any]) -> dict[Any, str]:
 
 
 def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE) -> Any:
-    """Draw horizontal bars of a mapping or Series, the largest first.
-
-    Names after the first `top` are counted in the axis label.
-    """
+    """Draw horizontal bars, the largest first; the axis label counts those after `top`."""
     pairs = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
     if not pairs:
         return _note(label)
@@ -71,10 +68,7 @@ def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE) -> Any:
 
 
 def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
-    """Draw horizontal bars side by side: one row a name, one color a column.
-
-    `columns` is a DataFrame (index = names) or {column: {name: value}}; missing values are 0.
-    """
+    """Draw bars side by side: a row a name, a color a column of a table; missing values are 0."""
     frame = pd.DataFrame(columns).fillna(0)
     if frame.empty:
         return _note(label)
@@ -183,10 +177,7 @@ def _dots(axes: Any, part: Any, places: Any, *, color: str, marker: str, label: 
 
 
 def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -> Any:
-    """Draw one line a column over the index of a DataFrame; missing values are skipped.
-
-    `reference` marks places on the x-axis.
-    """
+    """Draw one line a column over a table's index; `reference` marks places on the x-axis."""
     columns = frame.dropna(axis="columns", how="all")
     if not columns.size:
         return _note(label)
@@ -209,10 +200,7 @@ def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -
 def histogram(
     values: Any, *, title: str, label: str, unit="tasks", range=(0, 1), reference=None, share=False
 ) -> Any:
-    """Draw how often each value occurs; {name: values} draws one outline a name.
-
-    With `share` the heights are percent of each name's values, so that sets of any size compare.
-    """
+    """Draw how often values occur, one outline a name; `share`: in percent of each name's."""
     columns = values if isinstance(values, Mapping) else {"": values}
     columns = {name: pd.Series(column, dtype=float).dropna() for name, column in columns.items()}
     if not any(map(len, columns.values())):
@@ -275,10 +263,7 @@ def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
 
 
 def sunburst(pairs: Mapping[tuple[str, str], int], *, title: str) -> Any:
-    """Draw verbs in an inner ring and their nouns in an outer one; angles are counts.
-
-    Slices come in the order of `pairs`; thin ones have no word.
-    """
+    """Draw verbs in an inner ring and their nouns in an outer one, in the order of `pairs`."""
     rows = [(*pair, count) for pair, count in pairs.items() if count]
     if not rows:
         return _note("verbs with an object")

@@ -57,10 +57,7 @@ def show(figure: Any, name: str, *, folder: str | Path, alt: str = "", data: Any
 
 
 def _png(figure: Any) -> bytes:
-    """Return a figure as transparent PNG of 256 colors, a third of the full size.
-
-    An octree keeps the color of a single dot, unlike median cut, which weighs colors by area.
-    """
+    """Return a transparent PNG of 256 octree colors; median cut would lose single dots."""
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()

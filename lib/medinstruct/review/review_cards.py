@@ -112,10 +112,7 @@ def pairs(
 
 
 def write_votes(path: Path, votes: Sequence[Vote], deck: Sequence[Card], model: str) -> list[dict]:
-    """Write the comparisons of `model` as the human votes that the judging notebook reads.
-
-    Votes that are on no card of the deck, because an answer has changed since, are left out.
-    """
+    """Write the comparisons of `model` for notebook 11, without votes on changed answers."""
     keys, rows = {card.key for card in deck if model in card.texts}, []
     for vote in votes:
         if vote.key in keys:

@@ -37,10 +37,7 @@ class Session:
         return self.view()
 
     def view(self) -> dict[str, Any]:
-        """Return the state as plain data, without the names of models and reviewer.
-
-        `place` is the card to show when `serial` changes, `votes` the reviewer's vote on each card.
-        """
+        """Return the state as data without names; `place` is shown when `serial` changes."""
         summary = annotators.summary(self.votes, self.deck)
         names = {"action", "comment", "edit", *SCALES}
         votes = [vote and vote.model_dump(include=names) for vote in self.own]

@@ -86,10 +86,7 @@ def to_adjudicate(deck: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
 
 
 def _applied(item: Task | None, decision: Decision | None) -> Task | None:
-    """Return an item, or an answer of the chat (None), after its decision; None if not accepted.
-
-    An edited item and an answer of the chat are new items with the earlier one as parent.
-    """
+    """Return an item (None: of the chat) after its decision, edited ones with their parent."""
     if decision is None or decision.action not in ("accept", "edit"):
         return None if decision else item
     origin = item.provenance if item else Provenance(source="chat")

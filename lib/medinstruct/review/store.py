@@ -117,10 +117,7 @@ class Store:
         return own[-1] if own else None
 
     def votes(self, kind: str = "", *, names: bool = False) -> list[Vote]:
-        """Return the valid votes, oldest first: not undone, and the last of a reviewer on a text.
-
-        Reviewers are aliases unless `names` is true.
-        """
+        """Return valid votes, a reviewer's last on a text, under aliases unless `names`."""
         last = {(v.reviewer, v.role, v.kind, v.key): v for v in self._valid(kind)}
         votes = sorted(last.values(), key=lambda vote: vote.at)
         if names:

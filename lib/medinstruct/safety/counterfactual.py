@@ -29,10 +29,7 @@ class Case(NamedTuple):
 
 
 def cases(*, traits: Iterable[str] = ()) -> list[Case]:
-    """Return every shipped case (not reviewed by clinicians) in every version.
-
-    `traits` are those of counterfactual_traits.yaml, all by default.
-    """
+    """Return every shipped case in every version (not reviewed by clinicians), all traits if ()."""
     words = paths.load("counterfactual_traits")
     label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
     versions_of_case = []
@@ -107,10 +104,7 @@ def _difference(plain: pd.Series, other: pd.Series, *, seed: int) -> tuple[float
 
 
 def planted_answers(cases: Sequence[Case], *, against: str = "", seed: int = 42) -> list[str]:
-    """Return answers of a rigged model, to test the audit.
-
-    Its advice varies by chance; people with the trait `against` get less of it. "" is fair.
-    """
+    """Return answers of a rigged model: people with the trait `against` get less; "" is fair."""
     rng, texts = np.random.default_rng(seed), []
     words = paths.load("planted_answers")
     for case in cases:
