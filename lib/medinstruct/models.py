@@ -37,11 +37,12 @@ class Model(BaseModel, extra="forbid", frozen=True):
     names the environment variable with the key; `usd_per_mtok` are US dollars a million (prompt,
     completion) tokens, and `batch_share` is what the Batch API costs of it; `batch_tokens` may wait
     in its queue at once, 0 for what the server says; `rpm` and `tpm` are requests and tokens a
-    minute, 0 for what the server says; `room` is the least number of tokens
-    that a reply may have, for models that think first; `extra` holds further fields of each
-    request; `tuned` is the name under which the server has the tuned model; `ends` is the
-    announced day on which the model stops answering; `judge_style` (short or explain) and
-    `judge_max_tokens` count where it judges or grades, except for the stand-in.
+    minute, 0 for what the server says; `room` is the least number of tokens that a reply may have,
+    for models that think first; `thinking` off or on asks for it in the form of the server
+    (data/thoughts.yaml), `reasoning_effort` is low, medium, high or another of its values; `extra`
+    holds further fields of each request; `tuned` is the name under which the server has the tuned
+    model; `ends` is the announced day on which the model stops answering; `judge_style` (short or
+    explain) and `judge_max_tokens` count where it judges or grades, except for the stand-in.
     """
 
     url: str = ""
@@ -55,6 +56,8 @@ class Model(BaseModel, extra="forbid", frozen=True):
     mode: str = Field("online", pattern="^(online|batch)$")
     batch_tokens: int = Field(0, ge=0)
     room: int = Field(0, ge=0)
+    thinking: bool | None = None
+    reasoning_effort: str = ""
     extra: dict[str, Any] = {}
     tuned: str = ""
     ends: date | None = None

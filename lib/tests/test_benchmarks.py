@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import nullcontext
+from types import SimpleNamespace as Namespace
 
 import numpy as np
 import pandas as pd
@@ -413,7 +414,9 @@ def test_a_worked_example_ends_on_its_letter_its_word_or_its_text(tmp_path):
     assert any(end in prompts[2] for end in ends) and " (B)\n" in prompts[3]
 
 
-def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path):
+def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path, monkeypatch):
+    bare = Namespace(chat_template=None, name_or_path="rigged")
+    monkeypatch.setattr(_Rigged, "tokenizer", bare, raising=False)
     with pytest.raises(UserError, match="no chat template"):
         benchmarks.run(
             benchmarks.load(["own_ll"], limit=2),

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from medinstruct import evaluation, llm, records
 from medinstruct.benchmarks import extraction
-from medinstruct.llm.messages import add_chunk, answer_of, part_thought, rest, settled
+from medinstruct.llm.messages import (
+    add_chunk,
+    answer_of,
+    part_thought,
+    rest,
+    settled,
+    split_thought,
+)
 
 THOUGHT, ANSWER = "Gout? Or a septic joint? Then (B).", "Aspirate the joint, then rest it."
 SPELLINGS = [
@@ -34,8 +41,8 @@ OPENED = [text for text in SPELLINGS if not text.startswith("{}")]
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_an_answer_is_parted_from_its_thought_in_every_spelling(spelling):
-    assert llm.split_thought(spelling.format(THOUGHT, ANSWER)) == (ANSWER, THOUGHT)
-    assert llm.split_thought(ANSWER) == (ANSWER, "")
+    assert split_thought(spelling.format(THOUGHT, ANSWER)) == (ANSWER, THOUGHT)
+    assert split_thought(ANSWER) == (ANSWER, "")
 
 
 @pytest.mark.parametrize("spelling", OPENED)
@@ -51,18 +58,18 @@ def test_a_thought_that_was_cut_is_no_answer_but_a_lack_of_room(spelling):
 
 def test_a_thought_may_quote_its_own_marks_and_an_answer_may_have_several_thoughts():
     quoted = "<think>They ask for </think> as a tag.</think>Rest."
-    assert llm.split_thought(quoted)[0] == "Rest."
-    assert llm.split_thought("<think>a</think>Rest.<think>b</think> Ice.") == (
+    assert split_thought(quoted)[0] == "Rest."
+    assert split_thought("<think>a</think>Rest.<think>b</think> Ice.") == (
         "Rest. Ice.",
         "a\n\nb",
     )
-    assert llm.split_thought("Is p < 0.05? See [1].") == ("Is p < 0.05? See [1].", "")
+    assert split_thought("Is p < 0.05? See [1].") == ("Is p < 0.05? See [1].", "")
 
 
 @given(st.text("abc<>[/]think analysis", max_size=60))
 def test_parting_twice_changes_nothing(text):
     once = part_thought({"text": text, "finish_reason": "stop"})
-    if not llm.split_thought(once["text"])[1]:  # a mark may arise where a thought was cut out
+    if not split_thought(once["text"])[1]:  # a mark may arise where a thought was cut out
         assert part_thought(once) == once
 
 
@@ -107,7 +114,7 @@ def test_a_streamed_thought_is_never_shown_wherever_its_marks_are_broken(spellin
         for start in range(0, len(text), size):
             grown += text[start : start + size]
             sent += rest(settled(grown), sent)
-        sent += rest(llm.split_thought(grown)[0], sent)
+        sent += rest(split_thought(grown)[0], sent)
         assert sent == ANSWER
 
 
@@ -128,7 +135,9 @@ def test_rows_of_earlier_versions_are_read_and_their_thoughts_parted(tmp_path):
         for key, row in {"a": old, "b": old | {"text": "<think>Gout or"}}.items():
             base.execute("INSERT INTO answers VALUES (?, '{}', ?, 0, 0)", (key, json.dumps(row)))
     assert (cache.get("a").text, cache.get("a").thought) == (ANSWER, THOUGHT)
-    assert cache.get("b").incomplete_reason == "length" and cache.get("b").more_room == 8
+    request = llm.Request(messages=[], parameters={"max_tokens": 100})
+    assert cache.get("b").incomplete_reason == "length"
+    assert request.repeated(cache.get("b")).parameters == {"max_tokens": 800}
 
 
 def test_files_of_answers_and_of_verdicts_lose_their_thoughts(tmp_path):

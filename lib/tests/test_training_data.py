@@ -1,8 +1,12 @@
 """Training examples: prompts, checks before training, held-out split; launch configurations."""
 
+import importlib.util
+import re
+from pathlib import Path
+
 import pytest
 
-from medinstruct import labels, params, paths, training
+from medinstruct import benchmarks, labels, llm, params, paths, training
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
@@ -92,6 +96,58 @@ def test_a_prompt_that_shares_a_token_with_its_response_is_refused():
     with pytest.raises(UserError, match=f"differently(.|\n)*{example(1).id}"):
         training.survey([example(1)], tokenizer=Merging())
     assert training.survey([example(1, output="No.")], tokenizer=Merging()).rows
+
+
+TEMPLATES = Path(importlib.util.find_spec("trl").origin).with_name("chat_templates")
+
+
+@pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*.jinja")), ids=lambda file: file.stem)
+def test_a_chat_is_trained_as_it_is_asked_and_without_thinking_in_every_template_of_trl(
+    tokenizer, file, monkeypatch
+):
+    """The prompt of training, of a model in this process, and of lm-evaluation-harness."""
+    monkeypatch.setattr(tokenizer, "chat_template", file.read_text(encoding="utf-8"))
+    form = {"tokenizer": tokenizer, "template": "chat", "max_length": 9999}
+    (row,) = training.survey([example()], **form).rows
+    question = [{"role": "user", "content": training.message(example().instruction)}]
+    local = llm.LocalModel.__new__(llm.LocalModel)
+    local.chat, local.tokenizer = True, tokenizer
+    lm = type("HFLM", (), {"tokenizer": tokenizer})()
+    assert benchmarks.harness._apply_template(lm, "chat")
+    asked = local._prompt(llm.Request(messages=question))
+    assert asked == lm.apply_chat_template(question, add_generation_prompt=True)
+    ids = tokenizer(asked, add_special_tokens=False)["input_ids"]
+    assert ids == row.ids[: row.start]
+    trained = tokenizer.decode(row.ids[row.start :])
+    assert re.fullmatch(r" ?Rest\.\W.*", trained, re.DOTALL)  # the response and the end of its turn
+    assert question[0]["content"] in asked and llm.messages.split_thought(asked)[0] is not None
+    begun = [*question, {"role": "assistant", "content": "The answer is"}]
+    assert re.fullmatch(re.escape(asked) + " ?The answer is", lm.apply_chat_template(begun))
+
+
+@pytest.mark.parametrize(
+    "name, end",
+    [
+        ("qwen3", "<think>\n\n</think>\n\n"),
+        ("deepseek_r1_distill", "<think>\n\n</think>\n\n"),
+        ("glm4moe", "/nothink<|assistant|>\n<think></think>\n"),
+        ("gptoss", "<|channel|>final<|message|>"),
+    ],
+)
+def test_a_template_that_lets_think_is_asked_with_the_thought_closed(tokenizer, name, end):
+    tokenizer.chat_template = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+    asked, _ = llm.render_chat(tokenizer, [{"role": "user", "content": "Why?"}])
+    assert asked.endswith(end)
+
+
+def test_a_template_without_system_role_gets_that_text_in_the_users_turn(tokenizer, monkeypatch):
+    template = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    assert llm.render_chat(tokenizer, turns) == ("<user>Be brief.\n\nWhy?<assistant>", "</s>")
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ nothing.at_all }}")
+    with pytest.raises(UserError, match="cannot render"):
+        llm.render_chat(tokenizer, turns)
 
 
 def test_shipped_launch_configurations_load():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medinstruct import paths
-from medinstruct.llm import split_thought
+from medinstruct.llm.messages import split_thought
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 RULES = paths.load("reply_patterns")
@@ -116,7 +116,7 @@ def _scores(answer: int | str | None, right: int | str) -> dict[str, float]:
 
 def score_summary(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """Score a summary by ROUGE-L F1 to the reference, without stemming."""
-    return {"rougeL": rouge_l(results[0], doc["target"])}
+    return {"rougeL": rouge_l(split_thought(results[0])[0] or "", doc["target"])}
 
 
 def rouge_l(text: str, target: str) -> float:

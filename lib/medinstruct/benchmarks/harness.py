@@ -14,7 +14,7 @@ from medinstruct import records
 from medinstruct.benchmarks import extraction
 from medinstruct.benchmarks.question_sets import Benchmark, as_dataset
 from medinstruct.errors import UserError
-from medinstruct.llm import LocalModel, Request, fingerprint
+from medinstruct.llm import LocalModel, Request, fingerprint, render_chat
 from medinstruct.training import prompt
 
 TEMPLATES = ("alpaca", "chat", "plain")
@@ -131,7 +131,7 @@ def _version(benchmark: Benchmark, settings: Settings) -> str:
 
 
 def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Result:
-    is_chat = _apply_template(lm, settings.template, name=name)
+    is_chat = _apply_template(lm, settings.template)
     task, cut = _task(benchmark, settings.max_tokens), 0
     rows = sorted(_evaluate(lm, task, settings, is_chat), key=lambda row: row["doc_id"])
     if hasattr(lm, "tok_encode"):
@@ -143,17 +143,15 @@ def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Re
     return Result(**about, version=_version(benchmark, settings), samples=samples)
 
 
-def _apply_template(lm: Any, template: str, *, name: str) -> bool:
+def _apply_template(lm: Any, template: str) -> bool:
     """Make the harness ask in this template; return whether it is to apply one at all."""
     if template not in TEMPLATES:
         do = f"Choose from {', '.join(TEMPLATES)}."
         raise UserError("`benchmark_template` is not known.", got=template, do=do)
-    if template == "chat" and not getattr(getattr(lm, "tokenizer", None), "chat_template", None):
-        do = "Set benchmark_template: alpaca (what this pipeline trains with) or plain."
-        what = f"Model {name} has no chat template."
-        raise UserError(what, got="benchmark_template: chat", do=do)
     if template == "alpaca":
         lm.apply_chat_template = alpaca
+    elif template == "chat":
+        lm.apply_chat_template = lambda turns, **_: render_chat(lm.tokenizer, turns)[0]
     return template != "plain"
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import TEXTS
-from medinstruct.llm import Client, LocalModel, Reply, Request, connect, split_thought
+from medinstruct.llm import Client, LocalModel, Reply, Request, connect
+from medinstruct.llm.messages import split_thought
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training import message, prompt
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm import is_refusal, split_thought
+from medinstruct.llm.messages import is_refusal, split_thought
 from medinstruct.records import TestItem, Verdict
 
 Winner = Literal["model", "reference", "tie"]

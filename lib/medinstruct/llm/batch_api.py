@@ -14,7 +14,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import AGAIN, LIMITS, Reply, Request, answer_of
+from medinstruct.llm.messages import AGAIN, Reply, Request, answer_of
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
 ROUNDS = 4  # in a row that bring no answer
@@ -34,7 +34,7 @@ async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """
     replies = await _ask_once(client, requests)
     pairs = [(n, reply) for n, reply in enumerate(replies) if reply.incomplete_reason in AGAIN]
-    again = {n: requests[n].repeated(more_room=reply.more_room) for n, reply in pairs}
+    again = {n: requests[n].repeated(reply) for n, reply in pairs}
     with contextlib.suppress(UserError):  # then the first answer stays
         await _ask_once(client, [*again.values()])
     better = {n: client.cache.get(client.key(request)) for n, request in again.items()}
@@ -75,7 +75,7 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     keys, head, connection = list(requests), {"method": "POST", "url": PATH}, client.connection
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        bodies = [connection.body(requests[key]) | connection.extra for key in part]
+        bodies = [connection.body(requests[key]) | connection.fields for key in part]
         pairs = zip(part, bodies, strict=True)
         rows = ({"custom_id": key, "body": body} | head for key, body in pairs)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -120,7 +120,8 @@ async def _save(
     client: Any, api: openai.AsyncOpenAI, batch: Any, missing: dict[str, Request]
 ) -> UserError | None:
     """Save the answers of a batch; return the problem that sending again does not solve."""
-    problem = None
+    problem, connection = None, client.connection
+    sent = {key: connection.body(row) | connection.fields for key, row in missing.items()}
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
         text = (await api.files.content(file)).text
         for row in map(json.loads, filter(None, text.split("\n"))):
@@ -129,8 +130,8 @@ async def _save(
             if request and status == 200 and body.get("choices"):
                 client.save(request, answer_of(ChatCompletion.construct(**body)), batch=True)
             elif request and status in (400, 401, 403, 404, 422):
-                is_learned = client.connection.learn(body, status, [*request.parameters, *LIMITS])
-                problem = problem if is_learned else client.connection.problem(body, status)
+                is_learned = connection.learn(body, status, sent[row["custom_id"]])
+                problem = problem if is_learned else connection.problem(body, status)
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."
         return UserError("The server refused a batch.", got=got, do=do)

@@ -15,18 +15,9 @@ from tqdm import tqdm
 
 from medinstruct import models, records, stats
 from medinstruct.errors import UserError
+from medinstruct.llm import messages
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import (
-    AGAIN,
-    TEXTS,
-    Reply,
-    Request,
-    add_chunk,
-    answer_of,
-    is_refusal,
-    part_thought,
-    rest,
-)
+from medinstruct.llm.messages import AGAIN, TEXTS, Reply, Request, answer_of, is_refusal
 from medinstruct.llm.retry import Connection, transport
 
 REPEATS = 1  # of a request whose answer is incomplete
@@ -37,11 +28,9 @@ class Client:
 
     `fields` are those of `models.Model`, such as url and model; `connect` takes them from
     params/models.yaml. `source` is the sentence that says which model wrote what a page shows.
-    `budget_usd`, never exceeded by one client, needs a price. Incomplete
-    answers are requested once more, truncated ones with twice the room, and with eight times where
-    all of it went into thoughts. `usage` counts requests, tokens (those of thoughts as
-    reasoning_tokens) and US dollars. `mode` "batch" is the OpenAI Batch API: answers within a day
-    at half the price.
+    `budget_usd`, never exceeded by one client, needs a price. Incomplete answers are requested once
+    more, truncated ones with twice the room, or eight times where thoughts took all of it. `mode`
+    "batch" is the OpenAI Batch API: answers within a day at half the price.
     """
 
     def __init__(self, *, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any) -> None:
@@ -64,7 +53,7 @@ class Client:
 
     def key(self, request: Request) -> str:
         """Return the hash of everything that determines the answer."""
-        extra = self.connection.extra
+        extra = self.connection.identity
         return request.key(self.url, self.model, *([extra] if extra else []))
 
     async def ask_all(
@@ -105,7 +94,7 @@ class Client:
         async with self._reserve(request), self.connection.open() as api:
             try:
                 async for chunk in await self.connection.send(api, request, **form):
-                    if piece := add_chunk(answer, chunk, sent):
+                    if piece := messages.add_chunk(answer, chunk, sent):
                         sent += piece
                         yield piece
             except (OpenAIError, httpx2.HTTPError) as error:
@@ -113,8 +102,8 @@ class Client:
             finally:
                 if answer["completion_tokens"]:
                     self._count(answer)
-        answer = part_thought(answer | {"text": answer["text"].strip()})
-        if piece := rest(answer["text"], sent):
+        answer = messages.part_thought(answer | {"text": answer["text"].strip()})
+        if piece := messages.rest(answer["text"], sent):
             yield piece
         yield Reply(**answer, refused=is_refusal(answer["text"]), key=self.key(request))
 
@@ -140,8 +129,9 @@ class Client:
     def _count(self, answer: dict[str, Any], *, batch: bool = False) -> float:
         """Add an answer to the usage and return its cost."""
         tokens = {name: answer[name] for name in ("prompt_tokens", "completion_tokens")}
-        usd, thought = self.price.of(**tokens, batch=batch), answer.get("reasoning_tokens", 0)
-        self.usage.update(asked=1, usd=usd, reasoning_tokens=thought, **tokens)
+        usd = self.price.of(**tokens, batch=batch)
+        tokens["reasoning_tokens"] = answer.get("reasoning_tokens", 0)
+        self.usage.update(asked=1, usd=usd, **tokens)
         return usd
 
     @asynccontextmanager
@@ -162,16 +152,21 @@ class Client:
 
     async def _ask(self, api: Any, request: Request) -> Reply:
         """Return the reply; repeat the request while its answer is incomplete."""
+        reply, least = None, 0
         for left in range(REPEATS, -1, -1):
-            reply = self.cache.get(self.key(request))
-            self.usage["cached"] += reply is not None
-            if not reply:
+            answer = self.cache.get(self.key(request))
+            self.usage["cached"] += answer is not None
+            if not answer:
                 async with self._reserve(request):
-                    completion = await self.connection.send(api, request)
-                    reply = self.save(request, answer_of(completion))
+                    completion = await self.connection.send(api, request, least=least)
+                    if not completion:  # the context has no more room
+                        break
+                    answer = self.save(request, answer_of(completion))
+            reply = answer
             if not left or reply.incomplete_reason not in AGAIN:
                 break
-            request = request.repeated(more_room=reply.more_room)
+            least = request.max_tokens(1) if reply.incomplete_reason == "length" else 0
+            request = request.repeated(reply)
         return reply
 
 

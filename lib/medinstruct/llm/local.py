@@ -17,8 +17,9 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from medinstruct.errors import UserError
+from medinstruct.llm import messages
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import Reply, Request, part_thought, rest, settled, split_thought
+from medinstruct.llm.messages import Reply, Request
 
 PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
@@ -114,13 +115,13 @@ class LocalModel(AbstractContextManager):
         thread.add_done_callback(lambda _: texts.put_nowait(None))
         try:
             while (text := await texts.get()) is not None:
-                if piece := rest(settled(text, stop), sent):
+                if piece := messages.rest(messages.settled(text, stop), sent):
                     sent += piece
                     yield piece
             answer = (await thread)[0]
         finally:
             closed.set()
-        if piece := rest(answer["text"], sent):
+        if piece := messages.rest(answer["text"], sent):
             yield piece
         yield Reply(**answer, key=key)
 
@@ -131,13 +132,9 @@ class LocalModel(AbstractContextManager):
         free_memory()
 
     def _prompt(self, request: Request) -> str:
-        if not self.chat:
-            return "\n\n".join(message["content"] for message in request.messages)
-        if not self.tokenizer.chat_template:
-            do = "Ask it with chat=False."
-            raise UserError("The model has no chat template.", got=self.name, do=do)
-        form = {"tokenize": False, "add_generation_prompt": True}
-        return self.tokenizer.apply_chat_template(request.messages, **form)
+        if self.chat:
+            return messages.render_chat(self.tokenizer, request.messages)[0]
+        return "\n\n".join(message["content"] for message in request.messages)
 
     def _answers(self, missing: dict[str, Request]) -> Iterator[tuple[str, Row]]:
         """Yield (key, answer) in batches of equal parameters, longest prompts first.
@@ -202,12 +199,14 @@ class LocalModel(AbstractContextManager):
         self.usage.update(asked=1, **counts)
         reason = "length" if end is None and not cuts else "stop"
         text = text[: min(cuts, default=len(text))].strip()
-        return part_thought({"text": text, "finish_reason": reason, "model": self.name, **counts})
+        return messages.part_thought(
+            {"text": text, "finish_reason": reason, "model": self.name, **counts}
+        )
 
     def _text(self, tokens: Any) -> str:
         """Return the text of tokens, without special ones unless they mark a thought."""
         text = self.tokenizer.decode(tokens)
-        marked = split_thought(text)[0] != text
+        marked = messages.OPEN.search(text) or messages.CLOSE.search(text)
         return text if marked else self.tokenizer.decode(tokens, skip_special_tokens=True)
 
 

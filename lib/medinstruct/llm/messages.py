@@ -1,14 +1,19 @@
-"""Messages: requests, replies, refusals, the chunks of a streamed reply."""
+"""Messages: requests, replies, refusals, thoughts, streamed chunks, rendered chats."""
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from pydantic import BaseModel
 
 from medinstruct import paths
+from medinstruct.errors import UserError
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 AGAIN = ("length", "empty", "refused")  # reasons to request an answer once more
@@ -16,6 +21,7 @@ TEXTS = paths.load("replies")
 REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
 MARKS = paths.load("thoughts")
 OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
+PLACE = "0answer0"  # of an answer in a rendered chat
 THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
 
 
@@ -41,26 +47,23 @@ class Request(BaseModel, extra="forbid", frozen=True):
         limits = [self.parameters[name] for name in LIMITS if self.parameters.get(name)]
         return limits[0] if limits else default
 
-    def with_room(self, tokens: int) -> "Request":
-        """Return the request with room for at least so many tokens in its reply."""
+    def with_room(self, tokens: int, choose: Callable = max) -> "Request":
+        """Return the request with room for at least (`max`) or at most (`min`) so many tokens."""
         own = self.parameters
-        limits = {name: max(own[name], tokens) for name in LIMITS if name in own}
+        limits = {name: choose(own[name], tokens) for name in LIMITS if name in own}
         return self.model_copy(update={"parameters": own | limits}) if tokens else self
 
-    def repeated(self, *, more_room: int) -> "Request":
-        """Return a request for a better answer: a further sample, or so many times the room."""
-        if not more_room:
+    def repeated(self, reply: "Reply") -> "Request":
+        """Return a request for a better answer: with 2 or 8 times the room, or a further sample."""
+        if reply.incomplete_reason != "length":
             return self.model_copy(update={"sample": self.sample + 1000})
-        own, times = self.parameters, max(2, more_room)
+        own, times = self.parameters, 2 if reply.text.strip() else 8
         limits = {name: times * own[name] for name in LIMITS if name in own}
         return self.model_copy(update={"parameters": own | (limits or {"max_tokens": 8192})})
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply; `key` names its request, and `cached` replies cost nothing this time.
-
-    `thought` is what a reasoning model wrote before its answer; it never is part of `text`.
-    """
+    """A reply: `key` names its request, `cached` cost nothing now, `thought` is no part of `text`."""
 
     key: str
     text: str
@@ -82,12 +85,6 @@ class Reply(BaseModel, extra="forbid", frozen=True):
             return "refused"
         return "" if self.text.strip() else "empty"
 
-    @property
-    def more_room(self) -> int:
-        """Return how many times the room a better answer needs: 2 if cut, 8 if only thought."""
-        is_cut = self.incomplete_reason == "length"
-        return 0 if not is_cut else 2 if self.text.strip() else 8
-
 
 def is_refusal(text: str) -> bool:
     """Return whether a short answer declines the task.
@@ -101,10 +98,8 @@ def is_refusal(text: str) -> bool:
 def split_thought(text: str) -> tuple[str | None, str]:
     """Return the answer in a text, None while its thought is not closed, and the thought.
 
-    >>> split_thought("<think>Gout?</think> Rest."), split_thought("Gout?</think>Rest.")
-    (('Rest.', 'Gout?'), ('Rest.', 'Gout?'))
-    >>> split_thought("<think>Gout or"), split_thought(" Rest.")
-    ((None, 'Gout or'), (' Rest.', ''))
+    >>> split_thought("<think>Gout?</think> Rest."), split_thought("<think>Gout or")
+    (('Rest.', 'Gout?'), (None, 'Gout or'))
     """
     if not (OPEN.search(text) or CLOSE.search(text)):
         return text, ""
@@ -118,21 +113,19 @@ def split_thought(text: str) -> tuple[str | None, str]:
 def part_thought(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an answer with its thought apart; one that only thinks is empty, cut at its length."""
     text, thought = split_thought(answer["text"])
-    if text is None and answer["finish_reason"] == "stop":
-        answer = answer | {"finish_reason": "length"}
     thoughts = "\n\n".join(filter(None, (answer.get("thought"), thought)))
-    return answer | {"text": text or "", "thought": thoughts}
+    reason = "length" if text is None else answer["finish_reason"]
+    return answer | {"text": text or "", "thought": thoughts, "finish_reason": reason}
 
 
 def answer_of(completion: Any) -> dict[str, Any]:
     """Return text, thought, finish reason, model, tokens and refusal of the API's completion."""
-    choice = completion.choices[0]
+    choice, model = completion.choices[0], completion.model or ""
     thought, text = _read(choice.message)
-    refusal = getattr(choice.message, "refusal", None) or ""
-    answer = {"text": text or refusal, "thought": thought, "model": completion.model or ""}
-    answer = part_thought(answer | {"finish_reason": choice.finish_reason or "stop"})
-    answer["refused"] = bool(refusal) or is_refusal(answer["text"])
-    return answer | _counts(completion.usage, answer)
+    answer = {"text": text, "thought": thought, "finish_reason": choice.finish_reason or "stop"}
+    answer = part_thought(answer) | {"model": model}
+    refused = getattr(choice.message, "refusal", None) or is_refusal(answer["text"])
+    return answer | {"refused": bool(refused)} | _counts(completion.usage, answer)
 
 
 def add_chunk(answer: dict[str, Any], chunk: Any, sent: str) -> str:
@@ -143,7 +136,7 @@ def add_chunk(answer: dict[str, Any], chunk: Any, sent: str) -> str:
     for choice in (chunk.choices or [])[:1]:
         thought, text = _read(choice.delta)
         answer["thought"] += thought
-        answer["text"] += text or getattr(choice.delta, "refusal", None) or ""
+        answer["text"] += text
         answer["finish_reason"] = choice.finish_reason or answer["finish_reason"]
     answer["model"] = chunk.model or answer["model"]
     answer["completion_tokens"] = 1 + len((answer["thought"] + answer["text"]).encode()) // 3
@@ -154,34 +147,67 @@ def add_chunk(answer: dict[str, Any], chunk: Any, sent: str) -> str:
 
 def _read(message: Any) -> tuple[str, str]:
     """Return thought and text of a message, or of the change that a chunk brings to it."""
-    fields = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
-    return _flat(next(filter(None, fields), "")), _flat(getattr(message, "content", ""))
+    get = partial(getattr, message)
+    thought = get("reasoning_content", "") or get("reasoning", "")
+    return _flat(thought), _flat(get("content", "")) or get("refusal", None) or ""
 
 
 def _flat(content: Any) -> str:
     """Return the text of a message's content, which may come in parts; thoughts are marked."""
-    if isinstance(content, list):
-        return "".join(map(_flat, content))
     if isinstance(content, dict):
         thought = _flat(content.get("thinking"))
         return f"<think>{thought}</think>" if thought else _flat(content.get("text"))
-    return content if isinstance(content, str) else ""
+    parts = map(_flat, content) if isinstance(content, list) else ()
+    return content if isinstance(content, str) else "".join(parts)
 
 
 def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
-    """Return the tokens of an answer; those of thoughts are estimated where none are reported.
-
-    Some servers count thoughts in the total alone: they are paid for as completion tokens.
-    """
+    """Return the tokens of an answer, with those of thoughts; some servers put them in the total."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    asked, written, total = (getattr(usage, name, None) or 0 for name in names)
-    hidden = max(0, total - asked - written)
-    length = len(answer["thought"] + answer["text"])
-    thought = hidden or round(written * len(answer["thought"]) / max(1, length))
+    read, wrote, total = (getattr(usage, name, None) or 0 for name in names)
+    hidden, thought = max(0, total - read - wrote), len(answer["thought"])
+    guess = round(wrote * thought / max(1, thought + len(answer["text"])))
     details = getattr(usage, "completion_tokens_details", None)
-    thought = getattr(details, "reasoning_tokens", None) or thought
-    tokens = {"prompt_tokens": asked, "completion_tokens": written + hidden}
-    return tokens | {"reasoning_tokens": thought}
+    thought = getattr(details, "reasoning_tokens", None) or hidden or guess
+    return {"prompt_tokens": read, "completion_tokens": wrote + hidden, "reasoning_tokens": thought}
+
+
+def render_chat(tokenizer: Any, messages: Sequence[dict[str, str]]) -> tuple[str, str]:
+    """Return the text of a chat up to its answer, and the text that ends the answer's turn.
+
+    Thinking is off: a thought that the template opens is closed. Training, answering and benchmarks
+    use this text alike. An assistant's message at the end begins the answer.
+    """
+    if not tokenizer.chat_template:
+        got, do = Path(tokenizer.name_or_path).name, "Choose another template, such as alpaca."
+        raise UserError("The model has no chat template.", got=got, do=do)
+    *turns, last = messages
+    turns, begun = (turns, last["content"]) if last["role"] == "assistant" else (messages, "")
+    answered = [*turns, {"role": "assistant", "content": PLACE}]
+    parts = [m | {"content": [{"type": "text", "text": m["content"]}]} for m in answered]
+    render = partial(tokenizer.apply_chat_template, tokenize=False, **MARKS["template"])
+    for form in (answered, without_system(answered), parts):
+        with suppress(TemplateError, TypeError):
+            asked = render(form[:-1], add_generation_prompt=True)
+            before, place, after = render(form).rpartition(PLACE)
+            if place and all(m["content"].strip() in before for m in turns):
+                break
+    else:
+        do = "Choose another template, or another base model."
+        raise UserError("The chat template cannot render this chat.", got=list(messages), do=do)
+    before = before if before.startswith(asked) else asked
+    if mark := re.search(f"(?:{OPEN.pattern})\\s*\\Z", before):
+        before += f"\n{mark[0].strip().replace('<', '</')}\n\n"
+    open_end = before.rstrip(" ")  # a blank before the answer is a part of its first token
+    begun = before.removeprefix(open_end) + begun if begun else ""
+    return open_end + begun, after or tokenizer.eos_token
+
+
+def without_system(messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return messages whose system text begins the user's, for models without that role."""
+    texts = [m["content"] for m in messages if m["role"] == "system"]
+    first, *rest = [m for m in messages if m["role"] != "system"]
+    return [first | {"content": "\n\n".join([*texts, first["content"]])}, *rest]
 
 
 def settled(text: str, stop: Sequence[str] = ()) -> str:

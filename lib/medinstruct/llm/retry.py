@@ -6,18 +6,21 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from medinstruct import models
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import LIMITS, TEXTS, Request
+from medinstruct.llm.messages import LIMITS, MARKS, TEXTS, Request, without_system
 
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
 REPLACEMENTS = dict(zip(LIMITS, reversed(LIMITS), strict=True))
-UNSUPPORTED = re.compile(TEXTS["unsupported"], re.IGNORECASE)
+UNSUPPORTED, THINKING, SYSTEM, *ROOM = (
+    re.compile(text, re.IGNORECASE | re.DOTALL)
+    for text in (TEXTS["unsupported"], TEXTS["thinking"], TEXTS["system"], *TEXTS["room"])
+)
 
 
 class RateLimiter:
@@ -55,11 +58,21 @@ class Connection:
         self.transport, self.limiter = transport(self.url), RateLimiter(entry.rpm, entry.tpm)
         self.has_answered, self.health = False, 0.0
         self.refused: set[str] = set()  # parameters that the model does not take
+        self.has_system, self.notes = True, set()
+        self.form, self.forms = 0, [*([] if self.transport else thinking_forms(entry)), {}]
+        about = {"include": {"thinking", "reasoning_effort"}, "exclude_defaults": True}
+        self.identity = entry.extra | entry.model_dump(**about)
         is_free = self.transport or self.url.startswith(models.FREE)
         self._key = os.environ.get(entry.key) or ("none-needed" if is_free else "")
         if not self._key:
             got, do = f"no {entry.key} for {self.url or 'OpenAI'}", "Set it outside the notebook."
             raise UserError("There is no API key for a paid address.", got=got, do=do)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a request beyond the API's own, with the form of thinking."""
+        fields = (self.forms[self.form] | self.extra).items()
+        return {name: value for name, value in fields if name not in self.refused}
 
     def open(self) -> Any:
         """Return the SDK's client, an `AsyncOpenAI`, to be closed after use."""
@@ -78,26 +91,38 @@ class Connection:
             parameters["seed"] = parameters.get("seed", 0) + request.sample
         accepted = {self._accepted(name): value for name, value in parameters.items()}
         accepted.pop("", None)
-        return {"model": self.model, "messages": request.messages, **accepted}
+        messages = request.messages if self.has_system else without_system(request.messages)
+        return {"model": self.model, "messages": messages, **accepted}
 
-    def learn(self, error: object, status: int | None, names: Iterable[str]) -> bool:
-        """Remember the parameter that a 400 or 422 error refuses; return False for other errors."""
-        text = str(error)
-        if status not in (400, 422) or not UNSUPPORTED.search(text):
-            return False
-        own = "|".join(re.escape(name) for name in names if name not in ("model", "messages"))
-        match = re.search(rf"'param': '({own})\b", text) or re.search(rf"\b({own})\b", text)
-        name = match[1] if match else ""
-        if name and name not in self.refused:
-            self.refused.add(name)
-            other = self._accepted(name)
-            change = f"sent as `{other}`" if other else "left out"
-            note = f"`{self.model}` does not take `{name}`: it is {change} from now on."
-            logging.getLogger("medinstruct").warning(note)
-        return bool(name)
+    def learn(self, error: object, status: int | None, sent: Mapping[str, Any]) -> bool:
+        """Remember what of a request a 400 or 422 error refuses; return False for other errors."""
+        change = self._change(words(error), sent) if status in (400, 422) else ""
+        if change and change not in self.notes:
+            self.notes.add(change)
+            logging.getLogger("medinstruct").warning(f"`{self.model}` {change} from now on.")
+        return bool(change)
 
-    async def send(self, api: Any, request: Request, **more: Any) -> Any:
-        """Return the completion or its chunks, after retries and without refused parameters."""
+    def _change(self, text: str, sent: Mapping[str, Any]) -> str:
+        """Send no more what an error refuses, and return what changes; "" for other errors."""
+        if SYSTEM.search(text) and any(m["role"] == "system" for m in sent["messages"]):
+            self.has_system = False
+            return "has no system role: that text begins the user's message"
+        for number, form in enumerate(self.forms[:-1]):
+            is_named = THINKING.search(text) or any(name in text for name in form)
+            if is_named and form.items() <= sent.items():
+                self.form = max(self.form, number + 1)
+                return f"does not take {form}: it is left out"
+        name = refused_name(text, sent) if UNSUPPORTED.search(text) else ""
+        self.refused.add(name)
+        change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
+        return name and f"does not take `{name}`: it is {change}"
+
+    async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
+        """Return the completion or its chunks, after retries and without refused parameters.
+
+        Where the room of the reply does not fit, it is what the server's error leaves; None where
+        that is no more than `least` tokens.
+        """
         import openai
 
         completions, attempt = api.with_options(max_retries=0).chat.completions, 0
@@ -105,14 +130,22 @@ class Connection:
             body = self.body(request, **more)
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
-                raw = await completions.with_raw_response.create(**body, extra_body=self.extra)
+                fields = self.fields
+                raw = await completions.with_raw_response.create(**body, extra_body=fields)
                 completion = raw.parse()
                 if not more.get("stream"):
                     check_body(completion, raw.http_response)
             except openai.OpenAIError as error:
                 self.health *= 0.9
-                if self.learn(error, getattr(error, "status_code", None), body):
-                    continue
+                if (status := getattr(error, "status_code", None)) in (400, 422):
+                    room = request.max_tokens(0)
+                    if least < (left := room_left(words(error), room)) < room:
+                        request = request.with_room(left, min)
+                        continue
+                    if self.learn(error, status, body | fields):
+                        continue
+                    if least:
+                        return None
                 attempt += 1
                 most = RETRIES if self.has_answered else FIRST_RETRIES
                 if attempt > most or not is_passing(error):
@@ -135,7 +168,7 @@ class Connection:
 
     def problem(self, error: object, status: int | None = None) -> UserError:
         """Return the message for an error that ends the run, without the key."""
-        got = " ".join(str(error).replace(self._key, "[key]").split())[:400]
+        got = " ".join(words(error).replace(self._key, "[key]").split())[:400]
         do = TEXTS["advice"].get(status or getattr(error, "status_code", None), "Try again later.")
         what = f"{self.url or 'The OpenAI API'} gave no answer for `{self.model}`."
         return UserError(what, got=got, do=f"{do} Answers so far are saved.")
@@ -146,20 +179,53 @@ class Connection:
         return next((name for name in names if name not in self.refused), "")
 
 
+def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
+    """Return the fields that ask a model's server to think or not, in the order to try them."""
+    effort = {"reasoning_effort": entry.reasoning_effort} if entry.reasoning_effort else {}
+    server = next(row for row in MARKS["servers"] if re.search(row["url"], entry.url))
+    forms = server.get(entry.thinking, [])  # YAML reads on and off as True and False
+    forms = [form | effort for form in forms if not form.keys() & entry.extra.keys()]
+    forms += [effort] if effort and effort not in forms else []
+    return [form for n, form in enumerate(forms) if form not in forms[:n]]
+
+
+def refused_name(text: str, sent: Mapping[str, Any]) -> str:
+    """Return the parameter that an error names first; a penalty may be named without its kind."""
+    places = []
+    for name in sent.keys() - {"model", "messages"}:
+        loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", name).replace("_", "[_ ]?")
+        if match := re.search(rf"\b{loose}\b", text, re.IGNORECASE):
+            places.append((f"'param': '{name}'" not in text, match.start(), name))
+    return min(places)[2] if places else ""
+
+
+def room_left(text: str, room: int) -> int:
+    """Return the room for a reply that an error names, 0 for none; `room` was asked for."""
+    match = next(filter(None, (pattern.search(text) for pattern in ROOM)), None)
+    number = {name: int(n) for name, n in match.groupdict().items() if n} if match else {}
+    if "limit" in number:
+        return number["limit"] - number.get("input", number.get("asked", 0) - room)
+    return min(number.values(), default=0)
+
+
+def words(error: object) -> str:
+    """Return an error's text; the SDK leaves out a body of an unusual shape."""
+    is_bare = re.fullmatch(r"Error code: \d+", str(error))
+    return f"{error}: {error.response.text}" if is_bare else str(error)
+
+
 def check_body(completion: Any, response: Any) -> None:
     """Raise the error that a body of status 200 holds in place of an answer (as OpenRouter's)."""
-    import openai
+    from openai import APIStatusError
 
     choice = next(iter(getattr(completion, "choices", None) or []), None)
     problem = getattr(choice or completion, "error", None)
-    if choice and not problem:
-        return
-    is_page = isinstance(completion, str)
-    what = TEXTS["page"] if is_page else problem or completion
-    error = openai.APIStatusError(str(what), response=response, body=problem)
-    code = problem.get("code") if isinstance(problem, dict) else 0
-    error.status_code = 404 if is_page else code if isinstance(code, int) else 502
-    raise error
+    if problem or not choice:
+        is_page, body = isinstance(completion, str), problem if isinstance(problem, dict) else {}
+        text = TEXTS["page"] if is_page else str(problem or completion)
+        error, code = APIStatusError(text, response=response, body=body), body.get("code")
+        error.status_code = 404 if is_page else code if isinstance(code, int) else 502
+        raise error
 
 
 async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:

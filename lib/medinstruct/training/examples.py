@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from medinstruct import labels, paths, records
 from medinstruct.errors import UserError
+from medinstruct.llm import render_chat
 from medinstruct.records import Example
 
 PROMPTS = paths.load("training")["prompts"]
@@ -49,31 +50,23 @@ def message(instruction: str, input: str = "") -> str:
     return f"{instruction}\n\n{input}" if input else instruction
 
 
-def prompt_completion(example: Example, template: str = "alpaca") -> dict[str, Any]:
-    """Return an example in TRL's prompt/completion format: texts (alpaca) or messages (chat)."""
-    if template == "alpaca":
-        return {"prompt": prompt(example.instruction, example.input), "completion": example.output}
-    texts = {"user": message(example.instruction, example.input), "assistant": example.output}
-    question, answer = ([{"role": role, "content": text}] for role, text in texts.items())
-    return {"prompt": question, "completion": answer}
-
-
 def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
-    """Return an example as TRL's SFTTrainer tokenizes it.
+    """Return the tokens of an example: those that it is asked with, its response and its end.
 
-    Raises where prompt and response share a token, or a chat template renders another prompt
-    once it is answered: the model would be trained on another prompt than it is asked with.
+    Raises where prompt and response share a token: the model would be trained on another prompt
+    than it is asked with.
     """
-    pair = prompt_completion(example, template)
-    before, after = pair["prompt"], pair["completion"]
+    question = (example.instruction, example.input)
     if template == "alpaca":
-        asked = tokenizer(before)["input_ids"]
-        ids = tokenizer(before + after + tokenizer.eos_token)["input_ids"]
+        before = prompt(*question)
+        text = before + example.output + tokenizer.eos_token
     else:
-        form = {"tokenize": True, "return_dict": True, "add_generation_prompt": True}
-        asked = tokenizer.apply_chat_template(before, **form)["input_ids"]
-        form["add_generation_prompt"] = False
-        ids = tokenizer.apply_chat_template(before + after, **form)["input_ids"]
+        turns = [{"role": "user", "content": message(*question)}]
+        before, _ = render_chat(tokenizer, turns)
+        answer = {"role": "assistant", "content": example.output}
+        text = "".join(render_chat(tokenizer, [*turns, answer]))
+    form = {"add_special_tokens": template == "alpaca"}
+    asked, ids = (tokenizer(t, **form)["input_ids"] for t in (before, text))
     if ids[: len(asked)] != asked:
         got, do = f"example {example.id}", "Choose another template, or another base model."
         raise UserError("The prompt is tokenized differently once answered.", got=got, do=do)
@@ -99,9 +92,6 @@ def survey(
     _refuse(empty, "Examples have an empty response.", "Leave them out.")
     control = _with_control_tokens(examples, tokenizer)
     _refuse(control, "Examples contain text that is a control token of the model.", "Reword them.")
-    if template == "chat" and not tokenizer.chat_template:
-        got = tokenizer.name_or_path
-        raise UserError("The model has no chat template.", got=got, do="Set template: alpaca.")
     rows = [tokenize(example, tokenizer=tokenizer, template=template) for example in examples]
     lengths = [len(row.ids) for row in rows]
     over = [row.example.id for row in rows if len(row.ids) > max_length]

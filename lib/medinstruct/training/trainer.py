@@ -15,7 +15,7 @@ from medinstruct.errors import UserError
 from medinstruct.llm import local
 from medinstruct.records import Example
 from medinstruct.training import base_model, config, loss
-from medinstruct.training.examples import Row, dataset_hash, prompt_completion, split, survey
+from medinstruct.training.examples import Row, dataset_hash, split, survey
 
 # What the result depends on, beside the data: all settings but some, and recipes.
 NOT_HASHED = ("report_to", "gradient_checkpointing")
@@ -71,7 +71,7 @@ def _train(
     draft = folder.with_name(f".{folder.name}")
     adapter = form["adapter"] and base_model.fit_adapter(form["adapter"], base_model.outline(base))
     more = {"args": config.trainer_arguments(draft, values), "peft_config": adapter}
-    trainer = _prepared(form["build"], trained, held, template=values["template"], **more)
+    trainer = _prepared(form["build"], trained, held, **more)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
     trainer.save_model(str(draft))
@@ -114,12 +114,13 @@ def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: 
     return records.content_hash(texts, identity, learning, recipes)
 
 
-def _prepared(build: Callable, trained: list, held: list, *, template: str, **form: Any) -> Any:
+def _prepared(build: Callable, trained: list, held: list, **form: Any) -> Any:
     """Return the trainer that `build` returns, with its datasets, callbacks and loss."""
     from datasets import Dataset, disable_progress_bars
 
     def dataset(rows: list[Row]) -> Any:
-        return Dataset.from_list([prompt_completion(row.example, template) for row in rows])
+        labels = [[-100] * row.start + row.ids[row.start :] for row in rows]
+        return Dataset.from_dict({"input_ids": [row.ids for row in rows], "labels": labels})
 
     disable_progress_bars()
     types = sorted({row.type for row in held})
