@@ -258,3 +258,44 @@ def test_the_key_of_an_answer_knows_whether_the_model_was_to_think():
     clients = [llm.Client(**form, **more) for more in ({}, {"thinking": "off"}, {"thinking": True})]
     clients.append(llm.Client(**form, reasoning_effort="low"))
     assert len({client.key(request) for client in clients}) == 4
+
+
+def events(text, size, **usage):
+    """A reply as server-sent events of so many characters."""
+    pieces = [{"content": text[n : n + size]} for n in range(0, len(text), size)]
+    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m-2026"}
+    rows = [{"choices": [{"index": 0, "delta": piece}]} for piece in pieces]
+    rows += [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    rows += [{"choices": [], "usage": NONE | usage}]
+    return [f"data: {json.dumps(head | row)}\n\n".encode() for row in rows] + [b"data: [DONE]\n\n"]
+
+
+@pytest.mark.parametrize("size", [1, 5, 400])
+def test_a_streamed_thought_reaches_nothing_but_the_count(size, tmp_path):
+    async def talk():
+        url = stand_in_server.listen(service=server, faults=stand_in_server.Faults(pace=0))
+        client = llm.Client(url=url, model="m", usd_per_mtok=(1, 10))
+        request = llm.Request(messages=[{"role": "user", "content": "What helps?"}])
+        items = [item async for item in client.stream(request)]
+        return items, client.usage
+
+    text = f"<think>\n{THOUGHT}\n</think>\n\nRest and ice. Then see a doctor."
+    server = Server(lambda sent, number: (200, events(text, size)))
+    (*pieces, reply), usage = asyncio.run(talk())
+    assert "".join(pieces) == reply.text == "Rest and ice. Then see a doctor."
+    assert reply.thought == THOUGHT and 0 < usage["reasoning_tokens"] < usage["completion_tokens"]
+    assert reply.completion_tokens == 8 and usage["usd"] == pytest.approx((30 + 80) / 1e6)
+
+
+def test_a_thought_without_its_opening_mark_is_taken_back_and_hidden_from_then_on():
+    async def talk():
+        url = stand_in_server.listen(service=server, faults=stand_in_server.Faults(pace=0))
+        clients = [llm.Client(url=url, model="m", thinking=thinking) for thinking in (None, "on")]
+        request = llm.Request(messages=[{"role": "user", "content": "What helps?"}])
+        return [[i async for i in clients[n].stream(request)] for n in (0, 0, 1)]
+
+    server = Server(lambda sent, number: (200, events(f"{THOUGHT}</think>Rest.", 9)))
+    first, second, declared = asyncio.run(talk())
+    assert "".join(first[:-1]) in THOUGHT and first[-1].text == "Rest."
+    assert second[:-1] == declared[:-1] == ["Rest."]
+    assert {items[-1].thought for items in (first, second, declared)} == {THOUGHT}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medinstruct import evaluation, llm, records
+from medinstruct import evaluation, llm, records, report
 from medinstruct.benchmarks import extraction
 from medinstruct.llm.messages import (
     add_chunk,
@@ -158,3 +158,14 @@ def test_a_benchmark_reads_the_letter_after_the_thought():
     reply = "so the answer is (A) if wheeze.\n</think>\n\nB"  # the template opened the thought
     assert extraction.extract_choice(reply, options) == 1
     assert extraction.extract_choice("<think>Perhaps the answer is A, or", options) is None
+
+
+def test_the_report_shows_the_tokens_of_thoughts(tmp_path):
+    cache = llm.Cache(tmp_path / "answers.sqlite")
+    row = {"text": ANSWER, "finish_reason": "stop", "model": "m", "prompt_tokens": 9}
+    row |= {"completion_tokens": 100, "reasoning_tokens": 80}
+    request = llm.Request(messages=[])
+    cache.put("a", request, row, usd=0.5)
+    cache.put("b", request, {k: v for k, v in row.items() if k != "reasoning_tokens"})
+    table = report.provenance.cost(Namespace(folder=tmp_path))
+    assert table.loc["m", "tokens of thoughts"] == 80 and table.loc["m", "completion tokens"] == 200

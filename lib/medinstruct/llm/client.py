@@ -48,6 +48,7 @@ class Client:
         self.batch_tokens = entry.batch_tokens
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
+        self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
 
@@ -94,7 +95,8 @@ class Client:
         async with self._reserve(request), self.connection.open() as api:
             try:
                 async for chunk in await self.connection.send(api, request, **form):
-                    if piece := messages.add_chunk(answer, chunk, sent):
+                    piece = messages.add_chunk(answer, chunk, sent)
+                    if piece and (answer["thought"] or not self.hides):
                         sent += piece
                         yield piece
             except (OpenAIError, httpx2.HTTPError) as error:
@@ -102,6 +104,7 @@ class Client:
             finally:
                 if answer["completion_tokens"]:
                     self._count(answer)
+        self.hides |= bool(messages.CLOSE.search(messages.THOUGHT.sub("", answer["text"])))
         answer = messages.part_thought(answer | {"text": answer["text"].strip()})
         if piece := messages.rest(answer["text"], sent):
             yield piece
