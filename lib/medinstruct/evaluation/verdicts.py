@@ -212,7 +212,8 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
             raise UserError(f"{where} points to no item.", got=row["id"], do=do)
         row["id"] = items[row["id"]].id
     stored = TEXTS["winners"].get(str(row.get("winner")).lower())
-    letter = parse_verdict(row.get("reply", ""), row.get("finish_reason", "stop"))
+    row["reply"] = split_thought(row.get("reply", ""))[0] or ""
+    letter = parse_verdict(row["reply"], row.get("finish_reason", "stop"))
     parsed = winner_of(letter, row.get("order"))
     if parsed and stored and parsed != stored:
         do = "Check the field `order`."
