@@ -63,7 +63,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply: `key` names its request, `cached` cost nothing now, `thought` is no part of `text`."""
+    """A reply; `key` names its request, `cached` was free this time, `text` is without `thought`."""
 
     key: str
     text: str
@@ -162,7 +162,7 @@ def _flat(content: Any) -> str:
 
 
 def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
-    """Return the tokens of an answer, with those of thoughts; some servers put them in the total."""
+    """Return the tokens of an answer; those of thoughts may be in the total alone, or estimated."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     read, wrote, total = (getattr(usage, name, None) or 0 for name in names)
     hidden, thought = max(0, total - read - wrote), len(answer["thought"])
