@@ -63,7 +63,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply; `key` names its request, `cached` was free this time, `text` is without `thought`."""
+    """A reply; `key` names its request, `cached` cost nothing, `text` is without its `thought`."""
 
     key: str
     text: str
