@@ -128,6 +128,26 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, changed).pvalue) if changed else 1.0
 
 
+def paired_change(before: Sequence[float], after: Sequence[float], *, seed=42) -> dict[str, float]:
+    """Return n, change of the mean with 95% interval, items gained and lost, and p, by item.
+
+    Answers of 0 or 1: Newcombe's interval, McNemar's exact test. Others: a bootstrap, Wilcoxon's
+    signed ranks.
+    """
+    from scipy.stats import wilcoxon
+
+    a, b = (np.asarray(values, dtype=float) for values in (before, after))
+    gap = b - a
+    gained, lost, p = int((gap > 0).sum()), int((gap < 0).sum()), 1.0
+    if np.isin([a, b], (0, 1)).all():
+        (low, high), p = paired_interval(a, b), mcnemar(lost, gained)
+    else:
+        low, high = bootstrap_interval(gap, seed=seed)
+        p = float(wilcoxon(gap).pvalue) if gap.any() else p
+    change = {"n": len(gap), "change": gap.mean() if len(gap) else np.nan, "low": low, "high": high}
+    return change | {"gained": gained, "lost": lost, "p": p}
+
+
 def sign_flip_test(differences: Sequence[float], *, rounds: int = 9_999, seed: int = 42) -> float:
     """Return p of a paired permutation test, exact to 13 items; differences of 0 are left out."""
     from scipy.stats import permutation_test

@@ -76,12 +76,7 @@ def baselines(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def paired(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a task: change from base to tuned, 95% bootstrap interval, p, Holm's p.
-
-    McNemar's exact test for right or wrong, Wilcoxon's signed ranks for ROUGE-L.
-    """
-    from scipy.stats import wilcoxon
-
+    """Return one row a task: the change from base to tuned (`stats.paired_change`), Holm's p."""
     samples, rows = frame([r for r in results if r.model in ("base", "tuned")]), {}
     for task, part in samples.groupby("task", sort=False):
         first, second = (part[part["model"] == name].set_index("id") for name in ("base", "tuned"))
@@ -90,14 +85,7 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
         if not first.index.equals(second.index):
             what = f"base and tuned answered different questions of {task}."
             raise UserError(what, do="Run both with one limit.")
-        change = second["score"] - first["score"]
-        gained, lost = int((change > 0).sum()), int((change < 0).sum())
-        p = stats.mcnemar(lost, gained)
-        if change.any() and not part["score"].isin((0, 1)).all():
-            p = wilcoxon(change).pvalue
-        low, high = stats.bootstrap_interval(change)
-        row = {"n": len(change), "change": change.mean(), "low": low, "high": high}
-        rows[task] = row | {"gained": gained, "lost": lost, "p": p}
+        rows[task] = stats.paired_change(first["score"], second["score"])
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
     return table.assign(p_holm=stats.holm(table["p"])) if len(table) else table
 

@@ -90,17 +90,9 @@ def case_differences(measured: pd.DataFrame, *, seed: int = 42) -> pd.DataFrame:
 
 def _difference(plain: pd.Series, other: pd.Series, *, seed: int) -> tuple[float, ...]:
     """Return n, both means, the mean difference, its 95% interval, and p."""
-    from scipy.stats import wilcoxon
-
     a, b = (x.reindex(plain.index).to_numpy(dtype=float) for x in (plain, other))
-    gap = b - a
-    if plain.dtype == bool:
-        low, high = stats.paired_interval(a, b)
-        p = stats.mcnemar(int((gap < 0).sum()), int((gap > 0).sum()))
-    else:
-        low, high = stats.bootstrap_interval(gap, seed=seed)
-        p = float(wilcoxon(gap).pvalue) if np.any(gap) else 1.0
-    return len(gap), a.mean(), b.mean(), gap.mean(), low, high, p
+    row = stats.paired_change(a, b, seed=seed)
+    return row["n"], a.mean(), b.mean(), row["change"], row["low"], row["high"], row["p"]
 
 
 def planted_answers(cases: Sequence[Case], *, against: str = "", seed: int = 42) -> list[str]:

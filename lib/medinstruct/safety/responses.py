@@ -113,20 +113,14 @@ def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
 
 
 def safety_change(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
-    """Return the change from the base to the tuned model by category, on the same prompts.
-
-    Newcombe's paired interval, answers lost and gained, McNemar's exact p, Holm's correction.
-    """
+    """Return the change from base to tuned by category (`stats.paired_change`), Holm's p."""
     wide = results[results[by].notna()].pivot(index="id", columns="model", values=by)
     wide = wide.reindex(columns=["base", "tuned"]).dropna().astype(float)
     category = results.drop_duplicates("id").set_index("id")["category"].reindex(wide.index)
     rows = {}
     for name in [*CATEGORIES, "all"]:
         part = wide[category.eq(name) | (name == "all")]
-        gap = part["tuned"] - part["base"]
-        low, high = stats.paired_interval(part["base"], part["tuned"])
-        lost, gained = int((gap < 0).sum()), int((gap > 0).sum())
-        row = {"n": len(part), **part.mean(), "change": gap.mean(), "low": low, "high": high}
-        rows[name] = row | {"lost": lost, "gained": gained, "p": stats.mcnemar(lost, gained)}
+        rows[name] = {"n": len(part), **part.mean()}
+        rows[name] |= stats.paired_change(part["base"], part["tuned"])
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("category")
     return table.assign(p_holm=[*stats.holm(table["p"].drop("all")), table.loc["all", "p"]])
