@@ -111,9 +111,6 @@ def test_the_grade_is_the_published_formula():
     assert reading.grade("The doctor looked. The nurse smiled.") == pytest.approx(
         0.39 * 3 + 11.8 * 7 / 6 - 15.59
     )
-    assert reading.smog("Emergency medicine. It helps.") == pytest.approx(
-        1.043 * math.sqrt(2 * 30 / 2) + 3.1291
-    )
     assert math.isnan(reading.grade("")) and math.isnan(reading.grade("123 ..."))
 
 

@@ -1,4 +1,4 @@
-"""Readability: Flesch-Kincaid and SMOG school grades, syllables counted by rule.
+"""Readability: Flesch-Kincaid school grades, syllables counted by rule.
 
 Rules of our own since textstat downloads a pronouncing dictionary. Patients need grade 6 to 8.
 """
@@ -33,31 +33,19 @@ def syllables(word: str) -> int:
 
 def grade(text: str) -> float:
     """Return the Flesch-Kincaid grade (Kincaid et al. 1975), or nan without words."""
-    words, sentences = _parts(text)
-    if not words:
+    sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
+    if not (words := WORD.findall(text)):
         return math.nan
     return 0.39 * len(words) / sentences + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
 
 
-def smog(text: str) -> float:
-    """Return the SMOG grade (McLaughlin 1969; made for 30 sentences), or nan without words."""
-    words, sentences = _parts(text)
-    hard = sum(syllables(word) >= 3 for word in words)
-    return 1.043 * math.sqrt(hard * 30 / sentences) + 3.1291 if words else math.nan
-
-
-def _parts(text: str) -> tuple[list[str], int]:
-    sentences = sum(bool(WORD.search(part)) for part in SENTENCE.split(text))
-    return WORD.findall(text), max(sentences, 1)
-
-
 def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:
-    """Return view, words, grade and SMOG of each text with at least `minimum` words."""
+    """Return view, words and grade of each text with at least `minimum` words."""
     rows = []
     for name, text in texts.items():
         if (size := len(WORD.findall(text))) >= minimum:
-            rows.append((name, views.get(name) or "none", size, grade(text), smog(text)))
-    return pd.DataFrame(rows, columns=["id", "view", "words", "grade", "smog"]).set_index("id")
+            rows.append((name, views.get(name) or "none", size, grade(text)))
+    return pd.DataFrame(rows, columns=["id", "view", "words", "grade"]).set_index("id")
 
 
 def reading_gap(levels: pd.DataFrame) -> dict[str, float]:

@@ -91,20 +91,21 @@ def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
 
 def _in_turn(one: Any, own: dict[Path, dict], jobs: int, bar: tqdm) -> Iterator[tuple[Path, Done]]:
     """Yield notebooks with the outcomes of `one`, `jobs` at a time; Ctrl-C ends the kernels."""
-    waiting, running, done = waits(list(own)), {}, set()
+    waiting, running, done, ended = waits(list(own)), {}, set(), []
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            while waiting or running:
+            while waiting or running or ended:
                 ready = [book for book, before in waiting.items() if before <= done]
                 for book in ready[: jobs - len(running)]:
                     running[pool.submit(one, book, own[book])] = book
                     del waiting[book]
                 bar.set_description(", ".join(book.stem for book in running.values()))
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    done.add(running[future])
-                    bar.update()
-                    yield running.pop(future), future.result()
-        except KeyboardInterrupt:
+                yield from ended  # their pages are written while the next notebooks run
+                futures = wait(running, return_when=FIRST_COMPLETED).done
+                ended = [(running.pop(future), future.result()) for future in futures]
+                done |= {book for book, _ in ended}
+                bar.update(len(ended))
+        except (KeyboardInterrupt, GeneratorExit):
             _end_kernels(list(running))
             raise
 
