@@ -59,7 +59,7 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
             "`read_from` names no run.", got=origin, do="Correct it, or leave it empty."
         )
     io = paths.metadata(source)
-    for name in io.get("reads", []):
+    for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
         if not (folder / name).exists() and not (origin / name).exists():
             raise paths.missing(origin / name)
     if origin != folder:

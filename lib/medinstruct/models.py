@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from contextlib import suppress
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -121,7 +122,7 @@ def named_in(values: dict[str, Any]) -> dict[str, Any]:
     return {name: load(name).model_dump(exclude={"ends"}) for _, name in asked(values)}
 
 
-def ending(name: str, end: date | None = None, *, today: date | None = None) -> str:
+def ending(name: str, end: str | None = None, *, today: date | None = None) -> str:
     """Return a sentence if a model has ended or ends within 90 days, else "".
 
     `end` is the day that its server announces; without one, `ends` in models.yaml counts.
@@ -129,9 +130,12 @@ def ending(name: str, end: date | None = None, *, today: date | None = None) -> 
     >>> ending("gpt-4", today=date(2026, 11, 29)), ending("gpt-4", today=date(2026, 7, 1))
     ('gpt-4 ended on 2026-10-23', '')
     """
-    end = end or load(name).ends
-    days = (end - (today or date.today())).days if end else NOTICE + 1
-    return f"{name} {'ends' if days > 0 else 'ended'} on {end}" if days <= NOTICE else ""
+    with suppress(ValueError):  # of a model without an end, or a date in another form
+        end = date.fromisoformat(str(end or load(name).ends))
+        days = (end - (today or date.today())).days
+        if days <= NOTICE:
+            return f"{name} {'ends' if days > 0 else 'ended'} on {end}"
+    return ""
 
 
 def price(model: str) -> Price | None:

@@ -1,8 +1,7 @@
 """Answers: test items, reference answers, answer files matched by content, models, statistics."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import pandas as pd
@@ -71,18 +70,6 @@ def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
     return [rows[n * len(rows) // number] for n in range(number)]
 
 
-def trained(folder: Path, *, answerer: str = "here") -> dict[str, str]:
-    """Return base_model and template of a run's tuned model; without an `answerer`, those of none.
-
-    Raises UserError where notebook 08 has not run.
-    """
-    if not answerer:
-        return {"base_model": "", "template": "chat"}
-    if not (path := folder / "training.json").exists():
-        raise paths.missing(path)
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def answerers(
     answerer: str, *, base: str, template: str, local: LocalModel | None = None, **client: Any
 ) -> dict[str, Client | LocalModel]:
@@ -132,28 +119,27 @@ async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> 
 
 
 async def of_others(
-    places: Mapping[str, str],
-    items: Sequence[TestItem],
-    *,
-    max_tokens: int,
-    budget_usd: float = 0.0,
-    **settings: Any,
+    places: Mapping[str, str], items: Sequence[TestItem], *, max_tokens: int, **settings: Any
 ) -> list[Answer]:
     """Return the answers of further contestants, {name: place}.
 
-    A place is a file (see `load_answers`), a name of models.yaml or model@url, or the folder or hub
-    id of a chat model, which is loaded, asked in its own template, and freed.
+    A place is a file (see `load_answers`), model@url, or the folder or hub id of a chat model,
+    which is loaded, asked in its own template, and freed.
     """
-    answers, form = [], {"template": "chat", "max_tokens": max_tokens}
+    answers = []
     for name, place in places.items():
         if records.is_table(place):
             answers += load_answers({name: place}, items)
-        elif "@" in place or place in models.known():
-            served = connect(place, budget_usd=budget_usd, **settings)
-            answers += await answer_all(items, {name: served}, **form)
-        else:
-            with LocalModel(place, chat=True, batch_size=64, **settings) as model:
-                answers += await answer_all(items, {name: model}, **form)
+            continue
+        is_served = "@" in place
+        opened = (
+            nullcontext(connect(place, **settings))
+            if is_served
+            else LocalModel(place, chat=True, **settings)
+        )
+        with opened as model:
+            form = {"template": "chat", "max_tokens": max_tokens}
+            answers += await answer_all(items, {name: model}, **form)
     return answers
 
 

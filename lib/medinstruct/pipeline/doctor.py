@@ -10,7 +10,6 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
 FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_models", "review_merge")
 Obstacle = tuple[str, str]  # what is wrong, what to do
-NO_ANSWER = "no answer"
-SIZES = ("max_model_len", "context_length", "context_window")  # as vLLM and other servers call it
+NO_KEY, NO_ANSWER = "no key", "no answer"
 
 
 def diagnose(profile: str = "") -> tuple[list[str], bool]:
@@ -45,7 +43,7 @@ def diagnose(profile: str = "") -> tuple[list[str], bool]:
         used = [*map(" ".join, named), f"base_model {values['base_model']}"]
         lines.append(f"  {'no ' if rows else 'yes'}  {Path(file).stem}: {', '.join(used)}")
         lines += [f"       {what}: {do}" for what, do in rows]
-        lines += [f"       ({remark})" for remark in remarks(values)]
+        lines += [f"       ({remark})" for remark in dict.fromkeys(remarks(values))]
     return lines, would_run
 
 
@@ -84,40 +82,37 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
     rows = [("packages are missing", "see above")] if missing else []
     model = values.get("base_model", "student")
     hub_model = "" if model == "student" or _exists(model) else model
-    rows += [*_addresses(values, hub_model), *_models(values), *_settings(values), *_files(values)]
+    rows += dict.fromkeys([*_servers(values, hub_model), *_settings(values), *_files(values)])
     return [*rows, *_hardware(hub_model)]
 
 
 def remarks(values: dict[str, Any]) -> Iterator[str]:
-    """Yield what servers say that is no obstacle: models that end soon, names, context lengths."""
-    named = list(_named(values))
-    for name, entry, listed, _ in named:
-        if " ends " in (text := models.ending(name, _shutdown(listed.get(entry.model)))):
-            yield text
-    for url, (listed, trouble) in {entry.url: more for _, entry, *more in named}.items():
-        if trouble and trouble != NO_ANSWER:
-            yield f"{url or OPENAI} does not list its models: {trouble}"
-        elif 0 < len(listed) <= 20:
-            yield f"{url} serves {', '.join(map(_described, listed, listed.values()))}"
+    """Yield what servers say that is no obstacle: ends to come, names and context lengths."""
+    for name, entry, listed, trouble in _named(values):
+        text = models.ending(name, listed.get(entry.model, {}).get("shutdown_date"))
+        yield from [text] * (" ends " in text)
+        if trouble not in ("", NO_KEY, NO_ANSWER):
+            yield f"{entry.url or OPENAI} does not list its models: {trouble}"
+        elif listed and entry.url.startswith(models.FREE):
+            sizes = {name: row.get("max_model_len") for name, row in listed.items()}
+            parts = [f"{n} ({size} tokens of context)" if size else n for n, size in sizes.items()]
+            yield f"{entry.url} serves {', '.join(parts)}"
 
 
 @cache
 def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str]:
     """Return what a server says of each of its models, and "" or why it says nothing.
 
-    It is asked as the client asks, so with the same key, headers and proxies. Where the variable
-    `key` is not set, only the connection is tried.
+    It is asked as the client asks: with the same key (an environment variable), headers, proxies.
     """
-    address = url or OPENAI
     if not (os.environ.get(key) or url.startswith(models.FREE)):
-        return {}, "" if reachable(address) else NO_ANSWER
+        return {}, NO_KEY
+    entry = models.Model(url=url, key=key, model="any")
     try:
-        rows = asyncio.run(
-            llm.retry.list_models(models.Model(url=url, key=key, model="any"), timeout=TIMEOUT)
-        )
+        rows = asyncio.run(llm.retry.list_models(entry, timeout=TIMEOUT))
         return {row["id"].removeprefix("models/"): row for row in rows}, ""
     except Exception as error:  # whatever a server does, the report goes on
-        return {}, type(error).__name__ if reachable(address) else NO_ANSWER
+        return {}, type(error).__name__ if reachable(url or OPENAI) else NO_ANSWER
 
 
 def reachable(address: str) -> bool:
@@ -130,60 +125,37 @@ def reachable(address: str) -> bool:
     return False
 
 
-def _named(values: dict[str, Any]) -> Iterator[tuple[str, models.Model, dict, str]]:
-    """Yield each model that parameters name: name, entry, what its server lists, or its trouble."""
+def _named(values: dict[str, Any]) -> list[tuple[str, models.Model, dict, str]]:
+    """Return each served model: name, entry, what its server lists, or why it lists nothing."""
     entries = {name: models.load(name) for _, name in models.asked(values)}
     entries = {name: entry for name, entry in entries.items() if not entry.is_stand_in}
     with ThreadPoolExecutor() as pool:
         answers = pool.map(lambda entry: served(entry.url, entry.key), entries.values())
-    for (name, entry), answer in zip(entries.items(), answers, strict=True):
-        yield name, entry, *answer
+        return [(*pair, *answer) for pair, answer in zip(entries.items(), answers, strict=True)]
 
 
-def _addresses(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
-    """Yield servers that do not answer, and keys that are not set."""
+def _servers(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
+    """Yield models that are gone or lack a price, keys not set, servers that do not answer."""
     lost = {HUB: ["base_model"]} if hub_model and not reachable(HUB) else {}
-    no_key: set[str] = set()
-    for name, entry, _, trouble in _named(values):
-        if not (os.environ.get(entry.key) or entry.url.startswith(models.FREE)):
-            no_key.add(entry.key)
-        if trouble == NO_ANSWER:
-            roles = [role for role, other in models.asked(values) if other == name]
-            lost.setdefault(entry.url or OPENAI, []).extend(roles)
-    for key in sorted(no_key):
-        yield f"{key} is not set", "export it in the shell that starts the run"
-    for url, roles in lost.items():
-        keys = "=… ".join(dict.fromkeys(roles))
-        do = f"check the network, or name another model with --set {keys}=…"
-        yield f"{url} does not answer", do
-
-
-def _models(values: dict[str, Any]) -> Iterator[Obstacle]:
-    """Yield models that have ended, that their server does not list, or that lack a price."""
-    for name, entry, listed, _ in _named(values):
-        is_any_name = any(row.get("owned_by") == "llamacpp" for row in listed.values())
-        row = listed.get(entry.model) or listed.get(f"{entry.model}:latest")
-        if " ended " in (text := models.ending(name, _shutdown(row))):
+    for name, entry, listed, trouble in _named(values):
+        url, row = entry.url or OPENAI, listed.get(entry.model, listed.get(f"{entry.model}:latest"))
+        if " ended " in (text := models.ending(name, (row or {}).get("shutdown_date"))):
             yield text, "name another of params/models.yaml"
-        elif listed and not row and not is_any_name:
+        elif listed and not row and "llamacpp" not in str(listed):  # which takes any name
             near = difflib.get_close_matches(entry.model, listed, n=3) or list(listed)[:3]
             do = f"it has {', '.join(near)}; correct the name in params/models.yaml"
-            yield f"{entry.url or OPENAI} has no model {entry.model}", do
+            yield f"{url} has no model {entry.model}", do
         if values.get("budget_usd") and not (entry.usd_per_mtok or models.price(entry.model)):
             do = "give it usd_per_mtok in params/models.yaml, or --set budget_usd=0.0"
             yield f"budget_usd needs a price of {name}", do
-
-
-def _shutdown(row: dict[str, Any] | None) -> date | None:
-    """Return the day on which a server says that a model stops answering, if it does."""
-    with suppress(ValueError, TypeError):
-        return date.fromisoformat((row or {}).get("shutdown_date"))
-    return None
-
-
-def _described(name: str, row: dict[str, Any]) -> str:
-    size = next((row[key] for key in SIZES if isinstance(row.get(key), int)), 0)
-    return f"{name} ({size:,} tokens of context)" if size else name
+        if trouble == NO_KEY:
+            yield f"{entry.key} is not set", "export it in the shell that starts the run"
+        elif trouble == NO_ANSWER:
+            roles = [role for role, other in models.asked(values) if other == name]
+            lost.setdefault(url, []).extend(roles)
+    for url, roles in lost.items():
+        do = f"check the network, or name another model with --set {'=… '.join(roles)}=…"
+        yield f"{url} does not answer", do
 
 
 def _settings(values: dict[str, Any]) -> Iterator[Obstacle]:
