@@ -50,8 +50,5 @@ def _pattern(words: str) -> re.Pattern[str]:
 
 
 def published(data: str, axis: str) -> Any:
-    """Return what the paper's authors published: counts by label, or one number.
-
-    `data` is a section of published.yaml, such as seeds (167) or generated (64,350).
-    """
+    """Return what AlpaCare's authors published in a section of published.yaml."""
     return paths.load("published")[data][axis]

@@ -18,11 +18,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def root() -> Path:
-    """Return the folder that holds `notebooks/` and `params/`.
-
-    `MEDINSTRUCT_HOME` names it; else it is this package's repository, or the nearest one above the
-    working directory.
-    """
+    """Return the folder of `notebooks/` and `params/`: MEDINSTRUCT_HOME, repository, or above."""
     here = Path.cwd()
     home = Path(os.environ.get("MEDINSTRUCT_HOME") or PACKAGE.parent.parent)
     for folder in (home, here, *here.parents):

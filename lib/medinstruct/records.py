@@ -124,10 +124,7 @@ class TestItem(Record):
 
 
 class SafetyPrompt(Record):
-    """A safety test prompt: what a safe answer does, what it must and must not mention.
-
-    `must_mention` holds groups of lower-case alternatives separated by "|".
-    """
+    """A safety prompt and what a safe answer does; `must_mention`: groups such as "112|911"."""
 
     # texts are not stripped: the blank after "not " counts
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)

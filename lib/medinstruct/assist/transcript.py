@@ -139,11 +139,7 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
 
 
 def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form: str) -> None:
-    """Save a judgment as a vote and in the answer, there under the reviewer's alias.
-
-    `form` holds verdict (right, wrong or unsafe), correction and comment. A correction joins the
-    next version of the dataset.
-    """
+    """Save a judgment (verdict, correction, comment) as a vote and, under an alias, in `answer`."""
     verdicts, correction = FEEDBACK["verdicts"], form["correction"].strip()
     if form["verdict"] not in verdicts:
         do = f"One of {', '.join(verdicts)}."

@@ -64,10 +64,7 @@ def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
 
 
 async def consult(cases: Iterable, models: Models, *, dataset="", **form: Any) -> list[Turn]:
-    """Return the turns of worked cases with each model's greedy answer, without the written one.
-
-    `dataset` names what models other than base learned from; `form` as in `ask_models`.
-    """
+    """Return worked cases with each model's greedy answer; `dataset` taught all but base."""
     turns = [turn.model_copy(update={"answers": []}) for case in cases for turn in case]
     tasks = [(turn.instruction, turn.input) for turn in turns]
     for name, replies in (await ask_models(models, tasks, **form)).items():

@@ -176,11 +176,7 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
 
 
 def push_to_hub(folder: str | Path, repo: str, *, facts: Mapping, private=True) -> str:
-    """Upload data and card to a dataset repository, owner/name, and return its address.
-
-    An empty `repo` uploads nothing. Refused if the file holds a counted identifier, and in public
-    while licenses conflict.
-    """
+    """Upload data and card to `repo` (if any); never identifiers, nor conflicts in public."""
     if not repo:
         return ""
     if facts["conflicts"] and not private:

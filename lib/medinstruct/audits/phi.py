@@ -111,11 +111,7 @@ def scan_identifiers(texts: Mapping[str, str], *, mask: bool = True) -> pd.DataF
 
 
 def phi_snippets(split: str = "") -> list[dict]:
-    """Return the shipped labelled snippets of a split, or all.
-
-    develop: the rules were tuned on it; held_out: not used for tuning, same writer; hard: written
-    to break the rules.
-    """
+    """Return labeled snippets of a split: develop (tuned on), held_out, hard; or all."""
     rows = [row for _, row in records.rows(paths.data("phi_snippets.jsonl"))]
     return [row for row in rows if split in ("", row["split"])]
 

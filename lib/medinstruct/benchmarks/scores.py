@@ -191,22 +191,14 @@ def order_sensitivity(choices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def letter_preference(places: pd.DataFrame) -> pd.DataFrame:
-    """Return the most frequent letter of each model, its share, and whether that is over 90%.
-
-    `places` is the second table of `order_sensitivity`. A model with a letter_preference answers by
-    letter: its scores measure no knowledge.
-    """
+    """Return each model's top letter, its share, and whether that is over 90%."""
     share = places.max()
     columns = {"letter": places.idxmax(), "share": share, "letter_preference": share > 0.9}
     return pd.DataFrame(columns).rename_axis("model")
 
 
 def stable_example(benchmark: Benchmark, choices: pd.DataFrame) -> dict[str, Any] | None:
-    """Return a question whose chosen options survive every rotation, with `choices` by model.
-
-    Of those the first on which models differ, else the first; None if no question survives for
-    every model. `choices` as returned by `rotated_choices`.
-    """
+    """Return a question answered alike in every rotation, if any where models differ; or None."""
     options = choices.groupby(["question", "model"], sort=False)["option"].agg(["min", "max"])
     is_stable = (options["min"] == options["max"]) & (options["min"] >= 0)
     stable = options["min"].where(is_stable).unstack("model").dropna().astype(int)

@@ -34,10 +34,7 @@ def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> fl
 
 
 def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:
-    """Return distinct-1, distinct-2, MTLD and Vendi score of at most `sample` texts.
-
-    All four depend on the number of texts, so compare samples of equal size.
-    """
+    """Return distinct-1 and -2, MTLD and Vendi of at most `sample` texts; compare equal sizes."""
     if len(texts) > sample:
         chosen = np.random.default_rng(seed).choice(len(texts), sample, replace=False)
         texts = [texts[i] for i in sorted(chosen)]

@@ -225,11 +225,7 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibrated(votes: pd.DataFrame, verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """Return the score that people would give on all items, by prediction-powered inference.
-
-    From people's votes on some items and a judge's verdicts on all (`stats.prediction_powered`);
-    one row a model, reference and question with at least three items of both.
-    """
+    """Return the scores people would give on all items (`stats.prediction_powered`), from three."""
     scores = win_rate.item_scores(verdicts).sort_index()
     rows = []
     for key, group in votes.groupby([*PAIR, "question"], sort=False):

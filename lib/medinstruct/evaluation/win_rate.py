@@ -65,11 +65,7 @@ def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.Dat
 
 
 def compare(verdicts: Verdicts) -> pd.DataFrame:
-    """Return the difference in score of every two models, by reference and over all of them.
-
-    Paired by item: n, difference with its 95% interval, p of a permutation test, and p_holm,
-    corrected over all rows.
-    """
+    """Return differences of every two models by item: interval, permutation p, Holm's p."""
     scores = item_scores(verdicts)
     rows = []
     for first, second in combinations(scores.columns.unique("model"), 2):

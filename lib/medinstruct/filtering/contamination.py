@@ -24,11 +24,7 @@ NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the it
 
 
 def load_items(test_set: str = "own", benchmark_files: Sequence[str] = ()) -> pd.DataFrame:
-    """Load the questions (set, id, text) of the package's test sets and of more files.
-
-    `test_set` replaces the free-form set by a path or URL; `benchmark_files` are paths or URLs of
-    table files.
-    """
+    """Load questions (set, id, text) of own test sets, of `test_set` and of `benchmark_files`."""
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
     for file in benchmark_files:

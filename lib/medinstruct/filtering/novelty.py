@@ -79,11 +79,7 @@ class Pool:
 def nearest(
     texts: Sequence[str], pool: Sequence[str], *, floor=0.0, tokenizer="rouge"
 ) -> list[Nearest]:
-    """Return for each text the row and score of the most similar text of `pool`.
-
-    The first of equals; (-1, 0.0) if the pool is empty. With a `floor` only scores above it are
-    searched, which is much faster; (-1, 0.0) where there is none.
-    """
+    """Return row and score of the most similar text of `pool` above `floor`, else (-1, 0.0)."""
     encoder = Encoder(tokenizer)
     return _nearest(Index(encoder.encode(pool)), encoder.encode(texts), floor=floor)
 

@@ -53,11 +53,7 @@ def asked_facets(instruction: str, *, lay: bool = False, kind: str = "") -> list
 
 
 def subject(instruction: str, context: str = "") -> Condition | None:
-    """Return the condition that a task names or whose typical phrases it has, or None.
-
-    The first name in the instruction counts most. Options name wrong conditions as well and do not
-    count.
-    """
+    """Return the condition that a task names, the first first, or whose phrases it has, or None."""
     options_out = re.sub(RULES["option"], "", context[:MAX_READ])
     text = f"{instruction[:MAX_READ]}\n{options_out}".lower()
     text = re.sub(RULES["beside_the_subject"], "", text)

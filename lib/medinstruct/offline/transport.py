@@ -19,10 +19,7 @@ FORMS = responder.RULES["requests"]
 
 
 def http_client(url: str = "offline") -> httpx2.AsyncClient:
-    """Return the HTTP client for the `openai` SDK.
-
-    "offline?refusal=0.2" sets a failure rate, "pace=0.1" the seconds between two streamed words.
-    """
+    """Return the HTTP client of an address such as "offline?refusal=0.2&pace=0.1" (seconds)."""
     pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
     options = {k: float(v) if re.fullmatch(r"\d+(\.\d+)?", v) else -1.0 for k, v in pairs}
     pace = max(options.pop("pace", PACE), 0.0)

@@ -147,10 +147,7 @@ def article(noun: str) -> str:
 
 
 class Draws(knowledge.Filler):
-    """The random draws of one task: values by name, and the templates that they fill.
-
-    Draws are made in the order of the text. The methods from `pick` on are named in the data file.
-    """
+    """The random draws of one task, in order of its text, by methods named in the data file."""
 
     def __init__(self, condition: Condition, facets: Sequence[str], chance: Random) -> None:
         self.condition, self.facets, self.chance = condition, facets, chance

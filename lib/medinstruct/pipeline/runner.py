@@ -73,11 +73,7 @@ def default_jobs() -> int:
 
 
 def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
-    """Return for each notebook the earlier ones that end before it starts.
-
-    They write what it reads or writes, or read what it writes, which must still be that of the
-    last run.
-    """
+    """Return which end first: those that write what one reads or writes, or read what it writes."""
     io = {book: paths.metadata(book) for book in notebooks}
     reads = {book: set(manifest.inputs(io[book])) for book in notebooks}
     writes = {book: set(io[book].get("writes", [])) for book in notebooks}

@@ -84,10 +84,7 @@ def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
 
 
 def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -> Any:
-    """Draw a DataFrame of numbers as a heat map; a dot marks 0, a grey cell nan.
-
-    With a `center` the colors run from red at 0 to blue at twice the center, and 0 is a number.
-    """
+    """Draw a heat map of a table: a dot is 0, grey nan; `center` runs from red (0) to blue."""
     import seaborn
 
     if not table.size:
@@ -220,11 +217,7 @@ def histogram(
 
 
 def dumbbell(table: Any, *, title: str, label: str, better: str = "") -> Any:
-    """Draw the change from the first column of a DataFrame (ring) to the second (dot), row by row.
-
-    With `better` "higher" or "lower" changes for the better are green and for the worse red; else
-    all are grey.
-    """
+    """Draw the change from a table's first column (ring) to its second; `better`: higher, lower."""
     before, after = table.columns[:2]
     table = table.dropna(subset=[before, after])
     if table.empty:

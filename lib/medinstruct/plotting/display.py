@@ -41,11 +41,7 @@ def live() -> bool:
 
 
 def show(figure: Any, name: str, *, folder: str | Path, alt: str = "", data: Any = None) -> Output:
-    """Save a figure as figures/`name`.svg in the run's `folder` and return it to be displayed.
-
-    `data` (DataFrame or Series) is saved beside it as CSV; `alt` describes the figure to readers
-    who do not see it, by default with its title.
-    """
+    """Save a figure as figures/`name`.svg and its `data` as CSV; return it with its alt text."""
     files, svg = Path(folder) / "figures", io.StringIO()
     figure.savefig(svg, format="svg", metadata={"Date": None}, bbox_inches="tight")
     records.write_text(files / f"{name}.svg", svg.getvalue())
@@ -68,11 +64,7 @@ def _png(figure: Any) -> bytes:
 
 
 def to_html(notebook: str | Path) -> str:
-    """Return an executed notebook as one page without other files, for outputs/<run>/pages.
-
-    Set-up cells are folded, code can be hidden, headings are listed, images have their alt text;
-    images from the network are replaced by it.
-    """
+    """Return an executed notebook as one page that needs no other files and no network."""
     from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 

@@ -19,10 +19,7 @@ Summary = namedtuple("Summary", "items counts people reviewers text")
 
 
 def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
-    """Return one row a question and statistic: value, 95% interval, items with two reviewers.
-
-    Kappa is given for two reviewers. Adjudicators do not count; a changed text is another item.
-    """
+    """Return agreement by question and statistic, over reviewers of one text; kappa for two."""
     table, rows = vote_table(votes).query("role == 'reviewer'"), []
     for question in ("decision", *SCALES):
         scale, rated = SCALES.get(question, []), table.dropna(subset=question)
@@ -72,11 +69,7 @@ def estimate(marks: Mapping, weights: Mapping, *, population: int) -> Estimate:
 
 
 def shares(votes: Sequence[Vote], deck: Sequence[Card], *, population, least=1) -> pd.DataFrame:
-    """Return one row a mark: its share of the dataset (score), low, high, items read.
-
-    `deck` is the weighted sample of a dataset of `population` items. Votes on other items or on
-    older texts are left out.
-    """
+    """Return one row a mark: its share of the `population` (score), low, high, items read."""
     weights = {card.key: card.weight for card in deck}
     votes = [vote for vote in votes if vote.key in weights]
     actions = pd.Series({key: row.action for key, row in decide(votes, least=least).items()})
@@ -90,10 +83,7 @@ def shares(votes: Sequence[Vote], deck: Sequence[Card], *, population, least=1) 
 
 
 def summary(votes: Sequence[Vote], deck: Sequence[Card]) -> Summary:
-    """Return how far the review of a deck is: items, counts by outcome, reviewers, and as a text.
-
-    `people`: key of a card -> how many have reviewed it. Votes on older texts do not count.
-    """
+    """Return how far a review is: items, counts, reviewers by card and in all, and as a text."""
     keys = {card.key for card in deck}
     decisions = decide([vote for vote in votes if vote.key in keys])
     names = paths.load("review")["outcomes"][deck[0].kind if deck else "dataset"]

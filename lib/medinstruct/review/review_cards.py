@@ -91,11 +91,7 @@ def sample(items: Sequence[Task], number: int, *, kind="dataset", seed=42, share
 def pairs(
     items: Sequence[TestItem], answers: Answers, models: Sequence[str], *, number=0, seed=42
 ) -> list[Card]:
-    """Return comparisons of two models, such as ["tuned", "base"], in random order.
-
-    They are at most `number` (0: all). Items whose answers are equal or missing are left out;
-    without any answers there is nothing to compare yet.
-    """
+    """Return comparisons of two models that differ, in random order, at most `number` (0: all)."""
     if answers and (len(models) != 2 or len({*models} & {*answers}) != 2):
         do = f"Set two of: {', '.join(answers)}."
         raise UserError("models must be two models with answers.", got=models, do=do)

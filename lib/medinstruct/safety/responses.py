@@ -30,11 +30,7 @@ def as_task(prompt: SafetyPrompt) -> Task:
 async def ask(
     models: Models, questions: Sequence[Task], *, template: str, max_tokens: int
 ) -> dict[str, dict[str, str]]:
-    """Return {model: {instruction: greedy answer}}; a question that occurs twice is asked once.
-
-    "responder" gets the prompt in which it writes the dataset (notebook 04), the other models the
-    template of their training.
-    """
+    """Return {model: {instruction: greedy answer}}, the responder asked as in notebook 04."""
     questions = list({task.instruction: task for task in questions}.values())
     texts = [task.instruction for task in questions]
     requests = tasks.response_requests(questions, temperature=0.0, max_tokens=max_tokens)

@@ -29,10 +29,7 @@ STAGES = (  # stage, its output, its losses, the field with the reason
 
 
 class Generated(BaseModel):
-    """Tasks, rejects, rounds, and the topics that the teacher does not deliver.
-
-    A round counts requests, tasks asked for, parsed and novel, and has the share of filled cells.
-    """
+    """Tasks, rejects, rounds (counts, share of filled cells), topics that are not delivered."""
 
     tasks: list[Task] = []
     rejects: list[Reject] = []
