@@ -244,10 +244,7 @@ def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any
 
 
 def model_class(name: str | Path) -> Any:
-    """Return the class that a model's configuration names, as TRL and servers load it.
-
-    An adapter fits this class alone: the text-only class of the same model has other modules.
-    """
+    """Return the class that a model's configuration names, which alone fits TRL's adapters."""
     import transformers
 
     config = load_pretrained(transformers.AutoConfig.from_pretrained, name)
@@ -256,10 +253,7 @@ def model_class(name: str | Path) -> Any:
 
 
 def precision() -> str:
-    """Return the number format to compute in: bfloat16 where the GPU has it; float32 on a CPU.
-
-    A GPU before Ampere, such as a T4, only emulates bfloat16, slowly: there it is float16.
-    """
+    """Return float32 on a CPU, bfloat16 on a GPU, or float16 where it only emulates that (T4)."""
     import torch
 
     if not torch.cuda.is_available():

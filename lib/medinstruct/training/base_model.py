@@ -46,20 +46,17 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
         model = get_peft_model(model, fit_adapter(adapter, model), low_cpu_mem_usage=True)
     shape, sizes, width = model.config.get_text_config(), Counter(), 4 if form == "float32" else 2
     for name, part in model.named_parameters():
-        kind = "experts" if _expert(name, part) else "frozen"
-        sizes["trained" if part.requires_grad else kind] += part.numel()
+        kind = "trained" if part.requires_grad else "experts" if _expert(name, part) else "frozen"
+        sizes[kind] += part.numel()
+    trained, experts, layers = sizes["trained"], sizes["experts"] * width, shape.num_hidden_layers
     frozen = sizes["frozen"] * (bytes_of["weight_in_4bit"] if values["load_in_4bit"] else width)
-    experts, layers, layer = (
-        sizes["experts"] * width,
-        shape.num_hidden_layers,
-        bytes_of["activation"][form],
-    )
-    parts = {"weights": frozen + experts + 4 * sizes["trained"]}
-    parts |= {"gradients": 4 * sizes["trained"], "optimizer": 8 * sizes["trained"]}
+    parts = {"weights": frozen + experts + 4 * trained}
+    parts |= {"gradients": 4 * trained, "optimizer": 8 * trained}
     units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
-    parts["activations"] = units * layers * layer + experts
+    layer = units * bytes_of["activation"][form]
+    parts["activations"] = layer * layers + experts
     if values["gradient_checkpointing"]:
-        parts["activations"] = units * (layers * width + layer) + experts / layers
+        parts["activations"] = layer + units * layers * width + experts / layers
     return {name: value / GB for name, value in parts.items()}
 
 
@@ -76,9 +73,7 @@ def outline(base: str | Path) -> Any:
         with torch.device("meta"):
             return (getattr(kind, "_from_config", None) or kind.from_config)(shape)
     except Exception as error:  # of any architecture
-        note = (
-            f"{base} cannot be built from its configuration, its memory is not estimated: {error}"
-        )
+        note = f"{base} is not built from its configuration, its memory not estimated: {error}"
         logging.getLogger("medinstruct").warning(note)
         return None
 
@@ -90,9 +85,9 @@ def fit_adapter(adapter: Any, model: Any) -> Any:
     """
     if not model or adapter.target_modules != "all-linear":
         return adapter
-    if model.config.get_text_config() is not model.config:
-        names = [name for name, part in model.named_modules() if part is model.get_decoder()]
-        adapter.exclude_modules = rf"(?!{re.escape(names[0])}\.).*"
+    decoder = next(name for name, part in model.named_modules() if part is model.get_decoder())
+    if decoder and model.config.get_text_config() is not model.config:
+        adapter.exclude_modules = rf"(?!{re.escape(decoder)}\.).*"
     experts = {_expert(name, part) for name, part in model.named_parameters()} - {""}
     adapter.target_parameters = sorted(experts) or None
     if experts and adapter.lora_dropout:
