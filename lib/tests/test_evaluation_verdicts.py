@@ -162,3 +162,28 @@ def test_a_verdict_of_a_cut_reply_stays_unreadable_when_it_is_replayed(tmp_path)
     row |= {"reply": "Output (a) is better", "finish_reason": "length"}
     (tmp_path / "v.jsonl").write_text(json.dumps(row))
     assert evaluation.verdicts.load_verdicts(str(tmp_path / "v.jsonl"))[0].winner is None
+
+
+def test_a_judge_that_wrote_the_training_data_or_is_of_its_family_is_named(tmp_path):
+    for name, model in (("tasks", "claude-opus-5"), ("dataset", "gpt-6.1-terra-2026-10-01")):
+        rows = [{"provenance": {"model": model}}, {"provenance": {"source": "seed"}}]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    checks = evaluation.judge_checks
+    wrote = checks.writers(tmp_path)
+    assert wrote == {"tasks": {"claude-opus-5"}, "responses": {"gpt-6.1-terra-2026-10-01"}}
+    assert "The responses that" in checks.kinship("gpt-6-luna", wrote)
+    assert "by claude-opus-5" in checks.kinship("claude-haiku-5-5", wrote)
+    assert checks.kinship("gemini-3.8-flash", wrote) == checks.kinship("m", {}) == ""
+    assert "tasks and responses" in checks.kinship(
+        "mine", {"tasks": {"mine"}, "responses": {"mine"}}
+    )
+    assert checks.writers(tmp_path / "none") == {}
+
+
+def test_the_bias_panel_knows_who_wrote_the_training_data():
+    verdicts = asyncio.run(judging.ask(llm.Client(url="offline", model=offline.MODEL), PAIRS))
+    kin = [
+        evaluation.judge_checks.bias_panel(verdicts, [ANSWER, *WRITTEN], **origins)["kin"].item()
+        for origins in ({}, {"tuned": ["smollm2", offline.MODEL]}, {"tuned": ["smollm2"]})
+    ]
+    assert kin == ["", "model", ""]

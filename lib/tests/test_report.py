@@ -386,11 +386,12 @@ ENTRANCE = [
 ]
 
 
-def judged(folder, *, passed, right=10):
+def judged(folder, *, passed, right=10, **more):
     """The folder with what the entrance test of its judge gave."""
     rows = [row | {"right": right, "tie": 80 - right, "passed": right > 75} for row in ENTRANCE]
     content = json.loads((folder / "freeform.json").read_text())
     content |= {"entrance": rows if passed is not None else [], "judge_passed": passed}
+    content |= {"stand_in": False} | more
     content["rates"] = [row | {"tie": 0.75} for row in content["rates"]]
     records.write_json(folder / "freeform.json", content)
     return folder
@@ -448,6 +449,18 @@ def test_a_judge_that_passed_gives_scores_gains_and_a_headline(folder, drawing):
     assert len(colors(drawing["report_freeform"])) > 1 and "50% is parity" in text
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
     assert any(row.get("headline") for row in rows) and not any("doubt" in row for row in rows)
+
+
+def test_a_stand_in_as_judge_claims_no_gain_and_makes_no_part_good(folder, drawing):
+    kinship = "The responses were written by the judge."
+    judged(folder, passed=True, right=80, stand_in=True, kinship=kinship)
+    text, content = written(folder)
+    assert lights(text)["freeform"] == "not shown"
+    sentence = content["sentences"]["freeform"]
+    assert "gain of" not in sentence and "stand-in: these scores say nothing" in sentence
+    assert sentence.endswith(kinship)
+    rows = [row for row in content["numbers"] if row["part"] == "freeform"]
+    assert {row["doubt"] for row in rows[1:]} == {"stand-in as judge"}
 
 
 @pytest.mark.parametrize("key", ["null", "absent"])
@@ -528,7 +541,7 @@ def test_the_first_screen_says_of_each_part_whether_it_works(folder, quick):
 def test_an_untested_judge_makes_no_part_good(folder, quick):
     freeform = json.loads((folder / "freeform.json").read_text())
     for passed in (None, False, True):
-        content = freeform | {"judge_passed": passed}
+        content = freeform | {"judge_passed": passed, "stand_in": False}
         (folder / "freeform.json").write_text(json.dumps(content))
         assert (lights(written(folder)[0])["freeform"] == "good") == (passed is True)
 

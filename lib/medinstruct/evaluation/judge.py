@@ -109,9 +109,8 @@ def decoding(judge: Client | None, form: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS[form]}
     if not (entry := _entry(judge)):
         return settings
-    schema = {"name": form, "strict": True, "schema": TEXTS["schemas"][form]}
-    wanted = {"type": "json_schema", "json_schema": schema}
-    return settings | {"max_tokens": entry.judge_max_tokens, "response_format": wanted}
+    room = {"max_tokens": entry.judge_max_tokens}
+    return settings | room | {"response_format": TEXTS["schemas"][form]}
 
 
 def style_of(pair: Pair, judge: Client | None) -> str:

@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, compress
 from pathlib import Path
@@ -104,23 +104,47 @@ def _worse_texts(references: Answers) -> list[Answer]:
     return worse
 
 
-def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer]) -> pd.DataFrame:
+def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer], **origins) -> pd.DataFrame:
     """Return one row a model and reference: what may have moved its score besides quality.
 
     score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
     `length_controlled`; longer_wins: share of the `decisive` items (both orders agree on a winner)
     that the longer answer wins; truncated_model, truncated_reference: shares of `answers` (which
-    hold the references too); kin: the side of the judge's own family of models.
+    hold the references too); kin: the side of the judge's own family of models, by its name or
+    by those in `origins`: model -> its base and the writers of its training data.
     """
     rates = win_rate.win_rates(verdicts, by_model=True)
     names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
     rows = rates[["low", "high", *names]].join(win_rate.length_controlled(verdicts, answers))
     rows = rows.join(win_rate.by_pair(win_rate.with_lengths(verdicts, answers), _longer_wins))
-    truncated, own = statistics(answers)["truncated"], family(verdicts[0].judge) or "unknown"
+    truncated, judge = statistics(answers)["truncated"], verdicts[0].snapshot or verdicts[0].judge
     for side in PAIR:
         rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
-    is_own = [[family(name) == own for name in pair] for pair in rows.index]
+    sides = [[[name, *origins.get(name, ())] for name in pair] for pair in rows.index]
+    is_own = [[any(is_kin(judge, name) for name in side) for side in pair] for pair in sides]
     return rows.assign(kin=[" ".join(compress(PAIR, row)) for row in is_own])
+
+
+def writers(folder: Path) -> dict[str, set[str]]:
+    """Return the models that wrote the tasks and the responses of a run's training data."""
+    files = {"tasks": folder / "tasks.jsonl", "responses": folder / "dataset.jsonl"}
+    rows = {what: list(records.rows(path)) for what, path in files.items() if path.exists()}
+    names = {
+        what: {r.get("provenance", {}).get("model", "") for _, r in rows[what]} for what in rows
+    }
+    return {what: names[what] - {""} for what in names}
+
+
+def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:
+    """Return the sentence on a judge that wrote training data, or whose family did; "" for none."""
+    own = {what: [name for name in wrote[what] if is_kin(judge, name)] for what in wrote}
+    names, what = sorted(set().union(*own.values())), " and ".join(filter(own.get, own))
+    return what and TEXTS["kinship"].format(judge=judge, what=what, writers=", ".join(names))
+
+
+def is_kin(judge: str, name: str) -> bool:
+    """Return whether two names are of one model or of one family of models."""
+    return name == judge or (family(judge) or "unknown") == family(name)
 
 
 def family(name: str) -> str | None:

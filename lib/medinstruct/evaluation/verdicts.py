@@ -19,7 +19,6 @@ Winner = Literal["model", "reference", "tie"]
 
 TEXTS = paths.load("judging")
 PATTERNS = paths.load("verdict_patterns")
-JSON = r"""(?i)["'](?:KEYS)["']\s*:\s*(?:"([^"\n]*)"|'([^'\n]*)'|(true|false))\s*[,}]"""
 CUT, BRACKETS = ("length", "content_filter"), 2  # finish reasons; the rank of a verdict in brackets
 FLIP = {"a": "b", "b": "a"}
 MAX_READ = 20_000  # characters of a reply, from its end
@@ -30,10 +29,7 @@ KEY = ["id", *PAIR, "order"]
 
 
 def parse_verdict(reply: str, finish_reason: str = "stop") -> Literal["a", "b", "tie"] | None:
-    """Parse what a judge's reply states: JSON, [[A]], a bare verdict or sentences; None if unclear.
-
-    Questions, conditions, negations and quotations state nothing. A reply that was cut counts only
-    if its JSON or its brackets are complete.
+    """Parse the verdict that a judge's reply states; None if it is not clear.
 
     >>> parse_verdict("Output (a) is better because ..."), parse_verdict("Both are good. [[C]]")
     ('a', 'tie')
@@ -44,18 +40,14 @@ def parse_verdict(reply: str, finish_reason: str = "stop") -> Literal["a", "b", 
 
 
 def stated_value(reply: str, kind: str, finish_reason: str = "stop") -> Any:
-    """Return the one value ("a", "b", "tie"; "met", "unmet") that a reply states; None if unclear.
+    """Return the one value of a verdict (a, b, tie) or a grade (met, unmet) that a reply states.
 
-    `kind` is verdict or grade. Patterns and languages: data/verdict_patterns.yaml.
+    Questions, conditions, negations and quotations state nothing. Of a reply that was cut counts
+    what is in JSON or in brackets. Patterns and languages: data/verdict_patterns.yaml.
     """
-    text, forms = split_thought(reply)[0] or "", PATTERNS[kind]
-    if stated := _pattern(JSON.replace("KEYS", forms["keys"])).findall(text):
-        texts = [_normalized("".join(parts)) for parts in stated]
-        values = set().union(*(_values(text, forms["bare"]) or {None} for text in texts))
-    else:
-        ranks = _claims(_normalized(text), forms)
-        is_cut = finish_reason in CUT
-        values = ranks[max(ranks)] if ranks and (max(ranks) == BRACKETS or not is_cut) else ()
+    ranks = _claims(_normalized(split_thought(reply)[0] or ""), PATTERNS[kind])
+    rank = max(ranks, default=0)
+    values = ranks.get(rank, ()) if rank == BRACKETS or finish_reason not in CUT else ()
     return next(iter(values)) if len(values) == 1 else None
 
 
@@ -77,21 +69,17 @@ def _normalized(text: str) -> str:
 
 def _claims(text: str, forms: dict[str, Any]) -> dict[int, set[str]]:
     """Return the values that sentences claim, by rank: 0 plain, 1 concluding, 2 in brackets."""
-    parts = _pattern(PATTERNS["sentence"]).split(text)
-    about = _pattern("§" if "§" in text else forms["about"])  # brackets come before sentences
-    known = (sentence for sentence in parts if not sentence.rstrip().endswith("?"))
-    sentences = [sentence for sentence in known if about.search(sentence)]
-    bare = [_values(sentence, forms["bare"]) for sentence in sentences]
-    is_list = len(set().union(*bare)) > 1  # headings, not verdicts
+    about = _pattern("§" if "§" in text else forms["about"])
+    sentences = [part for part in _pattern(PATTERNS["sentence"]).split(text) if about.search(part)]
+    alone = [_values(sentence, forms["bare"]) for sentence in sentences]
+    if len(set().union(*alone)) > 1:  # headings of a list, not verdicts
+        alone = [set()] * len(alone)
     claims: dict[int, set[str]] = {}
-    for n, sentence in enumerate(sentences):
-        if _pattern(PATTERNS["retraction"]).search(sentence):
-            claims.clear()
-        own = set() if is_list else bare[n]
-        is_last = bool(own) and sentence is sentences[-1]
-        rank = int(is_last or bool(_pattern(PATTERNS["conclusion"]).search(sentence)))
+    for n, (sentence, own) in enumerate(zip(sentences, alone, strict=True), 1):
+        is_last = bool(own) and n == len(sentences)
+        rank = is_last or bool(_pattern(PATTERNS["conclusion"]).search(sentence))
         if values := own or _claimed(sentence, forms):
-            claims.setdefault(BRACKETS if "§" in sentence else rank, set()).update(values)
+            claims.setdefault(BRACKETS if "§" in sentence else int(rank), set()).update(values)
     return claims
 
 
