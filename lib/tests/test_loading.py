@@ -75,6 +75,8 @@ def test_experts_are_adapted_and_towers_for_images_are_not(tuned):
     assert any("experts" in name for name in changed) == (family in MIXTURES)
     assert len(changed) == len(weights) / 2, "a pair that no text trains"
     assert any("language_model" in name for name in weights) == (family in WITH_IMAGES)
+    targets = json.loads((adapter / "adapter_config.json").read_text())["target_parameters"] or []
+    assert targets == sorted(targets) and bool(targets) == (family in MIXTURES)
 
 
 def test_an_adapter_of_another_class_of_the_same_model_is_refused(tmp_path):

@@ -169,7 +169,8 @@ def _make_portable(model: Any, draft: Path, run_folder: Path) -> None:
         base = Path(adapter.base_model_name_or_path)
         if base.is_dir() and base.resolve().parent == run_folder.resolve():
             adapter.base_model_name_or_path = base.name
-        adapter.target_modules = sorted(adapter.target_modules)
+        for name in ("target_modules", "target_parameters"):
+            setattr(adapter, name, sorted(getattr(adapter, name) or []) or None)
         adapter.inference_mode = True
         adapter.save_pretrained(str(draft))
 
