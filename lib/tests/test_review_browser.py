@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -35,31 +37,49 @@ def example(n, output):
     )
 
 
-def written(folder, source):
+class Desk(NamedTuple):
+    """A run with its notebook in a JupyterLab that all tests share."""
+
+    url: str
+    run: Path
+    notebook: Path
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "notebooks").mkdir()
+    with jupyterlab(folder / "notebooks", folder) as url:
+        yield url, folder
+
+
+def written(desk, source):
     """A notebook with one cell for each paragraph of the source."""
-    cells = [nbformat.v4.new_code_cell(cell) for cell in source.strip().split("\n\n")]
-    notebook = nbformat.v4.new_notebook(
-        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    )
-    (folder / "notebooks").mkdir(exist_ok=True)
-    nbformat.write(notebook, folder / "notebooks" / "review.ipynb")
+    source = source.replace('outputs("desk")', f'outputs("{desk.run.name}")').strip()
+    cells = [nbformat.v4.new_code_cell(cell) for cell in source.split("\n\n")]
+    about = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), desk.notebook)
 
 
 @pytest.fixture
-def desk(tmp_path):
+def desk(lab, browser):  # noqa: F811
     """A run with twelve items, two of them hostile and one of 100,000 characters, and a notebook that reviews them."""
+    url, folder = lab
+    name = f"desk{len(list(folder.glob('desk*')))}"
+    desk = Desk(url, folder / name, folder / "notebooks" / f"{name}.ipynb")
     outputs = [f"Answer {n}: rest and drink." for n in range(1, 13)]
     outputs[1], outputs[2] = HOSTILE, "A long answer. " * 6_667 + HOSTILE
-    records.write(
-        tmp_path / "desk" / "dataset.jsonl", [example(n, text) for n, text in enumerate(outputs, 1)]
-    )
-    written(tmp_path, f"{SOURCE}\n1\n\nreview.desk(store, cards)")
-    return tmp_path
+    items = [example(n, text) for n, text in enumerate(outputs, 1)]
+    records.write(desk.run / "dataset.jsonl", items)
+    written(desk, f"{SOURCE}\n1\n\nreview.desk(store, cards)")
+    yield desk
+    for context in browser.contexts:
+        context.close()
 
 
-def opened(chromium, url, width=1280, height=1100):
+def opened(chromium, desk, width=1280, height=1100):
     page = chromium.new_page(viewport={"width": width, "height": height})
-    assert run_all(page, url, "review.ipynb", seconds=120)["failed"] == []
+    assert run_all(page, desk.url, desk.notebook.name, seconds=120)["failed"] == []
     page.wait_for_selector(".review-name", timeout=30_000)
     page.fill(".review-name", "Dr. Maria Beispiel")
     page.keyboard.press("Enter")
@@ -83,61 +103,60 @@ def on_card(page, n):
     page.wait_for_function("() => document.activeElement.classList.contains('review')")
 
 
-def votes(folder):
-    return review.Store(folder / "desk" / "reviews.sqlite").votes(names=True)
+def votes(desk):
+    return review.Store(desk.run / "reviews.sqlite").votes(names=True)
 
 
 def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_closed(browser, desk):  # noqa: F811
-    with jupyterlab(desk / "notebooks", desk) as url:
-        page = opened(browser, url)
-        page.click(".review-tags")
-        for key in (
-            "ddxbym"
-        ):  # delete, cut, insert, cell type: JupyterLab's own, which must not reach it from here
-            page.keyboard.press(key)
-        press(page, "541a", "Saved: accept")  # the scales, then accept
-        on_card(page, 2)
-        body = page.inner_text(".review-text[data-name=output] .review-body")
-        assert "<script>" in body and "onerror" in body and "␛[31mred" in body
-        press(page, "r", "Saved: reject")
-        on_card(page, 3)
-        shown = page.inner_text(".review-text[data-name=output] .review-body")
-        assert len(shown) < 4_000 and page.get_by_text("show all 100,").count() == 1
-        page.keyboard.press("s")
-        page.wait_for_function(
-            "() => document.querySelector('[data-name=output] .review-body').textContent.length > 100000"
-        )
-        page.screenshot(path=desk / "long.png")
+    page = opened(browser, desk)
+    page.click(".review-tags")
+    for key in (
+        "ddxbym"
+    ):  # delete, cut, insert, cell type: JupyterLab's own, which must not reach it from here
+        page.keyboard.press(key)
+    press(page, "541a", "Saved: accept")  # the scales, then accept
+    on_card(page, 2)
+    body = page.inner_text(".review-text[data-name=output] .review-body")
+    assert "<script>" in body and "onerror" in body and "␛[31mred" in body
+    press(page, "r", "Saved: reject")
+    on_card(page, 3)
+    shown = page.inner_text(".review-text[data-name=output] .review-body")
+    assert len(shown) < 4_000 and page.get_by_text("show all 100,").count() == 1
+    page.keyboard.press("s")
+    page.wait_for_function(
+        "() => document.querySelector('[data-name=output] .review-body').textContent.length > 100000"
+    )
+    page.screenshot(path=desk.run / "long.png")
+    press(page, "a", "Saved: accept")
+    on_card(page, 4)
+    page.keyboard.press("e")
+    page.wait_for_selector("textarea[aria-label=output]")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" See a doctor if it lasts. (e, a, r, u)")
+    page.screenshot(path=desk.run / "edit.png")
+    press(page, ["Control+Enter"], "Saved: edit")
+    on_card(page, 5)
+    press(page, "a", "Saved: accept")
+    on_card(page, 6)
+    press(page, "u", "Undone: accept")
+    on_card(page, 5)
+    for n in range(5, 11):
+        on_card(page, n)
         press(page, "a", "Saved: accept")
-        on_card(page, 4)
-        page.keyboard.press("e")
-        page.wait_for_selector("textarea[aria-label=output]")
-        page.keyboard.press("Control+End")
-        page.keyboard.type(" See a doctor if it lasts. (e, a, r, u)")
-        page.screenshot(path=desk / "edit.png")
-        press(page, ["Control+Enter"], "Saved: edit")
-        on_card(page, 5)
-        press(page, "a", "Saved: accept")
-        on_card(page, 6)
-        press(page, "u", "Undone: accept")
-        on_card(page, 5)
-        for n in range(5, 11):
-            on_card(page, n)
-            press(page, "a", "Saved: accept")
-        on_card(page, 11)
-        assert page.inner_text(".review-done") == "10 of 12 reviewed by you"
-        assert page.evaluate("() => window.hacked") is None
-        cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
-        assert cells == 4
-        page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-        page.screenshot(path=desk / "ten.png")
-        page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-        page.close()
-        page = opened(browser, url)  # a fresh tab and a new kernel find the place
-        on_card(page, 11)
-        assert page.inner_text(".review-done") == "10 of 12 reviewed by you"
-        assert page.evaluate("() => window.hacked") is None
-        page.screenshot(path=desk / "back.png")
+    on_card(page, 11)
+    assert page.inner_text(".review-done") == "10 of 12 reviewed by you"
+    assert page.evaluate("() => window.hacked") is None
+    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length")
+    assert cells == 4
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.screenshot(path=desk.run / "ten.png")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close()
+    page = opened(browser, desk)  # a fresh tab and a new kernel find the place
+    on_card(page, 11)
+    assert page.inner_text(".review-done") == "10 of 12 reviewed by you"
+    assert page.evaluate("() => window.hacked") is None
+    page.screenshot(path=desk.run / "back.png")
     said = votes(desk)
     assert [vote.action for vote in said] == ["accept", "reject", "accept", "edit", *["accept"] * 6]
     assert (said[0].correctness, said[0].helpfulness, said[0].harm) == (5, 4, 1)
@@ -145,10 +164,10 @@ def test_ten_items_are_reviewed_by_keyboard_and_found_again_after_the_tab_was_cl
         "output": "Answer 4: rest and drink. See a doctor if it lasts. (e, a, r, u)"
     }
     assert {vote.reviewer for vote in said} == {"Dr. Maria Beispiel"}
-    base = sqlite3.connect(desk / "desk" / "reviews.sqlite")
+    base = sqlite3.connect(desk.run / "reviews.sqlite")
     assert base.execute("SELECT count(*) FROM votes WHERE undoes IS NOT NULL").fetchone() == (1,)
     assert "Beispiel" not in json.dumps(
-        json.loads((desk / "notebooks" / "review.ipynb").read_text())
+        json.loads(desk.notebook.read_text())
     )  # names stay in the store
 
 
@@ -168,24 +187,23 @@ review.desk(store, review.pairs(items, texts, ["alpha-7b", "beta-13b"]))
 
 def test_a_comparison_hides_the_models_and_keeps_the_sides(browser, desk):  # noqa: F811
     written(desk, PAIRS)
-    with jupyterlab(desk / "notebooks", desk) as url:
-        page = opened(browser, url)
-        page.click(".review-text[data-name=question]")
-        seen = []
-        for key, said in [("1", "left"), ("ArrowRight", "right"), ("0", "tie")]:
-            seen.append(
-                page.inner_text(
-                    f".review-text[data-name={said if said != 'tie' else 'left'}] .review-body"
-                )
+    page = opened(browser, desk)
+    page.click(".review-text[data-name=question]")
+    seen = []
+    for key, said in [("1", "left"), ("ArrowRight", "right"), ("0", "tie")]:
+        seen.append(
+            page.inner_text(
+                f".review-text[data-name={said if said != 'tie' else 'left'}] .review-body"
             )
-            assert "alpha" not in page.inner_text(".review") and "beta" not in page.inner_text(
-                ".review"
-            )
-            page.screenshot(path=desk / "pair.png")
-            press(page, [key], f"Saved: {said}")
-            on_card(page, len(seen) + 1)
-        state = page.evaluate("() => JSON.stringify(document.querySelector('.review').innerHTML)")
-        assert "alpha" not in state and "beta" not in state
+        )
+        assert "alpha" not in page.inner_text(".review") and "beta" not in page.inner_text(
+            ".review"
+        )
+        page.screenshot(path=desk.run / "pair.png")
+        press(page, [key], f"Saved: {said}")
+        on_card(page, len(seen) + 1)
+    state = page.evaluate("() => JSON.stringify(document.querySelector('.review').innerHTML)")
+    assert "alpha" not in state and "beta" not in state
     cast = votes(desk)
     assert [vote.action for vote in cast] == ["left", "right", "tie"]
     model = {"Rest and drink.": "alpha-7b", "Sleep and drink.": "beta-13b"}
@@ -227,11 +245,11 @@ CONTRAST = """() => {
 @pytest.fixture
 def suspicious(desk):
     """The run with flagged words and an identifier in its first item, which Bob has accepted."""
-    path = desk / "desk" / "dataset.jsonl"
+    path = desk.run / "dataset.jsonl"
     items = [example(1, SUSPICIOUS), *records.read(path, Example)[1:]]
     records.write(path, items)
     card = review.cards(items)[0]
-    store = review.Store(desk / "desk" / "reviews.sqlite")
+    store = review.Store(desk.run / "reviews.sqlite")
     store.cast("Bob", kind="dataset", item=card.id, hash=card.hash, action="accept")
     return desk
 
@@ -249,57 +267,56 @@ def change_output(page, before, after):
 
 
 def test_flags_edits_and_progress_are_shown_on_a_laptop_by_mouse(browser, suspicious):  # noqa: F811
-    with jupyterlab(suspicious / "notebooks", suspicious) as url:
-        page = opened(browser, url, height=720)
-        page.click(".review-tags")
-        output = ".review-text[data-name=output]"
-        assert words(page, f"{output} mark") == ["completely safe", "Oskar Trell", "14 March 2023"]
-        title = page.get_attribute(f"{output} mark", "title")
-        assert title == "absolute claim: words that promise too much"
-        assert words(page, ".review-causes li") == [
-            f"completely safe – {title}",
-            "Oskar Trell, 14 March 2023 – identifier: words that may identify a person",
-        ]
-        assert "1 person has reviewed this item" in page.inner_text(".review-head")
-        assert "your alias: reviewer-" in page.inner_text(".review-head")
-        assert "next unreviewed" in page.inner_text(".review-bar")
-        assert "One reviewer so far" in page.inner_text(".review-summary")
-        change_output(page, "completely safe", "safe for most adults")
-        assert words(page, f"{output} .review-diff del") == ["completely"]
-        assert words(page, f"{output} .review-diff ins") == ["for most adults"]
-        page.click("text=cancel")
-        assert not page.query_selector_all("textarea[aria-label=output], .review del")
-        change_output(page, "completely safe", "<b>safe</b>\u202e")
-        assert "<b>safe</b>⟨U+202E⟩" in page.inner_text(f"{output} .review-diff")
-        page.click("text=cancel")
-        change_output(page, "completely safe", "safe for most adults")
-        page.click("text=save edit")
-        on_card(page, 2)
-        summary = page.inner_text(".review-summary")  # without running a cell again
-        assert "12 items: 0 accepted, 0 edited, 0 rejected, 1 disputed, 11 unreviewed." in summary
-        assert "2 reviewers agree on 0 of 1 items" in summary
-        page.click(".review-bar .review-reject")
-        on_card(page, 3)
-        assert "1 rejected, 1 disputed, 10 unreviewed" in page.inner_text(".review-summary")
-        page.click("text=previous")
-        page.click("text=previous")
-        on_card(page, 1)
-        assert words(page, f"{output} del") == ["completely"]
-        assert "✓ edit" in page.inner_text(".review-bar [aria-pressed=true]")
-        page.click(".review-bar .review-edit")  # goes on from the edit, against the original
-        assert "most adults" in page.input_value("textarea[aria-label=output]")
-        assert words(page, f"{output} .review-diff ins") == ["for most adults"]
-        page.keyboard.press("Escape")
-        colors = "one => getComputedStyle(one).backgroundColor"
-        buttons = page.query_selector_all(".review-bar > .review-row > button")
-        assert len({one.evaluate(colors) for one in buttons}) == 3
-        for _ in range(40):  # focus leaves the desk by Tab
-            page.keyboard.press("Tab")
-            if not page.evaluate("() => document.activeElement.closest('.review')"):
-                break
-        else:
-            raise AssertionError("the focus is trapped")
-        assert page.evaluate("() => document.querySelector('.review b b, .review script')") is None
+    page = opened(browser, suspicious, height=720)
+    page.click(".review-tags")
+    output = ".review-text[data-name=output]"
+    assert words(page, f"{output} mark") == ["completely safe", "Oskar Trell", "14 March 2023"]
+    title = page.get_attribute(f"{output} mark", "title")
+    assert title == "absolute claim: words that promise too much"
+    assert words(page, ".review-causes li") == [
+        f"completely safe – {title}",
+        "Oskar Trell, 14 March 2023 – identifier: words that may identify a person",
+    ]
+    assert "1 person has reviewed this item" in page.inner_text(".review-head")
+    assert "your alias: reviewer-" in page.inner_text(".review-head")
+    assert "next unreviewed" in page.inner_text(".review-bar")
+    assert "One reviewer so far" in page.inner_text(".review-summary")
+    change_output(page, "completely safe", "safe for most adults")
+    assert words(page, f"{output} .review-diff del") == ["completely"]
+    assert words(page, f"{output} .review-diff ins") == ["for most adults"]
+    page.click("text=cancel")
+    assert not page.query_selector_all("textarea[aria-label=output], .review del")
+    change_output(page, "completely safe", "<b>safe</b>\u202e")
+    assert "<b>safe</b>⟨U+202E⟩" in page.inner_text(f"{output} .review-diff")
+    page.click("text=cancel")
+    change_output(page, "completely safe", "safe for most adults")
+    page.click("text=save edit")
+    on_card(page, 2)
+    summary = page.inner_text(".review-summary")  # without running a cell again
+    assert "12 items: 0 accepted, 0 edited, 0 rejected, 1 disputed, 11 unreviewed." in summary
+    assert "2 reviewers agree on 0 of 1 items" in summary
+    page.click(".review-bar .review-reject")
+    on_card(page, 3)
+    assert "1 rejected, 1 disputed, 10 unreviewed" in page.inner_text(".review-summary")
+    page.click("text=previous")
+    page.click("text=previous")
+    on_card(page, 1)
+    assert words(page, f"{output} del") == ["completely"]
+    assert "✓ edit" in page.inner_text(".review-bar [aria-pressed=true]")
+    page.click(".review-bar .review-edit")  # goes on from the edit, against the original
+    assert "most adults" in page.input_value("textarea[aria-label=output]")
+    assert words(page, f"{output} .review-diff ins") == ["for most adults"]
+    page.keyboard.press("Escape")
+    colors = "one => getComputedStyle(one).backgroundColor"
+    buttons = page.query_selector_all(".review-bar > .review-row > button")
+    assert len({one.evaluate(colors) for one in buttons}) == 3
+    for _ in range(40):  # focus leaves the desk by Tab
+        page.keyboard.press("Tab")
+        if not page.evaluate("() => document.activeElement.closest('.review')"):
+            break
+    else:
+        raise AssertionError("the focus is trapped")
+    assert page.evaluate("() => document.querySelector('.review b b, .review script')") is None
     assert votes(suspicious)[1].edit["output"] == SUSPICIOUS.replace(
         "completely safe", "safe for most adults"
     )
@@ -307,25 +324,24 @@ def test_flags_edits_and_progress_are_shown_on_a_laptop_by_mouse(browser, suspic
 
 @pytest.mark.parametrize("size", [(1280, 720), (853, 480)], ids=["laptop", "150% zoom"])
 def test_the_buttons_stay_in_view_and_every_text_has_contrast(browser, suspicious, size):  # noqa: F811
-    with jupyterlab(suspicious / "notebooks", suspicious) as url:
-        page = opened(browser, url, *size)
-        page.evaluate("() => document.querySelector('.Toastify')?.remove()")
-        for theme in ("JupyterLab Light", "JupyterLab Dark"):
-            page.evaluate(
-                "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
-                theme,
-            )
-            light = str(theme.endswith("Light")).lower()
-            page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
-            page.wait_for_timeout(1000)
-            page.click(".review-tags")
-            page.keyboard.press("5")
-            assert page.evaluate(IN_VIEW) == [True] * 7
-            assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
-            change_output(page, "completely", "quite")
-            assert page.evaluate(IN_VIEW) == [True] * 2
-            assert words(page, ".review del") == ["completely"]
-            assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
-            page.keyboard.press("Escape")
-        press(page, "a", "Saved: accept")
+    page = opened(browser, suspicious, *size)
+    page.evaluate("() => document.querySelector('.Toastify')?.remove()")
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
+            theme,
+        )
+        light = str(theme.endswith("Light")).lower()
+        page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
+        page.wait_for_timeout(1000)
+        page.click(".review-tags")
+        page.keyboard.press("5")
+        assert page.evaluate(IN_VIEW) == [True] * 7
         assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
+        change_output(page, "completely", "quite")
+        assert page.evaluate(IN_VIEW) == [True] * 2
+        assert words(page, ".review del") == ["completely"]
+        assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
+        page.keyboard.press("Escape")
+    press(page, "a", "Saved: accept")
+    assert page.evaluate(CONTRAST)[0][0] >= 4.5, page.evaluate(CONTRAST)[:5]
