@@ -5,9 +5,7 @@ Both ways decode greedily in float32 with the same room; the share of equal answ
 
 import asyncio
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from medinstruct import evaluation, llm, training
 
@@ -16,34 +14,30 @@ ROOM = 96
 
 def main(count: int) -> None:
     """Tokens a second of wall and CPU time for both ways."""
-    with tempfile.TemporaryDirectory() as name:
-        training.build_student(llm.stand_in_prose()[:60], folder=Path(name) / "student", epochs=1)
-        items = evaluation.load_items("own", limit=count)
-        texts = [training.prompt(item.instruction, item.input) for item in items]
-        asked = [
-            llm.Request(
-                messages=[{"role": "user", "content": text}], parameters={"max_tokens": ROOM}
-            )
-            for text in texts
-        ]
-        found = {}
-        for size in (1, 64):
-            model = llm.LocalModel(Path(name) / "student", batch_size=size)
-            wall, cpu = time.perf_counter(), time.process_time()
-            replies = asyncio.run(model.ask_all(asked))
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            tokens = sum(reply.completion_tokens for reply in replies)
-            found[size] = ([reply.text for reply in replies], tokens / wall, tokens / cpu)
-            print(
-                f"batches of {size:2}: {tokens:,} tokens, {tokens / wall:,.0f} a second, {tokens / cpu:,.0f} a CPU second",
-                flush=True,
-            )
-        same = sum(one == many for one, many in zip(found[1][0], found[64][0], strict=True)) / len(
-            texts
-        )
+    items = evaluation.load_items("own", limit=count)
+    texts = [training.message(item.instruction, item.input) for item in items]
+    asked = [
+        llm.Request(messages=[{"role": "user", "content": text}], parameters={"max_tokens": ROOM})
+        for text in texts
+    ]
+    found = {}
+    for size in (1, 32):
+        model = llm.LocalModel(llm.model_folder("smollm2"), chat=True, batch_size=size)
+        wall, cpu = time.perf_counter(), time.process_time()
+        replies = asyncio.run(model.ask_all(asked))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        tokens = sum(reply.completion_tokens for reply in replies)
+        found[size] = ([reply.text for reply in replies], tokens / wall, tokens / cpu)
         print(
-            f"{found[64][1] / found[1][1]:.1f} times as fast by the clock, {found[64][2] / found[1][2]:.1f} in CPU time; {same:.0%} equal"
+            f"batches of {size:2}: {tokens:,} tokens, {tokens / wall:,.0f} a second, {tokens / cpu:,.0f} a CPU second",
+            flush=True,
         )
+    same = sum(one == many for one, many in zip(found[1][0], found[32][0], strict=True)) / len(
+        texts
+    )
+    print(
+        f"{found[32][1] / found[1][1]:.1f} times as fast by the clock, {found[32][2] / found[1][2]:.1f} in CPU time; {same:.0%} equal"
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ WAYS = {
     "plain batches": {"train_sampling_strategy": "random"},
     "grouped, checkpointing": {"gradient_checkpointing": True},
 }
-RATES = {"lora": (5e-3, 1e-2), "full": (1e-3, 2e-3)}
+RATES = {"lora": (5e-4, 1e-3), "full": (5e-5, 1e-4)}
 
 
 def dataset(count: int) -> list[Example]:
@@ -34,13 +34,12 @@ def speed(count: int = 128) -> None:
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    common = {"per_device_train_batch_size": 8, "num_train_epochs": 1, "max_length": 1024}
+    common = {"per_device_train_batch_size": 4, "num_train_epochs": 1, "max_length": 1024}
     common |= {"use_cpu": True, "bf16": False, "report_to": "none", "save_strategy": "no"}
     common |= {"disable_tqdm": True, "dataloader_pin_memory": False}
     common |= {"gradient_checkpointing": False, "train_sampling_strategy": "group_by_length"}
     with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / "student"
-        training.build_student(llm.stand_in_prose()[:40], folder=base, epochs=1)
+        base = llm.model_folder("smollm2")
         tokenizer = training.load_tokenizer(base)
         rows = training.survey(dataset(count), tokenizer=tokenizer).rows
         tokens = sum(len(row.ids) for row in rows)
@@ -51,7 +50,7 @@ def speed(count: int = 128) -> None:
         speeds: list[float] = []
         for name, way in WAYS.items():
             trainer = SFTTrainer(
-                model=str(base),
+                model=base,
                 args=SFTConfig(output_dir=folder, **common | way),
                 train_dataset=Dataset.from_list(ids),
                 processing_class=tokenizer,
@@ -66,20 +65,17 @@ def speed(count: int = 128) -> None:
             print(f"{name:24} {speeds[-1]:8,.0f} tokens a CPU second, {ratio}", flush=True)
 
 
-def ranks(base: str = "", sizes: str = "4,8,16,32,64") -> None:
-    """Print the best held-out loss of each way over its learning rates; `base` is a model's folder."""
-    same = {"epochs": 2, "batch_size": 8, "micro_batch_size": 8, "max_length": 512}
+def ranks(base: str = "smollm2", sizes: str = "4,8,16,32,64") -> None:
+    """Print the best held-out loss of each way over its learning rates; `base` is a model's name."""
+    same = {"epochs": 1, "template": "chat", "micro_batch_size": 4, "max_length": 512}
     ways = {
         f"LoRA, rank {n}": {"lora_rank": n, "lora_alpha": 2 * n} for n in map(int, sizes.split(","))
     }
     with tempfile.TemporaryDirectory() as folder:
-        student = Path(folder) / "student"
-        if not base:
-            training.build_student(llm.stand_in_prose(), folder=student)
         for name, way in (ways | {"full": {"lora_rank": 0}}).items():
             tried = []
             for rate in RATES["lora" if way["lora_rank"] else "full"]:
-                place = {"base": base or student, "folder": Path(folder) / "adapter"}
+                place = {"base": llm.model_folder(base), "folder": Path(folder) / "adapter"}
                 settings = same | way | {"learning_rate": rate}
                 result = training.finetune_lora(dataset(160), **place, **settings)
                 tried.append((result["eval_after"], rate, result))

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from support import tiny_model
 from test_jupyterlab import CHROMIUM, browser, jupyterlab, run_all  # noqa: F401 (browser is a fixture)
 
-from medinstruct import assist, llm, review, training
+from medinstruct import assist, llm, review
 
-PROSE = [
-    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(30)
-]
 SOURCE = """
 import asyncio
 
@@ -69,16 +67,7 @@ def lab(tmp_path_factory):
     if not CHROMIUM:
         pytest.skip("no chromium on this machine")
     folder = tmp_path_factory.mktemp("lab")
-    training.build_student(
-        PROSE,
-        folder=folder / "base" / "student",
-        vocab_size=300,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        epochs=1,
-    )
+    tiny_model.build(folder / "base" / "student")
     lora = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
     get_peft_model(llm.LocalModel(folder / "base" / "student").model, lora).save_pretrained(
         folder / "base" / "adapter"

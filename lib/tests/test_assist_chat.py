@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import stand_in_server
+from support import stand_in_server, tiny_model
 
-from medinstruct import assist, audits, llm, records, review, training
+from medinstruct import assist, audits, llm, records, review
 from medinstruct.assist import Answer, Guard, Session, Transcripts, Turn
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import settled
@@ -28,24 +28,12 @@ ASK = llm.Request(
     parameters={"max_tokens": 500},
 )
 NAMED = "Mrs. Anna Weber, MRN 00482913, asks what helps against asthma."
-PROSE = [
-    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
-]
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    training.build_student(
-        PROSE,
-        folder=folder / "student",
-        vocab_size=400,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        epochs=4,
-    )
+    tiny_model.build(folder / "student")
     from peft import LoraConfig, get_peft_model
 
     tuned = get_peft_model(

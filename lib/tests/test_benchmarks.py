@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import tiny_model
 
 from medinstruct import benchmarks, paths, records
 from medinstruct.benchmarks import extraction, question_sets, scores
@@ -623,7 +624,6 @@ def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
 @pytest.fixture(scope="module")
 def tiny_folder(tmp_path_factory):
     """An untrained Llama with one layer, saved as any other."""
-    from medinstruct import training
 
     questions = records.load_table(paths.data("test_mcq.jsonl"))
     texts = [question["question"] + question["rationale"] for question in questions]
@@ -635,8 +635,7 @@ def tiny_folder(tmp_path_factory):
         "num_attention_heads": 2,
         "max_position_embeddings": 1024,
     }
-    training.build_student(texts, folder=folder, **shape, epochs=0, seed=1)
-    return folder
+    return tiny_model.build(folder, texts, **shape, steps=0, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,30 +6,16 @@ import weakref
 from pathlib import Path
 
 import pytest
+from support import tiny_model
 
-from medinstruct import llm, training
+from medinstruct import llm
 from medinstruct.errors import UserError
 from medinstruct.llm import local
-
-PROSE = [
-    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
-]
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "student"
-    training.build_student(
-        PROSE,
-        folder=folder,
-        vocab_size=400,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        epochs=4,
-    )
-    return folder
+    return tiny_model.build(tmp_path_factory.mktemp("model") / "student")
 
 
 def requests(count, **parameters):

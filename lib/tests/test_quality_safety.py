@@ -4,8 +4,9 @@ import asyncio
 import math
 
 import pytest
+from support import tiny_model
 
-from medinstruct import evaluation, llm, stats, training
+from medinstruct import evaluation, llm, stats
 from medinstruct.records import SafetyPrompt
 from medinstruct.safety import counterfactual
 from medinstruct.safety import responses as safety
@@ -160,16 +161,7 @@ def texts_of(prompts, models):
 
 def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     student, words = tmp_path / "student", ["Call 112 now. Rest and drink water at home."] * 30
-    training.build_student(
-        words,
-        folder=student,
-        vocab_size=300,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        epochs=1,
-    )
+    tiny_model.build(student, words)
     adapter = odd_adapter(student, tmp_path / "adapter")
     model = llm.LocalModel(student, adapter=adapter, batch_size=16)
     who = evaluation.answerers("here", base="student", template="alpaca", local=model)

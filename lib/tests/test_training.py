@@ -9,30 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import tiny_model
 
 from medinstruct import llm, paths, records, training
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
-PROSE = [
-    f"Condition {n} causes cough and fever. It is treated with rest and fluids." for n in range(40)
-]
-SHAPE = {
-    "vocab_size": 400,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "max_position_embeddings": 600,
-}
 QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4}
 QUICK |= {"lora_rank": 4, "max_length": 500, "eval_share": 0.2}
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "student"
-    training.build_student(PROSE, folder=folder, epochs=2, **SHAPE)
-    return folder
+    return tiny_model.build(tmp_path_factory.mktemp("model") / "student")
 
 
 def examples(count):
@@ -189,10 +178,10 @@ def test_the_held_out_loss_is_that_of_the_model_itself_over_the_responses(studen
             losses[row.type].append(loss)
     for name, values in losses.items():
         mean = sum(values) / len(values)
-        assert result["by_type"]["after"][name] == pytest.approx(mean, abs=2e-4)
+        assert result["by_type"]["after"][name] == pytest.approx(mean, abs=2e-3)  # saved in 16 bits
     everything = [*losses["chat"], *losses["classification"]]
     mean = sum(everything) / len(everything)
-    assert result["eval_after"] == pytest.approx(mean, abs=2e-4)
+    assert result["eval_after"] == pytest.approx(mean, abs=2e-3)  # saved in 16 bits
 
 
 @pytest.mark.parametrize("at", [1, 4, 6])
@@ -266,7 +255,6 @@ def test_two_processes_train_the_same_steps_and_the_notebook_takes_their_result(
     """`accelerate launch` on two CPU processes: held-out losses within 0.02 of one process."""
     out = tmp_path / "two"
     records.write(out / "dataset.jsonl", examples(40))
-    shutil.copytree(student, out / "student")
     named = {"epochs", "learning_rate", "lora_rank"}
     sets = [f"{name}={value}" for name, value in QUICK.items() if name in named]
     options = {name: value for name, value in QUICK.items() if name not in named}
@@ -276,12 +264,13 @@ def test_two_processes_train_the_same_steps_and_the_notebook_takes_their_result(
     program = ["-m", "medinstruct.training", str(paths.root() / "params/demo.yaml")]
     room = {"MEDINSTRUCT_OUTPUTS": str(tmp_path), "OMP_NUM_THREADS": "1"}
     room |= {"PYTHONPATH": str(paths.PACKAGE.parent)}
+    sets += [f"base_model={student}", "template=alpaca"]
     command = [*launch, *program, "run=two", *sets]
     pipes = {"capture_output": True, "text": True, "timeout": 240}
     done = subprocess.run(command, env=os.environ | room, **pipes)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads((out / "training.json").read_text())["lora"]
-    assert finetune(out / "student", out / "adapter") == result
+    assert finetune(student, out / "adapter") == result
     assert result["steps"] == undisturbed[1]["steps"]
     assert result["eval_before"] == pytest.approx(undisturbed[1]["eval_before"], abs=1e-3)
     assert result["eval_after"] == pytest.approx(undisturbed[1]["eval_after"], abs=0.02)
@@ -316,7 +305,7 @@ def test_files_that_are_no_adapter_are_never_replaced(student, tmp_path):
 
 def test_an_adapter_of_another_base_is_refused(undisturbed, tmp_path):
     wide = tmp_path / "wide"
-    training.build_student(PROSE, folder=wide, epochs=0, **SHAPE | {"hidden_size": 64})
+    tiny_model.build(wide, hidden_size=64)
     with pytest.raises(UserError, match="adapter could not be loaded"):
         llm.LocalModel(wide, adapter=undisturbed[0])
 
@@ -352,28 +341,20 @@ def test_a_trainer_and_an_adapter_of_the_page_are_those_that_train(student, undi
     assert built[2] is None
 
 
-def test_the_notebook_takes_the_shipped_adapter_and_student_as_they_are(
-    tmp_path, trainers, monkeypatch
-):
-    """`make demo` trains neither: both hashes fit the data, the settings and the page's adapter."""
+def test_the_notebook_takes_the_shipped_adapter_as_it_is(tmp_path, trainers, monkeypatch):
+    """`make demo` does not train: the hash fits the data, the settings and the page's adapter."""
     demo, run = paths.root() / "outputs/demo", tmp_path / "demo"
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
-    for name in ("adapter", "student"):
-        shutil.copytree(demo / name, run / name)
+    shutil.copytree(demo / "adapter", run / "adapter")
     shutil.copy(demo / "dataset.jsonl", run)
     cells = paths.cells(paths.notebook("08_finetune_lora"))
     source = {cell["id"]: "".join(cell["source"]) for cell in cells}
     scope = {}
     for name in ("parameters", "imports", "data", "tune", "tune"):
         exec(source[name], scope)
-    assert not trainers and {path.name for path in run.iterdir()} == {
-        "adapter",
-        "student",
-        "dataset.jsonl",
-    }
+    assert not trainers and {path.name for path in run.iterdir()} == {"adapter", "dataset.jsonl"}
     shipped = json.loads((demo / "training.json").read_text())
     assert shipped["lora"].items() <= scope["lora"].items()
-    assert shipped["student"] == scope["student"]
     assert scope["adapter"].target_modules == "all-linear", "the page's LoraConfig was changed"
 
 
@@ -384,12 +365,22 @@ def test_an_adapter_loads_with_plain_peft(undisturbed):
     assert model.num_parameters() == undisturbed[1]["parameters"]
 
 
-def test_an_adapter_beside_its_base_names_it_without_the_machines_path(student, tmp_path):
-    shutil.copytree(student, tmp_path / "student")
-    finetune(tmp_path / "student", tmp_path / "adapter", examples(10), epochs=1)
+def test_a_saved_adapter_is_small_and_names_its_base_as_others_know_it(
+    student, undisturbed, tmp_path, monkeypatch
+):
+    """In 16 bits, without a tokenizer; a base in the cache has its name on the Hub."""
+    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path))
+    base = shutil.copytree(student, tmp_path / "SmolLM2-135M-Instruct")
+    finetune(base, tmp_path / "adapter", examples(10), epochs=1)
     settings = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
-    assert settings["base_model_name_or_path"] == "student"
+    name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert settings["base_model_name_or_path"] == name
+    assert f"base_model: {name}" in (tmp_path / "adapter/README.md").read_text()
     assert settings["target_modules"] == sorted(settings["target_modules"])
+    assert {str(tensor.dtype) for tensor in weights(tmp_path / "adapter").values()} == {
+        "torch.bfloat16"
+    }
+    assert not list((tmp_path / "adapter").glob("*token*"))
 
 
 @pytest.mark.parametrize(

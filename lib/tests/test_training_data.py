@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support import tiny_model
 
 from medinstruct import benchmarks, labels, llm, params, paths, training
 from medinstruct.errors import UserError
@@ -15,14 +16,7 @@ from medinstruct.records import Example
 def tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     texts = ["Rest and fluids help with cough and fever.", training.prompt("a", "b")]
-    shape = {
-        "vocab_size": 400,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "max_position_embeddings": 128,
-    }
-    training.build_student(texts, folder=folder, epochs=0, **shape)
+    tiny_model.build(folder, texts)
     return training.load_tokenizer(folder)
 
 

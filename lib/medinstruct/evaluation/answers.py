@@ -9,7 +9,7 @@ import pandas as pd
 from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import TEXTS
-from medinstruct.llm import Client, LocalModel, Reply, Request, connect
+from medinstruct.llm import Client, LocalModel, Reply, Request, connect, public_name
 from medinstruct.llm.messages import split_thought
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training import message, prompt
@@ -86,7 +86,7 @@ def answerers(
     if template != "chat":
         do = "Train with template: chat; the server applies the chat template itself."
         raise UserError("A server needs the chat template.", got=f"template {template}", do=do)
-    names = {"base": base, "tuned": entry.tuned or entry.model}
+    names = {"base": public_name(base), "tuned": entry.tuned or entry.model}
     return {name: connect(answerer, model=model, **client) for name, model in names.items()}
 
 

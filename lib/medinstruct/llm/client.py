@@ -18,7 +18,7 @@ from medinstruct.errors import UserError
 from medinstruct.llm import messages
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import AGAIN, TEXTS, Reply, Request, answer_of, is_refusal
-from medinstruct.llm.retry import Connection, transport
+from medinstruct.llm.retry import Connection
 
 REPEATS = 1  # of a request whose answer is incomplete
 
@@ -217,8 +217,3 @@ def connect(name: str, **settings: Any) -> Client:
     `settings` are those of `Client`, such as `cache` and `budget_usd`; they override the file's.
     """
     return Client(**models.load(name).model_dump() | settings)
-
-
-def stand_in_prose() -> list[str]:
-    """Return the offline transport's medical prose, on which the demo's own student is trained."""
-    return transport("offline").prose()

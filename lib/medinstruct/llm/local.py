@@ -20,6 +20,7 @@ from medinstruct.errors import UserError
 from medinstruct.llm import messages
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import Reply, Request
+from medinstruct.llm.smollm2 import public_name
 
 PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
@@ -49,7 +50,8 @@ class LocalModel(AbstractContextManager):
         self._lock = threading.Lock()
         self.chat, self.batch_size = chat, batch_size
         self.cache, self.usage = Cache(cache), Counter()
-        self.name = Path(base).name if Path(base).is_dir() else str(base)  # no path of a machine
+        name = public_name(base)
+        self.name = Path(name).name if Path(name).is_dir() else name  # no path of a machine
         self.has_adapter = self.is_tuned = bool(adapter)
         self._hashes = [fingerprint(base), fingerprint(adapter) if adapter else ""]
 

@@ -4,5 +4,4 @@ It writes tasks, answers them and compares answers from a small hand-written kno
 numbers show that the pipeline works, never that a model is good. `llm` finds it by an entry point.
 """
 
-from medinstruct.offline.knowledge import prose
 from medinstruct.offline.transport import MODEL, complete, error_body, http_client, respond

@@ -3,7 +3,6 @@
 import re
 import string
 from functools import cache
-from random import Random
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -149,16 +148,3 @@ def facet_text(condition: Condition, facet: str, *, plain: bool = False) -> str:
     """Return one facet in one to four sentences; `plain` is for lay readers, "" where too hard."""
     texts = TEXTS["facets"] | (TEXTS["plain"] if plain else {})
     return Filler().format(texts[facet], **facts(condition))
-
-
-def prose(*, seed: int = 42) -> list[str]:
-    """Return handbook entries, four a condition with facets in several orders, shuffled."""
-    chance = Random(seed)
-    texts = []
-    for condition in conditions():
-        also = f", also called {' or '.join(condition.also)}" if condition.also else ""
-        for size in (4, 4, 4, len(FACETS)):
-            facets = chance.sample(FACETS, size) if size < len(FACETS) else FACETS
-            sentences = (facet_text(condition, facet) for facet in facets)
-            texts.append(" ".join([f"{condition.name}{also}.", *sentences]))
-    return chance.sample(texts, len(texts))

@@ -54,7 +54,7 @@ def _machine() -> list[str]:
     gigabytes = psutil.virtual_memory().total / 1e9
     free = shutil.disk_usage(paths.root()).free / 1e9
     keys = [f"{name} is {'set' if os.environ.get(name) else 'not set'}" for name in KEYS]
-    small = "none: the student trains on the processor in minutes, a model of the hub does not"
+    small = "none: smollm2 trains on the processor in minutes, a larger model does not"
     return [
         f"Python       {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"Processor    {os.cpu_count()} cores, {gigabytes:.0f} GB of memory",
@@ -80,8 +80,8 @@ def missing_packages(extra: str = "train") -> dict[str, str]:
 def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> list[Obstacle]:
     """Return what keeps a profile from running here, each with its remedy."""
     rows = [("packages are missing", "see above")] if missing else []
-    model = values.get("base_model", "student")
-    hub_model = "" if model == "student" or _exists(model) else model
+    model = values.get("base_model", "smollm2")
+    hub_model = "" if model == "smollm2" or _exists(model) else model
     rows += dict.fromkeys([*_servers(values, hub_model), *_settings(values), *_files(values)])
     return [*rows, *_hardware(hub_model)]
 
@@ -186,7 +186,7 @@ def _exists(name: str) -> bool:
 
 def _hardware(hub_model: str) -> Iterator[Obstacle]:
     if hub_model and not _gpu():
-        do = "use a GPU, or --set base_model=student"
+        do = "use a GPU, or --set base_model=smollm2"
         yield f"{hub_model} is too large for a processor", do
 
 

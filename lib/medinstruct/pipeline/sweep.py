@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,8 +33,6 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))
         pairs = [f"{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in cell.items()]
         where = [f"run={folder.name}", f"read_from={out.name}"]
-        if (out / "student").is_dir():
-            shutil.copytree(out / "student", folder / "student", dirs_exist_ok=True)
         outcome = run(profile, only=["08"], sets=[*sets, *pairs, *where])[0]
         lines.append(f"{folder.name}: {outcome.line}")
         training = json.loads((folder / "training.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from medinstruct import evaluation, manifest, models, paths, records, stats
+from medinstruct import evaluation, llm, manifest, models, paths, records, stats
 from medinstruct.diversity import coverage
 from medinstruct.errors import UserError
 
@@ -69,11 +69,11 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     scope, roles = files | rows, REPORT["roles"]
     by_role = {role: evaluate(about["model"], scope) for role, about in roles.items()}
     writers = {
-        role: models.STAND_IN if _is_stand_in(str(values.get(role, ""))) else str(model)
+        role: models.STAND_IN if _is_stand_in(str(values.get(role, ""))) else llm.public_name(model)
         for role, model in by_role.items()
         if model
     }
-    stand_ins = [role for role, m in writers.items() if models.STAND_IN in m or m == "student"]
+    stand_ins = [role for role, m in writers.items() if models.STAND_IN in m]
     return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
 
 

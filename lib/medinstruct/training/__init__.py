@@ -4,5 +4,4 @@ from medinstruct.training import loss
 from medinstruct.training.base_model import estimate_memory, load_tokenizer
 from medinstruct.training.config import settings, training_file
 from medinstruct.training.examples import dataset_hash, message, prompt, split, survey
-from medinstruct.training.tiny_model import build_student
 from medinstruct.training.trainer import finetune_lora

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from medinstruct import params, paths, records
+from medinstruct import llm, params, paths, records
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 from medinstruct.training import finetune_lora, settings, training_file
@@ -15,12 +15,12 @@ def main(profile: str, *sets: str) -> None:
 
     values = params.merged(profile, sets)
     out = paths.outputs(values["run"])
-    base = str(out / "student") if values["base_model"] == "student" else values["base_model"]
+    base = llm.model_folder(values["base_model"])
     examples = records.read(training_file(out), Example)
     result = finetune_lora(examples, base=base, folder=out / "adapter", **settings(values))
     if PartialState().is_main_process:
         file = out / "training.json"
-        earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"student": {}}
+        earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         chosen = {name: values[name] for name in ("base_model", "template")}
         records.write_json(file, earlier | {"lora": result} | chosen)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm import local
+from medinstruct.llm import local, public_name
 from medinstruct.records import Example
 from medinstruct.training import base_model, config, loss
 from medinstruct.training.examples import Row, dataset_hash, split, survey
@@ -74,9 +74,11 @@ def _train(
     trainer = _prepared(form["build"], trained, held, **more)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
+    if form["adapter"]:
+        trainer.processing_class = None  # the tokenizer is the base model's
     trainer.save_model(str(draft))
     if trainer.is_world_process_zero():
-        _make_portable(trainer.model, draft, folder.parent)
+        _make_portable(trainer.model, draft)
         _write_card(draft, base, result, examples=examples, settings=values)
         records.write_json(draft / "made.json", {"name": name, "result": result})
         _publish(draft, folder)
@@ -108,10 +110,9 @@ def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: 
         usual = config.lora_config(values).to_dict()
         learning |= {k: str(v) for k, v in adapter.to_dict().items() if v != usual[k]}
     recipes = {part: config.recipe(part) for part in RECIPES}
-    built, weights = Path(base) / "built.json", sorted(Path(base).glob("*.safetensors"))
-    files = [str(base), *((path.name, path.stat().st_mtime_ns) for path in weights)]
-    identity = built.read_text(encoding="utf-8") if built.is_file() else files
-    return records.content_hash(texts, identity, learning, recipes)
+    name, weights = public_name(base), sorted(Path(base).glob("*.safetensors"))
+    files = [(path.name, path.stat().st_mtime_ns) for path in weights if name == str(base)]
+    return records.content_hash(texts, name, files, learning, recipes)
 
 
 def _prepared(build: Callable, trained: list, held: list, **form: Any) -> Any:
@@ -163,16 +164,19 @@ def _fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
     return output.metrics
 
 
-def _make_portable(model: Any, draft: Path, run_folder: Path) -> None:
-    """Save an adapter's settings with sorted modules, and a base of the same run by its name."""
+def _make_portable(model: Any, draft: Path) -> None:
+    """Save an adapter in 16 bits, with sorted modules and the public name of its base model."""
+    from safetensors.torch import load_file, save_file
+
     for adapter in getattr(model, "peft_config", {}).values():
-        base = Path(adapter.base_model_name_or_path)
-        if base.is_dir() and base.resolve().parent == run_folder.resolve():
-            adapter.base_model_name_or_path = base.name
+        adapter.base_model_name_or_path = public_name(adapter.base_model_name_or_path)
         for name in ("target_modules", "target_parameters"):
             setattr(adapter, name, sorted(getattr(adapter, name) or []) or None)
         adapter.inference_mode = True
         adapter.save_pretrained(str(draft))
+        file = draft / "adapter_model.safetensors"
+        small = {name: tensor.bfloat16() for name, tensor in load_file(file).items()}
+        save_file(small, file, metadata={"format": "pt"})
 
 
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
@@ -253,7 +257,8 @@ def _write_card(
     from huggingface_hub import ModelCard, ModelCardData
 
     is_lora = bool(settings["lora_rank"])
-    base = Path(base).name if Path(base).exists() else str(base)
+    base = public_name(base)
+    base = Path(base).name if Path(base).exists() else base
     tags = ["medical", "instruction-tuning", "lora" if is_lora else "full"]
     form = {"library_name": "peft" if is_lora else "transformers", "tags": tags}
     data = ModelCardData(base_model=base, pipeline_tag="text-generation", **form)
