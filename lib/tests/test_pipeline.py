@@ -2,21 +2,22 @@
 
 import json
 import re
-import shutil
 
 import nbformat as nf
 import papermill
 import pytest
+from support import tiny_model
 
 from medinstruct import manifest, params, paths, pipeline
 
 SMALL = {
     "requests": 20,
-    "epochs": 1,
+    "learning_rate": 5e-3,
     "train_share": 0.3,
     "answer_max_tokens": 20,
     "assist_max_tokens": 20,
     "judge_items": 6,
+    "safety_items": 0,
     "benchmark_limit": 10,
     "generation_limit": 2,
 }
@@ -25,10 +26,13 @@ CHANGING = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".ipynb", ".html")  # times
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """A small run of all notebooks, with the demo's student; and the outcome of each notebook."""
+    """A small run of all notebooks, with a tiny base model; and the outcome of each notebook."""
     folder = tmp_path_factory.mktemp("outputs")
-    sets = [f"{name}={value}" for name, value in ({"run": "small"} | SMALL).items()]
-    shutil.copytree(paths.root() / "outputs/demo/student", folder / "small/student")
+    texts = (paths.root() / "outputs/demo/dataset.jsonl").read_text(encoding="utf-8").splitlines()
+    shape = {"vocab_size": 2048, "hidden_size": 64, "max_position_embeddings": 2048}
+    base = tiny_model.build(folder / "tiny", texts[:100], chat=True, steps=0, **shape)
+    values = {"run": "small", "base_model": base} | SMALL
+    sets = [f"{name}={value}" for name, value in values.items()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDINSTRUCT_OUTPUTS", str(folder))
         outcomes = pipeline.run("demo", sets=sets)

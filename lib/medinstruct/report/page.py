@@ -97,8 +97,10 @@ CONTENTS = {"yield": _yield, "diversity": _diversity, "training": _training}
 
 
 def notice(run: Run) -> str:
-    """Return what a reader must know first: no advice, and which roles a stand-in played."""
-    return results.fill(results.REPORT["notice"], {"stand_ins": run.stand_ins})
+    """Return what a reader must know first: no advice, stand-ins, a small student."""
+    parameters = run.get("training", "lora", "parameters", default=0)
+    scope = {"stand_ins": run.stand_ins, "millions": round(parameters / 1_000_000)}
+    return results.fill(results.REPORT["notice"], scope)
 
 
 def write_page(run: Run, parts: dict[str, Part], *, beside: pd.DataFrame | None = None) -> Path:
