@@ -126,8 +126,9 @@ def _version(benchmark: Benchmark, settings: Settings) -> str:
     import lm_eval
 
     task = {key: getattr(value, "__name__", value) for key, value in benchmark.config.items()}
-    examples = benchmark.examples if settings.shots else []
-    return records.content_hash(lm_eval.__version__, task, benchmark.questions, examples, settings)
+    data = benchmark.questions, benchmark.examples if settings.shots else []
+    form = ["without thinking"] * (settings.template == "chat")
+    return records.content_hash(lm_eval.__version__, task, *data, settings, *form)
 
 
 def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Result:

@@ -22,7 +22,7 @@ from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import Reply, Request
 from medinstruct.llm.smollm2 import public_name
 
-PARAMETERS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "seed")
+PARAMETERS = ("max_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
 CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -87,7 +87,8 @@ class LocalModel(AbstractContextManager):
     def key(self, request: Request) -> str:
         """Return the hash of weights, adapter, template, device and request."""
         adapter = self._hashes[1] if self.is_tuned else ""
-        return request.key([self._hashes[0], adapter, self.chat, self.device])
+        form = self.chat and "without thinking"
+        return request.key([self._hashes[0], adapter, form, self.device])
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
         """Return the replies in the order of the requests; cached answers are not repeated."""
@@ -201,9 +202,8 @@ class LocalModel(AbstractContextManager):
         self.usage.update(asked=1, **counts)
         reason = "length" if end is None and not cuts else "stop"
         text = text[: min(cuts, default=len(text))].strip()
-        return messages.part_thought(
-            {"text": text, "finish_reason": reason, "model": self.name, **counts}
-        )
+        answer = {"text": text, "finish_reason": reason, "model": self.name} | counts
+        return messages.part_thought(answer)
 
     def _text(self, tokens: Any) -> str:
         """Return the text of tokens, without special ones unless they mark a thought."""

@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from medinstruct import paths
 from medinstruct.errors import UserError
 
-LIMITS = ("max_tokens", "max_completion_tokens")
 AGAIN = ("length", "empty", "refused")  # reasons to request an answer once more
 TEXTS = paths.load("replies")
 REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
@@ -44,22 +43,21 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
     def max_tokens(self, default: int) -> int:
         """Return the limit of the answer in tokens."""
-        limits = [self.parameters[name] for name in LIMITS if self.parameters.get(name)]
-        return limits[0] if limits else default
+        return self.parameters.get("max_tokens") or default
 
     def with_room(self, tokens: int, choose: Callable = max) -> "Request":
         """Return the request with room for at least (`max`) or at most (`min`) so many tokens."""
-        own = self.parameters
-        limits = {name: choose(own[name], tokens) for name in LIMITS if name in own}
-        return self.model_copy(update={"parameters": own | limits}) if tokens else self
+        room = choose(self.max_tokens(tokens), tokens)
+        limited = self.parameters | {"max_tokens": room}
+        is_limited = tokens and "max_tokens" in self.parameters
+        return self.model_copy(update={"parameters": limited}) if is_limited else self
 
     def repeated(self, reply: "Reply") -> "Request":
         """Return a request for a better answer: with 2 or 8 times the room, or a further sample."""
         if reply.incomplete_reason != "length":
             return self.model_copy(update={"sample": self.sample + 1000})
-        own, times = self.parameters, 2 if reply.text.strip() else 8
-        limits = {name: times * own[name] for name in LIMITS if name in own}
-        return self.model_copy(update={"parameters": own | (limits or {"max_tokens": 8192})})
+        room = self.max_tokens(4096) * (2 if reply.text.strip() else 8)
+        return self.model_copy(update={"parameters": self.parameters | {"max_tokens": room}})
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):

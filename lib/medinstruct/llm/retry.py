@@ -12,11 +12,11 @@ from typing import Any
 
 from medinstruct import models
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import LIMITS, MARKS, TEXTS, Request, without_system
+from medinstruct.llm.messages import MARKS, TEXTS, Request, without_system
 
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
-REPLACEMENTS = dict(zip(LIMITS, reversed(LIMITS), strict=True))
+REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 UNSUPPORTED, THINKING, SYSTEM, *ROOM = (
     re.compile(text, re.IGNORECASE | re.DOTALL)
     for text in (TEXTS["unsupported"], TEXTS["thinking"], TEXTS["system"], *TEXTS["room"])
