@@ -260,8 +260,7 @@ def precision() -> str:
 
     if not torch.cuda.is_available():
         return "float32"
-    has_units = torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bfloat16" if has_units else "float16"
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
 def free_memory() -> None:

@@ -109,8 +109,8 @@ class _Planner:
     def next_round(self) -> list[tuple[Request, tuple[str, ...]]]:
         """Return the requests of the next round, each with the ids of its examples."""
         is_one_round = not self.coverage and not self.machine_examples
-        size = max(self.least, min(self.requests // 12 + 1, 200))
-        size = self.requests if is_one_round else size
+        steered = max(self.least, min(self.requests // 12 + 1, 200))
+        size = self.requests if is_one_round else steered
         start, self.asked = self.asked, min(self.asked + size, self.requests)
         return [self._request(n) for n in range(start, self.asked)]
 
