@@ -277,9 +277,10 @@ def test_rates_by_label_and_differences_between_models():
     assert (pairs["p_holm"] >= pairs["p"]).all() and pairs.loc[("good", "bad"), "low"].item() > 0
 
 
-def test_a_server_answers_only_in_its_own_template():
-    with pytest.raises(UserError, match="chat template"):
-        evaluation.answerers("m@offline", base="b", template="alpaca")
+def test_a_server_applies_its_template_only_where_training_used_it():
+    for template, is_chat in (("alpaca", False), ("chat", True)):
+        who = evaluation.answerers("m@offline", base="b", template=template)
+        assert [client.chat for client in who.values()] == [is_chat] * 2
     assert evaluation.answerers("", base="b", template="alpaca") == {}
 
 

@@ -177,7 +177,7 @@ class Session:
         """Return an answer before its start, its model and what the model learned from."""
         model, form = self.models[name], {"state": "waiting", "finish_reason": "stopped"}
         if not isinstance(model, llm.LocalModel):
-            return Answer(name=name, model=model.source, **form)
+            return Answer(name=name, model=model.source, reads_history=model.chat, **form)
         adapter = "with its adapter" if model.is_tuned else "without adapter"
         history = "" if model.chat else ", reads no earlier turns"
         about = f"{model.name}, {adapter}, in this process{history}"

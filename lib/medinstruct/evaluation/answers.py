@@ -76,17 +76,16 @@ def answerers(
     """Return {"base": model, "tuned": model}: views of `local`, or clients of one server.
 
     `answerer` is "here" for `local`, "" for no model, or a model by its name in params/models.yaml:
-    there the server has the model `base` under its own name and the tuned one as `tuned`.
+    there the server has the model `base` under its own name and the tuned one as `tuned`. With
+    template chat it applies the chat template; else it gets our own text at /v1/completions.
     """
     if not answerer:
         return {}
     if answerer == "here":
         return {"base": local.base, "tuned": local.tuned}
     entry = models.load(answerer)
-    if template != "chat":
-        do = "Train with template: chat; the server applies the chat template itself."
-        raise UserError("A server needs the chat template.", got=f"template {template}", do=do)
     names = {"base": public_name(base), "tuned": entry.tuned or entry.model}
+    client["chat"] = template == "chat"
     return {name: connect(answerer, model=model, **client) for name, model in names.items()}
 
 

@@ -1,8 +1,10 @@
 """Client: ask one model, with cache, retries, rate limits and a budget; forecast the cost."""
 
 import asyncio
+import logging
 import math
 import random
+import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -30,13 +32,16 @@ class Client:
     params/models.yaml. `source` is the sentence that says which model wrote what a page shows.
     `budget_usd`, never exceeded by one client, needs a price. Incomplete answers are requested once
     more, truncated ones with twice the room, or eight times where thoughts took all of it. `mode`
-    "batch" is the OpenAI Batch API: answers within a day at half the price.
+    "batch" is the OpenAI Batch API: answers within a day at half the price. Without `chat` the
+    server applies no template: the messages' text is the prompt of /v1/completions.
     """
 
-    def __init__(self, *, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any) -> None:
+    def __init__(
+        self, *, chat=True, cache: str | Path = "", budget_usd: float = 0.0, **fields: Any
+    ) -> None:
         entry = records.parse(models.Model, fields, where="The client's model")
-        self.entry, self.connection = entry, Connection(entry)
-        if entry.mode == "batch" and self.connection.transport:
+        self.entry, self.connection = entry, Connection(entry, chat=chat)
+        if entry.mode == "batch" and (self.connection.transport or not chat):
             raise UserError("This url has no Batch API.", got=entry.url, do="Set mode: online.")
         usd = entry.usd_per_mtok
         known = models.Price(*usd, entry.batch_share) if usd else models.price(entry.model)
@@ -48,6 +53,7 @@ class Client:
         self.batch_tokens = entry.batch_tokens
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
+        self.chat, self.most_read = chat, 0  # prompt tokens of one request
         self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
@@ -95,7 +101,7 @@ class Client:
         async with self._reserve(request), self.connection.open() as api:
             try:
                 async for chunk in await self.connection.send(api, request, **form):
-                    piece = messages.add_chunk(answer, chunk, sent)
+                    piece = messages.add_chunk(answer, chunk, sent, request.stop)
                     if piece and (answer["thought"] or not self.hides):
                         sent += piece
                         yield piece
@@ -105,7 +111,8 @@ class Client:
                 if answer["completion_tokens"]:
                     self._count(answer)
         self.hides |= bool(messages.CLOSE.search(messages.THOUGHT.sub("", answer["text"])))
-        answer = messages.part_thought(answer | {"text": answer["text"].strip()})
+        text = messages.until_stop(answer["text"], request.stop).strip()
+        answer = messages.part_thought(answer | {"text": text})
         if piece := messages.rest(answer["text"], sent):
             yield piece
         yield Reply(**answer, refused=is_refusal(answer["text"]), key=self.key(request))
@@ -113,7 +120,19 @@ class Client:
     def save(self, request: Request, answer: dict[str, Any], *, batch: bool = False) -> Reply:
         """Count an answer, save it, and return its reply."""
         usd = self._count(answer, batch=batch)
+        self._warn_of_cut(request, answer["prompt_tokens"])
         return self.cache.put(self.key(request), request, answer, usd=usd)
+
+    def _warn_of_cut(self, request: Request, read: int) -> None:
+        """Log once that the server has cut a prompt: it reports fewer tokens than any has.
+
+        The largest number so far is compared, since some servers leave out what they have cached.
+        """
+        least, self.most_read = request.least_tokens(), max(self.most_read, read)
+        if 0 < read <= self.most_read < least:
+            form = {"model": self.model, "read": self.most_read, "least": least}
+            logging.getLogger("medinstruct").warning(TEXTS["cut"].format(**form))
+            self.most_read = sys.maxsize  # one warning is enough
 
     def highest_cost(self, request: Request, *, batch: bool = False) -> float:
         """Return the most that a request can cost."""
@@ -164,7 +183,7 @@ class Client:
                     completion = await self.connection.send(api, request, least=least)
                     if not completion:  # the context has no more room
                         break
-                    answer = self.save(request, answer_of(completion))
+                    answer = self.save(request, answer_of(completion, request.stop))
             reply = answer
             if not left or reply.incomplete_reason not in AGAIN:
                 break

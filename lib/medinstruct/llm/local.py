@@ -112,7 +112,7 @@ class LocalModel(AbstractContextManager):
             loop.call_soon_threadsafe(texts.put_nowait, text)
             return closed.is_set()
 
-        key, stop, sent = self.key(request), _stops(request), ""
+        key, stop, sent = self.key(request), request.stop, ""
         work = asyncio.to_thread(self._generate, [self._prompt(request)], request, [key], watch)
         thread = asyncio.ensure_future(work)
         thread.add_done_callback(lambda _: texts.put_nowait(None))
@@ -137,7 +137,7 @@ class LocalModel(AbstractContextManager):
     def _prompt(self, request: Request) -> str:
         if self.chat:
             return messages.render_chat(self.tokenizer, request.messages)[0]
-        return "\n\n".join(message["content"] for message in request.messages)
+        return request.text
 
     def _answers(self, missing: dict[str, Request]) -> Iterator[tuple[str, Row]]:
         """Yield (key, answer) in batches of equal parameters, longest prompts first.
@@ -175,7 +175,7 @@ class LocalModel(AbstractContextManager):
 
         form = {"padding": True, "return_token_type_ids": False, "return_tensors": "pt"}
         inputs = self.tokenizer(prompts, add_special_tokens=not self.chat, **form).to(self.device)
-        begin, stop = inputs["input_ids"].shape[1], _stops(request)
+        begin, stop = inputs["input_ids"].shape[1], request.stop
 
         def is_over(ids: Any, scores: Any, **more: Any) -> Any:
             text = self._text(ids[0, begin:])
@@ -195,14 +195,13 @@ class LocalModel(AbstractContextManager):
     def _read(self, tokens: list[int], asked: int, ends: set[int], stop: list[str]) -> Row:
         """Return the answer of one row up to its end token or its first stop string."""
         end = next((n for n, token in enumerate(tokens) if token in ends), None)
-        text = self._text(tokens[:end])
-        cuts = [text.index(mark) for mark in stop if mark in text]
+        whole = self._text(tokens[:end])
+        text = messages.until_stop(whole, stop)
         written = len(tokens) if end is None else end + 1
         counts = {"prompt_tokens": asked, "completion_tokens": written}
         self.usage.update(asked=1, **counts)
-        reason = "length" if end is None and not cuts else "stop"
-        text = text[: min(cuts, default=len(text))].strip()
-        answer = {"text": text, "finish_reason": reason, "model": self.name} | counts
+        reason = "length" if end is None and text == whole else "stop"
+        answer = {"text": text.strip(), "finish_reason": reason, "model": self.name} | counts
         return messages.part_thought(answer)
 
     def _text(self, tokens: Any) -> str:
@@ -300,11 +299,6 @@ def _network(name: str, device: str) -> Any:
     ids = {key: getattr(network.generation_config, key, None) for key in TOKEN_IDS}
     network.generation_config = GenerationConfig(**ids)
     return network
-
-
-def _stops(request: Request) -> list[str]:
-    stop = request.parameters.get("stop") or []
-    return [stop] if isinstance(stop, str) else list(stop)
 
 
 def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:

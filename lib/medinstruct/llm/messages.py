@@ -31,6 +31,17 @@ class Request(BaseModel, extra="forbid", frozen=True):
     parameters: dict[str, Any] = {}
     sample: int = 0
 
+    @property
+    def text(self) -> str:
+        """Return the text of all messages, which is the prompt where no template is applied."""
+        return "\n\n".join(message["content"] for message in self.messages)
+
+    @property
+    def stop(self) -> list[str]:
+        """Return the stop strings."""
+        stop = self.parameters.get("stop") or []
+        return [stop] if isinstance(stop, str) else list(stop)
+
     def key(self, *context: Any) -> str:
         """Return the hash of the request and its context, such as address and model."""
         parts = [*context, self.messages, self.parameters, self.sample]
@@ -40,6 +51,11 @@ class Request(BaseModel, extra="forbid", frozen=True):
     def prompt_tokens(self) -> int:
         """Return an upper estimate: one token for three bytes, and ten a message."""
         return sum(10 + len(message["content"].encode()) // 3 for message in self.messages)
+
+    def least_tokens(self) -> int:
+        """Return a lower estimate for any tokenizer: two tokens for three words, or 16 bytes."""
+        words = [word for word in self.text.split() if re.search(r"[^\W_]", word)]
+        return max(2 * len(words) // 3, len("".join(words).encode()) // 16)
 
     def max_tokens(self, default: int) -> int:
         """Return the limit of the answer in tokens."""
@@ -116,23 +132,24 @@ def part_thought(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"text": text or "", "thought": thoughts, "finish_reason": reason}
 
 
-def answer_of(completion: Any) -> dict[str, Any]:
+def answer_of(completion: Any, stop: Sequence[str] = ()) -> dict[str, Any]:
     """Return text, thought, finish reason, model, tokens and refusal of the API's completion."""
     choice, model = completion.choices[0], completion.model or ""
-    thought, text = _read(choice.message)
-    answer = {"text": text, "thought": thought, "finish_reason": choice.finish_reason or "stop"}
+    message = getattr(choice, "message", choice)  # a completion of /v1/completions has none
+    (thought, text), reason = _read(message), choice.finish_reason or "stop"
+    answer = {"text": until_stop(text, stop), "thought": thought, "finish_reason": reason}
     answer = part_thought(answer) | {"model": model}
-    refused = getattr(choice.message, "refusal", None) or is_refusal(answer["text"])
+    refused = getattr(message, "refusal", None) or is_refusal(answer["text"])
     return answer | {"refused": bool(refused)} | _counts(completion.usage, answer)
 
 
-def add_chunk(answer: dict[str, Any], chunk: Any, sent: str) -> str:
+def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str] = ()) -> str:
     """Add the server's chunk to an answer and return what of its text is settled and not sent.
 
     Completion tokens are estimated from above until the last chunk counts them.
     """
     for choice in (chunk.choices or [])[:1]:
-        thought, text = _read(choice.delta)
+        thought, text = _read(getattr(choice, "delta", choice))
         answer["thought"] += thought
         answer["text"] += text
         answer["finish_reason"] = choice.finish_reason or answer["finish_reason"]
@@ -140,14 +157,15 @@ def add_chunk(answer: dict[str, Any], chunk: Any, sent: str) -> str:
     answer["completion_tokens"] = 1 + len((answer["thought"] + answer["text"]).encode()) // 3
     if usage := getattr(chunk, "usage", None):
         answer.update(_counts(usage, part_thought(answer)))
-    return rest(settled(answer["text"]), sent)
+    return rest(settled(answer["text"], stop), sent)
 
 
 def _read(message: Any) -> tuple[str, str]:
     """Return thought and text of a message, or of the change that a chunk brings to it."""
     get = partial(getattr, message)
     thought = get("reasoning_content", "") or get("reasoning", "")
-    return _flat(thought), _flat(get("content", "")) or get("refusal", None) or ""
+    text = get("content", get("text", ""))
+    return _flat(thought), _flat(text) or get("refusal", None) or ""
 
 
 def _flat(content: Any) -> str:
@@ -208,6 +226,11 @@ def without_system(messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [first | {"content": "\n\n".join([*texts, first["content"]])}, *rest]
 
 
+def until_stop(text: str, stop: Sequence[str]) -> str:
+    """Return a text up to its first stop string, which some servers leave in."""
+    return text[: min((text.index(mark) for mark in stop if mark in text), default=len(text))]
+
+
 def settled(text: str, stop: Sequence[str] = ()) -> str:
     """Return the part of a growing text that no later token changes, without thoughts.
 
@@ -215,8 +238,7 @@ def settled(text: str, stop: Sequence[str] = ()) -> str:
     ('Rest helps. And s', 'Rest')
     """
     held = max(map(len, [*stop, "half"]))  # a stop string may have begun, or a half character
-    ends = [len(text) - held, *(text.index(mark) for mark in stop if mark in text)]
-    text = re.sub(MARKS["begun"], "", text[: max(0, min(ends))])
+    text = re.sub(MARKS["begun"], "", until_stop(text, stop)[: max(0, len(text) - held)])
     return (split_thought(text)[0] or "").strip()
 
 

@@ -53,15 +53,16 @@ class RateLimiter:
 class Connection:
     """One model at one address: its key, rate limits, the bodies it accepts, and its errors."""
 
-    def __init__(self, entry: models.Model) -> None:
-        self.url, self.model, self.extra = entry.url, entry.model, entry.extra
+    def __init__(self, entry: models.Model, *, chat: bool = True) -> None:
+        self.url, self.model, self.extra, self.chat = entry.url, entry.model, entry.extra, chat
         self.transport, self.limiter = transport(self.url), RateLimiter(entry.rpm, entry.tpm)
         self.has_answered, self.health = False, 0.0
         self.refused: set[str] = set()  # parameters that the model does not take
         self.has_system, self.notes = True, set()
-        self.form, self.forms = 0, [*([] if self.transport else thinking_forms(entry)), {}]
+        forms = thinking_forms(entry) if chat and not self.transport else []
+        self.form, self.forms = 0, [*forms, {}]
         about = {"include": {"thinking", "reasoning_effort"}, "exclude_defaults": True}
-        self.identity = entry.extra | entry.model_dump(**about)
+        self.identity = entry.extra | entry.model_dump(**about) | ({} if chat else {"chat": False})
         is_free = self.transport or self.url.startswith(models.FREE)
         self._key = os.environ.get(entry.key) or ("none-needed" if is_free else "")
         if not self._key:
@@ -92,7 +93,8 @@ class Connection:
         accepted = {self._accepted(name): value for name, value in parameters.items()}
         accepted.pop("", None)
         messages = request.messages if self.has_system else without_system(request.messages)
-        return {"model": self.model, "messages": messages, **accepted}
+        asked = {"messages": messages} if self.chat else {"prompt": request.text}
+        return {"model": self.model, **asked, **accepted}
 
     def learn(self, error: object, status: int | None, sent: Mapping[str, Any]) -> bool:
         """Remember what of a request a 400 or 422 error refuses; return False for other errors."""
@@ -104,7 +106,7 @@ class Connection:
 
     def _change(self, text: str, sent: Mapping[str, Any]) -> str:
         """Send no more what an error refuses, and return what changes; "" for other errors."""
-        if SYSTEM.search(text) and any(m["role"] == "system" for m in sent["messages"]):
+        if SYSTEM.search(text) and any(m["role"] == "system" for m in sent.get("messages", ())):
             self.has_system = False
             return "has no system role: that text begins the user's message"
         for number, form in enumerate(self.forms[:-1]):
@@ -125,7 +127,8 @@ class Connection:
         """
         import openai
 
-        completions, attempt = api.with_options(max_retries=0).chat.completions, 0
+        api, attempt = api.with_options(max_retries=0), 0
+        completions = api.chat.completions if self.chat else api.completions
         while True:
             body = self.body(request, **more)
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
@@ -192,7 +195,7 @@ def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
 def refused_name(text: str, sent: Mapping[str, Any]) -> str:
     """Return the parameter that an error names first; a penalty may be named without its kind."""
     places = []
-    for name in sent.keys() - {"model", "messages"}:
+    for name in sent.keys() - {"model", "messages", "prompt"}:
         loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", name).replace("_", "[_ ]?")
         if match := re.search(rf"\b{loose}\b", text, re.IGNORECASE):
             places.append((f"'param': '{name}'" not in text, match.start(), name))

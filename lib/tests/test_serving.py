@@ -1,0 +1,261 @@
+"""Real servers: SmolLM2 behind `transformers serve`, our own prompt text, prompts that are cut silently."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medinstruct import evaluation, llm, paths, records, tasks, training
+from medinstruct.errors import UserError
+from medinstruct.evaluation import judge
+from medinstruct.records import Answer, Task
+
+QUESTION = ("Name three causes of cough.", "")
+WAIT = 120  # seconds until the server must have loaded the model
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """The folder with SmolLM2."""
+    pytest.importorskip("torch", reason="no torch")
+    try:
+        return llm.model_folder("smollm2")
+    except (UserError, OSError, ImportError) as error:
+        pytest.skip(f"SmolLM2 is not here: {error}")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    """The tokenizer of SmolLM2."""
+    return pytest.importorskip("transformers").AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def server(folder, tmp_path_factory):
+    """The address of SmolLM2, really served; its name is its folder."""
+    if not all(map(importlib.util.find_spec, ("transformers", "fastapi", "uvicorn"))):
+        pytest.skip("`transformers serve` is not installed: pip install 'medinstruct[serving]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    call = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder]
+    call += ["--host", "127.0.0.1", "--port", port, "--dtype", "float32"]
+    log = tmp_path_factory.mktemp("server") / "log"
+    env = os.environ | {"HF_HUB_OFFLINE": "1"}
+    with log.open("w") as lines:
+        process = subprocess.Popen(call, stdout=lines, stderr=lines, env=env)
+    try:
+        for _ in range(4 * WAIT):
+            if process.poll() is not None:
+                pytest.fail(f"`transformers serve` ended: {log.read_text()[-2000:]}")
+            try:
+                if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+                    break
+            except httpx2.HTTPError:
+                time.sleep(0.25)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def asked(messages, **parameters):
+    return llm.Request(messages=messages, parameters={"temperature": 0.0, **parameters})
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+def test_a_served_model_writes_tasks_and_answers_and_each_piece_is_accounted_for(server, folder):
+    client = llm.Client(url=server, model=folder, concurrency=1)
+    seeds = [seed for seed in records.read(paths.data("seeds.jsonl"), Task) if not seed.input]
+    form = {"requests": 1, "seeds_per_request": 1, "tasks_per_request": 1}
+    made = asyncio.run(
+        tasks.generate(client, seeds, sampling={"temperature": 0.0, "max_tokens": 60}, **form)
+    )
+    assert len(made.tasks) + len(made.rejects) >= 1 and made.rounds[0]["requests"] == 1
+    assert all(reject.raw.strip() and reject.reason for reject in made.rejects)
+    requests = tasks.response_requests(seeds[:1], temperature=0.0, max_tokens=20)
+    replies = asyncio.run(client.ask_all(requests))
+    whole, cut = tasks.responses_from(seeds[:1], replies)
+    assert len(whole) + len(cut) == 1 and replies[0].text.strip()
+    assert client.usage["prompt_tokens"] > 200 and 0 < client.usage["completion_tokens"] < 250
+
+
+def test_a_served_judge_is_asked_in_both_orders_and_only_its_words_decide(
+    server, folder, monkeypatch
+):
+    monkeypatch.setattr(judge, "MAX_TOKENS", {"short": 12})
+    client = llm.Client(url=server, model=folder, concurrency=1)
+    [item] = evaluation.load_items("own", limit=1)
+    texts = {"tuned": "Rest and drink enough.", "base": "I do not know."}
+    one, other = (Answer(item=item.id, model=name, text=text) for name, text in texts.items())
+    pairs = judge.build_pairs([item], [one], references=[other])
+    verdicts = asyncio.run(judge.ask(client, pairs))
+    assert [verdict.order for verdict in verdicts] == [pair.order for pair in pairs]
+    replies = [client.cache.get(client.key(judge.judge_request(pair))) for pair in pairs]
+    assert all(reply and reply.prompt_tokens > 50 for reply in replies)
+
+
+def test_a_served_answer_streams_ends_at_a_stop_string_and_can_be_broken_off(server, folder):
+    client = llm.Client(url=server, model=folder, concurrency=1)
+    [whole] = asyncio.run(client.ask_all([asked(user(QUESTION[0]), max_tokens=12, stop=["zzz"])]))
+    stop = whole.text.split()[3]
+
+    async def talk(**parameters):
+        stream = client.stream(asked(user(QUESTION[0]), **parameters))
+        return [piece async for piece in stream]
+
+    *pieces, reply = asyncio.run(talk(max_tokens=24, stop=[f" {stop}"]))
+    assert len(pieces) > 1 and "".join(pieces) == reply.text and reply.finish_reason == "stop"
+    assert whole.text.startswith(reply.text) and stop not in reply.text.split()
+
+    async def break_off():
+        stream = client.stream(asked(user(QUESTION[0]), max_tokens=500))
+        first = [await anext(stream) for _ in range(2)]
+        await stream.aclose()
+        return first
+
+    begin = time.monotonic()
+    assert whole.text.startswith("".join(asyncio.run(break_off())))
+    assert time.monotonic() - begin < 60  # 500 tokens would take longer
+    assert 0 < client.usage["completion_tokens"] < 100
+
+
+def test_a_served_adapter_gets_the_training_prompt_word_for_word(server, folder):
+    """With template alpaca the server must apply no template of its own."""
+    who = evaluation.answerers(f"{folder}@{server}", base=folder, template="alpaca")
+    replies = asyncio.run(evaluation.answers.ask_models(who, [QUESTION], max_tokens=16))
+    local = llm.LocalModel(folder, chat=False)
+    text = training.prompt(*QUESTION)
+    assert replies["base"][0].prompt_tokens == len(local.tokenizer(text)["input_ids"])
+    here = asyncio.run(evaluation.answers.ask_models({"here": local}, [QUESTION], max_tokens=16))
+    assert replies["base"][0].text[:20] == here["here"][0].text[:20]  # greedy, the same weights
+
+
+@contextmanager
+def small_server(answer):
+    """A server on loopback: `answer(path, body)` returns the JSON reply, or chunks to stream."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            reply = answer(self.path, body)
+            chunks = [f"data: {json.dumps(row)}\n\n" for row in reply if isinstance(reply, list)]
+            text = "".join([*chunks, "data: [DONE]\n\n"]) if chunks else json.dumps(reply)
+            self.send_response(200)
+            kind = "text/event-stream" if chunks else "application/json"
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *form):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}/v1"
+    finally:
+        http.shutdown()
+        http.server_close()
+
+
+def completion(model, text="", **fields):
+    """A body of /v1/completions as vLLM's."""
+    choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": None} | fields
+    return {"id": "c", "object": "text_completion", "created": 1, "model": model} | {
+        "choices": [choice],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 5, "total_tokens": 45},
+    }
+
+
+def test_a_served_adapter_is_asked_by_its_name_with_the_prompt_as_text_and_cached(tmp_path):
+    seen = []
+
+    def answer(path, body):
+        seen.append((path, body))
+        return completion(body["model"], f" Rest, says {body['model']}.\n### Instruction: more")
+
+    with small_server(answer) as url:
+        form = {"base": "mine", "template": "alpaca", "cache": tmp_path / "c.sqlite"}
+        for _ in range(2):
+            who = evaluation.answerers(f"tuned@{url}", **form)
+            replies = asyncio.run(evaluation.answers.ask_models(who, [QUESTION]))
+    assert {path for path, _ in seen} == {"/v1/completions"}
+    assert sorted(body["model"] for _, body in seen) == ["mine", "tuned"]  # the second is cached
+    assert all(body["prompt"] == training.prompt(*QUESTION) for _, body in seen)
+    assert all("messages" not in body and len(body["stop"]) == 3 for _, body in seen)
+    assert [row[0].text.strip() for row in replies.values()] == [
+        "Rest, says mine.",
+        "Rest, says tuned.",
+    ]
+    chat = evaluation.answerers(f"tuned@{url}", **form | {"template": "chat"})["tuned"]
+    request = asked(user("?"))
+    assert chat.key(request) != who["tuned"].key(request)
+
+
+def test_a_completion_streams_and_its_stop_string_is_never_shown():
+    parts = ["Rest he", "lps.\n### In", "struction: more"]
+
+    def answer(path, body):
+        rows = [completion("m", part, finish_reason=None) | {"usage": None} for part in parts]
+        return [*rows, completion("m")]
+
+    async def talk(url):
+        client = llm.Client(url=url, model="m", chat=False)
+        return [piece async for piece in client.stream(asked(user("?"), stop=["\n### Instr"]))]
+
+    with small_server(answer) as url:
+        *pieces, reply = asyncio.run(talk(url))
+    assert "".join(pieces) == reply.text == "Rest helps." and reply.completion_tokens == 5
+
+
+def test_a_prompt_that_the_server_cuts_is_said_once_with_the_remedy(caplog):
+    def answer(path, body):
+        usage = {"prompt_tokens": min(256, len(body["messages"][0]["content"].split()) * 4 // 3)}
+        message = {"role": "assistant", "content": "Rest."}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return completion("m") | {"choices": [choice], "usage": usage | {"completion_tokens": 2}}
+
+    with small_server(answer) as url:
+        for length, notes in ((150, 0), (800, 1)):
+            caplog.clear()
+            client = llm.Client(url=url, model="m")
+            asks = [asked(user(f"{n} " + "cough at night " * (length // 3))) for n in range(4)]
+            asyncio.run(client.ask_all(asks))
+            texts = [row.getMessage() for row in caplog.records if "silently" in row.getMessage()]
+            assert len(texts) == notes, length
+    assert "256" in texts[0] and "num_ctx" in texts[0] and "--ctx-size" in texts[0]
+
+
+TEXTS = [
+    "糖尿病是一种代谢性疾病。",
+    "โรคเบาหวานเป็นโรคที่เกิดจากฮอร์โมน",
+    "मधुमेह एक बीमारी है।",
+    "blood sugar",
+    "=" * 90,
+    " " * 90,
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.text(), st.sampled_from(TEXTS)), max_size=30))
+def test_no_text_has_fewer_tokens_than_the_lower_estimate(tokenizer, parts):
+    """In bytes a token is longest in Thai, in words in English: both with room to spare."""
+    text = " ".join(parts)
+    request, count = asked(user(text)), len(tokenizer(text)["input_ids"])
+    assert request.least_tokens() <= min(count, request.prompt_tokens())
