@@ -95,18 +95,15 @@ def test_a_served_model_writes_tasks_and_answers_and_each_piece_is_accounted_for
     assert client.usage["prompt_tokens"] > 200 and 0 < client.usage["completion_tokens"] < 250
 
 
-def test_a_served_judge_is_asked_in_both_orders_and_only_its_words_decide(
-    server, folder, monkeypatch
-):
-    monkeypatch.setattr(judge, "MAX_TOKENS", {"short": 12})
-    client = llm.Client(url=server, model=folder, concurrency=1)
+def test_a_served_judge_is_asked_in_both_orders_and_its_replies_are_kept(server, folder):
+    client = llm.Client(url=server, model=folder, concurrency=1, judge_max_tokens=8)
     [item] = evaluation.load_items("own", limit=1)
     texts = {"tuned": "Rest and drink enough.", "base": "I do not know."}
     one, other = (Answer(item=item.id, model=name, text=text) for name, text in texts.items())
     pairs = judge.build_pairs([item], [one], references=[other])
     verdicts = asyncio.run(judge.ask(client, pairs))
     assert [verdict.order for verdict in verdicts] == [pair.order for pair in pairs]
-    replies = [client.cache.get(client.key(judge.judge_request(pair))) for pair in pairs]
+    replies = [client.cache.get(client.key(judge.judge_request(pair, client))) for pair in pairs]
     assert all(reply and reply.prompt_tokens > 50 for reply in replies)
 
 
@@ -138,11 +135,12 @@ def test_a_served_answer_streams_ends_at_a_stop_string_and_can_be_broken_off(ser
 def test_a_served_adapter_gets_the_training_prompt_word_for_word(server, folder):
     """With template alpaca the server must apply no template of its own."""
     who = evaluation.answerers(f"{folder}@{server}", base=folder, template="alpaca")
-    replies = asyncio.run(evaluation.answers.ask_models(who, [QUESTION], max_tokens=16))
+    who.pop("tuned")
+    replies = asyncio.run(evaluation.answers.ask_models(who, [QUESTION], max_tokens=10))
     local = llm.LocalModel(folder, chat=False)
     text = training.prompt(*QUESTION)
     assert replies["base"][0].prompt_tokens == len(local.tokenizer(text)["input_ids"])
-    here = asyncio.run(evaluation.answers.ask_models({"here": local}, [QUESTION], max_tokens=16))
+    here = asyncio.run(evaluation.answers.ask_models({"here": local}, [QUESTION], max_tokens=10))
     assert replies["base"][0].text[:20] == here["here"][0].text[:20]  # greedy, the same weights
 
 
