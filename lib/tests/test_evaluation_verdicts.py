@@ -150,6 +150,29 @@ def test_a_server_without_schemas_is_asked_for_text_from_then_on():
     assert "response_format" in server.sent[0] and "response_format" not in server.sent[-1]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This response_format type is unavailable now",
+        "'response_format.type' must be 'text'",
+        "Unsupported parameter: response_format",
+        "Invalid grammar",
+        "This model does not support structured outputs",
+        "unknown variant `json_schema`, expected `text`",
+    ],
+)
+def test_a_schema_that_is_refused_in_any_words_is_left_out(words):
+    client = llm.Client(url="http://127.0.0.1:9/v1", model="m")
+    request = judging.judge_request(PAIRS[0], client)
+    assert client.connection.learn(words, 400, client.connection.body(request))
+    assert set(client.connection.body(request)) == {
+        "model",
+        "messages",
+        "temperature",
+        "max_tokens",
+    }
+
+
 def test_the_stand_in_is_asked_in_short_as_ever():
     client = llm.Client(url="offline", model=offline.MODEL)
     request = judging.judge_request(PAIRS[0], client)
@@ -171,7 +194,7 @@ def test_a_judge_that_wrote_the_training_data_or_is_of_its_family_is_named(tmp_p
     checks = evaluation.judge_checks
     wrote = checks.writers(tmp_path)
     assert wrote == {"tasks": {"claude-opus-5"}, "responses": {"gpt-6.1-terra-2026-10-01"}}
-    assert "The responses that" in checks.kinship("gpt-6-luna", wrote)
+    assert "from responses written" in checks.kinship("gpt-6-luna", wrote)
     assert "by claude-opus-5" in checks.kinship("claude-haiku-5-5", wrote)
     assert checks.kinship("gemini-3.8-flash", wrote) == checks.kinship("m", {}) == ""
     assert "tasks and responses" in checks.kinship(

@@ -88,7 +88,7 @@ def entrance_sentence(results: pd.DataFrame) -> str:
     if passed(results):
         return f"This judge passed its entrance test; {rule}."
     tie, invalid, right = results[["tie", "invalid", "right"]].sum() / results["n"].sum()
-    shares = f"{tie:.0%} ties, {1 - tie - invalid - right:.0%} wrong, {invalid:.0%} unreadable"
+    shares = f"{tie:.0%} ties, {abs(1 - tie - invalid - right):.0%} wrong, {invalid:.0%} unreadable"
     return f"This judge cannot judge: {shares}; {rule}."
 
 

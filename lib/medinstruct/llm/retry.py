@@ -17,9 +17,10 @@ from medinstruct.llm.messages import MARKS, TEXTS, Request, without_system
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
-UNSUPPORTED, THINKING, SYSTEM, *ROOM = (
+UNSUPPORTED, SCHEMA, THINKING, SYSTEM, *ROOM = (
     re.compile(text, re.IGNORECASE | re.DOTALL)
-    for text in (TEXTS["unsupported"], TEXTS["thinking"], TEXTS["system"], *TEXTS["room"])
+    for name in ("unsupported", "schema", "thinking", "system", "room")
+    for text in ([TEXTS[name]] if isinstance(TEXTS[name], str) else TEXTS[name])
 )
 
 
@@ -115,6 +116,8 @@ class Connection:
                 self.form = max(self.form, number + 1)
                 return f"does not take {form}: it is left out"
         name = refused_name(text, sent) if UNSUPPORTED.search(text) else ""
+        if not name and "response_format" in sent and SCHEMA.search(text):
+            name = "response_format"
         self.refused.add(name)
         change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
         return name and f"does not take `{name}`: it is {change}"
