@@ -299,3 +299,19 @@ def test_a_thought_without_its_opening_mark_is_taken_back_and_hidden_from_then_o
     assert "".join(first[:-1]) in THOUGHT and first[-1].text == "Rest."
     assert second[:-1] == declared[:-1] == ["Rest."]
     assert {items[-1].thought for items in (first, second, declared)} == {THOUGHT}
+
+
+def test_a_batch_parts_thoughts_learns_refusals_and_gives_more_room(monkeypatch, tmp_path):
+    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
+    form = {
+        "mode": "batch",
+        "thinking": "off",
+        "cache": tmp_path / "c.sqlite",
+        "name": "openai.com",
+    }
+    replies, sent, client = ask(gpt_5, **form)
+    assert [reply.text[-1] for reply in replies] == list("01234")
+    assert sent[-1]["reasoning_effort"] == "minimal" and client.usage["asked"] == 5
+    replies, sent, client = ask(in_context(9000, 320), mode="batch", cache=tmp_path / "d.sqlite")
+    assert [reply.text[-1] for reply in replies] == list("01234") and sent[-1]["max_tokens"] == 800
+    assert "joint" not in "".join(reply.text for reply in replies)

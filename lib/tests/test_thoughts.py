@@ -2,9 +2,12 @@
 
 import json
 import sqlite3
+from collections import Counter
 from types import SimpleNamespace as Namespace
 
 import pytest
+import tokenizers
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,3 +172,19 @@ def test_the_report_shows_the_tokens_of_thoughts(tmp_path):
     cache.put("b", request, {k: v for k, v in row.items() if k != "reasoning_tokens"})
     table = report.provenance.cost(Namespace(folder=tmp_path))
     assert table.loc["m", "tokens of thoughts"] == 80 and table.loc["m", "completion tokens"] == 200
+
+
+def test_a_local_model_whose_marks_are_special_tokens_is_parted_as_well():
+    words = ["[THINK]", "[/THINK]", "</s>", "Gout", "Rest", "[UNK]"]
+    table = tokenizers.models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]")
+    special = {"additional_special_tokens": words[:2], "eos_token": "</s>"}
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer(table), **special
+    )
+    model = llm.LocalModel.__new__(llm.LocalModel)
+    model.tokenizer, model.name, model.usage = tokenizer, "m", Counter()
+    answer = model._read([0, 3, 1, 4, 2], 5, {2}, [])
+    assert (answer["text"], answer["thought"], answer["finish_reason"]) == ("Rest", "Gout", "stop")
+    cut = model._read([0, 3, 3], 5, {2}, [])
+    assert cut["text"] == "" and cut["finish_reason"] == "length"
+    assert model._read([4, 2], 5, {2}, [])["text"] == "Rest"

@@ -49,9 +49,11 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
             is_full = await _fetch(client, api, missing)
             while left > 0 and (missing := _unsaved(client, missing)):
                 await asyncio.sleep(WAIT * is_full)
+                learned = len(client.connection.notes)  # as good as an answer
                 await send(client, api, _first(client, missing))
                 is_full = await _fetch(client, api, missing)
-                is_better = len(_unsaved(client, missing)) < len(missing)
+                count = len(_unsaved(client, missing)) + learned
+                is_better = count < len(missing) + len(client.connection.notes)
                 left = ROUNDS if is_better else left - (ROUNDS * WAIT / DAY if is_full else 1)
     except openai.OpenAIError as error:
         raise client.connection.problem(error) from None

@@ -189,9 +189,8 @@ def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
     """Return the fields that ask a model's server to think or not, in the order to try them."""
     effort = {"reasoning_effort": entry.reasoning_effort} if entry.reasoning_effort else {}
     server = next(row for row in MARKS["servers"] if re.search(row["url"], entry.url))
-    forms = server.get(entry.thinking, [])  # YAML reads on and off as True and False
-    forms = [form | effort for form in forms if not form.keys() & entry.extra.keys()]
-    forms += [effort] if effort and effort not in forms else []
+    forms = [form | effort for form in server.get(entry.thinking, [])]  # on is True in YAML
+    forms = [form for form in [*forms, effort] if form and not form.keys() & entry.extra.keys()]
     return [form for n, form in enumerate(forms) if form not in forms[:n]]
 
 
