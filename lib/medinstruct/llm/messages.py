@@ -191,8 +191,8 @@ def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
 def render_chat(tokenizer: Any, messages: Sequence[dict[str, str]]) -> tuple[str, str]:
     """Return the text of a chat up to its answer, and the text that ends the answer's turn.
 
-    Thinking is off: a thought that the template opens is closed. Training, answering and benchmarks
-    use this text alike. An assistant's message at the end begins the answer.
+    Thinking is off: a thought that the template opens is closed. A last assistant's message begins
+    the answer. Training, answering and benchmarks use this text alike.
     """
     if not tokenizer.chat_template:
         got, do = Path(tokenizer.name_or_path).name, "Choose another template, such as alpaca."
@@ -232,11 +232,7 @@ def until_stop(text: str, stop: Sequence[str]) -> str:
 
 
 def settled(text: str, stop: Sequence[str] = ()) -> str:
-    """Return the part of a growing text that no later token changes, without thoughts.
-
-    >>> settled(" Rest helps. And sleep", ["###"]), settled("<think>Gout?</think>Rest it <")
-    ('Rest helps. And s', 'Rest')
-    """
+    """Return the part of a growing text that no later token changes, without thoughts."""
     held = max(map(len, [*stop, "half"]))  # a stop string may have begun, or a half character
     text = re.sub(MARKS["begun"], "", until_stop(text, stop)[: max(0, len(text) - held)])
     return (split_thought(text)[0] or "").strip()

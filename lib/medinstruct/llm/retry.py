@@ -123,10 +123,9 @@ class Connection:
         return name and f"does not take `{name}`: it is {change}"
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the completion or its chunks, after retries and without refused parameters.
+        """Return the completion or its chunks; None if a reply cannot have more than `least` tokens.
 
-        Where the room of the reply does not fit, it is what the server's error leaves; None where
-        that is no more than `least` tokens.
+        Requests are retried, without refused parameters and with the room that an error leaves.
         """
         import openai
 
@@ -201,7 +200,7 @@ def refused_name(text: str, sent: Mapping[str, Any]) -> str:
         loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", name).replace("_", "[_ ]?")
         if match := re.search(rf"\b{loose}\b", text, re.IGNORECASE):
             places.append((f"'param': '{name}'" not in text, match.start(), name))
-    return min(places)[2] if places else ""
+    return min(places, default=("",))[-1]
 
 
 def room_left(text: str, room: int) -> int:
