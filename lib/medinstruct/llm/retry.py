@@ -123,7 +123,7 @@ class Connection:
         return name and f"does not take `{name}`: it is {change}"
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the completion or its chunks; None if a reply cannot have more than `least` tokens.
+        """Return the completion or its chunks; None if no more than `least` tokens fit.
 
         Requests are retried, without refused parameters and with the room that an error leaves.
         """
