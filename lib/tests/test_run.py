@@ -159,6 +159,16 @@ def test_notebooks_whose_inputs_are_there_run_side_by_side(side_by_side):
     assert all("up to date" in line for line in run_lines(jobs=1))
 
 
+def test_two_at_a_time_leave_the_files_of_one_after_another(house):
+    notebook(house, "03_three", ["a.txt"], ["c.txt"], '(out / "c.txt").write_text("c")')
+    runs = []
+    for run, jobs in (("u", 1), ("v", 2)):
+        run_lines(jobs=jobs, sets=[f"run={run}"])
+        entries = manifest.load(house / "outputs" / run).items()
+        runs.append({name: (entry["read"], entry["written"]) for name, entry in entries})
+    assert runs[0] == runs[1] and len(runs[0]) == 3
+
+
 def test_a_failure_lets_the_running_notebook_end_and_starts_no_other(side_by_side):
     code = "import time\nwhile not (out / 'c.txt').exists(): time.sleep(0.05)\n1 / 0"
     notebook(side_by_side, "02_two", ["a.txt"], ["b.txt"], code)

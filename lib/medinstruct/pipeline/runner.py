@@ -60,7 +60,9 @@ def run(
             outcomes[notebook] = outcome
             page = out / "pages" / f"{notebook.stem}.html"
             if not page.exists():
-                _write_page(out / notebook.name, page)
+                text = plotting.display.to_html(out / notebook.name)
+                text = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text)
+                records.write_text(page, text)
     return [outcomes[notebook] for notebook in selected]
 
 
@@ -120,7 +122,9 @@ def _end_kernels(running: list[Future]) -> None:
 def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> Done:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
     stage, entry = manifest.begin(notebook.stem, values), manifest.load(out).get(notebook.stem, {})
-    if entry.get("fingerprint") == stage.fingerprint and _is_unchanged(notebook, out, entry):
+    executed = manifest.of_path(out / notebook.name)
+    is_same = (entry.get("fingerprint"), entry.get("executed")) == (stage.fingerprint, executed)
+    if is_same and entry["written"] == manifest.written(notebook, out):
         return Done(notebook.stem, entry["seconds"], True)
     start = time.perf_counter()
     _execute(notebook, values, out, timings=timings)
@@ -128,18 +132,6 @@ def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> Done:
     seconds = round(time.perf_counter() - start, 1)
     stage.record(seconds=seconds, executed=manifest.of_path(out / notebook.name))
     return Done(notebook.stem, seconds, False)
-
-
-def _is_unchanged(notebook: Path, out: Path, entry: dict[str, Any]) -> bool:
-    """Return whether the executed notebook and all files it wrote are as the manifest has them."""
-    is_same = entry.get("executed") == manifest.of_path(out / notebook.name)
-    return is_same and entry["written"] == manifest.written(notebook, out)
-
-
-def _write_page(executed: Path, page: Path) -> None:
-    """Render an executed notebook as a page, where the report links to it."""
-    text = plotting.display.to_html(executed)
-    records.write_text(page, re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text))
 
 
 def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
