@@ -53,6 +53,10 @@ def test_the_whole_pipeline_runs_and_is_up_to_date_after_that(small_run):
     assert all(outcome.is_current for outcome in again)
     training = json.loads((out / "training.json").read_text())["lora"]
     assert training["eval_after"] < training["eval_before"]
+    judged = json.loads((out / "freeform.json").read_text())
+    assert judged["trained_tokens"] > judged["room"] == SMALL["answer_max_tokens"]
+    assert "Raise `answer_max_tokens`" in (out / "10_judge_answers.ipynb").read_text()
+    assert "an answer as long as those was cut" in (out / "report.html").read_text()
     assert (out / "focus.json").is_file() and (out / "report.html").stat().st_size > 10_000
 
 
