@@ -34,10 +34,7 @@ def bootstrap_ratio(above: Sequence, below: Sequence, *, seed=42, rounds=2000) -
 
 
 def resampled(values: np.ndarray, *, seed: int = 42, rounds: int = 2000) -> np.ndarray:
-    """Return the sums over items (rows) of `values` in each bootstrap round.
-
-    Calls with one seed and equally many items draw the same items, so measures stay paired.
-    """
+    """Return sums over items (rows) by bootstrap round; with one seed measures stay paired."""
     values = np.asarray(values, dtype=float)
     return _draws(len(values), rounds, seed) @ values
 

@@ -85,10 +85,7 @@ class Guard:
 
 @dataclass(eq=False)
 class Session:
-    """A chat with models by name: `act` handles a message of the page, `send` sends one to it.
-
-    `dataset` names the data that the tuned models learned from.
-    """
+    """A chat: `act` handles a page's message, `send` sends one; `dataset` taught tuned models."""
 
     models: Models
     folder: str | Path

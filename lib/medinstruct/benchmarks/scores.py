@@ -114,10 +114,7 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return scores with and without leaked questions, and the tasks that were searched.
-
-    `path` is contamination.json of notebook 03, whose `sets` list the ids of leaked items.
-    """
+    """Return scores with and without questions in `path` (contamination.json), and the tasks."""
     sets = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.exists() else {}
     rows, searched = [], []
     for result in results:

@@ -21,10 +21,7 @@ CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, address TEXT NOT NULL,
 
 
 class Cache:
-    """Answers by key, committed one by one and never changed; `path` "" keeps them in memory.
-
-    Several runs may share one file: the first answer to a request stays.
-    """
+    """Answers by key, committed one by one, the first stays; `path` "" keeps them in memory."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path) or ":memory:"

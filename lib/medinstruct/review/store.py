@@ -96,10 +96,7 @@ class Store:
             raise UserError(f"{path} is no usable review database.", got=error, do=do) from None
 
     def cast(self, reviewer: str, *, scores: Mapping | None = None, **fields: Any) -> str:
-        """Save a vote to disk and return its uid; `fields` are those of `Vote`.
-
-        Raise UserError for an empty name, an unknown action, a score off its scale or a full disk.
-        """
+        """Save a vote with the `fields` of `Vote`, return its uid; UserError if it is not saved."""
         fields |= {"reviewer": reviewer} | dict(scores or {})
         text = json.dumps(fields, ensure_ascii=False)
         text = text.encode("utf-8", "replace")  # a browser may send halves of surrogate pairs
