@@ -177,6 +177,7 @@ def _make_portable(model: Any, draft: Path) -> None:
         file = draft / "adapter_model.safetensors"
         small = {name: tensor.bfloat16() for name, tensor in load_file(file).items()}
         save_file(small, file, metadata={"format": "pt"})
+        file.chmod((draft / "adapter_config.json").stat().st_mode)  # not only for its owner
 
 
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
