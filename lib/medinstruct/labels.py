@@ -19,11 +19,6 @@ def canonical(kind: str, raw: object) -> str | int | None:
     """Return the name that a raw label is counted by, None where no rule fits.
 
     `kind` is type, view (gives its group), topic (gives a specialty) or difficulty (gives 1 to 5).
-
-    >>> canonical("type", "Multiple Choice Q&A"), canonical("type", "Rewriting")
-    ('multiple-choice Q&A', 'rewrite')
-    >>> canonical("view", "Expert (Doctor)"), canonical("topic", "Genetic Disorders")
-    ('clinician', 'Genetics')
     """
     text = " ".join(str(raw).lower().replace("’", "'").split())
     if kind == "difficulty":

@@ -75,9 +75,6 @@ def load(name: str) -> Model:
     """Return a model by its name in models.yaml, or from "model@url".
 
     "offline" and "offline?refusal=0.2" are the stand-in. Raises UserError for an unknown name.
-
-    >>> load("local-model@http://localhost:8000/v1").url, load("offline").model
-    ('http://localhost:8000/v1', 'offline-stand-in')
     """
     table = known()
     if name in table:

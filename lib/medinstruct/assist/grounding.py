@@ -41,9 +41,6 @@ def marks(answer: str, given: str) -> tuple[Mark, ...]:
 
     A quantity in another unit of its dimension counts as given, and so does another spelling of a
     drug. Ignored: list numbers, years, emergency numbers, digits inside names.
-
-    >>> [mark.kind for mark in marks("1 g of metformin, then 5 mg.", "Paracetamol 1000 mg")]
-    ['drug', 'number']
     """
     known, inputs, reasons = {drug for *_, drug in _drugs(given)}, _quantities(given), {}
     for start, end, drug in _drugs(answer):

@@ -13,13 +13,7 @@ STATED = re.compile(f"(?:{'|'.join(RULES['cues'])}){RULES['letter']}", re.IGNORE
 
 
 def extract_choice(reply: str, options: Sequence[str]) -> int | None:
-    """Return the option that a reply ends on, by letter or words; None for none, several, refusal.
-
-    >>> four = ["Asthma", "Gout", "Scurvy", "Mumps"]
-    >>> replies = ("The answer is (C).", "**B**", "It is A or B.", "a patient with gout")
-    >>> [extract_choice(reply, four) for reply in replies]
-    [2, 1, None, 1]
-    """
+    """Return the option that a reply ends on, by letter or words; None for several, refusal."""
     text, letters = plain(reply), LETTERS[: len(options)]
     if stated := _stated(text, letters):
         return letters.index(stated[-1]) if len(stated[-1]) == 1 else None
@@ -38,12 +32,7 @@ def extract_choice(reply: str, options: Sequence[str]) -> int | None:
 
 
 def extract_word(reply: str, options: Sequence[str]) -> int | None:
-    """Return the option whose words follow "the answer is", start the reply, or are the only ones.
-
-    >>> replies = ("Yes, it does.", "No evidence. The answer is maybe.", "Unsure.")
-    >>> [extract_word(reply, ["yes", "no", "maybe"]) for reply in replies]
-    [0, 2, None]
-    """
+    """Return the option whose words follow "the answer is", start the reply, or stand alone."""
     text = plain(reply).lower()
     words = [re.escape(option.strip().rstrip(".").lower()) for option in options]
     any_word = f"({'|'.join(sorted(words, key=len, reverse=True))})(?!\\w)"
@@ -82,11 +71,7 @@ def _is_letter(letter: str, more: str) -> bool:
 
 
 def extract_exact(reply: str) -> str | None:
-    """Return the text after the last "the answer is", or None.
-
-    >>> [extract_exact(reply) for reply in ("So the answer is (B).", "Answer: True", "I pass.")]
-    ['b', 'true', None]
-    """
+    """Return the text after the last "the answer is", or None."""
     *before, last = re.split(RULES["answer_cue"], plain(reply))
     return _bare(last.partition("\n")[0]) if before else None
 

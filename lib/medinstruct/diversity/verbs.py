@@ -65,9 +65,6 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     without a scene before it ("Imagine you are a nurse."). An object is a noun, never a pronoun or
     a clause; of a question with "be" it is the noun asked for. `model` is a spaCy pipeline (name or
     path); a UserError says how to install a missing one.
-
-    >>> verb_noun(["Could you please summarise my report?", "What are the effects of statins?"])
-    [('summarize', 'report'), ('be', 'effect')]
     """
     _load_pipeline(model)  # before the processes: they share it
     unique = list(dict.fromkeys(texts))

@@ -34,11 +34,7 @@ def criterion_request(
 
 
 def parse_grade(reply: str, finish_reason: str = "stop") -> bool | None:
-    """Parse whether a criterion is met, as `verdicts.stated_value` does; None if it is not clear.
-
-    >>> parse_grade("Met"), parse_grade("**Not met.** No fever."), parse_grade("It depends.")
-    (True, False, None)
-    """
+    """Parse whether a criterion is met, as `verdicts.stated_value` does; None if unclear."""
     return {"met": True, "unmet": False}.get(stated_value(reply, "grade", finish_reason))
 
 

@@ -29,13 +29,7 @@ KEY = ["id", *PAIR, "order"]
 
 
 def parse_verdict(reply: str, finish_reason: str = "stop") -> Literal["a", "b", "tie"] | None:
-    """Parse the verdict that a judge's reply states; None if it is not clear.
-
-    >>> parse_verdict("Output (a) is better because ..."), parse_verdict("Both are good. [[C]]")
-    ('a', 'tie')
-    >>> parse_verdict("Output (a) or Output (b)?"), parse_verdict("(a) is not as good as (b).")
-    (None, 'b')
-    """
+    """Parse the verdict that a judge's reply states; None if it is not clear."""
     return stated_value(reply, "verdict", finish_reason)
 
 

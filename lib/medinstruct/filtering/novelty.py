@@ -24,11 +24,6 @@ def keep_novel(
     drop_all, the published rule: to all of `pool` and all other texts. The result is exact. Texts
     without a token are always kept. `scheduler` is the address of a Dask scheduler whose workers
     search the pairs (the extra `scale`).
-
-    >>> keep_novel(["Explain what asthma is", "Explain what asthma is.", "Define sepsis"])
-    [True, False, True]
-    >>> keep_novel(["Explain asthma", "Explain asthma!", "Define sepsis"], rule="drop_all")
-    [False, False, True]
     """
     if rule not in ("keep_first", "drop_all"):
         do = "Use keep_first, or drop_all for the published rule."

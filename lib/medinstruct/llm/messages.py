@@ -110,11 +110,7 @@ def is_refusal(text: str) -> bool:
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
-    """Return the answer in a text, None while its thought is not closed, and the thought.
-
-    >>> split_thought("<think>Gout?</think> Rest."), split_thought("<think>Gout or")
-    (('Rest.', 'Gout?'), (None, 'Gout or'))
-    """
+    """Return the answer in a text, None while its thought is not closed, and the thought."""
     if not (OPEN.search(text) or CLOSE.search(text)):
         return text, ""
     *before, rest = CLOSE.split(THOUGHT.sub("", text))

@@ -37,11 +37,7 @@ def model_folder(base: str | Path) -> str:
 
 
 def public_name(base: str | Path) -> str:
-    """Return a base model's name for cards and adapters: SmolLM2's on the Hub, others as they are.
-
-    >>> public_name("smollm2"), public_name("Qwen/Qwen3-8B")
-    ('HuggingFaceTB/SmolLM2-135M-Instruct', 'Qwen/Qwen3-8B')
-    """
+    """Return a base model's name for cards and adapters: SmolLM2's on the Hub, others unchanged."""
     return HUB if str(base) in (NAME, str(_folder())) else str(base)
 
 

@@ -44,11 +44,7 @@ def half_width(share: float, read: float, population: int) -> float:
 
 
 def items_to_review(width: float, *, population: int, expected: float = 0.5) -> int:
-    """Return how many items give an interval of half-width `width` if the share is `expected`.
-
-    >>> items_to_review(0.05, population=1_000_000), items_to_review(0.05, population=500)
-    (381, 217)
-    """
+    """Return how many items give an interval of half-width `width` if the share is `expected`."""
     numbers = range(1, population + 1)
     return 1 + bisect_left(numbers, -width, key=lambda n: -half_width(expected, n, population))
 

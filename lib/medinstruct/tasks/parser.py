@@ -29,11 +29,6 @@ def parse_tasks(
     Blocks and JSON are read alike. A task begins at a field that the one before already has, or at
     a separator before a field. Labels may share a line, and a task that lacks only the Input has
     none. The last task of a reply that was cut is rejected.
-
-    >>> labels = "Type: chat\\nTopic: Sleep\\nView: nurse\\nDifficulty: 2\\n"
-    >>> tasks, rejects = parse_tasks(labels + "Instruction: Why?\\nInput: DNA")
-    >>> tasks[0].instruction, tasks[0].input, rejects
-    ('Why?', 'DNA', [])
     """
     origin = provenance or Provenance()
     cut = CUTS.get(finish_reason, f"cut: {finish_reason}")

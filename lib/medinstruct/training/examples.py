@@ -34,12 +34,7 @@ class Survey(NamedTuple):
 
 
 def prompt(instruction: str, input: str = "") -> str:
-    """Return the Alpaca prompt; without an input, the template that has none.
-
-    >>> text = prompt("Explain asthma.")
-    >>> text.endswith("### Response:\\n"), "### Input" in text
-    (True, False)
-    """
+    """Return the Alpaca prompt; without an input, the template that has none."""
     template = PROMPTS["with_input" if input else "without_input"]
     before, _, after = template.partition("{instruction}")
     return before + instruction + after.replace("{input}", input)
