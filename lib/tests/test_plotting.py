@@ -99,14 +99,14 @@ def test_bars_count_what_they_leave_out():
     assert "2,000" in texts(CHARTS["bars"]())
 
 
-def test_scores_that_mean_nothing_are_grey_and_keep_their_shapes():
+def test_scores_that_mean_nothing_are_gray_and_keep_their_shapes():
     def looks(**options):
         dots = plotting.intervals(RATES, group="model", **options, **WORDS).axes[0].lines
         return {(to_hex(dot.get_color()).upper(), dot.get_marker()) for dot in dots}
 
-    assert {color for color, _ in looks(grey=True)} == {plotting.COLORS["base"]}
+    assert {color for color, _ in looks(gray=True)} == {plotting.COLORS["base"]}
     assert len({color for color, _ in looks()}) > 1
-    assert {shape for _, shape in looks(grey=True)} == {shape for _, shape in looks()}
+    assert {shape for _, shape in looks(gray=True)} == {shape for _, shape in looks()}
 
 
 def test_intervals_have_a_legend_of_groups_and_marks_and_skip_rows_without_a_score():

@@ -84,7 +84,7 @@ def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
 
 
 def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -> Any:
-    """Draw a heat map of a table: a dot is 0, grey nan; `center` runs from red (0) to blue."""
+    """Draw a heat map of a table: a dot is 0, gray nan; `center` runs from red (0) to blue."""
     import seaborn
 
     if not table.size:
@@ -108,19 +108,19 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
 
 
 def intervals(
-    table, *, title: str, label: str, reference=None, group="", marks=(), xlim=(0, 1), grey=False
+    table, *, title: str, label: str, reference=None, group="", marks=(), xlim=(0, 1), gray=False
 ) -> Any:
     """Draw a forest plot of a DataFrame with score, low and high; a dict draws panels side by side.
 
     The index names the rows (equal names share a row); `group` is a column that sets color and
-    shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`. `grey`
+    shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`. `gray`
     is for scores that mean nothing.
     """
     panels = table if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}
     names = list(dict.fromkeys(short(n, 999) for frame in panels.values() for n in frame.index))
     groups = colors(v for f in panels.values() for v in (f[group] if group else [""]))
-    if grey:
+    if gray:
         groups = dict.fromkeys(groups, GREY)
     if not names:
         return _note(label)
@@ -237,7 +237,7 @@ def dumbbell(table: Any, *, title: str, label: str, better: str = "") -> Any:
 
 
 def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
-    """Draw what each stage leaves of the one before, in order; the pale part is lost there."""
+    """Draw what each stage leaves of the one before, in order; the orange part is lost there."""
     if not stages:
         return _note(label)
     counts = pd.Series(stages)
@@ -251,7 +251,7 @@ def funnel(stages: Mapping[str, int], *, title: str, label: str) -> Any:
     pairs = zip(counts, lost, strict=True)
     texts = [f"{count:,} (−{gone:,})" if gone else f"{count:,}" for count, gone in pairs]
     axes.bar_label(rows, labels=texts, padding=3, fontsize=9)
-    axes.set(xlabel=f"{label} (pale: lost at this stage)", xlim=(0, 1.18 * max(counts.max(), 1)))
+    axes.set(xlabel=f"{label} (orange: lost at this stage)", xlim=(0, 1.18 * max(counts.max(), 1)))
     return figure
 
 

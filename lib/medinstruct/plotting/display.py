@@ -125,7 +125,7 @@ def _interval(value: float, low: float, high: float) -> Any:
     if pd.isna(value):
         return None
     digits = 2 if max(abs(low), abs(high)) < 10 else 1
-    first, *ends = (f"{number:z,.{digits}f}" for number in (value, low, high))
+    first, *ends = (f"{number:z,.{digits}f}".replace("-", "−") for number in (value, low, high))
     return first if pd.isna(low) else f"{first} [{', '.join(ends)}]"
 
 

@@ -39,7 +39,7 @@ def number(value: float) -> str:
     ('12,345', '0.123', '1,234')
     """
     whole = abs(value) >= 100 or float(value).is_integer()
-    return f"{value:,.0f}" if whole else f"{value:.3g}"
+    return (f"{value:,.0f}" if whole else f"{value:.3g}").replace("-", "−")
 
 
 def fill(title: str, fields: Mapping[str, Any]) -> str:

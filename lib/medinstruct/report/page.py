@@ -52,9 +52,8 @@ def _part(run: Run, name: str, about: dict, own: pd.DataFrame, scope: dict[str, 
     scope["title"] = results.fill(about["title"], scope)
     sentence = results.fill(about["sentence"], scope)
     chart = getattr(plotting, about.get("chart", "intervals"))
-    options = about["options"]
-    if "grey" in about:
-        options = options | {"grey": results.evaluate(about["grey"], scope)}
+    computed = about.get("computed", {}).items()
+    options = about["options"] | {name: results.evaluate(text, scope) for name, text in computed}
     figure = chart(data.attrs.get("stages", data), title=scope["title"], **options)
     alt = f"{sentence} " + "; ".join(f"{number.label} {number.text}" for number in rows)
     file = about.get("file", f"report_{name}")
@@ -97,7 +96,7 @@ CONTENTS = {"yield": _yield, "diversity": _diversity, "training": _training}
 
 
 def notice(run: Run) -> str:
-    """Return what a reader must know first: no advice, stand-ins, a small student."""
+    """Return what a reader must know first: no advice, stand-ins, a small model."""
     parameters = run.get("training", "lora", "parameters", default=0)
     scope = {"stand_ins": run.stand_ins, "millions": round(parameters / 1_000_000)}
     return results.fill(results.REPORT["notice"], scope)

@@ -93,7 +93,7 @@ def formatted(value: float | None, unit: str) -> str:
     if value is None or value != value:
         return "–"
     scale = 100 if unit in ("share", "points") else 1
-    return REPORT["formats"].get(unit, "{:.2f}").format(scale * value)
+    return REPORT["formats"].get(unit, "{:.2f}").format(scale * value).replace("-", "−")
 
 
 @cache
