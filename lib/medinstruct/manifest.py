@@ -55,9 +55,8 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
     _refuse_other_values(source, values, folder)
     origin = paths.outputs(values.get("read_from") or values["run"])
     if values.get("read_from") and not origin.exists():
-        raise UserError(
-            "`read_from` names no run.", got=origin, do="Correct it, or leave it empty."
-        )
+        do = "Correct it, or leave it empty."
+        raise UserError("`read_from` names no run.", got=origin, do=do)
     io = paths.metadata(source)
     for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
         if not (folder / name).exists() and not (origin / name).exists():

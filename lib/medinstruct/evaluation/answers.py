@@ -130,12 +130,10 @@ async def of_others(
         if records.is_table(place):
             answers += load_answers({name: place}, items)
             continue
-        is_served = "@" in place
-        opened = (
-            nullcontext(connect(place, **settings))
-            if is_served
-            else LocalModel(place, chat=True, **settings)
-        )
+        if "@" in place:
+            opened = nullcontext(connect(place, **settings))
+        else:
+            opened = LocalModel(place, chat=True, **settings)
         with opened as model:
             form = {"template": "chat", "max_tokens": max_tokens}
             answers += await answer_all(items, {name: model}, **form)

@@ -93,10 +93,8 @@ def build_pairs(
 
 def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
     """Return the winner if a text is empty: the other one, or a tie of two; else None."""
-    if pair.answer.text and pair.reference.text:
-        return None
     if pair.answer.text:
-        return "model"
+        return None if pair.reference.text else "model"
     return "reference" if pair.reference.text else "tie"
 
 

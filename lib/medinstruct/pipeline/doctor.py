@@ -83,7 +83,10 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
     model = values.get("base_model", "smollm2")
     hub_model = "" if model == "smollm2" or _exists(model) else model
     rows += dict.fromkeys([*_servers(values, hub_model), *_settings(values), *_files(values)])
-    return [*rows, *_hardware(hub_model)]
+    if hub_model and not _gpu():
+        do = "use a GPU, or --set base_model=smollm2"
+        rows.append((f"{hub_model} is too large for a processor", do))
+    return rows
 
 
 def remarks(values: dict[str, Any]) -> Iterator[str]:
@@ -182,12 +185,6 @@ def _exists(name: str) -> bool:
     if name.startswith("http"):
         return paths.is_downloaded(name) or reachable(name)
     return any((base / name).exists() for base in (Path.cwd(), paths.root()))
-
-
-def _hardware(hub_model: str) -> Iterator[Obstacle]:
-    if hub_model and not _gpu():
-        do = "use a GPU, or --set base_model=smollm2"
-        yield f"{hub_model} is too large for a processor", do
 
 
 def _packages(missing: dict[str, str]) -> list[str]:

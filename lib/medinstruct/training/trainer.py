@@ -81,25 +81,14 @@ def _train(
         _make_portable(trainer.model, draft)
         _write_card(draft, base, result, examples=examples, settings=values)
         records.write_json(draft / "made.json", {"name": name, "result": result})
-        _publish(draft, folder)
+        for path in draft.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        for extra in ("run.json", "training_args.bin"):
+            (draft / extra).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
     trainer.accelerator.wait_for_everyone()
     return result
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    """Move a finished draft, without its checkpoints, to its folder."""
-    for path in draft.glob("checkpoint-*"):
-        shutil.rmtree(path)
-    for extra in ("run.json", "training_args.bin"):
-        (draft / extra).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
-
-
-def train_losses(state: Any) -> list[dict[str, float]]:
-    """Return the training losses by step, in nats a token."""
-    logs = state.log_history
-    return [{"step": x["step"], "loss": round(x["loss"], 4)} for x in logs if "loss" in x]
 
 
 def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: Any) -> str:
@@ -181,13 +170,14 @@ def _make_portable(model: Any, draft: Path) -> None:
 
 
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
-    """Return losses, counts and speed of a finished training."""
+    """Return losses, counts and speed of a finished training; `train_losses` in nats a token."""
+    logs = [log for log in trainer.state.log_history if "loss" in log]
     before, *later = held_out_losses(trainer.state, held)
     by_type = {"before": before["held_out"], "after": later[-1]["held_out"]}
     steps, model = trainer.state.global_step, trainer.model
     tokens = sum(len(row.ids) for row in trained) * trainer.args.num_train_epochs
     return {
-        "train_losses": train_losses(trainer.state),
+        "train_losses": [{"step": x["step"], "loss": round(x["loss"], 4)} for x in logs],
         "held_out_losses": later,
         "eval_before": by_type["before"]["all"],
         "eval_after": by_type["after"]["all"],
