@@ -296,7 +296,7 @@ def test_the_deviations_follow_from_the_published_counts():
     assert (
         "11,673 of 52,002 tasks are 22.4%" in told
         and "give 24.1 points" in told
-        and "38.1 is 67.6 - 29.5" in told
+        and "38.1 is 67.6 − 29.5" in told
     )
     assert "are 10 types" in told and "{" not in told
     rows = yaml.safe_load(paths.data("deviations.yaml").read_text(encoding="utf-8"))
