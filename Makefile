@@ -7,6 +7,7 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 
 # Without saved bytecode every kernel and every test process compiles PyTorch anew, for 7 seconds.
 unexport PYTHONDONTWRITEBYTECODE
+HEAVY := import lm_eval.models.huggingface, papermill, peft, seaborn, sklearn, spacy, statsmodels.api; from trl import SFTTrainer
 
 .PHONY: demo test contents lock audit clean
 
@@ -23,7 +24,7 @@ contents: .venv/ready
 
 # The lock names every package, and Python compiles what is imported: both save a third of the time.
 # PyTorch comes first: the CPU build from its own index where Linux has no NVIDIA GPU, else the usual build.
-# The demo's base model comes last: fetched and converted once, here or where it is first used.
+# The demo's base model comes last: fetched and converted once, here or where it is first used. So is bytecode.
 .venv/ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -c "import torch" 2>/dev/null || \
@@ -32,7 +33,7 @@ contents: .venv/ready
 	  $(INSTALL) $(TORCH)
 	$(INSTALL) --no-deps -r requirements.lock
 	$(INSTALL) --no-deps --editable .
-	-$(BIN)/python -c "from medinstruct import llm; llm.model_folder('smollm2')"
+	-$(BIN)/python -c "from medinstruct import llm; llm.model_folder('smollm2'); $(HEAVY)"
 	touch .venv/ready
 
 # Makes the lock anew from pyproject.toml, without PyTorch and what only its CUDA build needs.
