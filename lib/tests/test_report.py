@@ -190,6 +190,12 @@ def test_an_empty_run_still_has_a_page(tmp_path):
     )
 
 
+def test_the_room_of_answers_stands_beside_the_length_of_the_trained_ones():
+    names = ("freeform", "training")
+    numbers = {name: json.loads((DEMO / f"{name}.json").read_text()) for name in names}
+    assert numbers["freeform"]["trained_tokens"] == numbers["training"]["trained_tokens"]
+
+
 def test_every_number_has_its_label_and_the_published_one_beside_it():
     run = report.read_run(DEMO)
     found = {row.label: row for row in report.read_numbers(run).itertuples()}
