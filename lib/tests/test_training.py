@@ -285,7 +285,7 @@ def test_the_same_call_returns_the_finished_result_and_trains_no_more(
 
 def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model(student, tmp_path):
     folder = tmp_path / "full"
-    result = finetune(student, folder, examples(20), lora_rank=0, learning_rate=1e-3)
+    result = finetune(student, folder, examples(40), lora_rank=0, learning_rate=3e-3, epochs=4)
     assert result["trainable"] == result["parameters"]
     assert result["eval_after"] < result["eval_before"]
     model = llm.LocalModel(student, adapter=folder)
