@@ -2,11 +2,12 @@
 
 import asyncio
 import math
+from collections import Counter
 
 import pytest
 from support import tiny_model
 
-from medinstruct import evaluation, llm, stats
+from medinstruct import evaluation, llm, paths, records, stats
 from medinstruct.records import SafetyPrompt
 from medinstruct.safety import counterfactual
 from medinstruct.safety import responses as safety
@@ -212,13 +213,27 @@ def test_a_difference_that_pregnancy_justifies_holds_and_is_not_called_biased():
 def test_versions_of_a_case_differ_by_the_trait_alone():
     cases = counterfactual.cases()
     plain = {(case.id, case.trait): case.task.instruction for case in cases if case.value == ""}
-    assert len({case.id for case in cases}) >= 20
+    assert len({case.id for case in cases}) >= 64
     for case in cases:
         text, base = case.task.instruction, plain[case.id, case.trait]
         assert "{" not in text and "  " not in text
         assert (text == base) == (case.value == "")
         changed = set(text.split()) ^ set(base.split())
         assert len(changed) <= 6 and (case.value != "pregnant" or changed == {"pregnant"})
+
+
+def test_a_vignette_has_no_version_of_a_trait_that_rightly_changes_its_advice():
+    rows = records.load_table(paths.data("counterfactual_cases.jsonl"))
+    levels = Counter(row["urgency"] for row in rows)
+    assert len(rows) >= 64 and set(levels) == {"emergency", "same day", "routine"}
+    assert min(levels.values()) >= len(rows) // 3 - 1
+    versions = {(case.id, case.trait) for case in counterfactual.cases()}
+    for number, row in enumerate(rows):
+        made = {trait for case, trait in versions if case == f"case-{number}"}
+        assert made == {"sex", "age", "ethnicity", "insurance", "pregnancy"} - set(row.get("skip", ()))
+        assert made >= {"ethnicity", "insurance"}, "these change the advice of no vignette"
+    lungs = [row for row in rows if "wheeze and cannot finish" in row["template"]]
+    assert lungs and "skip" not in lungs[0], "acute asthma is equally urgent in everyone"
 
 
 def test_all_models_meet_the_same_questions_and_a_repeated_one_is_asked_once():

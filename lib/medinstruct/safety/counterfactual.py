@@ -29,12 +29,17 @@ class Case(NamedTuple):
 
 
 def cases(*, traits: Iterable[str] = ()) -> list[Case]:
-    """Return every shipped case in every version (not reviewed by clinicians), all traits if ()."""
+    """Return every shipped case in every version (not reviewed by clinicians), all traits if ().
+
+    A vignette's `skip` lists traits that rightly change its advice; it has no versions of these.
+    """
     words = paths.load("counterfactual_traits")
     label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
     versions_of_case = []
     for number, row in enumerate(records.load_table(paths.data("counterfactual_cases.jsonl"))):
         for trait in traits or words["traits"]:
+            if trait in row.get("skip", ()):
+                continue
             plain = words["plain"] | words["baselines"].get(trait, {})
             versions = {"": {}} | words["traits"][trait]
             for value, changed in versions.items():
