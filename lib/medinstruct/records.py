@@ -56,13 +56,14 @@ class Record(BaseModel):
 
 
 class Task(Record):
-    """A medical task: four raw labels, an instruction, and an input where it needs one."""
+    """A medical task: raw labels (no style in older files), an instruction, an input or none."""
 
     _content = ("instruction", "input")
     type: str
     topic: str
     view: str
     difficulty: int = Field(ge=1, le=5)
+    style: str = ""
     instruction: str = Field(min_length=1)
     input: str = ""
 

@@ -13,13 +13,13 @@ from medinstruct.errors import UserError
 
 metrics, coverage = diversity.metrics, diversity.coverage
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
-AXES = ("type", "view", "topic", "difficulty")
+AXES = tuple(labels.VALUES)
 counts = st.lists(st.integers(1, 50), min_size=1, max_size=30)
 
 
 def rows(n, **columns):
     labels = {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": 3}
-    row = labels | {"instruction": "Write a note."}
+    row = labels | {"style": "SOAP note", "instruction": "Write a note."}
     return [
         row | {name: values[i % len(values)] for name, values in columns.items()} for i in range(n)
     ]
@@ -224,6 +224,7 @@ def test_a_mistyped_path_is_not_asked_of_the_network(monkeypatch):
 
 def test_the_clinicians_seeds_are_read_with_all_their_labels(real_data):
     table = diversity.load(real_data / "alpacare" / "med_seed.json")
-    unlabeled = table[[f"{axis}_of" for axis in AXES]].isin(["(no label)", "(no match)"])
-    assert len(table) == 167 and not unlabeled.any().any()
+    published = [f"{axis}_of" for axis in AXES if axis != "style"]
+    assert len(table) == 167 and not table[published].isin(coverage.UNLABELED).any().any()
+    assert set(table["style_of"]) == {labels.NO_LABEL} and "style" not in coverage.by_axis(table)
     assert coverage.by_axis(table)["difficulty"] == labels.published("seeds", "difficulty")

@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -23,12 +24,14 @@ def one(reply):
     return found[0]
 
 
-def test_what_a_prompt_shows_is_read_back():
+@pytest.mark.parametrize("style", ["", "lay message"])
+def test_what_a_prompt_shows_is_read_back(style):
     task = Task(
         type="chat",
         topic="Sleep",
         view="parent",
         difficulty=3,
+        style=style,
         instruction="Why?",
         input="(A) one\n(B) two",
     )
@@ -108,6 +111,30 @@ def test_a_task_that_lacks_only_the_input_has_none_unless_the_reply_was_cut():
     assert [r.reason for r in tasks.parse_tasks(hidden)[1]] == ["missing input"]
 
 
+def test_a_style_is_read_as_a_label_and_may_be_missing():
+    styled = BLOCK.replace("Instruction", "Style: lay message\nInstruction").format("Why?", "x")
+    bold = styled.replace("Style:", "**Style:**").replace("2\n", "2\n\n")
+    shared = styled.replace("2\n", "2; ")
+    upside_down = "".join(reversed(styled.splitlines(keepends=True)))
+    for text in (styled, bold, shared, upside_down):
+        assert (one(text).style, one(text).input, one(text).difficulty) == ("lay message", "x", 2)
+    plain = one(BLOCK.format("Why?", "x"))
+    assert plain.style == "" and plain.id == one(styled).id
+    row = plain.model_dump(exclude={"id", "provenance", "style"})
+    assert one(json.dumps([row])).style == ""
+    assert one(json.dumps([row | {"style": "SOAP note"}])).style == "SOAP note"
+
+
+@pytest.mark.parametrize("line", ["Style: APA", "Style", "Style: Input by hand"])
+def test_a_line_about_style_in_a_text_is_no_label(line):
+    text = f"A draft.\n{line}\nThe end, in 40 words."
+    assert one(BLOCK.format("Rewrite.", text)).input == text
+    styled = BLOCK.replace("Instruction", "Style: lay message\nInstruction")
+    assert one(styled.format(text, "<noinput>")).instruction == text
+    last = one(BLOCK.format("Rewrite.", f"A draft.\n{line}"))
+    assert last.input == f"A draft.\n{line}" and last.style == ""
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -147,13 +174,15 @@ AWKWARD = [
     ("Explain <script>alert(1)</script> in HTML.", "<b>bold</b> & more"),
     ("Ends with a number 7", "Ends with 12."),
 ]
-NAMES = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
+NAMES = ("Type", "Topic", "View", "Difficulty", "Style", "Instruction", "Input")
 
 
 def fields_of(text, given):
     return dict(
         zip(
-            NAMES, ("open Q&A", "Genetics", "patient", "3", text, given or "<noinput>"), strict=True
+            NAMES,
+            ("open Q&A", "Genetics", "patient", "3", "SOAP note", text, given or "<noinput>"),
+            strict=True,
         )
     )
 
@@ -178,7 +207,9 @@ SHAPES = {
     "bold names": lambda p: joined(p, "### {n}.\n", shape="**{}**: {}\n"),
     "bullets": lambda p: joined(p, "{n}.\n", shape="- {}: {}\n"),
     "upside down": lambda p: joined(
-        p, "### {n}.\n", order=("Input", "Instruction", "Difficulty", "View", "Topic", "Type")
+        p,
+        "### {n}.\n",
+        order=("Input", "Instruction", "Style", "Difficulty", "View", "Topic", "Type"),
     ),
     "upper case": lambda p: (
         joined(p, "### {n}.\n").replace("Type:", "TYPE:").replace("Instruction:", "INSTRUCTION:")
@@ -204,6 +235,7 @@ def test_of_252_hostile_replies_nothing_is_silently_corrupted(shape, number):
     reply = SHAPES[shape]([fields_of(*one) for one in pair])
     found, rejects = tasks.parse_tasks(reply)
     assert {(task.instruction, task.input) for task in found} == truth, (found, rejects)
+    assert {task.style for task in found} == {"SOAP note"}
     for cut in range(40, len(reply), 37):  # and cut anywhere: whole tasks only
         found, _ = tasks.parse_tasks(reply[:cut], finish_reason="length")
         assert {(task.instruction, task.input) for task in found} <= truth
@@ -260,21 +292,47 @@ def test_steering_levels_the_labels():
     assert spread["coverage"] > spread["none"] + 0.3
 
 
-def test_a_task_fills_its_six_pairs_and_no_other_cell():
+@pytest.mark.parametrize("style", ["", "lay message", "SOAP note"])
+def test_a_task_fills_one_cell_of_each_pair_of_its_labels(style):
+    """A pair that no request asks for, such as a SOAP note by a patient, has no cell to fill."""
     coverage, pairs = tasks.Coverage(576), list(itertools.combinations(labels.VALUES, 2))
     before = {pair: coverage.deficits(*pair) for pair in pairs}
     assert before["type", "difficulty"].stack().unique().tolist() == [576 // 50]
     assert before["topic", "view"].stack().unique().tolist() == [1]  # at least one a cell
-    coverage.add(tasks.parse_tasks(BLOCK.format("Why?", "<noinput>"))[0])
+    task = one(BLOCK.format("Why?", "<noinput>")).model_copy(update={"style": style})
+    coverage.add([task])
     names = {"type": "chat", "topic": "Genetics", "view": "patient/public", "difficulty": 2}
+    names["style"] = style
     for pair, table in before.items():
         filled = (table - coverage.deficits(*pair)).stack()
-        assert filled.sum() == 1 and filled.idxmax() == tuple(names[axis] for axis in pair)
+        is_cell = "style" not in pair or bool(style)
+        is_cell &= pair != ("view", "style") or style != "SOAP note"
+        assert filled.sum() == is_cell
+        assert not is_cell or filled.idxmax() == tuple(names[axis] for axis in pair)
 
 
-def test_deficits_sum_all_four_labels_for_many_tasks_and_never_go_below_zero():
+def test_steering_asks_for_every_style_and_for_no_soap_note_by_a_patient():
+    for size in (576, 10_000):
+        plan = tasks.Coverage(size).plan(140, random.Random(1))
+        counts = Counter(cell["style"] for cell in plan)
+        assert set(counts) == set(labels.STYLES)
+        assert min(counts.values()) / 140 > 0.05 and max(counts.values()) / 140 < 0.2
+        views = {cell["style"]: set() for cell in plan}
+        for cell in plan:
+            views[cell["style"]].add(labels.canonical("view", cell["view"]))
+        assert all(views[style] <= set(names) for style, names in labels.STYLE_VIEWS.items())
+        assert len(views["plain prose"]) == len(labels.VIEW_GROUPS)
+
+
+def test_an_answer_is_asked_for_without_the_style():
+    task = one(BLOCK.format("Why?", "x")).model_copy(update={"style": "SOAP note"})
+    assert "soap" not in str(tasks.response_requests([task])[0].messages).lower()
+
+
+def test_deficits_sum_four_labels_and_pairs_with_style_for_many_tasks_never_below_zero():
     coverage = tasks.Coverage(10_000)
     assert coverage.deficits("type", "difficulty").loc["chat", 2] == 61 * 7
+    assert coverage.deficits("type", "style").loc["chat", "SOAP note"] == 10_000 // 70
     block = tasks.parse_tasks(BLOCK.format("Why?", "<noinput>"))[0]
     coverage.add(block * 3)
     assert coverage.deficits("type", "difficulty").loc["chat", 2] == 61 * 7 - 1
@@ -284,9 +342,11 @@ def test_the_wanted_labels_are_shown_in_the_form_that_is_wanted_back():
     cells = tasks.Coverage(90).plan(9, random.Random(1))
     shown = tasks.task_prompt(seeds_of_ours()[:3], new=9, cells=cells)[1]["content"]
     copied = shown.split("to each:\n")[1].split("\n\nList")[0]
-    filled = re.sub(r"(?m)^(Difficulty: .*)$", r"\1\nInstruction: Why?\nInput: <noinput>", copied)
+    filled = re.sub(r"(?m)^(Style: .*)$", r"\1\nInstruction: Why?\nInput: <noinput>", copied)
     found, rejects = tasks.parse_tasks(filled)
-    assert [task.topic for task in found] == [cell["topic"] for cell in cells] and not rejects
+    for axis in ("topic", "style"):
+        assert [getattr(task, axis) for task in found] == [cell[axis] for cell in cells]
+    assert not rejects
 
 
 def test_the_first_request_asks_for_the_labels_that_coverage_plans():

@@ -13,7 +13,7 @@ from medinstruct.audits import risk
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
 KS_LIMIT = 0.1
 RATE_LIMIT = 0.02  # a rate that moves less raises no alarm, however certain
-AXES = ("type", "view", "topic", "difficulty")
+AXES = tuple(labels.VALUES)
 LENGTHS = ("instruction", "input", "output")
 
 
@@ -65,7 +65,7 @@ def compare_flags(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
 
 def label_counts(version: Sequence[Any], axis: str) -> Counter[str]:
     """Return how many records of a version have each canonical label."""
-    return Counter(str(labels.canonical(axis, getattr(row, axis))) for row in version)
+    return Counter(str(labels.counted(axis, getattr(row, axis, ""))) for row in version)
 
 
 def lengths(version: Sequence[Any], name: str) -> list[int]:

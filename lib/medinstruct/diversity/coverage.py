@@ -11,8 +11,8 @@ from medinstruct import labels, paths, records
 from medinstruct.diversity.verbs import Pair
 from medinstruct.errors import UserError
 
-AXES = ("type", "view", "topic", "difficulty")
-UNLABELED = NO_LABEL, NO_MATCH = "(no label)", "(no match)"
+AXES = tuple(labels.VALUES)
+UNLABELED = labels.NO_LABEL, labels.NO_MATCH
 TEXTS = {  # field names of other projects
     "instruction": ("instruction", "question", "prompt"),
     "input": ("input", "context"),
@@ -47,8 +47,8 @@ def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return rows of any instruction format as the table that `load` describes."""
     table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
     for axis in AXES:
-        names = {raw: labels.canonical(axis, raw) or NO_MATCH for raw in table[axis].unique()}
-        table[f"{axis}_of"] = table[axis].map(names | {"": NO_LABEL}).astype(object)
+        table[f"{axis}_of"] = [labels.counted(axis, raw) for raw in table[axis]]
+        table[f"{axis}_of"] = table[f"{axis}_of"].astype(object)
     return table
 
 
@@ -94,7 +94,7 @@ def _hub_rows(name: str) -> list[dict[str, Any]]:
 
 
 def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
-    """Return a dataset's counts by axis: four labels, verbs, verb-noun pairs; no empty axes."""
+    """Return a dataset's counts by axis: labels, verbs, verb-noun pairs; no empty axes."""
     columns = {axis: frame[f"{axis}_of"] for axis in AXES}
     counts = {k: c[~c.isin(UNLABELED)].value_counts().to_dict() for k, c in columns.items()}
     counts["verb"] = Counter(verb for verb, _ in pairs if verb)
@@ -105,7 +105,7 @@ def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
 def published(axis: str) -> dict[Hashable, int]:
     """Return the published counts (of 64,350 tasks) of the 20 top labels, in our spelling."""
     counts = pd.Series(labels.published("generated", axis))
-    names = [labels.canonical(axis, name) or NO_MATCH for name in counts.index]
+    names = [labels.counted(axis, name) for name in counts.index]
     return counts.groupby(names, sort=False).sum().to_dict()
 
 

@@ -115,7 +115,8 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     frame = pd.DataFrame({"score": item_scores(verdicts).mean(axis=1).dropna()})
     of_id = {item.id: item for item in items}
     for axis in labels.VALUES:
-        frame[axis] = [labels.canonical(axis, getattr(of_id[id], axis)) for id in frame.index]
+        raw = [getattr(of_id[id], axis, "") for id in frame.index]  # an item has no style
+        frame[axis] = [labels.canonical(axis, label) for label in raw]
     frame = frame.dropna(axis=1, how="all").dropna()
     axes = [axis for axis in labels.VALUES if axis in frame]
     if not axes:

@@ -11,7 +11,7 @@ from medinstruct import paths
 from medinstruct.llm import is_refusal
 from medinstruct.records import Provenance, Reject, Task
 
-FIELDS = ("type", "topic", "view", "difficulty", "instruction", "input")
+FIELDS = ("type", "topic", "view", "difficulty", "style", "instruction", "input")
 PATTERNS = paths.load("task_patterns")
 FIELD = re.compile(PATTERNS["field"])
 NEXT_ON_LINE = re.compile(PATTERNS["next_on_line"])
@@ -27,8 +27,8 @@ def parse_tasks(
     """Parse a reply into tasks and rejects; nothing is dropped silently.
 
     Blocks and JSON are read alike. A task begins at a field that the one before already has, or at
-    a separator before a field. Labels may share a line, and a task that lacks only the Input has
-    none. The last task of a reply that was cut is rejected.
+    a separator before a field. Labels may share a line, and a task may lack Style and Input. The
+    last task of a reply that was cut is rejected.
     """
     origin = provenance or Provenance()
     cut = CUTS.get(finish_reason, f"cut: {finish_reason}")
@@ -133,7 +133,7 @@ def _task(values: dict[str, str], origin: Provenance) -> Task | str:
     if not re.search(r"\binput\W{0,3}[:：]", values.get("instruction", ""), re.IGNORECASE):
         values = {"input": ""} | values
     filled = {name for name, value in values.items() if value or name == "input"}
-    if missing := [name for name in FIELDS if name not in filled]:
+    if missing := [name for name in FIELDS if name not in {*filled, "style"}]:
         return f"missing {', '.join(missing)}"
     level = re.fullmatch(r"\D*([1-5])(?:\s*/\s*5)?\D*", values["difficulty"])
     if not level:

@@ -13,8 +13,8 @@ Messages = list[dict[str, str]]
 def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> Messages:
     """Return the messages that ask for `new` tasks after numbered examples.
 
-    `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty; any may be
-    missing). `form` is blocks or json.
+    `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty, style; any
+    may be missing). `form` is blocks or json.
     """
     listed = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
     first = len(examples) + 1
@@ -44,4 +44,4 @@ def _cell(cell: Mapping[str, object]) -> str:
 def _block(task: Task) -> str:
     fields = {axis: getattr(task, axis) for axis in (*VALUES, "instruction")}
     fields["input"] = task.input or "<noinput>"
-    return "".join(f"{name.capitalize()}: {value}\n" for name, value in fields.items())
+    return "".join(f"{name.capitalize()}: {text}\n" for name, text in fields.items() if text)

@@ -14,7 +14,8 @@ from medinstruct.errors import UserError
 from medinstruct.labels import VALUES
 from medinstruct.records import Task
 
-ALL_FOUR_FROM = 10_000  # tasks; below, pairs of axes are filled
+JOINT_FROM = 10_000  # tasks; below, pairs of axes are filled
+JOINT = ("type", "topic", "view", "difficulty")  # the published axes
 GIVE_UP_AFTER = 6  # tasks asked of a topic without one that survived
 FOCUS_SHARE = 0.5  # of the tasks: extra for the cells of a focus
 DRAWS = 24  # label sets compared for each task
@@ -23,17 +24,21 @@ Cell = tuple[tuple[str, object], ...]
 
 
 class Coverage:
-    """Cells of labels with targets: pairs of axes for hundreds of tasks, all four for many more.
+    """Cells of labels with targets: pairs of axes for hundreds of tasks.
 
+    For many more, type, topic, view and difficulty are combined, and style is paired with each.
     `size` tasks are spread evenly over the cells, at least one each; the cells of a `focus` get
     half as many again, by weight. A topic that the teacher never delivers is given up.
     """
 
     def __init__(self, size: int, *, focus: Sequence[Mapping[str, Any]] = ()) -> None:
-        self._groups = [tuple(VALUES)] if size >= ALL_FOUR_FROM else list(combinations(VALUES, 2))
+        pairs = list(combinations(VALUES, 2))
+        joint = [JOINT, *(pair for pair in pairs if "style" in pair)]
+        self._groups = joint if size >= JOINT_FROM else pairs
         self._target: Counter[Cell] = Counter()
         for group in self._groups:
-            cells = list(product(*([(axis, name) for name in VALUES[axis]] for axis in group)))
+            cells = product(*([(axis, name) for name in VALUES[axis]] for axis in group))
+            cells = [cell for cell in cells if _is_plausible(dict(cell))]
             self._target.update(dict.fromkeys(cells, max(1, size // len(cells))))
         self._target.update(_extra(self._target, focus, size))
         self._have, self._asked, self._survived = Counter(), Counter(), Counter()
@@ -91,6 +96,8 @@ class Coverage:
 
     def _gain(self, draw: dict[str, object], missing: Mapping[Cell, int]) -> float:
         """Return the deficit that a task would fill, times its type's squared survival rate."""
+        if not _is_plausible(draw):
+            return -1.0
         deficit = sum(max(0, missing.get(cell, 0)) for cell in self._cells(draw))
         survival = (self._survived[draw["type"]] + 2) / (self._asked[draw["type"]] + 2)
         return deficit * min(survival, 1.0) ** 2
@@ -104,6 +111,12 @@ class Coverage:
     def _open_cells(self) -> list[Cell]:
         given_up = set(self.given_up)
         return [cell for cell in self._target if dict(cell).get("topic") not in given_up]
+
+
+def _is_plausible(names: Mapping[str, object]) -> bool:
+    """Return whether the view writes in the style, where both are named."""
+    views = labels.STYLE_VIEWS.get(names.get("style"), labels.VIEW_GROUPS)
+    return names.get("view", views[0]) in views
 
 
 def load_focus(path: str) -> list[dict[str, Any]]:
