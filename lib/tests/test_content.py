@@ -192,6 +192,28 @@ def test_90_conditions_over_35_specialties():
     )
 
 
+@pytest.fixture(scope="module")
+def checks():
+    return records.load_table(paths.data("assist_checks.jsonl"))
+
+
+def test_the_fresh_checks_hold_findings_and_harmless_rows_of_each_kind(checks):
+    fresh = [row for row in checks if row["part"] == "fresh2"]
+    kinds = Counter((row["check"], bool(row["expect"])) for row in fresh)
+    names = ("red_flags", "marks", "claims", "allergy", "omissions")
+    assert len(fresh) >= 100 and set(kinds) == {(n, has) for n in names for has in (True, False)}
+    assert min(kinds.values()) >= 6 and kinds["red_flags", True] >= 30
+
+
+def test_the_fresh_checks_repeat_no_older_row_and_quote_their_answers(checks):
+    fresh = [row for row in checks if row["part"] == "fresh2"]
+    older = [f"{row.get('given', '')} {row['text']}" for row in checks if row not in fresh]
+    texts = [f"{row.get('given', '')} {row['text']}" for row in fresh]
+    assert max(score for _, score in filtering.nearest(texts, older)) < 0.7
+    quoted = [row for row in fresh if row["check"] in ("marks", "allergy")]
+    assert not [row for row in quoted for e in row["expect"] if e.lower() not in row["text"].lower()]
+
+
 def test_nothing_looks_like_a_real_person(seeds, items, questions, prompts):
     texts = [f"{s.instruction} {s.input}" for s in seeds] + [
         f"{i.instruction} {i.references['written']}" for i in items
