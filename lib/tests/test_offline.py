@@ -1,7 +1,6 @@
 """The stand-in: its tasks, answers and verdicts, how it goes wrong, and the server around it."""
 
 import asyncio
-import hashlib
 import json
 import random
 import re
@@ -48,6 +47,29 @@ def test_the_knowledge_is_unambiguous():
 def test_a_condition_with_a_missing_facet_is_refused():
     with pytest.raises(ValueError):
         Condition.model_validate({"name": "Asthma"})
+
+
+@pytest.mark.parametrize(
+    "name, says, says_not",
+    [
+        ("Postpartum hemorrhage", "300 mL or more together with an abnormal sign", "1000 mL"),
+        ("Postpartum hemorrhage", "tranexamic acid as soon as the diagnosis is made", ""),
+        ("Acute respiratory distress syndrome", "SpO2 to FiO2 ratio of 315 or less", ""),
+        ("Acute respiratory distress syndrome", "high-flow oxygen of at least 30 L/min", ""),
+        ("Acute respiratory distress syndrome", "corticosteroids in most adults", ""),
+        (
+            "Acute angle-closure glaucoma",
+            "stopping topiramate instead of iridotomy",
+            "sulfa-derived",
+        ),
+        ("Cancer pain", "Addiction is uncommon but possible", "as agreed are safe"),
+        ("Erectile dysfunction", "any nitrate or of riociguat", ""),
+    ],
+)
+def test_the_knowledge_follows_the_guideline(name, says, says_not):
+    """WHO/FIGO/ICM 2025, ARDS Global Definition 2023 and ATS 2024, AAO 2020, ASCO 2022, labels."""
+    (text,) = (c.model_dump_json(by_alias=True) for c in conditions() if c.name == name)
+    assert says in text and not (says_not and says_not in text)
 
 
 def test_an_answer_is_about_the_condition_that_the_task_was_written_about():
@@ -277,14 +299,3 @@ def test_served_over_a_socket_it_speaks_to_the_official_client():
 
     names, completions, after = asyncio.run(talk())
     assert names == [offline.MODEL] and completions[0].usage.total_tokens > 0 and float(after) > 0
-
-
-def test_its_texts_are_those_of_the_first_version_to_the_byte():
-    chance = random.Random(11)
-    tasks_ = [writer.compose(chance)[0] for _ in range(300)]
-    answers = [
-        responder.answer(f["Instruction"], context=f["Input"], view=f["View"], kind=f["Type"])
-        for f in tasks_
-    ]
-    digest = hashlib.sha256(json.dumps([tasks_, answers]).encode())
-    assert digest.hexdigest()[:16] == "fed2c9216707ceed"
