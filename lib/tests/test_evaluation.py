@@ -65,10 +65,30 @@ def test_win_rates_count_orders_ties_and_invalid():
         verdict("3", SECOND, "reference"),
     ]
     row = evaluation.win_rates(found).loc["r"]
-    assert (row["n"], row["invalid"], row["consistency"]) == (3, 1, 0.5)
-    assert row["score"] == pytest.approx(0.5) and row["win_rate"] == pytest.approx(1 / 3)
+    assert (row["n"], row["invalid"], row["consistency"]) == (2, 1, 0.5)
+    assert row["score"] == pytest.approx(0.75) and row["win_rate"] == pytest.approx(1 / 2)
     assert row["position_bias"] == pytest.approx(1 - 1 / 3) and row["tie"] == 0
-    assert (row["score_worst"], row["score_best"]) == (pytest.approx(0.5), pytest.approx(2 / 3))
+    assert (row["score_worst"], row["score_best"]) == (pytest.approx(0.5), pytest.approx(5 / 6))
+
+
+def test_an_item_with_one_readable_order_enters_the_bounds_and_not_the_score():
+    """A judge that always names the first text, and whose second reply is often unreadable."""
+    whole = [
+        verdict(str(n), o, "model" if o == FIRST else "reference")
+        for n in range(20)
+        for o in (FIRST, SECOND)
+    ]
+    half = [
+        v.model_copy(update={"winner": None}) if v.order == SECOND and int(v.id) < 15 else v
+        for v in whole
+    ]
+    row = evaluation.win_rates(half).loc["r"]
+    assert (row["n"], row["score"], row["invalid"]) == (5, 0.5, 15)  # not (15 + 2.5) / 20
+    assert (row["score_worst"], row["score_best"]) == (0.125, 0.875)
+    scores = evaluation.win_rate.item_scores(half)["m", "r"]
+    assert list(scores.index) == [str(n) for n in range(20)] and scores.isna().sum() == 15
+    by_order = evaluation.win_rates([v for v in half if v.order == FIRST]).loc["r"]
+    assert (by_order["n"], by_order["score"]) == (20, 1.0)  # one order was judged, and all are read
 
 
 WINNERS = st.sampled_from(["model", "reference", "tie", None])

@@ -58,17 +58,20 @@ def entrance_pairs(
 
 
 def entrance_results(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row a kind of worse text: n verdicts, right, tie, invalid, score, low, high.
+    """Return one row a kind of worse text: counts of verdicts and of items, and the score.
 
-    right, tie and invalid are counts; score is the share of right verdicts with Wilson's interval;
-    passed: at least 95% are right. Ties and unreadable replies are not right. No row: not tested.
+    n, right, tie and invalid count verdicts; score is the share of right ones, Wilson's interval is
+    over `items`, since both orders of an item are one observation; passed: at least 95% are right.
+    Ties and unreadable replies are not right. No row: not tested.
     """
     frame = table(verdicts)
     winner, kind = frame["winner"], frame["reference"].rename("kind")
     marks = {"right": winner == "model", "tie": winner == "tie", "invalid": winner.isna()}
     rows = pd.DataFrame({"n": 1} | marks).groupby(kind, sort=False).sum()
-    shares = [stats.wilson(*pair)[:3] for pair in zip(rows["right"], rows["n"], strict=True)]
-    rows = rows.join(pd.DataFrame(shares, index=rows.index, columns=["score", "low", "high"]))
+    groups = marks["right"].groupby(kind, sort=False)
+    shares = [_share(part, frame.loc[part.index, "id"]) for _, part in groups]
+    columns = ["score", "low", "high", "items"]
+    rows = rows.join(pd.DataFrame(shares, index=rows.index, columns=columns))
     return rows.assign(passed=rows["score"] >= LEAST_RIGHT)
 
 
@@ -322,8 +325,7 @@ def _weakest(results: pd.DataFrame) -> tuple[float, ...]:
     """Return score, low, high and n of the kind of entrance test with the lowest score."""
     if not len(results):
         return (np.nan, np.nan, np.nan, 0)
-    score, low, high, n = results.loc[results["score"].idxmin(), ["score", "low", "high", "n"]]
-    return score, low, high, n / 2  # two orders an item
+    return tuple(results.loc[results["score"].idxmin(), ["score", "low", "high", "items"]])
 
 
 def _share(marks: Iterable[bool], ids: Iterable[str]) -> tuple[float, ...]:
@@ -368,7 +370,7 @@ def _kappa_with_people(verdicts: Sequence[Verdict], votes: pd.DataFrame | None) 
     if votes is None or votes.empty:
         return (np.nan, np.nan, np.nan, 0)
     human = votes.groupby([*KEY[:3], "question"])["winner"].agg(majority).rename("human")
-    score = table(verdicts).groupby(KEY[:3])["score"].mean().dropna()
+    score = win_rate.item_scores(verdicts).unstack().dropna().rename("score")
     both = human.reset_index().merge(score.reset_index(), on=KEY[:3])
     names = {-1: "reference", 0: "tie", 1: "model"}
     return tuple(stats.cohen_kappa(both["human"], np.sign(both["score"] - 0.5).map(names)))

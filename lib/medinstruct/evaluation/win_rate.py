@@ -19,13 +19,13 @@ PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     """Return one row a reference, or a (model, reference) for several models or `by_model`.
 
-    n: items with a readable verdict. tie: share of ties among readable verdicts. score: mean over
+    n: items readable in all orders judged, which alone enter scores and win rates. score: mean over
     items of the mean of both orders, a tie being a half (paper.md, 5.1). win_rate: share of items
-    won in all readable orders; win_rate_non_tied: of those won or lost in all; half_ties: win_rate
-    with a half for the others. consistency: share of items with equal verdicts in both orders.
-    position_bias: score in first place minus that in second. invalid: unreadable verdicts;
-    score_worst, score_best: score with these lost or won. low and high (of the score) and *_low,
-    *_high are 95% bootstrap intervals over items.
+    won in all orders; win_rate_non_tied: of those won or lost in all; half_ties: win_rate with a
+    half for the others. consistency: share of items with equal verdicts in both orders. tie,
+    position_bias (score in first place minus that in second): of readable verdicts. invalid:
+    unreadable verdicts; score_worst, score_best: score with the items that have one lost or won.
+    low and high (of the score) and *_low, *_high are 95% bootstrap intervals over items.
     """
     rates = by_pair(single_judge_table(verdicts), _rates)
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
@@ -47,9 +47,12 @@ def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
 
 
 def item_scores(verdicts: Verdicts) -> pd.DataFrame:
-    """Return the mean score of the readable orders: one row an item, one column a pair."""
+    """Return the mean score of both orders, nan if one is unreadable: a row an item, by pair."""
     frame = single_judge_table(verdicts)
-    return frame.pivot_table(index="id", columns=PAIR, values="score", sort=False)
+    wide = frame.pivot(index="id", columns=[*PAIR, "order"], values="score").sort_index(axis=1)
+    pairs = pd.MultiIndex.from_frame(frame[PAIR].drop_duplicates())
+    scores = {pair: wide[pair].mean(axis=1, skipna=False) for pair in pairs}
+    return pd.DataFrame(scores, index=frame["id"].unique(), columns=pairs).rename_axis("id")
 
 
 def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
@@ -133,11 +136,13 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
 
 
 def _rates(group: pd.DataFrame) -> dict[str, float]:
-    wide = group.pivot(index="id", columns="order", values="score").reindex(columns=ORDERS)
-    known, both = wide.notna().any(axis=1), wide.notna().all(axis=1)
-    won, lost = wide.min(axis=1) == 1.0, wide.max(axis=1) == 0.0
+    wide = group.pivot(index="id", columns="order", values="score")
+    scores, known = wide.mean(axis=1, skipna=False), wide.notna().all(axis=1)
+    won, lost = scores == 1.0, scores == 0.0
+    wide = wide.reindex(columns=ORDERS)
+    both = wide.notna().all(axis=1)
     ratios = {
-        "": (wide.mean(axis=1).fillna(0), known),
+        "": (scores.fillna(0), known),
         "win_rate_": (won, known),
         "win_rate_non_tied_": (won, won | lost),
         "half_ties_": (won + (known & ~won & ~lost) / 2, known),
@@ -157,7 +162,7 @@ def _rates(group: pd.DataFrame) -> dict[str, float]:
     rates |= {"position_bias": bias[0], "position_bias_low": low, "position_bias_high": high}
     rates["invalid"] = int(group["score"].isna().sum())
     for name, value in (("score_worst", 0.0), ("score_best", 1.0)):
-        rates[name] = group["score"].fillna(value).groupby(group["id"]).mean().mean()
+        rates[name] = scores.fillna(value).mean()
     return rates
 
 
