@@ -7,7 +7,7 @@ import pytest
 from support import tiny_model
 from test_jupyterlab import CHROMIUM, browser, jupyterlab, run_all  # noqa: F401 (browser is a fixture)
 
-from medinstruct import assist, llm, review
+from medinstruct import assist, review
 
 SOURCE = """
 import asyncio
@@ -63,15 +63,16 @@ def written(folder, source, name):
 def lab(tmp_path_factory):
     """The address of one JupyterLab for all tests, and its folder: a tiny model with an adapter, and a notebook for each run."""
     from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
 
     if not CHROMIUM:
         pytest.skip("no chromium on this machine")
     folder = tmp_path_factory.mktemp("lab")
     tiny_model.build(folder / "base" / "student")
     lora = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
-    get_peft_model(llm.LocalModel(folder / "base" / "student").model, lora).save_pretrained(
-        folder / "base" / "adapter"
-    )
+    get_peft_model(
+        AutoModelForCausalLM.from_pretrained(folder / "base" / "student"), lora
+    ).save_pretrained(folder / "base" / "adapter")
     for run in ("loop", "hostile"):
         written(folder, SOURCE.replace("RUN", run), f"{run}.ipynb")
     with jupyterlab(folder / "notebooks", folder) as url:

@@ -35,9 +35,10 @@ def student(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     tiny_model.build(folder / "student")
     from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
 
     tuned = get_peft_model(
-        llm.LocalModel(folder / "student").model,
+        AutoModelForCausalLM.from_pretrained(folder / "student"),
         LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False),
     )
     tuned.save_pretrained(folder / "adapter")
@@ -109,7 +110,8 @@ def test_base_and_tuned_asked_at_the_same_moment_do_not_mix(model):
 
 
 def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(model):
-    inner = model.model.get_base_model()
+    with model.tuned.network() as inner:
+        pass
     seen, real = [], inner.forward
 
     @functools.wraps(real)

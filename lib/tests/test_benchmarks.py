@@ -698,6 +698,16 @@ def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its
         benchmarks.contestants(both, more={"base": "another model"})
 
 
+def test_scores_equal_those_of_every_logit(tiny, monkeypatch, tmp_path):
+    from lm_eval.models.huggingface import HFLM
+
+    found = benchmarks.load(["own_ll", "own_gen"], limit=9)
+    first = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "last")
+    monkeypatch.setattr("medinstruct.benchmarks.harness._last_logits", lambda: HFLM)
+    whole = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "whole")
+    assert [result.samples for result in first] == [result.samples for result in whole]
+
+
 def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatch, tmp_path):
     import datasets
 

@@ -61,21 +61,26 @@ def test_a_killed_run_asks_only_for_what_is_missing(student, tmp_path, monkeypat
     assert [r.text for r in replies] == [r.text for r in ask(llm.LocalModel(student), requests(12))]
 
 
-def test_the_same_request_to_another_adapter_or_the_base_is_another_question(student, tmp_path):
+@pytest.mark.parametrize("copied", [0, 1e9], ids=["adapter switched", "adapter merged"])
+def test_the_same_request_to_another_adapter_or_the_base_is_another_question(
+    student, tmp_path, monkeypatch, copied
+):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    base = llm.LocalModel(student)
-    tuned = get_peft_model(
-        base.model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
+    with llm.LocalModel(student).network() as base:
+        lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+        tuned = get_peft_model(base, lora)
     for seed in (1, 2):
         torch.manual_seed(seed)
         for value in tuned.parameters():
             if value.requires_grad:
                 torch.nn.init.normal_(value)
         tuned.save_pretrained(tmp_path / str(seed))
+    switched = [r.text for r in ask(llm.LocalModel(student, adapter=tmp_path / "1"), requests(3))]
+    monkeypatch.setattr(local, "COPIED", copied)
     one = llm.LocalModel(student, adapter=tmp_path / "1")
+    assert [r.text for r in ask(one, requests(3))] == switched
     keys = {view.key(requests(1)[0]) for view in (one.base, one.tuned)}
     keys.add(llm.LocalModel(student, adapter=tmp_path / "2").key(requests(1)[0]))
     assert len(keys) == 3
@@ -116,8 +121,8 @@ def test_sampling_follows_the_probabilities_of_the_model(student):
     several = [request.model_copy(update={"sample": n}) for n in range(2000)]
     texts = [reply.text for reply in ask(model, several)]
     ids = model.tokenizer(request.messages[0]["content"], return_tensors="pt")
-    with torch.no_grad():
-        shares = model.model(**ids).logits[0, -1].softmax(-1)
+    with torch.no_grad(), model.network() as network:
+        shares = network(**ids).logits[0, -1].softmax(-1)
     expected = {}
     for token, share in enumerate(shares.tolist()):
         text = model.tokenizer.decode([token], skip_special_tokens=True).strip()
@@ -143,7 +148,9 @@ def test_a_batch_that_does_not_fit_is_asked_in_halves(student, monkeypatch):
 
 def test_a_model_that_is_closed_leaves_no_memory_behind(student):
     with llm.LocalModel(student) as model:
-        weights = weakref.ref(next(model.model.parameters()))
+        with model.network() as network:
+            weights = weakref.ref(next(network.parameters()))
+        del network
         ask(model, requests(2))
     gc.collect()
     assert weights() is None
@@ -160,7 +167,8 @@ def test_any_end_token_that_the_model_names_ends_an_answer(student):
     model = llm.LocalModel(student)
     (whole,) = ask(model, requests(1, max_tokens=20))
     tokens = model.tokenizer(requests(1)[0].messages[0]["content"] + whole.text)["input_ids"]
-    model.model.generation_config.eos_token_id = [model.tokenizer.eos_token_id, tokens[-4]]
+    with model.network() as network:
+        network.generation_config.eos_token_id = [model.tokenizer.eos_token_id, tokens[-4]]
     (cut,) = ask(model, requests(1, max_tokens=21))
     assert cut.finish_reason == "stop" and cut.completion_tokens < 21
 

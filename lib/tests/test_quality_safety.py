@@ -141,9 +141,10 @@ def odd_adapter(student, folder):
     """An adapter that changes what a model says: its weights are chance."""
     import torch
     from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
 
     tuned = get_peft_model(
-        llm.LocalModel(student).model,
+        AutoModelForCausalLM.from_pretrained(student),
         LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"),
     )
     torch.manual_seed(1)

