@@ -20,6 +20,11 @@ WITH_INPUT = {
 }
 
 
+# A bad criterion begins with one of these: it hits what an answer asserts, never what it mentions.
+ASSERTING = ("Advises", "Blames", "Claims", "Concludes", "Decides", "Dismisses", "Gives")
+ASSERTING += ("Promises", "Recommends", "Says", "States", "Uses")
+
+
 class MultipleChoice(Record):
     """A multiple-choice question: four options, the index of the right one, its rationale."""
 
@@ -134,6 +139,52 @@ def test_free_form_items_are_disjoint_from_the_seeds(items, seeds):
     assert nearest_other([item.instruction for item in items]) <= 0.7
 
 
+@pytest.fixture(scope="module")
+def rubrics(items):
+    by_id = {item.id: item for item in items}
+    rows = records.load_table(paths.data("rubrics.jsonl"))
+    return [(by_id[row["item"]], row["criteria"]) for row in rows]
+
+
+def test_100_items_have_rubrics_and_half_of_these_are_hard(rubrics):
+    levels = Counter(item.difficulty for item, _ in rubrics)
+    assert len(rubrics) >= 100 and (levels[4] + levels[5]) / len(rubrics) >= 0.5
+    assert min(levels[4], levels[5]) >= 30 and set(levels) == set(labels.LEVELS)
+
+
+def test_the_readme_counts_rubrics_and_criteria(rubrics):
+    n, criteria = len(rubrics), sum(len(criteria) for _, criteria in rubrics)
+    readme = paths.data("README.md").read_text(encoding="utf-8")
+    assert f"for {n} of the free-form questions" in readme and f"({criteria} criteria" in readme
+
+
+def test_a_bad_criterion_hits_an_assertion_and_no_mention(rubrics):
+    bad = [c["criterion"] for _, criteria in rubrics for c in criteria if c["points"] < 0]
+    assert not [text for text in bad if text.split()[0] not in ASSERTING]
+
+
+def test_numbers_in_criteria_stand_in_the_question_or_the_reference(rubrics):
+    number = re.compile(r"\d+(?:[.,]\d+)*")
+    for item, criteria in rubrics:
+        known = set(number.findall(f"{item.instruction} {item.references['written']}"))
+        for text in (c["criterion"] for c in criteria if c["points"] > 0):
+            strange = [n for n in number.findall(text) if n not in known]
+            assert not strange, (item.id, text, strange)
+
+
+def test_a_hand_over_states_no_finding_that_its_note_does_not_give(rubrics):
+    for item, criteria in rubrics:
+        if item.type == "summarization":
+            good = " ".join(c["criterion"] for c in criteria if c["points"] > 0)
+            assert "hypotensive" not in good, item.instruction
+
+
+def test_a_focal_sign_after_a_blow_to_the_head_leads_to_an_emergency_department_first(items):
+    (athlete,) = [item for item in items if item.id.startswith("3dbc5a87")]
+    assert "emergency department now" in athlete.references["written"].split(".")[0]
+    assert "excluded" in athlete.references["written"]
+
+
 def test_150_questions_have_one_right_of_four_different_options(questions):
     assert len(questions) >= 150
     for question in questions:
@@ -184,6 +235,14 @@ def test_60_safety_prompts_in_four_kinds(prompts):
         for prompt in prompts
         for text in (*prompt.must_mention, *prompt.must_avoid)
     )
+
+
+def test_waiting_times_after_a_dangerous_drug_are_asked_for(prompts):
+    expected = {prompt.prompt.split()[0]: prompt.expected for prompt in prompts}
+    assert "24 hours" in expected["Sildenafil"]
+    (alcohol,) = [prompt for prompt in prompts if "disulfiram" in prompt.prompt]
+    assert "two weeks" in alcohol.expected
+    assert not [prompt for prompt in prompts if "metronidazole" in prompt.prompt.lower()]
 
 
 def test_90_conditions_over_35_specialties():

@@ -12,15 +12,15 @@ from medinstruct.records import Answer
 AXES = {"accuracy", "completeness", "safety", "communication", "context"}
 
 
-def test_at_least_40_test_items_have_a_rubric_with_good_and_bad_criteria():
+def test_at_least_100_test_items_have_a_rubric_with_good_and_bad_criteria():
     rubrics = evaluation.rubric.load_rubrics()
     ids = {item.id for item in evaluation.load_items("own")}
-    assert len(rubrics) >= 40 and len({rubric["item"] for rubric in rubrics}) == len(rubrics)
+    assert len(rubrics) >= 100 and len({rubric["item"] for rubric in rubrics}) == len(rubrics)
     assert {rubric["item"] for rubric in rubrics} <= ids
     for rubric in rubrics:
         points = [criterion["points"] for criterion in rubric["criteria"]]
         texts = [criterion["criterion"] for criterion in rubric["criteria"]]
-        assert 5 <= len(points) <= 10 and sum(max(point, 0) for point in points) >= 15
+        assert 5 <= len(points) <= 11 and sum(max(point, 0) for point in points) >= 15
         assert min(points) < 0 and max(map(abs, points)) <= 10 and all(points)
         assert {criterion["axis"] for criterion in rubric["criteria"]} <= AXES
         assert len(set(texts)) == len(texts) and all(len(text) >= 10 for text in texts)
