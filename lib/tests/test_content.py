@@ -1,5 +1,6 @@
 """The shipped content keeps its promises: numbers, coverage, lengths, balance, and no overlap between what is learned and what is tested."""
 
+import math
 import re
 from collections import Counter
 
@@ -17,6 +18,78 @@ WITH_INPUT = {
     "classification",
     "USMLE-style Q&A",
     "multiple-choice Q&A",
+}
+GAPS = ("Pediatrics", "Gynecology", "Surgery", "Oncology", "Pharmacology")
+LABORATORY = r"\d (?:m|n|p|micro)mol/L|\d (?:mg|g|mU|U|ng)/L|\d (?:g|mg)/dL|\d ng/mL|\d x10\^9/L"
+# The numbers of a seed that asks for a calculation, what is done with them, and the result.
+CALCULATIONS = {
+    "rehydration, mL/h": (
+        r"-> (\d+) % dehydr.* over (\d+) h .*\((\d+) mL/kg/d for first 10 kg, (\d+) .*use (\d+) kg",
+        lambda percent, hours, first, next_ten, kg: (
+            10 * percent * kg / hours + (10 * first + (kg - 10) * next_ten) / 24
+        ),
+        58.3,
+    ),
+    "amoxicillin, mL a dose": (
+        r"child of (\d+) kg .*, (\d+) mg/kg a day in two doses, .* (\d+) mg in (\d+) mL",
+        lambda kg, daily, mg, ml: kg * daily / 2 * ml / mg,
+        6.75,
+    ),
+    "burn, mL/h for the six hours that remain": (
+        r"(\d+) kilos.* so (\d+) percent.* (\d+) mL of Ringer's lactate",
+        lambda kg, percent, ml: kg * percent * ml / 2 / 6,
+        360,
+    ),
+    "carboplatin, mg": (
+        r"woman of (\d+) who weighs (\d+) kg, .* of ([\d.]+) mg/dL .*AUC of (\d+)",
+        lambda age, kg, creatinine, auc: auc * (0.85 * (140 - age) * kg / (72 * creatinine) + 25),
+        503,
+    ),
+    "norepinephrine, mL/h": (
+        r"(\d+) kg, .* noradrenaline ([\d.]+) mcg/kg/min .*\((\d+) mcg/mL\)",
+        lambda kg, dose, strength: 60 * kg * dose / strength,
+        6,
+    ),
+    "phenytoin, mg/L after correction": (
+        r"morning dose is ([\d.]+) mg/L .*albumin (\d+) g/L",
+        lambda total, albumin: total / (0.2 * albumin / 10 + 0.1),
+        20,
+    ),
+    "trial drug, h after the injection": (
+        r"Two hours .* is (\d+) mg/L, and ten hours .* is (\d+) mg/L.* be ([\d.]+) mg/L",
+        lambda at_two, at_ten, low: 2 + 8 * math.log(at_two / low) / math.log(at_two / at_ten),
+        18,
+    ),
+    "gravity drip, drops a minute": (
+        r"(\d+) mL of Ringer solution in (\d+) hours.* (\d+) drops are 1 mL",
+        lambda ml, hours, drops: ml * drops / (60 * hours),
+        41.7,
+    ),
+    "heparin, mL/h": (
+        r"make it (\d+) kg.* then (\d+) units/kg per hour.*([\d,]{6}) units in (\d+) mL",
+        lambda kg, hourly, units, ml: kg * hourly * ml / units,
+        25.9,
+    ),
+    "glucose, percent": (
+        r"reaches (\d+) mg/kg/min .* BW ([\d.]+) kg.* D10 at \d+ mL/kg/d = (\d+) mL/h",
+        lambda wanted, kg, rate: wanted * kg * 60 / rate / 10,
+        14.4,
+    ),
+    "water deficit, L": (
+        r" (\d+) kg, .* Na (\d+) mmol/L.* = ([\d.]+) x weight",
+        lambda kg, sodium, share: share * kg * (sodium / 140 - 1),
+        3.4,
+    ),
+    "tube feed, mL/h": (
+        r"Weight (\d+) kg.* (\d+) kcal/kg a day, feed with ([\d.]+) kcal/mL over (\d+) hours",
+        lambda kg, kcal, density, hours: kg * kcal / density / hours,
+        70,
+    ),
+    "corrected QT, ms": (
+        r"RR interval ([\d.]+) s, .* QT (\d+) ms",
+        lambda interval, qt: qt / math.sqrt(interval),
+        500,
+    ),
 }
 
 
@@ -114,6 +187,77 @@ def test_lay_views_speak_in_the_first_person(seeds):
 
 def test_no_two_seeds_are_alike(seeds):
     assert nearest_other([seed.instruction for seed in seeds]) <= 0.6
+
+
+def texts_of(seeds):
+    return [f"{seed.instruction}\n{seed.input}" for seed in seeds]
+
+
+def table_of(text):
+    return [line.count("|") for line in text.split("\n") if line.count("|") >= 2]
+
+
+def test_the_readmes_state_the_number_of_seeds(seeds):
+    for readme in (paths.root() / "README.md", paths.data("README.md")):
+        assert f"{len(seeds)} seed tasks" in readme.read_text(encoding="utf-8"), readme
+
+
+def test_every_field_of_a_seed_is_written_and_its_id_is_its_content():
+    fields = ["id", "type", "topic", "view", "difficulty", "style", "instruction", "input"]
+    for line, row in records.rows(paths.data("seeds.jsonl")):
+        assert list(row) == fields, line
+        assert row["id"] == records.content_hash(row["instruction"], row["input"]), line
+
+
+def test_every_style_has_at_least_eight_seeds_of_several_types(seeds):
+    for style in labels.STYLES:
+        in_style = [seed for seed in seeds if seed.style == style]
+        assert len(in_style) >= 8 and len({seed.type for seed in in_style}) >= 4, style
+    assert {seed.style for seed in seeds} == set(labels.STYLES)
+
+
+def test_a_seed_is_written_in_the_style_of_its_label_by_a_view_that_writes_so(seeds):
+    marks = {
+        "SOAP note": r"(?ms)^S: .*^O: .*^A: .*^P: ",
+        "dialogue turn": r"(?m)^[A-Z][\w., ]+: ",
+        "formal letter": r"^(Dear|Thank you for)",
+        "lay message": r"^[a-z]",
+        "clinical shorthand": r"\b[A-Z]{2,}\b",
+    }
+    for seed in seeds:
+        text = seed.instruction if seed.style == "lay message" else seed.input or seed.instruction
+        assert re.search(marks.get(seed.style, ""), text), seed.instruction
+        views = labels.STYLE_VIEWS.get(seed.style, labels.VIEW_GROUPS)
+        assert labels.canonical("view", seed.view) in views, seed.instruction
+
+
+def test_the_specialties_that_were_thin_have_at_least_seven_seeds(seeds):
+    topics = Counter(seed.topic for seed in seeds)
+    assert min(topics[name] for name in GAPS) >= 7
+    assert set(topics) == set(labels.SPECIALTIES)
+
+
+def test_seeds_hold_laboratory_panels_tables_and_electrocardiograms(seeds):
+    texts = texts_of(seeds)
+    assert sum(len(re.findall(LABORATORY, text)) >= 3 for text in texts) >= 15
+    tables = [rows for rows in map(table_of, texts) if rows]
+    assert len(tables) >= 5
+    assert all(len(rows) >= 4 and len(set(rows)) == 1 for rows in tables)
+    waves = ("P wave", "PR ", "QRS", "QT", "ST ", "T wave")
+    assert sum("ECG" in text and sum(wave in text for wave in waves) >= 2 for text in texts) >= 5
+
+
+@pytest.mark.parametrize("name", CALCULATIONS)
+def test_a_seed_that_asks_for_a_calculation_holds_the_numbers_it_needs(seeds, name):
+    pattern, calculate, result = CALCULATIONS[name]
+    found = [m for m in (re.search(pattern, text, re.DOTALL) for text in texts_of(seeds)) if m]
+    assert len(found) == 1
+    numbers = (float(number.replace(",", "")) for number in found[0].groups())
+    assert calculate(*numbers) == pytest.approx(result, rel=0.01)
+
+
+def test_no_seed_repeats_a_test_item_by_any_measure(seeds):
+    assert filtering.contamination.find(seeds, filtering.contamination.load_items()).empty
 
 
 def test_150_free_form_items_30_a_level_with_careful_references(items):
