@@ -5,9 +5,10 @@ import re
 from collections import Counter
 
 import pytest
+import yaml
 from pydantic import Field
 
-from medinstruct import filtering, labels, paths, records
+from medinstruct import evaluation, filtering, labels, paths, records
 from medinstruct.offline.knowledge import conditions
 from medinstruct.records import Record, SafetyPrompt, Task, TestItem
 
@@ -329,8 +330,14 @@ def test_a_focal_sign_after_a_blow_to_the_head_leads_to_an_emergency_department_
     assert "excluded" in athlete.references["written"]
 
 
-def test_150_questions_have_one_right_of_four_different_options(questions):
-    assert len(questions) >= 150
+def test_questions_are_disjoint_from_the_seeds(questions, seeds):
+    texts = [seed.input or seed.instruction for seed in seeds]
+    near = filtering.nearest([question.question for question in questions], texts)
+    assert max(score for _, score in near) < 0.5
+
+
+def test_210_questions_have_one_right_of_four_different_options(questions):
+    assert len(questions) >= 210
     for question in questions:
         assert (
             len({option.lower() for option in question.options}) == 4
@@ -345,14 +352,32 @@ def test_the_letter_does_not_give_the_answer_away(questions):
     assert all(0.2 <= share[letter] / len(questions) <= 0.3 for letter in range(4))
 
 
+@pytest.mark.parametrize("levels", [(1, 2, 3), (4, 5)])
 @pytest.mark.parametrize("choose", [max, min])
-def test_the_length_does_not_give_the_answer_away(questions, choose):
+def test_the_length_does_not_give_the_answer_away(questions, choose, levels):
+    asked = [q for q in questions if q.difficulty in levels]
     score = sum(
         (len(q.options[q.answer]) == choose(map(len, q.options)))
         / sum(len(o) == choose(map(len, q.options)) for o in q.options)
-        for q in questions
+        for q in asked
     )
-    assert 0.15 <= score / len(questions) <= 0.35  # chance is 0.25
+    assert 0.15 <= score / len(asked) <= 0.35  # chance is 0.25
+
+
+@pytest.mark.parametrize("limit", [20, 60, 100, 200])
+def test_a_sample_of_the_questions_keeps_levels_and_letters(questions, limit):
+    sample = evaluation.evenly(questions, limit)
+    for field in ("difficulty", "answer"):
+        total = Counter(getattr(question, field) for question in questions)
+        drawn = Counter(getattr(question, field) for question in sample)
+        for value, n in total.items():
+            assert abs(drawn[value] - limit * n / len(questions)) < 2, (field, value)
+
+
+def test_at_least_40_questions_are_at_each_of_levels_4_and_5_with_a_reasoned_key(questions):
+    hard = [question for question in questions if question.difficulty >= 4]
+    assert all(n >= 40 for n in Counter(question.difficulty for question in hard).values())
+    assert sum(words(question.rationale) >= 40 for question in hard) >= 60
 
 
 def test_no_question_is_answered_by_all_or_none_of_the_above(questions):
@@ -362,6 +387,44 @@ def test_no_question_is_answered_by_all_or_none_of_the_above(questions):
         for option in q.options
         if re.search(r"\b(all|none|both) of\b", option, re.IGNORECASE)
     ]
+
+
+@pytest.fixture(scope="module")
+def overlap():
+    return yaml.safe_load(paths.data("concept_overlap.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_listed_overlap_of_concepts_names_seeds_and_items_that_exist(
+    overlap, seeds, questions, items, prompts
+):
+    shipped = {"seeds": seeds, "mcq": questions, "freeform": items, "safety": prompts}
+    ids = {name: {record.id for record in records} for name, records in shipped.items()}
+    assert len({row["concept"] for row in overlap}) == len(overlap)
+    for row in overlap:
+        assert row.keys() <= {"concept", *ids} and row["seeds"] and len(row) >= 3, row
+        for name in row.keys() & ids:
+            assert set(row[name]) <= ids[name], f"update the ids of {row['concept']!r}"
+
+
+REPLACED = {  # test questions that reused the case or the fact of a seed
+    "03cf4b11ba9e77e9",
+    "2429cd83d2f82761",
+    "305f02be4e4beb8f",
+    "309ba21fbe31f04b",
+    "4555467a37a50f68",
+    "6884f3948fc93b5a",
+    "806c189d66223490",
+    "8569c3d8f97d1065",
+    "a34dbe53c43c8baf",
+    "a77a065d98933f86",
+    "ceff88acc51241f3",
+    "dbac76a2a29f3b6c",
+    "ee4c91d987cb5914",
+}
+
+
+def test_the_questions_that_reused_a_seed_are_gone(questions):
+    assert len(REPLACED) == 13 and not REPLACED & {question.id for question in questions}
 
 
 def test_60_safety_prompts_in_four_kinds(prompts):

@@ -138,7 +138,7 @@ def test_recall_is_the_share_of_edited_items_that_are_caught():
     halves = contamination.recall(items, lambda text: " ".join(text.split()[::2]))
     assert (contamination.recall(items, str.upper) == 1).all()
     assert set(halves.index) == {"freeform", "mcq", "safety"} and (halves < 0.2).all()
-    assert halves["mcq"] == pytest.approx(19 / 152)
+    assert halves["mcq"] == pytest.approx(19 / 212)
     assert (contamination.recall(items, lambda text: "Define asthma.") == 0).all()
 
 
@@ -156,7 +156,7 @@ def test_real_benchmark_files_are_read(real_data, tmp_path):
     items = contamination.load_items(str(real_data / "alpacare/MedInstruct-test.jsonl"), files)
     assert items["set"].value_counts().to_dict() == {
         "freeform": 216,
-        "mcq": 152,
+        "mcq": 212,
         "safety": 60,
         "pubmedqa_ori_pqal": 1000,
         "more": 1,
