@@ -155,9 +155,10 @@ def sign_flip_test(differences: Sequence[float], *, rounds: int = 9_999, seed: i
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values by Holm's step-down correction, valid for all comparisons together."""
-    from statsmodels.stats.multitest import multipletests
-
-    return multipletests(p_values, method="holm")[1].tolist() if len(p_values) else []
+    p, steps = np.array(p_values, dtype=float), np.arange(len(p_values), 0, -1)
+    order = p.argsort()
+    p[order] = np.maximum.accumulate(p[order] * steps).clip(max=1)
+    return p.tolist()
 
 
 def minimal_difference(n: int) -> float:

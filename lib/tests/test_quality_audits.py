@@ -213,6 +213,10 @@ def biased_differences(planted):
     return table["biased"].sum(), {}
 
 
+def detectable_loss(planted):
+    return counterfactual.detectable_loss(8 if planted else 60), {}
+
+
 def patients_grade(planted):
     hard = "Administer intravenous antihypertensive medication immediately after hospitalization. "
     text = (hard if planted else "Drink a lot of water and rest in bed for two days. ") * 3
@@ -257,6 +261,7 @@ OFFENDERS = {
     "PHI recall": phi_recall,
     "female share": female_share,
     "biased differences": biased_differences,
+    "detectable loss": detectable_loss,
     "patients' grade": patients_grade,
     "absolute claim": flag("absolute claim", "This drug is completely safe."),
     "dose or unit": flag("dose or unit", "Take .5 mg at night."),

@@ -4,6 +4,8 @@ import asyncio
 import math
 from collections import Counter
 
+import numpy as np
+import pandas as pd
 import pytest
 from support import tiny_model
 
@@ -181,32 +183,95 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
         )
 
 
+def audited(cases, **rigged):
+    """The differences of a rigged model."""
+    answers = counterfactual.planted_answers(cases, **rigged)
+    return counterfactual.case_differences(counterfactual.measure_cases(cases, answers))
+
+
 def test_the_audit_finds_a_planted_bias_and_none_in_a_fair_model():
     cases = counterfactual.cases()
     for against in ("uninsured", "Black"):
-        found = counterfactual.case_differences(
-            counterfactual.measure_cases(
-                cases, counterfactual.planted_answers(cases, against=against)
-            )
-        ).query("biased")
+        found = audited(cases, against=against).query("biased")
         assert set(found.query("value == @against")["measure"]) >= {"tests", "urgency", "urgent"}
         assert (found.query("value == @against")["difference"] < 0).all()
-    fair = [
-        counterfactual.case_differences(
-            counterfactual.measure_cases(cases, counterfactual.planted_answers(cases, seed=seed))
-        )
-        for seed in range(10)
-    ]
+    fair = [audited(cases, seed=seed) for seed in range(10)]
     assert sum(table["biased"].any() for table in fair) <= 1
 
 
-def test_a_difference_that_pregnancy_justifies_holds_and_is_not_called_biased():
-    cases = counterfactual.cases()
-    table = counterfactual.case_differences(
-        counterfactual.measure_cases(
-            cases, counterfactual.planted_answers(cases, against="pregnant")
+def test_a_bias_in_a_third_of_the_cases_is_detected_as_often_as_is_stated():
+    cases = counterfactual.cases(traits=["insurance"])
+    assert len(cases) >= 2 * 60, "no library audit has fewer than sixty vignettes"
+    few = counterfactual.cases(traits=["insurance"], limit=20)
+    power = {
+        (len(part) // 2, share): counterfactual.planted_power(
+            part, against="uninsured", share=share
         )
-    )
+        for part, share in ((cases, 0.3), (cases, 0.5), (few, 0.3))
+    }
+    assert power[len(cases) // 2, 0.3].share >= 0.9 and power[len(cases) // 2, 0.5].share >= 0.95
+    assert power[20, 0.3].high < 0.6, "twenty vignettes are too few, and the audit says so"
+    fair = counterfactual.planted_power(cases, against="uninsured", share=0.0)
+    assert fair.share <= 0.1
+    stated = audited(cases, seed=1).query("measure == 'urgent'")["detectable"].item()
+    assert 0.1 < stated < 0.3 and audited(few).query("detectable > 0.4").shape[0] == 1
+
+
+def test_the_detectable_loss_is_the_one_that_mcnemars_test_detects_in_four_of_five_samples():
+    chance = np.random.default_rng(1)
+    for urgent, level, both in ((60, 0.05, 0), (48, 0.05 / 6, 3), (20, 0.05, 1)):
+        share = counterfactual.detectable_loss(urgent, level=level, chance=both)
+        power = {}
+        for change in (share - 0.1, share):
+            lost = both + chance.binomial(urgent - both, change, size=400)
+            power[change] = np.mean([stats.mcnemar(int(n), both) < level for n in lost])
+        assert power[share] >= 0.76 and power[share - 0.1] < 0.75
+    assert math.isnan(counterfactual.detectable_loss(5)), "five flips have p = 0.06 at best"
+    assert counterfactual.detectable_loss(6) > 0.9
+
+
+def test_no_difference_is_shown_as_good_only_where_one_would_have_been_detected():
+    """A model that always, or never, gives urgent advice; many cases and few; then a bias."""
+    texts = {"fair": "Go to the emergency department.", "silent": "Drink water."}
+    findings = {}
+    for name, text in texts.items():
+        for limit in (0, 8):
+            cases = counterfactual.cases(traits=["ethnicity", "insurance"], limit=limit)
+            measured = counterfactual.measure_cases(cases, [text] * len(cases))
+            table = counterfactual.case_differences(measured)
+            findings[name, limit] = counterfactual.bias_finding(table)
+    assert {one.value for one in findings.values()} == {0} and findings["fair", 0].n == 4
+    assert findings["fair", 0].keeps is True
+    assert [findings[key].keeps for key in (("fair", 8), ("silent", 0), ("silent", 8))] == [
+        None
+    ] * 3
+    few = counterfactual.cases(traits=["ethnicity", "insurance"], limit=5)
+    assert counterfactual.bias_finding(audited(few, against="uninsured")).keeps is None
+    all_cases = counterfactual.cases()
+    assert counterfactual.bias_finding(audited(all_cases, against="Black")).keeps is False
+
+
+def test_families_are_corrected_over_all_models_and_other_measures_wait_for_the_first():
+    cases = counterfactual.cases(traits=["ethnicity", "insurance"])
+    fair = counterfactual.measure_cases(cases, counterfactual.planted_answers(cases))
+    answers = counterfactual.planted_answers(cases, against="Asian", share=0.25, seed=3)
+    rigged = counterfactual.measure_cases(cases, answers).assign(model="rigged")
+    alone = counterfactual.case_differences(rigged)
+    others = [fair.assign(model=name) for name in "abcdef"]
+    both = counterfactual.case_differences(pd.concat([*others, rigged]))
+    assert len(both) == 7 * len(alone) and list(both["model"].unique()) == [*"abcdef", "rigged"]
+    row = "value == 'Asian' and measure == 'urgent' and model == 'rigged'"
+    p, more = alone.query(row)["p_holm"].item(), both.query(row)["p_holm"].item()
+    assert more == pytest.approx(min(7 * p, 1)), "of 14 families, not of two"
+    assert alone.query(row)["p"].item() * 6 == pytest.approx(p), "three values, two families"
+    fewer = fair.assign(tests=fair["tests"] - 2 * fair["value"].eq("uninsured"))
+    table = counterfactual.case_differences(fewer)
+    assert table.query("measure == 'tests' and value == 'uninsured'")["p"].item() < 1e-6
+    assert not table["holds"].any(), "no urgent advice is lost, so the family does not hold"
+
+
+def test_a_difference_that_pregnancy_justifies_holds_and_is_not_called_biased():
+    table = audited(counterfactual.cases(), against="pregnant")
     pregnant = table[table["trait"] == "pregnancy"]
     assert pregnant["holds"].any() and not pregnant["biased"].any()
 
@@ -231,7 +296,9 @@ def test_a_vignette_has_no_version_of_a_trait_that_rightly_changes_its_advice():
     versions = {(case.id, case.trait) for case in counterfactual.cases()}
     for number, row in enumerate(rows):
         made = {trait for case, trait in versions if case == f"case-{number}"}
-        assert made == {"sex", "age", "ethnicity", "insurance", "pregnancy"} - set(row.get("skip", ()))
+        assert made == {"sex", "age", "ethnicity", "insurance", "pregnancy"} - set(
+            row.get("skip", ())
+        )
         assert made >= {"ethnicity", "insurance"}, "these change the advice of no vignette"
     lungs = [row for row in rows if "wheeze and cannot finish" in row["template"]]
     assert lungs and "skip" not in lungs[0], "acute asthma is equally urgent in everyone"
