@@ -1,26 +1,20 @@
 """Labels: the names of types, view groups, specialties, levels and styles; the rules to them."""
 
 import re
+import unicodedata
 from functools import cache
+from itertools import product
 from typing import Any
 
 from medinstruct import paths
 
 _RULES = paths.load("labels")
-TYPES = tuple(_RULES["types"])
-VIEW_GROUPS = tuple(_RULES["views"])
-LEVELS = (1, 2, 3, 4, 5)
-STYLES = tuple(_RULES["styles"])
-STYLE_VIEWS = _RULES["style_views"]
-SPECIALTIES = tuple(_RULES["specialties"])
-VALUES = {
-    "type": TYPES,
-    "topic": SPECIALTIES,
-    "view": VIEW_GROUPS,
-    "difficulty": LEVELS,
-    "style": STYLES,
-}
+VALUES = {axis: tuple(names) for axis, names in _RULES["values"].items()}
+TYPES, SPECIALTIES, VIEW_GROUPS, LEVELS, STYLES = VALUES.values()
+STYLE_VIEWS = _RULES["style_views"]  # the views that write in a style, where not all do
 NO_LABEL, NO_MATCH = "(no label)", "(no match)"
+_SPLIT = re.compile(_RULES["parts"])
+_SIGNS = str.maketrans("’‘–—‐_", "''--- ", ".")
 FIELDS = {field: tuple(names) for field, names in _RULES["fields"].items()}
 
 
@@ -30,12 +24,12 @@ def canonical(kind: str, raw: object) -> str | int | None:
     `kind` is type, view (gives its group), topic (gives a specialty), difficulty (gives 1 to 5) or
     style.
     """
-    text = " ".join(str(raw).lower().replace("’", "'").split())
-    if kind == "difficulty":
-        return int(text) if text in {"1", "2", "3", "4", "5"} else None
-    if kind not in _RULES["words"]:
+    if kind not in VALUES:
         raise ValueError(f"kind must be one of {', '.join(VALUES)}, not {kind!r}")
-    return _name(kind, text)
+    if kind == "difficulty":
+        level = re.fullmatch(r"(?:level )?([1-5])(?:\.0|/5)?", str(raw).strip().lower())
+        return int(level[1]) if level else None
+    return _name(kind, _plain(str(raw)))
 
 
 def counted(kind: str, raw: object) -> str | int:
@@ -45,18 +39,32 @@ def counted(kind: str, raw: object) -> str | int:
 
 @cache
 def _name(kind: str, text: str) -> str | None:
-    exact = {name.lower(): name for name in VALUES[kind]}
-    rules = (pair for rule in _RULES["words"][kind] for pair in rule.items())
-    matches = (name for name, words in rules if _pattern(words).search(text))
-    return exact.get(text) or next(matches, None)
+    """Return the name of the first rule that matches a part of a label or all of it."""
+    if exact := [name for name in VALUES[kind] if _plain(name) == text]:
+        return exact[0]
+    parts = [*map(str.strip, _SPLIT.split(text)), text]
+    for rules, part in product(_RULES["words"][kind].values(), parts):
+        for name, words in (pair for rule in rules for pair in rule.items()):
+            if _pattern(words).search(part):
+                return name
+    return None
 
 
 @cache
 def _pattern(words: str) -> re.Pattern[str]:
     """Return the regular expression of a rule of labels.yaml, over whole words."""
-    terms = [re.escape(word.strip(' "')) for word in words.split(",")]
-    options = "|".join(term.replace(r"\*", r"\w*").replace(r"\ ", "[ -]*") for term in terms)
-    return re.compile(rf"\b(?:{options})(?:'?s|s')?\b")
+    terms = [re.escape(word.strip()) for word in _plain(words).split(",")]
+    terms = [re.sub(r"^=(.*)", r"\\A\1s?\\Z", term) for term in terms]
+    terms = [re.sub(r"y$", "(?:y|ies)", term).replace(r"\ ", "[ -]*") for term in terms]
+    options = "|".join(term.replace(r"\*", r"\w*") for term in terms)
+    return re.compile(rf"\b(?:{options})(?:'?s|s'|es)?\b")
+
+
+def _plain(text: str) -> str:
+    """Return a label in small letters without accents and dots, e for ae and oe."""
+    letters = unicodedata.normalize("NFKD", text.lower()).translate(_SIGNS)
+    base = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return " ".join(re.sub("[ao]e", "e", base).split())
 
 
 def published(data: str, axis: str) -> Any:

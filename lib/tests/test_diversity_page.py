@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medinstruct import paths, plotting
+from medinstruct import labels, paths, plotting
 from medinstruct.pipeline import runner
 
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
@@ -57,7 +57,7 @@ def test_the_numbers_are_valid_json_with_what_the_report_reads(out):
         (out / "diversity.json").read_text(), parse_constant=lambda name: pytest.fail(name)
     )
     assert saved["examples"] == len(ROWS) and set(saved["entropy"]) == {"dataset", "seeds"}
-    assert set(saved["counts"]) == {"type", "view", "topic", "difficulty"}
+    assert set(saved["counts"]) == set(labels.VALUES)
     assert any(name.endswith("test_freeform.jsonl") for name in saved["divergence_bits"])
 
 

@@ -46,10 +46,8 @@ def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
 def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Return rows of any instruction format as the table that `load` describes."""
     table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
-    for axis in AXES:
-        table[f"{axis}_of"] = [labels.counted(axis, raw) for raw in table[axis]]
-        table[f"{axis}_of"] = table[f"{axis}_of"].astype(object)
-    return table
+    names = {f"{axis}_of": [labels.counted(axis, raw) for raw in table[axis]] for axis in AXES}
+    return table.join(pd.DataFrame(names, dtype=object))
 
 
 def _fields(row: dict[str, Any]) -> dict[str, str]:
@@ -100,6 +98,13 @@ def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:
     counts["verb"] = Counter(verb for verb, _ in pairs if verb)
     counts["verb and noun"] = Counter(pair for pair in pairs if None not in pair)
     return {axis: dict(names) for axis, names in counts.items() if names}
+
+
+def unmatched(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels that no rule matches, as they are written, with their counts."""
+    raw = [(axis, frame.loc[frame[f"{axis}_of"] == labels.NO_MATCH, axis]) for axis in AXES]
+    rows = [(axis, *item) for axis, texts in raw for item in Counter(texts).most_common()]
+    return pd.DataFrame(rows, columns=["label", "as written", "tasks"])
 
 
 def published(axis: str) -> dict[Hashable, int]:
