@@ -1,60 +1,59 @@
-"""Statistics: bootstrap, proportions, paired tests, power, agreement, prediction-powered means.
+"""Statistics: intervals, proportions, paired tests, power, agreement, prediction-powered means.
 
 Textbook methods are those of scipy and statsmodels, with the field's defaults set.
 """
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
-from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 NONE = (float("nan"), float("nan"))
+LEAST = 10  # items: a smaller sample is shown with its n, without an interval
 WORST_SPREAD = 0.5  # the largest standard deviation of a score between 0 and 1
 Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit; None is no rating
 
 
-def bootstrap_interval(values: Sequence, *, seed=42, rounds=2000) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of a mean over items; (nan, nan) without items."""
-    return bootstrap_ratio(values, np.ones(len(values)), seed=seed, rounds=rounds)
+def mean_interval(values: Iterable, *, limits: Sequence = (0, 1)) -> tuple[float, float, float]:
+    """Return the mean of independent values with its 95% interval, which always has a width.
+
+    Values of 0 or 1: Wilson's. Others: Student's t, with one pseudo-item added at each of the
+    `limits` of a value, so that equal values have an interval too; `limits` () are unknown. The
+    ends are nan under `LEAST` items, and where values without limits do not vary.
+    """
+    values = np.asarray(list(values), dtype=float)
+    mean = float(values.mean()) if len(values) else float("nan")
+    if tuple(limits) == (0, 1) and np.isin(values, (0, 1)).all():
+        return wilson(values.sum(), len(values))[:3]
+    items = np.append(values, limits)
+    if len(values) < LEAST or not np.ptp(items):
+        return mean, *NONE
+    reach = t_quantile(0.975, len(items) - 1) * items.std(ddof=1) / math.sqrt(len(items))
+    low, high = np.clip(items.mean() + np.array([-reach, reach]), *limits or (None, None))
+    return mean, min(float(low), mean), max(float(high), mean)
 
 
-def bootstrap_ratio(above: Sequence, below: Sequence, *, seed=42, rounds=2000) -> tuple:
-    """Return the 95% interval of sum(above) / sum(below), such as wins over decided items."""
-    pairs = np.column_stack([above, below]).astype(float)
-    pairs = pairs[(pairs != 0).any(axis=1)]
-    if not len(pairs):
-        return NONE
-    sums = resampled(pairs, seed=seed, rounds=rounds)
+def jackknife(rows: Any, statistic: Callable, *, limits=(-1, 1)) -> tuple[float, float, float]:
+    """Return a statistic of sums over items (rows) with its 95% interval (Tukey 1958).
+
+    `statistic` takes an array of sums, one row a data set. The pseudo-values of the items have the
+    interval of a mean (`mean_interval`).
+    """
+    rows = np.asarray(rows, dtype=float)
+    total, n = rows.sum(axis=0), len(rows)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return interval(sums[:, 0] / sums[:, 1], n=len(pairs))
+        value, *without = statistic(np.vstack([total, total - rows]))
+    parts = np.round(n * value - (n - 1) * np.array(without), 9)
+    _, low, high = mean_interval(parts[np.isfinite(parts)], limits=limits)
+    return float(value), min(low, value), max(high, value)
 
 
-def resampled(values: np.ndarray, *, seed: int = 42, rounds: int = 2000) -> np.ndarray:
-    """Return sums over items (rows) by bootstrap round; with one seed measures stay paired."""
-    values = np.asarray(values, dtype=float)
-    return _draws(len(values), rounds, seed) @ values
-
-
-@lru_cache(maxsize=2)
-def _draws(n: int, rounds: int, seed: int) -> np.ndarray:
-    """Return how often each of n items is drawn in each round (rounds x n)."""
-    chance = np.random.default_rng(seed)
-    return chance.multinomial(n, np.full(n, 1 / n), size=rounds).astype(np.float64)
-
-
-def interval(samples: np.ndarray, *, n: int) -> tuple[float, float]:
-    """Return the 95% percentile interval of samples, expanded for small n (Hesterberg 2015)."""
-    samples = samples[np.isfinite(samples)]
-    if not len(samples):
-        return NONE
-    n = max(n, 2)  # the samples of one item are all equal
-    tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t_quantile(0.975, n - 1))
-    low, high = np.quantile(samples, [tail, 1 - tail])
-    return float(low), float(high)
+def share_of_sums(hits: Sequence, sizes: Sequence) -> tuple[float, float, float]:
+    """Return sum(hits) / sum(sizes) with its 95% interval; an item's parts are not independent."""
+    rows = np.column_stack([hits, sizes]).astype(float)
+    return jackknife(rows[rows[:, 1] > 0], lambda sums: sums[:, 0] / sums[:, 1], limits=(0, 1))
 
 
 @lru_cache(maxsize=1000)
@@ -74,7 +73,7 @@ def entropy(counts: Iterable[float]) -> float:
 
 
 class Share(NamedTuple):
-    """A share of `n` with its Wilson interval; nan where n is 0."""
+    """A share of `n` with its Wilson interval; nan where n is 0, ends nan where n is small."""
 
     share: float
     low: float
@@ -84,20 +83,30 @@ class Share(NamedTuple):
 
 
 def wilson(hits: float, n: float) -> Share:
-    """Return hits / n with its 95% Wilson interval; weighted counts need not be whole."""
+    """Return hits / n with its 95% Wilson interval from `LEAST` on; counts may be weighted."""
     from statsmodels.stats.proportion import proportion_confint
 
-    if not n:
-        return Share(float("nan"), *NONE, hits, 0)
-    low, high = proportion_confint(hits, n, method="wilson")
-    share = hits / n  # rounding can put 0 or 1 outside its own interval
+    share = hits / n if n else float("nan")
+    if n < LEAST:
+        return Share(share, *NONE, hits, n)
+    low, high = proportion_confint(hits, n, method="wilson")  # rounding can exclude 0 and 1
     return Share(share, min(float(low), share), max(float(high), share), hits, n)
+
+
+def difference(first: Share, second: Share) -> tuple[float, float, float]:
+    """Return second - first of two independent shares with Newcombe's (1998, method 10) interval."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    counts = second.hits, second.n, first.hits, first.n
+    few = min(first.n, second.n) < LEAST
+    ends = NONE if few else confint_proportions_2indep(*counts, compare="diff", method="newcomb")
+    return second.share - first.share, *ends
 
 
 def paired_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
     """Return Newcombe's (1998, method 10) 95% interval of the change of paired 0 or 1."""
     n = len(before)
-    if not n:
+    if n < LEAST:
         return NONE
     both = sum(bool(a and b) for a, b in zip(before, after, strict=True))
     old, new = wilson(int(sum(before)), n), wilson(int(sum(after)), n)
@@ -121,11 +130,11 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(binomtest(only_first, changed).pvalue) if changed else 1.0
 
 
-def paired_change(before: Sequence[float], after: Sequence[float], *, seed=42) -> dict[str, float]:
+def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
     """Return n, change of the mean with 95% interval, items gained and lost, and p, by item.
 
-    Answers of 0 or 1: Newcombe's interval, McNemar's exact test. Others: a bootstrap, Wilcoxon's
-    signed ranks.
+    Answers of 0 or 1: Newcombe's interval, McNemar's exact test. Others: `mean_interval`,
+    Wilcoxon's signed ranks.
     """
     from scipy.stats import wilcoxon
 
@@ -135,7 +144,8 @@ def paired_change(before: Sequence[float], after: Sequence[float], *, seed=42) -
     if np.isin([a, b], (0, 1)).all():
         (low, high), p = paired_interval(a, b), mcnemar(lost, gained)
     else:
-        low, high = bootstrap_interval(gap, seed=seed)
+        limits = (-1, 1) if ((a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)).all() else ()
+        _, low, high = mean_interval(gap, limits=limits)
         p = float(wilcoxon(gap).pvalue) if gap.any() else p
     change = {"n": len(gap), "change": gap.mean() if len(gap) else np.nan, "low": low, "high": high}
     return change | {"gained": gained, "lost": lost, "p": p}
@@ -190,58 +200,57 @@ class Agreement(NamedTuple):
 def cohen_kappa(first: Sequence, second: Sequence, *, weights="identity", values=()) -> Agreement:
     """Return Cohen's kappa of two raters, weighted (linear, quadratic) on an ordered scale.
 
-    `values` are the steps of the scale; the interval is asymptotic (Fleiss, Cohen, Everitt 1969).
+    `values` are the steps of the scale.
     """
-    from statsmodels.stats.inter_rater import cohens_kappa
-
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     steps = list(values) or _values(pairs)
     if not pairs or len(steps) < 2:
         return Agreement(float("nan"), *NONE, len(pairs))
-    counts = Counter(pairs)
-    table = np.array([[counts[a, b] for b in steps] for a in steps])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        kappa = cohens_kappa(table, weights=1 - _weights(len(steps), weights))
-    low, high = np.clip([kappa.kappa_low, kappa.kappa_upp], -1, 1)
-    return Agreement(float(kappa.kappa), float(low), float(high), len(pairs))
+    places = [steps.index(a) * len(steps) + steps.index(b) for a, b in pairs]
+    distance = 1 - _weights(len(steps), weights)
+
+    def coefficient(sums: np.ndarray) -> np.ndarray:
+        tables = sums.reshape(-1, *distance.shape)
+        margins = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None]
+        observed = (tables * distance).sum(axis=(1, 2)) * tables.sum(axis=(1, 2))
+        return 1 - observed / (margins * distance).sum(axis=(1, 2))
+
+    return Agreement(*jackknife(np.eye(len(steps) ** 2)[places], coefficient), len(pairs))
 
 
-def percent_agreement(ratings: Ratings, *, seed: int = 42) -> Agreement:
+def percent_agreement(ratings: Ratings) -> Agreement:
     """Return the share of equal pairs of ratings of a unit, averaged over units."""
     counts = _counts(ratings)
     counts = counts[counts.sum(axis=1) >= 2]
-    if not len(counts):
-        return Agreement(float("nan"), *NONE, 0)
     agreed = _unit_agreement(counts, np.eye(counts.shape[1]))
-    return Agreement(float(agreed.mean()), *bootstrap_interval(agreed, seed=seed), len(agreed))
+    return Agreement(*mean_interval(agreed), len(agreed))
 
 
-def gwet(ratings: Ratings, *, weights="identity", values: Sequence = (), seed=42) -> Agreement:
+def gwet(ratings: Ratings, *, weights="identity", values: Sequence = ()) -> Agreement:
     """Return Gwet's AC1 (identity weights) or AC2 (linear, quadratic) of raters (Gwet 2008).
 
     Unlike kappa it stays near the percent agreement where almost all units have the same value.
     `values` are the steps of the scale in order, also those that no rater used.
     """
     counts = _counts(ratings, values)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    rated, several = counts.sum(axis=1) >= 1, counts.sum(axis=1) >= 2
-    size, weight = counts.shape[1], _weights(counts.shape[1], weights)
-    if not several.any() or size < 2:  # with one value chance agreement is not defined
-        return Agreement(*[1.0 if several.any() else float("nan")] * 3, int(several.sum()))
-
-    def coefficient(agreed: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        chance = weight.sum() / (size * (size - 1)) * (shares * (1 - shares)).sum(axis=-1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (agreed - chance) / (1 - chance)
-
+    counts = counts[counts.sum(axis=1) >= 1]
+    several, size = counts.sum(axis=1) >= 2, counts.shape[1]
+    weight = _weights(size, weights)
     agreed = _unit_agreement(counts[several], weight)
-    draws = resampled(np.column_stack([agreed, shares[several]]), seed=seed) / len(agreed)
-    bounds = interval(coefficient(draws[:, 0], draws[:, 1:]), n=len(agreed))
-    value = coefficient(agreed.mean(), shares[rated].mean(axis=0))
-    return Agreement(float(value), *bounds, len(agreed))
+    if not several.any() or size < 2:  # with one value chance agreement is not defined
+        return Agreement(*mean_interval(agreed, limits=(-1, 1)), len(agreed))
+
+    def coefficient(sums: np.ndarray) -> np.ndarray:
+        shares = sums[:, 2:] / sums[:, 2:].sum(axis=1, keepdims=True)
+        chance = weight.sum() / (size * (size - 1)) * (shares * (1 - shares)).sum(axis=1)
+        return (sums[:, 0] / sums[:, 1] - chance) / (1 - chance)
+
+    rows = np.column_stack([np.zeros(len(counts)), several, counts / counts.sum(axis=1)[:, None]])
+    rows[several, 0] = agreed
+    return Agreement(*jackknife(rows, coefficient), len(agreed))
 
 
-def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=2000) -> Agreement:
+def krippendorff_alpha(ratings: Ratings, *, level="nominal") -> Agreement:
     """Return Krippendorff's alpha (2011) of raters on a nominal or ordinal scale."""
     values, counts = _values(ratings), _counts(ratings)
     counts = counts[counts.sum(axis=1) >= 2]
@@ -258,11 +267,9 @@ def krippendorff_alpha(ratings: Ratings, *, level="nominal", seed=42, rounds=200
         margins = coincidences.sum(axis=2)
         observed = (margins.sum(axis=1) - 1) * (coincidences * distance).sum(axis=(1, 2))
         expected = np.einsum("rc,rk,ck->r", margins, margins, distance)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(expected > 0, 1 - observed / expected, np.nan)
+        return np.where(expected > 0, 1 - observed / expected, np.nan)
 
-    bounds = interval(coefficient(resampled(pairs, seed=seed, rounds=rounds)), n=len(counts))
-    return Agreement(float(coefficient(pairs.sum(axis=0))[0]), *bounds, len(counts))
+    return Agreement(*jackknife(pairs, coefficient), len(counts))
 
 
 def _values(ratings: Ratings) -> list:
@@ -293,7 +300,7 @@ class Calibrated(NamedTuple):
     """A mean with its 95% interval, and the human labels' own mean and interval.
 
     `weight` is how much the judge's labels count (0 to 1); `worth` is how many human labels alone
-    would give an interval as narrow.
+    would give an interval as narrow. Under `LEAST` labels there is no interval.
     """
 
     value: float
@@ -311,7 +318,8 @@ def prediction_powered(human: Sequence, judged: Sequence, others: Sequence) -> C
     """Return the mean human label of all items from few human labels and many of a judge.
 
     `human` and `judged` label the same items, `others` are the judge's labels of all other items.
-    The weight makes the interval narrowest (Angelopoulos et al. 2023, "PPI++").
+    The weight makes the interval narrowest (Angelopoulos et al. 2023, "PPI++"); both intervals
+    have one pseudo-item of each kind, as Agresti and Coull add four: errors may be rare.
     """
     y, f, rest = (np.asarray(values, dtype=float) for values in (human, judged, others))
     n, many = len(y), len(rest)
@@ -321,14 +329,15 @@ def prediction_powered(human: Sequence, judged: Sequence, others: Sequence) -> C
     weight = 0.0
     if spread and many:
         weight = float(np.clip(np.cov(y, f)[0, 1] / spread / (1 + n / many), 0, 1))
-    value = float(np.mean(y - weight * f) + (weight * np.mean(rest) if many else 0))
-    # one pseudo-item of each kind, as Agresti and Coull add four: the judge's errors may be rare
-    gaps = np.concatenate([y - weight * f, [0.0, 1.0, -weight, 1.0 - weight]])
-    variance = np.var(gaps, ddof=1) / n
-    variance += weight**2 * np.var(rest, ddof=1) / many if many > 1 else 0
-    error, alone, mean = math.sqrt(variance), math.sqrt(np.var(y, ddof=1) / n), float(np.mean(y))
-    reach = t_quantile(0.975, n - 1)
-    bounds = (value - reach * error, value + reach * error)
-    human_bounds = (mean - reach * alone, mean + reach * alone)
-    worth = n * (alone / error) ** 2 if error else float("nan")
-    return Calibrated(value, *bounds, mean, *human_bounds, weight, n, worth)
+    reach = t_quantile(0.975, n - 1) if n >= LEAST else float("nan")
+
+    def estimate(weight: float) -> tuple[list[float], float]:
+        gaps = np.concatenate([y - weight * f, [0.0, 1.0, -weight, 1.0 - weight]])
+        variance = np.var(gaps, ddof=1) / n
+        variance += weight**2 * np.var(rest, ddof=1) / many if many > 1 else 0
+        mean = np.mean(y - weight * f) + (weight * np.mean(rest) if many else 0)
+        half = reach * math.sqrt(variance)
+        return np.clip([mean, mean - half, mean + half], 0, 1).tolist(), variance
+
+    (powered, variance), (alone, human_variance) = estimate(weight), estimate(0.0)
+    return Calibrated(*powered, *alone, weight, n, float(n * human_variance / variance))

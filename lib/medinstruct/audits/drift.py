@@ -88,9 +88,7 @@ def compare_rates(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> pd
     rows = {}
     for name in [name for name in before if name in after]:
         a, b = stats.wilson(*before[name]), stats.wilson(*after[name])
-        gap = b.share - a.share
-        low = gap - ((b.share - b.low) ** 2 + (a.high - a.share) ** 2) ** 0.5
-        high = gap + ((b.high - b.share) ** 2 + (a.share - a.low) ** 2) ** 0.5
+        gap, low, high = stats.difference(a, b)
         alarm = bool(abs(gap) > RATE_LIMIT and (low > 0 or high < 0))
         rows[name] = (a.share, b.share, gap, low, high, RATE_LIMIT, alarm)
     columns = ["before", "after", "change", "low", "high", "limit", "alarm"]

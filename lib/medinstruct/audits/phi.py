@@ -110,20 +110,24 @@ def phi_snippets(split: str = "") -> list[dict]:
 
 
 def phi_accuracy(snippets: Iterable[Mapping]) -> pd.DataFrame:
-    """Return recall and precision by kind with Wilson intervals; overlap of one kind is a match."""
+    """Return recall and precision by kind; overlap of one kind is a match.
+
+    The intervals are over snippets, since the identifiers of one are not independent.
+    """
     rows = []
-    for snippet in snippets:
+    for number, snippet in enumerate(snippets):
         hits = find_identifiers(snippet["text"])
         gold = [Hit(**label) for label in snippet["found"]]
         for measure, wanted, others in (("recall", gold, hits), ("precision", hits, gold)):
             for hit in wanted:
                 right = any(hit.kind == other.kind and hit.overlaps(other) for other in others)
-                rows += [(kind, measure, right) for kind in (hit.kind, "all")]
-    frame = pd.DataFrame(rows, columns=["kind", "measure", "right"])
+                rows += [(kind, measure, number, right) for kind in (hit.kind, "all")]
+    frame = pd.DataFrame(rows, columns=["kind", "measure", "snippet", "right"])
     table: dict[str, dict[str, float]] = {kind: {} for kind in (*rules(), "all")}
     for kind, row in table.items():
         for measure, size in (("recall", "labels"), ("precision", "hits")):
-            right = frame[frame["kind"].eq(kind) & frame["measure"].eq(measure)]["right"]
-            share, low, high, _, row[size] = stats.wilson(int(right.sum()), len(right))
-            row |= {measure: share, f"{measure}_low": low, f"{measure}_high": high}
+            part = frame[frame["kind"].eq(kind) & frame["measure"].eq(measure)]
+            by_snippet = part.groupby("snippet")["right"].agg(["sum", "size"])
+            share, low, high = stats.share_of_sums(by_snippet["sum"], by_snippet["size"])
+            row |= {measure: share, f"{measure}_low": low, f"{measure}_high": high, size: len(part)}
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("kind")

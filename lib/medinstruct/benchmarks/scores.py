@@ -48,16 +48,12 @@ def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> p
 
 
 def interval(samples: pd.DataFrame) -> dict[str, float]:
-    """Return n, mean, error, 95% interval (Wilson's; ROUGE-L: bootstrap), unread and cut."""
-    score, n, unread = samples["score"], len(samples), np.nan
-    if score.isin((0, 1)).all():
-        low, high = stats.wilson(int(score.sum()), n)[1:3]
-    else:
-        low, high = stats.bootstrap_interval(score)
+    """Return n, mean, error, 95% interval (`stats.mean_interval`), unread and cut."""
+    unread, (score, low, high) = np.nan, stats.mean_interval(samples["score"])
     if samples["variant"].iloc[0] == "generation" and (samples["answer"] >= 0).any():
         unread = samples["choice"].isna().mean()
     ends = {"low": low, "high": high, "unread": unread, "cut": samples["cut"].iloc[0]}
-    return {"n": n, "score": score.mean(), "error": score.sem()} | ends
+    return {"n": len(samples), "score": score, "error": samples["score"].sem()} | ends
 
 
 def baselines(benchmark: Benchmark) -> dict[str, Any]:

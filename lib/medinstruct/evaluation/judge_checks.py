@@ -246,7 +246,7 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
         wide = group.pivot(index="rater", columns="id", values="winner")
         scores = wide.apply(lambda winners: SCORE[majority(winners.dropna())])
         alpha = stats.krippendorff_alpha(wide.to_numpy().tolist())[:3]
-        rows.append((*key, len(scores), len(wide), *win_rate.mean_interval(scores), *alpha))
+        rows.append((*key, len(scores), len(wide), *stats.mean_interval(scores), *alpha))
     columns = ["n", "raters", "score", "low", "high", "alpha", "alpha_low", "alpha_high"]
     return pd.DataFrame(rows, columns=[*PAIR, "question", *columns])
 
@@ -272,7 +272,7 @@ def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
     decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
     wins = ((low == 1.0) == (ratio > 0))[decisive]
     names = ("longer_wins", "longer_wins_low", "longer_wins_high")
-    return dict(zip(names, win_rate.mean_interval(wins), strict=True)) | {"decisive": len(wins)}
+    return dict(zip(names, stats.mean_interval(wins), strict=True)) | {"decisive": len(wins)}
 
 
 def summary(
@@ -329,14 +329,13 @@ def _weakest(results: pd.DataFrame) -> tuple[float, ...]:
 
 
 def _share(marks: Iterable[bool], ids: Iterable[str]) -> tuple[float, ...]:
-    """Return the mean of marks over items, with Wilson's interval for that many items."""
+    """Return the mean of marks over items, with its interval."""
     means = pd.Series(list(marks), dtype=float).groupby(list(ids)).mean()
-    share = stats.wilson(means.sum(), len(means))
-    return share.share, share.low, share.high, len(means)
+    return *stats.mean_interval(means), len(means)
 
 
 def _mean(values: pd.Series) -> tuple[float, ...]:
-    return *win_rate.mean_interval(values), len(values)
+    return *stats.mean_interval(values, limits=(-1, 1)), len(values)
 
 
 def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, ...]:
@@ -346,13 +345,10 @@ def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, .
     frame = frame[frame["reference"] == ENTRANCE[0]]
     right = (frame["winner"] == "model").groupby(frame["id"]).mean()
     sign = pd.Series({id: words.get((id, ENTRANCE[0]), 0) for id in right.index}, dtype=float)
-    sides = np.column_stack([right * (sign > 0), sign > 0, right * (sign < 0), sign < 0])
-    if not (len(sides) and sides[:, 1].any() and sides[:, 3].any()):
+    shorter, longer = (stats.wilson(right[part].sum(), part.sum()) for part in (sign < 0, sign > 0))
+    if not (shorter.n and longer.n):
         return (np.nan, np.nan, np.nan, 0)
-    sums = np.vstack([sides.sum(axis=0), stats.resampled(sides)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gaps = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
-    return gaps[0], *stats.interval(gaps[1:], n=len(sides)), len(sides)
+    return *stats.difference(shorter, longer), len(right)
 
 
 def _lowest_kappa(verdicts: Sequence[Verdict], others: Sequence[Verdict]) -> tuple[float, ...]:

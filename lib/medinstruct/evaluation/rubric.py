@@ -9,7 +9,6 @@ from medinstruct import paths, records, stats
 from medinstruct.evaluation.answers import question
 from medinstruct.evaluation.judge import decoding, fenced
 from medinstruct.evaluation.verdicts import TEXTS, stated_value
-from medinstruct.evaluation.win_rate import mean_interval
 from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
@@ -78,7 +77,7 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
     table = {}
     for model, group in frame.groupby("model", sort=False):
         items = group.groupby("item", sort=False)[["got", "possible"]].sum()
-        values = np.clip(mean_interval(items["got"] / items["possible"]), 0, 1)
+        values = np.clip(stats.mean_interval(items["got"] / items["possible"]), 0, 1)
         table[model] = [len(items), *values, int(group["unread"].sum())]
     columns = ["n", "score", "low", "high", "unread"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("model")

@@ -1,7 +1,7 @@
 """Win rates: by reference and label, between models, at equal lengths, and in weak slices."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from typing import Any
 
@@ -25,7 +25,7 @@ def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     half for the others. consistency: share of items with equal verdicts in both orders. tie,
     position_bias (score in first place minus that in second): of readable verdicts. invalid:
     unreadable verdicts; score_worst, score_best: score with the items that have one lost or won.
-    low and high (of the score) and *_low, *_high are 95% bootstrap intervals over items.
+    low and high (of the score) and *_low, *_high are 95% intervals over items.
     """
     rates = by_pair(single_judge_table(verdicts), _rates)
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
@@ -38,12 +38,6 @@ def by_pair(frame: pd.DataFrame, rates: Callable) -> pd.DataFrame:
     rows = {pair: rates(group) for pair, group in frame.groupby(PAIR, sort=False)}
     index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
     return pd.DataFrame(list(rows.values()), index=index)
-
-
-def mean_interval(scores: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of scores over items with its 95% bootstrap interval."""
-    values = np.asarray(scores, dtype=float)
-    return values.mean() if len(values) else np.nan, *stats.bootstrap_interval(values)
 
 
 def item_scores(verdicts: Verdicts) -> pd.DataFrame:
@@ -59,7 +53,7 @@ def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.Dat
     """Return one row a model, reference and label of an axis (`labels`): n, score, low, high."""
     label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
     rows = [
-        (*pair, value, len(group), *mean_interval(group))
+        (*pair, value, len(group), *stats.mean_interval(group))
         for pair, column in item_scores(verdicts).items()
         for value, group in column.dropna().groupby(label)
     ]
@@ -78,7 +72,7 @@ def compare(verdicts: Verdicts) -> pd.DataFrame:
             gaps["mean of all"] = gaps.mean(axis=1)
         for reference in gaps:
             gap = gaps[reference].dropna().to_numpy()
-            row = (first, second, reference, len(gap), *mean_interval(gap))
+            row = (first, second, reference, len(gap), *stats.mean_interval(gap, limits=(-1, 1)))
             rows.append((*row, stats.sign_flip_test(gap)))
     columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
@@ -141,25 +135,23 @@ def _rates(group: pd.DataFrame) -> dict[str, float]:
     won, lost = scores == 1.0, scores == 0.0
     wide = wide.reindex(columns=ORDERS)
     both = wide.notna().all(axis=1)
-    ratios = {
-        "": (scores.fillna(0), known),
-        "win_rate_": (won, known),
-        "win_rate_non_tied_": (won, won | lost),
-        "half_ties_": (won + (known & ~won & ~lost) / 2, known),
-        "consistency_": (both & (wide[ORDERS[0]] == wide[ORDERS[1]]), both),
+    measures = {
+        "score": scores[known],
+        "win_rate": won[known],
+        "win_rate_non_tied": won[won | lost],
+        "half_ties": (won + (~won & ~lost) / 2)[known],
+        "consistency": (wide[ORDERS[0]] == wide[ORDERS[1]])[both],
     }
+    estimates = {name: stats.mean_interval(values) for name, values in measures.items()}
+    sums = np.hstack([wide.fillna(0), wide.notna()]).astype(float)
+    estimates["position_bias"] = stats.jackknife(
+        sums, lambda rows: rows[:, 0] / rows[:, 2] - rows[:, 1] / rows[:, 3]
+    )
     ties = group["score"].dropna().eq(0.5)
     rates: dict[str, float] = {"n": int(known.sum()), "tie": ties.mean()}
-    for name, (above, below) in ratios.items():
-        low, high = stats.bootstrap_ratio(above.to_numpy(float), below.to_numpy(float))
-        rate = above.sum() / below.sum() if below.any() else np.nan
-        rates |= {name.rstrip("_") or "score": rate, f"{name}low": low, f"{name}high": high}
-    sums = np.hstack([wide.fillna(0), wide.notna()]).astype(float)
-    totals = np.vstack([sums.sum(axis=0), stats.resampled(sums)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        bias = totals[:, 0] / totals[:, 2] - totals[:, 1] / totals[:, 3]
-    low, high = stats.interval(bias[1:], n=len(sums))
-    rates |= {"position_bias": bias[0], "position_bias_low": low, "position_bias_high": high}
+    for name, estimate in estimates.items():
+        ends = ("low", "high") if name == "score" else (f"{name}_low", f"{name}_high")
+        rates |= dict(zip((name, *ends), estimate, strict=True))
     rates["invalid"] = int(group["score"].isna().sum())
     for name, value in (("score_worst", 0.0), ("score_best", 1.0)):
         rates[name] = scores.fillna(value).mean()

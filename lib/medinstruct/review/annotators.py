@@ -18,7 +18,7 @@ Estimate = namedtuple("Estimate", "score low high items")
 Summary = namedtuple("Summary", "items counts people reviewers text")
 
 
-def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
+def agreement(votes: Sequence[Vote]) -> pd.DataFrame:
     """Return agreement by question and statistic, over reviewers of one text; kappa for two."""
     table, rows = vote_table(votes).query("role == 'reviewer'"), []
     for question in ("decision", *SCALES):
@@ -28,11 +28,11 @@ def agreement(votes: Sequence[Vote], *, seed: int = 42) -> pd.DataFrame:
         level, gwet, kappa, weights = ORDINAL if scale else NOMINAL
         if len(ratings) < 2:
             continue
-        values = {"percent": stats.percent_agreement(ratings, seed=seed)}
+        values = {"percent": stats.percent_agreement(ratings)}
         if len(ratings) == 2:
             values[kappa] = stats.cohen_kappa(*ratings, weights=weights, values=scale)
-        values["Krippendorff's alpha"] = stats.krippendorff_alpha(ratings, level=level, seed=seed)
-        values[gwet] = stats.gwet(ratings, weights=weights, values=scale, seed=seed)
+        values["Krippendorff's alpha"] = stats.krippendorff_alpha(ratings, level=level)
+        values[gwet] = stats.gwet(ratings, weights=weights, values=scale)
         rows += [(question, name, *row) for name, row in values.items() if row.units]
     return pd.DataFrame(rows, columns=["question", "statistic", "value", "low", "high", "items"])
 
@@ -45,8 +45,9 @@ def half_width(share: float, read: float, population: int) -> float:
 
 def items_to_review(width: float, *, population: int, expected: float = 0.5) -> int:
     """Return how many items give an interval of half-width `width` if the share is `expected`."""
-    numbers = range(1, population + 1)
-    return 1 + bisect_left(numbers, -width, key=lambda n: -half_width(expected, n, population))
+    numbers = range(min(stats.LEAST, population), population + 1)
+    place = bisect_left(numbers, -width, key=lambda n: -half_width(expected, n, population))
+    return numbers[min(place, len(numbers) - 1)]
 
 
 def estimate(marks: Mapping, weights: Mapping, *, population: int) -> Estimate:
@@ -109,7 +110,7 @@ def vote_table(votes: Sequence[Vote]) -> pd.DataFrame:
 
 def _wilson(share: float, read: float, population: int) -> tuple[float, float]:
     """Return Wilson's interval with the finite population correction: no width after all items."""
-    if read >= population:
-        return share, share
+    if read >= population or read < stats.LEAST:
+        return (share, share) if read >= population else stats.NONE
     effective = read * (population - 1) / (population - read)
     return stats.wilson(share * effective, effective)[1:3]
