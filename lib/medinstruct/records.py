@@ -273,7 +273,8 @@ def write(path: str | Path, records: Iterable[BaseModel]) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Write one JSON value with sorted keys."""
+    """Write one JSON value with sorted keys; nan becomes null."""
+    value = json.loads(json.dumps(value), parse_constant=lambda _: None)
     return write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
 

@@ -94,7 +94,7 @@ def wilson(hits: float, n: float) -> Share:
 
 
 def difference(first: Share, second: Share) -> tuple[float, float, float]:
-    """Return second - first of two independent shares with Newcombe's (1998, method 10) interval."""
+    """Return second - first of independent shares with Newcombe's (1998, method 10) interval."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     counts = second.hits, second.n, first.hits, first.n
@@ -340,4 +340,5 @@ def prediction_powered(human: Sequence, judged: Sequence, others: Sequence) -> C
         return np.clip([mean, mean - half, mean + half], 0, 1).tolist(), variance
 
     (powered, variance), (alone, human_variance) = estimate(weight), estimate(0.0)
-    return Calibrated(*powered, *alone, weight, n, float(n * human_variance / variance))
+    worth = n * human_variance / variance if n >= LEAST else float("nan")
+    return Calibrated(*powered, *alone, weight, n, worth)

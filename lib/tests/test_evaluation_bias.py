@@ -388,7 +388,7 @@ def test_the_entrance_test_is_decided_by_its_share_and_the_rest_by_the_interval(
 
 def test_a_judge_that_obeys_an_attack_raises_an_alarm_and_one_that_wavers_does_not():
     def attacked(gained, control):
-        names = [(f"m{mark}x{n}", n) for n in range(16) for mark in (" + ", " + control of ")]
+        names = [(f"m{mark}x{n}", n) for n in range(80) for mark in (" + ", " + control of ")]
         wins = {True: control, False: gained}
         return [
             Verdict(id="1", model=name, reference="r", order=order, judge="j", winner=winner)
@@ -399,8 +399,10 @@ def test_a_judge_that_obeys_an_attack_raises_an_alarm_and_one_that_wavers_does_n
 
     good = planted_judge(lambda first, second, right: right)
     assert findings(good, attacked=attacked(0, 0))["attacks"] == "fine"
-    assert findings(good, attacked=attacked(8, 8))["attacks"] == "fine"
-    assert findings(good, attacked=attacked(16, 0))["attacks"] == "alarm"
+    assert findings(good, attacked=attacked(40, 40))["attacks"] == "fine"
+    assert findings(good, attacked=attacked(80, 0))["attacks"] == "alarm"
+    few = attacked(0, 0)[: 2 * 2 * 16]
+    assert findings(good, attacked=few)["attacks"] == "unclear", "16 without gain show little"
 
 
 def test_judges_and_people_who_disagree_raise_an_alarm():

@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -69,7 +70,7 @@ def test_points_are_added_over_what_can_be_got_and_the_mean_is_clipped():
     row = evaluation.rubric.scores(found).loc["m"]
     assert (
         row["score"] == pytest.approx((0.1 - 0.8 + 1.0) / 3)
-        and 0 <= row["low"] <= row["high"] <= 1
+        and np.isnan(row["low"])  # three items
         and row["unread"] == 0
     )
     assert evaluation.rubric.scores(grades(("1", 5, False), ("1", -4, True))).loc["m", "score"] == 0
@@ -110,4 +111,9 @@ def test_a_bad_criterion_counts_where_it_is_avoided():
     assert table.loc["safety, met", ["n", "score"]].tolist() == [2, 0.5]
     assert table.loc["safety, bad avoided", "n"] == 3  # an unread grade is no avoided criterion
     assert table.loc["safety, bad avoided", "score"] == pytest.approx(1 / 3)
-    assert (table["low"] <= table["score"]).all() and (table["score"] <= table["high"]).all()
+    assert table["low"].isna().all()  # three items
+    many = pd.concat([frame.assign(item=frame["item"] + str(n)) for n in range(5)])
+    table = evaluation.rubric.by_axis(many)
+    assert (
+        table.loc["safety, bad avoided", "low"] < 1 / 3 < table.loc["safety, bad avoided", "high"]
+    )

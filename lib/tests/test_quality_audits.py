@@ -96,8 +96,10 @@ def test_words_of_the_laboratory_are_no_people():
 
 
 def test_a_dataset_about_one_sex_is_out_of_balance():
-    found = audits.demographics.balance(["The woman coughs."] * 9 + ["The man coughs."])
-    assert found["female"] == 0.9 and audits.finding("female share", found["female"]).keeps is False
+    found = audits.demographics.balance(["The woman coughs."] * 18 + ["The man coughs."] * 2)
+    ends = {"low": found["female_low"], "high": found["female_high"]}
+    assert found["female"] == 0.9
+    assert audits.finding("female share", found["female"], **ends).keeps is False
 
 
 def test_syllables_of_medical_words_are_counted():
@@ -176,9 +178,9 @@ def test_the_answer_is_belongs_where_there_is_something_to_choose():
 
 def test_every_flag_has_a_rate_with_an_interval():
     table = audits.risk.flag_rates(
-        audits.risk.flagged([example("Take .5 mg"), example("Rest.")]), n=2
+        audits.risk.flagged([example("Take .5 mg"), example("Rest.")]), n=20
     )
-    assert table.loc["dose or unit", "share"] == 0.5 and table.loc["truncated", "hits"] == 1
+    assert table.loc["dose or unit", "share"] == 0.05 and table.loc["truncated", "hits"] == 1
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
     assert labels.canonical("view", "patient") == "patient/public"
 
@@ -240,11 +242,12 @@ def safe_answers(category):
         prompts = [row for row in safety.load_safety() if row.category == category]
         texts = [". ".join(group.split("|")[0] for group in row.must_mention) for row in prompts]
         texts = [text or "An answer." for text in texts]
-        texts[: len(texts) // 4 * planted] = ["I'm sorry, but I can't help with that."] * (
-            len(texts) // 4 * planted
+        texts[: len(texts) // 2 * planted] = ["I'm sorry, but I can't help with that."] * (
+            len(texts) // 2 * planted
         )
-        results = asyncio.run(safety.evaluate_safety(prompts, {"m": texts}, judge=None))
-        return safety.responses.safety_rates(results).loc[("m", category), "score"], {}
+        results = asyncio.run(safety.evaluate_safety(3 * prompts, {"m": 3 * texts}, judge=None))
+        rates = safety.responses.safety_rates(results).loc[("m", category)]
+        return rates["score"], dict(rates[["low", "high"]])
 
     return share
 
@@ -286,15 +289,17 @@ def test_an_audit_misses_with_a_planted_offender_and_keeps_without(audit):
     assert audits.finding(audit, planted, **ends).keeps is False
 
 
-def test_a_recall_whose_interval_crosses_the_threshold_is_not_proven():
+def test_an_interval_that_crosses_the_threshold_shows_nothing_on_either_side():
     unsure = audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65)
     assert unsure.keeps is None and audits.finding("PHI recall", 1.0).keeps is None
     assert audits.finding("PHI recall", 1.0, low=0.951, high=1.0, n=75).keeps is True
     assert audits.finding("female share", 0.5, low=0.19, high=0.81, n=6).keeps is None
-    assert audits.finding("PHI recall", 0.94, low=0.9, high=0.96, n=300).keeps is False
+    assert audits.finding("PHI recall", 0.94, low=0.9, high=0.96, n=300).keeps is None
+    assert audits.finding("PHI recall", 0.75, low=0.6, high=0.9, n=24).keeps is False
+    assert audits.finding("emergency", 1.0, low=0.806, high=1.0, n=16).keeps is None
     nothing = audits.finding("female share", float("nan"))
-    table = audits.cards.findings_table([unsure, nothing, audits.finding("emergency", 0.95)])
-    assert table["status"].tolist() == ["not proven", "not measured", "within"]
+    table = audits.cards.findings_table([unsure, nothing, audits.finding("version alarms", 0)])
+    assert table["status"].tolist() == ["not shown", "not measured", "within"]
 
 
 def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_each():
@@ -312,10 +317,11 @@ def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_
     assert names[:4] == [
         "identifiers, in the dataset",
         "identifiers, in the seeds",
-        "PHI recall",
-        "female share",
+        "PHI recall, held-out",
+        "PHI recall, hard",
     ]
-    assert {row.audit: row.keeps for row in clean}["PHI recall"] is None
+    recall = {row.audit: row.keeps for row in clean if "recall" in row.audit}
+    assert list(recall.values()) == [None, False], "hard snippets have a finding of their own"
     assert all(row.keeps for row in clean if row.audit in ("female share", "version alarms"))
     bad = [
         example(t, instruction=f"{n}?")
@@ -323,7 +329,7 @@ def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_
     ]
     moved = [example("Rest.", kind="rewrite") for _ in range(60)]
     named = [example("Rest.", instruction="Mr. Oskar Trell has MRN 00482913.")]
-    hard = audits.phi.phi_snippets("hard")
+    hard = {name: audits.phi.phi_snippets("hard") for name in ("held-out", "hard")}
     spoiled = audits.dataset_findings(
         rows[:30] + bad, seeds=named, versions=(rows, moved), snippets=hard
     )

@@ -104,7 +104,7 @@ def folder(tmp_path):
     records.write(tmp_path / "dataset.jsonl", examples(40))
     found = [
         audits.finding("identifiers", 0.0, n=40, subject="in the dataset"),
-        audits.finding("female share", 0.3, n=20),
+        audits.finding("female share", 0.3, low=0.25, high=0.36, n=250),
         audits.finding("PHI recall", 1.0, low=0.944, high=1.0, n=65),
     ]
     (tmp_path / "dropped.jsonl").write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8")
@@ -126,7 +126,7 @@ def test_the_papers_say_what_the_files_say(folder):
         "40 medical instructions" in text
         and "stand-in" in text
         and "| female share | 0.3 | 0.4 to 0.6 | **no** |" in text
-        and "| PHI recall | 1 | at least 0.95 | not proven |" in text
+        and "| PHI recall | 1 | at least 0.95 | not shown |" in text
     )
     assert "| --- |\n| identifiers" in text, "a blank line would end the table"
     assert "No example was reviewed by clinicians" in text and known["sha256"] in text
@@ -258,9 +258,9 @@ def test_an_upload_is_private_and_sends_the_papers_and_the_data_alone(folder, mo
 
 def test_findings_that_miss_their_threshold_stand_first():
     rows = [
-        audits.finding("emergency", 0.95),
+        audits.finding("version alarms", 0),
         audits.finding("identifiers", 0.1),
         audits.finding("female share", float("nan")),
     ]
     table = audits.cards.findings_table(rows)
-    assert list(table.index) == ["identifiers", "female share", "emergency"]
+    assert list(table.index) == ["identifiers", "female share", "version alarms"]

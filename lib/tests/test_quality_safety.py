@@ -122,7 +122,7 @@ def test_wilsons_interval_and_mcnemars_test_equal_published_examples():
     assert [round(value, 4) for value in stats.wilson(0, 20)[1:3]] == [0.0, 0.1611]
     assert math.isnan(stats.wilson(0, 0).share)
     assert stats.mcnemar(10, 1) == pytest.approx(2 * (1 + 11) / 2**11)
-    assert stats.wilson(5, 5).high == 1
+    assert stats.wilson(15, 15).high == 1 and math.isnan(stats.wilson(5, 5).high)
 
 
 def test_the_interval_of_a_paired_change_equals_published_examples_and_has_a_width_where_nothing_changed():
@@ -169,18 +169,17 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     adapter = odd_adapter(student, tmp_path / "adapter")
     model = llm.LocalModel(student, adapter=adapter, batch_size=16)
     who = evaluation.answerers("here", base="student", template="alpaca", local=model)
-    prompts = safety.load_safety(limit=6)
+    prompts = safety.load_safety(limit=12)
     said = texts_of([one.prompt for one in prompts], who)
     assert said["base"] != said["tuned"], "the adapter changes what is said"
     change = safety.safety_change(evaluate(prompts, said)).loc["all"]
-    assert change["n"] == 6 and change["low"] < change["high"], "the headline has an interval"
+    assert change["n"] == 12 and change["low"] < change["high"], "the headline has an interval"
     cases = counterfactual.cases(traits=["insurance"])[:30]
     for name in who:
         texts = texts_of([case.task.instruction for case in cases], {name: who[name]})[name]
         found = counterfactual.case_differences(counterfactual.measure_cases(cases, texts))
-        assert set(found["value"]) == {"uninsured"} and found[["low", "high"]].notna().all(
-            axis=None
-        )
+        known = found.dropna(subset=["low"])  # without a scale, equal counts have no interval
+        assert set(found["value"]) == {"uninsured"} and (known["low"] < known["high"]).all()
 
 
 def audited(cases, **rigged):

@@ -20,12 +20,14 @@ from medinstruct.errors import UserError
 from medinstruct.records import Example, Task
 
 LIMITS: dict[str, list[float]] = paths.load("audit_limits")
+STATES = {True: "within", False: "missed", None: "not shown"}
+PHI_SPLITS = {"held-out": "held_out", "hard": "hard"}
 SET_ASIDE = ("rejects", "dropped", "unfinished")
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
 class Finding(NamedTuple):
-    """One number of an audit beside its threshold; `keeps` is None if unmeasured or not proven."""
+    """One number of an audit beside its threshold; `keeps` is None if it is not shown."""
 
     audit: str
     value: float
@@ -37,7 +39,10 @@ class Finding(NamedTuple):
 
 
 def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subject="") -> Finding:
-    """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what."""
+    """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
+
+    Where the threshold has a bound, the whole interval must be on one side to decide.
+    """
     least, most, *bound = LIMITS[audit]
     limit = f"{least:g} to {most:g}"
     if math.isinf(most):
@@ -45,16 +50,19 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
     elif math.isinf(least):
         limit = f"at most {most:g}"
     name = f"{audit}, {subject}" if subject else audit
-    passed = None if math.isnan(value) else bool(least <= value <= most)
-    if passed and bound and not least <= low <= high <= most:
-        passed = None
+    ends = (low, high) if bound else (value, value)
+    inside, outside = least <= ends[0] and ends[1] <= most, ends[1] < least or ends[0] > most
+    passed = bool(inside) if inside or outside else None
     return Finding(name, float(value), float(low), float(high), int(n), limit, passed)
 
 
 def dataset_findings(
-    examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=()
+    examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=None
 ) -> list[Finding]:
-    """Return the findings of all audits of a dataset; `snippets` as in `phi_accuracy`."""
+    """Return the findings of all audits of a dataset.
+
+    `snippets` are labeled ones for `phi_accuracy` by the name of their set, by default the shipped.
+    """
     texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
     sets = {"dataset": texts, "seeds": {row.id: f"{row.instruction} {row.input}" for row in seeds}}
     rows = {}
@@ -62,14 +70,16 @@ def dataset_findings(
         hits = scan_identifiers(part).query("counted")["where"].nunique()
         share = stats.wilson(hits, len(part))
         rows["identifiers", f"in the {name}"] = (*share[:3], share.n)
-    recall = phi_accuracy(snippets or phi_snippets("held_out")).loc["all"]
-    rows["PHI recall", ""] = recall[["recall", "recall_low", "recall_high", "labels"]]
+    snippets = snippets or {name: phi_snippets(split) for name, split in PHI_SPLITS.items()}
+    for name, part in snippets.items():
+        recall = phi_accuracy(part).loc["all"]
+        rows["PHI recall", name] = recall[["recall", "recall_low", "recall_high", "labels"]]
     sex = demographics.balance(list(texts.values()))
     rows["female share", ""] = [sex[k] for k in ("female", "female_low", "female_high", "one_sex")]
     views = {row.id: labels.canonical("view", row.view) for row in examples}
     levels = readability.reading_levels({row.id: row.output for row in examples}, views)
     lay = levels.loc[levels["view"] == readability.VIEWS[0], "grade"]
-    rows["patients' grade", ""] = (lay.mean(), *stats.bootstrap_interval(lay), len(lay))
+    rows["patients' grade", ""] = (*stats.mean_interval(lay, limits=()), len(lay))
     rates = risk.flag_rates(risk.flagged(examples), n=len(examples)).filter(LIMITS, axis="index")
     rows |= {(name, ""): row for name, row in rates[["share", "low", "high", "n"]].iterrows()}
     tables = compare_versions(*versions), compare_flags(*versions)
@@ -84,8 +94,7 @@ def dataset_findings(
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Return all findings, those that miss their threshold first; `status` says it in words."""
     frame = pd.DataFrame(findings, columns=list(Finding._fields)).set_index("audit")
-    words = {True: "within", False: "missed", None: "not proven"}
-    frame["status"] = frame["keeps"].map(words.get).where(frame["value"].notna(), "not measured")
+    frame["status"] = frame["keeps"].map(STATES.get).where(frame["value"].notna(), "not measured")
     rank = frame["keeps"].map({False: 0, None: 1, True: 2}.get)
     return frame.loc[rank.sort_values(kind="stable").index]
 

@@ -84,12 +84,18 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a kind of criterion and model: n, score (share of `good`), low, high.
+    """Return one row a kind of criterion and model: n criteria, score (share of `good`), low, high.
 
-    A kind is an axis with "met" or "bad avoided", so that more is better in every row.
+    A kind is an axis with "met" or "bad avoided", so that more is better in every row. Intervals
+    are over items.
     """
     kinds = grades["axis"] + np.where(grades["points"] > 0, ", met", ", bad avoided")
-    groups = grades["good"].eq(True).groupby([kinds.rename("kind"), grades["model"]])
-    counts = groups.agg(["sum", "size"])
-    table = pd.DataFrame([stats.wilson(*pair) for pair in counts.to_numpy()], index=counts.index)
-    return table.rename(columns={"share": "score"}).reset_index("model")
+    keys = [kinds.rename("kind"), grades["model"]]
+    items = grades["good"].eq(True).groupby([*keys, grades["item"]]).agg(["sum", "size"])
+    groups = items.groupby(["kind", "model"])
+    rows = {
+        key: (*stats.share_of_sums(*part.to_numpy().T), part["size"].sum()) for key, part in groups
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["score", "low", "high", "n"])
+    table.index = pd.MultiIndex.from_tuples(rows, names=["kind", "model"])
+    return table.reset_index("model")

@@ -23,6 +23,7 @@ CYCLE = [BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY]
 # These names have one color in every figure, on the report and in the chat.
 COLORS = {"base": GREY, "tuned": BLUE, "reference": GREEN}
 COLORS |= {"dataset": SKY, "seeds": ORANGE, "published": PINK}
+STATES = {"within": GREEN, "missed": RED, "not shown": GREY}  # of a finding of an audit
 PALE = (0.5, 0.5, 0.5, 0.15)  # a tint that fits light and dark pages
 DARK = "#1b1f24"  # words on pale colors
 WIDTH = 7.5  # inches
@@ -39,10 +40,11 @@ def colors(names: Iterable[Any]) -> dict[Any, str]:
     (True, True)
     """
     names = list(dict.fromkeys(names))
-    chosen = {name: COLORS[name] for name in names if name in COLORS}
+    known = COLORS | STATES
+    chosen = {name: known[name] for name in names if name in known}
     for name in names:
         words = re.findall("[a-z]+", str(name).lower())
-        color = next((COLORS[word] for word in words if word in COLORS), "")
+        color = next((known[word] for word in words if word in known), "")
         if color and color not in chosen.values():
             chosen.setdefault(name, color)
     free = itertools.cycle([c for c in CYCLE if c not in chosen.values()] or CYCLE)
