@@ -68,29 +68,29 @@ class Result(BaseModel):
     samples: list[Sample]
 
 
-def contestants(model: LocalModel, *, more: Any = None, batch_size=8) -> list[Contestant]:
+def contestants(model: LocalModel, *, more: Any = None) -> list[Contestant]:
     """Return base and tuned of a loaded model, and more as {name: path or hub id}."""
     views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
     entries = {
-        name: Contestant(name, view.key(Request(messages=[])), partial(_opened, view, batch_size))
+        name: Contestant(name, view.key(Request(messages=[])), partial(_opened, view))
         for name, view in views.items()
     }
     for name, place in (more or {}).items():
         if name in entries:
             do = "Give it another name."
             raise UserError("`benchmark_models` names a model that is there.", got=name, do=do)
-        entries[name] = Contestant(name, fingerprint(place), partial(_opened, place, batch_size))
+        entries[name] = Contestant(name, fingerprint(place), partial(_opened, place))
     return list(entries.values())
 
 
 @contextmanager
-def _opened(model: LocalModel | str, batch_size: int) -> Iterator[Any]:
+def _opened(model: LocalModel | str) -> Iterator[Any]:
     """Yield a loaded model, or one that is loaded from a place and freed, for the harness."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     view = LocalModel(model) if isinstance(model, str) else nullcontext(model)
     with view as local, local.network() as network:
-        form = {"tokenizer": local.tokenizer, "batch_size": batch_size}
-        yield _last_logits()(pretrained=network, **form)
+        size = 8 if local.device == "cpu" else 32  # padding to the longest costs a CPU time
+        yield _last_logits()(pretrained=network, tokenizer=local.tokenizer, batch_size=size)
 
 
 @cache
