@@ -48,7 +48,7 @@ def out(tmp_path_factory):
 
 def test_all_figures_are_kept_with_their_numbers(out):
     drawn = {path.stem for path in (out / "figures").glob("*.svg")}
-    assert len(drawn) == 5 and drawn == {path.stem for path in (out / "figures").glob("*.csv")}
+    assert len(drawn) == 6 and drawn == {path.stem for path in (out / "figures").glob("*.csv")}
     assert not [path for path in (out / "figures").glob("*.svg") if "<script" in path.read_text()]
 
 
@@ -69,7 +69,7 @@ def test_every_image_of_the_executed_notebook_has_a_text(out):
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    assert len(outputs) == 5
+    assert len(outputs) == 6
     assert all(len(output["metadata"]["image/png"]["alt"]) > 20 for output in outputs)
     assert (out / "05_measure_diversity.ipynb").stat().st_size < 2_000_000
 
@@ -96,7 +96,7 @@ def test_the_exported_page_fits_and_runs_nothing_of_the_data(out, width):
         page.wait_for_function("[...document.images].every(image => image.complete)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.title() != "taken" and page.locator("img[src=x]").count() == 0
-        assert page.locator("img").count() == 5 and page.locator("img:not([alt])").count() == 0
+        assert page.locator("img").count() == 6 and page.locator("img:not([alt])").count() == 0
         drawn = "[...document.querySelectorAll('img[src^=\"data:\"]')]"  # not the badge, which comes from the network
         assert page.evaluate(
             f"{drawn}.every(image => image.alt.length > 20 && image.naturalWidth > 0)"
