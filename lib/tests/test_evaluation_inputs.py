@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from medinstruct import evaluation, llm
+from medinstruct import evaluation, llm, tasks
 from medinstruct.errors import UserError
 from medinstruct.records import Answer, TestItem, Verdict
 
@@ -263,3 +263,28 @@ def test_a_stored_verdict_that_its_reply_contradicts_is_refused(tmp_path):
     path.write_text(json.dumps(row | {"verdict": "LOSE", "item": 99}))
     with pytest.raises(UserError, match="no item"):
         evaluation.verdicts.load_verdicts(str(path), items=ITEMS)
+
+
+def test_the_half_that_steers_does_not_depend_on_order_limit_or_neighbors():
+    items = evaluation.load_items("own")
+    half = evaluation.answers.focus_half(items)
+    assert 0.4 < len(half) / len(items) < 0.6
+    assert evaluation.answers.focus_half(items[::-1]) == half[::-1]
+    assert evaluation.answers.focus_half(items[:40]) == [
+        item for item in half if item in items[:40]
+    ]
+
+
+def test_items_that_steered_a_run_are_left_out_of_its_scores(tmp_path):
+    assert evaluation.answers.unseen(ITEMS, tmp_path) == ITEMS
+    content = {"focus_items": [item.id for item in ITEMS[:5]]}
+    (tmp_path / "generation.json").write_text(json.dumps(content))
+    assert evaluation.answers.unseen(ITEMS, tmp_path) == ITEMS[5:]
+
+
+def test_a_focus_that_does_not_name_its_items_is_refused(tmp_path):
+    path = tmp_path / "focus.json"
+    path.write_text(json.dumps({"cells": [{"type": "chat", "weight": 1}]}))
+    with pytest.raises(UserError, match="does not name the test items"):
+        tasks.focus_items(str(path))
+    assert tasks.focus_items("") == []

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from medinstruct import evaluation, models, params, paths, pipeline, records
+from medinstruct import evaluation, models, params, paths, pipeline, records, tasks
 from medinstruct.pipeline import doctor
 
 PROFILES = {path.stem: params.merged(path) for path in params.profiles()}
@@ -224,6 +224,29 @@ def test_three_contestants_are_judged_and_a_stand_in_gives_no_p_value(tmp_path, 
         ("tuned", "chat"),
     }
     assert numbers["stand_in"] and not {"p", "p_holm"} & set(numbers["compare"][0])
+
+
+def test_a_run_that_a_focus_steered_is_scored_on_the_other_questions(tmp_path, monkeypatch):
+    """One round: judge, note what steered the next tasks, judge again; through the notebook."""
+    items = evaluation.load_items("own", limit=24)
+    rows = [{"item": one.id, "output": one.references["written"][:150]} for one in items]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sets = [f"answer_models={{mine: {tmp_path}/mine.jsonl}}", "test_items=24"]
+    assert judged(sets, tmp_path, monkeypatch, profile="demo")["items"] == 24
+    focus = tmp_path / "demo" / "focus.json"
+    used = json.loads(focus.read_text())["items"]
+    assert used == [item.id for item in evaluation.answers.focus_half(items)]
+    folder = tmp_path / "next"
+    folder.mkdir()
+    records.write_json(folder / "generation.json", {"focus_items": tasks.focus_items(str(focus))})
+    judged(["run=next", *sets], tmp_path, monkeypatch, profile="demo")
+    numbers = json.loads((folder / "freeform.json").read_text())
+    assert numbers["items"] == 24 - len(used) == numbers["rates"][0]["n"] and used
+    verdicts = records.read(folder / "verdicts.jsonl", records.Verdict)
+    assert {v.id for v in verdicts} == {item.id for item in items}
+    assert json.loads((folder / "focus.json").read_text())["items"] == used  # the same half again
+    scored = evaluation.win_rates(v for v in verdicts if v.id not in used).iloc[0]
+    assert scored["score"] == pytest.approx(numbers["rates"][0]["score"], abs=1e-4)
 
 
 def test_a_contestant_is_a_file_or_a_model_that_is_asked(tmp_path):

@@ -1,7 +1,9 @@
 """Answers: test items, reference answers, answer files matched by content, models, statistics."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,6 +33,18 @@ def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
     if repeated := [id for n, id in enumerate(ids) if id in ids[:n]]:
         raise UserError(f"{source} holds a question twice.", got=repeated[:5], do="Delete one.")
     return evenly(items, limit)
+
+
+def focus_half(items: Iterable[TestItem]) -> list[TestItem]:
+    """Return the half of the items, by the hash of the id, that may steer the next tasks."""
+    return [item for item in items if int(records.content_hash(item.id), 16) % 2]
+
+
+def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
+    """Return the items that did not steer the tasks of a run (generation.json)."""
+    path = folder / "generation.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return [item for item in items if item.id not in content.get("focus_items", ())]
 
 
 def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:

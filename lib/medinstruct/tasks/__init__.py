@@ -5,4 +5,4 @@ from medinstruct.tasks.generation import first_requests, generate, load_ledger
 from medinstruct.tasks.generation import response_requests, responses_from  # isort: skip
 from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.prompts import task_prompt
-from medinstruct.tasks.steering import Coverage, load_focus
+from medinstruct.tasks.steering import Coverage, focus_items, load_focus

@@ -135,6 +135,17 @@ def load_focus(path: str) -> list[dict[str, Any]]:
     return [cell for cell in cells if None not in cell.values()]
 
 
+def focus_items(path: str) -> list[str]:
+    """Return the ids of the test items that made a focus.json, which must not score its run."""
+    if not path:
+        return []
+    content = json.loads(paths.resolve(path).read_text(encoding="utf-8"))
+    if not content.get("items"):
+        do = "Run 10_judge_answers of that run again; it makes the focus from half of the items."
+        raise UserError("`focus` does not name the test items that made it.", got=path, do=do)
+    return content["items"]
+
+
 def _extra(target: Counter[Cell], focus: Sequence[Mapping], size: int) -> Counter[Cell]:
     """Return extra tasks by cell: a focus cell is spread over the cells that share most labels."""
     extra: Counter[Cell] = Counter()
