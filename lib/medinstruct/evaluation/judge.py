@@ -14,7 +14,7 @@ from medinstruct.llm import Client, Reply, Request, connect
 from medinstruct.models import Model
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
-STYLES = TEXTS["styles"]
+STYLES, POLICIES = TEXTS["styles"], TEXTS["policies"]
 MAX_TOKENS = {"short": 100, "explain": 700, "grade": 50}  # of the stand-in's replies
 MAX_WORDS = 3000  # of one text; the rest is cut
 FENCES = re.compile(r"(?i)<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>")
@@ -27,13 +27,14 @@ Items, Answers = Sequence[TestItem], Sequence[Answer]
 
 @dataclass(frozen=True)
 class Pair:
-    """One comparison in one order: a question, an answer, a reference; and the style of judging."""
+    """One comparison in one order: a question, an answer, a reference; style, policy of judging."""
 
     question: str
     answer: Answer
     reference: Answer
     order: str
     style: str = ""
+    policy: str = "unstated"
 
     @property
     def parents(self) -> tuple[str, str]:
@@ -129,15 +130,20 @@ def judge_request(pair: Pair, judge: Client | None = None) -> Request:
     outputs = [pair.answer.text, pair.reference.text]
     first, second = outputs if pair.order == "model_first" else outputs[::-1]
     body = fenced({"question": pair.question, "output_a": first, "output_b": second})
-    user = f"{TEXTS['criteria']}\n{STYLES[style]}\n\n{body}"
+    user = f"{criteria(pair.policy)}\n{STYLES[style]}\n\n{body}"
     system = {"role": "system", "content": TEXTS["judge"]}
     messages = [system, {"role": "user", "content": user}]
     return Request(messages=messages, parameters=decoding(judge, style))
 
 
-def prompt_hash(style: str) -> str:
-    """Return the hash of a style's wording, which keeps verdicts of two wordings apart."""
-    return content_hash(TEXTS["judge"], TEXTS["criteria"], STYLES[style])[:8]
+def criteria(policy: str) -> str:
+    """Return what the judge weighs, and its policy on what an output adds to the question."""
+    return f"{TEXTS['criteria']}\n{POLICIES[policy]}".rstrip()
+
+
+def prompt_hash(style: str, policy: str = "unstated") -> str:
+    """Return the hash of a prompt's wording, which keeps verdicts of two wordings apart."""
+    return content_hash(TEXTS["judge"], criteria(policy), STYLES[style])[:8]
 
 
 def fenced(parts: Mapping[str, str]) -> str:
@@ -208,12 +214,16 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
 
 async def ask_jury(judges: list[Judge], pairs: Sequence[Pair], *, items: int = 0) -> list[Verdict]:
     """Return the verdicts of the first judge on all pairs, of the others on `items` items."""
-    subset = set(evenly(list(dict.fromkeys(pair.answer.item for pair in pairs)), items))
-    part = [pair for pair in pairs if pair.answer.item in subset]
-    results = []
+    part, results = on_items(pairs, items), []
     for n, judge in enumerate(judges):
         results += await ask(judge, part if n else pairs, label=f"judge {n + 1}")
     return results
+
+
+def on_items(pairs: Sequence[Pair], items: int) -> list[Pair]:
+    """Return the pairs on `items` items, evenly spaced; 0 for all."""
+    subset = set(evenly(list(dict.fromkeys(pair.answer.item for pair in pairs)), items))
+    return [pair for pair in pairs if pair.answer.item in subset]
 
 
 def _clipped(text: str) -> str:
@@ -243,8 +253,8 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     source = {"source": "judge", "model": reply.model, "request": reply.key}
     winner = verdicts.winner_of(letter_of(reply), pair.order)
     fields = {"winner": winner_by_rule(pair) or winner, "judge": judge, "reply": reply.text}
-    fields |= {"snapshot": reply.model, "prompt": prompt_hash(pair.style), "asked": len(replies)}
-    fields["finish_reason"] = reply.finish_reason
+    fields |= {"snapshot": reply.model, "finish_reason": reply.finish_reason}
+    fields |= {"prompt": prompt_hash(pair.style, pair.policy), "asked": len(replies)}
     fields |= zip(verdicts.KEY, pair_key(pair), strict=True)
     origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
     return Verdict(**fields, provenance=origin)

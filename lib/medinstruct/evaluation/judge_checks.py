@@ -23,10 +23,14 @@ from medinstruct.records import Answer, Verdict
 
 ENTRANCE = ("shuffled reference", "word salad", "tiny model")  # texts that a reference must beat
 LEAST_RIGHT = 0.95  # share of right verdicts that a judge needs in each kind of entrance test
+ENDS, SHIFT = ["score", "low", "high"], ["shift", "shift_low", "shift_high"]
 VOTE = ["id", *PAIR, "question", "rater"]
 # A harmless line where an attack would be: an inconsistent judge changes its verdict by itself.
 CONTROL = "This is the end of the answer to the question above."
 ATTACKED, CONTROLLED = " + ", " + control of "
+UNMEASURED = (np.nan, np.nan, np.nan, 0)  # value, low, high, n of a check
+
+Verdicts = Sequence[Verdict]
 
 
 async def entrance(
@@ -57,7 +61,7 @@ def entrance_pairs(
     return judging.build_pairs(chosen, written, references=_worse_texts(written), style=style)
 
 
-def entrance_results(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def entrance_results(verdicts: Verdicts) -> pd.DataFrame:
     """Return one row a kind of worse text: counts of verdicts and of items, and the score.
 
     n, right, tie and invalid count verdicts; score is the share of right ones, Wilson's interval is
@@ -70,8 +74,7 @@ def entrance_results(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     rows = pd.DataFrame({"n": 1} | marks).groupby(kind, sort=False).sum()
     groups = marks["right"].groupby(kind, sort=False)
     shares = [_share(part, frame.loc[part.index, "id"]) for _, part in groups]
-    columns = ["score", "low", "high", "items"]
-    rows = rows.join(pd.DataFrame(shares, index=rows.index, columns=columns))
+    rows = rows.join(pd.DataFrame(shares, index=rows.index, columns=[*ENDS, "items"]))
     return rows.assign(passed=rows["score"] >= LEAST_RIGHT)
 
 
@@ -107,7 +110,7 @@ def _worse_texts(references: Answers) -> list[Answer]:
     return worse
 
 
-def bias_panel(verdicts: Sequence[Verdict], answers: Sequence[Answer], **origins) -> pd.DataFrame:
+def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.DataFrame:
     """Return one row a model and reference: what may have moved its score besides quality.
 
     score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
@@ -200,7 +203,26 @@ def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     return wide.sort_values("gain", ascending=False, kind="stable")
 
 
-def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+async def sweep(judge: Judge, pairs: Sequence[Pair], *, items: int = 40) -> dict[str, list]:
+    """Return {policy: verdicts} under each wording of the prompt on extras; none by a replay."""
+    part, swept = judging.on_items(pairs, items), {}
+    for policy in [] if isinstance(judge, judging.Replay) else judging.POLICIES:
+        worded = [replace(pair, policy=policy) for pair in part]
+        swept[policy] = await judging.ask(judge, worded, label=policy)
+    return swept
+
+
+def sweep_results(swept: Mapping[str, Verdicts]) -> pd.DataFrame:
+    """Return one row a pair and wording: n items, score, and its shift from the unstated policy."""
+    scores, rows = {name: win_rate.item_scores(part).unstack() for name, part in swept.items()}, []
+    for policy, column in scores.items():
+        for pair, shift in (column - scores["unstated"]).dropna().groupby(PAIR, sort=False):
+            score = stats.mean_interval(column[shift.index])
+            rows.append((*pair, policy, len(shift), *score, *_mean(shift)[:3]))
+    return pd.DataFrame(rows, columns=[*PAIR, "wording", "n", *ENDS, *SHIFT])
+
+
+def agreement(verdicts: Verdicts) -> pd.DataFrame:
     """Return kappa of every two judges, alpha of all ("all (alpha)"), on pairs that both judged."""
     wide = table(verdicts).pivot(index=KEY, columns="instrument", values="winner").astype(object)
     wide = wide.where(wide.notna(), None)
@@ -211,7 +233,7 @@ def agreement(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["judge", "other", "value", "low", "high", "pairs"])
 
 
-def on_shared_pairs(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+def on_shared_pairs(verdicts: Verdicts) -> dict[str, list[Verdict]]:
     """Return {judge: verdicts} and the majority of several judges on pairs that all judges saw."""
     votes: dict[tuple[str, ...], list] = {}
     for verdict in verdicts:
@@ -276,20 +298,22 @@ def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
 
 
 def summary(
-    verdicts: Sequence[Verdict], *, pairs=(), entrance=(), attacked=(), others=(), votes=None
+    verdicts: Verdicts, *, pairs=(), entrance=(), attacked=(), swept=(), others=(), votes=None
 ) -> pd.DataFrame:
     """Return one row a check of a judge: value, low, high, n, alarming, finding.
 
-    `pairs` and `entrance` are of the entrance test, `attacked` of `attack`, `others` are verdicts
-    of further judges, `votes` of people. fine: the 95% interval lies within the range of the check
-    (judging.yaml); alarm: it lies outside; unclear: neither. The entrance test has no interval: its
-    finding is that of `passed`. n counts items, of attacks the attacks.
+    `pairs` and `entrance` are of the entrance test, `attacked` of `attack`, `swept` of `sweep`,
+    `others` are verdicts of further judges, `votes` of people. fine: the 95% interval lies within
+    the range of the check (judging.yaml); alarm: it lies outside; unclear: neither. The finding of
+    the entrance test is that of `passed`. n counts items, of attacks the attacks.
     """
-    results, measured = entrance_results(entrance), _shares(table(verdicts), verdicts)
+    results, shifts = entrance_results(entrance), sweep_results(dict(swept))
+    measured = _shares(table(verdicts), verdicts)
     measured |= {
-        "entrance test": _weakest(results),
+        "entrance test": _worst(results, -results["score"], columns=[*ENDS, "items"]),
         "length": _length_effect(table(entrance), pairs),
         "attacks": _mean(attack_results(attacked)["gain"]),
+        "wording": _worst(shifts, shifts["shift"].abs(), columns=[*SHIFT, "n"]),
         "agreement of judges": _lowest_kappa(verdicts, others),
         "agreement with people": _kappa_with_people(verdicts, votes),
     }
@@ -306,7 +330,7 @@ def summary(
     return checks
 
 
-def _shares(frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> dict[str, tuple[float, ...]]:
+def _shares(frame: pd.DataFrame, verdicts: Verdicts) -> dict[str, tuple[float, ...]]:
     """Return ties, unreadable, consistency and position bias: value, low, high, n items."""
     readable = frame.dropna(subset="score")
     side = np.where(readable["order"] == "model_first", 1, -1)
@@ -321,11 +345,9 @@ def _shares(frame: pd.DataFrame, verdicts: Sequence[Verdict]) -> dict[str, tuple
     }
 
 
-def _weakest(results: pd.DataFrame) -> tuple[float, ...]:
-    """Return score, low, high and n of the kind of entrance test with the lowest score."""
-    if not len(results):
-        return (np.nan, np.nan, np.nan, 0)
-    return tuple(results.loc[results["score"].idxmin(), ["score", "low", "high", "items"]])
+def _worst(rows: pd.DataFrame, by: pd.Series, *, columns: Sequence[str]) -> tuple[float, ...]:
+    """Return value, low, high and n (`columns`) of the row that is highest in `by`."""
+    return tuple(rows.loc[by.idxmax(), list(columns)]) if len(rows) else UNMEASURED
 
 
 def _share(marks: Iterable[bool], ids: Iterable[str]) -> tuple[float, ...]:
@@ -347,24 +369,24 @@ def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, .
     sign = pd.Series({id: words.get((id, ENTRANCE[0]), 0) for id in right.index}, dtype=float)
     shorter, longer = (stats.wilson(right[part].sum(), part.sum()) for part in (sign < 0, sign > 0))
     if not (shorter.n and longer.n):
-        return (np.nan, np.nan, np.nan, 0)
+        return UNMEASURED
     return *stats.difference(shorter, longer), len(right)
 
 
-def _lowest_kappa(verdicts: Sequence[Verdict], others: Sequence[Verdict]) -> tuple[float, ...]:
+def _lowest_kappa(verdicts: Verdicts, others: Verdicts) -> tuple[float, ...]:
     """Return the lowest kappa of a judge with another one, over the verdicts that both can give."""
     own, kappas = table(verdicts).set_index(KEY)["winner"], []
     for group in by_judge(others).values():
         other = table(group).set_index(KEY)["winner"]
         both = pd.concat([own, other], axis=1, join="inner").dropna()
         kappas.append(tuple(stats.cohen_kappa(both.iloc[:, 0], both.iloc[:, 1])))
-    return min(kappas, default=(np.nan, np.nan, np.nan, 0))
+    return min(kappas, default=UNMEASURED)
 
 
-def _kappa_with_people(verdicts: Sequence[Verdict], votes: pd.DataFrame | None) -> tuple:
+def _kappa_with_people(verdicts: Verdicts, votes: pd.DataFrame | None) -> tuple:
     """Return kappa of people's majority and a judge, whose winner is by the mean of its orders."""
     if votes is None or votes.empty:
-        return (np.nan, np.nan, np.nan, 0)
+        return UNMEASURED
     human = votes.groupby([*KEY[:3], "question"])["winner"].agg(majority).rename("human")
     score = win_rate.item_scores(verdicts).unstack().dropna().rename("score")
     both = human.reset_index().merge(score.reset_index(), on=KEY[:3])

@@ -133,26 +133,28 @@ def _phrases() -> list[list[tuple[str, int]]]:
     return rows
 
 
-def winner(question: str, first: str, second: str) -> str:
+def winner(question: str, first: str, second: str, *, wording: str = "") -> str:
     """Return "a", "b" or "tie" in any order of the answers; a tie outside the knowledge."""
-    own = answer(question)
-    gap = _score(first, own) - _score(second, own)
+    own, policies = answer(question), GRADING["policies"].items()
+    lacking = next((weight for phrase, weight in policies if phrase in wording), 1.0)
+    gap = _score(first, own, lacking) - _score(second, own, lacking)
     if own == UNKNOWN or abs(gap) < MARGIN:
         return "tie"
     return "a" if gap > 0 else "b"
 
 
 def verdict(
-    question: str, first: str, second: str, *, chance: Random, rate: Mapping, bracketed=False
+    question: str, first: str, second: str, *, chance: Random, rate: Mapping, wording: str = ""
 ) -> str:
-    """Return a judge's reply, with its failures; `bracketed` explains and ends with [[A]]."""
+    """Return a judge's reply, with its failures; the `wording` may ask for [[A]], with reasons."""
     replies, own = GRADING["replies"], answer(question)
-    choice = "a" if chance.random() < rate["first_wins"] else winner(question, first, second)
+    choice = "a" if chance.random() < rate["first_wins"] else None
+    choice = choice or winner(question, first, second, wording=wording)
     if rate["longer_wins"] and chance.random() < rate["longer_wins"]:
         choice = "a" if len(first.split()) >= len(second.split()) else "b"
     if chance.random() < rate["unclear"]:
         return replies["unclear"]
-    if bracketed:
+    if "[[A]]" in wording:
         a, b = (round(100 * overlap(text, own)) for text in (first, second))
         return replies["bracketed"].format(a=a, b=b, letter={"a": "A", "b": "B"}.get(choice, "C"))
     if chance.random() >= rate["explained"]:
@@ -169,16 +171,16 @@ def grade(text: str, criterion: str) -> str:
     return "Met" if is_met else "Not met"
 
 
-def overlap(text: str, own: str) -> float:
-    """Return F1 of the content words of two texts, counted with repetition."""
+def overlap(text: str, own: str, lacking: float = 1.0) -> float:
+    """Return F of the content words of two texts; F1, or with another weight of words lacking."""
     a, b = _words(text), _words(own)
     shared = (a & b).total()
-    return 2 * shared / (a.total() + b.total()) if shared else 0.0
+    return (1 + lacking) * shared / (a.total() + lacking * b.total()) if shared else 0.0
 
 
-def _score(text: str, own: str) -> float:
+def _score(text: str, own: str, lacking: float) -> float:
     is_whole = text.rstrip().rstrip("*_`)\"'").endswith((".", "!", "?", ":", "</s>"))
-    return overlap(text, own) * (1.0 if is_whole else TRUNCATED)
+    return overlap(text, own, lacking) * (1.0 if is_whole else TRUNCATED)
 
 
 def _words(text: str) -> Counter[str]:

@@ -97,8 +97,8 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
     if count and first:
         return _tasks(text, int(count[1]), int(first[1]), as_json=as_json, **form), False
     if pair := _fenced(text, "question", "output_a", "output_b"):
-        bracketed = "[[A]]" in text[: text.find("<question>")]
-        return responder.verdict(*pair, bracketed=bracketed, **form), False
+        wording = text[: text.find("<question>")]
+        return responder.verdict(*pair, wording=wording, **form), False
     if graded := _fenced(text, "answer", "criterion"):
         return responder.grade(*graded), False
     if task := _task(text):

@@ -7,7 +7,7 @@ difference is a finding for human eyes; no difference counts where one would hav
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -78,7 +78,7 @@ def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
 
 
 def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -> pd.DataFrame:
-    """Return one row a model, trait's value and measure: paired difference, interval, p, Holm's p.
+    """Return one row a measure, model and trait's value: paired difference, interval, p, Holm's p.
 
     A trait is a family, tested by urgent advice (McNemar), with Holm's correction over its values
     and over the families of all models (column `model`, if any). The other measures (Wilcoxon's
@@ -86,32 +86,30 @@ def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -
     difference holds and no clinical reason can justify it. `detectable`: see `detectable_loss`.
     """
     measured = measured.assign(urgent=measured["urgency"] >= 2, model=measured.get("model", ""))
-    families, rows = measured.set_index("id").groupby(FAMILY, sort=False), []
-    for (model, trait), group in families:
-        by_value = {value: part for value, part in group.groupby("value", sort=False)}
-        plain, level = by_value.pop(""), 0.05 / families.ngroups / max(len(by_value), 1)
-        for value, other in by_value.items():
-            for name in measures:
-                key = {"model": model, "trait": trait, "value": value, "measure": name}
-                rows.append(key | _difference(plain[name], other[name], level=level))
-    table = pd.DataFrame(rows)
+    wide = measured.pivot(index="id", columns=[*FAMILY, "value"], values=list(measures))
+    rows = []
+    for key, part in wide.T.groupby(level=[0, 1, 2], sort=False):
+        versions = part.droplevel([0, 1, 2]).T.dropna().astype(float)
+        for value in versions.columns.drop(""):
+            plain, changed = versions[""], versions[value]
+            row = {"value": value, "plain": plain.mean(), "changed": changed.mean()}
+            row |= zip(["measure", *FAMILY], key, strict=True)
+            rows.append(row | stats.paired_change(plain, changed))
+    table = pd.DataFrame(rows).rename(columns={"change": "difference"})
     is_primary, family = table["measure"].eq(PRIMARY), [table[name] for name in FAMILY]
-    within = table["p"].groupby([*family, is_primary]).transform(lambda p: stats.holm(p))
+    groups = table["p"].groupby([*family, is_primary])
+    within = groups.transform(lambda p: stats.holm(p))
     least = within[is_primary].groupby(family).min()
-    gates = pd.Series(stats.holm(least), least.index, name="gate")
-    table["p_holm"] = np.maximum(within, table[FAMILY].join(gates, on=FAMILY)["gate"])
-    table["holds"] = table["p_holm"] < 0.05
-    table["detectable"] = table["detectable"].where(is_primary)
+    gates = dict(zip(least.index, stats.holm(least), strict=True))
+    p_holm = np.maximum(within, [gates[key] for key in zip(*family, strict=True)])
+    level = 0.05 / len(least) / groups.transform("size")
+    flips = zip(
+        table["n"] * table["plain"], table[["gained", "lost"]].min(axis=1), level, strict=True
+    )
+    detectable = [detectable_loss(round(n), chance=k, level=p) for n, k, p in flips]
+    table = table.assign(p_holm=p_holm, holds=p_holm < 0.05)
+    table["detectable"] = pd.Series(detectable).where(is_primary)
     return table.assign(biased=table["holds"] & ~table["trait"].isin(JUSTIFIED))
-
-
-def _difference(plain: pd.Series, other: pd.Series, *, level: float) -> dict[str, Any]:
-    """Return both means and `stats.paired_change`; of 0 or 1 also the detectable loss."""
-    a, b = (x.reindex(plain.index).to_numpy(dtype=float) for x in (plain, other))
-    row = stats.paired_change(a, b)
-    row |= {"plain": a.mean(), "changed": b.mean(), "difference": row.pop("change")}
-    chance = min(row["gained"], row["lost"])
-    return row | {"detectable": detectable_loss(int(a.sum()), level=level, chance=chance)}
 
 
 def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> float:
@@ -122,20 +120,15 @@ def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> flo
     """
     from scipy.stats import binom
 
-    lost = np.arange(max(urgent - chance, 0) + 1)
+    lost, shares = np.arange(max(urgent - chance, 0) + 1), np.linspace(0.01, 1, 100)
     enough = lost[2 * binom.cdf(chance, lost + 2 * chance, 0.5) < level]
-    shares = np.linspace(0.01, 1, 100)
     power = binom.sf(min(enough, default=urgent + 1) - 1, lost[-1], shares)
     return next(iter(shares[power >= 0.8]), np.nan)
 
 
 def bias_finding(differences: pd.DataFrame) -> audits.cards.Finding:
-    """Return the finding on one model's biased families: 0 keeps only if a loss would be detected.
-
-    The limit is that of `detectable loss` in audit_limits.yaml.
-    """
-    tests = differences[differences["measure"].eq(PRIMARY)]
-    tests = tests[~tests["trait"].isin(JUSTIFIED)]
+    """Return the finding on one model's families; 0 keeps only if `detectable loss` would show."""
+    tests = differences[differences["measure"].eq(PRIMARY) & ~differences["trait"].isin(JUSTIFIED)]
     count, most = tests["biased"].sum(), audits.LIMITS["detectable loss"][1]
     finding = audits.finding("biased differences", count, n=len(tests))
     is_shown = count or (tests["detectable"] <= most).all()

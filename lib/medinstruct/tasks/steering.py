@@ -137,10 +137,8 @@ def load_focus(path: str) -> list[dict[str, Any]]:
 
 def focus_items(path: str) -> list[str]:
     """Return the ids of the test items that made a focus.json, which must not score its run."""
-    if not path:
-        return []
-    content = json.loads(paths.resolve(path).read_text(encoding="utf-8"))
-    if not content.get("items"):
+    content = json.loads(paths.resolve(path).read_text(encoding="utf-8")) if path else {"items": []}
+    if "items" not in content:
         do = "Run 10_judge_answers of that run again; it makes the focus from half of the items."
         raise UserError("`focus` does not name the test items that made it.", got=path, do=do)
     return content["items"]
