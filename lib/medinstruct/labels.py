@@ -21,8 +21,7 @@ FIELDS = {field: tuple(names) for field, names in _RULES["fields"].items()}
 def canonical(kind: str, raw: object) -> str | int | None:
     """Return the name that a raw label is counted by, None where no rule fits.
 
-    `kind` is type, view (gives its group), topic (gives a specialty), difficulty (gives 1 to 5) or
-    style.
+    `kind` is type, topic (gives a specialty), view (its group), difficulty (1 to 5) or style.
     """
     if kind not in VALUES:
         raise ValueError(f"kind must be one of {', '.join(VALUES)}, not {kind!r}")

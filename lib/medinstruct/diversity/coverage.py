@@ -116,17 +116,12 @@ def published(axis: str) -> dict[Hashable, int]:
 
 def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict[Pair, int]:
     """Return the counts of the published figure: frequent verbs, each with its frequent nouns."""
-    ranked = _ranked(Counter(pair for pair in pairs if None not in pair))
-    totals = Counter(verb for verb, noun in pairs if verb and noun)
-    top: dict[Pair, int] = {}
-    for verb, _ in _ranked(totals)[:verbs]:
-        top |= dict([item for item in ranked if item[0][0] == verb][:nouns])
-    return top
-
-
-def _ranked(counts: dict) -> list[tuple]:
-    """Return names with counts, the most frequent first; ties are in alphabetical order."""
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    full = sorted(pair for pair in pairs if None not in pair)  # ties are in alphabetical order
+    ranked, totals = Counter(full).most_common(), Counter(verb for verb, _ in full)
+    groups = (
+        [item for item in ranked if item[0][0] == verb] for verb, _ in totals.most_common(verbs)
+    )
+    return dict(item for group in groups for item in group[:nouns])
 
 
 def gaps(frame: pd.DataFrame, rows: str = "topic", columns: str = "type") -> pd.DataFrame:

@@ -32,9 +32,8 @@ class Coverage:
     """
 
     def __init__(self, size: int, *, focus: Sequence[Mapping[str, Any]] = ()) -> None:
-        pairs = list(combinations(VALUES, 2))
-        joint = [JOINT, *(pair for pair in pairs if "style" in pair)]
-        self._groups = joint if size >= JOINT_FROM else pairs
+        joint = [JOINT, *((axis, "style") for axis in JOINT)]
+        self._groups = joint if size >= JOINT_FROM else list(combinations(VALUES, 2))
         self._target: Counter[Cell] = Counter()
         for group in self._groups:
             cells = product(*([(axis, name) for name in VALUES[axis]] for axis in group))
@@ -96,9 +95,8 @@ class Coverage:
 
     def _gain(self, draw: dict[str, object], missing: Mapping[Cell, int]) -> float:
         """Return the deficit that a task would fill, times its type's squared survival rate."""
-        if not _is_plausible(draw):
-            return -1.0
         deficit = sum(max(0, missing.get(cell, 0)) for cell in self._cells(draw))
+        deficit = deficit if _is_plausible(draw) else -1
         survival = (self._survived[draw["type"]] + 2) / (self._asked[draw["type"]] + 2)
         return deficit * min(survival, 1.0) ** 2
 
