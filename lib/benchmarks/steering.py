@@ -18,6 +18,7 @@ from scipy.spatial.distance import jensenshannon
 from medinstruct import filtering, labels, llm, paths, records, stats, tasks
 from medinstruct.offline import writer
 from medinstruct.records import Task
+from medinstruct.tasks import steering
 
 
 def main() -> None:
@@ -57,6 +58,7 @@ async def measured(steer: str, count: int, fields: str) -> dict[str, float]:
         (a, b, x, y)
         for a, b in combinations(labels.VALUES, 2)
         for x, y in product(able[a], able[b])
+        if steering.is_plausible({a: x, b: y})
     ]
     seen = {(a, b, row[a], row[b]) for row in rows for a, b in combinations(labels.VALUES, 2)}
     found = {

@@ -37,7 +37,7 @@ class Coverage:
         self._target: Counter[Cell] = Counter()
         for group in self._groups:
             cells = product(*([(axis, name) for name in VALUES[axis]] for axis in group))
-            cells = [cell for cell in cells if _is_plausible(dict(cell))]
+            cells = [cell for cell in cells if is_plausible(dict(cell))]
             self._target.update(dict.fromkeys(cells, max(1, size // len(cells))))
         self._target.update(_extra(self._target, focus, size))
         self._have, self._asked, self._survived = Counter(), Counter(), Counter()
@@ -96,7 +96,7 @@ class Coverage:
     def _gain(self, draw: dict[str, object], missing: Mapping[Cell, int]) -> float:
         """Return the deficit that a task would fill, times its type's squared survival rate."""
         deficit = sum(max(0, missing.get(cell, 0)) for cell in self._cells(draw))
-        deficit = deficit if _is_plausible(draw) else -1
+        deficit = deficit if is_plausible(draw) else -1
         survival = (self._survived[draw["type"]] + 2) / (self._asked[draw["type"]] + 2)
         return deficit * min(survival, 1.0) ** 2
 
@@ -111,7 +111,7 @@ class Coverage:
         return [cell for cell in self._target if dict(cell).get("topic") not in given_up]
 
 
-def _is_plausible(names: Mapping[str, object]) -> bool:
+def is_plausible(names: Mapping[str, object]) -> bool:
     """Return whether the view writes in the style, where both are named."""
     views = labels.STYLE_VIEWS.get(names.get("style"), labels.VIEW_GROUPS)
     return names.get("view", views[0]) in views
