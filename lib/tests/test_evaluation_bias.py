@@ -419,3 +419,26 @@ def test_judges_and_people_who_disagree_raise_an_alarm():
     for judge, finding in ((verdicts, "fine"), (other, "alarm")):
         people = CHECKS.summary(judge, votes=pd.DataFrame(votes)).loc["agreement with people"]
         assert people["finding"] == finding
+
+
+def test_an_item_with_one_readable_order_says_nothing_of_position_or_length():
+    """A fair judge, all of whose verdicts for the reference in second place cannot be read."""
+    wins = ["model"] * 20 + ["reference"] * 20
+    verdicts = [
+        Verdict(id=str(n), model="m", reference="r", order=order, winner=winner)
+        for n, winner in enumerate(wins)
+        for order, _ in ORDERS
+    ]
+    half = [
+        v.model_copy(update={"winner": None}) if v.order == "model_first" and int(v.id) < 15 else v
+        for v in verdicts
+    ]
+    rows = CHECKS.summary(half).loc[["consistency", "position bias"]]
+    assert rows["value"].tolist() == [1.0, 0.0] and (rows["n"] == 25).all()
+    words = {"m": "w " * 20, "r": "w " * 10}
+    texts = [Answer(item=str(n), model=m, text=words[m]) for n in range(40) for m in words]
+    panel = CHECKS.bias_panel(half, texts).iloc[0]
+    assert (panel["decisive"], panel["longer_wins"]) == (25, 0.2)
+    single = [v for v in verdicts if v.order == "model_first"]
+    seen = CHECKS.summary(single)["finding"]
+    assert (seen[["consistency", "position bias"]] == "not measured").all()

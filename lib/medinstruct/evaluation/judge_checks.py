@@ -289,9 +289,10 @@ def calibrated(votes: pd.DataFrame, verdicts: Iterable[Verdict]) -> pd.DataFrame
 
 def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
     """Return the share of decisive items that the longer answer wins, with its interval."""
-    items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max"])
+    items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max", "size", "count"])
     low, ratio = items["score", "min"], items["log_ratio", "max"]
-    decisive = (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
+    is_read = items["score", "count"] == items["score", "size"]
+    decisive = is_read & (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
     wins = ((low == 1.0) == (ratio > 0))[decisive]
     names = ("longer_wins", "longer_wins_low", "longer_wins_high")
     return dict(zip(names, stats.mean_interval(wins), strict=True)) | {"decisive": len(wins)}
@@ -333,15 +334,17 @@ def summary(
 def _shares(frame: pd.DataFrame, verdicts: Verdicts) -> dict[str, tuple[float, ...]]:
     """Return ties, unreadable, consistency and position bias: value, low, high, n items."""
     readable = frame.dropna(subset="score")
-    side = np.where(readable["order"] == "model_first", 1, -1)
-    place = side * (2 * readable["score"] - 1)
-    orders = readable.pivot_table(index=KEY[:3], columns="order", values="score").dropna()
+    orders = readable.pivot(index=KEY[:3], columns="order", values="score")
+    orders = orders.reindex(
+        columns=judging.verdicts.ORDERS
+    ).dropna()  # one order cannot tell position from quality
+    ids = orders.index.get_level_values("id")
     is_refused = pd.Series([is_refusal(verdict.reply) for verdict in verdicts], dtype=bool)
     return {
         "ties": _share(readable["winner"] == "tie", readable["id"]),
         "unreadable": _share(frame["score"].isna() | is_refused, frame["id"]),
-        "consistency": _share(orders.nunique(axis=1) == 1, orders.index.get_level_values("id")),
-        "position bias": _mean(place.groupby(readable["id"]).mean()),
+        "consistency": _share(orders.nunique(axis=1) == 1, ids),
+        "position bias": _mean(orders.diff(-1, axis=1).iloc[:, 0].groupby(ids).mean()),
     }
 
 

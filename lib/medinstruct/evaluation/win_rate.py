@@ -152,10 +152,8 @@ def _rates(group: pd.DataFrame) -> dict[str, float]:
     for name, estimate in estimates.items():
         ends = ("low", "high") if name == "score" else (f"{name}_low", f"{name}_high")
         rates |= dict(zip((name, *ends), estimate, strict=True))
-    rates["invalid"] = int(group["score"].isna().sum())
-    for name, value in (("score_worst", 0.0), ("score_best", 1.0)):
-        rates[name] = scores.fillna(value).mean()
-    return rates
+    bounds = {"score_worst": scores.fillna(0).mean(), "score_best": scores.fillna(1).mean()}
+    return rates | {"invalid": int(group["score"].isna().sum())} | bounds
 
 
 def _regression(group: pd.DataFrame) -> dict[str, float]:
