@@ -249,6 +249,55 @@ def test_a_run_that_a_focus_steered_is_scored_on_the_other_questions(tmp_path, m
     assert scored["score"] == pytest.approx(numbers["rates"][0]["score"], abs=1e-4)
 
 
+class AlwaysFirst(BaseHTTPRequestHandler):
+    """A served judge that prefers the first answer whatever it is asked."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"role": "assistant", "content": "The first one reads better.\n\n[[A]]"}
+        body = {"id": "1", "object": "chat.completion", "created": 0, "model": "first"}
+        body["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_judge_that_fails_its_entrance_test_gives_no_p_value_and_no_winner(tmp_path, monkeypatch):
+    """Through notebooks 10 and 11, with a judge that is no stand-in."""
+    items = evaluation.load_items("own", limit=20)
+    for name, words in {"base": 20, "tuned": 60}.items():
+        texts = {i.id: " ".join(i.references["written"].split()[:words]) for i in items}
+        rows = [{"item": id, "output": text} for id, text in texts.items()]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    places = ", ".join(f"{name}: {tmp_path}/{name}.jsonl" for name in ("base", "tuned"))
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with ThreadingHTTPServer(("127.0.0.1", 0), AlwaysFirst) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        judge = f"judge=first@http://127.0.0.1:{http.server_port}/v1"
+        sets = ["answerer=", f"answer_models={{{places}}}", "test_items=20", "judges=[]", judge]
+        pipeline.run("demo", only=["10", "11"], sets=sets)
+        http.shutdown()
+    numbers = json.loads((tmp_path / "demo" / "freeform.json").read_text())
+    assert numbers["judge_passed"] is False and not numbers["stand_in"]
+    assert numbers["compare"] and not {"p", "p_holm"} & set(numbers["compare"][0])
+    text = "".join(
+        str(output.get("data") or output.get("text"))
+        for number in ("10_judge_answers", "11_check_judge")
+        for cell in json.loads((tmp_path / "demo" / f"{number}.ipynb").read_text())["cells"]
+        for output in cell.get("outputs", [])
+    )
+    assert "clearly above parity" not in text and "p_holm" not in text
+    assert "This judge cannot judge" in text and "Do not rank models with this judge" in text
+    checks = json.loads((tmp_path / "demo" / "judge.json").read_text())["checks"]
+    alarms = {row["check"] for row in checks if row["finding"] == "alarm"}
+    assert alarms == {"entrance test", "consistency", "position bias"}
+
+
 def test_a_contestant_is_a_file_or_a_model_that_is_asked(tmp_path):
     items = evaluation.load_items("own", limit=2)
     rows = [json.dumps({"item": item.id, "output": "Rest."}) for item in items]
