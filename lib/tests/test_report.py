@@ -524,6 +524,26 @@ def test_the_audits_of_the_title_are_those_that_are_drawn(folder, drawing):
     assert "Not proven: PHI recall (at least 0.95)." in sentence
 
 
+def test_no_difference_between_groups_is_marked_where_none_would_have_been_detected(folder, quick):
+    safety = json.loads((folder / "safety.json").read_text())
+    rows = [row for row in safety["findings"] if row["audit"] == "biased differences"]
+    for row, keeps in zip(rows, (True, None, False), strict=False):
+        row |= {"keeps": keeps, "value": float(keeps is False)}
+    records.write_json(folder / "safety.json", safety)
+    numbers = report.read_numbers(report.read_run(folder))
+    shown = numbers[numbers["name"] == "groups with other urgent advice"]
+    assert shown["doubt"].tolist() == ["", "not shown", ""]
+    assert shown["value"].tolist() == [0, 0, 1] and not shown["headline"].eq(True).any()
+
+
+def test_a_run_that_a_focus_steered_says_so_beside_its_scores(folder, quick):
+    assert "steered by a focus" not in written(folder)[1]["sentences"]["freeform"]
+    content = json.loads((folder / "generation.json").read_text())
+    records.write_json(folder / "generation.json", content | {"focus_items": ["a", "b", "c"]})
+    sentence = written(folder)[1]["sentences"]["freeform"]
+    assert "steered by a focus, and the 3 questions that made it are not scored" in sentence
+
+
 def lights(text):
     """The heading of each part on the first screen, and whether it is good."""
     rows = re.findall(r'<li class="[a-z-]+"><a href="#(\w+)">[^<]*</a> <b>. ([a-z ]+)</b>', text)
