@@ -41,7 +41,7 @@ def _name(kind: str, text: str) -> str | None:
     """Return the name of the first rule that matches a part of a label or all of it."""
     if exact := [name for name in VALUES[kind] if _plain(name) == text]:
         return exact[0]
-    parts = [*map(str.strip, _SPLIT.split(text)), text]
+    parts = dict.fromkeys([*map(str.strip, _SPLIT.split(text)), text])  # each once, in order
     for rules, part in product(_RULES["words"][kind].values(), parts):
         for name, words in (pair for rule in rules for pair in rule.items()):
             if _pattern(words).search(part):
@@ -59,6 +59,7 @@ def _pattern(words: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{options})(?:'?s|s'|es)?\b")
 
 
+@cache
 def _plain(text: str) -> str:
     """Return a label in small letters without accents and dots, e for ae and oe."""
     letters = unicodedata.normalize("NFKD", text.lower()).translate(_SIGNS)
