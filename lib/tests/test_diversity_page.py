@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medinstruct import labels, paths, plotting
+from medinstruct import labels, paths, plotting, stats
 from medinstruct.pipeline import runner
 
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
@@ -59,6 +59,10 @@ def test_the_numbers_are_valid_json_with_what_the_report_reads(out):
     assert saved["examples"] == len(ROWS) and set(saved["entropy"]) == {"dataset", "seeds"}
     assert set(saved["counts"]) == set(labels.VALUES)
     assert any(name.endswith("test_freeform.jsonl") for name in saved["divergence_bits"])
+    for axis, bits in saved["entropy"]["dataset"].items():
+        counts = saved["counts"][axis]
+        known = [n for name, n in counts.items() if name not in (labels.NO_LABEL, labels.NO_MATCH)]
+        assert bits == pytest.approx(stats.entropy(known)), "a missing label is no label"
 
 
 def test_every_image_of_the_executed_notebook_has_a_text(out):
