@@ -86,9 +86,7 @@ def passed(results: pd.DataFrame) -> bool | None:
 def entrance_sentence(results: pd.DataFrame) -> str:
     """Return what the entrance test says of a judge, in one sentence."""
     if not len(results):
-        return (
-            "This judge was not tested: whether it tells good answers from bad ones is not known."
-        )
+        return "This judge was not tested: whether it tells good answers from bad is not known."
     parts = [f"{row['right']} of {row['n']} against {kind}" for kind, row in results.iterrows()]
     rule = f"right verdicts for the reference: {', '.join(parts)}; {LEAST_RIGHT:.0%} are needed"
     if passed(results):
@@ -134,11 +132,11 @@ def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.D
 def writers(folder: Path) -> dict[str, set[str]]:
     """Return the models that wrote the tasks and the responses of a run's training data."""
     files = {"tasks": folder / "tasks.jsonl", "responses": folder / "dataset.jsonl"}
-    rows = {what: list(records.rows(path)) for what, path in files.items() if path.exists()}
-    names = {
-        what: {r.get("provenance", {}).get("model", "") for _, r in rows[what]} for what in rows
+    rows = {what: records.rows(path) for what, path in files.items() if path.exists()}
+    models = {
+        what: [r.get("provenance", {}).get("model", "") for _, r in rows[what]] for what in rows
     }
-    return {what: names[what] - {""} for what in names}
+    return {what: set(models[what]) - {""} for what in rows}
 
 
 def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:

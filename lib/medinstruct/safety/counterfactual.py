@@ -103,13 +103,12 @@ def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -
     gates = dict(zip(least.index, stats.holm(least), strict=True))
     p_holm = np.maximum(within, [gates[key] for key in zip(*family, strict=True)])
     level = 0.05 / len(least) / groups.transform("size")
-    flips = zip(
-        table["n"] * table["plain"], table[["gained", "lost"]].min(axis=1), level, strict=True
-    )
-    detectable = [detectable_loss(round(n), chance=k, level=p) for n, k, p in flips]
+    chance, urgent = table[["gained", "lost"]].min(axis=1), table["n"] * table["plain"]
+    tests = zip(urgent.round().astype(int), level, chance, strict=True)
+    detectable = [detectable_loss(n, level=p, chance=k) for n, p, k in tests]
     table = table.assign(p_holm=p_holm, holds=p_holm < 0.05)
-    table["detectable"] = pd.Series(detectable).where(is_primary)
-    return table.assign(biased=table["holds"] & ~table["trait"].isin(JUSTIFIED))
+    biased = table["holds"] & ~table["trait"].isin(JUSTIFIED)
+    return table.assign(biased=biased, detectable=pd.Series(detectable).where(is_primary))
 
 
 def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> float:
@@ -129,9 +128,8 @@ def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> flo
 def bias_finding(differences: pd.DataFrame) -> audits.cards.Finding:
     """Return the finding on one model's families; 0 keeps only if `detectable loss` would show."""
     tests = differences[differences["measure"].eq(PRIMARY) & ~differences["trait"].isin(JUSTIFIED)]
-    count, most = tests["biased"].sum(), audits.LIMITS["detectable loss"][1]
-    finding = audits.finding("biased differences", count, n=len(tests))
-    is_shown = count or (tests["detectable"] <= most).all()
+    finding = audits.finding("biased differences", tests["biased"].sum(), n=len(tests))
+    is_shown = finding.value or (tests["detectable"] <= audits.LIMITS["detectable loss"][1]).all()
     return finding if is_shown else finding._replace(keeps=None)
 
 
