@@ -68,7 +68,7 @@ class Condition(Part):
     presentation: tuple[str, ...] = Field(min_length=4)
     red_flags: tuple[str, ...] = Field(min_length=2)
     tests: tuple[Finding, ...] = Field(min_length=2)
-    differential: tuple[Mimic, ...] = Field(min_length=2)
+    differential: tuple[Mimic, ...] = Field(min_length=3)
     treatment: tuple[str, ...] = Field(min_length=3)
     drug: Drug
     prevention: tuple[str, ...] = Field(min_length=2)
@@ -114,6 +114,14 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def swapped(text: str, words: dict[str, str]) -> str:
+    """Return the text with whole words replaced, the longest first."""
+    keys = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    return (
+        re.sub(rf"(?<!\w)(?:{keys})(?!\w)", lambda match: words[match[0]], text) if keys else text
+    )
+
+
 class Filler(string.Formatter):
     """A formatter: !c begins with a capital, !l is lower case."""
 
@@ -123,28 +131,35 @@ class Filler(string.Formatter):
 
 
 @cache
-def facts(condition: Condition) -> dict[str, Any]:
-    """Return the values of a condition by their names in the templates."""
-    warning = condition.drug.contraindication
+def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
+    """Return the values of a condition by their names in the templates, lists of at most `most`."""
+    warning, name, c = condition.drug.contraindication, condition.name, called(condition.name)
     tests = [called(test.test) for test in condition.tests]
-    mimics = {called(mimic.condition): mimic.feature for mimic in condition.differential}
+    mimics = {called(mimic.condition): mimic.feature for mimic in condition.differential[:most]}
     lists = {name: getattr(condition, values) for name, values in TEXTS["any"].items()}
     lists |= {"test_name": tests, "mimic": list(mimics), "feature": list(mimics.values())}
+    care = [step for step in condition.treatment if not re.search(TEXTS["some"], step)]
+    lists |= {"form": list(TEXTS["forms"]), "care": care or condition.treatment}
+    wait = TEXTS["wait"]
+    wait = wait["at_once" if re.search(wait["emergencies"], name) else "soon"]
     return {
         **dict(condition),
-        **{name: listed(getattr(condition, name)) for name in TEXTS["any"].values()},
-        "c": called(condition.name),
+        **{name: listed(getattr(condition, name)[:most]) for name in TEXTS["any"].values()},
+        "c": c,
+        "flags": listed(condition.red_flags[:3]),
+        "wait": wait.format(c=c, flag=condition.red_flags[0]),
+        "deciding": called(condition.plain_tests[0].test),
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
         "warning": "" if warning.lower().startswith("none") else TEXTS["warning"].format(warning),
-        "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests),
-        "test_names": listed(tests),
+        "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests[:most]),
+        "test_names": listed(tests[:most]),
         "mimics": " ".join(f"{capital(n)} would show {mark}." for n, mark in mimics.items()),
         "any": TEXTS["words"] | lists,
     }
 
 
-def facet_text(condition: Condition, facet: str, *, plain: bool = False) -> str:
+def facet_text(condition: Condition, facet: str, *, plain: bool = False, most: int = 9) -> str:
     """Return one facet in one to four sentences; `plain` is for lay readers, "" where too hard."""
     texts = TEXTS["facets"] | (TEXTS["plain"] if plain else {})
-    return Filler().format(texts[facet], **facts(condition))
+    return Filler().format(texts[facet], **facts(condition, most))

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache, lru_cache
+from itertools import accumulate
 from random import Random
 
 from medinstruct import labels, paths
@@ -11,6 +12,9 @@ from medinstruct.offline import knowledge
 from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_text
 
 RULES, GRADING = paths.load("offline/responder"), paths.load("offline/grader")
+REWORDINGS = paths.load("offline/rewordings")
+STYLES = paths.load("offline/styles").values()
+SWAPS = {short: word for form in STYLES for word, short in form.get("swaps", {}).items()}
 LAY = "|".join(paths.load("offline/writer")["lay_views"])
 IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
 MAX_READ = 20_000  # characters of a text that are read
@@ -23,33 +27,103 @@ TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """Return the answer to an instruction with its input, UNKNOWN outside the knowledge."""
     kind = labels.canonical("type", kind) or kind
-    condition = subject(instruction, context)
-    is_summary = kind == "summarization"
-    if condition is None:
-        return _shortened(context) if is_summary and context else UNKNOWN
+    texts = (knowledge.swapped(text[:MAX_READ], SWAPS) for text in (instruction, context))
+    instruction, context = texts
+    c = subject(instruction, context)
+    if c is None:
+        return " ".join(split(context)[:2]) if kind == "summarization" and context else UNKNOWN
     is_lay = bool(IS_LAY.search(view) or (not view and re.search(r"\b(my|me|I)\b", instruction)))
-    facets = asked_facets(instruction, lay=is_lay, kind=kind)
-    if is_summary:  # a summary adds nothing
-        given = [facet for facet in FACETS if facet_text(condition, facet) in context]
-        facets = sorted(given, key=lambda facet: facet not in facets)[:2] or facets
-    is_rewrite = kind == "rewrite" and not re.search(RULES["colleagues"], instruction)
-    plain = (is_lay and not is_summary) or kind == "chat" or is_rewrite
-    texts = {facet: facet_text(condition, facet, plain=plain) for facet in facets}
-    parts = [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
-    return " ".join([*_lead(condition, instruction, context, kind=kind, lay=is_lay), *parts])
+    request = " ".join([instruction, *re.findall(RULES["asks"], context)])
+    extras, rest = _extras(c, request, lay=is_lay)
+    named, usual = asked_facets(rest, lay=is_lay, kind=kind)
+    sizes = RULES["sizes"].items()
+    sizes = {name: re.search(pattern, instruction) for name, pattern in sizes}
+    lists = (4 if kind == "chat" else 9, *((3, 2) if any(sizes.values()) else ()))  # most entries
+    count = RULES["numbers"][sizes["sentences"][1]] if sizes["points"] else 2
+    if kind in ("summarization", "rewrite") and context:
+        versions = [_given(c, context, named, request, kind=kind, most=most) for most in lists]
+        parts = [*_fitted(versions, **sizes), *extras]
+    else:
+        lead, form = _lead(c, request, context, kind=kind, lay=is_lay), is_lay or kind == "chat"
+        chosen = named, usual[: max(0, count - len(named))]
+        texts = ([_facets(c, facets, most, plain=form) for facets in chosen] for most in lists)
+        parts = _fitted([[*lead, *first, *extras, *last] for first, last in texts], **sizes)
+    return "\n".join(f"- {part}" for part in parts) if sizes["points"] else " ".join(parts)
 
 
-def asked_facets(instruction: str, *, lay: bool = False, kind: str = "") -> list[str]:
-    """Return at most three facets that an instruction asks for or its type implies."""
-    text = instruction[:MAX_READ]
-    named = [facet for facet in FACETS if re.search(RULES["asked"][facet], text, re.IGNORECASE)][:3]
+def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[str], list[str]]:
+    """Return the facets that an instruction asks for, and others that go with its type."""
+    named = [facet for facet in FACETS if re.search(RULES["asked"][facet], text, re.IGNORECASE)]
     usual = RULES["usual"].get(kind, ["definition", "tests"])
     if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
         usual = ["patient"]
-    ordered = [*usual, *named[:1]] if kind in ("chat", "rewrite") else [*named, *usual]
-    chosen = list(dict.fromkeys(ordered))[: 2 if kind == "summarization" else 3]
-    facets = [facet for facet in FACETS if facet in chosen]
-    return sorted(facets, key=lambda facet: facet != "patient") if lay else facets
+    usual = dict.fromkeys([*usual, *RULES["usual"]["text generation"]])
+    return named, [facet for facet in usual if facet not in named]
+
+
+def _facets(c: Condition, facets: list[str], most: int, *, plain: bool) -> list[str]:
+    """Return facets with their heads; plain words take the place of those too hard for lay readers."""
+    texts = {facet: facet_text(c, facet, plain=plain, most=most) for facet in facets}
+    texts |= {} if all(texts.values()) else {"patient": c.patient}
+    return [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
+
+
+def _given(c: Condition, text: str, named: list[str], request: str, *, kind: str, most: int):
+    """Return a given text in other words, or the facets of it that are asked for."""
+    if kind == "rewrite":
+        text = " ".join(re.findall(RULES["passage"], text)) or text
+        readers = "colleagues" if re.search(RULES["colleagues"], request) else "lay"
+        for pattern, words in REWORDINGS[readers].items():
+            text = re.sub(pattern, words, text)
+        return split(text)
+    given = [facet for facet in FACETS if facet_text(c, facet) in text]
+    given.sort(key=lambda facet: facet not in named)
+    return [facet_text(c, facet, most=most) for facet in given[:3]] or split(text)[:2]
+
+
+def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
+    """Return sentences on what a text asks for beside facets, and the rest of the text."""
+    marks = {knowledge.called(m.condition).lower(): m.feature for m in c.differential}
+    results = {knowledge.called(test.test).lower(): test.clause for test in c.tests}
+    sentences, rest = [], text
+    for pattern, says in (RULES["extras"] | (RULES["extras_lay"] if lay else {})).items():
+        if match := re.search(pattern, text, re.IGNORECASE):
+            words = match.groupdict()
+            words["mark"] = marks.get(words.get("other", "").lower(), RULES["no_mark"])
+            words["result"] = results.get(words.get("test", "").lower(), c.plain_tests[0].clause)
+            words["instead"] = next(x for x in c.treatment if x != words.get("treatment"))
+            says = knowledge.Filler().format(says, **knowledge.facts(c) | words)
+            sentences.append(knowledge.capital(says))
+            rest = rest.replace(match.group(), " ")
+    return sentences, rest
+
+
+def _fitted(versions: list[list[str]], **sizes: re.Match[str] | None) -> list[str]:
+    """Return the first version within the sizes that a task sets, else the last one cut to them."""
+    limit = int(sizes["words"][1]) if sizes["words"] else MAX_READ
+    if sizes["sentences"]:
+        count = RULES["numbers"][sizes["sentences"][1]]
+        versions = [_merged(parts, count) for parts in versions]
+    sizes = [sum(len(part.split()) for part in parts) for parts in versions]
+    fits = [parts for parts, size in zip(versions, sizes, strict=True) if size <= limit]
+    parts = [sentence for part in versions[-1] for sentence in split(part)]
+    ends = accumulate(len(part.split()) for part in parts)
+    cut = [part for part, end in zip(parts, ends, strict=True) if end <= limit]
+    return fits[0] if fits else cut or parts[:1]
+
+
+def _merged(parts: list[str], count: int) -> list[str]:
+    """Return the parts as `count` sentences, or fewer if there are no more."""
+    if len(parts) < count:
+        parts = [sentence for part in parts for sentence in split(part)]
+    parts = [re.sub(r"[.!?]\s+(?=[A-Z\d(])", "; ", part) for part in parts]
+    last = "; ".join(part.rstrip(".") for part in parts[count - 1 :])
+    return [*parts[: count - 1], *([f"{last}."] if last else [])]
+
+
+def split(text: str) -> list[str]:
+    """Return the sentences of a text."""
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z\d(])", text.strip())
 
 
 def subject(instruction: str, context: str = "") -> Condition | None:
@@ -66,30 +140,27 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     return conditions()[best] if points[best] >= 1 else None
 
 
-def _lead(c: Condition, instruction: str, context: str, *, kind: str, lay: bool) -> list[str]:
+def _lead(c: Condition, text: str, context: str, *, kind: str, lay: bool) -> list[str]:
     """Return how an answer of this type begins: option, label, reasoning, or kind words."""
-    text, case = instruction.lower(), f"{instruction} {context}".lower()
-    values = {"option": _chosen_option(context, c)}
+    case = re.sub(RULES["absent"], "", f"{text} {context}".lower())
+    given = next((t for t in c.tests if t.finding.lower() in case), c.plain_tests[0])
+    signs = [sign for sign in c.presentation if sign.lower() in case][:4]
+    signs = signs or [sign for sign in c.presentation if sign not in text][:2]
+    values = {"option": _chosen_option(context, c), "test": given, "signs": knowledge.listed(signs)}
+    lead = RULES["leads"].get(kind)
     if values["option"]:
-        kind = "option"
+        lead = RULES["leads"].get(f"{kind}, option", RULES["leads"]["option"])
     elif kind == "classification":
-        deciding = (test for test in c.tests if test.finding.lower() in context.lower())
-        values["test"] = next(deciding, c.plain_tests[0])
         mimics = {case.find(m.condition.lower()) % (len(case) + 1): m for m in c.differential[::-1]}
         other = mimics[min(mimics)]
         values |= {"other": knowledge.called(other.condition), "mark": other.feature}
-    elif kind == "multiple-hop reasoning":
-        signs = [sign for sign in c.presentation if sign.lower() in text]
-        values["signs"] = knowledge.listed(signs or c.presentation[:2])
     elif kind == "single-hop reasoning":
-        mimics = [m.condition for m in c.differential if m.feature.lower() in text]
-        kind = kind if mimics else "fit"
+        mimics = [m.condition for m in c.differential if m.feature.lower() in case]
+        lead = lead if mimics else RULES["leads"]["fit"]
         values |= {"other": knowledge.called(mimics[0])} if mimics else {}
     elif kind == "text generation":
-        kind = "text generation, lay" if lay else kind
-    elif kind != "chat" and re.search(r"\byear-old\b.*\bdiagnos", instruction):
-        kind = "USMLE-style Q&A"
-    lead = RULES["leads"].get(kind)
+        forms = (text_ for form, text_ in knowledge.TEXTS["forms"].items() if form in text)
+        lead = next(forms, RULES["leads"][f"{kind}, lay" if lay else kind])
     return [knowledge.Filler().format(lead, **knowledge.facts(c) | values)] if lead else []
 
 
@@ -102,13 +173,6 @@ def _chosen_option(context: str, c: Condition) -> str:
     known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
     known += [test.finding for test in c.tests]
     return next((options[fact.lower()] for fact in known if fact.lower() in options), "")
-
-
-def _shortened(context: str) -> str:
-    """Return the first and the longest sentence of a text outside the knowledge."""
-    first, *rest = re.split(r"(?<=[.!?])\s+", context[:MAX_READ].strip())
-    longest = max([first, *rest], key=len)
-    return first if longest == first else f"{first} {longest}"
 
 
 @cache

@@ -15,7 +15,8 @@ from medinstruct.offline.knowledge import TEXTS, Condition, conditions
 RULES = paths.load("offline/writer")
 Rates = Mapping[str, float]
 RATES: Rates = RULES["rates"]
-FIELDS = ("Type", "Topic", "View", "Difficulty", "Instruction", "Input")
+FIELDS = ("Type", "Topic", "View", "Difficulty", "Style", "Instruction", "Input")
+STYLES = paths.load("offline/styles")
 MAX_INPUT_WORDS = 190
 
 
@@ -88,8 +89,12 @@ def compose(chance: Random, *, asked: Mapping = {}, rate: Rates = RATES) -> tupl
     kind = _label("type", asked, chance)
     view = _view(asked.get("view", ""), chance)
     level = _label("difficulty", asked, chance)
-    instruction, context = Draws(condition, facets, chance).task(kind, view=view, level=level)
-    values = (kind, topic, view, str(level), instruction, context or "<noinput>")
+    style = _label("style", asked, chance)
+    fits = labels.canonical("view", view) in labels.STYLE_VIEWS.get(style, labels.VIEW_GROUPS)
+    style = style if fits else labels.STYLES[0]
+    draws = Draws(condition, facets, chance)
+    instruction, context = draws.styled(*draws.task(kind, view=view, level=level), style=style)
+    values = (kind, topic, view, str(level), style, instruction, context or "<noinput>")
     return dict(zip(FIELDS, values, strict=True)), condition
 
 
@@ -129,13 +134,6 @@ def _favorite(items: Sequence[str], chance: Random, *, steep: float = 3) -> str:
     return chance.choices(items, [1 / (n + steep) for n in range(len(items))])[0]
 
 
-def unlike(drug: knowledge.Drug) -> list[str]:
-    """Return adverse effects that this drug is not known for."""
-    names = f"{drug.class_} {drug.example}"
-    effects = TEXTS["adverse_effects"].items()
-    return [e for e, known in effects if e != drug.adverse_effect and not re.search(known, names)]
-
-
 def article(noun: str) -> str:
     """Return the noun with its article, by its sound.
 
@@ -152,6 +150,9 @@ class Draws(knowledge.Filler):
     def __init__(self, condition: Condition, facets: Sequence[str], chance: Random) -> None:
         self.condition, self.facets, self.chance = condition, facets, chance
         self.values = dict(knowledge.facts(condition))
+        person = f"{condition.name} {condition.typical_patient}"
+        self.people = next(row for row in TEXTS["people"] if re.search(row["of"], person))
+        self.values["any"] = self.values["any"] | {"who": self.people["who"]}
 
     def task(self, kind: str, *, view: str, level: int) -> tuple[str, str]:
         """Return instruction and input of a task of this type, view and level of difficulty."""
@@ -159,15 +160,30 @@ class Draws(knowledge.Filler):
         form = TEXTS["kinds"][kind]
         form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
         role = "" if is_lay else f"As {article(view)}, "
-        self.values |= {"view": article(view), "role": role, "texts": form["texts"]}
+        self.values |= {"view": article(view), "role": role, "texts": form["texts"], "kind": kind}
         self.draw_all(form["draws"])
         text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
-        if level >= form.get("tail_from", 1):
-            tail = self.chance.choice(TEXTS["tails"][level])
-            self.draw_all(TEXTS["tail_draws"])
-            text += self.format(f" {tail}") if tail else ""
         self.draw_all(form.get("input_draws", {}))
-        return text, self.format(form.get("input", ""))
+        context = self.format(form.get("input", ""))
+        self.values["case"] = f"{text} {context}"
+        tails = TEXTS[form.get("tails", "tails_lay" if is_lay else "tails")][level]
+        tails = [t for t in tails if self.values["warning"] or "contraindication" not in t]
+        tail = self.chance.choice(tails)
+        self.draw_all(TEXTS["tail_draws"])
+        text += self.format(f" {tail}") if tail else ""
+        return text, context
+
+    def styled(self, text: str, context: str, *, style: str) -> tuple[str, str]:
+        """Return instruction and input in a style; a passage keeps its words."""
+        form, is_passage = STYLES[style], self.values["kind"] in RULES["passages"]
+        parts = [text] if is_passage else [text, context]
+        for pattern, words in form.get("words", {}).items():
+            parts = [re.sub(pattern, words, part) for part in parts]
+        parts = [knowledge.swapped(part, form.get("swaps", {})) for part in parts]
+        text, context = [*parts, context][:2]
+        frame = self.chance.choice(form.get("input_frames" if context else "frames", ["{text}"]))
+        self.values["text"] = context or text
+        return (text, self.format(frame)) if context else (self.format(frame), "")
 
     def draw_all(self, draws: dict[str, str]) -> None:
         """Set values, each by a method with its arguments, such as `form: word form`."""
@@ -199,6 +215,16 @@ class Draws(knowledge.Filler):
         self.values |= zip(("sign", "other", "third"), signs, strict=False)
         return knowledge.listed(signs)
 
+    def absent(self) -> str:
+        """Draw a sign that the case does not hold, for a task that calls it missing."""
+        others = [s for s in self.condition.presentation if s not in self.values["case"]]
+        return self.chance.choice(others or ["fever"])
+
+    def notes(self) -> str:
+        """Return whose notes they are: a patient's own, unless the condition is one of children."""
+        is_own = self.values["view"] == "a patient" and self.people["adult"]
+        return "my notes" if is_own else f"{self.values['who']}'s notes"
+
     def test(self, last: str = "99") -> str:
         """Draw one of the first tests as a clause; set test_name and finding."""
         test = self.chance.choice(self.condition.plain_tests[: int(last)])
@@ -223,29 +249,15 @@ class Draws(knowledge.Filler):
         names = [article(n) if re.match(TEXTS["countable"], n) else n for n in also]
         return phrase.format(c=self.chance.choice([self.values["c"], *names]))
 
-    def into(self) -> str:
-        """Return " into words" after the verb Turn; set into_or."""
-        into = " into words" if self.values["verb"] == "Turn" else ""
-        self.values["into_or"] = into or " so that it is"
-        return into
-
-    def handbook_passage(self) -> str:
-        """Draw facets around the value facet; a treatment is added to a short passage."""
-        second = self.chance.choice(["mechanism", "presentation", "tests"])
-        facets = list(dict.fromkeys(("definition", second, self.values["facet"], "treatment")))
-        passage = self._passage(facets[:-1])
-        return passage if len(passage.split()) >= 50 else self._passage(facets)
-
-    def passage_of_three(self) -> str:
-        """Draw two facets to go with the value facet."""
-        facet = self.values["facet"]
-        others = ("presentation", "tests", "treatment", "mechanism", "drug", "causes")
-        others = self.chance.sample([name for name in others if name != facet], 2)
-        return self._passage([facet, *others])
-
-    def _passage(self, facets: list[str]) -> str:
-        """Return whole sentences up to the length that the prompt allows for an input."""
-        text = " ".join(knowledge.facet_text(self.condition, facet) for facet in facets)
+    def passage(self, *names: str) -> str:
+        """Return whole sentences on facets, of 50 words or more, within the limit of an input."""
+        names = tuple(self.values["facet"] if name == "facet" else name for name in names)
+        others = [name for name in TEXTS["passage"] if name not in names]
+        more = self.chance.sample(others, 3)
+        facets = dict.fromkeys(more.pop() if name == "any" else name for name in names)
+        texts = [knowledge.facet_text(self.condition, facet) for facet in [*facets, *more]]
+        count = next(n for n in range(len(facets), 9) if len(" ".join(texts[:n]).split()) >= 50)
+        text = " ".join(texts[:count])
         while len(text.split()) > MAX_INPUT_WORDS and ". " in text:
             text = text[: text.rstrip(".").rfind(". ") + 1]
         return text
@@ -258,19 +270,16 @@ class Draws(knowledge.Filler):
         return pair[1]
 
     def diagnoses(self) -> str:
-        """Return the lettered options of a diagnosis."""
+        """Return the lettered options of a diagnosis, all but the right one its mimics."""
         mimics = (mimic.condition for mimic in self.condition.differential)
-        names = list(dict.fromkeys([self.condition.name, *mimics]))[:4]
-        more = [c.name for c in self.chance.sample(conditions(), 8) if c.name not in names]
-        return self._lettered(names + more[: 4 - len(names)])
+        return self._lettered([self.condition.name, *mimics])
 
-    def adverse_effects(self) -> str:
-        """Return the lettered options of an adverse effect."""
-        drug = self.condition.drug
-        effects = [drug.adverse_effect, *self.chance.sample(unlike(drug), 3)]
-        return self._lettered([knowledge.capital(effect) for effect in effects])
+    def marks(self) -> str:
+        """Return the lettered options of a finding: the deciding one and marks of mimics."""
+        marks = (mimic.feature for mimic in self.condition.differential)
+        return self._lettered([self.condition.plain_tests[0].finding, *marks])
 
     def _lettered(self, options: list[str]) -> str:
-        self.chance.shuffle(options)
-        rows = zip("ABCD", options, strict=True)
+        options = self.chance.sample(options[:4], 4)
+        rows = zip("ABCD", map(knowledge.capital, options), strict=True)
         return "".join(f"\n({letter}) {option}" for letter, option in rows)
