@@ -39,15 +39,17 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     sizes = RULES["sizes"].items()
     sizes = {name: re.search(pattern, instruction) for name, pattern in sizes}
     lists = (4 if kind == "chat" else 9, *((3, 2) if any(sizes.values()) else ()))  # most entries
-    count = RULES["numbers"][sizes["sentences"][1]] if sizes["points"] else 2
+    count = RULES["numbers"][sizes["sentences"][1]] if sizes["points"] else 0
     if kind in ("summarization", "rewrite") and context:
         versions = [_given(c, context, named, request, kind=kind, most=most) for most in lists]
         parts = [*_fitted(versions, **sizes), *extras]
     else:
-        lead, form = _lead(c, request, context, kind=kind, lay=is_lay), is_lay or kind == "chat"
-        chosen = named, usual[: max(0, count - len(named))]
-        texts = ([_facets(c, facets, most, plain=form) for facets in chosen] for most in lists)
-        parts = _fitted([[*lead, *first, *extras, *last] for first, last in texts], **sizes)
+        lead = _lead(c, request, context, kind=kind, lay=is_lay)
+        more = count - len([*lead, *named, *extras]) if any(sizes.values()) else 2 - len(named)
+        chosen, plain = (named, usual[: max(0, more)]), is_lay or kind == "chat"
+        texts = ([_facets(c, facets, most, plain=plain) for facets in chosen] for most in lists)
+        versions = [[*lead, *first, *extras, *last] for first, last in texts]
+        parts = _fitted([list(dict.fromkeys(version)) for version in versions], **sizes)
     return "\n".join(f"- {part}" for part in parts) if sizes["points"] else " ".join(parts)
 
 
@@ -62,7 +64,7 @@ def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[
 
 
 def _facets(c: Condition, facets: list[str], most: int, *, plain: bool) -> list[str]:
-    """Return facets with their heads; plain words take the place of those too hard for lay readers."""
+    """Return facets with heads; plain words take the place of those too hard for lay readers."""
     texts = {facet: facet_text(c, facet, plain=plain, most=most) for facet in facets}
     texts |= {} if all(texts.values()) else {"patient": c.patient}
     return [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
@@ -71,7 +73,6 @@ def _facets(c: Condition, facets: list[str], most: int, *, plain: bool) -> list[
 def _given(c: Condition, text: str, named: list[str], request: str, *, kind: str, most: int):
     """Return a given text in other words, or the facets of it that are asked for."""
     if kind == "rewrite":
-        text = " ".join(re.findall(RULES["passage"], text)) or text
         readers = "colleagues" if re.search(RULES["colleagues"], request) else "lay"
         for pattern, words in REWORDINGS[readers].items():
             text = re.sub(pattern, words, text)

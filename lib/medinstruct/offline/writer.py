@@ -180,10 +180,11 @@ class Draws(knowledge.Filler):
         for pattern, words in form.get("words", {}).items():
             parts = [re.sub(pattern, words, part) for part in parts]
         parts = [knowledge.swapped(part, form.get("swaps", {})) for part in parts]
-        text, context = [*parts, context][:2]
-        frame = self.chance.choice(form.get("input_frames" if context else "frames", ["{text}"]))
-        self.values["text"] = context or text
-        return (text, self.format(frame)) if context else (self.format(frame), "")
+        has_case = bool(context) and not is_passage
+        frames = form.get("input_frames" if has_case else "frames", ["{text}"])
+        self.values["text"] = parts[has_case]
+        parts[has_case] = self.format(self.chance.choice(frames))
+        return parts[0], [*parts, context][1]
 
     def draw_all(self, draws: dict[str, str]) -> None:
         """Set values, each by a method with its arguments, such as `form: word form`."""
