@@ -82,6 +82,7 @@ class Condition(Part):
 
 
 FACETS = list(TEXTS["facets"])
+BETWEEN = r"\s+(?=[A-Z\d(])"  # between two sentences
 
 
 @cache
@@ -114,6 +115,19 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def split(text: str) -> list[str]:
+    """Return the sentences of a text."""
+    return re.split(rf"(?<=[.!?]){BETWEEN}", text.strip())
+
+
+def cut(text: str, words: int) -> str:
+    """Return as many whole sentences of a text as fit into a number of words, one at least."""
+    sentences = split(text)
+    while len(sentences) > 1 and len(" ".join(sentences).split()) > words:
+        sentences.pop()
+    return " ".join(sentences)
+
+
 def swapped(text: str, words: dict[str, str]) -> str:
     """Return the text with whole words replaced, the longest first."""
     keys = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
@@ -139,6 +153,7 @@ def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
     lists = {name: getattr(condition, values) for name, values in TEXTS["any"].items()}
     lists |= {"test_name": tests, "mimic": list(mimics), "feature": list(mimics.values())}
     care = [step for step in condition.treatment if not re.search(TEXTS["some"], step)]
+    lists["sign"] = [sign for sign in condition.presentation if not re.match(TEXTS["none"], sign)]
     lists |= {"form": list(TEXTS["forms"]), "care": care or condition.treatment}
     wait = TEXTS["wait"]
     wait = wait["at_once" if re.search(wait["emergencies"], name) else "soon"]
@@ -149,6 +164,7 @@ def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
         "flags": listed(condition.red_flags[:3]),
         "wait": wait.format(c=c, flag=condition.red_flags[0]),
         "deciding": called(condition.plain_tests[0].test),
+        "decides": condition.plain_tests[0].clause,
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
         "warning": "" if warning.lower().startswith("none") else TEXTS["warning"].format(warning),

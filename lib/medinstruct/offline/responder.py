@@ -2,14 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
-from itertools import accumulate
 from random import Random
 
 from medinstruct import labels, paths
 from medinstruct.offline import knowledge
-from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_text
+from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_text, split
 
 RULES, GRADING = paths.load("offline/responder"), paths.load("offline/grader")
 REWORDINGS = paths.load("offline/rewordings")
@@ -18,7 +17,7 @@ SWAPS = {short: word for form in STYLES for word, short in form.get("swaps", {})
 LAY = "|".join(paths.load("offline/writer")["lay_views"])
 IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
 MAX_READ = 20_000  # characters of a text that are read
-UNKNOWN = RULES["unknown"]
+UNKNOWN, NUMBERS = RULES["unknown"], RULES["numbers"]
 MARGIN = 0.01
 TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 
@@ -36,21 +35,24 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     request = " ".join([instruction, *re.findall(RULES["asks"], context)])
     extras, rest = _extras(c, request, lay=is_lay)
     named, usual = asked_facets(rest, lay=is_lay, kind=kind)
-    sizes = RULES["sizes"].items()
-    sizes = {name: re.search(pattern, instruction) for name, pattern in sizes}
-    lists = (4 if kind == "chat" else 9, *((3, 2) if any(sizes.values()) else ()))  # most entries
-    count = RULES["numbers"][sizes["sentences"][1]] if sizes["points"] else 0
-    if kind in ("summarization", "rewrite") and context:
-        versions = [_given(c, context, named, request, kind=kind, most=most) for most in lists]
-        parts = [*_fitted(versions, **sizes), *extras]
-    else:
-        lead = _lead(c, request, context, kind=kind, lay=is_lay)
-        more = count - len([*lead, *named, *extras]) if any(sizes.values()) else 2 - len(named)
-        chosen, plain = (named, usual[: max(0, more)]), is_lay or kind == "chat"
-        texts = ([_facets(c, facets, most, plain=plain) for facets in chosen] for most in lists)
-        versions = [[*lead, *first, *extras, *last] for first, last in texts]
-        parts = _fitted([list(dict.fromkeys(version)) for version in versions], **sizes)
-    return "\n".join(f"- {part}" for part in parts) if sizes["points"] else " ".join(parts)
+    words, count = (re.search(pattern, instruction) for pattern in RULES["sizes"])
+    size = {
+        "words": int(words[1]) if words else MAX_READ,
+        "count": NUMBERS[count[1]] if count else 0,
+    }
+    if kind == "rewrite" and context:
+        return " ".join([*_reworded(context, request), *extras])
+    if kind == "summarization" and context:
+        summary = _fitted(_given(c, context, named, size["count"] or 2), **size)
+        return " ".join([summary, *extras])
+    lead, plain = _lead(c, request, context, kind=kind, lay=is_lay), is_lay or kind == "chat"
+    usual = [] if words or count else usual[: max(0, 2 - len(named))]
+    texts = (
+        [_facets(c, facets, most, plain=plain) for facets in (named, usual)]
+        for most in ((4, 3, 2) if kind == "chat" else (9, 4, 3, 2))  # entries of a list
+    )
+    versions = (dict.fromkeys([*lead, *first, *extras, *last]) for first, last in texts)
+    return _fitted(versions, **size)
 
 
 def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[str], list[str]]:
@@ -59,7 +61,6 @@ def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[
     usual = RULES["usual"].get(kind, ["definition", "tests"])
     if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
         usual = ["patient"]
-    usual = dict.fromkeys([*usual, *RULES["usual"]["text generation"]])
     return named, [facet for facet in usual if facet not in named]
 
 
@@ -70,16 +71,20 @@ def _facets(c: Condition, facets: list[str], most: int, *, plain: bool) -> list[
     return [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
 
 
-def _given(c: Condition, text: str, named: list[str], request: str, *, kind: str, most: int):
-    """Return a given text in other words, or the facets of it that are asked for."""
-    if kind == "rewrite":
-        readers = "colleagues" if re.search(RULES["colleagues"], request) else "lay"
-        for pattern, words in REWORDINGS[readers].items():
-            text = re.sub(pattern, words, text)
-        return split(text)
+def _given(c: Condition, text: str, named: list[str], count: int) -> Iterator[list[str]]:
+    """Yield ever shorter versions of the facets that a text holds, those asked for first."""
     given = [facet for facet in FACETS if facet_text(c, facet) in text]
     given.sort(key=lambda facet: facet not in named)
-    return [facet_text(c, facet, most=most) for facet in given[:3]] or split(text)[:2]
+    for size, most in ((count, 9), (1, 9), (1, 4), (1, 3), (1, 2)):
+        yield [facet_text(c, facet, most=most) for facet in given[:size]] or split(text)[:2]
+
+
+def _reworded(text: str, request: str) -> list[str]:
+    """Return the sentences of a text in the words of its new readers, lay people or colleagues."""
+    readers = "colleagues" if re.search(RULES["colleagues"], request) else "lay"
+    for pattern, words in REWORDINGS[readers].items():
+        text = re.sub(pattern, words, text)
+    return split(text)
 
 
 def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
@@ -99,32 +104,19 @@ def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
     return sentences, rest
 
 
-def _fitted(versions: list[list[str]], **sizes: re.Match[str] | None) -> list[str]:
-    """Return the first version within the sizes that a task sets, else the last one cut to them."""
-    limit = int(sizes["words"][1]) if sizes["words"] else MAX_READ
-    if sizes["sentences"]:
-        count = RULES["numbers"][sizes["sentences"][1]]
-        versions = [_merged(parts, count) for parts in versions]
-    sizes = [sum(len(part.split()) for part in parts) for parts in versions]
-    fits = [parts for parts, size in zip(versions, sizes, strict=True) if size <= limit]
-    parts = [sentence for part in versions[-1] for sentence in split(part)]
-    ends = accumulate(len(part.split()) for part in parts)
-    cut = [part for part, end in zip(parts, ends, strict=True) if end <= limit]
-    return fits[0] if fits else cut or parts[:1]
-
-
-def _merged(parts: list[str], count: int) -> list[str]:
-    """Return the parts as `count` sentences, or fewer if there are no more."""
-    if len(parts) < count:
-        parts = [sentence for part in parts for sentence in split(part)]
-    parts = [re.sub(r"[.!?]\s+(?=[A-Z\d(])", "; ", part) for part in parts]
-    last = "; ".join(part.rstrip(".") for part in parts[count - 1 :])
-    return [*parts[: count - 1], *([f"{last}."] if last else [])]
-
-
-def split(text: str) -> list[str]:
-    """Return the sentences of a text."""
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z\d(])", text.strip())
+def _fitted(versions: Iterable[Iterable[str]], *, words: int, count: int) -> str:
+    """Return the first version of so many words and, if not 0, sentences, else the last one cut."""
+    text = ""
+    for version in versions:
+        parts = list(version)
+        if count:
+            parts = [re.sub(rf"[.!?]{knowledge.BETWEEN}", "; ", part.rstrip(".")) for part in parts]
+            parts = [*parts[: count - 1], "; ".join(parts[count - 1 :])]
+            parts = [f"{part}." for part in parts if part]
+        text = " ".join(parts)
+        if len(text.split()) <= words:
+            break
+    return knowledge.cut(text, words)
 
 
 def subject(instruction: str, context: str = "") -> Condition | None:
@@ -172,7 +164,7 @@ def _chosen_option(context: str, c: Condition) -> str:
         for letter, text in reversed(re.findall(RULES["option"], context[:MAX_READ]))
     }
     known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
-    known += [test.finding for test in c.tests]
+    known += [text for test in c.tests for text in (test.finding, test.clause)]
     return next((options[fact.lower()] for fact in known if fact.lower() in options), "")
 
 

@@ -135,11 +135,7 @@ def _favorite(items: Sequence[str], chance: Random, *, steep: float = 3) -> str:
 
 
 def article(noun: str) -> str:
-    """Return the noun with its article, by its sound.
-
-    >>> article("intern"), article("nurse"), article("university student")
-    ('an intern', 'a nurse', 'a university student')
-    """
+    """Return the noun with its article, by its sound: an intern, a university student."""
     is_vowel = re.match(r"(?!uni|uro|use|eu)[aeiou]|hono|hour", noun.lower())
     return f"{'an' if is_vowel else 'a'} {noun}"
 
@@ -165,7 +161,7 @@ class Draws(knowledge.Filler):
         text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
         self.draw_all(form.get("input_draws", {}))
         context = self.format(form.get("input", ""))
-        self.values["case"] = f"{text} {context}"
+        self.values["case"] = f"{text} {context}".lower()
         tails = TEXTS[form.get("tails", "tails_lay" if is_lay else "tails")][level]
         tails = [t for t in tails if self.values["warning"] or "contraindication" not in t]
         tail = self.chance.choice(tails)
@@ -218,7 +214,7 @@ class Draws(knowledge.Filler):
 
     def absent(self) -> str:
         """Draw a sign that the case does not hold, for a task that calls it missing."""
-        others = [s for s in self.condition.presentation if s not in self.values["case"]]
+        others = [s for s in self.condition.presentation if s.lower() not in self.values["case"]]
         return self.chance.choice(others or ["fever"])
 
     def notes(self) -> str:
@@ -233,15 +229,12 @@ class Draws(knowledge.Filler):
         return test.clause
 
     def facet(self, *options: str) -> str:
-        """Draw a facet of the topic, with "all" of any topic, with "lay" one for lay people."""
+        """Draw a facet of the topic but `one`, "all" of any topic, "lay" one for lay people."""
         facets = TEXTS["aspects"] if "all" in options or not self.facets else self.facets
         lay = TEXTS["lay_aspects"]
+        facets = [facet for facet in facets if facet != self.values.get("one")]
         known = [f for f in facets if f in lay or "lay" not in options]
         return self.chance.choice(known or list(lay))
-
-    def other_facet(self, name: str) -> str:
-        """Draw a facet other than the one of this name."""
-        return self.chance.choice([f for f in TEXTS["aspects"] if f != self.values[name]])
 
     def aspect(self, name: str, table: str = "aspects") -> str:
         """Draw a noun phrase for a facet, such as "the causes of asthma"."""
@@ -251,17 +244,13 @@ class Draws(knowledge.Filler):
         return phrase.format(c=self.chance.choice([self.values["c"], *names]))
 
     def passage(self, *names: str) -> str:
-        """Return whole sentences on facets, of 50 words or more, within the limit of an input."""
-        names = tuple(self.values["facet"] if name == "facet" else name for name in names)
-        others = [name for name in TEXTS["passage"] if name not in names]
-        more = self.chance.sample(others, 3)
-        facets = dict.fromkeys(more.pop() if name == "any" else name for name in names)
-        texts = [knowledge.facet_text(self.condition, facet) for facet in [*facets, *more]]
-        count = next(n for n in range(len(facets), 9) if len(" ".join(texts[:n]).split()) >= 50)
-        text = " ".join(texts[:count])
-        while len(text.split()) > MAX_INPUT_WORDS and ". " in text:
-            text = text[: text.rstrip(".").rfind(". ") + 1]
-        return text
+        """Return whole sentences on three facets or more, of 50 words to the limit of an input."""
+        facets = [self.values["facet"] if name == "facet" else name for name in names]
+        more = self.chance.sample(TEXTS["passage"], len(TEXTS["passage"]))
+        facets = list(dict.fromkeys([*facets, *more]))
+        texts = [knowledge.facet_text(self.condition, facet) for facet in facets]
+        texts = next(texts[:n] for n in range(3, 9) if len(" ".join(texts[:n]).split()) >= 50)
+        return knowledge.cut(" ".join(texts), MAX_INPUT_WORDS)
 
     def labels(self) -> str:
         """Draw a mimic and shuffle it with the condition; set first."""
@@ -270,17 +259,8 @@ class Draws(knowledge.Filler):
         self.values["first"] = pair[0]
         return pair[1]
 
-    def diagnoses(self) -> str:
-        """Return the lettered options of a diagnosis, all but the right one its mimics."""
-        mimics = (mimic.condition for mimic in self.condition.differential)
-        return self._lettered([self.condition.name, *mimics])
-
-    def marks(self) -> str:
-        """Return the lettered options of a finding: the deciding one and marks of mimics."""
-        marks = (mimic.feature for mimic in self.condition.differential)
-        return self._lettered([self.condition.plain_tests[0].finding, *marks])
-
-    def _lettered(self, options: list[str]) -> str:
-        options = self.chance.sample(options[:4], 4)
-        rows = zip("ABCD", map(knowledge.capital, options), strict=True)
-        return "".join(f"\n({letter}) {option}" for letter, option in rows)
+    def options(self, own: str, others: str) -> str:
+        """Return lettered options: a value of the condition among those of its mimics."""
+        texts = self.chance.sample([self.values[own], *self.values["any"][others]][:4], 4)
+        rows = zip("ABCD", map(knowledge.capital, texts), strict=True)
+        return "".join(f"\n({letter}) {text}" for letter, text in rows)
