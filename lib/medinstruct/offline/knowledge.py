@@ -115,14 +115,9 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def split(text: str) -> list[str]:
-    """Return the sentences of a text."""
-    return re.split(rf"(?<=[.!?]){BETWEEN}", text.strip())
-
-
 def cut(text: str, words: int) -> str:
     """Return as many whole sentences of a text as fit into a number of words, one at least."""
-    sentences = split(text)
+    sentences = re.split(rf"(?<=[.!?]){BETWEEN}", text.strip())
     while len(sentences) > 1 and len(" ".join(sentences).split()) > words:
         sentences.pop()
     return " ".join(sentences)
@@ -163,7 +158,6 @@ def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
         "c": c,
         "flags": listed(condition.red_flags[:3]),
         "wait": wait.format(c=c, flag=condition.red_flags[0]),
-        "deciding": called(condition.plain_tests[0].test),
         "decides": condition.plain_tests[0].clause,
         "patient": condition.typical_patient,
         "patient_text": condition.patient,

@@ -8,17 +8,18 @@ from random import Random
 
 from medinstruct import labels, paths
 from medinstruct.offline import knowledge
-from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_text, split
+from medinstruct.offline.knowledge import FACETS, Condition, conditions, facet_text, swapped
 
 RULES, GRADING = paths.load("offline/responder"), paths.load("offline/grader")
 REWORDINGS = paths.load("offline/rewordings")
-STYLES = paths.load("offline/styles").values()
-SWAPS = {short: word for form in STYLES for word, short in form.get("swaps", {}).items()}
+FORMS = paths.load("offline/styles").values()
+SWAPS = {short: word for form in FORMS for word, short in form.get("swaps", {}).items()}
 LAY = "|".join(paths.load("offline/writer")["lay_views"])
 IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
 MAX_READ = 20_000  # characters of a text that are read
 UNKNOWN, NUMBERS = RULES["unknown"], RULES["numbers"]
 MARGIN = 0.01
+SHORT = 40  # words of a summary of a text outside the knowledge
 TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 
 
@@ -26,49 +27,43 @@ TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """Return the answer to an instruction with its input, UNKNOWN outside the knowledge."""
     kind = labels.canonical("type", kind) or kind
-    texts = (knowledge.swapped(text[:MAX_READ], SWAPS) for text in (instruction, context))
-    instruction, context = texts
+    instruction, context = (swapped(text[:MAX_READ], SWAPS) for text in (instruction, context))
     c = subject(instruction, context)
     if c is None:
-        return " ".join(split(context)[:2]) if kind == "summarization" and context else UNKNOWN
+        return knowledge.cut(context, SHORT) if kind == "summarization" and context else UNKNOWN
     is_lay = bool(IS_LAY.search(view) or (not view and re.search(r"\b(my|me|I)\b", instruction)))
     request = " ".join([instruction, *re.findall(RULES["asks"], context)])
     extras, rest = _extras(c, request, lay=is_lay)
-    named, usual = asked_facets(rest, lay=is_lay, kind=kind)
-    words, count = (re.search(pattern, instruction) for pattern in RULES["sizes"])
-    size = {
-        "words": int(words[1]) if words else MAX_READ,
-        "count": NUMBERS[count[1]] if count else 0,
-    }
+    plain = is_lay or kind == "chat"
+    named, usual = asked_facets(rest, lay=plain, kind=kind)
+    words, sentences = (re.search(pattern, instruction) for pattern in RULES["sizes"])
+    limit, count = int(words[1]) if words else MAX_READ, NUMBERS[sentences[1]] if sentences else 0
     if kind == "rewrite" and context:
-        return " ".join([*_reworded(context, request), *extras])
+        return " ".join([_reworded(context, request), *extras])
     if kind == "summarization" and context:
-        summary = _fitted(_given(c, context, named, size["count"] or 2), **size)
-        return " ".join([summary, *extras])
-    lead, plain = _lead(c, request, context, kind=kind, lay=is_lay), is_lay or kind == "chat"
-    usual = [] if words or count else usual[: max(0, 2 - len(named))]
-    texts = (
-        [_facets(c, facets, most, plain=plain) for facets in (named, usual)]
-        for most in ((4, 3, 2) if kind == "chat" else (9, 4, 3, 2))  # entries of a list
-    )
-    versions = (dict.fromkeys([*lead, *first, *extras, *last]) for first, last in texts)
-    return _fitted(versions, **size)
+        given = _given(c, context, named, count or 2)
+        return " ".join([_fitted(given, limit, count), *extras])
+    lead = _lead(c, request, context, kind=kind, lay=is_lay)
+    usual = [] if words or sentences else usual[: max(0, 2 - len(named))]
+    lists = (4, 3, 2) if kind == "chat" else (9, 4, 3, 2)  # the most entries of a list
+    texts = ([_facet(c, f, most, plain) for f in (*named, *usual)] for most in lists)
+    last = len(named)
+    return _fitted(([*lead, *text[:last], *extras, *text[last:]] for text in texts), limit, count)
 
 
 def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[str], list[str]]:
     """Return the facets that an instruction asks for, and others that go with its type."""
     named = [facet for facet in FACETS if re.search(RULES["asked"][facet], text, re.IGNORECASE)]
     usual = RULES["usual"].get(kind, ["definition", "tests"])
-    if lay and kind in ("", "open Q&A", "text generation", "single-hop reasoning"):
-        usual = ["patient"]
+    if lay:
+        named = list(dict.fromkeys(RULES["plainer"].get(facet, facet) for facet in named))
+        usual = RULES["usual_lay"].get(kind, usual)
     return named, [facet for facet in usual if facet not in named]
 
 
-def _facets(c: Condition, facets: list[str], most: int, *, plain: bool) -> list[str]:
-    """Return facets with heads; plain words take the place of those too hard for lay readers."""
-    texts = {facet: facet_text(c, facet, plain=plain, most=most) for facet in facets}
-    texts |= {} if all(texts.values()) else {"patient": c.patient}
-    return [f"{RULES['heads'][facet]}: {text}" for facet, text in texts.items() if text]
+def _facet(c: Condition, facet: str, most: int, plain: bool) -> str:
+    text = facet_text(c, facet, plain=plain, most=most)
+    return f"{RULES['heads'][facet]}: {text}" if text else ""
 
 
 def _given(c: Condition, text: str, named: list[str], count: int) -> Iterator[list[str]]:
@@ -76,15 +71,15 @@ def _given(c: Condition, text: str, named: list[str], count: int) -> Iterator[li
     given = [facet for facet in FACETS if facet_text(c, facet) in text]
     given.sort(key=lambda facet: facet not in named)
     for size, most in ((count, 9), (1, 9), (1, 4), (1, 3), (1, 2)):
-        yield [facet_text(c, facet, most=most) for facet in given[:size]] or split(text)[:2]
+        yield [facet_text(c, facet, most=most) for facet in given[:size]] or [text]
 
 
-def _reworded(text: str, request: str) -> list[str]:
-    """Return the sentences of a text in the words of its new readers, lay people or colleagues."""
+def _reworded(text: str, request: str) -> str:
+    """Return a text in the words of its new readers, lay people or colleagues."""
     readers = "colleagues" if re.search(RULES["colleagues"], request) else "lay"
     for pattern, words in REWORDINGS[readers].items():
         text = re.sub(pattern, words, text)
-    return split(text)
+    return text
 
 
 def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
@@ -104,11 +99,11 @@ def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
     return sentences, rest
 
 
-def _fitted(versions: Iterable[Iterable[str]], *, words: int, count: int) -> str:
+def _fitted(versions: Iterable[Iterable[str]], words: int, count: int) -> str:
     """Return the first version of so many words and, if not 0, sentences, else the last one cut."""
     text = ""
     for version in versions:
-        parts = list(version)
+        parts = list(filter(None, version))
         if count:
             parts = [re.sub(rf"[.!?]{knowledge.BETWEEN}", "; ", part.rstrip(".")) for part in parts]
             parts = [*parts[: count - 1], "; ".join(parts[count - 1 :])]

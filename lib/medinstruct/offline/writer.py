@@ -37,10 +37,8 @@ def write_tasks(wanted: Sequence[Mapping], *, chance: Random, rate: Rates) -> li
     clean: dict[str, str] = {}
     for asked in wanted:
         if clean and chance.random() < rate["near_duplicate"]:
-            text = clean["Instruction"]
-            body = text.rstrip(".?")
-            form = {"body": body, "lower": body[:1].lower() + body[1:], "mark": text[-1:]}
-            fields = clean | {"Instruction": chance.choice(RULES["near_duplicates"]).format(**form)}
+            text = chance.choice(RULES["near_duplicates"]).format(clean["Instruction"])
+            fields = clean | {"Instruction": text}
         else:
             fields = clean = compose(chance, asked=asked, rate=rate)[0]
         tasks.append(_spoiled(dict(fields), rate, chance))
@@ -155,8 +153,7 @@ class Draws(knowledge.Filler):
         is_lay = view in RULES["lay_views"]
         form = TEXTS["kinds"][kind]
         form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
-        role = "" if is_lay else f"As {article(view)}, "
-        self.values |= {"view": article(view), "role": role, "texts": form["texts"], "kind": kind}
+        self.values |= {"view": article(view), "texts": form["texts"], "kind": kind}
         self.draw_all(form["draws"])
         text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
         self.draw_all(form.get("input_draws", {}))
@@ -251,13 +248,6 @@ class Draws(knowledge.Filler):
         texts = [knowledge.facet_text(self.condition, facet) for facet in facets]
         texts = next(texts[:n] for n in range(3, 9) if len(" ".join(texts[:n]).split()) >= 50)
         return knowledge.cut(" ".join(texts), MAX_INPUT_WORDS)
-
-    def labels(self) -> str:
-        """Draw a mimic and shuffle it with the condition; set first."""
-        pair = [self.values["c"], self.any("mimic")]
-        self.chance.shuffle(pair)
-        self.values["first"] = pair[0]
-        return pair[1]
 
     def options(self, own: str, others: str) -> str:
         """Return lettered options: a value of the condition among those of its mimics."""
