@@ -125,7 +125,12 @@ def test_every_facet_that_a_task_names_is_in_its_answer():
                     phrase.format(c=knowledge.called(c.name)) in asked for phrase in phrases
                 )
                 head = responder.RULES["heads"][facet]
-                if is_named and not limited and f"{head}: " not in text and "plain words" not in text:
+                if (
+                    is_named
+                    and not limited
+                    and f"{head}: " not in text
+                    and "plain words" not in text
+                ):
                     missing.append((facet, fields, text))
     assert not missing, missing[:2]
 
@@ -181,7 +186,7 @@ def test_a_rewritten_text_keeps_the_content_of_the_given_one_in_other_words():
 
 def test_a_sign_called_missing_is_in_no_case_and_no_list_of_findings():
     """Before, 5 of 13 answers of the demo listed the sign that their task called missing."""
-    rows = [row for row in answered(1500, 14) if "is missing here" in row[0]["Instruction"]]
+    rows = [row for row in answered(2500, 14) if "is missing here" in row[0]["Instruction"]]
     for fields, _, text in rows:
         case, _, after = plainly(fields["Instruction"]).partition("Bear in mind that ")
         sign = after.partition(" is missing here")[0]
@@ -292,7 +297,8 @@ def test_a_style_changes_how_a_task_is_written_and_not_what_is_answered():
 
 
 def test_every_condition_has_a_finding_that_speaks_for_it():
-    assert not [c.name for c in conditions() if not any(test.is_plain for test in c.tests)]
+    hedges = knowledge.TEXTS["hedges"]
+    assert not [c.name for c in conditions() if re.search(hedges, c.plain_tests[0].clause)]
 
 
 def test_a_summary_adds_nothing_to_what_it_was_given():

@@ -32,11 +32,6 @@ class Finding(Part):
         is_plural = " and " in head or re.search(r"(?!gas)\w\w[^sui]s$", head)
         return f"{called(self.test)} {'show' if is_plural else 'shows'} {self.finding}"
 
-    @property
-    def is_plain(self) -> bool:
-        """Return whether the finding is positive and unconditional, as in one patient's story."""
-        return not re.search(TEXTS["hedges"], f"{self.test} {self.finding}")
-
 
 class Mimic(Part):
     """A condition that this one is mistaken for, and the feature that tells them apart."""
@@ -78,7 +73,8 @@ class Condition(Part):
     @property
     def plain_tests(self) -> tuple[Finding, ...]:
         """Return the tests whose finding speaks for the condition; all where none does."""
-        return tuple(test for test in self.tests if test.is_plain) or self.tests
+        plain = (t for t in self.tests if not re.search(TEXTS["hedges"], f"{t.test} {t.finding}"))
+        return tuple(plain) or self.tests
 
 
 FACETS = list(TEXTS["facets"])
@@ -94,11 +90,7 @@ def conditions() -> tuple[Condition, ...]:
 
 
 def called(name: str) -> str:
-    """Return the name inside a sentence: lower case, but for abbreviations and personal names.
-
-    >>> called("Acute appendicitis"), called("COPD exacerbation"), called("Crohn's disease")
-    ('acute appendicitis', 'COPD exacerbation', "Crohn's disease")
-    """
+    """Return the name inside a sentence: lower case, but for abbreviations and personal names."""
     first = name.split()[0]
     is_name = re.search(r"[A-Z0-9]|^-", first[1:]) or "'" in first or "-Barr" in first
     is_proper = is_name or first.rstrip(",") in TEXTS["proper"]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from random import Random
 
@@ -19,7 +19,6 @@ IS_LAY = re.compile(rf"\b({LAY}|public(?! health))\b", re.IGNORECASE)
 MAX_READ = 20_000  # characters of a text that are read
 UNKNOWN, NUMBERS = RULES["unknown"], RULES["numbers"]
 MARGIN = 0.01
-SHORT = 40  # words of a summary of a text outside the knowledge
 TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 
 
@@ -30,7 +29,7 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     instruction, context = (swapped(text[:MAX_READ], SWAPS) for text in (instruction, context))
     c = subject(instruction, context)
     if c is None:
-        return knowledge.cut(context, SHORT) if kind == "summarization" and context else UNKNOWN
+        return knowledge.cut(context, 40) if kind == "summarization" and context else UNKNOWN
     is_lay = bool(IS_LAY.search(view) or (not view and re.search(r"\b(my|me|I)\b", instruction)))
     request = " ".join([instruction, *re.findall(RULES["asks"], context)])
     extras, rest = _extras(c, request, lay=is_lay)
@@ -41,37 +40,25 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     if kind == "rewrite" and context:
         return " ".join([_reworded(context, request), *extras])
     if kind == "summarization" and context:
-        given = _given(c, context, named, count or 2)
-        return " ".join([_fitted(given, limit, count), *extras])
-    lead = _lead(c, request, context, kind=kind, lay=is_lay)
+        given = (facet for facet in FACETS if facet_text(c, facet) in context)
+        given = sorted(given, key=lambda facet: facet not in named)
+        steps = ((count or 2, 9), (1, 9), (1, 4), (1, 3), (1, 2))  # facets, entries in each
+        texts = ([facet_text(c, f, most=most) for f in given[:n]] or [context] for n, most in steps)
+        return " ".join([_fitted(texts, limit, count), *extras])
+    lead, last = _lead(c, request, context, kind=kind), len(named)
     usual = [] if words or sentences else usual[: max(0, 2 - len(named))]
     lists = (4, 3, 2) if kind == "chat" else (9, 4, 3, 2)  # the most entries of a list
-    texts = ([_facet(c, f, most, plain) for f in (*named, *usual)] for most in lists)
-    last = len(named)
+    form = {facet: f"{RULES['heads'][facet]}: " for facet in (*named, *usual)}
+    texts = ([form[f] + facet_text(c, f, plain=plain, most=most) for f in form] for most in lists)
     return _fitted(([*lead, *text[:last], *extras, *text[last:]] for text in texts), limit, count)
 
 
 def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[str], list[str]]:
     """Return the facets that an instruction asks for, and others that go with its type."""
     named = [facet for facet in FACETS if re.search(RULES["asked"][facet], text, re.IGNORECASE)]
-    usual = RULES["usual"].get(kind, ["definition", "tests"])
-    if lay:
-        named = list(dict.fromkeys(RULES["plainer"].get(facet, facet) for facet in named))
-        usual = RULES["usual_lay"].get(kind, usual)
-    return named, [facet for facet in usual if facet not in named]
-
-
-def _facet(c: Condition, facet: str, most: int, plain: bool) -> str:
-    text = facet_text(c, facet, plain=plain, most=most)
-    return f"{RULES['heads'][facet]}: {text}" if text else ""
-
-
-def _given(c: Condition, text: str, named: list[str], count: int) -> Iterator[list[str]]:
-    """Yield ever shorter versions of the facets that a text holds, those asked for first."""
-    given = [facet for facet in FACETS if facet_text(c, facet) in text]
-    given.sort(key=lambda facet: facet not in named)
-    for size, most in ((count, 9), (1, 9), (1, 4), (1, 3), (1, 2)):
-        yield [facet_text(c, facet, most=most) for facet in given[:size]] or [text]
+    usual = RULES["usual"] | (RULES["usual_lay"] if lay else {})
+    named = list(dict.fromkeys(RULES["plainer"].get(f, f) if lay else f for f in named))
+    return named, [f for f in usual.get(kind, ["definition", "tests"]) if f not in named]
 
 
 def _reworded(text: str, request: str) -> str:
@@ -94,8 +81,7 @@ def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
             words["result"] = results.get(words.get("test", "").lower(), c.plain_tests[0].clause)
             words["instead"] = next(x for x in c.treatment if x != words.get("treatment"))
             says = knowledge.Filler().format(says, **knowledge.facts(c) | words)
-            sentences.append(knowledge.capital(says))
-            rest = rest.replace(match.group(), " ")
+            sentences, rest = [*sentences, knowledge.capital(says)], rest.replace(match[0], " ")
     return sentences, rest
 
 
@@ -103,7 +89,7 @@ def _fitted(versions: Iterable[Iterable[str]], words: int, count: int) -> str:
     """Return the first version of so many words and, if not 0, sentences, else the last one cut."""
     text = ""
     for version in versions:
-        parts = list(filter(None, version))
+        parts = list(version)
         if count:
             parts = [re.sub(rf"[.!?]{knowledge.BETWEEN}", "; ", part.rstrip(".")) for part in parts]
             parts = [*parts[: count - 1], "; ".join(parts[count - 1 :])]
@@ -116,8 +102,7 @@ def _fitted(versions: Iterable[Iterable[str]], words: int, count: int) -> str:
 
 def subject(instruction: str, context: str = "") -> Condition | None:
     """Return the condition that a task names, the first first, or whose phrases it has, or None."""
-    options_out = re.sub(RULES["option"], "", context[:MAX_READ])
-    text = f"{instruction[:MAX_READ]}\n{options_out}".lower()
+    text = f"{instruction[:MAX_READ]}\n{re.sub(RULES['option'], '', context[:MAX_READ])}".lower()
     text = re.sub(RULES["beside_the_subject"], "", text)
     pattern, owners = _names()
     points = [sum(weight for phrase, weight in row if phrase in text) for row in _phrases()]
@@ -128,7 +113,7 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     return conditions()[best] if points[best] >= 1 else None
 
 
-def _lead(c: Condition, text: str, context: str, *, kind: str, lay: bool) -> list[str]:
+def _lead(c: Condition, text: str, context: str, *, kind: str) -> list[str]:
     """Return how an answer of this type begins: option, label, reasoning, or kind words."""
     case = re.sub(RULES["absent"], "", f"{text} {context}".lower())
     given = next((t for t in c.tests if t.finding.lower() in case), c.plain_tests[0])
@@ -147,17 +132,14 @@ def _lead(c: Condition, text: str, context: str, *, kind: str, lay: bool) -> lis
         lead = lead if mimics else RULES["leads"]["fit"]
         values |= {"other": knowledge.called(mimics[0])} if mimics else {}
     elif kind == "text generation":
-        forms = (text_ for form, text_ in knowledge.TEXTS["forms"].items() if form in text)
-        lead = next(forms, RULES["leads"][f"{kind}, lay" if lay else kind])
+        lead = next((s for form, s in knowledge.TEXTS["forms"].items() if form in text), lead)
     return [knowledge.Filler().format(lead, **knowledge.facts(c) | values)] if lead else []
 
 
 def _chosen_option(context: str, c: Condition) -> str:
     """Return the lettered option with the condition or one of its facts, "" without options."""
-    options = {
-        text.lower().rstrip("."): f"({letter}) {knowledge.capital(text.rstrip('.'))}"
-        for letter, text in reversed(re.findall(RULES["option"], context[:MAX_READ]))
-    }
+    pairs = reversed(re.findall(RULES["option"], context))
+    options = {text.lower().rstrip("."): f"({letter}) {text.rstrip('.')}" for letter, text in pairs}
     known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
     known += [text for test in c.tests for text in (test.finding, test.clause)]
     return next((options[fact.lower()] for fact in known if fact.lower() in options), "")

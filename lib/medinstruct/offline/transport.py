@@ -66,15 +66,10 @@ def respond(body: dict[str, Any], *, rate: writer.Rates = writer.RATES) -> dict[
     text, reason = _truncated(text, min(limit, int(_tokens(text) * 0.6)) if is_cut else limit)
     asked, written = sum(map(_tokens, texts)), _tokens(text)
     usage = {"prompt_tokens": asked, "completion_tokens": written, "total_tokens": asked + written}
+    head = {"id": f"offline-{digest.hexdigest()[:12]}", "object": "chat.completion", "created": 0}
     message = {"role": "assistant", "content": text}
-    return {
-        "id": f"offline-{digest.hexdigest()[:12]}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": MODEL,
-        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-        "usage": usage,
-    }
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return head | {"model": MODEL, "choices": [choice], "usage": usage}
 
 
 def _events(completion: dict[str, Any], *, usage: bool) -> list[bytes]:

@@ -36,24 +36,18 @@ def write_tasks(wanted: Sequence[Mapping], *, chance: Random, rate: Rates) -> li
     tasks: list[dict[str, str]] = []
     clean: dict[str, str] = {}
     for asked in wanted:
-        if clean and chance.random() < rate["near_duplicate"]:
-            text = chance.choice(RULES["near_duplicates"]).format(clean["Instruction"])
-            fields = clean | {"Instruction": text}
-        else:
-            fields = clean = compose(chance, asked=asked, rate=rate)[0]
-        tasks.append(_spoiled(dict(fields), rate, chance))
+        again = bool(clean) and chance.random() < rate["near_duplicate"]
+        clean = clean if again else compose(chance, asked=asked, rate=rate)[0]
+        form = chance.choice(RULES["near_duplicates"]) if again else "{}"
+        fields = clean | {"Instruction": form.format(clean["Instruction"])}
+        if chance.random() < rate["label_variant"]:
+            fields["Type"] = RULES["type_variants"][fields["Type"]]
+        if chance.random() < rate["word_input"]:
+            fields["Instruction"] += RULES["word_input"]
+        if chance.random() < rate["missing_field"]:
+            del fields[chance.choice(["View", "Difficulty", "Topic"])]
+        tasks.append(fields)
     return tasks
-
-
-def _spoiled(fields: dict[str, str], rate: Rates, chance: Random) -> dict[str, str]:
-    """Return the fields of a task after its failures."""
-    if chance.random() < rate["label_variant"]:
-        fields["Type"] = RULES["type_variants"][fields["Type"]]
-    if chance.random() < rate["word_input"]:
-        fields["Instruction"] += RULES["word_input"]
-    if chance.random() < rate["missing_field"]:
-        del fields[chance.choice(["View", "Difficulty", "Topic"])]
-    return fields
 
 
 def as_blocks(tasks: list[dict[str, str]], *, first: int, chance: Random, rate: Rates) -> str:
@@ -78,8 +72,8 @@ def as_json(tasks: list[dict[str, str]]) -> str:
 
 def compose(chance: Random, *, asked: Mapping = {}, rate: Rates = RATES) -> tuple[dict, Condition]:
     """Return one clean task and the condition that it is about."""
-    axes = [axis for axis in asked if axis in labels.VALUES]
-    asked = {axis: asked[axis] for axis in axes if chance.random() >= rate["disobedience"]}
+    kept = (axis for axis in labels.VALUES if chance.random() >= rate["disobedience"])
+    asked = {axis: asked[axis] for axis in kept if axis in asked}
     topic = asked.get("topic", "")
     topic = topic if topic in topics() else _favorite(topics(), chance, steep=1)
     condition = chance.choice(_about(topic))
@@ -106,9 +100,8 @@ def _label(axis: str, asked: Mapping[str, str], chance: Random) -> Any:
 @cache
 def topics() -> tuple[str, ...]:
     """Return the topics that the stand-in can write about, favorites first."""
-    specialties = {condition.specialty for condition in conditions()}
-    favorites = RULES["favorite_topics"]
-    return (*favorites, *sorted((specialties | set(RULES["fields"])) - set(favorites)))
+    names, favorites = {c.specialty for c in conditions()}, RULES["favorite_topics"]
+    return (*favorites, *sorted((names | set(RULES["fields"])) - set(favorites)))
 
 
 @cache
@@ -151,8 +144,8 @@ class Draws(knowledge.Filler):
     def task(self, kind: str, *, view: str, level: int) -> tuple[str, str]:
         """Return instruction and input of a task of this type, view and level of difficulty."""
         is_lay = view in RULES["lay_views"]
-        form = TEXTS["kinds"][kind]
-        form = TEXTS["kinds"].get(f"{kind}, lay", form) if is_lay else form
+        forms = TEXTS["kinds"]
+        form = forms.get(f"{kind}, lay" if is_lay else kind, forms[kind])
         self.values |= {"view": article(view), "texts": form["texts"], "kind": kind}
         self.draw_all(form["draws"])
         text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
@@ -161,10 +154,8 @@ class Draws(knowledge.Filler):
         self.values["case"] = f"{text} {context}".lower()
         tails = TEXTS[form.get("tails", "tails_lay" if is_lay else "tails")][level]
         tails = [t for t in tails if self.values["warning"] or "contraindication" not in t]
-        tail = self.chance.choice(tails)
         self.draw_all(TEXTS["tail_draws"])
-        text += self.format(f" {tail}") if tail else ""
-        return text, context
+        return f"{text} {self.format(self.chance.choice(tails))}".strip(), context
 
     def styled(self, text: str, context: str, *, style: str) -> tuple[str, str]:
         """Return instruction and input in a style; a passage keeps its words."""
@@ -196,8 +187,7 @@ class Draws(knowledge.Filler):
 
     def pick(self, name: str = "texts") -> str:
         """Fill all alternatives of a template and choose one of them."""
-        texts = self.values["texts"] if name == "texts" else TEXTS[name]
-        return self.chance.choice([self.format(text) for text in texts])
+        return self.chance.choice(list(map(self.format, self.values.get(name) or TEXTS[name])))
 
     def any(self, name: str) -> str:
         """Draw a word of this name, or one of the condition's signs, causes, …."""
@@ -216,7 +206,7 @@ class Draws(knowledge.Filler):
 
     def notes(self) -> str:
         """Return whose notes they are: a patient's own, unless the condition is one of children."""
-        is_own = self.values["view"] == "a patient" and self.people["adult"]
+        is_own = self.people["adult"] and self.values["view"] == "a patient"
         return "my notes" if is_own else f"{self.values['who']}'s notes"
 
     def test(self, last: str = "99") -> str:
@@ -228,10 +218,9 @@ class Draws(knowledge.Filler):
     def facet(self, *options: str) -> str:
         """Draw a facet of the topic but `one`, "all" of any topic, "lay" one for lay people."""
         facets = TEXTS["aspects"] if "all" in options or not self.facets else self.facets
-        lay = TEXTS["lay_aspects"]
-        facets = [facet for facet in facets if facet != self.values.get("one")]
-        known = [f for f in facets if f in lay or "lay" not in options]
-        return self.chance.choice(known or list(lay))
+        allowed = TEXTS["lay_aspects" if "lay" in options else "aspects"]
+        known = [f for f in facets if f in allowed and f != self.values.get("one")]
+        return self.chance.choice(known or list(allowed))
 
     def aspect(self, name: str, table: str = "aspects") -> str:
         """Draw a noun phrase for a facet, such as "the causes of asthma"."""
@@ -242,9 +231,8 @@ class Draws(knowledge.Filler):
 
     def passage(self, *names: str) -> str:
         """Return whole sentences on three facets or more, of 50 words to the limit of an input."""
-        facets = [self.values["facet"] if name == "facet" else name for name in names]
         more = self.chance.sample(TEXTS["passage"], len(TEXTS["passage"]))
-        facets = list(dict.fromkeys([*facets, *more]))
+        facets = dict.fromkeys([*names[:1], self.values["facet"], *names[1:], *more])
         texts = [knowledge.facet_text(self.condition, facet) for facet in facets]
         texts = next(texts[:n] for n in range(3, 9) if len(" ".join(texts[:n]).split()) >= 50)
         return knowledge.cut(" ".join(texts), MAX_INPUT_WORDS)
