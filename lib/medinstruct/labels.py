@@ -41,7 +41,7 @@ def _name(kind: str, text: str) -> str | None:
     """Return the name of the first rule that matches a part of a label or all of it."""
     if exact := [name for name in VALUES[kind] if _plain(name) == text]:
         return exact[0]
-    parts = dict.fromkeys([*map(str.strip, _SPLIT.split(text)), text])  # each once, in order
+    parts = dict.fromkeys(part.strip(" '\"“”*`") for part in (*_SPLIT.split(text), text))
     for rules, part in product(_RULES["words"][kind].values(), parts):
         for name, words in (pair for rule in rules for pair in rule.items()):
             if _pattern(words).search(part):
