@@ -208,7 +208,7 @@ def train(
         args.model_init_kwargs["attn_implementation"] = attention
     for name, value in ({"save_strategy": "no", "max_steps": 100_000} | changes).items():
         setattr(args, name, value)
-    tokenizer = base_model.load_tokenizer(place)
+    tokenizer = training.load_tokenizer(place)
     rows = examples(len(tokenizer), longest=longest)
     clock = {"tokens": 0, "steps": 0}
 

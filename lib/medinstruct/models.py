@@ -32,19 +32,7 @@ class Price(NamedTuple):
 
 
 class Model(BaseModel, extra="forbid", frozen=True):
-    """One model at one address.
-
-    `url` is "offline" for the stand-in, "" for OpenAI, or any OpenAI-compatible address; `key`
-    names the environment variable with the key; `usd_per_mtok` are US dollars a million (prompt,
-    completion) tokens, and `batch_share` is what the Batch API costs of it; `batch_tokens` may wait
-    in its queue at once, 0 for what the server says; `rpm` and `tpm` are requests and tokens a
-    minute, 0 for what the server says; `room` is the least number of tokens that a reply may have,
-    for models that think first; `thinking` off or on asks for it in the form of the server
-    (data/thoughts.yaml), `reasoning_effort` is low, medium, high or another of its values; `extra`
-    holds further fields of each request; `tuned` is the name under which the server has the tuned
-    model; `ends` is the announced day on which the model stops answering; `judge_style` (short or
-    explain) and `judge_max_tokens` count where it judges or grades, except for the stand-in.
-    """
+    """One model at one address; params/models.yaml describes its fields."""
 
     url: str = ""
     model: str = Field(min_length=1)
@@ -123,9 +111,6 @@ def ending(name: str, end: str | None = None, *, today: date | None = None) -> s
     """Return a sentence if a model has ended or ends within 90 days, else "".
 
     `end` is the day that its server announces; without one, `ends` in models.yaml counts.
-
-    >>> ending("gpt-4", today=date(2026, 11, 29)), ending("gpt-4", today=date(2026, 7, 1))
-    ('gpt-4 ended on 2026-10-23', '')
     """
     with suppress(ValueError):  # of a model without an end, or a date in another form
         end = date.fromisoformat(str(end or load(name).ends))

@@ -13,14 +13,6 @@ from medinstruct.errors import UserError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 IPYTHON_NAMES = {"In", "Out"}  # its list of inputs and map of outputs are in every notebook
-ADVICE = {
-    "float": "Write 2.0e-4, not 2e-4: YAML reads the latter as text.",
-    "int": "Write a whole number without quotes.",
-    "bool": "Write true or false without quotes, in the profile: papermill's -p passes text.",
-    "str": "Put it in quotes.",
-    "list": "Write a YAML list, such as [a, b].",
-    "dict": "Write a YAML map, such as {name: value}.",
-}
 
 
 def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
@@ -52,8 +44,8 @@ def typed(name: str, value: Any, kind: str) -> Any:
     if kind == "float" and type(value) is int:
         return float(value)
     if type(value) is not TYPES[kind]:
-        got = f"{value!r} ({type(value).__name__})"
-        raise UserError(f"Parameter `{name}` must be {kind}.", got=got, do=ADVICE[kind])
+        got, do = f"{value!r} ({type(value).__name__})", paths.load("parameter_kinds")[kind]
+        raise UserError(f"Parameter `{name}` must be {kind}.", got=got, do=do)
     return value
 
 

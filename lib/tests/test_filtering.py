@@ -209,3 +209,17 @@ def test_what_a_dropped_text_resembles_is_a_kept_one_with_its_score():
     assert keep == [True, False, False, False]
     evidence = filtering.nearest(texts[1:], ["Draw a big heart now", texts[0]])
     assert evidence == [(1, 0.75), (0, 8 / 9), (0, 0.8)]
+
+
+def test_only_the_unicode_tokenizer_reads_other_scripts():
+    words = filtering.tokenize("What's the BP (132/82)?")
+    assert words == ["what", "s", "the", "bp", "132", "82"]
+    assert filtering.tokenize("喘息とは") == []
+    assert filtering.tokenize("喘息とは", tokenizer="unicode") == list("喘息とは")
+    assert filtering.tokenize("Объясните астму!", tokenizer="unicode") == ["объясните", "астму"]
+
+
+def test_a_tie_with_the_limit_is_exact():
+    from medinstruct.filtering.rouge import max_unmatched
+
+    assert [int(max_unmatched(20, limit)) for limit in (0.7, 0.69)] == [5, 6]

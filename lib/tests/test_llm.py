@@ -538,3 +538,8 @@ def test_only_the_transport_knows_the_stand_in():
     for path in Path(llm.__file__).parents[1].rglob("*.py"):
         is_inside = "offline" in path.parts
         assert is_inside or "medinstruct.offline" not in path.read_text(encoding="utf-8"), path
+
+
+def test_a_refusal_declines_the_task_and_sympathy_does_not():
+    assert llm.is_refusal("I'm sorry, but I can't help with that.")
+    assert not llm.is_refusal("Sorry to hear it. Rest.")

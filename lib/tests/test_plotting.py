@@ -410,3 +410,35 @@ def test_a_diff_in_a_reader_keeps_its_marks_and_escapes_its_words():
     page = plotting.reader(rows, text=["text", "change"]).data["text/html"]
     assert "<del>old</del> <ins>new</ins> &lt;b&gt;" in page
     assert page.count("<style>") == 1
+
+
+def test_a_name_has_one_color_in_every_figure():
+    names = ["other", "tuned against base", "tuned", "published seeds (167)"]
+    chosen = plotting.charts.colors(names)
+    assert chosen["tuned"] == plotting.COLORS["tuned"] != chosen["tuned against base"]
+    assert chosen["published seeds (167)"] == plotting.COLORS["published"]
+    assert chosen["other"] in plotting.COLORS.values()
+
+
+def test_titles_count_and_name_the_rows_of_their_data():
+    from medinstruct.plotting.titles import column_fields, fill, number, series_fields, short
+
+    counts = series_fields(pd.Series({"chat": 6, "rewrite": 3, "choose": 1, "plan": 0}))
+    share = "{largest} has {largest_share:.0%}, {smallest} {smallest_value} of {total}"
+    assert fill(share, counts) == "Chat has 60%, plan 0 of 10"
+    empty = "Of {n} types {empty} is empty, chat has {chat}"
+    assert fill(empty, counts) == "Of 4 types 1 is empty, chat has 6"
+    frame = pd.DataFrame({"base": [1, 2], "tuned": [4, 1]}, index=["cough", "fever"])
+    widest = "{widest} by {widest_gap}, tuned fever {tuned.fever:.1f}"
+    assert fill(widest, column_fields(frame)) == "Cough by 3, tuned fever 1.0"
+    assert (short("hypertension", 8), short(("age", "75"))) == ("hyperte…", "age: 75")
+    assert [number(n) for n in (12345, 0.12345, 1234.5)] == ["12,345", "0.123", "1,234"]
+
+
+def test_a_table_joins_a_number_and_its_interval():
+    rows = [
+        {"score": 0.534, "low": 0.47, "high": 0.5906},
+        {"score": 12.34, "low": 9.5, "high": 15.5},
+    ]
+    text = str(plotting.table(rows))
+    assert "0.53 [0.47, 0.59]" in text and "12.3 [9.5, 15.5]" in text

@@ -306,3 +306,8 @@ def test_a_contestant_is_a_file_or_a_model_that_is_asked(tmp_path):
     answers = asyncio.run(evaluation.answers.of_others(places, items, max_tokens=50))
     assert [(a.model, a.item) for a in answers] == [(m, i.id) for m in places for i in items]
     assert answers[0].text == "Rest." and answers[-1].provenance.model == models.STAND_IN
+
+
+def test_a_model_that_has_ended_is_reported_and_one_far_from_its_end_is_not():
+    days = [date(2026, 11, 29), date(2026, 7, 1)]
+    assert [models.ending("gpt-4", today=day) for day in days] == ["gpt-4 ended on 2026-10-23", ""]

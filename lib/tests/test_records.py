@@ -216,3 +216,7 @@ def test_a_label_that_fits_nowhere_is_none():
     assert [
         labels.canonical(kind, "zebra quilting") for kind in ("type", "topic", "view", "difficulty")
     ] == [None] * 4
+
+
+def test_the_hash_of_a_content_is_the_same_on_every_machine():
+    assert records.content_hash("Explain asthma.", "") == "a41c90dfee35ca93"

@@ -592,3 +592,9 @@ def test_on_a_phone_figures_keep_a_readable_size_and_scroll(browser, drawn):  # 
     assert min(widths) >= 560
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.close()
+
+
+def test_numbers_are_printed_in_their_units():
+    pairs = [(0.4567, "share"), (64350, "count"), (3.1258, "nats"), (None, "share")]
+    texts = [report.results.formatted(*pair) for pair in pairs]
+    assert texts == ["45.7%", "64,350", "3.13\xa0nats", "–"]

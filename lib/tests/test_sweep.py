@@ -85,3 +85,8 @@ def test_shipped_grids_name_parameters_of_the_notebook():
     for path in grids:
         for name, values in grid.read_grid([str(path)]).items():
             assert [params.typed(name, value, known[name][0]) for value in values]
+
+
+def test_the_values_of_a_grid_are_read_as_yaml():
+    axes = grid.read_grid(["lora_rank=4,8", "template=chat"])
+    assert axes == {"lora_rank": [4, 8], "template": ["chat"]}

@@ -8,16 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from medinstruct import paths
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import Reply, Request, part_thought
-
-TABLES = """
-PRAGMA synchronous = NORMAL;
-CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT NOT NULL,
-  answer TEXT NOT NULL, at REAL, usd REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, address TEXT NOT NULL,
-  keys TEXT NOT NULL, status TEXT NOT NULL);
-"""
 
 
 class Cache:
@@ -31,7 +24,7 @@ class Cache:
             self._base = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             with contextlib.suppress(sqlite3.OperationalError):  # another run is switching it
                 self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.executescript(TABLES)
+            self._base.executescript(paths.data("answer_cache.sql").read_text())
 
     def get(self, key: str) -> Reply | None:
         """Return the saved reply, or None."""

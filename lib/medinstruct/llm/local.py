@@ -240,6 +240,21 @@ def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any
         raise UserError("A model or adapter could not be loaded.", got=got, do=do) from error
 
 
+def load_tokenizer(base: str | Path, **arguments: Any) -> Any:
+    """Return the base model's tokenizer; the end token pads where no other does.
+
+    Padding is left out of the loss by position, so the end token stays trained.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base, **arguments)
+    if tokenizer.eos_token is None:
+        do = "Choose another base model."
+        raise UserError("The tokenizer has no end-of-sequence token.", got=base, do=do)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return tokenizer
+
+
 def model_class(name: str | Path) -> Any:
     """Return the class that a model's configuration names, which alone fits TRL's adapters."""
     import transformers
@@ -273,12 +288,9 @@ def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
     and its adapter merged, since it then reads a fifth faster.
     """
     from peft import PeftModel
-    from transformers import AutoTokenizer
 
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-    tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base, padding_side="left")
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    network = _network(base, device)
+    tokenizer, network = load_tokenizer(base, padding_side="left"), _network(base, device)
     if not adapter:
         return tokenizer, network, None
     if (Path(adapter) / "config.json").exists():

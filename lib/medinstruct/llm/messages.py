@@ -101,11 +101,7 @@ class Reply(BaseModel, extra="forbid", frozen=True):
 
 
 def is_refusal(text: str) -> bool:
-    """Return whether a short answer declines the task.
-
-    >>> is_refusal("I'm sorry, but I can't help with that."), is_refusal("Sorry to hear it. Rest.")
-    (True, False)
-    """
+    """Return whether a short answer declines the task."""
     return len(text) < 400 and bool(REFUSAL.match(text.strip()))
 
 

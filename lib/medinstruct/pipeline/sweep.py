@@ -46,11 +46,7 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
 
 
 def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the axes of a grid: name -> values.
-
-    >>> read_grid(["lora_rank=4,8", "template=chat"])
-    {'lora_rank': [4, 8], 'template': ['chat']}
-    """
+    """Return the axes of a grid: name -> values."""
     if len(grid) == 1 and "=" not in grid[0]:
         axes = yaml.safe_load(paths.resolve(grid[0]).read_text(encoding="utf-8"))
     else:

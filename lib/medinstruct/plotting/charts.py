@@ -31,14 +31,7 @@ MARKERS = "oDs^vPX"  # groups differ in shape as well as in color
 
 
 def colors(names: Iterable[Any]) -> dict[Any, str]:
-    """Return a color a name: that of its first word in `COLORS`, else one that is free.
-
-    >>> got = colors(["other", "tuned against base", "tuned", "published seeds (167)"])
-    >>> got["tuned"] == COLORS["tuned"] != got["tuned against base"]
-    True
-    >>> got["published seeds (167)"] == COLORS["published"], got["other"] in COLORS.values()
-    (True, True)
-    """
+    """Return a color a name: that of its first word in `COLORS`, else one that is free."""
     names = list(dict.fromkeys(names))
     known = COLORS | STATES
     chosen = {name: known[name] for name in names if name in known}
@@ -326,11 +319,7 @@ def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:
 
 
 def row_label(name: object, width: int = 40) -> str:
-    """Return a row's label, wrapped; what does not fit on two lines is cut in the middle.
-
-    >>> row_label("harmful or missing advice in answers to patients, judge A and the judge B")[-17:]
-    'A and the judge B'
-    """
+    """Return a row's label, wrapped; what does not fit on two lines is cut in the middle."""
     text = short(name, 999)
     if len(text) > 2 * width:
         text = f"{text[: width + 2].rstrip()}…{text[6 - width :].lstrip()}"

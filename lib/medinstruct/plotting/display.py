@@ -117,11 +117,7 @@ def _join_intervals(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interval(value: float, low: float, high: float) -> Any:
-    """Return a number with its interval, all with as many decimals as the largest needs.
-
-    >>> _interval(0.534, 0.47, 0.5906), _interval(12.34, 9.5, 15.5)
-    ('0.53 [0.47, 0.59]', '12.3 [9.5, 15.5]')
-    """
+    """Return a number with its interval, all with as many decimals as the largest needs."""
     if pd.isna(value):
         return None
     digits = 2 if max(abs(low), abs(high)) < 10 else 1

@@ -22,22 +22,14 @@ FIELD = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
 def short(name: object, limit: int = 40) -> str:
-    """Return a label on one line, cut with an ellipsis at `limit` characters; tuples are joined.
-
-    >>> short("hypertension", 8), short(("age", "75"))
-    ('hyperte…', 'age: 75')
-    """
+    """Return a label on one line, cut with an ellipsis at `limit` characters; tuples are joined."""
     text = ": ".join(map(str, name)) if isinstance(name, tuple) else str(name)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def number(value: float) -> str:
-    """Return a number for a reader: whole with separators, else three significant digits.
-
-    >>> number(12345), number(0.12345), number(1234.5)
-    ('12,345', '0.123', '1,234')
-    """
+    """Return a number for a reader: whole with separators, else three significant digits."""
     whole = abs(value) >= 100 or float(value).is_integer()
     return (f"{value:,.0f}" if whole else f"{value:.3g}").replace("-", "−")
 
@@ -63,14 +55,7 @@ def fill(title: str, fields: Mapping[str, Any]) -> str:
 
 
 def series_fields(values: Any, *, over: float | None = None) -> dict[str, Any]:
-    """Return the fields of one series of numbers.
-
-    >>> fields = series_fields(pd.Series({"chat": 6, "rewrite": 3, "choose": 1, "plan": 0}))
-    >>> fill("{largest} has {largest_share:.0%}, {smallest} {smallest_value} of {total}", fields)
-    'Chat has 60%, plan 0 of 10'
-    >>> fill("Of {n} types {empty} is empty, chat has {chat}", fields)
-    'Of 4 types 1 is empty, chat has 6'
-    """
+    """Return the fields of one series of numbers."""
     values = pd.Series(values, dtype=float)
     numbers = values.dropna()
     fields = {short(name, 999): value for name, value in numbers.items()}
@@ -86,12 +71,7 @@ def series_fields(values: Any, *, over: float | None = None) -> dict[str, Any]:
 
 
 def column_fields(columns: Mapping, *, over: float | None = None) -> dict[str, Any]:
-    """Return the fields of several series: those of the first, and of each as {name.field}.
-
-    >>> frame = pd.DataFrame({"base": [1, 2], "tuned": [4, 1]}, index=["cough", "fever"])
-    >>> fill("{widest} by {widest_gap}, tuned fever {tuned.fever:.1f}", column_fields(frame))
-    'Cough by 3, tuned fever 1.0'
-    """
+    """Return the fields of several series: those of the first, and of each as {name.field}."""
     parts = {name: series_fields(column, over=over) for name, column in columns.items()}
     fields = dict(next(iter(parts.values()), {"n": 0}))
     for name, part in parts.items():

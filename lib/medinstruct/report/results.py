@@ -85,11 +85,7 @@ def _is_stand_in(name: str) -> bool:
 
 
 def formatted(value: float | None, unit: str) -> str:
-    """Format a number by its unit; a missing one is a dash.
-
-    >>> formatted(0.4567, "share"), formatted(64350, "count"), formatted(3.1258, "nats")
-    ('45.7%', '64,350', '3.13\xa0nats')
-    """
+    """Format a number by its unit; a missing one is a dash."""
     if value is None or value != value:
         return "–"
     scale = 100 if unit in ("share", "points") else 1

@@ -1,7 +1,8 @@
 """Fine-tuning: prompts, dataset checks, LoRA on TRL, held-out loss."""
 
+from medinstruct.llm.local import load_tokenizer
 from medinstruct.training import loss
-from medinstruct.training.base_model import estimate_memory, load_tokenizer
+from medinstruct.training.base_model import estimate_memory
 from medinstruct.training.config import settings, training_file
 from medinstruct.training.examples import dataset_hash, message, prompt, split, survey
 from medinstruct.training.trainer import finetune_lora

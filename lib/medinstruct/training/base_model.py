@@ -1,4 +1,4 @@
-"""Base model: tokenizer, memory that fine-tuning takes."""
+"""Base model: its outline, its adapter, memory that fine-tuning takes."""
 
 import logging
 import re
@@ -11,21 +11,6 @@ from medinstruct.llm import local
 from medinstruct.training import config
 
 GB = 1024**3
-
-
-def load_tokenizer(base: str | Path) -> Any:
-    """Return the base model's tokenizer; the end token pads where no other does.
-
-    Padding is left out of the loss by position, so the end token stays trained.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = local.load_pretrained(AutoTokenizer.from_pretrained, base)
-    if tokenizer.eos_token is None:
-        do = "Choose another base model."
-        raise UserError("The tokenizer has no end-of-sequence token.", got=base, do=do)
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    return tokenizer
 
 
 def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:

@@ -52,7 +52,7 @@ def finetune_lora(
         do = "Name an empty folder, or move these files away: training would replace them."
         raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
     build = build or partial(
-        SFTTrainer, model=str(base), processing_class=base_model.load_tokenizer(base)
+        SFTTrainer, model=str(base), processing_class=local.load_tokenizer(base)
     )
     try:
         return _train(examples, base, folder, values, build=build, adapter=adapter, name=name)
@@ -65,7 +65,7 @@ def _train(
 ) -> dict[str, Any]:
     """Train in a draft folder that replaces `folder` once it is complete; return the result."""
     checks = {key: values[key] for key in ("max_length", "template", "over_length")}
-    data = survey(examples, tokenizer=base_model.load_tokenizer(base), **checks)
+    data = survey(examples, tokenizer=local.load_tokenizer(base), **checks)
     shares = {"share": values["eval_share"], "train_share": values["train_share"]}
     trained, held = split(data.rows, seed=values["seed"], **shares)
     draft = folder.with_name(f".{folder.name}")
@@ -107,6 +107,7 @@ def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: 
 def _prepared(build: Callable, trained: list, held: list, **form: Any) -> Any:
     """Return the trainer that `build` returns, with its datasets, callbacks and loss."""
     from datasets import Dataset, disable_progress_bars
+    from transformers import PrinterCallback
 
     def dataset(rows: list[Row]) -> Any:
         labels = [[-100] * row.start + row.ids[row.start :] for row in rows]
@@ -126,8 +127,8 @@ def _prepared(build: Callable, trained: list, held: list, **form: Any) -> Any:
     for parameter in trainer.model.parameters():
         if parameter.requires_grad and trainer.args.fp16:
             parameter.data = parameter.data.float()  # loss scaling fails on TRL's bfloat16 adapters
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_epochs())
-    show_progress(trainer)
     loss.score_responses(trainer)
     return trainer
 
@@ -211,32 +212,24 @@ def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [{"step": step, "held_out": by_type} for step, by_type in means.items()]
 
 
-def show_progress(trainer: Any) -> None:
-    """Draw a bar of the steps, in place of transformers' lines of losses."""
-    from transformers import PrinterCallback, ProgressCallback
-
-    progress = ProgressCallback()
-    progress.on_log = progress.on_prediction_step = lambda *given, **more: None
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(progress)
-
-
 def _epochs() -> type:
-    """Return a Trainer callback: evaluation after each epoch, and seeds.
+    """Return a Trainer callback: a bar of the steps, evaluation after each epoch, and seeds.
 
     The order of an epoch depends on the seed and the epoch alone, and an epoch is evaluated before
     its checkpoint is saved: a resumed run equals an undisturbed one.
     """
-    from transformers import TrainerCallback, set_seed
+    from transformers import ProgressCallback, set_seed
 
-    class Epochs(TrainerCallback):
+    class Epochs(ProgressCallback):
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             set_seed(args.seed + int(state.epoch or 0))
 
-        on_evaluate = on_epoch_begin
-
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            super().on_step_end(args, state, control, **more)
             control.should_evaluate = round(state.epoch, 6).is_integer()
+
+        on_evaluate = on_epoch_begin
+        on_log = on_prediction_step = lambda *given, **more: None  # no lines of losses
 
     return Epochs
 
