@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from medinstruct import evaluation, models, params, paths, pipeline, records, tasks
+from medinstruct import evaluation, models, params, paths, pipeline, records
 from medinstruct.pipeline import doctor
 
 PROFILES = {path.stem: params.merged(path) for path in params.profiles()}
@@ -227,7 +227,7 @@ def test_three_contestants_are_judged_and_a_stand_in_gives_no_p_value(tmp_path, 
 
 
 def test_a_run_that_a_focus_steered_is_scored_on_the_other_questions(tmp_path, monkeypatch):
-    """One round: judge, note what steered the next tasks, judge again; through the notebook."""
+    """One round: judge, write tasks for what was lost, judge again; through the notebooks."""
     items = evaluation.load_items("own", limit=24)
     rows = [{"item": one.id, "output": one.references["written"][:150]} for one in items]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -236,10 +236,10 @@ def test_a_run_that_a_focus_steered_is_scored_on_the_other_questions(tmp_path, m
     focus = tmp_path / "demo" / "focus.json"
     used = json.loads(focus.read_text())["items"]
     assert used == [item.id for item in evaluation.answers.focus_half(items)]
+    steered = ["run=next", f"focus={focus}", "requests=4", "answerer=", *sets]
+    pipeline.run("demo", only=["01", "02", "10"], sets=steered)
     folder = tmp_path / "next"
-    folder.mkdir()
-    records.write_json(folder / "generation.json", {"focus_items": tasks.focus_items(str(focus))})
-    judged(["run=next", *sets], tmp_path, monkeypatch, profile="demo")
+    assert json.loads((folder / "generation.json").read_text())["focus_items"] == used
     numbers = json.loads((folder / "freeform.json").read_text())
     assert numbers["items"] == 24 - len(used) == numbers["rates"][0]["n"] and used
     verdicts = records.read(folder / "verdicts.jsonl", records.Verdict)
