@@ -184,6 +184,18 @@ def test_a_rewritten_text_keeps_the_content_of_the_given_one_in_other_words():
         assert len(given & own) >= 0.6 * len(given) and fields["Input"] not in text, (fields, text)
 
 
+def test_plain_words_keep_the_names_of_illnesses():
+    """Before, "neuroleptic malignant syndrome" became "neuroleptic cancerous syndrome"."""
+    for c in conditions():
+        names = {c.name, *(m.condition for m in c.differential)}
+        for facet in knowledge.FACETS:
+            text = knowledge.facet_text(c, facet)
+            plain = responder._reworded(c, text, "for a worried relative")
+            lost = [n for n in names if n in text and n.lower() not in plain.lower()]
+            assert not lost and "\0" not in plain, (lost, plain)
+            assert not re.search(r"oint breathing|air-sac bone|by raised|ystic scarring", plain)
+
+
 def test_a_sign_called_missing_is_in_no_case_and_no_list_of_findings():
     """Before, 5 of 13 answers of the demo listed the sign that their task called missing."""
     rows = [row for row in answered(2500, 14) if "is missing here" in row[0]["Instruction"]]

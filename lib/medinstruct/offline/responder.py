@@ -38,7 +38,7 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
     words, sentences = (re.search(pattern, instruction) for pattern in RULES["sizes"])
     limit, count = int(words[1]) if words else MAX_READ, NUMBERS[sentences[1]] if sentences else 0
     if kind == "rewrite" and context:
-        return " ".join([_reworded(context, request), *extras])
+        return " ".join([_reworded(c, context, request), *extras])
     if kind == "summarization" and context:
         given = (facet for facet in FACETS if facet_text(c, facet) in context)
         given = sorted(given, key=lambda facet: facet not in named)
@@ -61,12 +61,16 @@ def asked_facets(text: str, *, lay: bool = False, kind: str = "") -> tuple[list[
     return named, [f for f in usual.get(kind, ["definition", "tests"]) if f not in named]
 
 
-def _reworded(text: str, request: str) -> str:
-    """Return a text in the words of its new readers, lay people or colleagues."""
+def _reworded(c: Condition, text: str, request: str) -> str:
+    """Return a text in the words of its new readers; lay people get names of illnesses as given."""
     readers = "colleagues" if re.search(RULES["colleagues"], request) else "lay"
+    names = map(re.escape, (c.name, *(mimic.condition for mimic in c.differential)))
+    names = re.findall("|".join(names), text, re.IGNORECASE) if readers == "lay" else []
+    for number, name in enumerate(names):
+        text = text.replace(name, f"\0{number}\0", 1)
     for pattern, words in REWORDINGS[readers].items():
         text = re.sub(pattern, words, text)
-    return text
+    return re.sub(r"\0(\d+)\0", lambda match: names[int(match[1])], text)
 
 
 def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
