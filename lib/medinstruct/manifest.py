@@ -4,7 +4,6 @@ manifest.json is the same on every machine; what differs (times, fingerprints) i
 """
 
 import hashlib
-import json
 import re
 import shutil
 import sqlite3
@@ -69,25 +68,21 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the manifest of a run with its state: notebook -> entry; empty for a new run."""
-    manifest, state = (_read(folder / name) for name in FILES)
+    manifest, state = (paths.read_json(folder / name) for name in FILES)
     return {name: entry | state.get(name, {}) for name, entry in manifest.items()}
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def forget(folder: Path, notebooks: list[str]) -> None:
     """Remove the entries of notebooks, so that their files may be overwritten."""
     path = folder / FILES[0]
-    if entries := _read(path):
+    if entries := paths.read_json(path):
         kept = {name: entry for name, entry in entries.items() if name not in notebooks}
         records.write_json(path, kept)
 
 
 def _update(path: Path, entries: dict[str, dict[str, Any]]) -> None:
     with FileLock(path.with_name(".manifest.lock"), timeout=60):  # of notebooks side by side
-        records.write_json(path, _read(path) | entries)
+        records.write_json(path, paths.read_json(path) | entries)
 
 
 def inputs(io: dict[str, Any]) -> list[str]:

@@ -60,10 +60,7 @@ class Model(BaseModel, extra="forbid", frozen=True):
 
 
 def load(name: str) -> Model:
-    """Return a model by its name in models.yaml, or from "model@url".
-
-    "offline" and "offline?refusal=0.2" are the stand-in. Raises UserError for an unknown name.
-    """
+    """Return a model by its name in models.yaml, "model@url", or "offline?refusal=0.2"."""
     table = known()
     if name in table:
         return table[name]

@@ -47,17 +47,17 @@ def notebook(stem: str) -> Path:
 
 def cells(source: Path) -> list[dict[str, Any]]:
     """Return the cells of a notebook file; none if it does not exist."""
-    return _content(source)["cells"]
+    return read_json(source).get("cells", [])
 
 
 def metadata(source: Path) -> dict[str, Any]:
     """Return what a notebook says about itself: `does`, `reads`, `reads_if_there`, `writes`."""
-    return _content(source)["metadata"].get("medinstruct", {})
+    return read_json(source).get("metadata", {}).get("medinstruct", {})
 
 
-def _content(source: Path) -> dict[str, Any]:
-    empty = {"cells": [], "metadata": {}}
-    return json.loads(source.read_text(encoding="utf-8")) if source.exists() else empty
+def read_json(path: Path) -> Any:
+    """Return the value in a JSON file; {} if the file does not exist."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def missing(path: str | Path) -> UserError:
@@ -135,19 +135,18 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 def _download(link: str) -> Path:
     url, _, pin = link.partition("#sha256=")
     path = _cached(url)
-    content = path.read_bytes() if path.exists() else _fetch(url)
-    checksum = hashlib.sha256(content).hexdigest()
+    if not path.exists():
+        try:
+            with urllib.request.urlopen(url, timeout=60) as response:
+                content = response.read()
+        except OSError as error:
+            what, got = "The file could not be downloaded.", f"{url}: {error}"
+            do = "Check the address and the network, or download the file and give its path."
+            raise UserError(what, got=got, do=do) from None
+        write_bytes(path, content)
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     if pin and checksum != pin:
-        path.unlink(missing_ok=True)
+        path.unlink()
         do = f"Expected {pin}: check the source."
         raise UserError(f"{url} is not the pinned file.", got=f"sha256 {checksum}", do=do)
-    return path if path.exists() else write_bytes(path, content)
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as response:
-            return response.read()
-    except OSError as error:
-        do = "Check the address and the network, or download the file and give its path."
-        raise UserError("The file could not be downloaded.", got=f"{url}: {error}", do=do) from None
+    return path

@@ -167,8 +167,8 @@ def test_a_server_that_lists_nothing_is_no_obstacle_and_shows_no_key(status, mon
 
 
 def test_a_training_option_that_fits_nowhere_is_seen_before_the_run():
-    values = PROFILES["openai"] | {"training_options": {"batch_size": 30, "micro_batch_size": 4}}
-    assert any("do not fit" in what for what, _ in doctor._settings(values))
+    values = PROFILES["demo"] | {"training_options": {"batch_size": 30, "micro_batch_size": 4}}
+    assert any("do not fit" in what for what, _ in doctor.obstacles(values))
 
 
 def test_a_run_warns_where_a_model_has_ended(monkeypatch, tmp_path, caplog):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from itertools import chain
 from multiprocessing import get_context
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from medinstruct import paths
@@ -18,23 +19,15 @@ MANY = 4000  # texts from which a second process saves more than its start costs
 PORTION = 1000  # texts that a process parses at once
 LONGEST = 1000  # characters of a clause that are parsed
 PUNCTUATION = string.punctuation + "“”‘’…"
-QUOTATION = re.compile(r":\s*[\"“\n]")
-HYPHENATED = re.compile(r"\w+(?:-\w+)+")
-SINGULAR_IN_S = re.compile(r"(?:[iu]s|ss|etes)$")
 SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
 VERBAL = ("VERB", "AUX")
 _TABLES = paths.load("request_words")
-WRAPPING = re.compile(rf"(?:(?:{'|'.join(_TABLES['wrappings'])})\b\s*)+", re.I)
-WORDS = {kind: frozenset(ws.split()) for kind, ws in _TABLES.items() if kind != "wrappings"}
-LY = rf"(?!(?:{'|'.join(WORDS['ly_verbs'])})\b)[a-z]+ly"
-ADVERBS = re.compile(rf"\A(?:(?:{'|'.join(WORDS['adverbs'])}|{LY})\b[\s,]+)+", re.I)
-ENDED = "".join(rf"(?<!\b{re.escape(word)}\.)" for word in WORDS["abbreviations"])
-SENTENCE_END = re.compile(rf"{ENDED}(?:(?<=[.!?])|(?<=[.!?][\"'”’)]))\s+(?=[\"'“‘(]*[A-Z0-9])|\n+")
-HEADING = r"(?:task|instruction|question|prompt|problem|q)\s*:\s*"
-LEAD = re.compile(rf"\A(?:[\W_]+|\(?(?:\d+|[a-z])[.)]\s+|{HEADING})+", re.I)
-BREAK = re.compile(r"(?:[,:;–—]|\s-)\s+(?:(?:and|then)\s+)*")
-WORD = re.compile(r"[A-Za-z][\w'’-]*")
-OPENING = re.compile(rf"({WORD.pattern})(?:[ \"“‘'(]+(?:(?:up|down|out|off) )?({WORD.pattern}))?")
+WORDS = {kind: frozenset(t.split()) for kind, t in _TABLES.items() if isinstance(t, str)}
+_FIELDS = {kind: "|".join(words) for kind, words in WORDS.items()}
+_FIELDS["wrappings"] = "|".join(_TABLES["wrappings"])
+_FIELDS["ended"] = "".join(rf"(?<!\b{re.escape(word)}\.)" for word in WORDS["abbreviations"])
+_TEXTS = _TABLES["patterns"].items()
+PATTERN = SimpleNamespace(**{name: re.compile(text.format(**_FIELDS)) for name, text in _TEXTS})
 
 
 class Clause(NamedTuple):
@@ -108,7 +101,8 @@ def _load_pipeline(model: str) -> tuple[Any, Lexicon]:
 
 def _asking_clause(text: str, lexicon: Lexicon) -> Clause:
     """Return the first clause that asks, else a scene ("Consider a kitchen."), else the start."""
-    sentences = [LEAD.sub("", part, count=1) for part in SENTENCE_END.split(text[:10_000])[:12]]
+    parts = PATTERN.sentence_end.split(text[:10_000])[:12]
+    sentences = [PATTERN.lead.sub("", part, count=1) for part in parts]
     clauses = (_request(sentence, lexicon) for sentence in sentences)
     scenes = (Clause(sentence, True) for sentence in sentences if _is(sentence, "scene_verbs"))
     statement = Clause(" ".join(sentences[:2]), False)
@@ -117,15 +111,15 @@ def _asking_clause(text: str, lexicon: Lexicon) -> Clause:
 
 def _request(sentence: str, lexicon: Lexicon) -> Clause | None:
     """Return the clause that asks in a sentence, if there is one."""
-    start = ADVERBS.sub("", sentence, count=1)
-    if WRAPPING.match(start):
+    start = PATTERN.adverbs.sub("", sentence, count=1)
+    if PATTERN.wrapping.match(start):
         return _unwrapped(start)
     question = sentence.rstrip("\"”’' )").endswith("?")
     polite = sentence[:6].lower() == "please" and _opening(start)[0] in lexicon.verbs
     if polite or _has_object(start) or (not question and _commands(start, lexicon)):
         return _after_scene(start) if _is(start, "scene_verbs") else Clause(start, True)
     if question:
-        words = {word.lower() for word in WORD.findall(sentence)}
+        words = {word.lower() for word in PATTERN.word.findall(sentence)}
         verbal = words & (WORDS["question_words"] | WORDS["auxiliaries"])
         return Clause(sentence, False) if verbal else None
     if _is(start, "question_words") and not _is(start, "introductions"):
@@ -135,13 +129,13 @@ def _request(sentence: str, lexicon: Lexicon) -> Clause | None:
 
 def _unwrapped(clause: str) -> Clause:
     """Return an imperative without a polite wrapping ("I would like you to ...")."""
-    return Clause(ADVERBS.sub("", WRAPPING.sub("", clause, count=1), count=1), True)
+    request = PATTERN.wrapping.sub("", clause, count=1)
+    return Clause(PATTERN.adverbs.sub("", request, count=1), True)
 
 
 def _after_scene(sentence: str) -> Clause | None:
     """Return the request after a scene ("Imagine you are a nurse and write a note.")."""
-    gaps = re.finditer(r"[,:;] (?:and |then )*|\band (?:then )?", sentence)
-    tails = (sentence[gap.end() :] for gap in gaps)
+    tails = (sentence[gap.end() :] for gap in PATTERN.scene_end.finditer(sentence))
     return next((Clause(tail, True) for tail in tails if _has_object(tail)), None)
 
 
@@ -149,14 +143,14 @@ def _after_introduction(sentence: str, lexicon: Lexicon) -> Clause | None:
     """Return the request after an introduction ("In simple terms, explain the term.")."""
     first = _opening(sentence)[0]
     introduced = first in WORDS["introductions"] or first.endswith(("ing", "ed"))
-    for gap in BREAK.finditer(sentence):
-        tail = ADVERBS.sub("", sentence[gap.end() :], count=1)
+    for gap in PATTERN.gap.finditer(sentence):
+        tail = PATTERN.adverbs.sub("", sentence[gap.end() :], count=1)
         sure = _is(tail, "instruction_verbs") and _opening(tail)[1]
-        if sure or WRAPPING.match(tail) or (introduced and _commands(tail, lexicon)):
+        if sure or PATTERN.wrapping.match(tail) or (introduced and _commands(tail, lexicon)):
             return _unwrapped(tail)
         if introduced and _is(tail, "question_words"):
             return Clause(tail, False)
-    words = list(WORD.finditer(sentence)) if introduced else []
+    words = list(PATTERN.word.finditer(sentence)) if introduced else []
     for last, word in zip(words, words[1:], strict=False):  # without a comma
         if last[0].lower() not in WORDS["closed"] and _has_object(sentence[word.start() :]):
             return Clause(sentence[word.start() :], True)
@@ -186,13 +180,13 @@ def _is(clause: str, kind: str) -> bool:
 
 def _opening(clause: str) -> tuple[str, str]:
     """Return the first two words of a clause in lower case, without particles; "" if missing."""
-    match = OPENING.match(clause)
+    match = PATTERN.opening.match(clause)
     return (match[1].lower(), (match[2] or "").lower()) if match else ("", "")
 
 
 def _with_subject(clause: Clause) -> str:
     """Give an imperative a subject, without which small models take its verb for a noun."""
-    text = QUOTATION.split(clause.text[:LONGEST], maxsplit=1)[0]
+    text = PATTERN.quotation.split(clause.text[:LONGEST], maxsplit=1)[0]
     verb, space, rest = text.partition(" ")
     if not clause.imperative:
         return text
@@ -259,9 +253,9 @@ def _singular(noun: Any, lexicon: Lexicon) -> str:
     word, lemma = noun.lower_, noun.lemma_.lower()
     if word[-1] == "s" and word[:-1] in lexicon.nouns and not lemma.endswith("y"):
         lemma = word[:-1]
-    elif SINGULAR_IN_S.search(word) or (lemma not in lexicon.nouns and word in lexicon.nouns):
+    elif PATTERN.singular.search(word) or (lemma not in lexicon.nouns and word in lexicon.nouns):
         lemma = word
-    for compound in HYPHENATED.finditer(noun.doc.text):
+    for compound in PATTERN.hyphenated.finditer(noun.doc.text):
         if compound.start() <= noun.idx < compound.end():
             start = noun.doc.text[compound.start() : noun.idx].lower()
             return start + (lemma if start else compound[0].lower())

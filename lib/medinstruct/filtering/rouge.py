@@ -146,10 +146,7 @@ class Index:
 
 
 def max_unmatched(total: np.ndarray | int, limit: float) -> np.ndarray:
-    """Return how many of `total` tokens of two texts may be unmatched above the ROUGE-L limit.
-
-    Computed in integers, so that ties with the limit are exact.
-    """
+    """Return how many of `total` tokens may be unmatched above a ROUGE-L limit; ties are exact."""
     if not 0 <= limit <= 1:
         do = "Use 0.7, the published limit."
         raise UserError("`novelty_limit` must be between 0 and 1.", got=limit, do=do)

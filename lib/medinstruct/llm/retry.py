@@ -123,10 +123,7 @@ class Connection:
         return name and f"does not take `{name}`: it is {change}"
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the completion or its chunks; None if no more than `least` tokens fit.
-
-        Requests are retried, without refused parameters and with the room that an error leaves.
-        """
+        """Return the completion or its chunks after retries; None if at most `least` tokens fit."""
         import openai
 
         api, attempt = api.with_options(max_retries=0), 0

@@ -4,4 +4,5 @@ It writes tasks, answers them and compares answers from a small hand-written kno
 numbers show that the pipeline works, never that a model is good. `llm` finds it by an entry point.
 """
 
-from medinstruct.offline.transport import MODEL, complete, error_body, http_client, respond
+from medinstruct.models import STAND_IN as MODEL
+from medinstruct.offline.transport import complete, error_body, http_client, respond

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 
 import httpx2
 
+from medinstruct import models
 from medinstruct.offline import responder, writer
 
-MODEL = "offline-stand-in"
 PACE = 0.02  # seconds between two words of a streamed answer
 FORMS = responder.RULES["requests"]
 
@@ -69,7 +69,7 @@ def respond(body: dict[str, Any], *, rate: writer.Rates = writer.RATES) -> dict[
     head = {"id": f"offline-{digest.hexdigest()[:12]}", "object": "chat.completion", "created": 0}
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": reason}
-    return head | {"model": MODEL, "choices": [choice], "usage": usage}
+    return head | {"model": models.STAND_IN, "choices": [choice], "usage": usage}
 
 
 def _events(completion: dict[str, Any], *, usage: bool) -> list[bytes]:

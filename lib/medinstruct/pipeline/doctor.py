@@ -29,11 +29,7 @@ NO_KEY, NO_ANSWER = "no key", "no answer"
 
 
 def diagnose(profile: str = "") -> tuple[list[str], bool]:
-    """Return a report to print and whether all would run; with a profile, only that one counts.
-
-    Nothing is run: the parameters of all notebooks are checked, what they name is looked for, and
-    each server is asked which models it has.
-    """
+    """Return a report to print and whether all would run; with a profile, only that one counts."""
     missing = missing_packages()
     lines, would_run = [*_machine(), *_packages(missing), "", "What would run here:"], not missing
     for file in [profile] if profile else params.profiles():
@@ -82,7 +78,11 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
     rows = [("packages are missing", "see above")] if missing else []
     model = values.get("base_model", "smollm2")
     hub_model = "" if model == "smollm2" or _exists(model) else model
-    rows += dict.fromkeys([*_servers(values, hub_model), *_settings(values), *_files(values)])
+    rows += dict.fromkeys([*_servers(values, hub_model), *_files(values)])
+    try:
+        training.settings(values)
+    except UserError as error:
+        rows.append((f"training_options: {error.what} (got {error.got})", error.do))
     if hub_model and not _gpu():
         do = "use a GPU, or --set base_model=smollm2"
         rows.append((f"{hub_model} is too large for a processor", do))
@@ -104,10 +104,7 @@ def remarks(values: dict[str, Any]) -> Iterator[str]:
 
 @cache
 def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str]:
-    """Return what a server says of each of its models, and "" or why it says nothing.
-
-    It is asked as the client asks: with the same key (an environment variable), headers, proxies.
-    """
+    """Return what a server says of each of its models, and "" or why it says nothing."""
     if not (os.environ.get(key) or url.startswith(models.FREE)):
         return {}, NO_KEY
     entry = models.Model(url=url, key=key, model="any")
@@ -159,14 +156,6 @@ def _servers(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     for url, roles in lost.items():
         do = f"check the network, or name another model with --set {'=… '.join(roles)}=…"
         yield f"{url} does not answer", do
-
-
-def _settings(values: dict[str, Any]) -> Iterator[Obstacle]:
-    """Yield the first training option that is unknown or does not fit this machine."""
-    try:
-        training.settings(values)
-    except UserError as error:
-        yield f"training_options: {error.what} (got {error.got})", error.do
 
 
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:

@@ -1,7 +1,6 @@
 """Sweep: fine-tune at every cell of a grid and compare the held-out losses."""
 
 import itertools
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +34,7 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
         where = [f"run={folder.name}", f"read_from={out.name}"]
         outcome = run(profile, only=["08"], sets=[*sets, *pairs, *where])[0]
         lines.append(f"{folder.name}: {outcome.line}")
-        training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        training = paths.read_json(folder / "training.json")
         measured = {key: training["lora"].get(key) for key in COLUMNS}
         rows.append(cell | measured | {"complete": training.get("gate", {}).get("share")})
     name = f"sweep_{'_'.join(axes)}"

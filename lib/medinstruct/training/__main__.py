@@ -1,6 +1,5 @@
 """Fine-tuning command line: `accelerate launch … -m medinstruct.training PROFILE [key=value …]`."""
 
-import json
 import sys
 
 from medinstruct import llm, params, paths, records
@@ -20,9 +19,8 @@ def main(profile: str, *sets: str) -> None:
     result = finetune_lora(examples, base=base, folder=out / "adapter", **settings(values))
     if PartialState().is_main_process:
         file = out / "training.json"
-        earlier = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         chosen = {name: values[name] for name in ("base_model", "template")}
-        records.write_json(file, earlier | {"lora": result} | chosen)
+        records.write_json(file, paths.read_json(file) | {"lora": result} | chosen)
 
 
 if __name__ == "__main__":

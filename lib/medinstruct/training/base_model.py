@@ -46,10 +46,7 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
 
 
 def outline(base: str | Path) -> Any:
-    """Return the model as training loads it, without memory for its weights.
-
-    None, with a logged reason, where the installed transformers cannot build it this way.
-    """
+    """Return the model without memory for its weights; None, logged, where it is not built."""
     import torch
     from transformers import AutoConfig
 

@@ -24,17 +24,14 @@ def score_responses(trainer: Any) -> None:
 
 
 def response_losses(model: Any, inputs: dict[str, Any]) -> Any:
-    """Return the loss of each trained token, in nats.
-
-    Padding on the right needs no attention mask in a causal model, and is faster without one.
-    """
+    """Return the loss of each trained token, in nats."""
     from torch.nn.functional import cross_entropy, pad
 
     targets = pad(inputs["labels"][:, 1:], (0, 1), value=-100)
     is_trained = targets != -100
     head = getattr(model, "module", model).get_output_embeddings()
     hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][is_trained],))
-    try:
+    try:  # padding on the right needs no attention mask, and is faster without one
         logits = model(input_ids=inputs["input_ids"], use_cache=False).logits
     finally:
         hook.remove()

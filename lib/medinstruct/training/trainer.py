@@ -1,7 +1,6 @@
 """LoRA fine-tuning on TRL: resume a killed run, held-out loss by task type, model card."""
 
 import copy
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -45,7 +44,7 @@ def finetune_lora(
     usual = config.lora_config(values)  # None for all parameters
     adapter = usual and (copy.deepcopy(adapter) or usual)
     name, finished = _run_name(examples, base, values, adapter), folder / "made.json"
-    earlier = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
+    earlier = paths.read_json(finished)
     if earlier.get("name") == name:
         return earlier["result"]
     if folder.exists() and not finished.exists() and any(folder.iterdir()):
@@ -137,7 +136,7 @@ def _fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
     """Train from the last complete checkpoint of the run, or from the start; return its speed."""
     mark = draft / "run.json"
     if trainer.is_world_process_zero():
-        if not mark.exists() or json.loads(mark.read_text(encoding="utf-8")) != name:
+        if paths.read_json(mark) != name:
             shutil.rmtree(draft, ignore_errors=True)
         records.write_json(mark, name)
     trainer.accelerator.wait_for_everyone()
