@@ -90,10 +90,7 @@ def known() -> dict[str, Model]:
 
 
 def asked(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the (role, name) of each model that parameters name.
-
-    Not among them are "here", the models of this process, and "replay:path", stored verdicts.
-    """
+    """Return (role, name) of the models named, without "here" and stored verdicts ("replay:…")."""
     given = [(role, values.get(role) or []) for role in ROLES]
     pairs = [(role, n) for role, v in given for n in (v if isinstance(v, list) else [v])]
     return [(role, n) for role, n in pairs if n != "here" and not n.startswith("replay:")]

@@ -442,3 +442,15 @@ def test_a_table_joins_a_number_and_its_interval():
     ]
     text = str(plotting.table(rows))
     assert "0.53 [0.47, 0.59]" in text and "12.3 [9.5, 15.5]" in text
+
+
+def test_braces_that_are_no_field_of_a_title_stay():
+    title = "{largest} leads, {n} in all, {so} it {is:x}"
+    filled = plotting.titles.fill(title, {"largest": "surgery", "n": 1200})
+    assert filled == "Surgery leads, 1,200 in all, {so} it {is:x}"
+
+
+def test_an_estimate_has_its_interval_or_its_number_of_items():
+    estimate = plotting.display.estimate
+    assert estimate(0.8, 0.6, 0.91, 30) == "80% (95% interval 60% to 91%)"
+    assert estimate(0.86, np.nan, np.nan, 7) == "86% (n = 7)"

@@ -136,14 +136,11 @@ class LocalModel(AbstractContextManager):
         return request.text
 
     def _answers(self, missing: dict[str, Request]) -> Iterator[tuple[str, Row]]:
-        """Yield (key, answer) in batches of equal parameters, longest prompts first.
-
-        So little is padded. A batch that does not fit in memory is halved, for the rest as well.
-        """
+        """Yield (key, answer) in batches of equal parameters, halved where memory is short."""
         import torch
 
         prompts = {key: self._prompt(request) for key, request in missing.items()}
-        groups = defaultdict(list)
+        groups = defaultdict(list)  # the longest prompts first: little is padded
         for key in sorted(missing, key=lambda key: -len(self.tokenizer(prompts[key])["input_ids"])):
             groups[json.dumps(missing[key].parameters, sort_keys=True)].append(key)
         size = self.batch_size
@@ -309,11 +306,7 @@ def _network(name: str, device: str) -> Any:
 
 
 def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:
-    """Return the options of `generate`: greedy, or sampled by adding Gumbel noise to each row.
-
-    The largest of log-probabilities plus Gumbel noise is a sample (Gumbel-max trick). Each row
-    draws its noise from a generator of its own, so an answer does not depend on its batch.
-    """
+    """Return the options of `generate`: greedy, or sampled (Gumbel-max trick) with own seeds."""
     import torch
     from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
@@ -325,7 +318,7 @@ def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:
     temperature = float(parameters.get("temperature") or 0.0)
     if not temperature:
         return options
-    seeds = [int(key[:15], 16) for key in keys]
+    seeds = [int(key[:15], 16) for key in keys]  # one a row: its batch changes no answer
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     def add_noise(ids: Any, scores: Any) -> Any:

@@ -79,11 +79,10 @@ def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
     io = {book: paths.metadata(book) for book in notebooks}
     reads = {book: set(manifest.inputs(io[book])) for book in notebooks}
     writes = {book: set(io[book].get("writes", [])) for book in notebooks}
-    pairs = [(book, other) for n, book in enumerate(notebooks) for other in notebooks[:n]]
-    before = {book: set() for book in notebooks}
-    for book, other in pairs:
-        if writes[other] & (reads[book] | writes[book]) or reads[other] & writes[book]:
-            before[book].add(other)
+    before = {}
+    for n, book in enumerate(notebooks):
+        shared = {b: writes[b] & (reads[book] | writes[book]) for b in notebooks[:n]}
+        before[book] = {b for b in shared if shared[b] or reads[b] & writes[book]}
     return before
 
 

@@ -126,11 +126,7 @@ def _interval(value: float, low: float, high: float) -> Any:
 
 
 def estimate(value: float, low: float, high: float, n: float, *, form: str = ".0%") -> str:
-    """Return a number with its interval for a sentence, or with n where it has none.
-
-    >>> estimate(0.8, 0.6, 0.91, 30), estimate(0.86, np.nan, np.nan, 7)
-    ('80% (95% interval 60% to 91%)', '86% (n = 7)')
-    """
+    """Return a number with its interval for a sentence, or with n where it has none."""
     value, low, high = (np.float64(number) for number in (value, low, high))
     if np.isnan(low + high):
         return f"{value:{form}} (n = {n:g})"

@@ -35,13 +35,7 @@ def number(value: float) -> str:
 
 
 def fill(title: str, fields: Mapping[str, Any]) -> str:
-    """Return a title with its known fields filled in; any other braces stay as they are.
-
-    A field may have a format, as in {largest_share:.0%}. The first letter becomes a capital.
-
-    >>> fill("{largest} leads, {n} in all, {so} it {is:x}", {"largest": "surgery", "n": 1200})
-    'Surgery leads, 1,200 in all, {so} it {is:x}'
-    """
+    """Return a title, capitalized, with its known fields, as {n} or {share:.0%}, filled in."""
 
     def value(match: re.Match) -> str:
         field, spec = match.groups()

@@ -61,15 +61,13 @@ def outline(base: str | Path) -> Any:
 
 
 def fit_adapter(adapter: Any, model: Any) -> Any:
-    """Extend an all-linear adapter to fused experts; keep it out of towers for images and sound.
-
-    A mixture of experts has all of a layer's experts in one parameter, which is no linear layer.
-    """
+    """Extend an all-linear adapter to fused experts; keep it out of towers for images and sound."""
     if not model or adapter.target_modules != "all-linear":
         return adapter
     decoder = next(name for name, part in model.named_modules() if part is model.get_decoder())
     if decoder and model.config.get_text_config() is not model.config:
         adapter.exclude_modules = rf"(?!{re.escape(decoder)}\.).*"
+    # A mixture of experts has a layer's experts in one parameter, which is no linear layer.
     experts = {_expert(name, part) for name, part in model.named_parameters()} - {""}
     adapter.target_parameters = sorted(experts) or None
     if experts and adapter.lora_dropout:
