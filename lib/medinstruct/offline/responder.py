@@ -32,8 +32,8 @@ def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "
         return knowledge.cut(context, 40) if kind == "summarization" and context else UNKNOWN
     is_lay = bool(IS_LAY.search(view) or (not view and re.search(r"\b(my|me|I)\b", instruction)))
     request = " ".join([instruction, *re.findall(RULES["asks"], context)])
-    extras, rest = _extras(c, request, lay=is_lay)
-    plain = is_lay or kind == "chat"
+    plain = (is_lay and kind != "summarization") or kind == "chat"
+    extras, rest = _extras(c, request, lay=is_lay or plain)
     named, usual = asked_facets(rest, lay=plain, kind=kind)
     words, sentences = (re.search(pattern, instruction) for pattern in RULES["sizes"])
     limit, count = int(words[1]) if words else MAX_READ, NUMBERS[sentences[1]] if sentences else 0
@@ -77,13 +77,13 @@ def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
     """Return sentences on what a text asks for beside facets, and the rest of the text."""
     marks = {knowledge.called(m.condition).lower(): m.feature for m in c.differential}
     results = {knowledge.called(test.test).lower(): test.clause for test in c.tests}
-    sentences, rest = [], text
+    care, sentences, rest = [*knowledge.facts(c)["any"]["care"], *c.treatment], [], text
     for pattern, says in (RULES["extras"] | (RULES["extras_lay"] if lay else {})).items():
         if match := re.search(pattern, text, re.IGNORECASE):
             words = match.groupdict()
             words["mark"] = marks.get(words.get("other", "").lower(), RULES["no_mark"])
             words["result"] = results.get(words.get("test", "").lower(), c.plain_tests[0].clause)
-            words["instead"] = next(x for x in c.treatment if x != words.get("treatment"))
+            words["instead"] = next(x for x in care if x != words.get("treatment"))
             says = knowledge.Filler().format(says, **knowledge.facts(c) | words)
             sentences, rest = [*sentences, knowledge.capital(says)], rest.replace(match[0], " ")
     return sentences, rest
