@@ -241,25 +241,24 @@ def test_people_fit_the_condition():
             assert not re.search(r"my (?:\w+ )?(?:mother|sister|aunt|niece)'s notes", text), fields
 
 
-def demand(fields, answer_text):
-    """Return how hard a task is, estimated from what it needs and never from its label.
+def demand(fields, text):
+    """Return how hard a task is, estimated from what its answer joins and never from its label.
 
-    Pieces of knowledge that the answer joins, conditions to be weighed against each other, and
-    what stands in the way of the plain answer: a test or treatment that is not to be had, a reason
-    against a drug, a missing sign, a disagreement.
+    Pieces of knowledge in the answer, rival conditions that the task names and the answer weighs,
+    and hurdles that the answer takes: a missing test, treatment or sign, a reason against a drug.
     """
-    request = plainly(f"{fields['Instruction']} {fields['Input']}").lower()
     heads = "|".join((*responder.RULES["heads"].values(), "Step \\d", "Urgent", "Against", "Next"))
-    pieces = len(set(re.findall(rf"\b(?:{heads})\b", answer_text)))
+    hurdles = (
+        r"Without|not to be had|not wanted|do not give|absence of|Both sides|What would change"
+    )
+    pieces = set(re.findall(rf"\b(?:{heads}|{hurdles}|has not decided)\b", text))
+    request = plainly(fields["Instruction"]).lower()
     mimics = {m.condition.lower() for c in conditions() for m in c.differential}
-    rivals = sum(name in request.partition("(a)")[0] for name in mimics)
-    hurdles = r"not available|cannot offer|not possible|not wanted|do not want|reason against"
-    hurdles += r"|missing|undecided|disagree|change your mind|overnight"
-    return pieces + rivals + 2 * len(set(re.findall(hurdles, request)))
+    return len(pieces) + sum(name in request and name in text.lower() for name in mimics)
 
 
-def test_the_difficulty_label_follows_what_a_task_demands():
-    """Before, the rank correlation was about zero."""
+def test_the_difficulty_label_follows_what_its_answer_demands():
+    """In the demo of version 2 the rank correlation with this estimate was 0.09."""
     rows = answered(1200, 18)
     levels = [int(fields["Difficulty"]) for fields, *_ in rows]
     assert spearmanr(levels, [demand(fields, text) for fields, _, text in rows])[0] >= 0.3
