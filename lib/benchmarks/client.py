@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import openai
 
-from medinstruct import llm
+from medinstruct import llm, models
 from medinstruct.llm.client import extrapolate
 
 SERVER = Path(__file__).parents[1] / "tests/support/stand_in_server.py"
@@ -123,10 +123,9 @@ def forecast(given: argparse.Namespace) -> None:
         count, spread = int(chance.integers(200, 20_000)), chance.uniform(0.2, 1.0)
         prompts = chance.integers(1500, 4500, count) / 4.2 * chance.normal(1, 0.03, count)
         completions = chance.lognormal(5.5, spread, count).clip(1, 4000)
-        costs = (2.0 * prompts + 8.0 * completions) / 1e6
-        pilot = chance.choice(costs, 30, replace=False)
-        cost = extrapolate(list(pilot), count)
-        hits += cost.low <= costs.sum() <= cost.high
+        tokens, price = np.column_stack([prompts, completions]), models.Price(2.0, 8.0)
+        cost = extrapolate(chance.choice(tokens, 30, replace=False), count, price=price)
+        hits += cost.low <= price.of(*tokens.sum(axis=0)) <= cost.high
     share = f"{hits} of {given.times} simulated stages ({hits / given.times:.0%})"
     print(f"the 95 % interval from a pilot of 30 holds the true cost in {share}")
 

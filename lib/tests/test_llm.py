@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import stand_in_server
 
@@ -403,6 +404,37 @@ def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
     asyncio.run(client.ask_all(MANY))
     assert asked >= 20 and client.usage["asked"] == len(MANY)
     assert cost.low - 1e-9 <= client.usage["usd"] <= cost.high + 1e-9 and cost.batch_usd < cost.usd
+
+
+@pytest.mark.parametrize(("pilot", "spread"), [(10, 0.5), (10, 1.0), (30, 0.5), (30, 1.0)])
+def test_a_forecast_holds_the_cost_of_95_of_100_stages_with_log_normal_answers(pilot, spread):
+    price, held, spared = models.Price(2.0, 8.0), 0, 0
+    for stage in range(300):
+        chance = np.random.default_rng(stage)
+        tokens = np.column_stack(
+            [chance.normal(700, 150, 3000), chance.lognormal(5.5, spread, 3000)]
+        )
+        cost = llm.client.extrapolate(tokens[:pilot], len(tokens), price=price)
+        held += cost.low <= price.of(*tokens.sum(axis=0)) <= cost.high
+        spared += cost.high < 3 * cost.usd
+    assert held / 300 >= 0.92 and spared > 270, held  # Student's t held 0.86 of the widest ones
+
+
+def test_a_forecast_from_a_few_answers_has_no_interval_and_one_of_all_is_the_cost():
+    price = models.Price(1.0, 1.0)
+    few = llm.client.extrapolate([(100, 10)] * 9, 100, price=price)
+    assert np.isnan(few.low) and "interval" not in str(few)
+    every = llm.client.extrapolate([(100, 10)] * 9, 9, price=price)
+    assert every.low == every.usd == every.high == pytest.approx(9 * 110 / 1e6)
+    odd = llm.client.extrapolate([(100, 1)] * 5 + [(100, 900)] * 5, 10_000, price=price)
+    assert odd.high < 3 * odd.usd, "no mean is above the longest answer"
+
+
+def test_a_forecast_counts_answers_that_were_asked_for_again():
+    client = llm.Client(url="offline?cut=1", model="m", usd_per_mtok=(1.0, 2.0))
+    cost = asyncio.run(llm.forecast(client, MANY[:12], pilot=12))
+    assert client.usage["asked"] > 12, "cut answers are asked for again"
+    assert cost.usd == pytest.approx(client.usage["usd"])
 
 
 def test_the_client_works_where_a_loop_is_already_running():

@@ -174,7 +174,7 @@ class Client:
 
     async def _ask(self, api: Any, request: Request) -> Reply:
         """Return the reply; repeat the request while its answer is incomplete."""
-        reply, least = None, 0
+        reply, least, tokens = None, 0, np.zeros(2, dtype=int)
         for left in range(REPEATS, -1, -1):
             answer = self.cache.get(self.key(request))
             self.usage["cached"] += answer is not None
@@ -185,15 +185,19 @@ class Client:
                         break
                     answer = self.save(request, answer_of(completion, request.stop))
             reply = answer
+            tokens += (reply.prompt_tokens, reply.completion_tokens)
             if not left or reply.incomplete_reason not in AGAIN:
                 break
             least = request.max_tokens(1) if reply.incomplete_reason == "length" else 0
             request = request.repeated(reply)
-        return reply
+        return reply.model_copy(update={"all_tokens": tuple(tokens.tolist())})
 
 
 class Forecast(NamedTuple):
-    """Cost in US dollars of all requests of a stage, with a 95% interval from a pilot."""
+    """Cost in US dollars of all requests of a stage, with a 95% interval from a pilot.
+
+    The interval is nan where the pilot is small (`stats.LEAST`).
+    """
 
     requests: int
     pilot: int
@@ -203,9 +207,10 @@ class Forecast(NamedTuple):
     batch_usd: float
 
     def __str__(self) -> str:
-        cost = f"{self.usd:.2f} USD (95% interval {self.low:.2f} to {self.high:.2f})"
-        batch = f"about {self.batch_usd:.2f} USD by the Batch API"
-        price = f"{cost}; {batch}" if self.high else "no cost"
+        cost, batch = f"{self.usd:.2f} USD", f"about {self.batch_usd:.2f} USD by the Batch API"
+        if self.low == self.low:
+            cost += f" (95% interval {self.low:.2f} to {self.high:.2f})"
+        price = f"{cost}; {batch}" if self.usd else "no cost"
         return f"All {self.requests} requests: {price} (from a pilot of {self.pilot})."
 
 
@@ -216,18 +221,44 @@ async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0
     """
     sample = random.Random(42).sample(requests, min(pilot, len(requests)))
     replies = await client.ask_all(sample, label="pilot", online=True)
-    costs = [client.price.of(reply.prompt_tokens, reply.completion_tokens) for reply in replies]
-    return extrapolate(costs, max(total, len(requests)), batch_share=client.price.batch_share)
+    tokens = [reply.all_tokens for reply in replies]
+    return extrapolate(tokens, max(total, len(requests)), price=client.price)
 
 
-def extrapolate(costs: Sequence[float], total: int, *, batch_share: float = 1.0) -> Forecast:
-    """Return the cost of `total` requests from those of a random pilot (Student's t)."""
-    pilot, rest, spent = len(costs), total - len(costs), sum(costs)
-    usd = spent + rest * float(np.mean(costs or [0.0]))
-    deviation = float(np.std(costs, ddof=1)) if pilot > 1 else 0.0
-    half = deviation * math.sqrt(rest + rest**2 / max(pilot, 1))
-    half *= stats.t_quantile(0.975, max(pilot - 1, 1))
-    return Forecast(total, pilot, usd, max(spent, usd - half), usd + half, usd * batch_share)
+def extrapolate(tokens: Sequence, total: int, *, price: models.Price) -> Forecast:
+    """Return the cost of `total` requests from (prompt, completion) tokens of a random pilot."""
+    used = np.reshape(tokens, (-1, 2)).astype(float)
+    pilot, rest = len(used), total - len(used)
+    spent, mean = price.of(*used.sum(axis=0)), price.of(*used.mean(axis=0)) if pilot else 0.0
+    usd, low, high = spent + rest * mean, *stats.NONE
+    if not rest:
+        low, high = usd, usd
+    elif pilot >= stats.LEAST:
+        ends = [spent + rest * end for end in _mean_cost(used, rest, price)]
+        low, high = min(ends[0], usd), max(ends[1], usd)
+    return Forecast(total, pilot, float(usd), low, high, usd * price.batch_share)
+
+
+def _mean_cost(used: np.ndarray, rest: int, price: models.Price) -> list[float]:
+    """Return the 95% interval of the mean cost of `rest` further requests.
+
+    Prompts: Student's t. Lengths of answers are log-normal: Cox's interval (Zhou and Gao 1997),
+    within the lengths of the pilot. Both are joined by their squared reaches.
+    """
+    n, logs = len(used), np.log(np.maximum(used[:, 1], 1))
+    t, variance = stats.t_quantile(0.975, n - 1), logs.var(ddof=1)
+    mean = np.exp(logs.mean() + variance / 2)
+    reach = t * math.sqrt(variance / n + variance**2 / (2 * (n - 1)))
+    seen = used[:, 1].min(), used[:, 1].max()
+    low, center, high = np.clip(mean * np.exp([-reach, 0, reach]), *seen)
+    prompt = t * used[:, 0].std(ddof=1) * math.sqrt(1 / n + 1 / rest)
+    further = t * used[:, 1].std(ddof=1) / math.sqrt(rest)
+    reaches = [price.of(prompt, 0), price.of(0, further)]
+    middle = price.of(used[:, 0].mean(), center)
+    return [
+        middle + side * math.hypot(price.of(0, end - center), *reaches)
+        for side, end in ((-1, low), (1, high))
+    ]
 
 
 def connect(name: str, **settings: Any) -> Client:

@@ -77,7 +77,10 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply; `key` names its request, `cached` cost nothing, `text` is without its `thought`."""
+    """A reply; `key` names its request, `cached` cost nothing, `text` is without its `thought`.
+
+    `all_tokens` are the prompt and completion tokens of all requests for it, with repeated ones.
+    """
 
     key: str
     text: str
@@ -86,6 +89,7 @@ class Reply(BaseModel, extra="forbid", frozen=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    all_tokens: tuple[int, int] = (0, 0)
     thought: str = ""
     refused: bool = False
     cached: bool = False
