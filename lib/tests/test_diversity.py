@@ -47,14 +47,16 @@ def test_estimators_have_their_known_values():
 
 def test_nothing_counted_has_no_richness():
     assert metrics.richness([]) == {"seen": 0, "chao1": 0, "coverage": 0.0}
-    assert metrics.extrapolated([], more=5) == 0
+    assert metrics.extrapolated([], more=0) == 0
+    assert np.isnan(metrics.extrapolated_interval([], more=0)[1])
 
 
 @settings(deadline=None)
 @given(counts)
 def test_chao1_bounds_what_is_seen_and_extrapolated(values):
     bound = metrics.richness(values)
-    ahead = [metrics.extrapolated(values, more=more) for more in (0, 10, 1000)]
+    total = sum(values)
+    ahead = [metrics.extrapolated(values, more=more) for more in (0, total // 2, total)]
     assert bound["seen"] <= ahead[0] + 1e-9
     assert ahead == sorted(ahead) and ahead[-1] <= bound["chao1"] + 1e-6
     assert 0 <= bound["coverage"] <= 1
@@ -66,6 +68,24 @@ def test_extrapolation_predicts_further_draws():
     draws = chance.choice(500, 2000, p=weights / weights.sum())
     expected = metrics.extrapolated(Counter(draws[:1000].tolist()).values(), more=1000)
     assert expected == pytest.approx(len(set(draws.tolist())), rel=0.1)
+
+
+def test_an_extrapolation_ends_at_twice_the_sample_and_its_interval_holds_the_truth():
+    with pytest.raises(UserError, match="twice the sample"):
+        metrics.extrapolated([3, 2, 1, 1], more=8)
+    weights = np.arange(1, 501) ** -0.5
+    weights /= weights.sum()
+    truth, held = (1 - (1 - weights) ** 600).sum(), 0
+    for study in range(100):
+        chance = np.random.default_rng(study)
+        counts = chance.multinomial(300, weights)
+        value, low, high = metrics.extrapolated_interval(counts, more=300, rounds=50)
+        assert (counts > 0).sum() <= low < value < high
+        held += low <= truth <= high
+    assert held >= 88
+    assert metrics.extrapolated_interval([1] * 50, more=50)[2] > 90  # all new: more of the same
+    even = metrics.extrapolated_interval([20] * 5, more=100)
+    assert even[0] == 5 and np.isnan(even[1:]).all(), "nothing varies, so no interval is shown"
 
 
 def test_vendi_counts_different_texts_and_not_repeated_ones():

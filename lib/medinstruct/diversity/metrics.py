@@ -1,9 +1,13 @@
 """Metrics: richness, divergence, lexical diversity."""
 
+import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
+
+from medinstruct.errors import UserError
+from medinstruct.stats import NONE
 
 TOKEN = re.compile(r"n['’]t\b|['’](?:s|d|ll|re|ve|m)\b|\w+(?=n['’]t\b)|\w+(?:[-/]\w+)*")
 
@@ -17,11 +21,36 @@ def richness(counts: Iterable[int]) -> dict[str, float]:
 
 
 def extrapolated(counts: Iterable[int], *, more: int) -> float:
-    """Return the expected distinct items after `more` draws, at most Chao1 (Chao et al. 2009)."""
+    """Return the expected distinct items after `more` draws, at most Chao1 (Chao et al. 2009).
+
+    The estimate holds for independent draws, and to twice the sample (Chao et al. 2014).
+    """
     counts = list(counts)
+    if more > sum(counts):
+        do = f"Ask for at most {sum(counts)} more draws, the size of the sample."
+        raise UserError("Nothing is known beyond twice the sample.", got=more, do=do)
     hidden, once, total = richness(counts)["chao1"] - len(counts), counts.count(1), sum(counts)
     rate = once / (total * hidden + once) if hidden and once else 0.0
     return len(counts) + hidden * (1 - (1 - rate) ** more)
+
+
+def extrapolated_interval(counts: Iterable[int], *, more: int, rounds=200, seed=42) -> tuple:
+    """Return `extrapolated` with its 95% interval, by the bootstrap of Chao et al. (2014).
+
+    Samples hold the items seen and as many hidden ones as Chao1, a lower bound, estimates.
+    """
+    counts = np.array([count for count in counts if count > 0], dtype=int)
+    expected, known = extrapolated(counts.tolist(), more=more), richness(counts.tolist())
+    if known["coverage"] in (0, 1) and len(counts) == known["chao1"]:
+        return expected, *NONE  # no item, or none that was seen only once
+    hidden, unseen = math.ceil(known["chao1"] - len(counts)), 1 - known["coverage"]
+    shares = counts / counts.sum()
+    missed = shares * (1 - shares) ** counts.sum()
+    shares = (shares - unseen * missed / missed.sum()).clip(0)
+    shares = np.append(shares, np.full(hidden, unseen / max(hidden, 1)))
+    samples = np.random.default_rng(seed).multinomial(counts.sum(), shares / shares.sum(), rounds)
+    half = 1.96 * np.std([extrapolated(row[row > 0].tolist(), more=more) for row in samples])
+    return expected, max(expected - half, len(counts)), expected + half
 
 
 def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> float:

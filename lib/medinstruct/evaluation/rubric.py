@@ -92,10 +92,9 @@ def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
     kinds = grades["axis"] + np.where(grades["points"] > 0, ", met", ", bad avoided")
     keys = [kinds.rename("kind"), grades["model"]]
     items = grades["good"].eq(True).groupby([*keys, grades["item"]]).agg(["sum", "size"])
-    groups = items.groupby(["kind", "model"])
-    rows = {
-        key: (*stats.share_of_sums(*part.to_numpy().T), part["size"].sum()) for key, part in groups
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["score", "low", "high", "n"])
-    table.index = pd.MultiIndex.from_tuples(rows, names=["kind", "model"])
-    return table.reset_index("model")
+    rows = [
+        (*key, *stats.share_of_sums(part["sum"], part["size"]), part["size"].sum())
+        for key, part in items.groupby(["kind", "model"])
+    ]
+    columns = ["kind", "model", "score", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).set_index("kind")

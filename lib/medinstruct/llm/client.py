@@ -227,38 +227,28 @@ async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0
 
 def extrapolate(tokens: Sequence, total: int, *, price: models.Price) -> Forecast:
     """Return the cost of `total` requests from (prompt, completion) tokens of a random pilot."""
-    used = np.reshape(tokens, (-1, 2)).astype(float)
-    pilot, rest = len(used), total - len(used)
-    spent, mean = price.of(*used.sum(axis=0)), price.of(*used.mean(axis=0)) if pilot else 0.0
-    usd, low, high = spent + rest * mean, *stats.NONE
-    if not rest:
-        low, high = usd, usd
-    elif pilot >= stats.LEAST:
-        ends = [spent + rest * end for end in _mean_cost(used, rest, price)]
-        low, high = min(ends[0], usd), max(ends[1], usd)
-    return Forecast(total, pilot, float(usd), low, high, usd * price.batch_share)
+    parts = np.reshape(tokens, (-1, 2)) * [price.prompt / 1e6, price.completion / 1e6]
+    pilot, rest = len(parts), total - len(parts)
+    usd = float(parts.sum() + rest * parts.sum() / max(pilot, 1))
+    reach = [math.nan if rest else 0.0] * 2
+    if rest and pilot >= stats.LEAST:
+        reach = rest * _reach(*parts.T, rest)
+    return Forecast(total, pilot, usd, usd - reach[0], usd + reach[1], usd * price.batch_share)
 
 
-def _mean_cost(used: np.ndarray, rest: int, price: models.Price) -> list[float]:
-    """Return the 95% interval of the mean cost of `rest` further requests.
+def _reach(prompts: np.ndarray, answers: np.ndarray, rest: int) -> np.ndarray:
+    """Return how far below and above the pilot's mean that of `rest` requests can be.
 
-    Prompts: Student's t. Lengths of answers are log-normal: Cox's interval (Zhou and Gao 1997),
-    within the lengths of the pilot. Both are joined by their squared reaches.
+    Prompts: Student's t. Answers have log-normal lengths: Cox's interval (Zhou and Gao 1997),
+    within those of the pilot.
     """
-    n, logs = len(used), np.log(np.maximum(used[:, 1], 1))
+    n, logs = len(answers), np.log(np.maximum(answers, 1e-9))
     t, variance = stats.t_quantile(0.975, n - 1), logs.var(ddof=1)
-    mean = np.exp(logs.mean() + variance / 2)
-    reach = t * math.sqrt(variance / n + variance**2 / (2 * (n - 1)))
-    seen = used[:, 1].min(), used[:, 1].max()
-    low, center, high = np.clip(mean * np.exp([-reach, 0, reach]), *seen)
-    prompt = t * used[:, 0].std(ddof=1) * math.sqrt(1 / n + 1 / rest)
-    further = t * used[:, 1].std(ddof=1) / math.sqrt(rest)
-    reaches = [price.of(prompt, 0), price.of(0, further)]
-    middle = price.of(used[:, 0].mean(), center)
-    return [
-        middle + side * math.hypot(price.of(0, end - center), *reaches)
-        for side, end in ((-1, low), (1, high))
-    ]
+    wide = t * math.sqrt(variance / n + variance**2 / (2 * (n - 1)))
+    bounds = np.exp(logs.mean() + variance / 2 + np.array([-wide, wide]))
+    mean = [answers.mean()] - np.clip(bounds, answers.min(), answers.max())
+    further = prompts.std(ddof=1) * math.sqrt(1 / n + 1 / rest), answers.std(ddof=1) / rest**0.5
+    return np.hypot(np.maximum(mean * [1, -1], 0), t * math.hypot(*further))
 
 
 def connect(name: str, **settings: Any) -> Client:
