@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from medinstruct import plotting
+from medinstruct.plotting import charts
 from medinstruct.records import Task
 
 CHROMIUM = (
@@ -277,6 +278,21 @@ def test_without_a_script_the_first_records_and_rows_are_readable():
         False
     ] * 3
     assert len(soup.select(".mi-rest .mi-card")) == 5 and not soup.select("[hidden]")
+
+
+def test_numbers_are_drawn_beside_the_axes_and_few_items_show_their_n():
+    rows = {"score": [0.5, 0.86, 0.0], "low": [0.4, np.nan, 0.0], "high": [0.6, np.nan, 0.1]}
+    frame = pd.DataFrame(rows | {"n": [40, 7, 40]}, index=["a", "b", "c"])
+    figure = plotting.intervals(frame, title="", label="score", reference=0.5)
+    labels = {text.get_text(): text.xy[0] for text in figure.axes[0].texts if text.get_text()}
+    assert labels == {"0.5": 1, "0.86 (n = 7)": 1, "0": 1}, "no number is on a line"
+    assert not figure.axes[0].lines[0].get_clip_on(), "a marker at 0 is whole"
+
+
+def test_the_states_of_an_audit_have_their_colors():
+    states = ["missed", "not shown", "within threshold"]
+    found = charts.colors(states)
+    assert [found[name] for name in states] == [charts.RED, charts.GREY, charts.GREEN]
 
 
 def test_names_keep_their_color_in_every_order_and_chart():

@@ -109,7 +109,7 @@ def intervals(
 
     The index names the rows (equal names share a row); `group` is a column that sets color and
     shape; `marks` are columns of red ticks, such as chance; a dashed line is at `reference`. `gray`
-    is for scores that mean nothing.
+    is for scores that mean nothing. Without an interval a score shows its `n`, if that is a column.
     """
     panels = table if isinstance(table, Mapping) else {"": table}
     panels = {heading: frame.dropna(subset=["score"]) for heading, frame in panels.items()}
@@ -162,10 +162,13 @@ def _interval_fields(frame: Any, reference: Any, marks: Sequence) -> dict[str, A
 
 def _dots(axes: Any, part: Any, places: Any, *, color: str, marker: str, label: str) -> None:
     axes.hlines(places, part["low"], part["high"], color=color, lw=3, alpha=0.45)
-    axes.plot(part["score"], places, marker, color=color, ms=6, label=label)
-    where = {"textcoords": "offset points", "xytext": (5, 0), "va": "center", "fontsize": 8}
-    for score, high, place in zip(part["score"], part["high"], places, strict=True):
-        axes.annotate(number(score), (high, place), **where)
+    axes.plot(part["score"], places, marker, color=color, ms=6, label=label, clip_on=False)
+    where = {"textcoords": "offset points", "xytext": (6, 0), "va": "center", "fontsize": 8}
+    where["xycoords"] = ("axes fraction", "data")
+    sizes = part["n"] if "n" in part else part["low"]
+    for score, low, n, place in zip(part["score"], part["low"], sizes, places, strict=True):
+        few = f" (n = {n:g})" if np.isnan(low) and "n" in part else ""
+        axes.annotate(number(score) + few, (1, place), **where)
 
 
 def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -> Any:
@@ -178,7 +181,8 @@ def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -
     for n, (name, column) in enumerate(columns.items()):
         column = column.dropna()
         mark = MARKERS[n % len(MARKERS)] if markers or len(column) == 1 else None
-        axes.plot(column.index, column, label=short(name), marker=mark, ms=5, color=chosen[name])
+        look = {"marker": mark, "ms": 5, "color": chosen[name], "clip_on": not mark}
+        axes.plot(column.index, column, label=short(name), **look)
     if frame.index.dtype.kind == "i":
         axes.locator_params(axis="x", integer=True)
     axes.set(xlabel=frame.index.name or "", ylabel=label, ymargin=0.12)  # room for a reference

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from medinstruct import plotting, records, tasks
+from medinstruct import plotting, records, stats, tasks
 from medinstruct.diversity import coverage
 from medinstruct.report import provenance, results
 from medinstruct.report.results import Run
@@ -85,11 +85,12 @@ def _training(run: Run, own: pd.DataFrame) -> pd.DataFrame:
 
 
 def _intervals(run: Run, own: pd.DataFrame) -> pd.DataFrame:
-    """Return the shares that have an interval."""
-    shares = own[(own["unit"] == "share") & own["low"].notna()].set_index("name").rename_axis(None)
-    shares = shares.rename(columns={"value": "score"})[["score", "low", "high", "model"]]
+    """Return the shares that have an interval, or too few items for one."""
+    is_drawn = own["low"].notna() | (own["n"].astype(float) < stats.LEAST)
+    shares = own[(own["unit"] == "share") & is_drawn].set_index("name").rename_axis(None)
+    shares = shares.rename(columns={"value": "score"})[["score", "low", "high", "n", "model"]]
     shares.attrs = {"drawn": shares.rename_axis("name").reset_index().to_dict("records")}
-    return shares.astype({"score": float, "low": float, "high": float})
+    return shares.astype(dict.fromkeys(["score", "low", "high", "n"], float))
 
 
 CONTENTS = {"yield": _yield, "diversity": _diversity, "training": _training}

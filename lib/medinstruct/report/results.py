@@ -85,11 +85,16 @@ def _is_stand_in(name: str) -> bool:
 
 
 def formatted(value: float | None, unit: str) -> str:
-    """Format a number by its unit; a missing one is a dash."""
+    """Format a number by its unit; a missing one is a dash.
+
+    >>> formatted(0.4567, "share"), formatted(64350, "count"), formatted(-0.0001, "points")
+    ('45.7%', '64,350', '0.0\xa0points')
+    """
     if value is None or value != value:
         return "–"
     scale = 100 if unit in ("share", "points") else 1
-    return REPORT["formats"].get(unit, "{:.2f}").format(scale * value).replace("-", "−")
+    text = REPORT["formats"].get(unit, "{:.2f}").format(scale * value).replace("-", "−")
+    return re.sub(r"^[+−](?=0\.?0*\D*$)", "", text)  # no change has no sign
 
 
 @cache
@@ -164,7 +169,8 @@ def _number(cells: dict[str, str], scope: dict[str, Any], stand_in: str) -> dict
     """Return the fields of one number and their texts; its value is None if not measured."""
     number: dict[str, Any] = {"stand_in": stand_in}
     for key, text in cells.items():
-        number[key] = (fill if key in TEMPLATES else evaluate)(text, scope)
+        value = (fill if key in TEMPLATES else evaluate)(text, scope)
+        number[key] = value if value == value else None  # nan: not measured
     for key, text in REPORT["texts"].items():
         number[key] = fill(text, number)
     return number
