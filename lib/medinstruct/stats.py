@@ -5,13 +5,15 @@ Textbook methods are those of scipy and statsmodels, with the field's defaults s
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 
 NONE = (float("nan"), float("nan"))
 LEAST = 10  # items: a smaller sample is shown with its n, without an interval
+POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # in standard errors
 WORST_SPREAD = 0.5  # the largest standard deviation of a score between 0 and 1
 Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit; None is no rating
 
@@ -19,9 +21,8 @@ Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit;
 def mean_interval(values: Iterable, *, limits: Sequence = (0, 1)) -> tuple[float, float, float]:
     """Return the mean of independent values with its 95% interval, which always has a width.
 
-    Values of 0 or 1: Wilson's. Others: Student's t, with one pseudo-item added at each of the
-    `limits` of a value, so that equal values have an interval too; `limits` () are unknown. The
-    ends are nan under `LEAST` items, and where values without limits do not vary.
+    Values of 0 or 1: Wilson's. Others: Student's t, with one pseudo-item at each of the `limits` of
+    a value. Its ends are nan under `LEAST` items, and for equal values of unknown limits, ().
     """
     values = np.asarray(list(values), dtype=float)
     mean = float(values.mean()) if len(values) else float("nan")
@@ -36,10 +37,9 @@ def mean_interval(values: Iterable, *, limits: Sequence = (0, 1)) -> tuple[float
 
 
 def jackknife(rows: Any, statistic: Callable, *, limits=(-1, 1)) -> tuple[float, float, float]:
-    """Return a statistic of sums over items (rows) with its 95% interval (Tukey 1958).
+    """Return a statistic of sums over items (rows) with the interval of its pseudo-values' mean.
 
-    `statistic` takes an array of sums, one row a data set. The pseudo-values of the items have the
-    interval of a mean (`mean_interval`).
+    `statistic` takes an array of sums, one row a data set (Tukey 1958).
     """
     rows = np.asarray(rows, dtype=float)
     total, n = rows.sum(axis=0), len(rows)
@@ -97,29 +97,10 @@ def difference(first: Share, second: Share) -> tuple[float, float, float]:
     """Return second - first of independent shares with Newcombe's (1998, method 10) interval."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    counts = second.hits, second.n, first.hits, first.n
-    few = min(first.n, second.n) < LEAST
-    ends = NONE if few else confint_proportions_2indep(*counts, compare="diff", method="newcomb")
-    return second.share - first.share, *ends
-
-
-def paired_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
-    """Return Newcombe's (1998, method 10) 95% interval of the change of paired 0 or 1."""
-    n = len(before)
-    if n < LEAST:
-        return NONE
-    both = sum(bool(a and b) for a, b in zip(before, after, strict=True))
-    old, new = wilson(int(sum(before)), n), wilson(int(sum(after)), n)
-    margins = new.hits * (n - new.hits) * old.hits * (n - old.hits)
-    joint = both * (n - new.hits - old.hits + both) - (new.hits - both) * (old.hits - both)
-    phi = (max(joint - n / 2, 0) if joint > 0 else joint) / margins**0.5 if margins else 0.0
-
-    def reach(first: float, second: float) -> float:
-        return max(first**2 - 2 * phi * first * second + second**2, 0.0) ** 0.5
-
-    change = new.share - old.share
-    down = reach(new.share - new.low, old.high - old.share)
-    return change - down, change + reach(new.high - new.share, old.share - old.low)
+    change, counts = second.share - first.share, (second.hits, second.n, first.hits, first.n)
+    if min(first.n, second.n) < LEAST:
+        return change, *NONE
+    return change, *confint_proportions_2indep(*counts, compare="diff", method="newcomb")
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -133,8 +114,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
     """Return n, change of the mean with 95% interval, items gained and lost, and p, by item.
 
-    Answers of 0 or 1: Newcombe's interval, McNemar's exact test. Others: `mean_interval`,
-    Wilcoxon's signed ranks.
+    Answers of 0 or 1: McNemar's exact test. Others: Wilcoxon's signed ranks.
     """
     from scipy.stats import wilcoxon
 
@@ -142,13 +122,13 @@ def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, 
     gap = b - a
     gained, lost, p = int((gap > 0).sum()), int((gap < 0).sum()), 1.0
     if np.isin([a, b], (0, 1)).all():
-        (low, high), p = paired_interval(a, b), mcnemar(lost, gained)
-    else:
-        limits = (-1, 1) if ((a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)).all() else ()
-        _, low, high = mean_interval(gap, limits=limits)
-        p = float(wilcoxon(gap).pvalue) if gap.any() else p
-    change = {"n": len(gap), "change": gap.mean() if len(gap) else np.nan, "low": low, "high": high}
-    return change | {"gained": gained, "lost": lost, "p": p}
+        p = mcnemar(lost, gained)
+    elif gap.any():
+        p = float(wilcoxon(gap).pvalue)
+    is_share = all(((values >= 0) & (values <= 1)).all() for values in (a, b))
+    change, low, high = mean_interval(gap, limits=(-1, 1) if is_share else ())
+    counts = {"n": len(gap), "gained": gained, "lost": lost, "p": p}
+    return counts | {"change": change, "low": low, "high": high}
 
 
 def sign_flip_test(differences: Sequence[float], *, rounds: int = 9_999, seed: int = 42) -> float:
@@ -173,19 +153,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def minimal_difference(n: int) -> float:
     """Return the smallest true difference that n items show: 80% power, two-sided 5% level."""
-    return WORST_SPREAD * _solve_power(nobs1=max(n, 1))
+    return WORST_SPREAD * POWER / math.sqrt(max(n, 1))
 
 
 def items_needed(difference: float) -> int:
     """Return how many items show a true difference, with the same power and level."""
-    return math.ceil(_solve_power(effect_size=difference / WORST_SPREAD))
-
-
-def _solve_power(**sample: float) -> float:
-    from statsmodels.stats.power import NormalIndPower
-
-    one_sample = {"alpha": 0.05, "power": 0.8, "ratio": 0}
-    return float(NormalIndPower().solve_power(**sample, **one_sample))
+    return math.ceil((WORST_SPREAD * POWER / difference) ** 2)
 
 
 class Agreement(NamedTuple):
@@ -207,15 +180,16 @@ def cohen_kappa(first: Sequence, second: Sequence, *, weights="identity", values
     if not pairs or len(steps) < 2:
         return Agreement(float("nan"), *NONE, len(pairs))
     places = [steps.index(a) * len(steps) + steps.index(b) for a, b in pairs]
-    distance = 1 - _weights(len(steps), weights)
+    kappa = partial(_chance_corrected, distance=1 - _weights(len(steps), weights))
+    return Agreement(*jackknife(np.eye(len(steps) ** 2)[places], kappa), len(pairs))
 
-    def coefficient(sums: np.ndarray) -> np.ndarray:
-        tables = sums.reshape(-1, *distance.shape)
-        margins = tables.sum(axis=2)[:, :, None] * tables.sum(axis=1)[:, None]
-        observed = (tables * distance).sum(axis=(1, 2)) * tables.sum(axis=(1, 2))
-        return 1 - observed / (margins * distance).sum(axis=(1, 2))
 
-    return Agreement(*jackknife(np.eye(len(steps) ** 2)[places], coefficient), len(pairs))
+def _chance_corrected(sums: np.ndarray, *, distance: np.ndarray, less: int = 0) -> np.ndarray:
+    """Return 1 - observed / expected distance of tables of pairs of ratings, one a row of sums."""
+    tables = sums.reshape(-1, *distance.shape)
+    rows, columns = tables.sum(axis=2), tables.sum(axis=1)
+    observed = (rows.sum(axis=1) - less) * (tables * distance).sum(axis=(1, 2))
+    return 1 - observed / np.einsum("rc,rk,ck->r", rows, columns, distance)
 
 
 def percent_agreement(ratings: Ratings) -> Agreement:
@@ -258,18 +232,10 @@ def krippendorff_alpha(ratings: Ratings, *, level="nominal") -> Agreement:
         return Agreement(float("nan"), *NONE, 0)
     ranks = np.cumsum(counts.sum(axis=0)) - counts.sum(axis=0) / 2  # mid-ranks
     gaps = np.subtract.outer(ranks, ranks) if level == "ordinal" else 1 - np.eye(len(values))
-    distance = gaps**2
+    alpha = partial(_chance_corrected, distance=gaps**2, less=1)
     pairs = counts[:, :, None] * (counts[:, None, :] - np.eye(len(values)))
     pairs = (pairs / (counts.sum(axis=1) - 1)[:, None, None]).reshape(len(counts), -1)
-
-    def coefficient(sums: np.ndarray) -> np.ndarray:
-        coincidences = sums.reshape(-1, *distance.shape)
-        margins = coincidences.sum(axis=2)
-        observed = (margins.sum(axis=1) - 1) * (coincidences * distance).sum(axis=(1, 2))
-        expected = np.einsum("rc,rk,ck->r", margins, margins, distance)
-        return np.where(expected > 0, 1 - observed / expected, np.nan)
-
-    return Agreement(*jackknife(pairs, coefficient), len(counts))
+    return Agreement(*jackknife(pairs, alpha), len(counts))
 
 
 def _values(ratings: Ratings) -> list:

@@ -59,10 +59,7 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
 def dataset_findings(
     examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=None
 ) -> list[Finding]:
-    """Return the findings of all audits of a dataset.
-
-    `snippets` are labeled ones for `phi_accuracy` by the name of their set, by default the shipped.
-    """
+    """Return the findings of all audits of a dataset; `snippets`: sets for `phi_accuracy`."""
     texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
     sets = {"dataset": texts, "seeds": {row.id: f"{row.instruction} {row.input}" for row in seeds}}
     rows = {}

@@ -88,8 +88,8 @@ def compare_rates(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> pd
     rows = {}
     for name in [name for name in before if name in after]:
         a, b = stats.wilson(*before[name]), stats.wilson(*after[name])
-        gap, low, high = stats.difference(a, b)
-        alarm = bool(abs(gap) > RATE_LIMIT and (low > 0 or high < 0))
-        rows[name] = (a.share, b.share, gap, low, high, RATE_LIMIT, alarm)
+        gap = stats.difference(a, b)
+        alarm = bool(abs(gap[0]) > RATE_LIMIT and (gap[1] > 0 or gap[2] < 0))
+        rows[name] = (a.share, b.share, *gap, RATE_LIMIT, alarm)
     columns = ["before", "after", "change", "low", "high", "limit", "alarm"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")

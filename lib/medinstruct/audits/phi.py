@@ -110,10 +110,7 @@ def phi_snippets(split: str = "") -> list[dict]:
 
 
 def phi_accuracy(snippets: Iterable[Mapping]) -> pd.DataFrame:
-    """Return recall and precision by kind; overlap of one kind is a match.
-
-    The intervals are over snippets, since the identifiers of one are not independent.
-    """
+    """Return recall and precision by kind, with intervals over snippets, which are independent."""
     rows = []
     for number, snippet in enumerate(snippets):
         hits = find_identifiers(snippet["text"])

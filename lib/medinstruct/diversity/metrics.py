@@ -21,13 +21,10 @@ def richness(counts: Iterable[int]) -> dict[str, float]:
 
 
 def extrapolated(counts: Iterable[int], *, more: int) -> float:
-    """Return the expected distinct items after `more` draws, at most Chao1 (Chao et al. 2009).
-
-    The estimate holds for independent draws, and to twice the sample (Chao et al. 2014).
-    """
+    """Return the distinct items expected after `more` independent draws (Chao et al. 2009)."""
     counts = list(counts)
     if more > sum(counts):
-        do = f"Ask for at most {sum(counts)} more draws, the size of the sample."
+        do = f"Ask for at most {sum(counts)} more draws."
         raise UserError("Nothing is known beyond twice the sample.", got=more, do=do)
     hidden, once, total = richness(counts)["chao1"] - len(counts), counts.count(1), sum(counts)
     rate = once / (total * hidden + once) if hidden and once else 0.0

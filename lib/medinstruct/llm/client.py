@@ -194,10 +194,7 @@ class Client:
 
 
 class Forecast(NamedTuple):
-    """Cost in US dollars of all requests of a stage, with a 95% interval from a pilot.
-
-    The interval is nan where the pilot is small (`stats.LEAST`).
-    """
+    """Cost in US dollars of a stage with a 95% interval, nan where the pilot is small."""
 
     requests: int
     pilot: int

@@ -77,10 +77,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply; `key` names its request, `cached` cost nothing, `text` is without its `thought`.
-
-    `all_tokens` are the prompt and completion tokens of all requests for it, with repeated ones.
-    """
+    """A reply; `key` names its request, `cached` cost nothing, `text` is without its `thought`."""
 
     key: str
     text: str
@@ -89,7 +86,7 @@ class Reply(BaseModel, extra="forbid", frozen=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
-    all_tokens: tuple[int, int] = (0, 0)
+    all_tokens: tuple[int, int] = (0, 0)  # prompt and completion, of repeated requests too
     thought: str = ""
     refused: bool = False
     cached: bool = False

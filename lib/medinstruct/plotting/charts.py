@@ -141,12 +141,20 @@ def intervals(
 def _draw_scores(
     panel: Any, frame: Any, places: Any, *, groups: Mapping, group: str, marks: Sequence[str]
 ) -> None:
-    """Draw the scores of a panel, one color and shape a group, and its ticks."""
+    """Draw a panel: one color and shape a group, ticks, and numbers beside it, clear of lines."""
+    where = {"textcoords": "offset points", "xytext": (6, 0), "va": "center", "fontsize": 8}
+    where["xycoords"] = ("axes fraction", "data")
     for n, (value, color) in enumerate(groups.items()):
         here = (frame[group] == value).to_numpy() if group else slice(None)
         shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
-        look = {"marker": MARKERS[n % len(MARKERS)], "color": color}
-        _dots(panel, frame[here], places[here] + shift, label=short(value), **look)
+        part, rows = frame[here], places[here] + shift
+        panel.hlines(rows, part["low"], part["high"], color=color, lw=3, alpha=0.45)
+        look = {"color": color, "label": short(value), "ms": 6, "clip_on": False}
+        panel.plot(part["score"], rows, MARKERS[n % len(MARKERS)], **look)
+        sizes = part["n"].where(part["low"].isna()) if "n" in part else part["low"] * np.nan
+        for score, size, row in zip(part["score"], sizes, rows, strict=True):
+            text = number(score) + (f" (n = {size:g})" if size == size else "")
+            panel.annotate(text, (1, row), **where)
     for style, column in zip(("-", ":"), marks, strict=False):
         tick = {"ls": style, "color": RED, "label": column, "lw": 1.6}
         panel.vlines(frame[column], places - 0.42, places + 0.42, **tick)
@@ -158,17 +166,6 @@ def _interval_fields(frame: Any, reference: Any, marks: Sequence) -> dict[str, A
     above = int((frame["low"] > limits.max(axis=1)).sum())
     below = int((frame["high"] < limits.min(axis=1)).sum())
     return titles.series_fields(frame["score"]) | {"above": above, "below": below}
-
-
-def _dots(axes: Any, part: Any, places: Any, *, color: str, marker: str, label: str) -> None:
-    axes.hlines(places, part["low"], part["high"], color=color, lw=3, alpha=0.45)
-    axes.plot(part["score"], places, marker, color=color, ms=6, label=label, clip_on=False)
-    where = {"textcoords": "offset points", "xytext": (6, 0), "va": "center", "fontsize": 8}
-    where["xycoords"] = ("axes fraction", "data")
-    sizes = part["n"] if "n" in part else part["low"]
-    for score, low, n, place in zip(part["score"], part["low"], sizes, places, strict=True):
-        few = f" (n = {n:g})" if np.isnan(low) and "n" in part else ""
-        axes.annotate(number(score) + few, (1, place), **where)
 
 
 def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -> Any:
