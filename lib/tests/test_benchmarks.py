@@ -362,6 +362,7 @@ def test_replies_without_an_option_are_wrong_and_counted(tmp_path):
 def test_every_published_form_scores_what_can_be_computed_by_hand(tmp_path):
     for name in ("medqa", "headqa", "medmcqa", "mmlu"):
         rows = [ROWS[name] | {"question": f"Q{n}?", "qtext": f"Q{n}?"} for n in range(5)]
+        rows = [row | {"cop": row.get("cop", 2) + 1} for row in rows]  # the authors count from 1
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = benchmarks.load(
         ["medqa_ll", "headqa_ll", "medmcqa_ll", "mmlu_ll", "medqa_gen"],
@@ -384,16 +385,15 @@ def test_the_question_is_asked_in_the_template_with_options_and_examples(tmp_pat
     text, continuation = lm.asked[0]
     assert (
         text.count("### Instruction:") == 2
-        and text.endswith("### Response:\nThe answer is")
-        and continuation == " A"
+        and text.endswith("### Response:\nThe answer is (")
+        and continuation == "A"
     )
-    assert (
-        f"(A) {found[0].questions[0]['options'][0]}" in text
-        and found[0].questions[1]["question"] in text
-    )
+    example = text.split("### Response:\nThe answer is (")[1]
+    assert example[1:3] == ")." and example[0] in "ABCD", "an example is written out in full"
+    assert f"(A) {found[0].questions[0]['options'][0]}" in text
     lm = Rigged("A")
     benchmarks.run(found, [contestant(lm)], folder=tmp_path, template="plain")
-    assert "###" not in lm.asked[0][0] and lm.asked[0][0].endswith("The answer is")
+    assert "###" not in lm.asked[0][0] and lm.asked[0][0].endswith("The answer is (")
 
 
 def test_a_worked_example_ends_on_its_letter_its_word_or_its_text(tmp_path):
@@ -555,13 +555,10 @@ def test_a_lover_of_letters_is_named_and_gives_no_example(tmp_path):
     models = [contestant(reading(benchmark), "reader", "r"), contestant(Rigged("C"), "lover", "l")]
     options = {"items": 0, "folder": tmp_path}
     choices = scores.rotated_choices(benchmark, models, **options)
-    _, places = scores.order_sensitivity(choices)
-    table = scores.letter_preference(places)
-    assert table.loc["lover"].tolist() == ["C", 1.0, True]
-    assert not table.loc["reader", "letter_preference"] and table.loc["reader", "share"] < 0.3
-    assert not scores.letter_preference(pd.DataFrame({"m": [0.9, 0.1]}, ["A", "B"]))[
-        "letter_preference"
-    ].item()
+    table = scores.option_reading(choices)
+    assert table.loc["lover", ["letter", "share", "agreement", "p"]].tolist() == ["C", 1.0, 0.0, 1]
+    assert table.loc["reader", "share"] < 0.3 and table.loc["reader", "agreement"] == 1
+    assert table["reads_options"].tolist() == [True, False]
     assert scores.stable_example(benchmark, choices) is None  # nothing of the lover survives
     models[1] = contestant(reading(benchmark, wrong=[right]), "misled", "m")
     choices = scores.rotated_choices(benchmark, models, **options)
@@ -578,8 +575,35 @@ def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
     benchmark, mute = benchmarks.load(["own_gen"])[0], contestant(Rigged("", "I cannot say."))
     choices = scores.rotated_choices(benchmark, [mute], items=2, folder=tmp_path)
     rows, places = scores.order_sensitivity(choices)
-    assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 1.0, 0.0]
+    assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 0.0, 0.0]
     assert places["rigged"].tolist() == [0.0] * 4
+    assert not scores.option_reading(choices)["reads_options"].any()
+
+
+def turned(letter_of, *, questions=6, size=4):
+    """The choices of a model that puts `letter_of(question, steps)`, as `rotated_choices` has them."""
+    cells = [(f"q{n}", steps) for n in range(questions) for steps in range(size)]
+    table = pd.DataFrame(cells, columns=["question", "steps"]).assign(model="m", size=size)
+    table["choice"] = [letter_of(int(name[1:]), steps) for name, steps in cells]
+    return table.assign(letter=table["choice"].map(dict(enumerate("ABCD"))))
+
+
+def test_a_model_of_many_letters_that_follows_none_of_the_options_is_not_said_to_read():
+    """No letter has 90%, and yet no choice survives: the rule of 90% named no model."""
+    by_place = turned(lambda n, steps: n % 3)  # one letter a question, whatever stands there
+    table = scores.option_reading(by_place).loc["m"]
+    assert table["share"] < 0.9 and table["agreement"] == 0 and not table["reads_options"]
+    chance = np.random.default_rng(5)
+    guessed = [scores.option_reading(turned(lambda *_: chance.integers(4))) for _ in range(60)]
+    assert np.mean([row["reads_options"].item() for row in guessed]) <= 0.1  # 5% of guessers pass
+    assert np.mean([row["by_chance"].item() for row in guessed]) == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_model_that_reads_half_of_the_questions_is_said_to_read():
+    chance = np.random.default_rng(6)
+    half = turned(lambda n, steps: (n + steps) % 4 if n < 3 else chance.integers(4))
+    row = scores.option_reading(half).loc["m"]
+    assert row["reads_options"] and 0.5 <= row["agreement"] < 0.9
 
 
 @given(st.integers(2, 6), st.integers(0, 12))
@@ -603,6 +627,137 @@ def test_scores_with_and_without_what_training_has_seen(tmp_path):
     assert scores.without_leaked(
         [result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path
     )[1] == ["own_ll"]
+
+
+def test_the_majority_is_that_of_the_whole_set_and_not_of_the_questions_asked(tmp_path):
+    rows = [ROWS["medqa"] | {"question": f"Q{n}?", "answer_idx": "ABBB"[n % 4]} for n in range(40)]
+    path = tmp_path / "medqa.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    few = benchmarks.load(["medqa_ll"], data={"medqa": str(path)}, limit=10)
+    asked = [row["answer"] for row in few[0].questions]
+    results = benchmarks.run(few, [contestant(Rigged("A"))], folder=tmp_path)
+    row = scores.score_table(few, results).iloc[0]
+    assert set(asked) == {0}, "a sample that would put the majority at 100%"
+    assert (row["majority"], row["always"]) == (0.75, "x")
+    assert (row["n"], row["total"]) == (10, 40)
+
+
+def test_worked_examples_are_of_the_subject_of_the_question_and_never_the_question(tmp_path):
+    subjects = ["anatomy"] * 3 + ["virology"] * 3 + ["law"]
+    rows = [ROWS["mmlu"] | {"question": f"Q{n}?", "subject": s} for n, s in enumerate(subjects)]
+    path = tmp_path / "mmlu.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sets = benchmarks.load(["mmlu_ll"], data={"mmlu": str(path)})
+    lm = Rigged("A")
+    benchmarks.run(sets, [contestant(lm)], folder=tmp_path, shots=2, template="plain")
+    of = dict(zip([f"Q{n}?" for n in range(7)], subjects, strict=True))
+    for text in dict.fromkeys(text for text, _ in lm.asked):
+        *shots, asked = [part.partition("\n")[0] for part in text.split("\n\n") if part[:1] == "Q"]
+        assert len(shots) == 2 and asked not in shots
+        assert of[asked] == "law" or {of[shot] for shot in shots} == {of[asked]}
+
+
+def test_examples_of_every_subject_are_kept(monkeypatch):
+    rows = [ROWS["mmlu"] | {"question": f"Q{n}?", "subject": f"s{n // 50}"} for n in range(200)]
+    monkeypatch.setattr(question_sets, "_splits", lambda *_: ([rows[:4], rows], "nowhere"))
+    examples = benchmarks.load(["mmlu_ll"])[0].examples
+    assert pd.Series([row["subject"] for row in examples]).value_counts().tolist() == [32] * 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "score"),
+    [
+        ("Let us see. The answer is ] ) >.", 1.0),
+        ("The answer is: **])>**", 1.0),
+        ("The answer is ] ) )", 0.0),
+        ("The answer is ] )", 0.0),
+        ("I cannot say.", 0.0),
+    ],
+)
+def test_a_target_of_brackets_is_compared_with_its_brackets(reply, score):
+    assert extraction.score_exact({"target": "] ) >"}, [reply])["acc"] == score
+
+
+def test_closing_brackets_are_not_opening_ones():
+    assert extraction.score_exact({"target": ") )"}, ["The answer is ( ("])["acc"] == 0
+
+
+def written(folder, name, content):
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return {name.partition(".")[0]: str(path)}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_medmcqa_is_read_as_its_authors_and_as_the_hub_count_the_options(tmp_path, first):
+    rows = [ROWS["medmcqa"] | {"id": str(n), "cop": n + first} for n in range(3)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    questions = benchmarks.load(["medmcqa_ll"], data=written(tmp_path, "medmcqa.json", lines))[0]
+    assert [row["target"] for row in questions.questions] == ["w", "x", "y"]
+
+
+def test_headqa_is_read_as_its_authors_nest_it(tmp_path):
+    answers = [{"aid": n, "atext": text} for n, text in enumerate("wxyz", 1)]
+    row = {"qid": "1", "qtext": "Which?", "ra": "2", "answers": answers}
+    exams = {name: {"category": name, "data": [row]} for name in ("biology", "nursing")}
+    content = {"version": "1.0", "language": "en", "exams": exams}
+    questions = benchmarks.load(["headqa_ll"], data=written(tmp_path, "headqa.json", content))[0]
+    read = [(row["target"], row["subject"]) for row in questions.questions]
+    assert read == [("x", "biology"), ("x", "nursing")]
+
+
+def test_a_context_that_is_one_text_stays_one_text():
+    row = {"pubid": "0", "question": "Q?", "context": "We measured it.", "final_decision": "yes"}
+    assert question_sets.convert("pubmedqa", row)["context"] == "We measured it."
+
+
+CASES = [
+    ("medmcqa", "25_medmcqa_of_its_authors/medmcqa.json", ["Vitamin C", "Naloxone", "Pancreas"]),
+    ("medmcqa", "25_medmcqa_of_its_authors/medmcqa.jsonl", ["Vitamin C", "Naloxone", "Pancreas"]),
+    ("pubmedqa", "27_pubmedqa_context_is_one_text/pubmedqa.jsonl", ["yes"] * 3),
+    ("headqa", "28_headqa_of_its_authors/headqa.json", ["Liver"]),
+    ("pubmedqa", "29_benchmark_with_a_bom/pubmedqa.json", ["yes"]),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "targets"), CASES, ids=[file for _, file, _ in CASES])
+def test_the_collected_cases_are_read(real_data, name, file, targets):
+    (loaded,) = benchmarks.load([f"{name}_ll"], data={name: str(real_data / "cases" / file)})
+    assert [row["target"] for row in loaded.questions] == targets
+    assert all(" " in row["context"] for row in loaded.questions if name == "pubmedqa")
+
+
+def test_the_questions_of_all_sets_in_use_are_loaded_and_what_is_missing_is_named(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(question_sets, "hub_answers", lambda: False)
+    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path / "cache"))
+    lines = json.dumps(ROWS["medqa"] | {"question": "Which drug?"}) + "\n"
+    gone = "http://localhost:9/test.jsonl"
+    data = written(tmp_path, "medqa.jsonl", lines) | {"more": [gone, str(tmp_path / "medqa.jsonl")]}
+    items, missing = benchmarks.load_questions(
+        ["own_ll", "medqa_ll", "medqa_gen", "mmlu_ll"], data=data
+    )
+    sizes = items["set"].value_counts()
+    assert sizes["medqa"] == 2 and "own" not in sizes and sizes["mcq"] == 152
+    assert set(missing) == {gone, "mmlu"} and "not reachable" in missing["mmlu"]
+    assert items["options"].map(len).max() == 4
+    everything, missing = benchmarks.load_questions(["all"])
+    assert set(missing) == set(question_sets.sets()) - {"own"} - {"meqsum"} | {"meqsum"} & set(
+        missing
+    )
+    with pytest.raises(UserError, match="does not exist"):
+        benchmarks.load_questions(["own_ll"], data={"more": ["nowhere.jsonl"]})
+
+
+def test_the_questions_are_read_without_the_harness(monkeypatch):
+    import sys
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lm_eval"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    question_sets.sets.cache_clear()
+    assert len(question_sets.sets()["own"]["metadata"]["columns"]) == 6
+    assert len(benchmarks.load_questions(["own_ll"])[0]) > 300
 
 
 def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():

@@ -176,7 +176,9 @@ def test_the_report_shows_the_tokens_of_thoughts(tmp_path):
 
 def test_a_local_model_whose_marks_are_special_tokens_is_parted_as_well():
     words = ["[THINK]", "[/THINK]", "</s>", "Gout", "Rest", "[UNK]"]
-    table = tokenizers.models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]")
+    table = tokenizers.models.WordLevel(
+        {word: n for n, word in enumerate(words)}, unk_token="[UNK]"
+    )
     special = {"additional_special_tokens": words[:2], "eos_token": "</s>"}
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizers.Tokenizer(table), **special

@@ -11,19 +11,32 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
+import pandas as pd
+import yaml
 
 from medinstruct import evaluation, paths, records
 from medinstruct.benchmarks.extraction import LETTERS
 from medinstruct.errors import UserError
+from medinstruct.filtering import contamination
 
 Row = dict[str, Any]
 Question = dict[str, Any]  # id question context options letters answer target subject level
-FEW_SHOT = 32  # questions kept for few-shot prompts
+FEW_SHOT = 32  # questions of a subject kept for few-shot prompts
 EXAMPLES_READ = 400  # rows read of a split for few-shot prompts
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads a function in a task file as its name, so that the sets need no harness."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: node.value)
+
+
 class Benchmark(NamedTuple):
-    """One task of the harness with its questions; without questions `problem` says why."""
+    """One task of the harness with the questions asked, of `whole`; `problem`: why there are none.
+
+    `whole` holds all questions of the set, from which the baselines are computed.
+    """
 
     task: str
     set: str
@@ -32,10 +45,15 @@ class Benchmark(NamedTuple):
     variant: str
     config: dict[str, Any]
     questions: Sequence[Question] = ()
+    whole: Sequence[Question] = ()
     examples: Sequence[Question] = ()
-    total: int = 0
     source: str = ""
     problem: str = ""
+
+    @property
+    def total(self) -> int:
+        """Return the number of questions in the whole set."""
+        return len(self.whole)
 
 
 @functools.cache
@@ -49,8 +67,10 @@ def task_files() -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def sets() -> dict[str, dict[str, Any]]:
-    """Return a task file of each set; its variants differ only in how they ask."""
-    return {setup["metadata"]["set"]: setup for setup in task_files().values()}
+    """Return what is shared by all tasks of a set: its source, columns and group, by set."""
+    files = sorted(paths.data("benchmarks").glob("_*"))
+    setups = [yaml.load(file.read_text(encoding="utf-8"), _Loader) for file in files]
+    return {setup["metadata"]["set"]: setup for setup in setups if "metadata" in setup}
 
 
 def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> list[Benchmark]:
@@ -59,24 +79,61 @@ def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> lis
     `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub,
     or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays in the
     list with its problem. `limit` takes that many questions evenly, `generation_limit` those of the
-    generating variants; 0 takes all.
+    generating variants; 0 takes all. Questions under `data["more"]` are for `load_questions` alone.
     """
-    chosen = list(task_files() if "all" in tasks else tasks)
-    unknown = [name for name in chosen if name not in task_files()]
-    if unknown or not chosen:
-        do = f"Choose from {', '.join(task_files())}, or all."
-        raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
     files, benchmarks = _local_files(data or {}), []
     read = functools.cache(_content)  # once for both variants of a set
-    for task in chosen:
+    for task in _chosen(tasks):
         about = {key: task_files()[task]["metadata"][key] for key in ("set", "title", "group")}
         about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
         content = read(about["set"], files.get(about["set"]))
         questions = content.get("questions", [])
         most = generation_limit if about["variant"] == "generation" else limit
-        part = {"questions": evaluation.evenly(questions, most), "total": len(questions)}
+        part = {"questions": evaluation.evenly(questions, most), "whole": questions}
         benchmarks.append(Benchmark(task, config=task_files()[task], **about | content | part))
     return benchmarks
+
+
+def _chosen(tasks: Sequence[str]) -> list[str]:
+    """Return the names of the tasks that are chosen; an unknown one is refused."""
+    known = sorted(file.stem for file in paths.data("benchmarks").glob("*.yaml"))
+    chosen = known if "all" in tasks else list(tasks)
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        do = f"Choose from {', '.join(known)}, or all."
+        raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
+    return chosen
+
+
+def load_questions(
+    tasks: Sequence[str], *, data=None, test_set="own"
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the questions of all test sets in use, and why others could not be fetched.
+
+    Beside those of `contamination.load_items` (`data["more"]` lists its files) these are the whole
+    sets of the benchmarks that `load` takes. A set that cannot be fetched does not stop the others.
+    """
+    sources, missing = [test_set, *(data or {}).get("more", ())], {}
+    for source in (text for text in sources if text.startswith("http")):
+        try:
+            paths.resolve(source)
+        except UserError as error:
+            missing[source] = _line(error)
+    own, *more = ["" if source in missing else source for source in sources]
+    parts = [contamination.load_items(own or "own", filter(None, more))]
+    files = _local_files(data or {})
+    for name in dict.fromkeys(task.rpartition("_")[0] for task in _chosen(tasks)):
+        content = _content(name, files.get(name))
+        if "problem" in content:
+            missing[name] = content["problem"]
+        elif name != "own":  # the set `mcq`
+            rows = [(name, q["id"], q["question"], q["options"]) for q in content["questions"]]
+            parts.append(pd.DataFrame(rows, columns=parts[0].columns))
+    return pd.concat(parts, ignore_index=True), missing
+
+
+def _line(error: Exception) -> str:
+    return str(error).replace("\n", " ")
 
 
 def dataset(set: str, **_: Any) -> Any:
@@ -98,7 +155,7 @@ def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
     listed = sorted(paths.resolve(data["folder"]).iterdir()) if "folder" in data else []
     files = [f for f in listed if f.suffix in records.TABLES and "ground_truth" not in f.stem]
     named = {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
-    pairs = {name: path for name, path in data.items() if name != "folder"}
+    pairs = {name: path for name, path in data.items() if name not in ("folder", "more")}
     if unknown := [name for name in pairs if name not in sets()]:
         do = f"Known: {', '.join(sorted(sets()))}."
         raise UserError("`benchmark_data` names an unknown set.", got=unknown, do=do)
@@ -119,10 +176,10 @@ def _content(name: str, file: Path | None) -> dict[str, Any]:
     """Return the content of a set, or the problem with it; the user's own file must be readable."""
     try:
         return _read(name, file)
-    except UserError as error:
+    except (ImportError, UserError) as error:
         if file or "file" in sets()[name]["metadata"]:
             raise
-        return {"problem": str(error).replace("\n", " ")}
+        return {"problem": _line(error)}
 
 
 def _read(name: str, file: Path | None) -> dict[str, Any]:
@@ -145,19 +202,38 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     if not questions:
         do = "Give the whole split that holds the test questions."
         raise UserError(f"Benchmark {name} has no rows of its test set.", got=source, do=do)
-    return {"questions": questions, "examples": examples[:FEW_SHOT], "source": source}
+    pools: dict[str, list[Question]] = {}
+    for row in examples:
+        pools.setdefault(row["subject"], []).append(row)
+    examples = [row for pool in pools.values() for row in pool[:FEW_SHOT]]
+    return {"questions": questions, "examples": examples, "source": source}
 
 
 def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], str]:
     """Return the rows of a set by split, the test split first, and where they are from."""
     about = setup["metadata"]
     if file:
-        return [records.load_table(file)], file.name
+        return [_as_on_the_hub(records.load_table(file), about.get("counted", ""))], file.name
     if "file" in about:
         return [records.load_table(paths.data(about["file"]))], "this package"
     if "url" in about:
         return [records.load_table(about["url"])], about["url"].partition("#")[0]
     return _from_hub(setup)
+
+
+def _as_on_the_hub(rows: list[Row], counted: str) -> list[Row]:
+    """Return the rows of an authors' file as the hub has them.
+
+    HEAD-QA's authors nest the rows in examinations. MedMCQA's count the options from 1, the hub
+    from 0: without a 0 (or the -1 of hidden answers) in the column `counted`, 1 is subtracted.
+    """
+    nested = [row["exams"] for row in rows if isinstance(row.get("exams"), dict)]
+    exams = [exam for part in nested for exam in part.values()]
+    rows = [row | {"category": exam["category"]} for exam in exams for row in exam["data"]] or rows
+    labels = {str(row.get(counted)) for row in rows}
+    if labels <= set("1234"):
+        return [row | {counted: int(row[counted]) - 1} for row in rows]
+    return rows
 
 
 def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:

@@ -57,8 +57,8 @@ def interval(samples: pd.DataFrame) -> dict[str, float]:
 
 
 def baselines(benchmark: Benchmark) -> dict[str, Any]:
-    """Return guessing at random, and the best answer that never reads the question."""
-    questions = benchmark.questions
+    """Return guessing at random, and the best answer that never reads the question, of all."""
+    questions = benchmark.whole
     if not questions[0]["options"]:
         if "rougeL" not in str(benchmark.config["metric_list"]):
             return {"chance": np.nan, "majority": np.nan, "always": ""}
@@ -160,7 +160,7 @@ def rotated_choices(
     turns = [(row["id"], n, rotate(row, n)) for row in chosen for n in range(size[row["id"]])]
     about = pd.DataFrame(turns, columns=["question", "steps", "row"])
     about["size"], about["id"] = about["question"].map(size), about["row"].str["id"]
-    asked = benchmark._replace(questions=list(about.pop("row")), total=len(turns))
+    asked = benchmark._replace(questions=list(about.pop("row")))
     choices = frame(run([asked], models, **settings)).merge(about, on="id", how="left")
     option = ((choices["choice"] - choices["steps"]) % choices["size"]).fillna(-1).astype(int)
     return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
@@ -174,7 +174,8 @@ def order_sensitivity(choices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
     option's best place minus that at its worst.
     """
     by_model = choices.groupby("model", sort=False)
-    questions = choices.groupby(["model", "question"], sort=False)["option"].nunique() == 1
+    options = choices.groupby(["model", "question"], sort=False)["option"].agg(["min", "max"])
+    questions = (options["min"] == options["max"]) & (options["min"] >= 0)
     table = questions.groupby("model", sort=False).agg(questions="size", same="mean")
     by_place = choices.groupby(["model", "answer"])["score"].mean().groupby("model")
     table = table.assign(score=by_model["score"].mean(), spread=by_place.max() - by_place.min())
@@ -183,11 +184,39 @@ def order_sensitivity(choices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
     return table, places.reindex(index=index, columns=table.index).fillna(0.0)
 
 
-def letter_preference(places: pd.DataFrame) -> pd.DataFrame:
-    """Return each model's top letter, its share, and whether that is over 90%."""
-    share = places.max()
-    columns = {"letter": places.idxmax(), "share": share, "letter_preference": share > 0.9}
-    return pd.DataFrame(columns).rename_axis("model")
+def option_reading(choices: pd.DataFrame, *, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Return by model whether its choices follow the options or only the letters.
+
+    `agreement` is the share of pairs of rotations of a question that choose one option, `by_chance`
+    its mean if the chosen letters are dealt anew over all questions, `p` how often they then agree
+    at least as often. `reads_options` (p < 0.05) is false for a model that prefers a letter, that
+    guesses, or that reads in too few questions to tell. `letter` is the most frequent, in `share`.
+    """
+    chance, rows = np.random.default_rng(seed), {}
+    for model, part in choices.groupby("model", sort=False):
+        observed, dealt = [], []
+        for size, turns in part.sort_values(["question", "steps"]).groupby("size"):
+            letters = turns["choice"].fillna(-1).to_numpy(dtype=int)
+            observed.append(_agreement(letters.reshape(1, -1, size)))
+            anew = chance.permuted(np.tile(letters, (draws, 1)), axis=1)
+            dealt.append(_agreement(anew.reshape(draws, -1, size)))
+        agreement, null = (
+            np.concatenate(parts, axis=1).mean(axis=1) for parts in (observed, dealt)
+        )
+        p = (1 + (null > agreement - 1e-9).sum()) / (draws + 1)
+        share = part["letter"].value_counts(normalize=True, dropna=False)
+        rows[model] = {"letter": share.idxmax(), "share": share.max(), "agreement": agreement[0]}
+        rows[model] |= {"by_chance": null.mean(), "p": p, "reads_options": bool(p < 0.05)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def _agreement(letters: np.ndarray) -> np.ndarray:
+    """Return for each question the share of pairs of rotations (last axis) with one option."""
+    size = letters.shape[-1]
+    options = np.where(letters < 0, np.nan, (letters - np.arange(size)) % size)
+    same = options[..., :, None] == options[..., None, :]  # an unreadable reply equals none
+    pairs = same.sum(axis=(-2, -1)) - (letters >= 0).sum(axis=-1)
+    return pairs / (size * (size - 1))
 
 
 def stable_example(benchmark: Benchmark, choices: pd.DataFrame) -> dict[str, Any] | None:

@@ -24,22 +24,22 @@ NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the it
 
 
 def load_items(test_set: str = "own", benchmark_files: Sequence[str] = ()) -> pd.DataFrame:
-    """Load questions (set, id, text) of own test sets, of `test_set` and of `benchmark_files`."""
+    """Load questions (set, id, text, options) of own sets, `test_set` and `benchmark_files`."""
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
     for file in benchmark_files:
         stem = Path(file.partition("#")[0]).stem
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
         sources[next(name for name in names if name not in sources)] = file
-    items: list[dict[str, str]] = []
+    items: list[dict[str, Any]] = []
     for name, source in sources.items():
         rows = enumerate(records.load_table(source) or [{}], 1)
         items += [{"set": name} | _question(n, row, source) for n, row in rows]
     return pd.DataFrame(items)
 
 
-def _question(number: int, row: dict[str, Any], source: str) -> dict[str, str]:
-    """Return id and text of a row of a test file; free-form items have the id of their content."""
+def _question(number: int, row: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return id, text and options of a row; free-form items have the id of their content."""
     texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
     if not any(texts):
         do = f"Each row needs one of these fields: {', '.join(QUESTIONS)}."
@@ -47,8 +47,10 @@ def _question(number: int, row: dict[str, Any], source: str) -> dict[str, str]:
         raise UserError(f"{source} holds no question.", got=got, do=do)
     if row.get("instruction"):
         test = TestItem(instruction=row["instruction"], input=str(row.get("input") or ""))
-        return {"id": test.id, "text": f"{test.instruction} {test.input}".strip()}
-    return {"id": str(row.get("id") or number), "text": next(filter(None, texts))}
+        return {"id": test.id, "text": f"{test.instruction} {test.input}".strip(), "options": []}
+    options = row.get("options")
+    about = {"id": str(row.get("id") or number), "text": next(filter(None, texts))}
+    return about | {"options": options if isinstance(options, list) else []}
 
 
 def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:
@@ -65,13 +67,13 @@ def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:
     for name, (n, share), gram in zip(names, rouge, _by_grams(texts, items), strict=True):
         measure = MEASURES.index("exact" if share == 1 else "ROUGE-L")
         best[name] = max(best[name], gram, (measure, share, n) if n >= 0 else NO_HIT)
-    questions = items.to_dict("records")
+    questions = items[["set", "id", "text"]].to_dict("records")
     hits = [
         {"task": name, "how": MEASURES[measure], "share": round(share, 4)} | questions[n]
         for name, (measure, share, n) in best.items()
         if measure
     ]
-    return pd.DataFrame(hits, columns=["task", "how", "share", *items])
+    return pd.DataFrame(hits, columns=["task", "how", "share", "set", "id", "text"])
 
 
 def _by_grams(texts: Sequence[str], items: pd.DataFrame) -> Iterator[tuple[int, float, int]]:
