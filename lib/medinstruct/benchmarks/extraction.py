@@ -70,21 +70,20 @@ def _is_letter(letter: str, more: str) -> bool:
     return goes_on or (letter.isupper() and letter not in "AI")
 
 
-def extract_exact(reply: str, *, of_marks: bool = False) -> str | None:
-    """Return the text after the last "the answer is", or None; `of_marks` keeps its brackets.
+def extract_exact(reply: str, *, brackets: bool = False) -> str | None:
+    """Return the text after the last "the answer is", or None; of it only `brackets` if they count.
 
-    >>> extract_exact("The answer is (B)."), extract_exact("The answer is ] ).", of_marks=True)
+    >>> extract_exact("The answer is (B)."), extract_exact("The answer is ] ).", brackets=True)
     ('b', '])')
     """
-    text = (split_thought(reply)[0] or "") if of_marks else plain(reply)
+    text = (split_thought(reply)[0] or "") if brackets else plain(reply)
     *before, last = re.split(RULES["answer_cue"], text)
-    return _bare(last.partition("\n")[0], of_marks) if before else None
+    return _bare(last.partition("\n")[0], brackets) if before else None
 
 
-def _bare(text: str, of_marks: bool = False) -> str:
-    """Return a target as it is compared; one that is all marks loses only what stands around it."""
-    if of_marks:
-        return re.sub(r"[\s:.*`$\"']", "", text)
+def _bare(text: str, brackets: bool = False) -> str:
+    if brackets:
+        return "".join(re.findall(r"[][(){}<>]", text))
     return " ".join(text.split()).strip("().\"' ").lower()
 
 
@@ -99,12 +98,9 @@ def score_word(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, floa
 
 
 def score_exact(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-    """Score free targets: the text after the last "the answer is" must equal the target.
-
-    Brackets count where the target has no letter or digit (BBH's dyck_languages).
-    """
-    of_marks = not re.search(r"\w", doc["target"])
-    return _scores(extract_exact(results[0], of_marks=of_marks), _bare(doc["target"], of_marks))
+    """Score the text after the last "the answer is"; brackets count in a target without letters."""
+    brackets = not re.search(r"\w", doc["target"])
+    return _scores(extract_exact(results[0], brackets=brackets), _bare(doc["target"], brackets))
 
 
 def _scores(answer: int | str | None, right: int | str) -> dict[str, float]:

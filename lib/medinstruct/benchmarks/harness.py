@@ -150,7 +150,7 @@ def _version(benchmark: Benchmark, settings: Settings) -> str:
     import lm_eval
 
     task = {key: getattr(value, "__name__", value) for key, value in benchmark.config.items()}
-    data = benchmark.questions, _pool(benchmark) if settings.shots else []
+    data = benchmark.questions, benchmark.examples if settings.shots else []
     form = ["without thinking"] * (settings.template == "chat")
     return records.content_hash(lm_eval.__version__, task, *data, settings, *form)
 
@@ -164,7 +164,7 @@ def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Re
         lengths = [len(lm.tok_encode(row["arguments"][0][0])) for row in rows]
         cut = sum(length + room > lm.max_length for length in lengths)
     about = benchmark._asdict() | settings._asdict() | {"model": name, "cut": cut}
-    about["total"] = benchmark.total
+    about |= {"total": len(benchmark.whole)}
     samples = [_sample(row, benchmark) for row in rows]
     return Result(**about, version=_version(benchmark, settings), samples=samples)
 
@@ -200,17 +200,13 @@ def _task(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
     data = as_dataset(benchmark.questions, benchmark.examples)
     metadata = dict(benchmark.config["metadata"])
     task = benchmark.config | {"custom_dataset": lambda **_: data, "metadata": metadata}
-    shots = {"sampler": _same_subject(_pool(benchmark))}
+    shots = {"sampler": _same_subject(benchmark.examples)}
     task["fewshot_config"] = benchmark.config.get("fewshot_config", {}) | shots
     task["fewshot_split"] = "test"  # only then does the sampler learn which question is asked
     if options := task.get("generation_kwargs"):
         room = min(max_tokens, options["max_gen_toks"])
         task["generation_kwargs"] = options | {"max_gen_toks": room}
     return task
-
-
-def _pool(benchmark: Benchmark) -> Sequence[Question]:
-    return benchmark.examples or benchmark.whole
 
 
 def _same_subject(pool: Sequence[Question]) -> type:

@@ -21,7 +21,6 @@ from medinstruct.filtering import contamination
 
 Row = dict[str, Any]
 Question = dict[str, Any]  # id question context options letters answer target subject level
-FEW_SHOT = 32  # questions of a subject kept for few-shot prompts
 EXAMPLES_READ = 400  # rows read of a split for few-shot prompts
 
 
@@ -33,10 +32,7 @@ _Loader.add_constructor("!function", lambda loader, node: node.value)
 
 
 class Benchmark(NamedTuple):
-    """One task of the harness with the questions asked, of `whole`; `problem`: why there are none.
-
-    `whole` holds all questions of the set, from which the baselines are computed.
-    """
+    """One task of the harness; the questions asked of the `whole` set, or the problem with it."""
 
     task: str
     set: str
@@ -49,11 +45,6 @@ class Benchmark(NamedTuple):
     examples: Sequence[Question] = ()
     source: str = ""
     problem: str = ""
-
-    @property
-    def total(self) -> int:
-        """Return the number of questions in the whole set."""
-        return len(self.whole)
 
 
 @functools.cache
@@ -108,17 +99,17 @@ def _chosen(tasks: Sequence[str]) -> list[str]:
 def load_questions(
     tasks: Sequence[str], *, data=None, test_set="own"
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the questions of all test sets in use, and why others could not be fetched.
+    """Return the questions of all test sets in use, and why a set could not be fetched.
 
-    Beside those of `contamination.load_items` (`data["more"]` lists its files) these are the whole
-    sets of the benchmarks that `load` takes. A set that cannot be fetched does not stop the others.
+    Benchmarks are given as to `load`, the rest as to `contamination.load_items`, its files under
+    `data["more"]`. A file on this machine must be readable.
     """
     sources, missing = [test_set, *(data or {}).get("more", ())], {}
     for source in (text for text in sources if text.startswith("http")):
         try:
             paths.resolve(source)
         except UserError as error:
-            missing[source] = _line(error)
+            missing[source] = str(error).partition("\n")[0]
     own, *more = ["" if source in missing else source for source in sources]
     parts = [contamination.load_items(own or "own", filter(None, more))]
     files = _local_files(data or {})
@@ -132,10 +123,6 @@ def load_questions(
     return pd.concat(parts, ignore_index=True), missing
 
 
-def _line(error: Exception) -> str:
-    return str(error).replace("\n", " ")
-
-
 def dataset(set: str, **_: Any) -> Any:
     """Return a set's questions to the harness when it reads our task files alone."""
     content = _read(set, None)
@@ -146,7 +133,7 @@ def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> A
     """Return questions and examples as the two splits that the task files name."""
     from datasets import Dataset, DatasetDict
 
-    shots = Dataset.from_list(list(examples or questions))
+    shots = Dataset.from_list(list(examples))
     return DatasetDict(test=Dataset.from_list(list(questions)), shots=shots)
 
 
@@ -179,7 +166,7 @@ def _content(name: str, file: Path | None) -> dict[str, Any]:
     except (ImportError, UserError) as error:
         if file or "file" in sets()[name]["metadata"]:
             raise
-        return {"problem": _line(error)}
+        return {"problem": str(error).replace("\n", " ")}
 
 
 def _read(name: str, file: Path | None) -> dict[str, Any]:
@@ -202,11 +189,7 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     if not questions:
         do = "Give the whole split that holds the test questions."
         raise UserError(f"Benchmark {name} has no rows of its test set.", got=source, do=do)
-    pools: dict[str, list[Question]] = {}
-    for row in examples:
-        pools.setdefault(row["subject"], []).append(row)
-    examples = [row for pool in pools.values() for row in pool[:FEW_SHOT]]
-    return {"questions": questions, "examples": examples, "source": source}
+    return {"questions": questions, "examples": examples or questions, "source": source}
 
 
 def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], str]:
@@ -222,18 +205,17 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], 
 
 
 def _as_on_the_hub(rows: list[Row], counted: str) -> list[Row]:
-    """Return the rows of an authors' file as the hub has them.
+    """Return the rows of an authors' file as on the hub.
 
-    HEAD-QA's authors nest the rows in examinations. MedMCQA's count the options from 1, the hub
-    from 0: without a 0 (or the -1 of hidden answers) in the column `counted`, 1 is subtracted.
+    HEAD-QA's authors nest them in examinations. MedMCQA's count the options from 1 (column
+    `counted`), the hub from 0: a file without a 0 is theirs.
     """
     nested = [row["exams"] for row in rows if isinstance(row.get("exams"), dict)]
     exams = [exam for part in nested for exam in part.values()]
     rows = [row | {"category": exam["category"]} for exam in exams for row in exam["data"]] or rows
-    labels = {str(row.get(counted)) for row in rows}
-    if labels <= set("1234"):
-        return [row | {counted: int(row[counted]) - 1} for row in rows]
-    return rows
+    if any(str(row.get(counted)) not in "1234" for row in rows):
+        return rows
+    return [row | {counted: int(row[counted]) - 1} for row in rows]
 
 
 def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:

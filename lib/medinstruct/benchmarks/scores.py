@@ -37,7 +37,7 @@ def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> p
         if benchmark.problem:
             rows.append(about)
             continue
-        n, total = len(benchmark.questions), benchmark.total
+        n, total = len(benchmark.questions), len(benchmark.whole)
         status = "all" if n == total else f"a quick look: {n} of {total}"
         about |= baselines(benchmark) | {"total": total, "status": status}
         own = samples[samples["task"] == benchmark.task].groupby("model", sort=False)
@@ -188,35 +188,24 @@ def option_reading(choices: pd.DataFrame, *, draws: int = 2000, seed: int = 0) -
     """Return by model whether its choices follow the options or only the letters.
 
     `agreement` is the share of pairs of rotations of a question that choose one option, `by_chance`
-    its mean if the chosen letters are dealt anew over all questions, `p` how often they then agree
-    at least as often. `reads_options` (p < 0.05) is false for a model that prefers a letter, that
+    its mean if the chosen letters are dealt anew over questions of one size, `p` how often they
+    then agree as often. `reads_options` (p < 0.05) is false for a model that prefers a letter, that
     guesses, or that reads in too few questions to tell. `letter` is the most frequent, in `share`.
     """
     chance, rows = np.random.default_rng(seed), {}
-    for model, part in choices.groupby("model", sort=False):
-        observed, dealt = [], []
-        for size, turns in part.sort_values(["question", "steps"]).groupby("size"):
-            letters = turns["choice"].fillna(-1).to_numpy(dtype=int)
-            observed.append(_agreement(letters.reshape(1, -1, size)))
-            anew = chance.permuted(np.tile(letters, (draws, 1)), axis=1)
-            dealt.append(_agreement(anew.reshape(draws, -1, size)))
-        agreement, null = (
-            np.concatenate(parts, axis=1).mean(axis=1) for parts in (observed, dealt)
-        )
-        p = (1 + (null > agreement - 1e-9).sum()) / (draws + 1)
+    for model, part in choices.sort_values("size", kind="stable").groupby("model", sort=False):
+        question, cells = pd.factorize(part["question"])[0], np.arange(len(part))
+        pairs = np.triu(question[:, None] == question, 1).nonzero()
+        letters, size = (part[name].fillna(-1).to_numpy(dtype=int) for name in ("choice", "size"))
+        dealt = letters[np.argsort(chance.random((draws, len(part))) + size, axis=1)]
+        every = np.vstack([letters, dealt])
+        options = np.where(every < 0, -1 - cells, (every - part["steps"].to_numpy()) % size)
+        agreement, *null = (options[:, pairs[0]] == options[:, pairs[1]]).mean(axis=1)
+        p = (1 + sum(value >= agreement for value in null)) / (draws + 1)
         share = part["letter"].value_counts(normalize=True, dropna=False)
-        rows[model] = {"letter": share.idxmax(), "share": share.max(), "agreement": agreement[0]}
-        rows[model] |= {"by_chance": null.mean(), "p": p, "reads_options": bool(p < 0.05)}
+        rows[model] = {"letter": share.idxmax(), "share": share.max(), "agreement": agreement}
+        rows[model] |= {"by_chance": np.mean(null), "p": p, "reads_options": bool(p < 0.05)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-
-
-def _agreement(letters: np.ndarray) -> np.ndarray:
-    """Return for each question the share of pairs of rotations (last axis) with one option."""
-    size = letters.shape[-1]
-    options = np.where(letters < 0, np.nan, (letters - np.arange(size)) % size)
-    same = options[..., :, None] == options[..., None, :]  # an unreadable reply equals none
-    pairs = same.sum(axis=(-2, -1)) - (letters >= 0).sum(axis=-1)
-    return pairs / (size * (size - 1))
 
 
 def stable_example(benchmark: Benchmark, choices: pd.DataFrame) -> dict[str, Any] | None:
