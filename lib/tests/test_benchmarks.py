@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from contextlib import nullcontext
 from types import SimpleNamespace as Namespace
 
@@ -15,6 +16,7 @@ from support import tiny_model
 from medinstruct import benchmarks, paths, records
 from medinstruct.benchmarks import extraction, question_sets, scores
 from medinstruct.errors import UserError
+from medinstruct.filtering import contamination
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is in the extra `train`")
 
@@ -533,12 +535,9 @@ def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     assert places["reader"].tolist() == [0.25] * 4
 
 
-def reading(benchmark, wrong=()):
-    """A model that chooses an option by its words: the right one, or the first in `wrong` questions."""
-    target = {
-        row["question"]: row["options"][0 if row["id"] in wrong else row["answer"]]
-        for row in benchmark.questions
-    }
+def reading(benchmark):
+    """A model that chooses the right option by its words."""
+    target = {row["question"]: row["options"][row["answer"]] for row in benchmark.questions}
 
     def loglikelihood(requests, **_):
         letters = [extraction.LETTERS.index(request.args[1].strip()) for request in requests]
@@ -551,26 +550,15 @@ def reading(benchmark, wrong=()):
     return model
 
 
-def test_a_lover_of_letters_is_named_and_gives_no_example(tmp_path):
+def test_a_lover_of_letters_is_not_shown_to_read_the_options(tmp_path):
     benchmark = benchmarks.load(["own_ll"])[0]
-    right = next(row for row in benchmark.questions if row["answer"] != 0)["id"]
     models = [contestant(reading(benchmark), "reader", "r"), contestant(Rigged("C"), "lover", "l")]
     options = {"items": 0, "folder": tmp_path}
     choices = scores.rotated_choices(benchmark, models, **options)
-    table = scores.option_reading(choices)
+    table, _ = scores.order_sensitivity(choices)
     assert table.loc["lover", ["letter", "share", "agreement", "p"]].tolist() == ["C", 1.0, 0.0, 1]
     assert table.loc["reader", "share"] < 0.3 and table.loc["reader", "agreement"] == 1
     assert table["reads_options"].tolist() == [True, False]
-    assert scores.stable_example(benchmark, choices) is None  # nothing of the lover survives
-    models[1] = contestant(reading(benchmark, wrong=[right]), "misled", "m")
-    choices = scores.rotated_choices(benchmark, models, **options)
-    example = scores.stable_example(benchmark, choices)
-    assert example["id"] == right and example["choices"] == {
-        "reader": example["target"],
-        "misled": example["options"][0],
-    }
-    same = scores.stable_example(benchmark, choices[choices["model"] == "reader"])
-    assert same["choices"] == {"reader": same["target"]}
 
 
 def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
@@ -579,7 +567,7 @@ def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
     rows, places = scores.order_sensitivity(choices)
     assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 0.0, 0.0]
     assert places["rigged"].tolist() == [0.0] * 4
-    assert not scores.option_reading(choices)["reads_options"].any()
+    assert not rows["reads_options"].any()
 
 
 def turned(letter_of, *, questions=6, size=4):
@@ -587,16 +575,18 @@ def turned(letter_of, *, questions=6, size=4):
     cells = [(f"q{n}", steps) for n in range(questions) for steps in range(size)]
     table = pd.DataFrame(cells, columns=["question", "steps"]).assign(model="m", size=size)
     table["choice"] = [letter_of(int(name[1:]), steps) for name, steps in cells]
-    return table.assign(letter=table["choice"].map(dict(enumerate("ABCD"))))
+    return table.assign(letter=table["choice"].map(dict(enumerate("ABCD"))), answer=0, score=0.0)
 
 
 def test_a_model_of_many_letters_that_follows_none_of_the_options_is_not_said_to_read():
     """No letter has 90%, and yet no choice survives: the rule of 90% named no model."""
     by_place = turned(lambda n, steps: n % 3)  # one letter a question, whatever stands there
-    table = scores.option_reading(by_place).loc["m"]
+    table = scores.order_sensitivity(by_place)[0].loc["m"]
     assert table["share"] < 0.9 and table["agreement"] == 0 and not table["reads_options"]
     chance = np.random.default_rng(5)
-    guessed = [scores.option_reading(turned(lambda *_: chance.integers(4))) for _ in range(60)]
+    guessed = [
+        scores.order_sensitivity(turned(lambda *_: chance.integers(4)))[0] for _ in range(60)
+    ]
     assert np.mean([row["reads_options"].item() for row in guessed]) <= 0.1  # 5% of guessers pass
     assert np.mean([row["by_chance"].item() for row in guessed]) == pytest.approx(0.25, abs=0.03)
 
@@ -604,7 +594,7 @@ def test_a_model_of_many_letters_that_follows_none_of_the_options_is_not_said_to
 def test_a_model_that_reads_half_of_the_questions_is_said_to_read():
     chance = np.random.default_rng(6)
     half = turned(lambda n, steps: (n + steps) % 4 if n < 3 else chance.integers(4))
-    row = scores.option_reading(half).loc["m"]
+    row = scores.order_sensitivity(half)[0].loc["m"]
     assert row["reads_options"] and 0.5 <= row["agreement"] < 0.9
 
 
@@ -729,38 +719,23 @@ def test_the_collected_cases_are_read(real_data, name, file, targets):
     assert all(" " in row["context"] for row in loaded.questions if name == "pubmedqa")
 
 
-def test_the_questions_of_all_sets_in_use_are_loaded_and_what_is_missing_is_named(
+def test_the_questions_of_every_set_are_searched_and_what_is_missing_is_named(
     monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(question_sets, "hub_answers", lambda: False)
-    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path / "cache"))
-    lines = json.dumps(ROWS["medqa"] | {"question": "Which drug?"}) + "\n"
-    gone = "http://localhost:9/test.jsonl"
-    data = written(tmp_path, "medqa.jsonl", lines) | {"more": [gone, str(tmp_path / "medqa.jsonl")]}
-    items, missing = benchmarks.load_questions(
-        ["own_ll", "medqa_ll", "medqa_gen", "mmlu_ll"], data=data
-    )
-    sizes = items["set"].value_counts()
-    own = len(records.load_table(paths.data("test_mcq.jsonl")))
-    assert sizes["medqa"] == 2 and "own" not in sizes and sizes["mcq"] == own
-    assert set(missing) == {gone, "mmlu"} and "not reachable" in missing["mmlu"]
-    assert items["options"].map(len).max() == 4
-    everything, missing = benchmarks.load_questions(["all"])
-    assert set(missing) == set(question_sets.sets()) - {"own"} - {"meqsum"} | {"meqsum"} & set(
-        missing
-    )
-    with pytest.raises(UserError, match="does not exist"):
-        benchmarks.load_questions(["own_ll"], data={"more": ["nowhere.jsonl"]})
-
-
-def test_the_questions_are_read_without_the_harness(monkeypatch):
-    import sys
-
+    """Notebook 03 joins the two; sets are read without the harness, an extra of training."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "lm_eval"]:
         monkeypatch.setitem(sys.modules, name, None)
     question_sets.sets.cache_clear()
-    assert len(question_sets.sets()["own"]["metadata"]["columns"]) == 6
-    assert len(benchmarks.load_questions(["own_ll"])[0]) > 300
+    monkeypatch.setattr(question_sets, "hub_answers", lambda: False)
+    lines = "".join(json.dumps(ROWS["medqa"] | {"question": f"Q{n}?"}) + "\n" for n in range(2))
+    data = written(tmp_path, "medqa.jsonl", lines)
+    found = benchmarks.load(["own_ll", "medqa_ll", "medqa_gen", "mmlu_ll"], data=data)
+    questions = {one.set: one.whole for one in found if one.set != "own"}
+    items = contamination.load_items(sets=questions)
+    sizes = items["set"].value_counts()
+    assert sizes["medqa"] == 2 and set(sizes.index) == {"mcq", "freeform", "safety", "medqa"}
+    assert items["options"].map(len).max() == 4
+    assert ["not reachable" in one.problem for one in found] == [False, False, False, True]
 
 
 def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():

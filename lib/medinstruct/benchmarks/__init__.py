@@ -2,4 +2,4 @@
 
 from medinstruct.benchmarks import extraction, harness, question_sets, scores
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, contestants, run
-from medinstruct.benchmarks.question_sets import Benchmark, load, load_questions
+from medinstruct.benchmarks.question_sets import Benchmark, load

@@ -11,24 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-import pandas as pd
 import yaml
 
 from medinstruct import evaluation, paths, records
 from medinstruct.benchmarks.extraction import LETTERS
 from medinstruct.errors import UserError
-from medinstruct.filtering import contamination
 
 Row = dict[str, Any]
 Question = dict[str, Any]  # id question context options letters answer target subject level
 EXAMPLES_READ = 400  # rows read of a split for few-shot prompts
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads a function in a task file as its name, so that the sets need no harness."""
-
-
-_Loader.add_constructor("!function", lambda loader, node: node.value)
 
 
 class Benchmark(NamedTuple):
@@ -39,12 +30,16 @@ class Benchmark(NamedTuple):
     title: str
     group: str
     variant: str
-    config: dict[str, Any]
     questions: Sequence[Question] = ()
     whole: Sequence[Question] = ()
     examples: Sequence[Question] = ()
     source: str = ""
     problem: str = ""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return the task file, as the harness reads it."""
+        return task_files()[self.task]
 
 
 @functools.cache
@@ -59,8 +54,8 @@ def task_files() -> dict[str, dict[str, Any]]:
 @functools.cache
 def sets() -> dict[str, dict[str, Any]]:
     """Return what is shared by all tasks of a set: its source, columns and group, by set."""
-    files = sorted(paths.data("benchmarks").glob("_*"))
-    setups = [yaml.load(file.read_text(encoding="utf-8"), _Loader) for file in files]
+    texts = [f.read_text(encoding="utf-8") for f in sorted(paths.data("benchmarks").glob("_*"))]
+    setups = [yaml.safe_load(text.replace("!function", "")) for text in texts]  # no harness needed
     return {setup["metadata"]["set"]: setup for setup in setups if "metadata" in setup}
 
 
@@ -70,57 +65,26 @@ def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> lis
     `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub,
     or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays in the
     list with its problem. `limit` takes that many questions evenly, `generation_limit` those of the
-    generating variants; 0 takes all. Questions under `data["more"]` are for `load_questions` alone.
+    generating variants; 0 takes all. `data["more"]` is for notebook 03.
     """
-    files, benchmarks = _local_files(data or {}), []
-    read = functools.cache(_content)  # once for both variants of a set
-    for task in _chosen(tasks):
-        about = {key: task_files()[task]["metadata"][key] for key in ("set", "title", "group")}
-        about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
-        content = read(about["set"], files.get(about["set"]))
-        questions = content.get("questions", [])
-        most = generation_limit if about["variant"] == "generation" else limit
-        part = {"questions": evaluation.evenly(questions, most), "whole": questions}
-        benchmarks.append(Benchmark(task, config=task_files()[task], **about | content | part))
-    return benchmarks
-
-
-def _chosen(tasks: Sequence[str]) -> list[str]:
-    """Return the names of the tasks that are chosen; an unknown one is refused."""
     known = sorted(file.stem for file in paths.data("benchmarks").glob("*.yaml"))
     chosen = known if "all" in tasks else list(tasks)
     unknown = [name for name in chosen if name not in known]
     if unknown or not chosen:
         do = f"Choose from {', '.join(known)}, or all."
         raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
-    return chosen
-
-
-def load_questions(
-    tasks: Sequence[str], *, data=None, test_set="own"
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the questions of all test sets in use, and why a set could not be fetched.
-
-    Benchmarks are given as to `load`, the rest as to `contamination.load_items`, its files under
-    `data["more"]`. A file on this machine must be readable.
-    """
-    sources, missing = [test_set, *(data or {}).get("more", ())], {}
-    for source in (text for text in sources if text.startswith("http")):
-        try:
-            paths.resolve(source)
-        except UserError as error:
-            missing[source] = str(error).partition("\n")[0]
-    own, *more = ["" if source in missing else source for source in sources]
-    parts = [contamination.load_items(own or "own", filter(None, more))]
-    files = _local_files(data or {})
-    for name in dict.fromkeys(task.rpartition("_")[0] for task in _chosen(tasks)):
-        content = _content(name, files.get(name))
-        if "problem" in content:
-            missing[name] = content["problem"]
-        elif name != "own":  # the set `mcq`
-            rows = [(name, q["id"], q["question"], q["options"]) for q in content["questions"]]
-            parts.append(pd.DataFrame(rows, columns=parts[0].columns))
-    return pd.concat(parts, ignore_index=True), missing
+    files, benchmarks = _local_files(data or {}), []
+    read = functools.cache(_content)  # once for both variants of a set
+    for task in chosen:
+        shared = sets()[task.rpartition("_")[0]]["metadata"]
+        about = {key: shared[key] for key in ("set", "title", "group")}
+        about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
+        content = read(about["set"], files.get(about["set"]))
+        questions = content.get("questions", [])
+        most = generation_limit if about["variant"] == "generation" else limit
+        part = {"questions": evaluation.evenly(questions, most), "whole": questions}
+        benchmarks.append(Benchmark(task, **about | content | part))
+    return benchmarks
 
 
 def dataset(set: str, **_: Any) -> Any:

@@ -115,8 +115,7 @@ def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame,
     rows, searched = [], []
     for result in results:
         about = question_sets.sets()[result.set]["metadata"]
-        names = [result.set, *about.get("aliases", [])]
-        own = [key for key in sets if any(question_sets.is_named_for(key, n) for n in names)]
+        own = {result.set, *about.get("aliases", [])} & sets.keys()
         if not own:
             continue
         leaked = {str(item) for key in own for item in sets[key]["hit"]}
@@ -166,58 +165,49 @@ def rotated_choices(
     return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
 
 
-def order_sensitivity(choices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return how far answers depend on the order of the options, and how often each place wins.
+def order_sensitivity(
+    choices: pd.DataFrame, *, draws: int = 2000, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return by model how far its choices follow the options, and how often each letter wins.
 
     `choices` as returned by `rotated_choices`. same: share of questions whose chosen option
     survives every rotation; score: accuracy over all rotations; spread: accuracy at the right
-    option's best place minus that at its worst.
+    option's best place minus that at its worst; letter: the most frequent, chosen in `share`.
+    agreement: share of pairs of rotations of a question that choose one option; by_chance: its mean
+    if the chosen letters are dealt anew over questions of one size; p: how often they then agree as
+    often. reads_options (p < 0.05) is false for a model that prefers a letter, that guesses, or
+    that reads in too few questions to tell.
     """
-    by_model = choices.groupby("model", sort=False)
-    options = choices.groupby(["model", "question"], sort=False)["option"].agg(["min", "max"])
-    questions = (options["min"] == options["max"]) & (options["min"] >= 0)
-    table = questions.groupby("model", sort=False).agg(questions="size", same="mean")
-    by_place = choices.groupby(["model", "answer"])["score"].mean().groupby("model")
-    table = table.assign(score=by_model["score"].mean(), spread=by_place.max() - by_place.min())
-    places = by_model["letter"].value_counts(normalize=True, dropna=False).unstack("model")
+    chance, rows = np.random.default_rng(seed), {}
+    for model, part in choices.groupby("model", sort=False):
+        alike = _pairs_alike(part.sort_values("size", kind="stable"), draws, chance)
+        agreement, *null = alike.mean(axis=1)
+        p = (1 + sum(value >= agreement for value in null)) / (draws + 1)
+        share = part["letter"].value_counts(normalize=True, dropna=False)
+        by_place, kept = (
+            part.groupby("answer")["score"].mean(),
+            alike.iloc[0].groupby(level=0).all(),
+        )
+        row = {"questions": len(kept), "same": kept.mean(), "score": part["score"].mean()}
+        row |= {"spread": by_place.max() - by_place.min(), "letter": share.idxmax()}
+        row |= {"share": share.max(), "agreement": agreement, "by_chance": np.mean(null)}
+        rows[model] = row | {"p": p, "reads_options": bool(p < 0.05)}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+    groups = choices.groupby("model", sort=False)["letter"]
+    places = groups.value_counts(normalize=True, dropna=False).unstack("model")
     index = pd.Index(list(LETTERS[: choices["size"].max()]), name="place")
     return table, places.reindex(index=index, columns=table.index).fillna(0.0)
 
 
-def option_reading(choices: pd.DataFrame, *, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Return by model whether its choices follow the options or only the letters.
-
-    `agreement` is the share of pairs of rotations of a question that choose one option, `by_chance`
-    its mean if the chosen letters are dealt anew over questions of one size, `p` how often they
-    then agree as often. `reads_options` (p < 0.05) is false for a model that prefers a letter, that
-    guesses, or that reads in too few questions to tell. `letter` is the most frequent, in `share`.
-    """
-    chance, rows = np.random.default_rng(seed), {}
-    for model, part in choices.sort_values("size", kind="stable").groupby("model", sort=False):
-        question, cells = pd.factorize(part["question"])[0], np.arange(len(part))
-        pairs = np.triu(question[:, None] == question, 1).nonzero()
-        letters, size = (part[name].fillna(-1).to_numpy(dtype=int) for name in ("choice", "size"))
-        dealt = letters[np.argsort(chance.random((draws, len(part))) + size, axis=1)]
-        every = np.vstack([letters, dealt])
-        options = np.where(every < 0, -1 - cells, (every - part["steps"].to_numpy()) % size)
-        agreement, *null = (options[:, pairs[0]] == options[:, pairs[1]]).mean(axis=1)
-        p = (1 + sum(value >= agreement for value in null)) / (draws + 1)
-        share = part["letter"].value_counts(normalize=True, dropna=False)
-        rows[model] = {"letter": share.idxmax(), "share": share.max(), "agreement": agreement}
-        rows[model] |= {"by_chance": np.mean(null), "p": p, "reads_options": bool(p < 0.05)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-
-
-def stable_example(benchmark: Benchmark, choices: pd.DataFrame) -> dict[str, Any] | None:
-    """Return a question answered alike in every rotation, if any where models differ; or None."""
-    options = choices.groupby(["question", "model"], sort=False)["option"].agg(["min", "max"])
-    is_stable = (options["min"] == options["max"]) & (options["min"] >= 0)
-    stable = options["min"].where(is_stable).unstack("model").dropna().astype(int)
-    if stable.empty:
-        return None
-    row = stable.loc[(stable.nunique(axis=1) > 1).idxmax()]
-    question = next(question for question in benchmark.questions if question["id"] == row.name)
-    return question | {"choices": {model: question["options"][n] for model, n in row.items()}}
+def _pairs_alike(part: pd.DataFrame, draws: int, chance: np.random.Generator) -> pd.DataFrame:
+    """Return whether two rotations of a question (columns) choose one option, then by draws."""
+    question, cells = part["question"].to_numpy(), np.arange(len(part))
+    first, second = np.triu(question[:, None] == question, 1).nonzero()
+    letters, size = (part[name].fillna(-1).to_numpy(dtype=int) for name in ("choice", "size"))
+    dealt = letters[np.argsort(chance.random((draws, len(part))) + size, axis=1)]
+    every = np.vstack([letters, dealt])
+    options = np.where(every < 0, -1 - cells, (every - part["steps"].to_numpy()) % size)
+    return pd.DataFrame(options[:, first] == options[:, second], columns=question[first])
 
 
 def rotate(question: Question, steps: int) -> Question:

@@ -1,7 +1,7 @@
 """Contamination: tasks that repeat a question of a test set, by three measures."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,16 @@ MEASURES = ("none", "ROUGE-L", "8-grams", "exact")  # the last that matches a ta
 NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the item
 
 
-def load_items(test_set: str = "own", benchmark_files: Sequence[str] = ()) -> pd.DataFrame:
-    """Load questions (set, id, text, options) of own sets, `test_set` and `benchmark_files`."""
+def load_items(
+    test_set: str = "own", files: Sequence[str] = (), sets: Mapping[str, Sequence] | None = None
+) -> pd.DataFrame:
+    """Return questions (set, id, text, options) of own sets, `test_set`, `files` and benchmarks.
+
+    `sets` has the questions of each benchmark, as `benchmarks.load` returns them.
+    """
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
-    for file in benchmark_files:
+    for file in files:
         stem = Path(file.partition("#")[0]).stem
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
         sources[next(name for name in names if name not in sources)] = file
@@ -35,6 +40,9 @@ def load_items(test_set: str = "own", benchmark_files: Sequence[str] = ()) -> pd
     for name, source in sources.items():
         rows = enumerate(records.load_table(source) or [{}], 1)
         items += [{"set": name} | _question(n, row, source) for n, row in rows]
+    for name, questions in (sets or {}).items():
+        fields = (("id", "id"), ("text", "question"), ("options", "options"))
+        items += [{"set": name} | {key: row[field] for key, field in fields} for row in questions]
     return pd.DataFrame(items)
 
 
