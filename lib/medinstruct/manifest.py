@@ -131,7 +131,7 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
     """Return the files that parameters name, also in lists, maps and "replay:votes.jsonl"."""
     files = {}
     for key, value in values.items():
-        for text in _texts(value):
+        for text in texts(value):
             name = text.removeprefix("replay:").partition("#sha256=")[0]
             for base in (paths.root(), Path.cwd()):
                 if re.search(r"[/.]", name) and (base / name).exists():
@@ -139,13 +139,13 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
     return files
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
     """Yield the texts in a value, a list, or the values of a map."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | dict):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
+            yield from texts(part)
 
 
 def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> None:

@@ -99,10 +99,11 @@ class Response(Record):
 
 
 class Example(Task):
-    """A row of the dataset: a task with its response, `output` in the Alpaca format."""
+    """A row of the dataset: a task, the `request` that wrote it, its response as `output`."""
 
     _content = ("instruction", "input", "output")
     task: str
+    request: str = ""
     output: str = Field(min_length=1)
 
 

@@ -487,7 +487,9 @@ def test_the_fresh_checks_repeat_no_older_row_and_quote_their_answers(checks):
     texts = [f"{row.get('given', '')} {row['text']}" for row in fresh]
     assert max(score for _, score in filtering.nearest(texts, older)) < 0.7
     quoted = [row for row in fresh if row["check"] in ("marks", "allergy")]
-    assert not [row for row in quoted for e in row["expect"] if e.lower() not in row["text"].lower()]
+    assert not [
+        row for row in quoted for e in row["expect"] if e.lower() not in row["text"].lower()
+    ]
 
 
 def test_nothing_looks_like_a_real_person(seeds, items, questions, prompts):

@@ -11,7 +11,7 @@ import pytest
 from medinstruct import filtering, paths, records
 from medinstruct.errors import UserError
 from medinstruct.filtering import contamination, content_rules, subset
-from medinstruct.records import Task
+from medinstruct.records import Example, Task
 
 
 def task(instruction, input="", *, type="chat", topic="Cardiology"):
@@ -133,13 +133,61 @@ def test_every_own_test_item_is_found_when_it_is_planted():
     assert all(len(entry["hit"]) == entry["items"] for entry in summary["sets"].values())
 
 
-def test_recall_is_the_share_of_edited_items_that_are_caught():
+def test_planted_questions_are_caught_or_counted_as_missed():
     items = contamination.load_items()
-    halves = contamination.recall(items, lambda text: " ".join(text.split()[::2]))
-    assert (contamination.recall(items, str.upper) == 1).all()
+    halves = contamination.plant(items, lambda row: " ".join(row.text.split()[::2]))
+    halves = halves.groupby("set")["caught"].mean()
+    assert contamination.plant(items, lambda row: row.text.upper())["caught"].all()
     assert set(halves.index) == {"freeform", "mcq", "safety"} and (halves < 0.2).all()
-    assert halves["mcq"] == pytest.approx(19 / 212)
-    assert (contamination.recall(items, lambda text: "Define asthma.") == 0).all()
+    assert not contamination.plant(items, lambda row: "Define asthma.")["caught"].any()
+    turned = contamination.plant(items, lambda row: " ".join(row.options[::-1]) and row.text)
+    assert set(turned["set"]) == {"mcq"} and turned["caught"].all()  # others have no options
+
+
+def test_paraphrases_of_test_questions_are_missed_by_a_comparison_of_words():
+    """The audit can fail, and does: at most a tenth of the hand-written paraphrases is caught."""
+    items, texts = contamination.load_items(), contamination.reworded()
+    assert set(texts) <= set(items["id"]) and len(texts) >= 40
+    assert contamination.plant(items, lambda row: texts.get(row.id, ""))["caught"].mean() < 0.1
+
+
+def test_a_test_question_in_the_output_of_an_example_is_found():
+    items = contamination.load_items()
+    fields = {"type": "chat", "topic": "", "view": "", "difficulty": 1, "task": "t"}
+    text = items["text"][items["text"].str.split().map(len) > 20].iloc[0]
+    leaked = Example(**fields, instruction="Ask me something.", output=text)
+    clean = Example(**fields, instruction="Ask me something.", output="What is asthma?")
+    assert list(contamination.find([leaked, clean], items)["task"]) == [leaked.id]
+
+
+def test_questions_of_benchmarks_are_searched_and_saved_for_later(tmp_path):
+    question = {"id": "q7", "question": "Which cells of a seaweed make iodine?", "options": ["a"]}
+    items = contamination.load_items(sets={"medqa": [question]})
+    hits = contamination.find([task(question["question"])], items)
+    assert hits[["set", "id"]].to_numpy().tolist() == [["medqa", "q7"]]
+    path = tmp_path / "test_questions.jsonl"
+    items.to_json(path, orient="records", lines=True, force_ascii=False)
+    assert contamination.read_items(path).to_dict("records") == items.to_dict("records")
+    assert len(contamination.read_items(tmp_path / "absent")) == len(items) - 1
+
+
+def test_the_paraphrase_nearest_to_a_pool_is_returned(monkeypatch):
+    class Encoder:
+        def __init__(self, name, trust_remote_code):
+            pass
+
+        def encode(self, texts):
+            return texts
+
+    def search(queries, corpus, top_k):
+        same = [max(range(len(corpus)), key=lambda n: corpus[n] == query) for query in queries]
+        rows = zip(queries, same, strict=True)
+        return [[{"corpus_id": n, "score": float(corpus[n] == query)}] for query, n in rows]
+
+    module = types.ModuleType("sentence_transformers")
+    module.SentenceTransformer, module.util = Encoder, types.SimpleNamespace(semantic_search=search)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    assert subset.paraphrases(["a", "x"], "mini", pool=["b", "a"]) == [(1.0, 0, 1)]
 
 
 def test_the_ids_are_those_that_the_later_notebooks_use():

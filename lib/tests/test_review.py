@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from medinstruct import evaluation, records, review, stats
 from medinstruct.errors import UserError
+from medinstruct.filtering import contamination
 from medinstruct.records import Example, Task, TestItem
 from medinstruct.review import Vote, text_hash, visible
 
@@ -581,6 +582,33 @@ def test_edits_and_rejections_flow_into_the_next_version_with_their_provenance(t
     assert not any(
         name in change.model_dump_json() for change in changes for name in ("Ada", "Bob")
     )
+
+
+def test_a_text_of_a_reviewer_that_repeats_a_test_question_is_refused_with_its_reason():
+    """What joins after notebook 03 is compared with the same questions: edits and chats."""
+    questions = contamination.load_items()
+    leak, short = (
+        questions["text"][questions["set"] == name].iloc[0] for name in ("mcq", "safety")
+    )
+    items = [example(n) for n in range(3)]
+    edits = [
+        ("Ada", n, "edit", {"edit": {"output": text}}) for n, text in enumerate((leak, "Rest."))
+    ]
+    said = {"instruction": short, "input": "", "output": "Call an ambulance."}
+    labels = {"type": "chat", "topic": "", "view": "", "difficulty": 1, "task": "chat"}
+    chat = Vote(
+        reviewer="Ada", kind="chat", item="c", hash="h", action="accept", edit=said | labels
+    )
+    votes = votes_on(items, *edits)
+    after, changes = review.apply_votes(items, votes, chat=[chat], questions=questions)
+    assert [item.output for item in after] == ["Rest.", "Rest and drink."]
+    assert [(change.action, bool(change.new)) for change in changes] == [
+        ("refused", False),
+        ("edit", True),
+        ("refused", False),
+    ]
+    assert "repeats test question" in changes[0].how and "mcq" in changes[0].how
+    assert len(review.apply_votes(items, votes, chat=[chat])[0]) == 4, "unchecked, both join"
 
 
 def test_an_adjudicator_settles_what_was_disputed():

@@ -381,7 +381,7 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
     (house / "two.csv").write_text("b")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     values = {
-        "benchmark_files": ["one.csv", "two.csv"],
+        "review_merge": ["one.csv", "two.csv"],
         "focus": "nowhere.json",
         "model": "student",
         "judge": "replay:two.csv",
@@ -419,9 +419,9 @@ def test_the_doctor_looks_for_every_benchmark_file():
     from medinstruct import params
 
     gone = doctor.obstacles(
-        params.merged("demo") | {"benchmark_files": ["params/demo.yaml", "nowhere.csv"]}
+        params.merged("demo") | {"review_merge": ["params/demo.yaml", "nowhere.csv"]}
     )
-    assert [what for what, _ in gone] == ["benchmark_files cannot be read: nowhere.csv"]
+    assert [what for what, _ in gone] == ["review_merge cannot be read: nowhere.csv"]
 
 
 def test_new_votes_make_a_notebook_stale_and_an_empty_database_does_not(tmp_path):

@@ -72,6 +72,35 @@ def test_held_out_examples_are_spread_over_the_types_and_the_training_share_keep
     assert same == held and part == trained[:18]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_request_is_on_both_sides_and_the_types_keep_their_proportions(tokenizer, seed):
+    """Tasks of one request are kin: with random rows every request was on both sides."""
+    types = ["chat", "summarization", "rewrite", "classification"]
+    data = [
+        example(n, type=types[(n // 2 + n // 9) % 4], request=f"request {n // 9}")
+        for n in range(360)
+    ]
+    rows = training.survey(data, tokenizer=tokenizer).rows
+    trained, held = training.split(rows, share=0.1, seed=seed)
+    sides = [{row.example.request for row in part} for part in (trained, held)]
+    assert not sides[0] & sides[1] and len(trained) + len(held) == 360
+    assert 30 <= len(held) <= 42
+    for name in types:
+        kind = labels.canonical("type", name)
+        assert 6 <= sum(row.type == kind for row in held) <= 12
+    assert training.split(rows, share=0.1, seed=seed)[1] == held
+
+
+def test_a_dataset_of_one_request_has_nothing_to_hold_out(tokenizer):
+    rows = training.survey([example(n, request="r") for n in range(9)], tokenizer=tokenizer).rows
+    with pytest.raises(UserError, match="1 request"):
+        training.split(rows, share=0.1, seed=1)
+    trained, held = training.split(
+        rows + training.survey([example(9)], tokenizer=tokenizer).rows, share=0.1, seed=1
+    )
+    assert (len(trained), len(held)) in ((9, 1), (1, 9))
+
+
 class Merging:
     """A tokenizer in which a newline and a following letter are one token."""
 

@@ -46,6 +46,11 @@ def load_items(
     return pd.DataFrame(items)
 
 
+def read_items(path: Path) -> pd.DataFrame:
+    """Return the questions that notebook 03 saved, or those of own sets if it did not run."""
+    return pd.DataFrame(records.load_table(path)) if path.exists() else load_items()
+
+
 def _question(number: int, row: dict[str, Any], source: str) -> dict[str, Any]:
     """Return id, text and options of a row; free-form items have the id of their content."""
     texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
@@ -107,20 +112,24 @@ def _grams(text: str) -> set[str]:
 
 
 def _views(task: Task) -> list[str]:
-    """Return the texts that may repeat a question; a short instruction before an input is none."""
+    """Return the texts that may repeat a question; of instruction and output, no short ones."""
+    longer = filter(_grams, (task.instruction, getattr(task, "output", "")))
     both = f"{task.instruction} {task.input}".strip()
-    if not task.input:
-        return [both]
-    return [both, task.input] + [task.instruction] * bool(_grams(task.instruction))
+    return list(dict.fromkeys(filter(None, (both, task.input, *longer))))
 
 
-def recall(items: pd.DataFrame, change: Callable[[str], str]) -> pd.Series:
-    """Return for each test set the share of items that `find` catches once `change` edited them."""
+def plant(items: pd.DataFrame, edit: Callable[[Any], str]) -> pd.DataFrame:
+    """Return the items as `edit` rewrites a row (`planted`; not ""), and if `find` catches them."""
+    items = items.assign(planted=list(map(edit, items.itertuples())))
+    items = items[items["planted"] != ""].reset_index(drop=True)
     fields = {"type": "chat", "topic": "", "view": "", "difficulty": 1}
-    texts = enumerate(map(change, items["text"]))
-    planted = [Task(id=str(n), instruction=text, **fields) for n, text in texts]
-    caught = set(find(planted, items)["task"])
-    return pd.Series([task.id in caught for task in planted]).groupby(list(items["set"])).mean()
+    tasks = [Task(id=str(n), instruction=text, **fields) for n, text in items["planted"].items()]
+    return items.assign(caught=items.index.astype(str).isin(find(tasks, items)["task"]))
+
+
+def reworded() -> dict[str, str]:
+    """Return paraphrases of own test items, by the item's id."""
+    return {row["id"]: row["text"] for row in records.load_table(paths.data("paraphrases.jsonl"))}
 
 
 def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -> dict:

@@ -69,8 +69,13 @@ def coverage(near: Any, chosen: Sequence[int]) -> np.ndarray:
     return np.cumsum(gains) / max(len(covered), 1)
 
 
-def paraphrases(texts: Sequence[str], model: str, *, least: float = 0.85) -> list[tuple]:
-    """Return (cosine, row, row) of pairs by embeddings of `model` ("": none), at `least`."""
+def paraphrases(
+    texts: Sequence[str], model: str, *, pool: Sequence[str] = (), least: float = 0.85
+) -> list[tuple]:
+    """Return (cosine, row, row) of pairs by embeddings of `model` ("": none), at `least`.
+
+    With a `pool`, the pairs are of each text and the closest text of the pool.
+    """
     if not model or not texts:
         return []
     try:
@@ -80,5 +85,8 @@ def paraphrases(texts: Sequence[str], model: str, *, least: float = 0.85) -> lis
     except (ImportError, OSError, ValueError) as error:
         got, do = str(error)[:200], "Install the extra `semantic`; name a folder or a Hub model."
         raise UserError("`embedding_model` cannot be loaded.", got=got, do=do) from None
-    pairs = util.paraphrase_mining(encoder, list(texts))
+    pairs = [] if pool else util.paraphrase_mining(encoder, list(texts))
+    if pool:
+        near = util.semantic_search(*map(encoder.encode, map(list, (texts, pool))), top_k=1)
+        pairs = [(hits[0]["score"], n, hits[0]["corpus_id"]) for n, hits in enumerate(near)]
     return [(round(cosine, 4), first, second) for cosine, first, second in pairs if cosine >= least]

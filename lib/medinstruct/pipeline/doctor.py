@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from medinstruct import llm, models, params, paths, records, training
+from medinstruct import llm, manifest, models, params, paths, records, training
 from medinstruct.errors import UserError
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -23,7 +23,7 @@ OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection, or to list its models
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
-FILE_KEYS += ("benchmark_files", "benchmark_data", "answer_models", "review_merge")
+FILE_KEYS += ("benchmark_data", "answer_models", "review_merge")
 Obstacle = tuple[str, str]  # what is wrong, what to do
 NO_KEY, NO_ANSWER = "no key", "no answer"
 
@@ -161,9 +161,7 @@ def _servers(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
     """Yield files that parameters name and that cannot be read."""
     for key in FILE_KEYS:
-        value = values.get(key) or []
-        names = value.values() if isinstance(value, dict) else value
-        for name in [value] if isinstance(value, str) else names:
+        for name in manifest.texts(values.get(key)):
             is_file = key != "answer_models" or records.is_table(name)
             if name not in ("", "own") and is_file and not _exists(name):
                 do = f"give a path of your own with --set {key}=…"

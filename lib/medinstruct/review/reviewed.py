@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pandas as pd
 from pydantic import BaseModel, Field
 
 from medinstruct import paths, records
+from medinstruct.filtering import contamination
 from medinstruct.records import Example, Provenance, Task
 from medinstruct.review.review_cards import Card, text_hash, visible
 from medinstruct.review.store import SCALES, Vote
@@ -55,12 +57,18 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
 
 
 def apply_votes(
-    items: Sequence[Task], votes: Sequence[Vote], *, least: int = 1, chat: Sequence[Vote] = ()
+    items: Sequence[Task],
+    votes: Sequence[Vote],
+    *,
+    least: int = 1,
+    chat: Sequence[Vote] = (),
+    questions: pd.DataFrame | None = None,
 ) -> tuple[list[Task], list[Decision]]:
     """Return the next version of a dataset or of seeds, and the decisions that led to it.
 
     Unread and accepted items stay, rejected ones go, open ones are held back. A vote counts only
     for the text it was given on. Answers of the `chat` that were accepted or corrected are added.
+    A new text that repeats one of the test `questions` is refused.
     """
     texts = {(item.id, text_hash(item)): item for item in items}
     decisions = decide(votes, least=least)
@@ -72,6 +80,12 @@ def apply_votes(
             result.setdefault(after.id, after)
         if after and decision and after.id != decision.id:
             decision.new = after.id
+    joined = {d.new: d for _, d in rows if d and d.new}
+    new = [] if questions is None else [result[id] for id in joined]
+    for hit in contamination.find(new, questions).itertuples() if new else ():
+        joined[hit.task].action, joined[hit.task].new = "refused", ""
+        joined[hit.task].how += f"; repeats test question {hit.id} of {hit.set} ({hit.how})"
+        del result[hit.task]
     return list(result.values()), [decision for _, decision in rows if decision]
 
 

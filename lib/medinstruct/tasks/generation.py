@@ -152,6 +152,7 @@ def responses_from(
             unfinished.append(Response(**fields, provenance=origin))
         else:
             fields = task.model_dump(exclude={"id", "provenance"}) | {"task": task.id}
+            fields |= {"request": task.provenance.request}
             examples.append(Example(**fields, output=reply.text, provenance=origin))
     return examples, unfinished
 

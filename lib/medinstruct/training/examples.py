@@ -4,6 +4,8 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from medinstruct import labels, paths, records
 from medinstruct.errors import UserError
 from medinstruct.llm import render_chat
@@ -99,20 +101,31 @@ def survey(
 def split(
     rows: Sequence[Row], *, share: float, seed: int, train_share: float = 1.0
 ) -> tuple[list[Row], list[Row]]:
-    """Return training and held-out rows, stratified by task type; at least one of each.
+    """Return training and held-out rows: of different requests, types in proportion.
 
-    `train_share` < 1 keeps that share of the training rows and the same held-out rows.
+    Tasks of one request resemble each other. Whole requests are held out, next always the one that
+    brings the numbers by type closest to `share` of all. `train_share` < 1 keeps that share of the
+    training rows and the same held-out rows.
     """
-    if len(rows) < 2:
-        do = "Generate more tasks, or lower the limits."
-        raise UserError("There are too few examples to train on.", got=len(rows), do=do)
     shuffled = random.Random(seed).sample(list(rows), len(rows))
-    size = min(max(1, round(share * len(rows))), len(rows) - 1)
-    by_type = sorted(range(len(rows)), key=lambda n: shuffled[n].type)
-    held_out = {by_type[int((n + 0.5) * len(rows) / size)] for n in range(size)}
-    trained = [row for n, row in enumerate(shuffled) if n not in held_out]
-    trained = trained[: max(1, round(train_share * len(trained)))]
-    return trained, [shuffled[n] for n in sorted(held_out)]
+    requests = [row.example.request or row.example.id for row in shuffled]
+    counts = pd.crosstab(pd.Series(requests, dtype=object), pd.Series([r.type for r in shuffled]))
+    if len(counts) < 2:
+        got = f"{len(rows)} examples of {len(counts)} request(s)"
+        do = "Generate tasks with more requests, or lower the limits."
+        raise UserError("There are too few examples to train on.", got=got, do=do)
+    counts = counts.loc[list(dict.fromkeys(requests))].astype(float)  # in random order
+    missing, held = share * counts.sum(), []
+    while len(held) < len(counts) - 1:
+        change = (counts**2).sum(axis=1) - 2 * counts @ missing  # of the squared distance
+        best = change.drop(held).idxmin()
+        if held and change[best] >= 0:
+            break
+        held.append(best)
+        missing = missing - counts.loc[best]
+    trained = [row for row, name in zip(shuffled, requests, strict=True) if name not in held]
+    held_out = [row for row, name in zip(shuffled, requests, strict=True) if name in held]
+    return trained[: max(1, round(train_share * len(trained)))], held_out
 
 
 def dataset_hash(examples: Sequence[Example]) -> str:
