@@ -169,11 +169,7 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], 
 
 
 def _as_on_the_hub(rows: list[Row], counted: str) -> list[Row]:
-    """Return the rows of an authors' file as on the hub.
-
-    HEAD-QA's authors nest them in examinations. MedMCQA's count the options from 1 (column
-    `counted`), the hub from 0: a file without a 0 is theirs.
-    """
+    """Return an authors' rows as on the hub: out of examinations; `counted` from 0, not from 1."""
     nested = [row["exams"] for row in rows if isinstance(row.get("exams"), dict)]
     exams = [exam for part in nested for exam in part.values()]
     rows = [row | {"category": exam["category"]} for exam in exams for row in exam["data"]] or rows

@@ -16,6 +16,8 @@ from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
 from medinstruct.benchmarks.question_sets import Benchmark, Question
 from medinstruct.errors import UserError
 
+DRAWS = 2000  # of the permutation test
+
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
     """Return one row an answer: task, model, variant, cut and a `Sample` (no choice is nan)."""
@@ -165,9 +167,7 @@ def rotated_choices(
     return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
 
 
-def order_sensitivity(
-    choices: pd.DataFrame, *, draws: int = 2000, seed: int = 0
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def order_sensitivity(choices: pd.DataFrame, *, seed=0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return by model how far its choices follow the options, and how often each letter wins.
 
     `choices` as returned by `rotated_choices`. same: share of questions whose chosen option
@@ -180,9 +180,9 @@ def order_sensitivity(
     """
     chance, rows = np.random.default_rng(seed), {}
     for model, part in choices.groupby("model", sort=False):
-        alike = _pairs_alike(part.sort_values("size", kind="stable"), draws, chance)
+        alike = _pairs_alike(part.sort_values("size", kind="stable"), chance)
         agreement, *null = alike.mean(axis=1)
-        p = (1 + sum(value >= agreement for value in null)) / (draws + 1)
+        p = (1 + sum(value >= agreement for value in null)) / (1 + len(null))
         share = part["letter"].value_counts(normalize=True, dropna=False)
         by_place, kept = (
             part.groupby("answer")["score"].mean(),
@@ -199,12 +199,12 @@ def order_sensitivity(
     return table, places.reindex(index=index, columns=table.index).fillna(0.0)
 
 
-def _pairs_alike(part: pd.DataFrame, draws: int, chance: np.random.Generator) -> pd.DataFrame:
+def _pairs_alike(part: pd.DataFrame, chance: np.random.Generator) -> pd.DataFrame:
     """Return whether two rotations of a question (columns) choose one option, then by draws."""
     question, cells = part["question"].to_numpy(), np.arange(len(part))
     first, second = np.triu(question[:, None] == question, 1).nonzero()
     letters, size = (part[name].fillna(-1).to_numpy(dtype=int) for name in ("choice", "size"))
-    dealt = letters[np.argsort(chance.random((draws, len(part))) + size, axis=1)]
+    dealt = letters[np.argsort(chance.random((DRAWS, len(part))) + size, axis=1)]
     every = np.vstack([letters, dealt])
     options = np.where(every < 0, -1 - cells, (every - part["steps"].to_numpy()) % size)
     return pd.DataFrame(options[:, first] == options[:, second], columns=question[first])

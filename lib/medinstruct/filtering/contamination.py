@@ -24,12 +24,9 @@ NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the it
 
 
 def load_items(
-    test_set: str = "own", files: Sequence[str] = (), sets: Mapping[str, Sequence] | None = None
+    test_set="own", files=(), sets: Mapping[str, Sequence] | None = None
 ) -> pd.DataFrame:
-    """Return questions (set, id, text, options) of own sets, `test_set`, `files` and benchmarks.
-
-    `sets` has the questions of each benchmark, as `benchmarks.load` returns them.
-    """
+    """Return questions (set, id, text, options) of own sets, `test_set`, `files`, benchmarks."""
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
     for file in files:
@@ -125,11 +122,6 @@ def plant(items: pd.DataFrame, edit: Callable[[Any], str]) -> pd.DataFrame:
     fields = {"type": "chat", "topic": "", "view": "", "difficulty": 1}
     tasks = [Task(id=str(n), instruction=text, **fields) for n, text in items["planted"].items()]
     return items.assign(caught=items.index.astype(str).isin(find(tasks, items)["task"]))
-
-
-def reworded() -> dict[str, str]:
-    """Return paraphrases of own test items, by the item's id."""
-    return {row["id"]: row["text"] for row in records.load_table(paths.data("paraphrases.jsonl"))}
 
 
 def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -> dict:

@@ -69,13 +69,8 @@ def coverage(near: Any, chosen: Sequence[int]) -> np.ndarray:
     return np.cumsum(gains) / max(len(covered), 1)
 
 
-def paraphrases(
-    texts: Sequence[str], model: str, *, pool: Sequence[str] = (), least: float = 0.85
-) -> list[tuple]:
-    """Return (cosine, row, row) of pairs by embeddings of `model` ("": none), at `least`.
-
-    With a `pool`, the pairs are of each text and the closest text of the pool.
-    """
+def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> list[tuple]:
+    """Return (cosine, row, row) of pairs, or of texts and the closest of `pool`, at `least`."""
     if not model or not texts:
         return []
     try:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import pandas as pd
 from pydantic import BaseModel, Field
 
 from medinstruct import paths, records
@@ -57,12 +56,7 @@ def decide(votes: Sequence[Vote], *, least: int = 1) -> dict[tuple[str, str], De
 
 
 def apply_votes(
-    items: Sequence[Task],
-    votes: Sequence[Vote],
-    *,
-    least: int = 1,
-    chat: Sequence[Vote] = (),
-    questions: pd.DataFrame | None = None,
+    items: Sequence[Task], votes: Sequence[Vote], *, least=1, chat=(), questions=None
 ) -> tuple[list[Task], list[Decision]]:
     """Return the next version of a dataset or of seeds, and the decisions that led to it.
 
