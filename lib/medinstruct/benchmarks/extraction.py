@@ -71,7 +71,7 @@ def _is_letter(letter: str, more: str) -> bool:
 
 
 def extract_exact(reply: str, *, brackets: bool = False) -> str | None:
-    """Return the text after the last "the answer is", or None; of it only `brackets` if they count."""
+    """Return the text after the last "the answer is", or None; `brackets` alone if they count."""
     text = (split_thought(reply)[0] or "") if brackets else plain(reply)
     *before, last = re.split(RULES["answer_cue"], text)
     return _bare(last.partition("\n")[0], brackets) if before else None
