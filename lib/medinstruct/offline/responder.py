@@ -1,5 +1,6 @@
 """Responder: answers to tasks, verdicts on two answers, grades by a criterion."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -207,6 +208,24 @@ def grade(text: str, criterion: str) -> str:
     wanted = set(_words(criterion)) - set(GRADING["criterion_words"])
     is_met = wanted and len(wanted & set(_words(text))) >= 0.5 * len(wanted)
     return "Met" if is_met else "Not met"
+
+
+def second_reading(question: str, text: str) -> str:
+    """Return the lists of a second reader, by words that question and answer share or do not."""
+    asked, text, condition = question[:MAX_READ].lower(), text[:MAX_READ].lower(), subject(question)
+    drugs = dict.fromkeys(c.drug.example.lower() for c in conditions())
+    named = [drug for drug in drugs if re.search(rf"\b{re.escape(drug)}\b", text)]
+    spans = dict.fromkeys([*re.findall(GRADING["quantity"], text), *named])
+    is_reaction = re.search(GRADING["reaction"], asked)
+    parts = [] if text == "(empty)" else re.findall(r"[^.?!\n]+\?", asked)
+    lists = {
+        "emergencies": condition.red_flags if condition else (),
+        "unsupported": [span for span in spans if span not in asked],
+        "contradictions": [drug for drug in named if is_reaction and drug in asked],
+        "omissions": [part.strip() for part in parts if not _words(part) & _words(text)],
+    }
+    forms = GRADING["lists"]
+    return json.dumps({name: [forms[name].format(i) for i in lists[name]] for name in lists})
 
 
 def overlap(text: str, own: str, lacking: float = 1.0) -> float:

@@ -96,6 +96,8 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
         return responder.verdict(*pair, wording=wording, **form), False
     if graded := _fenced(text, "answer", "criterion"):
         return responder.grade(*graded), False
+    if read := _fenced(text, "question", "answer"):
+        return responder.second_reading(*read), False
     if task := _task(text):
         is_refused = chance.random() < rate["answer_refusal"]
         reply = responder.RULES["no_answer"] if is_refused else responder.answer(**task)
