@@ -15,7 +15,8 @@ from IPython.display import HTML
 from pydantic import BaseModel, Field
 
 from medinstruct import llm, paths, plotting, records, review, training
-from medinstruct.assist.transcript import Answer, Transcripts, Turn, before, judge, pages
+from medinstruct.assist.second_reader import SecondReader
+from medinstruct.assist.transcript import Answer, Reading, Transcripts, Turn, before, judge, pages
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, chat_task
 from medinstruct.audits import phi
 from medinstruct.errors import UserError
@@ -61,7 +62,7 @@ class Guard:
         self.pending = None
         texts, words, then = self._waiting
         if decision == "mask":
-            texts = list(map(self._mask, texts))
+            texts = list(map(self.mask, texts))
         self.cleared.update(words if decision == "kept" else ())
         self.blocked.update(words if decision == "none" else ())
         then(decision, texts, words)
@@ -76,7 +77,7 @@ class Guard:
                     hits.append(hit)
         return sorted((hit for hit in hits if hit.text not in self.cleared), key=lambda h: h.start)
 
-    def _mask(self, text: str) -> str:
+    def mask(self, text: str) -> str:
         """Replace each possible identifier by its kind, as in "Mr. [name] came."."""
         for hit in reversed(self.find(text)):
             text = f"{text[: hit.start]}[{hit.kind}]{text[hit.start + len(hit.text) :]}"
@@ -85,7 +86,10 @@ class Guard:
 
 @dataclass(eq=False)
 class Session:
-    """A chat: `act` handles a page's message, `send` sends one; `dataset` taught tuned models."""
+    """A chat: `act` handles a page's message, `send` sends one; `dataset` taught tuned models.
+
+    `second` reads the answers of a saved turn, which has passed the privacy gate.
+    """
 
     models: Models
     folder: str | Path
@@ -93,9 +97,11 @@ class Session:
     reviewer: str = field(default_factory=lambda: os.environ.get("MEDINSTRUCT_REVIEWER", ""))
     settings: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
+    second: SecondReader | None = None
 
     def __post_init__(self) -> None:
         self.running: asyncio.Future[Any] | None = None
+        self.readings: set[asyncio.Future[Any]] = set()  # a task without a reference may vanish
         self.settings = Settings(**self.settings).model_dump()
         self.transcripts, self.error = Transcripts(self.folder), ""
         self.guard = Guard(word for turn in self.transcripts.turns() for word in turn.cleared)
@@ -198,7 +204,7 @@ class Session:
             problem = str(error) if isinstance(error, UserError) else repr(error)
             answer.finish_reason, answer.error = "error", problem[:500]
         answer.state = "done"
-        self.send({"event": "turn", "turn": pages(self.turns)[-1]})
+        self._show(turn)
 
     def _request(self, turn: Turn, answer: Answer) -> llm.Request:
         """Return the request of a turn; a model without chat template gets no earlier turns."""
@@ -229,6 +235,10 @@ class Session:
                 turn.saved = "no"
                 self.transcripts.add(turn)
                 turn.saved = "yes"
+                if self.second:
+                    task = asyncio.ensure_future(self._read(turn))
+                    self.readings.add(task)
+                    task.add_done_callback(self.readings.discard)
 
         if turn.saved == "no" and turn.good_answers:
             turn.saved = "asks"
@@ -237,6 +247,29 @@ class Session:
             except UserError as error:
                 self.error = str(error)
         self.send({"event": "view", "view": self.view()})
+
+    async def _read(self, turn: Turn) -> None:
+        """Add the second reader's lists, without identifiers, to a saved turn and save it again."""
+        earlier = [row for row in before(self.turns, turn.id) if row.saved != "never"]
+        answers = turn.good_answers
+        for answer in answers:
+            answer.reading = Reading(state="reading")
+        self._show(turn)
+        try:
+            await self.second.read([turn], earlier=earlier)
+            for row in (row for answer in answers for row in answer.reading.lists):
+                row["items"] = list(map(self.guard.mask, row["items"]))
+            self.transcripts.add(turn)
+        except Exception as error:  # the answers and their notices stay
+            problem = str(error) if isinstance(error, UserError) else repr(error)
+            for answer in answers:
+                answer.reading = Reading(state="unreadable", error=review.visible(problem)[:500])
+        self._show(turn)
+
+    def _show(self, turn: Turn) -> None:
+        """Send a turn to the page, if it is still there."""
+        for page in (page for page in pages(self.turns) if page["id"] == turn.id):
+            self.send({"event": "turn", "turn": page})
 
     def _judge(self, message: Mapping[str, Any]) -> None:
         """Save a judgment of a saved answer once its own words pass the privacy gate."""

@@ -18,6 +18,16 @@ from medinstruct.records import Example, content_hash
 FEEDBACK = paths.load("use_cases")["feedback"]  # labels of an example, verdict -> action, scores
 
 
+class Reading(BaseModel):
+    """What a second reader lists (title, items, note); `state`: done, reading, unreadable, none."""
+
+    reader: str = ""
+    state: str = "done"
+    about: str = ""
+    lists: list[dict[str, Any]] = []
+    error: str = ""
+
+
 class Answer(BaseModel):
     """One model's answer; `state` is waiting, writing or done."""
 
@@ -30,6 +40,7 @@ class Answer(BaseModel):
     request: str = ""
     reads_history: bool = True
     judgments: list[dict[str, str]] = []
+    reading: Reading | None = None
     state: str = "done"
     error: str = ""
 
@@ -83,8 +94,11 @@ class Transcripts:
         self.path = Path(folder) / "transcripts.jsonl"
 
     def add(self, turn: Turn) -> None:
-        """Append a turn without failed answers; it is on the disk when this returns."""
-        saved = turn.model_copy(update={"answers": turn.good_answers, "saved": "yes"})
+        """Append a turn without what failed or is not finished; it is on the disk on return."""
+        saved = turn.model_copy(update={"answers": turn.good_answers, "saved": "yes"}, deep=True)
+        for answer in saved.answers:
+            if answer.reading and answer.reading.state == "reading":
+                answer.reading = None
         line = saved.model_dump_json(exclude_defaults=True).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,14 +137,19 @@ def before(turns: Sequence[Turn], id: str) -> list[Turn]:
     return list(turns[: next((n for n, turn in enumerate(turns) if turn.id == id), None)])
 
 
+def given_to(turns: Sequence[Turn], answer: Answer) -> str:
+    """Return the questions that the model of an answer to the last of the turns has read."""
+    return "\n".join(turn.question for turn in turns[0 if answer.reads_history else -1 :])
+
+
 def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """Return turns as data for the page, with marks, hidden characters written out."""
-    rows, history = [], ""
-    for turn in turns:
-        row, history = turn.model_dump(), f"{history}\n{turn.question}"
+    rows = []
+    for n, turn in enumerate(turns, 1):
+        row = turn.model_dump()
         row["question"] = review.visible(turn.question)
         for answer, page in zip(turn.answers, row["answers"], strict=True):
-            given = history if answer.reads_history else turn.question
+            given = given_to(turns[:n], answer)
             page |= {"text": review.visible(answer.text), "error": review.visible(answer.error)}
             page["marks"] = marks(page["text"], given) if answer.state == "done" else []
             page["good"] = answer.is_good

@@ -30,6 +30,7 @@ function render({ model, el }) {
   let view = null, last = null, count = 0, waiting = null, stick = true, asked = "", typed = "";
   const nodes = new Map(); // "turn/model" -> the parts of a growing answer
   const whole = new Set(); // "turn/model" of the long answers that are shown in full
+  const closed = new Set(); // keys of the second reader's lists that are folded
   const open = {}; // what is being typed: "edit/turn" -> text, "judge/turn/model" -> {verdict, correction, comment}
   const chosen = { models: null, way: "", reader: "", settings: null, name: "" };
 
@@ -117,6 +118,21 @@ function render({ model, el }) {
         view.named ? null : make("small", {}, "Your name stays in the review database; datasets and pages show your alias.")))];
   }
 
+  // What a second reader lists, and beside each list how much it misses.
+  function secondReading(turn, row) {
+    const reading = row.reading, key = `reading/${turn.id}/${row.name}`;
+    if (!reading) return make("div", { class: "mi-lines" }, "Not read by a second reader.");
+    const busy = reading.state === "reading";
+    const box = make("details", { class: "mi-reading", open: !closed.has(key), "aria-busy": String(busy) },
+      make("summary", { key }, `Second reader${reading.reader ? `: ${reading.reader}` : ""}`, busy ? [make("i", { class: "mi-dots", "aria-hidden": "true" }), " reading…"] : null),
+      make("div", { class: "mi-lines" }, reading.about),
+      reading.error ? make("div", { class: "mi-problem" }, reading.error) : null,
+      ...reading.lists.map((list) => make("div", { class: "mi-listed" }, make("b", {}, list.title),
+        list.items.length ? make("ul", {}, ...list.items.map((item) => make("li", {}, item))) : null, make("div", { class: "mi-lines" }, list.note))));
+    box.addEventListener("toggle", () => { if (box.open) closed.delete(key); else closed.add(key); });
+    return box;
+  }
+
   function answer(turn, row) {
     const busy = row.state !== "done", id = `${turn.id}/${row.name}`;
     const text = whole.has(id) ? row.text : row.text.slice(0, FIRST);
@@ -134,7 +150,7 @@ function render({ model, el }) {
       !busy && !row.error && !row.text.trim() ? make("div", { class: "mi-ended" }, "The model gave no answer.") : null,
       count ? make("div", { class: "mi-lines" }, `Marked: ${count} number${count > 1 ? "s" : ""} or drug name${count > 1 ? "s" : ""} that the input does not hold. Look them up.`) : null,
       make("footer", {}, make("div", { class: "mi-emergency" }, view.emergency), `${row.model}${row.data ? `, tuned on dataset ${row.data}` : ""}`, make("br"), view.notice),
-      ...judged(row), !busy && row.good && turn.saved === "yes" ? judging(turn, row) : null);
+      busy || !row.good ? null : secondReading(turn, row), ...judged(row), !busy && row.good && turn.saved === "yes" ? judging(turn, row) : null);
     nodes.set(id, { body, more, card, drawn: row.text.length });
     return card;
   }
@@ -275,6 +291,13 @@ function render({ model, el }) {
     follow();
   }
 
+  // A second reading as plain lines.
+  function listed(reading) {
+    if (!reading || reading.state === "reading") return "Not read by a second reader.";
+    const lines = reading.lists.flatMap((list) => ["", list.title, ...list.items.map((item) => `- ${item}`), list.note]);
+    return [`Second reader: ${reading.reader}`, reading.about, reading.error, ...lines].filter((line) => line !== undefined).join("\n");
+  }
+
   // The saved turns as Markdown; texts are fenced, so that nothing in them is Markdown, a link or HTML.
   function markdown() {
     const fenced = (text) => {
@@ -286,7 +309,7 @@ function render({ model, el }) {
       parts.push(`## ${[turn.at, turn.way, turn.reader].filter(Boolean).join(" · ")}`, fenced(turn.question));
       for (const row of turn.answers) {
         const source = [row.name, row.model, row.data, ...(ENDINGS[row.finish_reason] || [row.finish_reason]).slice(0, 1)];
-        parts.push(fenced(source.filter(Boolean).join(" · ")), fenced(row.text));
+        parts.push(fenced(source.filter(Boolean).join(" · ")), fenced(row.text), fenced(listed(row.reading)), fenced(`${view.emergency}\n${view.notice}`));
       }
     }
     return `${parts.join("\n\n")}\n`;
@@ -325,6 +348,9 @@ function render({ model, el }) {
     } else if (message.event === "turn" && view) {
       const at = view.turns.findIndex((turn) => turn.id === message.turn.id);
       if (at < 0) return;
+      const reads = (turn) => turn.answers.some((row) => row.reading?.state === "reading");
+      if (reads(message.turn)) status.textContent = "The second reader reads the answers.";
+      else if (reads(view.turns[at])) status.textContent = "The second reader has ended; its lists are under the answers.";
       view.turns[at] = message.turn;
       const old = [...log.querySelectorAll("[data-turn]")].find((each) => each.dataset.turn === message.turn.id), held = focused();
       old?.replaceWith(card(message.turn));

@@ -1,0 +1,147 @@
+"""Second reader: what a judge model lists to check in an answer, and how much it misses."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pydantic import TypeAdapter
+
+from medinstruct import paths, records, review, stats
+from medinstruct.assist.transcript import Answer, Reading, Turn, given_to
+from medinstruct.evaluation import evenly
+from medinstruct.evaluation.judge import decoding, fenced
+from medinstruct.evaluation.judge_checks import is_kin, writers
+from medinstruct.llm import Client, Request, connect
+
+TEXTS = paths.load("second_reader")
+LISTS, CHECKS = TEXTS["lists"], TEXTS["checks"]  # list -> title; kind of problem -> how it counts
+NOTHING, SHAPE = re.compile(TEXTS["nothing"], re.IGNORECASE), TypeAdapter(dict[str, list[str]])
+MOST_ITEMS, LONGEST_ITEM = 8, 300  # of a list; characters
+SAMPLE = 10  # examples of a kind with a problem, and as many without, for a model with a price
+
+
+def request(given: str, answer: str, judge: Client | None = None) -> Request:
+    """Return the request to read an answer beside what its model was given."""
+    user = f"{TEXTS['prompt']}\n\n{fenced({'question': given, 'answer': answer})}"
+    messages = [{"role": "system", "content": TEXTS["system"]}, {"role": "user", "content": user}]
+    form = decoding(judge, "explain") | {"response_format": TEXTS["schema"]}
+    return Request(messages=messages, parameters=form)
+
+
+def parse(reply: str) -> dict[str, list[str]] | None:
+    """Parse the four lists of a reply, cut and escaped; None unless all four are lists of texts."""
+    with suppress(ValueError, KeyError):
+        lists = SHAPE.validate_json(reply[reply.find("{") : reply.rfind("}") + 1])
+        return {name: _shortened(lists[name]) for name in LISTS}
+    return None
+
+
+def _shortened(items: list[str]) -> list[str]:
+    """Return items as visible text, 8 at most of 300 characters; "none" is no item."""
+    texts = [review.visible(" ".join(text.split())) for text in items if not NOTHING.match(text)]
+    short = [text[:LONGEST_ITEM] + "…" * (len(text) > LONGEST_ITEM) for text in texts[:MOST_ITEMS]]
+    return short + [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
+
+
+class SecondReader(NamedTuple):
+    """A judge (None for stored verdicts), who it is, its errors, who wrote the training data."""
+
+    client: Client | None
+    about: str
+    measured: pd.DataFrame
+    writers: frozenset[str] = frozenset()
+
+    async def read(self, turns: Sequence[Turn], *, earlier: Sequence[Turn] = ()) -> None:
+        """Add a reading to each answer of the turns; `earlier` turns came before each of them."""
+        pairs = [(a, given_to([*earlier, turn], a)) for turn in turns for a in turn.good_answers]
+        replies = await _ask(self.client, [(given, answer.text) for answer, given in pairs])
+        for (answer, _), reply in zip(pairs, replies, strict=True):
+            answer.reading = self.reading(answer, reply)
+
+    def reading(self, answer: Answer, reply: str) -> Reading:
+        """Return what a page shows of a reply about an answer: its lists, each with its errors."""
+        if not self.client:
+            return Reading(state="none", about=self.about)
+        reader, lists, about = self.client.model, parse(reply), self.about
+        names = {answer.model, *(self.writers if answer.data else ())}
+        if kin := sorted(name for name in names if is_kin(reader, name)):
+            about += " " + TEXTS["kinship"].format(names=", ".join(kin))
+        if not lists:
+            form = {"state": "unreadable", "error": TEXTS["unreadable"]}
+            return Reading(reader=reader, about=about, **form)
+        notes = {name: [TEXTS["empty"]] * (not items) for name, items in lists.items()}
+        for row in self.measured.to_dict("records"):
+            notes[row["list"]].append(TEXTS["measured"].format(**row))
+        rows = [
+            {"title": title, "items": lists[name], "note": " ".join(notes[name])}
+            for name, title in LISTS.items()
+        ]
+        return Reading(reader=reader, about=about, lists=rows)
+
+
+async def open_reader(judge: str, *, folder: Path, **settings: Any) -> SecondReader:
+    """Return the judge as second reader of the run in `folder`, with its errors measured.
+
+    It reads all labelled examples, or a sample where it has a price. Stored verdicts read nothing.
+    """
+    if judge.startswith("replay:"):
+        return SecondReader(None, TEXTS["no_reader"], measure([], []))
+    client = connect(judge, cache=folder / "answers.sqlite", **settings)
+    checks = load_checks(SAMPLE if client.price.completion else 0)
+    pairs = [(row["given"], row["text"]) if "given" in row else (row["text"], "") for row in checks]
+    wrote = frozenset().union(*writers(folder).values())
+    about = TEXTS["stand_in" if client.entry.is_stand_in else "model"]
+    return SecondReader(client, about, measure(checks, await _ask(client, pairs)), wrote)
+
+
+async def _ask(client: Client | None, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the replies to pairs of question and answer; "" without a client or a reply."""
+    if not client:
+        return [""] * len(pairs)
+    requests = [request(*pair, client) for pair in pairs]
+    replies = await client.ask_all(requests, label="second reader", online=True)
+    return [reply.text if reply else "" for reply in replies]
+
+
+def load_checks(limit: int = 0) -> list[dict[str, Any]]:
+    """Return the labelled examples; `limit` of each kind, with and without a problem, 0 for all."""
+    groups: dict[tuple[str, bool], list] = {}
+    for row in records.load_table(paths.data("assist_checks.jsonl")):
+        if row["check"] in CHECKS and row["part"].startswith("fresh"):
+            groups.setdefault((row["check"], bool(row["expect"])), []).append(row)
+    return [row for group in groups.values() for row in evenly(group, limit)]
+
+
+def measure(checks: Sequence[dict[str, Any]], replies: Sequence[str]) -> pd.DataFrame:
+    """Return one row a kind of problem: how many were missed, false alarms, unreadable replies.
+
+    A problem counts as listed if its list holds an item, which for numbers, drugs and allergies
+    has to hold the expected words. An unreadable reply lists nothing.
+    """
+    counts, lists = Counter(), list(map(parse, replies))
+    for row, read in zip(checks, lists, strict=True):
+        kind = CHECKS[row["check"]]
+        text = "\n".join(read[kind["list"]] if read else ()).lower()
+        words = [re.escape(word.lower()) for word in row["expect"] * kind["words"]]
+        listed = bool(text) and all(re.search(rf"(?<![\w.]){w}(?!\w)", text) for w in words)
+        counts.update([(row["check"], bool(row["expect"]), listed), (row["check"], read is None)])
+    rows = []
+    for check, kind in CHECKS.items():
+        hits, misses, alarms, quiet = (
+            counts[check, *key] for key in product((True, False), repeat=2)
+        )
+        row = kind | {"misses": misses, "n": hits + misses, "unreadable": counts[check, True]}
+        row["missed"] = _share(misses, hits + misses)
+        rows.append(row | {"false alarms": _share(alarms, alarms + quiet)})
+    return pd.DataFrame(rows)
+
+
+def _share(hits: int, n: int) -> str:
+    """Return "hits of n", with the share and its interval where there is one."""
+    share = stats.wilson(hits, n)
+    return f"{hits} of {n}" + TEXTS["share"].format(**share._asdict()) * (share.low == share.low)
