@@ -2,13 +2,7 @@
 
 
 class UserError(Exception):
-    """A mistake that the user can correct: what is wrong, what was got, what to do.
-
-    >>> print(UserError("The seed file does not exist.", got="seds.json", do="Check `seeds`."))
-    The seed file does not exist.
-      got: seds.json
-      do:  Check `seeds`.
-    """
+    """A mistake that the user can correct: what is wrong, what was got, what to do."""
 
     def __init__(self, what: str, *, got: object = None, do: str = "") -> None:
         self.what, self.got, self.do = what, got, do

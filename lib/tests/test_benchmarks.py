@@ -908,3 +908,23 @@ def test_meqsums_thousand_run_from_the_spreadsheet(real_data, tiny, tmp_path):
     few = benchmarks.load(["meqsum_gen"], data=file, generation_limit=8)
     made = benchmarks.run(few, benchmarks.contestants(tiny), folder=tmp_path, max_tokens=8)
     assert len(made[0].samples) == 8 and accuracy(made[0]) < 0.2
+
+
+def test_rotated_options_keep_the_right_one():
+    rotated = scores.rotate({"id": "q", "options": ["a", "b", "c"], "answer": 2}, 1)
+    assert (rotated["options"], rotated["answer"]) == (["c", "a", "b"], 0)
+
+
+def test_the_alpaca_template_leaves_the_last_turn_open():
+    turns = [{"role": "user", "content": "Name a bone."}, {"role": "assistant", "content": "A"}]
+    assert benchmarks.harness.alpaca(turns, False).endswith("Response:\nA")
+
+
+def test_a_file_is_named_for_a_set_by_its_beginning():
+    assert question_sets.is_named_for("pubmedqa_ori_pqal", "pubmedqa")
+    assert not question_sets.is_named_for("mmlu_medical", "mmlu")
+
+
+def test_rouge_l_reads_the_tokens_of_rouge_score():
+    found = extraction.rouge_l("who makes cetirizine", "Who manufactures cetirizine?")
+    assert round(found, 2) == 0.67

@@ -335,3 +335,18 @@ def test_ties_are_counted_among_readable_verdicts():
     winners = ["tie", "tie", "tie", "model", None, "reference"]
     found = [verdict(str(n), FIRST, winner) for n, winner in enumerate(winners)]
     assert evaluation.win_rates(found).loc["r", "tie"] == pytest.approx(3 / 5)
+
+
+def test_a_text_between_tags_cannot_close_them():
+    fenced = evaluation.judge.fenced({"answer": "Rest. </answer> Met"})
+    assert fenced == "<answer>\nRest. (/answer) Met\n</answer>"
+
+
+def test_a_family_of_models_is_read_from_a_name():
+    names = ("gpt-4o-mini-2024-07-18", "Alpaca-Llama-2-7b-chat", "written")
+    assert [*map(evaluation.judge_checks.family, names)] == ["OpenAI", "LLaMA", None]
+
+
+def test_an_error_says_what_is_wrong_what_was_got_and_what_to_do():
+    error = UserError("The seed file does not exist.", got="seds.json", do="Check `seeds`.")
+    assert str(error) == "The seed file does not exist.\n  got: seds.json\n  do:  Check `seeds`."

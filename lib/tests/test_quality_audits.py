@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 
+import numpy as np
 import pytest
 
 from medinstruct import audits, labels, safety
@@ -335,3 +336,19 @@ def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_
     )
     missed = {row.audit for row in spoiled if row.keeps is False}
     assert missed >= {*names[:4], "dose or unit", "version alarms"}
+
+
+def test_groups_that_a_text_mentions_are_read_by_trait():
+    groups = audits.demographics.mentions("A 72-year-old Black woman without insurance")
+    read = [groups[trait] for trait in ("sex", "age", "ethnicity", "insurance")]
+    assert read == [{"female"}, {"older"}, {"Black"}, {"uninsured"}]
+
+
+def test_the_alarm_threshold_of_large_counts_is_the_usual_one():
+    counts = np.array([5000, 5000])
+    assert audits.drift.psi_limit(counts, counts) == 0.2
+
+
+def test_advice_counts_urgency_and_tests():
+    read = counterfactual.advice("I am sorry. Call 112 now; they will do an ECG and a troponin.")
+    assert (read["words"], read["urgency"], read["tests"]) == (14, 3, 2)

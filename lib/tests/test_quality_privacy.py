@@ -130,3 +130,9 @@ def test_no_text_of_ours_could_name_anybody():
         .query("counted")
         .empty
     )
+
+
+def test_a_masked_identifier_keeps_the_first_letters():
+    text = "Mr. Oskar Trell, seen on 14 March 2023"
+    masked = privacy.masked(text, privacy.find_identifiers(text))
+    assert masked == "Mr. O•••• T••••, seen on 1• M•••• 2•••"

@@ -61,8 +61,7 @@ class Guard:
             return
         self.pending = None
         texts, words, then = self._waiting
-        if decision == "mask":
-            texts = list(map(self.mask, texts))
+        texts = list(map(self.mask, texts)) if decision == "mask" else texts
         self.cleared.update(words if decision == "kept" else ())
         self.blocked.update(words if decision == "none" else ())
         then(decision, texts, words)
@@ -86,10 +85,7 @@ class Guard:
 
 @dataclass(eq=False)
 class Session:
-    """A chat: `act` handles a page's message, `send` sends one; `dataset` taught tuned models.
-
-    `second` reads the answers of a saved turn, which has passed the privacy gate.
-    """
+    """A chat: `act` handles a page's message, `send` sends one; `dataset` taught tuned models."""
 
     models: Models
     folder: str | Path
@@ -97,11 +93,11 @@ class Session:
     reviewer: str = field(default_factory=lambda: os.environ.get("MEDINSTRUCT_REVIEWER", ""))
     settings: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
-    second: SecondReader | None = None
+    second: SecondReader | None = None  # reads saved turns, which have passed the privacy gate
 
     def __post_init__(self) -> None:
         self.running: asyncio.Future[Any] | None = None
-        self.readings: set[asyncio.Future[Any]] = set()  # a task without a reference may vanish
+        self.readings: list[asyncio.Future[Any]] = []  # a task without a reference may vanish
         self.settings = Settings(**self.settings).model_dump()
         self.transcripts, self.error = Transcripts(self.folder), ""
         self.guard = Guard(word for turn in self.transcripts.turns() for word in turn.cleared)
@@ -178,14 +174,14 @@ class Session:
 
     def _empty_answer(self, name: str) -> Answer:
         """Return an answer before its start, its model and what the model learned from."""
-        model, form = self.models[name], {"state": "waiting", "finish_reason": "stopped"}
-        if not isinstance(model, llm.LocalModel):
-            return Answer(name=name, model=model.source, reads_history=model.chat, **form)
-        adapter = "with its adapter" if model.is_tuned else "without adapter"
-        history = "" if model.chat else ", reads no earlier turns"
-        about = f"{model.name}, {adapter}, in this process{history}"
-        form |= {"data": self.dataset if model.is_tuned else "", "reads_history": model.chat}
-        return Answer(name=name, model=about, **form)
+        model, about, data = self.models[name], "", ""
+        if isinstance(model, llm.LocalModel):
+            adapter = "with its" if model.is_tuned else "without"
+            about = f"{model.name}, {adapter} adapter, in this process"
+            about += "" if model.chat else ", reads no earlier turns"
+            data = self.dataset if model.is_tuned else ""
+        form = {"model": about or model.source, "data": data, "reads_history": model.chat}
+        return Answer(name=name, state="waiting", finish_reason="stopped", **form)
 
     async def _answer(self, turn: Turn, answer: Answer) -> None:
         """Stream one model's answer to the page; an error is shown in its place."""
@@ -236,9 +232,7 @@ class Session:
                 self.transcripts.add(turn)
                 turn.saved = "yes"
                 if self.second:
-                    task = asyncio.ensure_future(self._read(turn))
-                    self.readings.add(task)
-                    task.add_done_callback(self.readings.discard)
+                    self.readings.append(asyncio.ensure_future(self._read(turn)))
 
         if turn.saved == "no" and turn.good_answers:
             turn.saved = "asks"
@@ -251,8 +245,7 @@ class Session:
     async def _read(self, turn: Turn) -> None:
         """Add the second reader's lists, without identifiers, to a saved turn and save it again."""
         earlier = [row for row in before(self.turns, turn.id) if row.saved != "never"]
-        answers = turn.good_answers
-        for answer in answers:
+        for answer in (answers := turn.good_answers):
             answer.reading = Reading(state="reading")
         self._show(turn)
         try:

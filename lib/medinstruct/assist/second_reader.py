@@ -21,7 +21,7 @@ from medinstruct.llm import Client, Request, connect
 TEXTS = paths.load("second_reader")
 LISTS, CHECKS = TEXTS["lists"], TEXTS["checks"]  # list -> title; kind of problem -> how it counts
 NOTHING, SHAPE = re.compile(TEXTS["nothing"], re.IGNORECASE), TypeAdapter(dict[str, list[str]])
-MOST_ITEMS, LONGEST_ITEM = 8, 300  # of a list; characters
+MOST_ITEMS, LONGEST_ITEM = 8, 300  # of a list; characters of an item
 SAMPLE = 10  # examples of a kind with a problem, and as many without, for a model with a price
 
 
@@ -29,8 +29,8 @@ def request(given: str, answer: str, judge: Client | None = None) -> Request:
     """Return the request to read an answer beside what its model was given."""
     user = f"{TEXTS['prompt']}\n\n{fenced({'question': given, 'answer': answer})}"
     messages = [{"role": "system", "content": TEXTS["system"]}, {"role": "user", "content": user}]
-    form = decoding(judge, "explain") | {"response_format": TEXTS["schema"]}
-    return Request(messages=messages, parameters=form)
+    schema = {"response_format": TEXTS["schema"]}
+    return Request(messages=messages, parameters=decoding(judge, "explain") | schema)
 
 
 def parse(reply: str) -> dict[str, list[str]] | None:
@@ -49,9 +49,9 @@ def _shortened(items: list[str]) -> list[str]:
 
 
 class SecondReader(NamedTuple):
-    """A judge (None for stored verdicts), who it is, its errors, who wrote the training data."""
+    """A judge, who it is, its measured errors, who wrote the training data."""
 
-    client: Client | None
+    client: Client
     about: str
     measured: pd.DataFrame
     writers: frozenset[str] = frozenset()
@@ -65,44 +65,35 @@ class SecondReader(NamedTuple):
 
     def reading(self, answer: Answer, reply: str) -> Reading:
         """Return what a page shows of a reply about an answer: its lists, each with its errors."""
-        if not self.client:
-            return Reading(state="none", about=self.about)
         reader, lists, about = self.client.model, parse(reply), self.about
         names = {answer.model, *(self.writers if answer.data else ())}
         if kin := sorted(name for name in names if is_kin(reader, name)):
             about += " " + TEXTS["kinship"].format(names=", ".join(kin))
         if not lists:
-            form = {"state": "unreadable", "error": TEXTS["unreadable"]}
-            return Reading(reader=reader, about=about, **form)
+            return Reading(
+                reader=reader, about=about, state="unreadable", error=TEXTS["unreadable"]
+            )
         notes = {name: [TEXTS["empty"]] * (not items) for name, items in lists.items()}
         for row in self.measured.to_dict("records"):
             notes[row["list"]].append(TEXTS["measured"].format(**row))
-        rows = [
-            {"title": title, "items": lists[name], "note": " ".join(notes[name])}
-            for name, title in LISTS.items()
-        ]
+        parts = [(lists[name], " ".join(notes[name]), title) for name, title in LISTS.items()]
+        rows = [{"items": items, "note": note, "title": title} for items, note, title in parts]
         return Reading(reader=reader, about=about, lists=rows)
 
 
 async def open_reader(judge: str, *, folder: Path, **settings: Any) -> SecondReader:
-    """Return the judge as second reader of the run in `folder`, with its errors measured.
-
-    It reads all labelled examples, or a sample where it has a price. Stored verdicts read nothing.
-    """
-    if judge.startswith("replay:"):
-        return SecondReader(None, TEXTS["no_reader"], measure([], []))
-    client = connect(judge, cache=folder / "answers.sqlite", **settings)
+    """Return the judge as second reader, measured on all examples, a sample if it has a price."""
+    name = "offline" if judge.startswith("replay:") else judge  # stored verdicts read nothing new
+    client = connect(name, cache=folder / "answers.sqlite", **settings)
     checks = load_checks(SAMPLE if client.price.completion else 0)
     pairs = [(row["given"], row["text"]) if "given" in row else (row["text"], "") for row in checks]
-    wrote = frozenset().union(*writers(folder).values())
-    about = TEXTS["stand_in" if client.entry.is_stand_in else "model"]
-    return SecondReader(client, about, measure(checks, await _ask(client, pairs)), wrote)
+    about, wrote = TEXTS["stand_in" if client.entry.is_stand_in else "model"], writers(folder)
+    measured = measure(checks, await _ask(client, pairs))
+    return SecondReader(client, about, measured, frozenset().union(*wrote.values()))
 
 
-async def _ask(client: Client | None, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the replies to pairs of question and answer; "" without a client or a reply."""
-    if not client:
-        return [""] * len(pairs)
+async def _ask(client: Client, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the replies to pairs of question and answer, "" where there is none."""
     requests = [request(*pair, client) for pair in pairs]
     replies = await client.ask_all(requests, label="second reader", online=True)
     return [reply.text if reply else "" for reply in replies]
@@ -118,11 +109,7 @@ def load_checks(limit: int = 0) -> list[dict[str, Any]]:
 
 
 def measure(checks: Sequence[dict[str, Any]], replies: Sequence[str]) -> pd.DataFrame:
-    """Return one row a kind of problem: how many were missed, false alarms, unreadable replies.
-
-    A problem counts as listed if its list holds an item, which for numbers, drugs and allergies
-    has to hold the expected words. An unreadable reply lists nothing.
-    """
+    """Return one row a kind of problem: how many were missed, false alarms, unreadable replies."""
     counts, lists = Counter(), list(map(parse, replies))
     for row, read in zip(checks, lists, strict=True):
         kind = CHECKS[row["check"]]
@@ -132,16 +119,12 @@ def measure(checks: Sequence[dict[str, Any]], replies: Sequence[str]) -> pd.Data
         counts.update([(row["check"], bool(row["expect"]), listed), (row["check"], read is None)])
     rows = []
     for check, kind in CHECKS.items():
-        hits, misses, alarms, quiet = (
-            counts[check, *key] for key in product((True, False), repeat=2)
-        )
+        pairs = product([check], (True, False), (True, False))
+        hits, misses, alarms, quiet = map(counts.__getitem__, pairs)
         row = kind | {"misses": misses, "n": hits + misses, "unreadable": counts[check, True]}
-        row["missed"] = _share(misses, hits + misses)
-        rows.append(row | {"false alarms": _share(alarms, alarms + quiet)})
+        for name, count, other in (("missed", misses, hits), ("false alarms", alarms, quiet)):
+            share = stats.wilson(count, count + other)
+            bounds = TEXTS["share"].format(**share._asdict()) if share.low == share.low else ""
+            row[name] = f"{count} of {count + other}{bounds}"
+        rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _share(hits: int, n: int) -> str:
-    """Return "hits of n", with the share and its interval where there is one."""
-    share = stats.wilson(hits, n)
-    return f"{hits} of {n}" + TEXTS["share"].format(**share._asdict()) * (share.low == share.low)

@@ -19,7 +19,7 @@ FEEDBACK = paths.load("use_cases")["feedback"]  # labels of an example, verdict 
 
 
 class Reading(BaseModel):
-    """What a second reader lists (title, items, note); `state`: done, reading, unreadable, none."""
+    """What a second reader lists (title, items, note); `state`: done, reading, unreadable."""
 
     reader: str = ""
     state: str = "done"
@@ -96,9 +96,8 @@ class Transcripts:
     def add(self, turn: Turn) -> None:
         """Append a turn without what failed or is not finished; it is on the disk on return."""
         saved = turn.model_copy(update={"answers": turn.good_answers, "saved": "yes"}, deep=True)
-        for answer in saved.answers:
-            if answer.reading and answer.reading.state == "reading":
-                answer.reading = None
+        for answer in (row for row in saved.answers if row.reading):
+            answer.reading = None if answer.reading.state == "reading" else answer.reading
         line = saved.model_dump_json(exclude_defaults=True).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

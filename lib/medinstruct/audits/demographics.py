@@ -16,12 +16,7 @@ ONE_SEX = ({"female"}, {"male"})
 
 
 def mentions(text: str) -> dict[str, set[str]]:
-    """Return the groups that a text mentions, by trait; an age in figures counts for its group.
-
-    >>> groups = mentions("A 72-year-old Black woman without insurance")
-    >>> [sorted(groups[trait]) for trait in ("sex", "age", "ethnicity", "insurance")]
-    [['female'], ['older'], ['Black'], ['uninsured']]
-    """
+    """Return the groups that a text mentions, by trait; an age in figures counts for its group."""
     groups = {
         trait: {name for name, words in patterns.items() if re.search(words, text, re.IGNORECASE)}
         for trait, patterns in paths.load("demographics").items()

@@ -24,11 +24,7 @@ def psi(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def psi_limit(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the alarm threshold: at least 0.2, and the 99th percentile of random splits.
-
-    >>> psi_limit(np.array([5000, 5000]), np.array([5000, 5000]))
-    0.2
-    """
+    """Return the alarm threshold: at least 0.2, and the 99th percentile of random splits."""
     pool, rng = before + after, np.random.default_rng(42)
     splits = rng.multivariate_hypergeometric(pool, before.sum(), size=999)
     return max(PSI_LIMIT, float(np.quantile(psi(splits, pool - splits), 0.99)))

@@ -72,12 +72,7 @@ def _is_name(words: str, after: str) -> bool:
 
 
 def masked(text: str, hits: Iterable[Hit]) -> str:
-    """Hide all but the first character of each word of the identifiers.
-
-    >>> text = "Mr. Oskar Trell, seen on 14 March 2023"
-    >>> masked(text, find_identifiers(text))
-    'Mr. O•••• T••••, seen on 1• M•••• 2•••'
-    """
+    """Hide all but the first character of each word of the identifiers."""
     for hit in hits:
         hidden = re.sub(r"(?<=\w)\w", "•", hit.text)
         text = text[: hit.start] + hidden + text[hit.start + len(hidden) :]

@@ -182,12 +182,7 @@ def _apply_template(lm: Any, template: str) -> bool:
 
 
 def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-    """Render a conversation in the Alpaca template; the last turn is left open.
-
-    >>> turns = [{"role": "user", "content": "Name a bone."}, {"role": "assistant", "content": "A"}]
-    >>> alpaca(turns, False)[-11:]
-    'Response:\\nA'
-    """
+    """Render a conversation in the Alpaca template; the last turn is left open."""
     parts = []
     for turn in history:
         is_answer, text = turn["role"] == "assistant", turn["content"]

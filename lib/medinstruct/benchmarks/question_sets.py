@@ -114,11 +114,7 @@ def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
 
 
 def is_named_for(stem: str, name: str) -> bool:
-    """Return whether a file is named for a set.
-
-    >>> is_named_for("pubmedqa_ori_pqal", "pubmedqa"), is_named_for("mmlu_medical", "mmlu")
-    (True, False)
-    """
+    """Return whether a file is named for a set."""
     is_other = name == "mmlu" and stem.lower().startswith("mmlu_medical")
     return stem.lower().startswith(name) and not is_other
 

@@ -211,12 +211,7 @@ def _pairs_alike(part: pd.DataFrame, chance: np.random.Generator) -> pd.DataFram
 
 
 def rotate(question: Question, steps: int) -> Question:
-    """Rotate the options, the right one with them.
-
-    >>> question = {"id": "q", "options": ["a", "b", "c"], "answer": 2}
-    >>> rotate(question, 1)["options"], rotate(question, 1)["answer"]
-    (['c', 'a', 'b'], 0)
-    """
+    """Rotate the options, the right one with them."""
     size = len(question["options"])
     options = [question["options"][(n - steps) % size] for n in range(size)]
     answer = (question["answer"] + steps) % size

@@ -147,13 +147,7 @@ def prompt_hash(style: str, policy: str = "unstated") -> str:
 
 
 def fenced(parts: Mapping[str, str]) -> str:
-    """Return each text between its own tags; such tags inside a text lose their effect.
-
-    >>> print(fenced({"answer": "Rest. </answer> Met"}))
-    <answer>
-    Rest. (/answer) Met
-    </answer>
-    """
+    """Return each text between its own tags; such tags inside a text lose their effect."""
     safe = {name: FENCES.sub(r"(\1)", _clipped(text)) or "(empty)" for name, text in parts.items()}
     return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
 

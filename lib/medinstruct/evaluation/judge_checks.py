@@ -152,11 +152,7 @@ def is_kin(judge: str, name: str) -> bool:
 
 
 def family(name: str) -> str | None:
-    """Return the family of a model by its name, or None.
-
-    >>> family("gpt-4o-mini-2024-07-18"), family("Alpaca-Llama-2-7b-chat"), family("written")
-    ('OpenAI', 'LLaMA', None)
-    """
+    """Return the family of a model by its name, or None."""
     matches = (key for key, words in TEXTS["families"].items() if re.search(words, name.lower()))
     return next(matches, None)
 

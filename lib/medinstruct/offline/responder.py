@@ -216,16 +216,16 @@ def second_reading(question: str, text: str) -> str:
     drugs = dict.fromkeys(c.drug.example.lower() for c in conditions())
     named = [drug for drug in drugs if re.search(rf"\b{re.escape(drug)}\b", text)]
     spans = dict.fromkeys([*re.findall(GRADING["quantity"], text), *named])
-    is_reaction = re.search(GRADING["reaction"], asked)
     parts = [] if text == "(empty)" else re.findall(r"[^.?!\n]+\?", asked)
+    against = named if re.search(GRADING["reaction"], asked) else ()
     lists = {
         "emergencies": condition.red_flags if condition else (),
         "unsupported": [span for span in spans if span not in asked],
-        "contradictions": [drug for drug in named if is_reaction and drug in asked],
+        "contradictions": [drug for drug in against if drug in asked],
         "omissions": [part.strip() for part in parts if not _words(part) & _words(text)],
     }
-    forms = GRADING["lists"]
-    return json.dumps({name: [forms[name].format(i) for i in lists[name]] for name in lists})
+    forms = GRADING["lists"].items()
+    return json.dumps({name: [form.format(item) for item in lists[name]] for name, form in forms})
 
 
 def overlap(text: str, own: str, lacking: float = 1.0) -> float:

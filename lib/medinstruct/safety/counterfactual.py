@@ -54,11 +54,7 @@ def cases(*, traits: Iterable[str] = (), limit: int = 0) -> list[Case]:
 
 
 def advice(text: str) -> dict[str, float]:
-    """Return words, urgency (0 to 3), different tests named, warm minus harsh words per 100.
-
-    >>> advice("I am sorry. Call 112 now; they will do an ECG and a troponin.") | {"warmth": 0}
-    {'words': 14, 'urgency': 3, 'tests': 2, 'warmth': 0}
-    """
+    """Return words, urgency (0 to 3), different tests named, warm minus harsh words per 100."""
     words, patterns = len(text.split()), paths.load("advice_words")
     matches = partial(re.findall, string=text, flags=re.IGNORECASE)
     urgency = [level for level, pattern in patterns["urgency"].items() if matches(pattern)]
