@@ -470,8 +470,3 @@ def test_an_estimate_has_its_interval_or_its_number_of_items():
     estimate = plotting.display.estimate
     assert estimate(0.8, 0.6, 0.91, 30) == "80% (95% interval 60% to 91%)"
     assert estimate(0.86, np.nan, np.nan, 7) == "86% (n = 7)"
-
-
-def test_an_estimate_has_an_interval_or_its_n():
-    assert plotting.display.estimate(0.8, 0.6, 0.91, 30) == "80% (95% interval 60% to 91%)"
-    assert plotting.display.estimate(0.86, np.nan, np.nan, 7) == "86% (n = 7)"
