@@ -600,3 +600,11 @@ def test_numbers_are_printed_in_their_units():
     pairs = [(0.4567, "share"), (64350, "count"), (3.1258, "nats"), (None, "share")]
     texts = [report.results.formatted(*pair) for pair in pairs]
     assert texts == ["45.7%", "64,350", "3.13\xa0nats", "–"]
+
+
+def test_a_change_without_an_interval_counts_as_not_shown():
+    """Under ten items there is no interval: its null ended notebook 15."""
+    scope = {"benchmarks": {"paired": [{"low": None}, {"low": -0.1}]}}
+    assert not report.results.evaluate(report.results.REPORT["works"]["benchmarks"], scope)
+    scope["benchmarks"]["paired"].append({"low": 0.1})
+    assert report.results.evaluate(report.results.REPORT["works"]["benchmarks"], scope)
