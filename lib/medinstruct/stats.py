@@ -82,12 +82,12 @@ class Share(NamedTuple):
     n: float
 
 
-def wilson(hits: float, n: float) -> Share:
-    """Return hits / n with its 95% Wilson interval from `LEAST` on; counts may be weighted."""
+def wilson(hits: float, n: float, *, least: int = LEAST) -> Share:
+    """Return hits / n with its 95% Wilson interval from n `least` on; counts may be weighted."""
     from statsmodels.stats.proportion import proportion_confint
 
     share = hits / n if n else float("nan")
-    if n < LEAST:
+    if n < least:
         return Share(share, *NONE, hits, n)
     low, high = proportion_confint(hits, n, method="wilson")  # rounding can exclude 0 and 1
     return Share(share, min(float(low), share), max(float(high), share), hits, n)

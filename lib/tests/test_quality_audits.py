@@ -298,6 +298,8 @@ def test_an_interval_that_crosses_the_threshold_shows_nothing_on_either_side():
     assert audits.finding("PHI recall", 0.94, low=0.9, high=0.96, n=300).keeps is None
     assert audits.finding("PHI recall", 0.75, low=0.6, high=0.9, n=24).keeps is False
     assert audits.finding("emergency", 1.0, low=0.806, high=1.0, n=16).keeps is None
+    assert audits.finding("emergency", 0.0, n=7).keeps is False, "no interval is shown, it decides"
+    assert audits.finding("emergency", 6 / 7, n=7).keeps is None
     nothing = audits.finding("female share", float("nan"))
     table = audits.cards.findings_table([unsure, nothing, audits.finding("version alarms", 0)])
     assert table["status"].tolist() == ["not shown", "not measured", "within"]

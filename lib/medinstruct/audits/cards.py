@@ -41,7 +41,8 @@ class Finding(NamedTuple):
 def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subject="") -> Finding:
     """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
 
-    Where the threshold has a bound, the whole interval must be on one side to decide.
+    Where the threshold has a bound, the whole interval must be on one side to decide. That of a
+    share of fewer than `stats.LEAST` is not shown, and decides nevertheless: 0 of 7 misses 0.9.
     """
     least, most, *bound = LIMITS[audit]
     limit = f"{least:g} to {most:g}"
@@ -51,6 +52,8 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
         limit = f"at most {most:g}"
     name = f"{audit}, {subject}" if subject else audit
     ends = (low, high) if bound else (value, value)
+    if bound and 0 < n < stats.LEAST and 0 <= value <= 1:
+        ends = stats.wilson(value * n, n, least=1)[1:3]
     inside, outside = least <= ends[0] and ends[1] <= most, ends[1] < least or ends[0] > most
     passed = bool(inside) if inside or outside else None
     return Finding(name, float(value), float(low), float(high), int(n), limit, passed)
