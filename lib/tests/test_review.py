@@ -588,14 +588,14 @@ def test_a_text_of_a_reviewer_that_repeats_a_test_question_is_refused_with_its_r
     """What joins after notebook 03 is compared with the same questions: edits and chats."""
     questions = contamination.load_items()
     leak, short = (
-        questions["text"][questions["set"] == name].iloc[0] for name in ("mcq", "safety")
+        max(questions["text"][questions["set"] == name], key=len) for name in ("mcq", "safety")
     )
     items = [example(n) for n in range(3)]
     edits = [
         ("Ada", n, "edit", {"edit": {"output": text}}) for n, text in enumerate((leak, "Rest."))
     ]
     said = {"instruction": short, "input": "", "output": "Call an ambulance."}
-    labels = {"type": "chat", "topic": "", "view": "", "difficulty": 1, "task": "chat"}
+    labels = {"type": "chat", "topic": "", "view": "", "difficulty": "1", "task": "chat"}
     chat = Vote(
         reviewer="Ada", kind="chat", item="c", hash="h", action="accept", edit=said | labels
     )
