@@ -1,6 +1,5 @@
 """Scores: intervals, baselines, paired tests, groups, leakage, calibration, option order."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medinstruct import evaluation, labels, stats
+from medinstruct import evaluation, labels, paths, stats
 from medinstruct.benchmarks import question_sets
 from medinstruct.benchmarks.extraction import LETTERS, rouge_l
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
@@ -113,7 +112,7 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
 
 def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return scores with and without questions in `path` (contamination.json), and the tasks."""
-    sets = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.exists() else {}
+    sets = paths.read_json(path).get("sets", {})
     rows, searched = [], []
     for result in results:
         about = question_sets.sets()[result.set]["metadata"]

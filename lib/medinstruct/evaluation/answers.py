@@ -1,6 +1,5 @@
 """Answers: test items, reference answers, answer files matched by content, models, statistics."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -42,9 +41,8 @@ def focus_half(items: Iterable[TestItem]) -> list[TestItem]:
 
 def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
     """Return the items that did not steer the tasks of a run (generation.json)."""
-    path = folder / "generation.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return [item for item in items if item.id not in content.get("focus_items", ())]
+    steered = paths.read_json(folder / "generation.json").get("focus_items", ())
+    return [item for item in items if item.id not in steered]
 
 
 def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:

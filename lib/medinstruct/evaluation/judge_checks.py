@@ -329,9 +329,8 @@ def _shares(frame: pd.DataFrame, verdicts: Verdicts) -> dict[str, tuple[float, .
     """Return ties, unreadable, consistency and position bias: value, low, high, n items."""
     readable = frame.dropna(subset="score")
     orders = readable.pivot(index=KEY[:3], columns="order", values="score")
-    orders = orders.reindex(
-        columns=judging.verdicts.ORDERS
-    ).dropna()  # one order cannot tell position from quality
+    # One order alone cannot tell position from quality.
+    orders = orders.reindex(columns=judging.verdicts.ORDERS).dropna()
     ids = orders.index.get_level_values("id")
     is_refused = pd.Series([is_refusal(verdict.reply) for verdict in verdicts], dtype=bool)
     return {
