@@ -128,3 +128,20 @@ def test_a_model_without_a_parser_is_refused(tmp_path):
     spacy.blank("en").to_disk(tmp_path / "blank")
     with pytest.raises(UserError, match="no parser"):
         diversity.verb_noun(["x"], model=str(tmp_path / "blank"))
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("Excuse my English, please. List the causes of gout.", ("list", "cause")),
+        ("S: on the round. O: see chart. A: open. P: Classify the case.", ("classify", "case")),
+        ("S: asks. A: no answer yet. P for the reply: List the tests.", ("list", "test")),
+        ("Doctor: Is there anything else? Reply: Rephrase the text.", ("rephrase", "text")),
+        ("A: You look puzzled. B: Yes. Explain the term.", ("explain", "term")),
+        ("Tutor: Go on, ask. Student: Define the term.", ("define", "term")),
+        ("I would like to know: Categorize the rash.", ("categorize", "rash")),
+        ("Student: ask the patient.", ("ask", "patient")),
+    ],
+)
+def test_courtesies_speakers_and_the_start_of_a_note_are_no_request(text, pair):
+    assert diversity.verb_noun([text]) == [pair]
