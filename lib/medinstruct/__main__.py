@@ -1,34 +1,68 @@
 """Command line: `python -m medinstruct run params/demo.yaml`."""
 
 import argparse
+import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import medinstruct
-from medinstruct import paths
 from medinstruct.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; a user's mistake ends in one message and status 2."""
-    given = _parser().parse_args(arguments)
+    """Run one command; what stops it ends in one message and status 2 (130 for Ctrl-C)."""
+    for name in ("stdout", "stderr"):  # closed, None under pythonw, or in a code page without "…"
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: SIM115
+        setattr(sys, name, stream)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    given, status = argparse.Namespace(debug=False, command="medinstruct"), 2
     try:
+        given = _parser().parse_args(arguments, given)
         for line in _lines(given):
-            print(line)
-    except UserError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
+            _print(line)
+        return 0
     except KeyboardInterrupt:
         saved = "Finished notebooks and paid answers are saved; the same command resumes."
-        print(f"\nStopped. {saved}", file=sys.stderr)
-        return 130
-    return 0
+        text, status = f"Stopped. {saved}", 130
+    except Exception as error:  # the one net under all commands
+        if given.debug:
+            raise
+        text = str(error if isinstance(error, UserError) else _unforeseen(error, given))
+    with suppress(OSError):
+        print(f"\n{text}", file=sys.stderr)
+    return status
+
+
+def _print(line: str) -> None:
+    """Print a line; the rest is dropped where the reader has left, as `| head` does."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # the second on Windows
+            raise
+
+
+def _unforeseen(error: Exception, given: argparse.Namespace) -> UserError:
+    """Return the one message about an error that nothing foresaw."""
+    try:
+        from medinstruct import failures, params, paths
+    except Exception as worse:  # a package that every command needs
+        do = "Install the packages again: .venv/bin/pip install -r requirements.lock."
+        return UserError("A package cannot be imported.", got=worse, do=do)
+    folder = None
+    with suppress(Exception):  # whatever else is broken, the error is shown
+        folder = paths.outputs(params.merged(given.profile, given.set)["run"])
+    return failures.unforeseen(error, f"`{given.command}` stopped at an error.", folder=folder)
 
 
 def _lines(given: argparse.Namespace) -> Iterator[str]:
     """Run the command and yield the lines to print."""
-    from medinstruct import params  # `pipeline` and `report` take seconds: where needed
+    from medinstruct import params, paths  # `pipeline` and `report` take seconds: where needed
 
     if given.command == "params":
         yield from params.table(given.profile, given.notebook)
@@ -60,6 +94,8 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from medinstruct import paths
+
     about = "Medical instruction tuning in notebooks."
     parser = argparse.ArgumentParser(prog="medinstruct", description=about)
     parser.add_argument("--version", action="version", version=medinstruct.__version__)
@@ -67,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in paths.load("commands").items():
         subparser = commands.add_parser(name, help=command["help"])
         subparser.register("type", "int", int)
+        subparser.add_argument("--debug", action="store_true", help="show tracebacks")
         for argument, form in command["arguments"].items():
             subparser.add_argument(argument, **form)
     return parser

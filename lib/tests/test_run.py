@@ -1,6 +1,8 @@
 """The runner on small notebooks: order, up to date, failures that name the cell."""
 
 import importlib.metadata
+import re
+import sys
 
 import nbformat as nf
 import pytest
@@ -391,11 +393,67 @@ def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
     assert {path.parent for path in found.values()} == {house}
 
 
-def test_a_kernel_that_dies_is_one_message_that_names_the_notebook(house):
-    notebook(house, "02_two", ["a.txt"], ["b.txt"], "import os\nos._exit(9)")
-    with pytest.raises(UserError, match="02_two stopped: its kernel died"):
+def test_a_kernel_that_dies_is_one_message_with_the_cell_and_the_kernels_last_words(house):
+    code = "import os\nos.write(2, b'Fatal: no memory left\\n')\nos._exit(9)"
+    notebook(house, "02_two", ["a.txt"], ["b.txt"], code)
+    with pytest.raises(UserError, match="02_two stopped at cell `work`: its kernel died") as caught:
         run_lines()
     assert not list((house / "outputs" / "t").glob(".02*"))
+    log = house / "outputs/t/error.log"
+    assert f"The log is {log}" in str(caught.value) and "DeadKernelError" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        {"argv": ["/nowhere/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]},
+        {"argv": ["/bin/false"]},
+        {"argv": []},
+        "no JSON",
+    ],
+)
+def test_the_notebooks_run_with_the_python_of_the_command_whatever_kernel_files_there_are(
+    kernel, house, monkeypatch, tmp_path
+):
+    import json
+
+    file = tmp_path / "jupyter/kernels/python3/kernel.json"
+    file.parent.mkdir(parents=True)
+    shared = {"display_name": "Python of another", "language": "python"}
+    file.write_text(kernel if isinstance(kernel, str) else json.dumps(kernel | shared))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    manager = runner.own_kernel(tmp_path)(kernel_name="python3")
+    assert manager.format_kernel_cmd()[0] == sys.executable
+    if kernel != "no JSON":
+        return  # one kernel is enough
+    for name in ("HOME", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, "/proc/nowhere")  # which cannot be made
+    notebook(house, "01_one", [], ["a.txt"], "import sys\n(out / 'a.txt').write_text(sys.prefix)")
+    run_lines(only=["01"])
+    assert (house / "outputs/t/a.txt").read_text() == sys.prefix
+
+
+@pytest.mark.parametrize(
+    "script, words",
+    [
+        ("#!/bin/sh\necho No module named ipykernel >&2; exit 1\n", "No module named ipykernel"),
+        ("", "Exec format|Permission denied"),
+        (None, "No such file"),
+    ],
+)
+def test_a_kernel_that_cannot_start_is_one_message_with_a_log(
+    script, words, house, monkeypatch, capsys
+):
+    python = house / "python"
+    if script is not None:
+        python.write_text(script)
+        python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert cli.main(["run", "params/p.yaml", "01"]) == 2
+    error = capsys.readouterr().err
+    assert "01_one stopped: no cell has run" in error and "Traceback" not in error
+    assert re.search(words, error) and str(house / "outputs/t/error.log") in error
+    assert "Traceback" in (house / "outputs/t/error.log").read_text()
 
 
 @pytest.mark.parametrize("number", ["011", "9", "1x"])

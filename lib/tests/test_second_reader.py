@@ -191,9 +191,7 @@ def test_nothing_listed_by_a_blind_reader_says_how_much_it_misses_and_never_safe
     lists = case.answers[0].reading.lists
     assert len(lists) == 4 and shown.count("listed nothing here") == 4
     for row, n in zip(lists, (56, 21, 17, 9), strict=True):
-        assert f"missed {n} of {n}" in row["note"] and row["note"] in shown.replace(
-            "&#39;", "'"
-        )
+        assert f"missed {n} of {n}" in row["note"] and row["note"] in shown.replace("&#39;", "'")
     block = shown[shown.index("Second reader") :]
     assert shown.index(assist.EMERGENCY) < shown.index("Second reader")
     assert not re.search(r"\b(safe|all clear|no problems?|fine)\b", block, re.IGNORECASE)

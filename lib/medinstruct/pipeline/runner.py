@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,9 +15,12 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from medinstruct import manifest, models, params, paths, plotting, records
+from medinstruct import failures, manifest, models, params, paths, plotting, records
 from medinstruct.errors import UserError
 
+SETTINGS = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
+SETTINGS |= {"start_timeout": 300, "iopub_timeout": 60}  # seconds, of a machine at full load
+LAST_WORDS = "kernel.log"
 TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
 
 
@@ -137,27 +141,53 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     """Run with papermill into a temporary file; keep the failed copy for reading."""
     import nbformat  # a second
     import papermill
-    from nbclient.exceptions import DeadKernelError
 
     draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
-    quiet = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
     declared = params.declared(notebook)
     given = {name: value for name, value in values.items() if value != declared[name][1]}
-    try:
-        records.write_text(draft, nbformat.writes(with_input(notebook, values)))
-        papermill.execute_notebook(draft, draft, parameters=given, **quiet)
-        copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
-        records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
-        failed.unlink(missing_ok=True)
-    except papermill.PapermillExecutionError as error:
-        draft.replace(failed)
-        raise _failure(notebook, error, failed) from None
-    except DeadKernelError as error:
-        do = "Free memory or make batches smaller, then repeat the command."
-        what = f"{notebook.stem} stopped: its kernel died, most often from lack of memory."
-        raise UserError(what, got=error, do=do) from None
-    finally:
-        draft.unlink(missing_ok=True)
+    folder = tempfile.TemporaryDirectory(prefix="medinstruct-", ignore_cleanup_errors=True)
+    with folder as temporary:
+        try:
+            records.write_text(draft, nbformat.writes(with_input(notebook, values)))
+            kernel = own_kernel(Path(temporary))
+            settings = {"parameters": given, "kernel_manager_class": kernel, **SETTINGS}
+            papermill.execute_notebook(draft, draft, **settings)
+            copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
+            records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
+            failed.unlink(missing_ok=True)
+        except UserError:
+            raise
+        except Exception as error:
+            heard = Path(temporary) / LAST_WORDS
+            words = heard.read_text(errors="replace") if heard.exists() else ""
+            raise _failure(notebook, error, draft, failed, words) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def own_kernel(folder: Path) -> Any:
+    """Return a class of kernels of this very Python, whatever kernel files the machine has.
+
+    `folder` takes what a kernel writes, so that no home folder is needed: its connection, its
+    settings, and what it says last.
+    """
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class OwnKernel(AsyncKernelManager):
+        kernel_spec = KernelSpec(**get_kernel_dict())
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(connection_file=str(folder / "connection.json"), **settings)
+
+        async def start_kernel(self, **settings: Any) -> None:
+            with (folder / LAST_WORDS).open("wb") as file:
+                where = {"stdout": file, "stderr": file}
+                where["env"] = os.environ | {"IPYTHONDIR": str(folder)}
+                await super().start_kernel(**settings | where)
+
+    return OwnKernel
 
 
 def with_input(notebook: Path, values: dict[str, Any]) -> Any:
@@ -199,16 +229,24 @@ def _is_transient(output: Any) -> bool:
     return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
-def _failure(notebook: Path, error: Any, failed: Path) -> UserError:
-    """Return one message with the notebook, the cell and the cause."""
-    states = {c["id"]: c["metadata"].get("papermill", {}) for c in paths.cells(failed)}
-    cell = next(name for name, state in states.items() if state.get("status") == "failed")
+def _failure(notebook: Path, error: Exception, draft: Path, failed: Path, words: str) -> UserError:
+    """Keep the failed copy, and return one message with the notebook, the cell and the cause."""
+    cells = [c for c in paths.cells(draft) if c["metadata"].get("papermill", {}).get("start_time")]
+    cell = cells[-1]["id"] if cells else ""
+    place = f"{notebook.stem} stopped" + (f" at cell `{cell}`" if cell else "")
+    if cells:
+        records.write_text(failed, failures.redacted(draft.read_text(encoding="utf-8")))
+    if not (kind := getattr(error, "ename", "")):  # no error of a cell
+        died = "its kernel died, most often from lack of memory" if cell else "no cell has run"
+        kind = "" if cell or "ernel" not in str(error) else "KernelError"
+        what = f"{place}: {died}."
+        return failures.unforeseen(error, what, folder=failed.parent, words=words, kind=kind)
+    got = failures.redacted(f"{kind}: {error.evalue}")
     again = f"Then repeat the command; finished notebooks are skipped. See {failed}."
-    place = f"{notebook.stem} stopped at cell `{cell}`"
-    if error.ename == "UserError":
-        return UserError(f"{place}: {error.evalue}\n       {again}")
-    got, do = f"{error.ename}: {error.evalue}", f"Repair the cause. {again}"
-    return UserError(f"{place}.", got=got, do=do)
+    if kind == "UserError":
+        return UserError(f"{place}: {got.removeprefix('UserError: ')}\n       {again}")
+    do = f"{failures.remedy(kind)} {again}"
+    return UserError(f"{place}.", got=got[: failures.LONGEST], do=do)
 
 
 def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:

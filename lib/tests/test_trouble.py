@@ -1,0 +1,180 @@
+"""The one net: what nothing foresaw is one message; output goes into every file and pipe."""
+
+import builtins
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medinstruct import __main__ as cli
+from medinstruct import failures, paths, pipeline
+from medinstruct.pipeline import runner
+
+
+def fail(error):
+    def raise_it(*_, **__):
+        raise error
+
+    return raise_it
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    return tmp_path
+
+
+ERRORS = [
+    ValueError("some value"),
+    ImportError("cannot import name 'x' from 'pandas'"),
+    MemoryError(),
+    RecursionError("maximum recursion depth exceeded"),
+    OSError(28, "No space left on device"),
+    PermissionError(13, "Permission denied"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    BrokenPipeError(32, "Broken pipe"),
+    StopIteration(),
+    KeyError("column"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_that_nothing_foresaw_is_one_message_with_its_log(
+    error, outputs, monkeypatch, capsys
+):
+    (outputs / "mine").mkdir()
+    monkeypatch.setattr(runner, "_in_turn", fail(error))
+    assert cli.main(["run", "demo", "--set", "run=mine"]) == 2
+    message = capsys.readouterr().err
+    assert type(error).__name__ in message and message.count("do:") == 1
+    assert "Traceback" not in message and "File" not in message
+    log = outputs / "mine/error.log"
+    assert f"The log is {log}" in message and "Traceback" in log.read_text()
+
+
+def test_a_traceback_is_shown_with_debug_alone(outputs, monkeypatch):
+    monkeypatch.setattr(pipeline, "run", fail(ValueError("some value")))
+    with pytest.raises(ValueError, match="some value"):
+        cli.main(["run", "demo", "--debug"])
+
+
+@pytest.mark.parametrize("command", ["doctor", "params", "compare", "sweep", "run"])
+def test_every_command_has_the_net_also_where_no_run_is_named(
+    command, outputs, monkeypatch, capsys
+):
+    monkeypatch.setattr(cli, "_lines", fail(ZeroDivisionError("division by zero")))
+    more = {"params": ["demo"], "compare": ["a", "b"], "sweep": ["demo", "--grid", "seed=1,2"]}
+    arguments = more.get(command, ["demo"] if command == "run" else [])
+    assert cli.main([command, *arguments]) == 2
+    message = capsys.readouterr().err
+    assert f"`{command}` stopped" in message and "ZeroDivisionError" in message
+    log = message.split("The log is ")[1].strip().removesuffix(".")
+    assert "Traceback" in Path(log).read_text()
+    Path(log).unlink()
+    assert not list(outputs.iterdir()), "a run that was not begun gets no folder"
+
+
+def test_where_no_log_can_be_written_the_message_says_so(outputs, monkeypatch, capsys):
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(pipeline, "run", fail(ValueError("some value")))
+    assert cli.main(["run", "demo"]) == 2
+    message = capsys.readouterr().err
+    assert "some value" in message and "--debug" in message
+
+
+def test_no_secret_is_in_the_message_or_the_log(outputs, monkeypatch, capsys):
+    names = ("OPENAI_API_KEY", "HF_TOKEN", "MISTRAL_API_KEY", "DB_PASSWORD", "HTTPS_PROXY")
+    values = {name: f"value-of-{name.lower()}" for name in names}
+    for name, value in values.items():
+        monkeypatch.setenv(name, f" {value}\r\n")  # as copied, with what is about it
+    (outputs / "mine").mkdir()
+    monkeypatch.setattr(runner, "_in_turn", fail(ValueError(f"sent {' '.join(values.values())}")))
+    assert cli.main(["run", "demo", "--set", "run=mine"]) == 2
+    written = capsys.readouterr().err + (outputs / "mine/error.log").read_text()
+    assert not [value for value in values.values() if value in written]
+    assert all(f"<{name}>" in written for name in names)
+
+
+def test_a_variable_that_the_table_of_models_names_is_a_secret(tmp_path, monkeypatch):
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/models.yaml").write_text("mine: {url: 'http://host/v1', key: MY_CRED}\n")
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    monkeypatch.setenv("MY_CRED", "what-nobody-knows")
+    assert failures.redacted("a what-nobody-knows b") == "a <MY_CRED> b"
+    (tmp_path / "params/models.yaml").write_text("mine: [")
+    assert failures.redacted("a b") == "a b", "a broken table hides no error"
+
+
+def test_a_short_or_empty_variable_blanks_nothing(monkeypatch):
+    monkeypatch.setenv("LOCAL_KEY", "none")
+    monkeypatch.setenv("EMPTY_TOKEN", "")
+    assert failures.redacted("none of this") == "none of this"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "latin-1", "ascii", "shift_jis"])
+def test_signs_that_a_file_cannot_hold_are_replaced(encoding, monkeypatch):
+    lines = ["… █ → ≥ é ü ± 日本 😊 \udcff", "the end"]
+    monkeypatch.setattr(cli, "_lines", lambda given: iter(lines))
+    file = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(file, encoding=encoding))
+    assert cli.main(["doctor"]) == 0
+    assert file.getvalue().decode(encoding).splitlines()[1] == "the end"
+
+
+def test_a_file_without_unicode_gets_the_bar_the_doctor_and_the_table():
+    """A shell whose locale is C, and output into files, as a batch system has it."""
+    plain = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    code = (
+        "from medinstruct.__main__ import main; from tqdm import tqdm; import sys\n"
+        "codes = [main(['doctor', 'demo']), main(['params', 'demo'])]\n"
+        "list(tqdm('12')); sys.exit(any(codes))"
+    )
+    line = [sys.executable, "-c", code]
+    environment = {**os.environ, **plain, "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(line, capture_output=True, env=environment, cwd=paths.root())
+    assert done.returncode == 0, done.stderr.decode("cp1252")
+    assert b"Traceback" not in done.stderr and b"novelty_limit" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "redirection, code",
+    [("| head -1", 0), (">&-", 0), (">&- 2>&-", 0), ("> /dev/full", 2), ("2> /dev/full", 0)],
+)
+def test_a_closed_or_full_output_is_no_traceback(redirection, code):
+    line = f"set -o pipefail; {sys.executable} -m medinstruct params demo {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, cwd=paths.root(), env={**os.environ}
+    )
+    assert done.returncode == code and "Traceback" not in done.stderr + done.stdout
+    assert "Exception ignored" not in done.stderr
+    assert bool(done.stderr) == (code == 2)
+
+
+def test_no_output_at_all_as_under_pythonw_is_no_error(monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    codes = cli.main(["params", "demo"]), cli.main(["params", "nowhere"])
+    assert codes == (0, 2)
+
+
+def test_a_working_folder_that_is_gone_is_one_message(tmp_path):
+    line = f"cd {tmp_path}; rmdir {tmp_path}; {sys.executable} -m medinstruct params demo"
+    library = str(paths.PACKAGE.parent)
+    done = subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": library},
+    )
+    assert done.returncode == 2 and "do:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_remedies_name_errors_that_exist():
+    kinds = paths.load("remedies").keys() - {"other", "DeadKernelError", "KernelError"}
+    assert all(hasattr(builtins, kind) for kind in kinds - {"OutOfMemoryError"})
+    assert failures.remedy("KeyError") == paths.load("remedies")["other"]
