@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -17,12 +18,14 @@ from tqdm import tqdm
 
 from medinstruct import models, records, stats
 from medinstruct.errors import UserError
-from medinstruct.llm import messages
+from medinstruct.llm import messages, refusals
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import AGAIN, TEXTS, Reply, Request, answer_of, is_refusal
+from medinstruct.llm.refusals import Refused
 from medinstruct.llm.retry import Connection
 
 REPEATS = 1  # of a request whose answer is incomplete
+MOST_REFUSED = 10  # first requests, all refused in the same words, after which a run ends
 
 
 class Client:
@@ -34,6 +37,10 @@ class Client:
     more, truncated ones with twice the room, or eight times where thoughts took all of it. `mode`
     "batch" is the OpenAI Batch API: answers within a day at half the price. Without `chat` the
     server applies no template: the messages' text is the prompt of /v1/completions.
+
+    A request that the server refuses, for its content or its length, has a reply without a text,
+    with the reason and the server's words; it is not saved. Where it has answered nothing and
+    refuses the first ten requests in the same words (fewer, where that is all), the run ends.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Client:
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
         self.chat, self.most_read = chat, 0  # prompt tokens of one request
+        self.has_answers = False
         self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
@@ -78,6 +86,8 @@ class Client:
         async def work(api: Any) -> None:
             for number, request in rows:
                 replies[number] = await self._ask(api, request)
+                if len(replies) == MOST_REFUSED and all(row.error for row in replies.values()):
+                    self.check_refused([*replies.values()])
 
         try:
             async with self.connection.open() as api, asyncio.TaskGroup() as workers:
@@ -85,7 +95,29 @@ class Client:
                     workers.create_task(work(api))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return [replies[number] for number in range(len(requests))]
+        return self.check_refused([replies[number] for number in range(len(requests))])
+
+    def check_refused(self, replies: list[Reply]) -> list[Reply]:
+        """Return the replies and log how many are refused; raise where that can only be all."""
+        refused = [reply for reply in replies if reply.error]
+        self.has_answers |= len(refused) < len(replies)
+        if not refused:
+            return replies
+        words = {re.sub(r"\S*\d\S*", "", reply.error) for reply in refused}
+        reasons = Counter(reply.finish_reason for reply in refused)
+        form = {"model": self.model, "refused": len(refused), "asked": len(replies)}
+        text = refusals.TEXTS["logged"].format(**form, reasons=", ".join(reasons))
+        is_sure = len(refused) >= MOST_REFUSED or "content_filter" not in reasons
+        if len(words) == 1 and is_sure and not self.has_answers:
+            do = refusals.TEXTS["advice"][refused[0].finish_reason]
+            raise UserError(text, got=refused[0].error, do=do)
+        logging.getLogger("medinstruct").warning(f"{text} It wrote: {refused[0].error}")
+        return replies
+
+    def decline(self, request: Request, refused: Refused) -> Reply:
+        """Return the reply without a text to a request that the server refuses."""
+        form = {"text": "", "model": self.model, "error": refused.got}
+        return Reply(key=self.key(request), finish_reason=refused.reason, **form)
 
     async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Yield the pieces of one answer, then its reply, within the budget and without the cache.
@@ -179,11 +211,13 @@ class Client:
             answer = self.cache.get(self.key(request))
             self.usage["cached"] += answer is not None
             if not answer:
-                async with self._reserve(request):
-                    completion = await self.connection.send(api, request, least=least)
-                    if not completion:  # the context has no more room
-                        break
-                    answer = self.save(request, answer_of(completion, request.stop))
+                try:
+                    async with self._reserve(request):
+                        completion = await self.connection.send(api, request, least=least)
+                        answer = self.save(request, answer_of(completion, request.stop))
+                except Refused as refused:
+                    reply = reply or self.decline(request, refused)
+                    break
             reply = answer
             tokens += (reply.prompt_tokens, reply.completion_tokens)
             if not left or reply.incomplete_reason not in AGAIN:

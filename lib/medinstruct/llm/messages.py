@@ -90,6 +90,7 @@ class Reply(BaseModel, extra="forbid", frozen=True):
     thought: str = ""
     refused: bool = False
     cached: bool = False
+    error: str = ""  # what the server wrote in place of an answer
 
     @property
     def incomplete_reason(self) -> str:

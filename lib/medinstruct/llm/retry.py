@@ -12,16 +12,14 @@ from typing import Any
 
 from medinstruct import models
 from medinstruct.errors import UserError
+from medinstruct.llm import refusals
 from medinstruct.llm.messages import MARKS, TEXTS, Request, without_system
+from medinstruct.llm.refusals import PASSING, PATTERNS, Refused, refused_name
 
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
+MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
-UNSUPPORTED, SCHEMA, THINKING, SYSTEM, *ROOM = (
-    re.compile(text, re.IGNORECASE | re.DOTALL)
-    for name in ("unsupported", "schema", "thinking", "system", "room")
-    for text in ([TEXTS[name]] if isinstance(TEXTS[name], str) else TEXTS[name])
-)
 
 
 class RateLimiter:
@@ -57,7 +55,7 @@ class Connection:
     def __init__(self, entry: models.Model, *, chat: bool = True) -> None:
         self.url, self.model, self.extra, self.chat = entry.url, entry.model, entry.extra, chat
         self.transport, self.limiter = transport(self.url), RateLimiter(entry.rpm, entry.tpm)
-        self.has_answered, self.health = False, 0.0
+        self.has_answered, self.health, self.failed = False, 0.0, 0
         self.refused: set[str] = set()  # parameters that the model does not take
         self.has_system, self.notes = True, set()
         forms = thinking_forms(entry) if chat and not self.transport else []
@@ -98,35 +96,42 @@ class Connection:
         return {"model": self.model, **asked, **accepted}
 
     def learn(self, error: object, status: int | None, sent: Mapping[str, Any]) -> bool:
-        """Remember what of a request a 400 or 422 error refuses; return False for other errors."""
-        change = self._change(words(error), sent) if status in (400, 422) else ""
+        """Remember what of a request an error refuses; return False for other errors."""
+        text = self._clean(error, sent)
+        means, reason = refusals.meaning(text, status)
+        is_about = reason == "refused_by_server" or (means in (500, 501) and not reason)
+        change = self._change(text, means, sent) if is_about else ""
         if change and change not in self.notes:
             self.notes.add(change)
             logging.getLogger("medinstruct").warning(f"`{self.model}` {change} from now on.")
         return bool(change)
 
-    def _change(self, text: str, sent: Mapping[str, Any]) -> str:
+    def _change(self, text: str, status: int, sent: Mapping[str, Any]) -> str:
         """Send no more what an error refuses, and return what changes; "" for other errors."""
-        if SYSTEM.search(text) and any(m["role"] == "system" for m in sent.get("messages", ())):
+        is_system = any(m["role"] == "system" for m in sent.get("messages", ()))
+        if is_system and PATTERNS["system"].search(text):
             self.has_system = False
             return "has no system role: that text begins the user's message"
-        for number, form in enumerate(self.forms[:-1]):
-            is_named = THINKING.search(text) or any(name in text for name in form)
+        for number, form in enumerate(self.forms[:-1] if status < 500 else ()):
+            is_named = PATTERNS["thinking"].search(text) or any(name in text for name in form)
             if is_named and form.items() <= sent.items():
                 self.form = max(self.form, number + 1)
                 return f"does not take {form}: it is left out"
-        name = refused_name(text, sent) if UNSUPPORTED.search(text) else ""
-        if not name and "response_format" in sent and SCHEMA.search(text):
+        name = refused_name(text, sent)
+        if not name and "response_format" in sent and PATTERNS["schema"].search(text):
             name = "response_format"
         self.refused.add(name)
         change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
         return name and f"does not take `{name}`: it is {change}"
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the completion or its chunks after retries; None if at most `least` tokens fit."""
+        """Return the completion or its chunks after retries; raises `Refused` for this request.
+
+        A room that does not fit is lowered, to more than `least` tokens.
+        """
         import openai
 
-        api, attempt = api.with_options(max_retries=0), 0
+        api, attempt, room = api.with_options(max_retries=0), 0, request.max_tokens(0)
         completions = api.chat.completions if self.chat else api.completions
         while True:
             body = self.body(request, **more)
@@ -139,22 +144,17 @@ class Connection:
                     check_body(completion, raw.http_response)
             except openai.OpenAIError as error:
                 self.health *= 0.9
-                if (status := getattr(error, "status_code", None)) in (400, 422):
-                    room = request.max_tokens(0)
-                    if least < (left := room_left(words(error), room)) < room:
-                        request = request.with_room(left, min)
-                        continue
-                    if self.learn(error, status, body | fields):
-                        continue
-                    if least:
-                        return None
-                attempt += 1
-                most = RETRIES if self.has_answered else FIRST_RETRIES
-                if attempt > most or not is_passing(error):
-                    raise self.problem(error) from None
-                await asyncio.sleep(self._pause(error, attempt))
+                text, status = self._clean(error, body), getattr(error, "status_code", None)
+                left = refusals.room_left(text, request.max_tokens(0), room)
+                if least < left:
+                    request = request.with_room(left, min)
+                elif not self.learn(error, status, body | fields):
+                    attempt += 1
+                    if problem := self.problem(error, sent=body, attempt=attempt):
+                        raise problem from None
+                    await asyncio.sleep(self._pause(error, attempt))
             else:
-                self.health, self.has_answered = 0.9 * self.health + 0.1, True
+                self.health, self.has_answered, self.failed = 0.9 * self.health + 0.1, True, 0
                 self.limiter.read_limits(raw.headers)
                 return completion
 
@@ -168,12 +168,35 @@ class Connection:
         first, longest = (0.05, 0.4) if self.health > 1 / 3 and attempt < 8 else (0.25, 30.0)
         return after + random.uniform(0, min(longest, first * 2**attempt))
 
-    def problem(self, error: object, status: int | None = None) -> UserError:
-        """Return the message for an error that ends the run, without the key."""
-        got = " ".join(words(error).replace(self._key, "[key]").split())[:400]
-        do = TEXTS["advice"].get(status or getattr(error, "status_code", None), "Try again later.")
+    def problem(
+        self, error: object, status: int | None = None, *, sent: Mapping = {}, attempt: int = 0
+    ) -> UserError | None:
+        """Return the message for an error, without the key; None if it may pass after an attempt.
+
+        It is `Refused` if it is about one request alone, as an error is that comes at each attempt
+        from a server that answers others.
+        """
+        status = status or getattr(error, "status_code", None)
+        status, reason = refusals.meaning(self._clean(error, sent), status)
+        most = RETRIES if self.has_answered else FIRST_RETRIES
+        if 0 < attempt <= most and not reason and status in (None, *PASSING):
+            return None
+        self.failed += attempt > most
+        if attempt > most and status and self.has_answered and self.failed <= MOST_FAILED:
+            reason = "refused_by_server"
+        do = TEXTS["advice"].get(status, "Try again later.")
+        do = refusals.TEXTS["advice"].get(reason, do) + " Answers so far are saved."
+        got = " ".join(self._clean(words(error), sent).split())[:400]
         what = f"{self.url or 'The OpenAI API'} gave no answer for `{self.model}`."
-        return UserError(what, got=got, do=f"{do} Answers so far are saved.")
+        problem = (Refused if reason else UserError)(what, got=got, do=do)
+        problem.reason = reason
+        return problem
+
+    def _clean(self, error: object, sent: Mapping[str, Any]) -> str:
+        """Return an error's text with its fields, without the key and what is quoted of `sent`."""
+        text = f"{words(error)} {getattr(error, 'body', None) or ''}".replace(self._key, "[key]")
+        contents = [m["content"] for m in sent.get("messages", ())]
+        return refusals.unquoted(text, [*contents, sent.get("prompt", "")])
 
     def _accepted(self, name: str) -> str:
         """Return the name under which a parameter is sent, "" where it is left out."""
@@ -188,25 +211,6 @@ def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
     forms = [form | effort for form in server.get(entry.thinking, [])]  # on is True in YAML
     forms = [form for form in [*forms, effort] if form and not form.keys() & entry.extra.keys()]
     return [form for n, form in enumerate(forms) if form not in forms[:n]]
-
-
-def refused_name(text: str, sent: Mapping[str, Any]) -> str:
-    """Return the parameter that an error names first; a penalty may be named without its kind."""
-    places = []
-    for name in sent.keys() - {"model", "messages", "prompt"}:
-        loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", name).replace("_", "[_ ]?")
-        if match := re.search(rf"\b{loose}\b", text, re.IGNORECASE):
-            places.append((f"'param': '{name}'" not in text, match.start(), name))
-    return min(places, default=("",))[-1]
-
-
-def room_left(text: str, room: int) -> int:
-    """Return the room for a reply that an error names, 0 for none; `room` was asked for."""
-    match = next(filter(None, (pattern.search(text) for pattern in ROOM)), None)
-    number = {name: int(n) for name, n in match.groupdict().items() if n} if match else {}
-    if "limit" in number:
-        return number["limit"] - number.get("input", number.get("asked", 0) - room)
-    return min(number.values(), default=0)
 
 
 def words(error: object) -> str:
@@ -234,16 +238,6 @@ async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, 
     async with Connection(entry).open() as api:
         page = await api.with_options(timeout=timeout, max_retries=0).models.list()
         return [model.model_dump() for model in page.data]
-
-
-def is_passing(error: Exception) -> bool:
-    """Return whether an error may pass by itself; a quota that is used up does not."""
-    from openai import APIConnectionError
-
-    status = getattr(error, "status_code", 0)
-    is_busy = status in (408, 409, 429) or status >= 500
-    has_quota = getattr(error, "code", None) != "insufficient_quota"
-    return isinstance(error, APIConnectionError) or (is_busy and has_quota)
 
 
 def transport(url: str) -> Any:

@@ -1,0 +1,91 @@
+"""Refusals: what a server's error means, the parameter that it names, the room that it leaves."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from medinstruct import paths
+from medinstruct.errors import UserError
+
+PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
+ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
+KEPT = {"model", "messages", "prompt", "stream"}  # parameters that are never left out
+
+
+def _compiled(text: Any) -> Any:
+    """Return a pattern, or the patterns in a list or a dictionary."""
+    if isinstance(text, dict):
+        return {name: _compiled(part) for name, part in text.items()}
+    form = re.IGNORECASE | re.DOTALL | re.ASCII
+    return re.compile(text, form) if isinstance(text, str) else list(map(_compiled, text))
+
+
+TEXTS = paths.load("refusals")
+PATTERNS = _compiled(TEXTS["patterns"])
+
+
+class Refused(UserError):
+    """The refusal of one request; `reason` is content_filter, context or refused_by_server."""
+
+    reason = ""
+
+
+def meaning(text: str, status: int | None) -> tuple[int | None, str]:
+    """Return the status that an error means, and why it refuses one request, "" if it does not.
+
+    A wrong key, an empty account and an unknown model may come under any status, and what a filter
+    refuses or the context does not hold under those that otherwise pass.
+    """
+    status = next((n for n, means in PATTERNS["means"].items() if means.search(text)), status)
+    reason = next((n for n, why in PATTERNS["reasons"].items() if why.search(text)), "")
+    if status in ENDING or status == 429:
+        return status, reason if (status, reason) == (403, "content_filter") else ""
+    other = "context" if status in (413, 414) else "refused_by_server"
+    return status, reason or ("" if status in PASSING or status < 400 else other)
+
+
+def unquoted(text: str, contents: Iterable[str]) -> str:
+    """Return an error's text without what it quotes of a prompt: all, or five words in a row."""
+    runs, parts, end = set(), [], 0
+    for content in contents:
+        text = text.replace(content, "[…]") if len(content) > 10 else text
+        words = re.findall(r"\w+", content.lower())
+        runs.update(zip(*(words[n:] for n in range(5)), strict=False))
+    for match in re.finditer(r"\b(?=(\w+(?:\W+\w+){4}))", text):  # each five words
+        if tuple(re.findall(r"\w+", match[1].lower())) in runs:
+            parts.append(text[end : match.start()])  # empty within a longer quotation
+            end = match.end(1)
+    return "".join([*parts, text[end:]])
+
+
+def refused_name(text: str, sent: Mapping[str, Any]) -> str:
+    """Return the parameter that an error refuses: the one it calls `param`, or the first it names.
+
+    A penalty may be named without its kind, and each name in other letters (presencePenalty). The
+    room counts only where it is no parameter at all, not for its value.
+    """
+    places = []
+    for name in sent.keys() - KEPT:
+        loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", re.escape(name)).replace("_", "[_ -]?")
+        is_param = re.search(rf"""['"]param['"]: ?['"]{re.escape(name)}\b""", text)
+        for match in _compiled(rf"\b{loose}\b").finditer(text):
+            near = text[max(0, match.start() - 120) : match.end() + 120]
+            is_value = "tokens" not in name and (is_param or PATTERNS["value"].search(near))
+            if is_value or PATTERNS["unsupported"].search(near):
+                places.append((not is_param, match.start(), name))
+    return min(places, default=("",))[-1]
+
+
+def room_left(text: str, room: int, first: int) -> int:
+    """Return a lower room for a reply that an error names, 0 for none.
+
+    `room` was asked for, `first` before it was lowered: after that, at most half of it is left.
+    """
+    match = next(filter(None, (pattern.search(text) for pattern in PATTERNS["room"])), None)
+    groups = match.groupdict().items() if match else ()
+    number = {name: int(digits.replace(",", "")) for name, digits in groups if digits}
+    left = min(number.values(), default=0)
+    if "limit" in number:
+        left = number["limit"] - number.get("input", number.get("asked", 0) - room)
+    left = min(left, room // 2) if room < first else left
+    return left if left < room else 0
