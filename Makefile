@@ -43,6 +43,8 @@ lock: .venv/ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra train --extra dev --no-emit-package torch \
 	  --no-header --no-annotate pyproject.toml | grep -vE "^(nvidia-|cuda-|triton)" >> requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	{ sed "/- torch==/q" environment.yml; sed -n "/^[a-z]/s/^/      - /p" requirements.lock; } > environment.yml.new
+	mv environment.yml.new environment.yml
 	$(BIN)/pip install --quiet -r requirements.lock
 	$(BIN)/pip check
 	{ printf '# Licenses of the installed packages\n\n'; \

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from medinstruct import params, paths
 from medinstruct.errors import UserError
@@ -109,10 +110,19 @@ def test_an_unknown_key_is_refused_with_the_nearest_name():
         )
 
 
-def test_the_conda_environment_installs_the_lock():
-    text = (paths.root() / "environment.yml").read_text()
-    assert "-r requirements.lock" in text and "torch==2.13.0" in text
-    assert "torch==2.13.0" in (paths.root() / "Makefile").read_text()
+def test_conda_mamba_and_micromamba_install_the_lock_and_read_no_other_file():
+    """Micromamba copies the pip section into a temporary folder and calls pip where it stands."""
+    root = paths.root()
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
+    *conda, section = environment["dependencies"]
+    assert {"python", "make", "pip"} == {name.partition("=")[0] for name in conda}
+    editable, torch, *locked = section["pip"]
+    lock = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert locked == [line for line in lock if line[0] != "#"], "run: make lock"
+    assert editable == "--editable ." and (root / "pyproject.toml").exists()
+    assert f"TORCH := {torch}" in (root / "Makefile").read_text(encoding="utf-8")
+    assert not [line for line in section["pip"][1:] if line.startswith("-")]
+    assert all(Requirement(line) for line in section["pip"][1:])
 
 
 def test_run_all_twice_in_one_kernel_does_not_mind_the_notebooks_own_variables():

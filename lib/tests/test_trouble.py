@@ -3,15 +3,21 @@
 import builtins
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import tiny_model
 
 from medinstruct import __main__ as cli
-from medinstruct import failures, paths, pipeline
+from medinstruct import failures, llm, paths, pipeline, training
+from medinstruct.errors import UserError
 from medinstruct.pipeline import runner
+from medinstruct.records import Example
+
+LABELS = {"topic": "Sleep", "view": "patient", "difficulty": 2, "type": "chat", "input": ""}
 
 
 def fail(error):
@@ -178,3 +184,51 @@ def test_remedies_name_errors_that_exist():
     kinds = paths.load("remedies").keys() - {"other", "DeadKernelError", "KernelError"}
     assert all(hasattr(builtins, kind) for kind in kinds - {"OutOfMemoryError"})
     assert failures.remedy("KeyError") == paths.load("remedies")["other"]
+
+
+def without(pattern):
+    return lambda folder: [file.unlink() for file in folder.glob(pattern)]
+
+
+def holding(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 269060552\n"
+DAMAGES = {
+    "no files": without("*"),
+    "no weights": without("*.safetensors"),
+    "no tokenizer": without("tokenizer*"),
+    "a download that ended early": holding("model.safetensors", b"\x08\0\0\0\0\0\0\0{"),
+    "weights of no bytes": holding("model.safetensors", b""),
+    "a pointer in place of the weights": holding("model.safetensors", POINTER),
+    "a configuration that is no JSON": holding("config.json", b"{"),
+    "a configuration that is a list": holding("config.json", b"[1]"),
+    "a tokenizer without its parts": holding("tokenizer.json", b"{}"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return tiny_model.build(tmp_path_factory.mktemp("model"), chat=True, steps=0)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_training_and_answering_say_the_same_of_a_model_that_is_not_whole(damage, whole, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(whole, folder)
+    DAMAGES[damage](folder)
+    rows = [
+        Example(**LABELS, instruction=f"What is {n}?", output="Rest.", task=f"{n}")
+        for n in range(9)
+    ]
+    messages = []
+    for use in (
+        lambda: llm.LocalModel(folder),
+        lambda: training.finetune_lora(rows, base=folder, folder=tmp_path / "adapter"),
+    ):
+        with pytest.raises(UserError, match="could not be loaded") as caught:
+            use()
+        messages.append(caught.value)
+    assert messages[0].what == messages[1].what and messages[0].do == messages[1].do
+    assert all("mine" in str(message) for message in messages)

@@ -229,9 +229,11 @@ def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any
         with warnings.catch_warnings():
             warnings.filterwarnings("error", ".*missing adapter keys")  # another class of model
             return loader(str(name), **arguments)
-    except (OSError, ValueError, ImportError, RuntimeError, UserWarning) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of any library
         do = "Check name, folder, network and memory: safetensors, and an adapter of this base."
-        got = " ".join(str(error).split())[:300]
+        got = " ".join(f"{name} {type(error).__name__}: {error}".split())[:400]
         if "gated repo" in got:
             do = f"Accept the license on https://huggingface.co/{name}, then run `hf auth login`."
         raise UserError("A model or adapter could not be loaded.", got=got, do=do) from error

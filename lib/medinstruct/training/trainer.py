@@ -70,7 +70,7 @@ def _train(
     draft = folder.with_name(f".{folder.name}")
     adapter = form["adapter"] and base_model.fit_adapter(form["adapter"], base_model.outline(base))
     more = {"args": config.trainer_arguments(draft, values), "peft_config": adapter}
-    trainer = _prepared(form["build"], trained, held, **more)
+    trainer = _prepared(form["build"], base, trained, held, **more)
     metrics = _fit(trainer, draft, name)
     result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
     if form["adapter"]:
@@ -103,7 +103,7 @@ def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: 
     return records.content_hash(texts, name, files, learning, recipes)
 
 
-def _prepared(build: Callable, trained: list, held: list, **form: Any) -> Any:
+def _prepared(build: Callable, base: str | Path, trained: list, held: list, **form: Any) -> Any:
     """Return the trainer that `build` returns, with its datasets, callbacks and loss."""
     from datasets import Dataset, disable_progress_bars
     from transformers import PrinterCallback
@@ -116,7 +116,7 @@ def _prepared(build: Callable, trained: list, held: list, **form: Any) -> Any:
     types = sorted({row.type for row in held})
     form["train_dataset"] = dataset(trained)
     form["eval_dataset"] = {name: dataset([r for r in held if r.type == name]) for name in types}
-    trainer = local.load_pretrained(lambda _: build(**form), "")
+    trainer = local.load_pretrained(lambda _: build(**form), base)
     limit = getattr(trainer.model.config.get_text_config(), "max_position_embeddings", None)
     longest = max(len(row.ids) for row in [*trained, *held])
     if limit and longest > limit:
