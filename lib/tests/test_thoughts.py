@@ -16,7 +16,7 @@ from medinstruct.benchmarks import extraction
 from medinstruct.llm.messages import (
     add_chunk,
     answer_of,
-    part_thought,
+    normalize,
     rest,
     settled,
     split_thought,
@@ -51,7 +51,7 @@ def test_an_answer_is_parted_from_its_thought_in_every_spelling(spelling):
 @pytest.mark.parametrize("spelling", OPENED)
 def test_a_thought_that_was_cut_is_no_answer_but_a_lack_of_room(spelling):
     cut = spelling.format(THOUGHT, "{").partition("joint?")[0]
-    answer = part_thought({"text": cut, "finish_reason": "stop"})
+    answer = normalize({"text": cut, "finish_reason": "stop"})
     assert (
         answer["text"] == ""
         and answer["finish_reason"] == "length"
@@ -71,17 +71,18 @@ def test_a_thought_may_quote_its_own_marks_and_an_answer_may_have_several_though
 
 @given(st.text("abc<>[/]think analysis", max_size=60))
 def test_parting_twice_changes_nothing(text):
-    once = part_thought({"text": text, "finish_reason": "stop"})
+    once = normalize({"text": text, "finish_reason": "stop"})
     if not split_thought(once["text"])[1]:  # a mark may arise where a thought was cut out
-        assert part_thought(once) == once
+        assert normalize(once) == once
 
 
 def completion(message, finish="stop", **usage):
-    usage = Namespace(**{"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109} | usage)
-    choice = Namespace(message=Namespace(**message), finish_reason=finish)
-    return Namespace(choices=[choice], usage=usage, model="m")
+    usage = {"prompt_tokens": 9, "completion_tokens": 100, "total_tokens": 109} | usage
+    choice = {"message": message, "finish_reason": finish}
+    return {"choices": [choice], "usage": usage, "model": "m"}
 
 
+REQUEST = llm.Request(messages=[])
 PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}]
 
 
@@ -96,16 +97,18 @@ PARTS = [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}]
     ],
 )
 def test_a_thought_in_a_field_of_its_own_or_among_parts_is_kept_apart_and_counted(message):
-    answer = answer_of(completion(message))
+    answer = answer_of(completion(message), REQUEST)
     assert (answer["text"], answer["thought"]) == (ANSWER, THOUGHT)
     assert answer["reasoning_tokens"] == round(100 * len(THOUGHT) / len(THOUGHT + ANSWER))
 
 
 def test_reported_thoughts_are_counted_and_those_outside_of_the_completion_are_paid_for():
-    details = Namespace(reasoning_tokens=80)
-    reported = answer_of(completion({"content": "A"}, completion_tokens_details=details))
+    details = {"reasoning_tokens": 80}
+    reported = answer_of(completion({"content": "A"}, completion_tokens_details=details), REQUEST)
     assert (reported["reasoning_tokens"], reported["completion_tokens"]) == (80, 100)
-    hidden = answer_of(completion({"content": "A"}, total_tokens=429))  # as Gemini and Grok count
+    hidden = answer_of(
+        completion({"content": "A"}, total_tokens=429), REQUEST
+    )  # as Gemini and Grok count
     assert (hidden["reasoning_tokens"], hidden["completion_tokens"]) == (320, 420)
 
 
@@ -125,9 +128,8 @@ def test_chunks_bring_thoughts_in_fields_and_parts():
     answer = {"text": "", "thought": "", "finish_reason": "", "model": "m", "completion_tokens": 0}
     deltas = [{"reasoning": "Gout"}, {"reasoning": "?"}, {"content": PARTS}, {"content": "Rest."}]
     for delta in deltas:
-        choice = Namespace(delta=Namespace(**delta), finish_reason=None)
-        add_chunk(answer, Namespace(choices=[choice], model="m", usage=None), "")
-    answer = part_thought(answer)
+        add_chunk(answer, {"choices": [{"delta": delta, "finish_reason": None}], "model": "m"}, "")
+    answer = normalize(answer)
     assert answer["text"] == "Rest." and answer["thought"] == f"Gout?\n\n{THOUGHT}"
 
 

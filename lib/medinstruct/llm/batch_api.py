@@ -11,10 +11,9 @@ from itertools import accumulate, islice
 from typing import Any
 
 import openai
-from openai.types.chat import ChatCompletion
 
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import AGAIN, Reply, Request, answer_of
+from medinstruct.llm.messages import AGAIN, NoAnswer, Reply, Request, answer_of, read_json
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
 ROUNDS = 4  # in a row that bring no answer
@@ -125,14 +124,19 @@ async def _save(
     problem, connection = None, client.connection
     sent = {key: connection.body(row) | connection.fields for key, row in missing.items()}
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
-        text = (await api.files.content(file)).text
-        for row in map(json.loads, filter(None, text.split("\n"))):
-            request, response = missing.get(row["custom_id"]), row.get("response") or {}
+        lines = (await api.files.content(file)).content.split(b"\n")
+        for row in filter(lambda row: isinstance(row, dict), map(read_json, lines)):
+            if not (request := missing.get(key := str(row.get("custom_id")))):
+                continue
+            response = row.get("response") or {}
             status, body = response.get("status_code"), response.get("body")
-            if request and status == 200 and body.get("choices"):
-                client.save(request, answer_of(ChatCompletion.construct(**body)), batch=True)
-            elif request and status in (400, 401, 403, 404, 422):
-                is_learned = connection.learn(body, status, sent[row["custom_id"]])
+            try:
+                if status == 200:
+                    client.save(request, answer_of(body, request), batch=True)
+            except NoAnswer as error:
+                body, status = str(error), error.status_code
+            if status in (400, 401, 403, 404, 422):
+                is_learned = connection.learn(body, status, sent[key])
                 problem = problem if is_learned else connection.problem(body, status)
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."

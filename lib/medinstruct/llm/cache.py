@@ -10,11 +10,18 @@ from typing import Any
 
 from medinstruct import paths
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import Reply, Request, part_thought
+from medinstruct.llm.messages import Reply, Request, saved_answer
+
+PUT = """INSERT INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)
+  ON CONFLICT (key) DO UPDATE SET request = excluded.request, answer = excluded.answer,
+  at = excluded.at, usd = usd + excluded.usd WHERE CAST(answer AS BLOB) = ?"""
 
 
 class Cache:
-    """Answers by key, committed one by one, the first stays; `path` "" keeps them in memory."""
+    """Answers by key, committed one by one; `path` "" keeps them in memory.
+
+    The first answer stays. What is none, as earlier versions saved it, counts as missing.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path) or ":memory:"
@@ -28,16 +35,20 @@ class Cache:
 
     def get(self, key: str) -> Reply | None:
         """Return the saved reply, or None."""
-        rows = self._do("SELECT answer FROM answers WHERE key = ?", key).fetchall()
-        answers = [part_thought(json.loads(row[0])) for row in rows]  # earlier versions did not
-        return Reply(**answers[0], key=key, cached=True) if rows else None
+        answer = saved_answer(self._row(key))
+        return Reply(**answer, key=key, cached=True) if answer else None
 
     def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
         """Save an answer and its cost; return the reply that was saved first under the key."""
+        row = self._row(key)
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
-        sql = "INSERT OR IGNORE INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)"
-        self._do(sql, key, *texts, time.time(), usd)
+        bad = b"" if saved_answer(row) else row
+        self._do(PUT, key, *texts, time.time(), usd, bad)
         return self.get(key).model_copy(update={"cached": False})
+
+    def _row(self, key: str) -> bytes | None:
+        query = "SELECT CAST(answer AS BLOB) FROM answers WHERE key = ?"
+        return next((row[0] for row in self._do(query, key)), None)
 
     def keys(self) -> list[str]:
         """Return the keys of all answers."""

@@ -20,7 +20,7 @@ from medinstruct import models, records, stats
 from medinstruct.errors import UserError
 from medinstruct.llm import messages, refusals
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import AGAIN, TEXTS, Reply, Request, answer_of, is_refusal
+from medinstruct.llm.messages import AGAIN, TEXTS, NoAnswer, Reply, Request, is_refusal
 from medinstruct.llm.refusals import Refused
 from medinstruct.llm.retry import Connection
 
@@ -137,14 +137,16 @@ class Client:
                     if piece and (answer["thought"] or not self.hides):
                         sent += piece
                         yield piece
-            except (OpenAIError, httpx2.HTTPError) as error:
+                if answer["finish_reason"] == "interrupted" and not answer["text"]:
+                    raise NoAnswer("")
+            except (OpenAIError, httpx2.HTTPError, NoAnswer, ValueError) as error:
                 raise self.connection.problem(error) from None
             finally:
                 if answer["completion_tokens"]:
                     self._count(answer)
         self.hides |= bool(messages.CLOSE.search(messages.THOUGHT.sub("", answer["text"])))
         text = messages.until_stop(answer["text"], request.stop).strip()
-        answer = messages.part_thought(answer | {"text": text})
+        answer = messages.normalize(answer | {"text": text})
         if piece := messages.rest(answer["text"], sent):
             yield piece
         yield Reply(**answer, refused=is_refusal(answer["text"]), key=self.key(request))
@@ -213,8 +215,8 @@ class Client:
             if not answer:
                 try:
                     async with self._reserve(request):
-                        completion = await self.connection.send(api, request, least=least)
-                        answer = self.save(request, answer_of(completion, request.stop))
+                        received = await self.connection.send(api, request, least=least)
+                        answer = self.save(request, received)
                 except Refused as refused:
                     reply = reply or self.decline(request, refused)
                     break

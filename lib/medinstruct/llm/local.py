@@ -195,7 +195,7 @@ class LocalModel(AbstractContextManager):
         self.usage.update(asked=1, **counts)
         reason = "length" if end is None and text == whole else "stop"
         answer = {"text": text.strip(), "finish_reason": reason, "model": self.name} | counts
-        return messages.part_thought(answer)
+        return messages.normalize(answer)
 
     def _text(self, tokens: Any) -> str:
         """Return the text of tokens, without special ones unless they mark a thought."""

@@ -1,4 +1,4 @@
-"""Messages: requests, replies, refusals, thoughts, streamed chunks, rendered chats."""
+"""Messages: requests, the one reader of replies, refusals, thoughts, chunks, rendered chats."""
 
 import hashlib
 import json
@@ -19,6 +19,11 @@ AGAIN = ("length", "empty", "refused")  # reasons to request an answer once more
 TEXTS = paths.load("replies")
 REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
 MARKS = paths.load("thoughts")
+FINISH = {name: re.compile(text) for name, text in TEXTS["finish"].items()}
+PARTS = ("thinking", "reasoning", "summary", "text", "value", "refusal")  # first of a part
+DEEPEST = 9  # part within parts
+THINKS = re.compile("think|thought|reason", re.IGNORECASE)  # in the type of a part
+CUT_OFF = ("length", "content_filter")  # reasons that leave an answer without a text
 OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
 PLACE = "0answer0"  # of an answer in a rendered chat
 THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
@@ -118,68 +123,168 @@ def split_thought(text: str) -> tuple[str | None, str]:
     return None if after else answer, "\n\n".join(filter(None, thoughts))
 
 
-def part_thought(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with its thought apart; one that only thinks is empty, cut at its length."""
-    text, thought = split_thought(answer["text"])
-    thoughts = "\n\n".join(filter(None, (answer.get("thought"), thought)))
-    reason = "length" if text is None else answer["finish_reason"]
+class NoAnswer(Exception):
+    """What a body of status 200 holds in place of an answer: an error, a web page, nothing.
+
+    `status_code` is that of the error in it, or 520 for an answer of an unknown shape.
+    """
+
+    def __init__(self, body: Any, error: Any = None) -> None:
+        error = error or body
+        fields = error if isinstance(error, dict) else {}
+        codes = [str(fields.get(name)) for name in ("code", "status", "status_code")]
+        stated = [int(code) for code in codes if re.fullmatch("[45][0-9][0-9]", code)]
+        self.code, self.status_code = fields.get("code"), (*stated, 520)[0]
+        page = f"{TEXTS['page']} It begins: {str(body)[:80].strip()!r}"
+        super().__init__(page if isinstance(error, str) and error is body else str(error)[:2000])
+
+
+def read_json(content: bytes) -> Any:
+    """Return the data of a JSON text, or the text where it is none, such as a web page."""
+    text = content.decode("utf-8-sig", "replace")
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return text
+
+
+def whole(text: str) -> str:
+    """Return a text that UTF-8 can hold: half characters are joined, or replaced as NUL is."""
+    halves = text.encode("utf-16", "surrogatepass")
+    return halves.decode("utf-16", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def finish_of(reason: Any) -> str:
+    """Return the API's name for a server's finish reason, "" for an unknown one."""
+    word = re.sub(r"\W+", "_", str(reason).rpartition(".")[2].strip().lower())
+    return next((name for name, pattern in FINISH.items() if pattern.fullmatch(word)), "")
+
+
+def normalize(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with whole characters, its thought apart, and the API's finish reason.
+
+    One that only thinks is empty, cut at its length; an unknown finish reason counts as "stop".
+    """
+    text, thought = split_thought(whole(answer["text"]))
+    thoughts = whole("\n\n".join(filter(None, (answer.get("thought"), thought))))
+    reason = "length" if text is None else finish_of(answer["finish_reason"]) or "stop"
     return answer | {"text": text or "", "thought": thoughts, "finish_reason": reason}
 
 
-def answer_of(completion: Any, stop: Sequence[str] = ()) -> dict[str, Any]:
-    """Return text, thought, finish reason, model, tokens and refusal of the API's completion."""
-    choice, model = completion.choices[0], completion.model or ""
-    message = getattr(choice, "message", choice)  # a completion of /v1/completions has none
-    (thought, text), reason = _read(message), choice.finish_reason or "stop"
-    answer = {"text": until_stop(text, stop), "thought": thought, "finish_reason": reason}
-    answer = part_thought(answer) | {"model": model}
-    refused = getattr(message, "refusal", None) or is_refusal(answer["text"])
-    return answer | {"refused": bool(refused)} | _counts(completion.usage, answer)
+def is_answer(answer: dict[str, Any]) -> bool:
+    """Return whether an answer holds a text, or was cut or at least counted."""
+    reason, names = answer["finish_reason"], ("text", "thought", "prompt_tokens")
+    return reason in CUT_OFF or (reason != "error" and any(map(answer.get, names)))
+
+
+def answer_of(body: Any, request: Request) -> dict[str, Any]:
+    """Return text, thought, finish reason, model, tokens and refusal of the API's completion.
+
+    With an unknown finish reason, an answer that fills its room is cut. Raises `NoAnswer`.
+    """
+    choice = choice_of(body)
+    message, reason = choice.get("message"), finish_of(choice.get("finish_reason"))
+    message = choice if "text" in choice and not message else message  # of /v1/completions
+    thought, text = _read(message)
+    answer = {"text": until_stop(whole(text), request.stop), "thought": thought}
+    answer = normalize(answer | {"finish_reason": reason, "model": _model(body)})
+    answer |= _counts(body.get("usage"), answer)
+    if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:
+        answer["finish_reason"] = "length"
+    is_bare = not message or (body.get("error") and not answer["text"])
+    if not is_answer(answer) or (is_bare and reason not in CUT_OFF):
+        raise NoAnswer(body, body.get("error"))
+    is_declined = isinstance(message, dict) and bool(message.get("refusal"))
+    return answer | {"refused": is_declined or is_refusal(answer["text"])}
+
+
+def choice_of(body: Any) -> dict[str, Any]:
+    """Return the first choice of a completion; raise `NoAnswer` without one, or for its error."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not (choice := _first_choice(body)):
+        raise NoAnswer(body, error)
+    reason = finish_of(choice.get("finish_reason"))
+    if choice.get("error") or reason == "error" or (error and not reason):
+        raise NoAnswer(body, choice.get("error") or error or {"finish_reason": reason})
+    return choice
+
+
+def _first_choice(body: Any) -> dict[str, Any]:
+    choices = body.get("choices") if isinstance(body, dict) else None
+    choices = choices if isinstance(choices, list) else ()
+    return next((choice for choice in choices if isinstance(choice, dict)), {})
 
 
 def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str] = ()) -> str:
     """Add the server's chunk to an answer and return what of its text is settled and not sent.
 
-    Completion tokens are estimated from above until the last chunk counts them.
+    Completion tokens are estimated from above until the last chunk counts them. A server that does
+    not stream sends one chunk, a completion. Raises `NoAnswer` for an error.
     """
-    for choice in (chunk.choices or [])[:1]:
-        thought, text = _read(getattr(choice, "delta", choice))
+    if not isinstance(chunk, dict) or _first_choice(chunk) or chunk.get("error"):
+        choice = choice_of(chunk)
+        thought, text = _read(choice.get("delta") or choice.get("message") or choice)
         answer["thought"] += thought
         answer["text"] += text
-        answer["finish_reason"] = choice.finish_reason or answer["finish_reason"]
-    answer["model"] = chunk.model or answer["model"]
-    answer["completion_tokens"] = 1 + len((answer["thought"] + answer["text"]).encode()) // 3
-    if usage := getattr(chunk, "usage", None):
-        answer.update(_counts(usage, part_thought(answer)))
+        answer["finish_reason"] = choice.get("finish_reason") or answer["finish_reason"]
+    answer["model"] = _model(chunk) or answer["model"]
+    written = (answer["thought"] + answer["text"]).encode(errors="replace")
+    answer["completion_tokens"] = 1 + len(written) // 3
+    if usage := chunk.get("usage"):
+        answer.update(_counts(usage, normalize(answer)))
     return rest(settled(answer["text"], stop), sent)
+
+
+def saved_answer(text: bytes | None) -> dict[str, Any] | None:
+    """Return an answer of the cache, also of earlier versions; None for what is no answer."""
+    with suppress(TypeError, ValueError, KeyError, AttributeError):
+        row = {"finish_reason": "", **json.loads(text)}
+        counts = {name: _count(row, name) for name in row if name.endswith("_tokens")}
+        answer = normalize(row | counts | {"model": _model(row)})
+        names = Reply.model_fields.keys() - {"key", "all_tokens", "cached"}
+        reply = Reply(key="", **{name: answer[name] for name in names & answer.keys()})
+        return reply.model_dump(include=names) if is_answer(answer) else None
+
+
+def _model(body: dict[str, Any]) -> str:
+    """Return the model that a body names, "" where it names none."""
+    return whole(_flat(body.get("model")))
 
 
 def _read(message: Any) -> tuple[str, str]:
     """Return thought and text of a message, or of the change that a chunk brings to it."""
-    get = partial(getattr, message)
-    thought = get("reasoning_content", "") or get("reasoning", "")
-    text = get("content", get("text", ""))
-    return _flat(thought), _flat(text) or get("refusal", None) or ""
+    get = message.get if isinstance(message, dict) else {"content": message}.get
+    thought = get("reasoning_content") or get("reasoning")
+    return _flat(thought), _flat(get("content")) or _flat(get("text") or get("refusal"))
 
 
-def _flat(content: Any) -> str:
+def _flat(content: Any, depth: int = 0) -> str:
     """Return the text of a message's content, which may come in parts; thoughts are marked."""
-    if isinstance(content, dict):
-        thought = _flat(content.get("thinking"))
-        return f"<think>{thought}</think>" if thought else _flat(content.get("text"))
-    parts = map(_flat, content) if isinstance(content, list) else ()
-    return content if isinstance(content, str) else "".join(parts)
+    if isinstance(content, list) and depth < DEEPEST:
+        return "".join(_flat(part, depth + 1) for part in content)
+    if not isinstance(content, dict) or depth >= DEEPEST:
+        return content if isinstance(content, str) else ""
+    texts = {name: text for name in PARTS if (text := _flat(content.get(name), depth + 1))}
+    name, text = next(iter(texts.items()), ("", ""))
+    is_thought = content.get("thought") is True or THINKS.search(f"{content.get('type')} {name}")
+    return f"<think>{text}</think>" if text and is_thought else text
 
 
 def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
     """Return the tokens of an answer; those of thoughts may be in the total alone, or estimated."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    read, wrote, total = (getattr(usage, name, None) or 0 for name in names)
+    read, wrote, total = (_count(usage, name) for name in names)
     hidden, thought = max(0, total - read - wrote), len(answer["thought"])
     guess = round(wrote * thought / max(1, thought + len(answer["text"])))
-    details = getattr(usage, "completion_tokens_details", None)
-    thought = getattr(details, "reasoning_tokens", None) or hidden or guess
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    thought = _count(details, "reasoning_tokens") or hidden or guess
     return {"prompt_tokens": read, "completion_tokens": wrote + hidden, "reasoning_tokens": thought}
+
+
+def _count(usage: Any, name: str) -> int:
+    """Return a count of tokens, 0 for what is none."""
+    with suppress(LookupError, TypeError, ValueError, OverflowError):
+        return min(max(0, int(usage[name])), 10**9)
+    return 0
 
 
 def render_chat(tokenizer: Any, messages: Sequence[dict[str, str]]) -> tuple[str, str]:
@@ -228,6 +333,7 @@ def until_stop(text: str, stop: Sequence[str]) -> str:
 def settled(text: str, stop: Sequence[str] = ()) -> str:
     """Return the part of a growing text that no later token changes, without thoughts."""
     held = max(map(len, [*stop, "half"]))  # a stop string may have begun, or a half character
+    text = whole(text)
     text = re.sub(MARKS["begun"], "", until_stop(text, stop)[: max(0, len(text) - held)])
     return (split_thought(text)[0] or "").strip()
 

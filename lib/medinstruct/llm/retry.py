@@ -6,18 +6,19 @@ import os
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from medinstruct import models
 from medinstruct.errors import UserError
-from medinstruct.llm import refusals
-from medinstruct.llm.messages import MARKS, TEXTS, Request, without_system
+from medinstruct.llm import messages, refusals
+from medinstruct.llm.messages import MARKS, TEXTS, NoAnswer, Request, without_system
 from medinstruct.llm.refusals import PASSING, PATTERNS, Refused, refused_name
 
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
+BARE_RETRIES = 8  # where it answers, and its answer holds none
 MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 
@@ -125,7 +126,7 @@ class Connection:
         return name and f"does not take `{name}`: it is {change}"
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the completion or its chunks after retries; raises `Refused` for this request.
+        """Return the answer or its chunks after retries; raises `Refused` for this request.
 
         A room that does not fit is lowered, to more than `least` tokens.
         """
@@ -139,10 +140,11 @@ class Connection:
             try:
                 fields = self.fields
                 raw = await completions.with_raw_response.create(**body, extra_body=fields)
-                completion = raw.parse()
+                answer = chunks(raw)
                 if not more.get("stream"):
-                    check_body(completion, raw.http_response)
-            except openai.OpenAIError as error:
+                    received = messages.read_json(raw.http_response.content)
+                    answer = messages.answer_of(received, request)
+            except (openai.OpenAIError, NoAnswer) as error:
                 self.health *= 0.9
                 text, status = self._clean(error, body), getattr(error, "status_code", None)
                 left = refusals.room_left(text, request.max_tokens(0), room)
@@ -156,7 +158,7 @@ class Connection:
             else:
                 self.health, self.has_answered, self.failed = 0.9 * self.health + 0.1, True, 0
                 self.limiter.read_limits(raw.headers)
-                return completion
+                return answer
 
     def _pause(self, error: Exception, attempt: int) -> float:
         """Return the seconds to wait: what the server asks for, and a growing, jittered share.
@@ -178,7 +180,8 @@ class Connection:
         """
         status = status or getattr(error, "status_code", None)
         status, reason = refusals.meaning(self._clean(error, sent), status)
-        most = RETRIES if self.has_answered else FIRST_RETRIES
+        most = BARE_RETRIES if status == 520 else RETRIES
+        most = most if self.has_answered else FIRST_RETRIES
         if 0 < attempt <= most and not reason and status in (None, *PASSING):
             return None
         self.failed += attempt > most
@@ -219,18 +222,20 @@ def words(error: object) -> str:
     return f"{error}: {error.response.text}" if is_bare else str(error)
 
 
-def check_body(completion: Any, response: Any) -> None:
-    """Raise the error that a body of status 200 holds in place of an answer (as OpenRouter's)."""
-    from openai import APIStatusError
+async def chunks(raw: Any) -> AsyncIterator[Any]:
+    """Yield the chunks of a streamed answer, or the one body of a server that does not stream."""
+    import openai
 
-    choice = next(iter(getattr(completion, "choices", None) or []), None)
-    problem = getattr(choice or completion, "error", None)
-    if problem or not choice:
-        is_page, body = isinstance(completion, str), problem if isinstance(problem, dict) else {}
-        text = TEXTS["page"] if is_page else str(problem or completion)
-        error, code = APIStatusError(text, response=response, body=body), body.get("code")
-        error.status_code = 404 if is_page else code if isinstance(code, int) else 502
-        raise error
+    if re.search("html|json", raw.headers.get("content-type", "")):
+        body = messages.read_json(await raw.http_response.aread())
+        messages.choice_of(body)
+        yield body
+        return
+    try:
+        async for chunk in raw.parse(to=openai.AsyncStream[object]):
+            yield chunk
+    except openai.APIError as error:
+        raise NoAnswer("", error.body) if error.body else error from None
 
 
 async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:
