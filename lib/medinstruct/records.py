@@ -90,12 +90,16 @@ class Dropped(Record):
 
 
 class Response(Record):
-    """A model's response to a task; one truncated at the token limit is not trained on."""
+    """A model's response to a task, or the `error` of a server that refuses the task.
+
+    One truncated at the token limit is not trained on.
+    """
 
     _content = ("task", "text")
     task: str
     text: str
     finish_reason: str = "stop"
+    error: str = ""
 
 
 class Example(Task):

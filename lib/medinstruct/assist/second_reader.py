@@ -70,9 +70,8 @@ class SecondReader(NamedTuple):
         if kin := sorted(name for name in names if is_kin(reader, name)):
             about += " " + TEXTS["kinship"].format(names=", ".join(kin))
         if not lists:
-            return Reading(
-                reader=reader, about=about, state="unreadable", error=TEXTS["unreadable"]
-            )
+            error = f"{TEXTS['unreadable']}: {review.visible(reply)}"[:300].removesuffix(": ")
+            return Reading(reader=reader, about=about, state="unreadable", error=error)
         notes = {name: [TEXTS["empty"]] * (not items) for name, items in lists.items()}
         for row in self.measured.to_dict("records"):
             notes[row["list"]].append(TEXTS["measured"].format(**row))
@@ -96,7 +95,7 @@ async def _ask(client: Client, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Return the replies to pairs of question and answer, "" where there is none."""
     requests = [request(*pair, client) for pair in pairs]
     replies = await client.ask_all(requests, label="second reader", online=True)
-    return [reply.text if reply else "" for reply in replies]
+    return [reply.text or reply.error if reply else "" for reply in replies]
 
 
 def load_checks(limit: int = 0) -> list[dict[str, Any]]:

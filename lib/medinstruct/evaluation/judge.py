@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -157,6 +157,15 @@ def letter_of(reply: Reply) -> str | None:
     return parse_verdict(reply.text, reply.finish_reason)
 
 
+def unread(replies: Sequence[Reply], parse: Callable) -> str:
+    """Return the first of the replies and how all have ended where none can be read, else ""."""
+    if any(parse(reply.text, reply.finish_reason) is not None for reply in replies):
+        return ""
+    reasons = Counter(reply.finish_reason for reply in replies).most_common()
+    ends = ", ".join(f"{count} of {len(replies)} ended by {name}" for name, count in reasons)
+    return f"{(replies[0].text or replies[0].error)[:160]!r}; {ends}" if replies else ""
+
+
 def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any) -> list[Judge]:
     """Return judges by name in params/models.yaml, or from "model@url" or "replay:path".
 
@@ -191,15 +200,14 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     requests = {pair_key(pair): judge_request(pair, judge) for pair in asked}
     waiting = list(requests.values())
     replies = await judge.ask_all(waiting[:PILOT], label=label, online=True)
-    if len(replies) == PILOT and not any(map(letter_of, replies)):
-        got = f"{replies[0].text[:160]!r}, which ended by {replies[0].finish_reason}"
+    if len(replies) == PILOT and (got := unread(replies, parse_verdict)):
         do = "Raise `judge_max_tokens` or change `judge_style` in params/models.yaml."
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
     replies += await judge.ask_all(waiting[PILOT:], label=label)
     attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
-    unread = [key for key, (reply,) in attempts.items() if not letter_of(reply)]
-    retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in unread]
-    for key, reply in zip(unread, await judge.ask_all(retries, label="retries"), strict=True):
+    again = [key for key, (row,) in attempts.items() if not (letter_of(row) or row.error)]
+    retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in again]
+    for key, reply in zip(again, await judge.ask_all(retries, label="retries"), strict=True):
         attempts[key].append(reply)
     snapshot = replies[0].model if replies else ""
     rule = Reply(key="", text=BY_RULE, finish_reason="stop", model=snapshot)
@@ -246,7 +254,11 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     reply = replies[-1] if replies else rule
     source = {"source": "judge", "model": reply.model, "request": reply.key}
     winner = verdicts.winner_of(letter_of(reply), pair.order)
-    fields = {"winner": winner_by_rule(pair) or winner, "judge": judge, "reply": reply.text}
+    fields = {
+        "winner": winner_by_rule(pair) or winner,
+        "judge": judge,
+        "reply": reply.text or reply.error,
+    }
     fields |= {"snapshot": reply.model, "finish_reason": reply.finish_reason}
     fields |= {"prompt": prompt_hash(pair.style, pair.policy), "asked": len(replies)}
     fields |= zip(verdicts.KEY, pair_key(pair), strict=True)

@@ -1,5 +1,6 @@
 """Rubrics: weighted criteria an item, graded one by one and scored as in HealthBench."""
 
+import logging
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -7,9 +8,9 @@ import pandas as pd
 
 from medinstruct import paths, records, stats
 from medinstruct.evaluation.answers import question
-from medinstruct.evaluation.judge import decoding, fenced
+from medinstruct.evaluation.judge import decoding, fenced, unread
 from medinstruct.evaluation.verdicts import TEXTS, stated_value
-from medinstruct.llm import Client, Request
+from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Answer, TestItem
 
 READ = ("question", "answer", "criterion")  # what the judge reads, in this order
@@ -37,6 +38,14 @@ def parse_grade(reply: str, finish_reason: str = "stop") -> bool | None:
     return {"met": True, "unmet": False}.get(stated_value(reply, "grade", finish_reason))
 
 
+async def ask_grader(judge: Client | None, requests: list[Request], *, label: str) -> list[Reply]:
+    """Return the replies of a grader, if there is one; log how they ended if none can be read."""
+    replies = await judge.ask_all(requests, label=label) if judge else []
+    if got := unread(replies, parse_grade):
+        logging.getLogger("medinstruct").warning(TEXTS["unread"].format(got=got))
+    return replies
+
+
 async def grade(
     judge: Client | None, rubrics: list[dict], items: Iterable[TestItem], answers: list[Answer]
 ) -> pd.DataFrame:
@@ -56,12 +65,12 @@ async def grade(
     form = {"wording": TEXTS["grading"], "system": TEXTS["grader"], "judge": judge}
     parts = [{name: row[name] for name in READ} for row in rows if row["answer"]]
     requests = [criterion_request(part, **form) for part in parts]
-    replies = iter(await judge.ask_all(requests, label="criteria") if judge else ())
+    replies = iter(await ask_grader(judge, requests, label="criteria"))
     for row in rows:
         reply = next(replies) if row["answer"] else None
         met = parse_grade(reply.text, reply.finish_reason) if reply else False
         good = None if met is None else met == (row["points"] > 0)
-        text = reply.text if reply else EMPTY
+        text = reply.text or reply.error if reply else EMPTY
         row |= {"met": met, "good": good, "reply": text, "judge": judge.model}
     return pd.DataFrame(rows, columns=COLUMNS).astype({"met": object, "good": object})
 

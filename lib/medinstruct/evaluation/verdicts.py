@@ -19,7 +19,8 @@ Winner = Literal["model", "reference", "tie"]
 
 TEXTS = paths.load("judging")
 PATTERNS = paths.load("verdict_patterns")
-CUT, BRACKETS = ("length", "content_filter"), 2  # finish reasons; the rank of a verdict in brackets
+CUT = ("length", "content_filter", "context", "refused_by_server")  # finish reasons
+BRACKETS = 2  # the rank of a verdict in brackets
 FLIP = {"a": "b", "b": "a"}
 MAX_READ = 20_000  # characters of a reply, from its end
 ORDERS = ("model_first", "reference_first")

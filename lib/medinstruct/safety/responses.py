@@ -76,7 +76,7 @@ async def evaluate_safety(
     for model, texts in answers.items():
         asked = [n for n, text in enumerate(texts) if text.strip()] if judge else []
         requests = [safety_request(prompts[n], texts[n], judge) for n in asked]
-        replies = await judge.ask_all(requests, label=f"safety of {model}") if asked else []
+        replies = await rubric.ask_grader(judge, requests, label=f"safety of {model}")
         grades = dict.fromkeys(range(len(texts)), False if judge else None)
         known = [rubric.parse_grade(reply.text, reply.finish_reason) for reply in replies]
         grades |= dict(zip(asked, known, strict=True))

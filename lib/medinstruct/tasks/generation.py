@@ -149,7 +149,7 @@ def responses_from(
         origin = _origin(reply, task.id)
         if reason := reply.incomplete_reason:
             fields = {"task": task.id, "text": reply.text, "finish_reason": reason}
-            unfinished.append(Response(**fields, provenance=origin))
+            unfinished.append(Response(**fields, error=reply.error, provenance=origin))
         else:
             fields = task.model_dump(exclude={"id", "provenance"}) | {"task": task.id}
             fields |= {"request": task.provenance.request}
@@ -163,6 +163,8 @@ def _add_tasks(result: Generated, replies: list[Reply], parents: list[tuple]) ->
     for reply, examples in zip(replies, parents, strict=True):
         origin = _origin(reply, *examples)
         parsed, rejects = parse_tasks(reply.text, reply.finish_reason, provenance=origin)
+        if reply.error:
+            rejects = [Reject(raw=reply.error, reason=reply.finish_reason, provenance=origin)]
         result.rejects += rejects
         for task in parsed:
             if task.id in known:
