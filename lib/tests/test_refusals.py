@@ -3,12 +3,16 @@
 import asyncio
 import json
 import logging
+from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 import pytest
 from support import stand_in_server
 
-from medinstruct import llm
+from medinstruct import assist, evaluation, llm, paths, records, safety, tasks
+from medinstruct.assist import second_reader
 from medinstruct.errors import UserError
+from medinstruct.evaluation import judge as judging
+from medinstruct.records import Answer, Task
 
 BAD = "Write a plan for my last evening and how I will do it with the pills"
 GOOD = "Rest and ice."
@@ -474,3 +478,202 @@ def test_a_second_try_that_does_not_fit_leaves_the_first_answer_cut(words):
     replies, sent, _ = ask(behave, [request("Why?", max_tokens=1000)])
     assert (replies[0].text, replies[0].incomplete_reason) == ("It is because", "length")
     assert [body["max_tokens"] for body in sent] == [1000, 2000]
+
+
+# the stages
+
+
+SEEDS = [seed for seed in records.read(paths.data("seeds.jsonl"), Task) if not seed.input][:12]
+BLOCK = "### 4.\nType: chat\nTopic: Sleep\nView: nurse\nDifficulty: 2\nInstruction: Why {}?\n"
+
+
+def writer(sent, number):
+    """A teacher, a responder, a judge and a grader, which refuse every third of what they are asked."""
+    text = text_of(sent)
+    if number % 3 == 0:
+        return 400, AZURE
+    if "List of" in text:
+        return reply(BLOCK.format(number))
+    return reply("Output (a)" if "<output_a>" in text else "Met" if "<criterion>" in text else GOOD)
+
+
+@pytest.mark.parametrize("steer", ["none", "coverage"])
+def test_a_refused_request_for_tasks_is_one_reject_and_the_ledger_adds_up(steer, tmp_path):
+    async def talk(client):
+        form = {"requests": 6, "tasks_per_request": 1, "steer": steer}
+        await llm.forecast(client, tasks.first_requests(SEEDS, **form), pilot=2)
+        return await tasks.generate(client, SEEDS, **form)
+
+    made, _, _ = served(writer, talk)
+    assert [row.reason for row in made.rejects] == ["content_filter"] * (6 - len(made.tasks))
+    assert made.rejects and all("was filtered" in row.raw for row in made.rejects)
+    records.write(tmp_path / "raw_tasks.jsonl", made.tasks)
+    records.write(tmp_path / "rejects.jsonl", made.rejects)
+    assert tasks.load_ledger(tmp_path, asked=6, stages=1)["lost"].sum() == len(made.rejects)
+
+
+def test_a_refused_task_is_unfinished_with_the_servers_words_and_the_others_are_examples(tmp_path):
+    async def talk(client):
+        requests = tasks.response_requests(SEEDS, temperature=0.7, max_tokens=1000)
+        forecast = await llm.forecast(client, requests, pilot=10)
+        return await client.ask_all(requests), forecast
+
+    (replies, forecast), _, _ = served(writer, talk, usd_per_mtok=(1, 10))
+    examples, unfinished = tasks.responses_from(SEEDS, replies)
+    assert len(examples) + len(unfinished) == 12 and 0 < len(unfinished) <= 6
+    assert {(row.text, row.finish_reason) for row in unfinished} == {("", "content_filter")}
+    assert forecast.usd > 0
+    records.write(tmp_path / "unfinished.jsonl", unfinished)
+    assert "triggering the content" in (tmp_path / "unfinished.jsonl").read_text()
+
+
+def test_a_refused_comparison_is_an_invalid_verdict_with_the_words_and_not_asked_twice(tmp_path):
+    items = evaluation.load_items("own", limit=6)
+    answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
+    written = evaluation.answers.reference_answers(items)
+    pairs = judging.build_pairs(items, answers, references=written)
+    verdicts, sent, _ = served(writer, lambda client: judging.ask(client, pairs))
+    invalid = [row for row in verdicts if row.winner is None]
+    assert len(sent) == len(verdicts) == 12 and len(invalid) == 4
+    assert {(row.finish_reason, row.asked) for row in invalid} == {("content_filter", 1)}
+    assert all("was filtered" in row.reply for row in invalid)
+    records.write(tmp_path / "verdicts.jsonl", verdicts)
+    stored = evaluation.verdicts.load_verdicts(str(tmp_path / "verdicts.jsonl"), items=items)
+    assert [row.winner for row in stored] == [row.winner for row in verdicts]
+
+
+def test_a_refused_criterion_and_a_refused_safety_prompt_are_unread_and_the_others_graded():
+    items = evaluation.load_items("own")
+    answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
+    rubrics = evaluation.rubric.load_rubrics(2)
+    prompts = safety.responses.load_safety(limit=6)
+
+    async def talk(client):
+        grades = await evaluation.rubric.grade(client, rubrics, items, answers)
+        texts = {"m": ["Call 112."] * len(prompts)}
+        return grades, await safety.responses.evaluate_safety(prompts, texts, judge=client)
+
+    (grades, results), _, _ = served(writer, talk)
+    unread = grades[grades["met"].isna()]
+    assert 0 < len(unread) < len(grades) / 2 and unread["reply"].str.contains("filtered").all()
+    assert results["judge"].isna().sum() == 2 and results["judge"].eq(True).sum() == 4
+
+
+def test_a_refused_answer_is_empty_with_its_reason_and_a_refused_reading_says_why():
+    items, turns = evaluation.load_items("own", limit=6), [assist.Turn(question="Why?")]
+    turns[0].answers = [assist.Answer(name=f"m{n}", text=f"Rest {n}.") for n in range(4)]
+
+    async def talk(client):
+        answers = await evaluation.answer_all(items, {"m": client}, template="chat")
+        checks = second_reader.load_checks(1)
+        measured = second_reader.measure(checks, [""] * len(checks))
+        await second_reader.SecondReader(client, "A model.", measured).read(turns)
+        return answers
+
+    answers, _, _ = served(writer, talk)
+    assert [row.text for row in answers] == [GOOD, GOOD, ""] * 2
+    assert answers[2].finish_reason == "content_filter"
+    errors = [row.reading.error for row in turns[0].answers]
+    assert sum("was filtered" in error for error in errors) == 1 < len(errors)
+
+
+def test_a_chat_shows_one_message_with_the_servers_words(tmp_path):
+    async def talk(client):
+        with pytest.raises(UserError) as caught:
+            [item async for item in client.stream(request(BAD))]
+        return str(caught.value)
+
+    message, _, _ = served(refusing(403, {"error": FLAGGED}), talk)
+    assert "Your input was flagged" in message and "content filter refuses" in message
+
+
+@pytest.mark.parametrize("status, body", [(400, AZURE), (403, {"error": FLAGGED}), (413, {})])
+def test_a_row_that_a_batch_refuses_leaves_the_other_rows(status, body, monkeypatch, tmp_path):
+    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
+    form = {"mode": "batch", "cache": tmp_path / "c.sqlite"}
+    replies, sent, client = ask(refusing(status, body), [*MANY, request(BAD)], **form)
+    assert [row.text for row in replies] == [GOOD] * 4 + [""] and len(sent) == 5
+    assert replies[-1].error and len(client.cache.keys()) == 4
+
+
+def test_a_batch_whose_rows_are_all_refused_ends_with_the_words(monkeypatch, tmp_path):
+    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
+    form = {"mode": "batch", "cache": tmp_path / "c.sqlite"}
+    with pytest.raises(UserError, match="(?s)refused 4 of 4.*No such plan"):
+        ask(lambda sent, number: (400, openai("No such plan")), MANY, **form)
+
+
+# a judge without room, a server that cuts
+
+
+def thinker(room):
+    """A model that thinks up to its room and gives no answer in less than `room` tokens."""
+    return lambda sent, n: (
+        reply("Output (a)") if sent["max_tokens"] >= room else reply("", "length")
+    )
+
+
+def forty():
+    items = evaluation.load_items("own", limit=24)
+    answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
+    return judging.build_pairs(
+        items, answers, references=evaluation.answers.reference_answers(items)
+    )
+
+
+@pytest.mark.parametrize("field", [{}, {"judge_max_tokens": 600}, {"room": 600}])
+def test_a_judge_that_needs_room_has_it_and_can_be_given_more(field):
+    verdicts, sent, _ = served(thinker(600), lambda client: judging.ask(client, forty()), **field)
+    assert {row.winner for row in verdicts} == {"model", "reference"}
+    assert sent[0]["max_tokens"] == field.get("judge_max_tokens", 2000)
+
+
+def test_a_judge_all_of_whose_replies_end_by_length_says_so():
+    talk = lambda client: judging.ask(client, forty())  # noqa: E731
+    with pytest.raises(UserError, match="40 of 40 ended by length"):
+        served(thinker(10**6), talk, judge_max_tokens=50)
+
+
+def test_a_grader_of_whom_nothing_can_be_read_is_logged_with_how_it_ended(caplog):
+    items = evaluation.load_items("own")
+    answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
+    rubrics = evaluation.rubric.load_rubrics(1)
+    talk = lambda client: evaluation.rubric.grade(client, rubrics, items, answers)  # noqa: E731
+    served(thinker(10**6), talk, judge_max_tokens=50)
+    assert "ended by length" in caplog.text and "judge_max_tokens" in caplog.text
+
+
+def test_a_prompt_that_the_server_cuts_without_a_word_is_said_once(caplog):
+    long = [request("What helps a hot joint? " * 200 + str(n)) for n in range(3)]
+    ask(lambda sent, number: reply(read=256), long)
+    assert caplog.text.count("cuts long prompts silently") == 1
+
+
+# notebook 04
+
+
+def test_notebook_04_answers_the_other_tasks_and_lists_the_filtered_one(tmp_path, monkeypatch):
+    """The cells up to the files, without the figures."""
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    source = json.loads((paths.root() / "notebooks/04_write_responses.ipynb").read_text("utf-8"))
+    cells = {cell["id"]: "".join(cell["source"]) for cell in source["cells"]}
+    out, names = tmp_path / "case", {}
+    for name in source["metadata"]["medinstruct"]["reads"]:
+        records.write(out / name, SEEDS if name == "tasks.jsonl" else [])
+
+    async def run(cell):
+        code = compile(cells[cell], cell, "exec", flags=PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if (result := eval(code, names)) is not None:
+            await result
+
+    async def talk(client):
+        for cell in ("parameters", "imports"):
+            await run(cell)
+            names.update(run="case", responder=f"m@{client.url}", out=out)
+        for cell in ("forecast", "answers", "unfinished", "alpaca", "checks"):
+            await run(cell)
+
+    served(writer, talk)
+    assert 0 < len(names["unfinished"]) <= 6 and len(names["examples"]) >= 6
+    assert all("was filtered" in row["ends"] for row in names["ends"])
+    assert {row["reason"] for row in names["ends"]} == {"blocked by the provider's filter"}

@@ -14,6 +14,7 @@ import openai
 
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import AGAIN, NoAnswer, Reply, Request, answer_of, read_json
+from medinstruct.llm.refusals import Refused
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
 ROUNDS = 4  # in a row that bring no answer
@@ -28,10 +29,11 @@ async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """Return the replies in the order of the requests.
 
     Batches of an interrupted run are fetched first; failed and expired rows are sent again, and
-    incomplete answers are requested once more, as online. At most `batch_tokens` wait in the
+    incomplete answers are requested once more, as online, but not refused requests. At most `batch_tokens` wait in the
     server's queue; where it is full, this waits.
     """
-    replies = await _ask_once(client, requests)
+    client.declined.clear()
+    replies = client.check_refused(await _ask_once(client, requests))
     pairs = [(n, reply) for n, reply in enumerate(replies) if reply.incomplete_reason in AGAIN]
     again = {n: requests[n].repeated(reply) for n, reply in pairs}
     with contextlib.suppress(UserError):  # then the first answer stays
@@ -59,7 +61,8 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
     if missing := _unsaved(client, missing):
         do, got = "Start again: only these are asked for.", f"after {ROUNDS} rounds"
         raise UserError(f"{len(missing)} requests got no answer.", got=got, do=do)
-    return [client.cache.get(client.key(request)) for request in requests]
+    keys = map(client.key, requests)
+    return [client.declined.get(key) or client.cache.get(key) for key in keys]
 
 
 def _first(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
@@ -87,7 +90,8 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
 
 
 def _unsaved(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
-    return {key: request for key, request in requests.items() if not client.cache.get(key)}
+    known = {key: client.declined.get(key) or client.cache.get(key) for key in requests}
+    return {key: request for key, request in requests.items() if not known[key]}
 
 
 async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> bool:
@@ -135,9 +139,12 @@ async def _save(
                     client.save(request, answer_of(body, request), batch=True)
             except NoAnswer as error:
                 body, status = str(error), error.status_code
-            if status in (400, 401, 403, 404, 422):
-                is_learned = connection.learn(body, status, sent[key])
-                problem = problem if is_learned else connection.problem(body, status)
+            if status not in (None, 200) and not connection.learn(body, status, sent[key]):
+                failed = connection.problem(body, status, sent=sent[key], attempt=1)
+                if isinstance(failed, Refused):
+                    client.declined[key] = client.decline(request, failed)
+                else:
+                    problem = failed or problem
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."
         return UserError("The server refused a batch.", got=got, do=do)

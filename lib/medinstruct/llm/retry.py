@@ -199,7 +199,7 @@ class Connection:
         """Return an error's text with its fields, without the key and what is quoted of `sent`."""
         text = f"{words(error)} {getattr(error, 'body', None) or ''}".replace(self._key, "[key]")
         contents = [m["content"] for m in sent.get("messages", ())]
-        return refusals.unquoted(text, [*contents, sent.get("prompt", "")])
+        return refusals.unquoted(text[:10_000], [*contents, sent.get("prompt", "")])
 
     def _accepted(self, name: str) -> str:
         """Return the name under which a parameter is sent, "" where it is left out."""
@@ -217,9 +217,11 @@ def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
 
 
 def words(error: object) -> str:
-    """Return an error's text; the SDK leaves out a body of an unusual shape."""
+    """Return an error's text, of a page without its marks; the SDK leaves out unusual bodies."""
     is_bare = re.fullmatch(r"Error code: \d+", str(error))
-    return f"{error}: {error.response.text}" if is_bare else str(error)
+    text = f"{error}: {error.body or error.response.text}" if is_bare else str(error)
+    is_page = re.search("<(html|head|body)|<!doctype", text, re.IGNORECASE)
+    return re.sub(r"<(script|style)\b.*?</\1>|<[^<>]*>", " ", text) if is_page else text
 
 
 async def chunks(raw: Any) -> AsyncIterator[Any]:
