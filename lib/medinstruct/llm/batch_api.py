@@ -29,8 +29,8 @@ async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """Return the replies in the order of the requests.
 
     Batches of an interrupted run are fetched first; failed and expired rows are sent again, and
-    incomplete answers are requested once more, as online, but not refused requests. At most `batch_tokens` wait in the
-    server's queue; where it is full, this waits.
+    incomplete answers are requested once more, as online; refused rows are not. At most
+    `batch_tokens` wait in the server's queue; where it is full, this waits.
     """
     client.declined.clear()
     replies = client.check_refused(await _ask_once(client, requests))
