@@ -6,7 +6,6 @@ manifest.json is the same on every machine; what differs (times, fingerprints) i
 import hashlib
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from medinstruct import models, paths, records
+from medinstruct import database, models, paths, records
 from medinstruct.errors import UserError
 
 UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints"}  # no result depends on them
@@ -120,7 +119,7 @@ def of_path(path: Path) -> str:
 
 def _of_votes(path: Path) -> str:
     """Return the hash of the ids of all votes; "" for a database without votes."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+    with closing(database.read(path)) as base:
         if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
             return ""
         ids = base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()

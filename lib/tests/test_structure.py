@@ -21,7 +21,18 @@ MOST_MODULES, MOST_IN_CHAPTER, MOST_NAMES = 100, 8, 15
 ODD_WORDS = re.compile(r"\b(found|told|said|somebody|whoever|nobody)\b")
 # A chapter imports chapters of lower rank, or of its own rank without a circle.
 RANKS = [
-    {"errors", "paths", "models", "failures", "manifest", "params", "labels", "records", "stats"},
+    {
+        "errors",
+        "database",
+        "paths",
+        "models",
+        "failures",
+        "manifest",
+        "params",
+        "labels",
+        "records",
+        "stats",
+    },
     {"plotting", "llm"},
     {"filtering", "diversity", "audits", "training", "offline"},
     {"tasks", "review", "evaluation", "safety", "benchmarks"},

@@ -1,15 +1,12 @@
 """Cache: answers by request key in append-only SQLite, and the batches under way."""
 
-import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medinstruct import paths
-from medinstruct.errors import UserError
+from medinstruct import database, paths
 from medinstruct.llm.messages import Reply, Request, saved_answer
 
 PUT = """INSERT INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)
@@ -25,13 +22,9 @@ class Cache:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path) or ":memory:"
-        with self._clear_errors():
-            if path:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._base = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            with contextlib.suppress(sqlite3.OperationalError):  # another run is switching it
-                self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.executescript(paths.data("answer_cache.sql").read_text())
+        with database.clear_errors(f"The answer cache {self.path} cannot be used."):
+            self._base = database.connect(self.path, log=True)
+            self._base.executescript(paths.data("answer_cache.sql").read_text("utf-8"))
 
     def get(self, key: str) -> Reply | None:
         """Return the saved reply, or None."""
@@ -69,14 +62,5 @@ class Cache:
         self._base.close()
 
     def _do(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        with self._clear_errors():
+        with database.clear_errors(f"The answer cache {self.path} cannot be used."):
             return self._base.execute(sql, values)
-
-    @contextlib.contextmanager
-    def _clear_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            what = f"The answer cache {self.path} cannot be used."
-            do = "Free some space or name another file; saved answers are still there."
-            raise UserError(what, got=error, do=do) from None

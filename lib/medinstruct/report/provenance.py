@@ -3,13 +3,12 @@
 import importlib.metadata
 import os
 import platform
-import sqlite3
 from contextlib import closing, suppress
 
 import pandas as pd
 
 import medinstruct
-from medinstruct import manifest, params, paths, records, training
+from medinstruct import database, manifest, params, paths, records, training
 from medinstruct.report.results import NAME_KEYS, REPORT, Run, differing, fill
 
 
@@ -67,7 +66,7 @@ def cost(run: Run) -> pd.DataFrame:
     path = run.folder / "answers.sqlite"
     if not path.exists():
         return pd.DataFrame(columns=["USD"])
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with closing(database.read(path)) as connection:
         return pd.read_sql_query(REPORT["cost"], connection, index_col="model")
 
 

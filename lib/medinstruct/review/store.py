@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medinstruct import paths, records
+from medinstruct import database, paths, records
 from medinstruct.errors import UserError
 
 ACTIONS: dict[str, list[str]] = paths.load("review")["actions"]
@@ -75,25 +75,15 @@ class Store:
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         """Open a file, or create it; if `read_only`, nothing is written to it or beside it."""
-        self.path, target = Path(path), str(path)
-        try:
-            if read_only:  # without locks (immutable) unless a writer's journal exists
-                journals = [Path(target + end) for end in ("-wal", "-journal")]
-                locks = "" if any(journal.exists() for journal in journals) else "&immutable=1"
-                target = f"{self.path.resolve().as_uri()}?mode=ro{locks}"
-            else:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            options = {"timeout": 30, "check_same_thread": False, "uri": read_only}
-            self._base = sqlite3.connect(target, isolation_level=None, **options)
-            if not self._base.execute("SELECT name FROM sqlite_master").fetchall():
-                self._base.executescript(paths.data("review_store.sql").read_text())
+        self.path = Path(path)
+        with database.clear_errors(f"{path} is no usable review database."):
+            self._base = database.read(path) if read_only else database.connect(path)
+            if not self._base.execute(database.READ).fetchall():
+                self._base.executescript(paths.data("review_store.sql").read_text("utf-8"))
             header = "SELECT * FROM pragma_application_id, pragma_user_version"
             if (version := self._base.execute(header).fetchone()) != VERSION:
                 self.close()
                 raise sqlite3.DatabaseError(f"another program's or version's file {version}")
-        except (sqlite3.Error, OSError) as error:
-            do = "Set another path, or move this file away; it was not changed."
-            raise UserError(f"{path} is no usable review database.", got=error, do=do) from None
 
     def cast(self, reviewer: str, *, scores: Mapping | None = None, **fields: Any) -> str:
         """Save a vote with the `fields` of `Vote`, return its uid; UserError if it is not saved."""
@@ -154,11 +144,9 @@ class Store:
         return [Vote.model_validate_json(text) for (text,) in rows]
 
     def _do(self, sql: str, *values: Any) -> list[Any]:
-        try:
-            return self._base.execute(sql, values).fetchall()
-        except sqlite3.IntegrityError as error:
-            raise UserError("This vote is already undone, in another window.", got=error) from None
-        except sqlite3.Error as error:
-            problem = f"This vote is NOT saved: {self.path} cannot be written."
-            do = "Free some space, or close the program that locks the file; then vote again."
-            raise UserError(problem, got=error, do=do) from None
+        with database.clear_errors(f"This vote is NOT saved: {self.path} cannot be used."):
+            try:
+                return self._base.execute(sql, values).fetchall()
+            except sqlite3.IntegrityError as error:
+                what = "This vote is already undone, in another window."
+                raise UserError(what, got=error) from None

@@ -1,0 +1,89 @@
+"""Database: open SQLite files on any disk, beside other kernels, or only to read them."""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from medinstruct import paths
+from medinstruct.errors import UserError
+
+FORM = {"isolation_level": None, "check_same_thread": False}
+READ = "SELECT name FROM sqlite_master"
+# An exclusive lock needs no memory that kernels share: it can read a log, and end it.
+END_LOG = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; PRAGMA locking_mode=NORMAL"
+
+
+def connect(path: str | Path, *, log: bool = False) -> sqlite3.Connection:
+    """Open a database, or create it; one that cannot be written is opened to be read.
+
+    A new one has a write-ahead log if `log`, unless its disk shares no memory (a network drive).
+    """
+    if str(path) == ":memory:":
+        return sqlite3.connect(path, **FORM)
+    path = Path(os.path.realpath(path))  # a journal is beside the file, not beside a link to it
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _open(path, "mode=rwc", log=log)
+    except sqlite3.OperationalError as error:
+        if kind(error) in paths.load("database")["without_log"]:
+            with suppress(sqlite3.OperationalError):
+                base = _open(path, "mode=rw", END_LOG)
+                note = f"The disk of {path.name} takes no write-ahead log; it is kept without one."
+                logging.getLogger("medinstruct").warning(note)
+                return base
+        if kind(error) in paths.load("database")["only_read"] and path.exists():
+            return read(path)
+        raise
+
+
+def read(path: str | Path) -> sqlite3.Connection:
+    """Open a database to read it; nothing is written to it or beside it.
+
+    It is read without locks (immutable) if it has a log that no kernel has open, or cannot be
+    locked and no kernel writes to it.
+    """
+    path = Path(os.path.realpath(path))
+    with path.open("rb") as file:
+        has_log = file.read(20)[18:] == b"\2\2"
+    if os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-journal"):
+        return _open(path, "mode=ro")
+    with suppress(sqlite3.OperationalError):
+        return _open(path, "mode=ro" + "&immutable=1" * has_log)
+    return _open(path, "mode=ro&immutable=1")
+
+
+def kind(error: Exception) -> str:
+    """Return the kind of an error of SQLite, such as "FULL", or "" for another error."""
+    return getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_").partition("_")[0]
+
+
+@contextmanager
+def clear_errors(what: str) -> Iterator[None]:
+    """Turn an error of SQLite or of the disk into one message, with what to do about its kind."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        remedies = paths.load("database")["remedies"]
+        usual = remedies["NOTADB" if type(error) is sqlite3.DatabaseError else "FULL"]
+        raise UserError(what, got=error, do=remedies.get(kind(error), usual)) from None
+
+
+def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqlite3.Connection:
+    """Return a connection that has read the file once: a disk's errors appear only then."""
+    name = path.as_posix()
+    name = quote(os.fsencode(name if name[0] == "/" else f"/{name}"), "/:")  # Windows: C:/
+    base = sqlite3.connect(f"file://{name}?{mode}", timeout=60, uri=True, **FORM)
+    try:
+        base.executescript(script)
+        if not base.execute(READ).fetchall() and log:
+            with suppress(sqlite3.OperationalError):  # another kernel is switching it
+                base.execute("PRAGMA journal_mode=WAL")
+        base.execute(READ).fetchall()
+    except BaseException:
+        base.close()
+        raise
+    return base
