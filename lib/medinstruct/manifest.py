@@ -17,7 +17,13 @@ from filelock import FileLock
 from medinstruct import database, models, paths, records
 from medinstruct.errors import UserError
 
-UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints"}  # no result depends on them
+UNUSED = {
+    "README.md",
+    "LICENSE",
+    "__pycache__",
+    ".ipynb_checkpoints",
+    ".DS_Store",
+}  # no result depends on them
 FILES = ("manifest.json", ".state.json")
 FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside"}  # may differ
 
@@ -80,7 +86,8 @@ def forget(folder: Path, notebooks: list[str]) -> None:
 
 
 def _update(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    with FileLock(path.with_name(".manifest.lock"), timeout=60):  # of notebooks side by side
+    lock = FileLock(path.with_name(".manifest.lock"), timeout=60)  # of notebooks side by side
+    with paths.writing(path), lock:
         records.write_json(path, paths.read_json(path) | entries)
 
 
@@ -112,8 +119,9 @@ def of_path(path: Path) -> str:
     if path.suffix == ".sqlite" and path.is_file():
         return _of_votes(path)
     if path.is_dir():
-        files = [p for p in path.rglob("*") if p.is_file() and not UNUSED & set(p.parts)]
-        return records.content_hash([(str(p.relative_to(path)), of_path(p)) for p in sorted(files)])
+        names = sorted(p.relative_to(path).parts for p in path.rglob("*") if p.is_file())
+        files = {"/".join(name): path.joinpath(*name) for name in names if not UNUSED & set(name)}
+        return records.content_hash([(name, of_path(file)) for name, file in files.items()])
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
@@ -132,9 +140,8 @@ def files_of(values: dict[str, Any]) -> dict[str, Path]:
     for key, value in values.items():
         for text in texts(value):
             name = text.removeprefix("replay:").partition("#sha256=")[0]
-            for base in (paths.root(), Path.cwd()):
-                if re.search(r"[/.]", name) and (base / name).exists():
-                    files[f"{key}: {name}"] = base / name
+            if re.search(r"[/.\\]", name) and (path := paths.find(name)):
+                files[f"{key}: {name}"] = path
     return files
 
 
@@ -171,9 +178,9 @@ def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
         is_own = target.exists() and copied.get(name) != of_path(target)
         if not source.exists() or is_own:
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
+            with paths.writing(target):
+                shutil.copytree(source, target, dirs_exist_ok=True)
         else:
             paths.write_bytes(target, source.read_bytes())
         copied[name] = of_path(target)

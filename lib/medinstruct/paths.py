@@ -3,8 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import secrets
+import tempfile
+import time
+import unicodedata
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +26,7 @@ PACKAGE = Path(__file__).resolve().parent
 def root() -> Path:
     """Return the folder of `notebooks/` and `params/`: MEDINSTRUCT_HOME, repository, or above."""
     here = Path.cwd()
-    home = Path(os.environ.get("MEDINSTRUCT_HOME") or PACKAGE.parent.parent)
+    home = Path(os.environ.get("MEDINSTRUCT_HOME") or PACKAGE.parent.parent).expanduser()
     for folder in (home, here, *here.parents):
         if (folder / "notebooks").is_dir() and (folder / "params").is_dir():
             return folder
@@ -28,11 +34,25 @@ def root() -> Path:
 
 
 def outputs(run: str) -> Path:
-    """Return the folder of a run, here or in `MEDINSTRUCT_OUTPUTS`; writing makes it."""
-    if not run or Path(run).name != run:
-        what = "`run` must be a plain folder name."
-        raise UserError(what, got=repr(run), do="For example run: demo.")
-    return Path(os.environ.get("MEDINSTRUCT_OUTPUTS") or root() / "outputs") / run
+    """Return the folder of a run, here or in `MEDINSTRUCT_OUTPUTS`; writing makes it.
+
+    So that a run can move to any system, names that one of them cannot keep are refused on all, as
+    are two that differ in case alone; composed and decomposed letters are the same.
+    """
+    rules, above = load("folders"), os.environ.get("MEDINSTRUCT_OUTPUTS") or str(root() / "outputs")
+    if not re.fullmatch(rules["name"], run, re.IGNORECASE) or len(run.encode()) > rules["bytes"]:
+        raise UserError("`run` must be a plain folder name.", got=repr(run), do=rules["other_name"])
+    if "://" in above:
+        what = "MEDINSTRUCT_OUTPUTS must be a folder, not an address."
+        raise UserError(what, got=above, do=rules["no_address"])
+    above, name, names = Path(above).expanduser(), unicodedata.normalize("NFC", run), {}
+    with suppress(OSError):  # there is no run yet
+        names = {unicodedata.normalize("NFC", known): known for known in os.listdir(above)}
+    twin = next((twin for twin in names if twin.casefold() == name.casefold()), name)
+    if name not in {twin, *names}:
+        what = "There is a run of this name in other letters."
+        raise UserError(what, got=run, do=rules["twin"].format(twin))
+    return above / (run if run in names.values() else names.get(name, run))
 
 
 def notebooks() -> list[Path]:
@@ -69,6 +89,8 @@ def missing(path: str | Path) -> UserError:
             do = "Or name in `read_from` a run that has the file."
             return UserError(what, got=f"no file {path}", do=do)
     do = "Check the path; relative paths start at the working directory or the repository."
+    if "\\" in str(path) or not str(path).isprintable():
+        do += load("folders")["backslash"]
     return UserError("The file does not exist.", got=path or "an empty path", do=do)
 
 
@@ -92,10 +114,22 @@ def resolve(source: str) -> Path:
     """
     if source.startswith(("http://", "https://")):
         return _download(source)
-    for base in (Path.cwd(), root()):
-        if source.strip() and (base / source).exists():
-            return base / source
+    if path := find(source):
+        return path
     raise missing(source)
+
+
+def find(name: str | Path) -> Path | None:
+    """Return a user's file or folder, or None; it may be written as ~/x, file:///x, or a\\b."""
+    text = str(name)
+    if text.startswith("file://"):
+        text = urllib.request.url2pathname(urlsplit(text).path)
+    text = os.path.expanduser(text)
+    for base in (Path.cwd(), root()):
+        for path in (base / text, base / text.replace("\\", "/")):
+            if text.strip() and os.path.exists(path):
+                return path
+    return None
 
 
 def is_downloaded(link: str) -> bool:
@@ -104,32 +138,60 @@ def is_downloaded(link: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloads and converted models; `MEDINSTRUCT_CACHE` names another."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("MEDINSTRUCT_CACHE") or Path(user) / "medinstruct")
+    """Return the folder of downloads and converted models; `MEDINSTRUCT_CACHE` names another.
+
+    It is a temporary one where the home folder cannot be written.
+    """
+    if named := os.environ.get("MEDINSTRUCT_CACHE"):
+        return Path(named).expanduser()
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "medinstruct")
+    with suppress(OSError):
+        if user.is_absolute():  # else there is no home
+            user.mkdir(parents=True, exist_ok=True)
+            return user
+    return Path(tempfile.gettempdir(), f"medinstruct-{getattr(os, 'getuid', int)()}")
 
 
 def _cached(url: str) -> Path:
     """Return a URL's file in the download cache."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return cache_folder() / f"{digest}-{Path(urlsplit(url).path).name}"
+    name = re.sub(r"[^\w.-]", "_", Path(urlsplit(url).path).name)
+    return cache_folder() / f"{digest}-{name[-60:]}"
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn an error of the disk into one message, with the variable that names another folder."""
+    try:
+        yield
+    except OSError as error:
+        is_cache = Path(path).is_relative_to(cache_folder())
+        name = "MEDINSTRUCT_CACHE" if is_cache else "MEDINSTRUCT_OUTPUTS"
+        do = load("folders")["writing"].format(name)
+        raise UserError(f"{path} could not be written.", got=error, do=do) from None
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
     """Write to a temporary file and rename it, so that the file is complete or absent."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}")
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
-            os.replace(temporary, path)
+            _replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        do = "Free some space or choose another folder; the earlier file is unchanged."
-        raise UserError(f"{path} could not be written.", got=error.strerror, do=do) from None
     return path
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename a file over another; wait a second for a program of Windows that has it open."""
+    for pause in (0.1, 0.3, 0.6):
+        with suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(pause)
+    os.replace(source, target)
 
 
 def _download(link: str) -> Path:

