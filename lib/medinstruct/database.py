@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from medinstruct import paths
 from medinstruct.errors import UserError
 
 FORM = {"isolation_level": None, "check_same_thread": False}
+TIMEOUT = 60  # seconds to wait for another kernel that writes
 READ = "SELECT name FROM sqlite_master"
 # An exclusive lock needs no memory that kernels share: it can read a log, and end it.
 END_LOG = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; PRAGMA locking_mode=NORMAL"
@@ -56,6 +57,13 @@ def read(path: str | Path) -> sqlite3.Connection:
     return _open(path, "mode=ro&immutable=1")
 
 
+@contextmanager
+def reading(path: str | Path) -> Iterator[sqlite3.Connection]:
+    """Yield a database that is only read, and close it; errors become one message."""
+    with clear_errors(f"{path} cannot be read."), closing(read(path)) as base:
+        yield base
+
+
 def kind(error: Exception) -> str:
     """Return the kind of an error of SQLite, such as "FULL", or "" for another error."""
     return getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_").partition("_")[0]
@@ -73,16 +81,17 @@ def clear_errors(what: str) -> Iterator[None]:
 
 
 def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqlite3.Connection:
-    """Return a connection that has read the file once: a disk's errors appear only then."""
+    """Return a connection that has read and locked the file once: errors appear only then."""
     name = path.as_posix()
     name = quote(os.fsencode(name if name[0] == "/" else f"/{name}"), "/:")  # Windows: C:/
-    base = sqlite3.connect(f"file://{name}?{mode}", timeout=60, uri=True, **FORM)
+    base = sqlite3.connect(f"file://{name}?{mode}", timeout=TIMEOUT, uri=True, **FORM)
     try:
         base.executescript(script)
         if not base.execute(READ).fetchall() and log:
             with suppress(sqlite3.OperationalError):  # another kernel is switching it
                 base.execute("PRAGMA journal_mode=WAL")
-        base.execute(READ).fetchall()
+        if "mode=rw" in mode:
+            base.executescript("BEGIN IMMEDIATE; ROLLBACK")
     except BaseException:
         base.close()
         raise

@@ -7,7 +7,6 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def of_path(path: Path) -> str:
 
 def _of_votes(path: Path) -> str:
     """Return the hash of the ids of all votes; "" for a database without votes."""
-    with closing(database.read(path)) as base:
+    with database.reading(path) as base:
         if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
             return ""
         ids = base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()

@@ -165,5 +165,7 @@ def set_values(texts: Iterable[str]) -> dict[str, Any]:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError:
             parsed = value
-        values[key] = parsed if type(parsed) in TYPES.values() else value
+        is_plain = isinstance(parsed, str) and value.strip()[:1] not in ("'", '"')
+        is_plain = is_plain or type(parsed) not in TYPES.values()
+        values[key] = value.strip() if is_plain else parsed  # a path with # is no comment
     return values

@@ -155,8 +155,7 @@ def cache_folder() -> Path:
 def _cached(url: str) -> Path:
     """Return a URL's file in the download cache."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    name = re.sub(r"[^\w.-]", "_", Path(urlsplit(url).path).name)
-    return cache_folder() / f"{digest}-{name[-60:]}"
+    return cache_folder() / f"{digest}-{Path(urlsplit(url).path).name}"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Runner: execute notebooks with papermill, some side by side, and skip those up to date."""
 
+import errno
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from medinstruct.errors import UserError
 SETTINGS = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
 SETTINGS |= {"start_timeout": 300, "iopub_timeout": 60}  # seconds, of a machine at full load
 LAST_WORDS = "kernel.log"
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
 
 
@@ -151,7 +153,8 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
             records.write_text(draft, nbformat.writes(with_input(notebook, values)))
             kernel = own_kernel(Path(temporary))
             settings = {"parameters": given, "kernel_manager_class": kernel, **SETTINGS}
-            papermill.execute_notebook(draft, draft, **settings)
+            name = str(draft).replace("{", "{{").replace("}", "}}")  # papermill fills in braces
+            papermill.execute_notebook(name, name, **settings)
             copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
             records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
             failed.unlink(missing_ok=True)
@@ -162,7 +165,8 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
             words = heard.read_text(errors="replace") if heard.exists() else ""
             raise _failure(notebook, error, draft, failed, words) from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # there may be a file in place of its folder
+                draft.unlink()
 
 
 def own_kernel(folder: Path) -> Any:
@@ -231,6 +235,9 @@ def _is_transient(output: Any) -> bool:
 
 def _failure(notebook: Path, error: Exception, draft: Path, failed: Path, words: str) -> UserError:
     """Keep the failed copy, and return one message with the notebook, the cell and the cause."""
+    if getattr(error, "errno", 0) in FULL_DISK:  # the copy is torn
+        with paths.writing(draft):
+            raise error
     cells = [c for c in paths.cells(draft) if c["metadata"].get("papermill", {}).get("start_time")]
     cell = cells[-1]["id"] if cells else ""
     place = f"{notebook.stem} stopped" + (f" at cell `{cell}`" if cell else "")

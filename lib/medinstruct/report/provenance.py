@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import platform
-from contextlib import closing, suppress
+from contextlib import suppress
 
 import pandas as pd
 
@@ -66,7 +66,7 @@ def cost(run: Run) -> pd.DataFrame:
     path = run.folder / "answers.sqlite"
     if not path.exists():
         return pd.DataFrame(columns=["USD"])
-    with closing(database.read(path)) as connection:
+    with database.reading(path) as connection:
         return pd.read_sql_query(REPORT["cost"], connection, index_col="model")
 
 
