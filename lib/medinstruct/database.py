@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -48,20 +48,14 @@ def read(path: str | Path) -> sqlite3.Connection:
     locked and no kernel writes to it.
     """
     path = Path(os.path.realpath(path))
-    with path.open("rb") as file:
-        has_log = file.read(20)[18:] == b"\2\2"
-    if os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-journal"):
-        return _open(path, "mode=ro")
-    with suppress(sqlite3.OperationalError):
-        return _open(path, "mode=ro" + "&immutable=1" * has_log)
-    return _open(path, "mode=ro&immutable=1")
-
-
-@contextmanager
-def reading(path: str | Path) -> Iterator[sqlite3.Connection]:
-    """Yield a database that is only read, and close it; errors become one message."""
-    with clear_errors(f"{path} cannot be read."), closing(read(path)) as base:
-        yield base
+    with clear_errors(f"{path} cannot be read."):
+        with path.open("rb") as file:
+            has_log = file.read(20)[18:] == b"\2\2"
+        if os.path.exists(f"{path}-wal") or os.path.exists(f"{path}-journal"):
+            return _open(path, "mode=ro")
+        with suppress(sqlite3.OperationalError):
+            return _open(path, "mode=ro" + "&immutable=1" * has_log)
+        return _open(path, "mode=ro&immutable=1")
 
 
 def kind(error: Exception) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,8 @@ from filelock import FileLock
 from medinstruct import database, models, paths, records
 from medinstruct.errors import UserError
 
-UNUSED = {
-    "README.md",
-    "LICENSE",
-    "__pycache__",
-    ".ipynb_checkpoints",
-    ".DS_Store",
-}  # no result depends on them
+# No result depends on these.
+UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints", ".DS_Store"}
 FILES = ("manifest.json", ".state.json")
 FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside"}  # may differ
 
@@ -126,7 +122,7 @@ def of_path(path: Path) -> str:
 
 def _of_votes(path: Path) -> str:
     """Return the hash of the ids of all votes; "" for a database without votes."""
-    with database.reading(path) as base:
+    with closing(database.read(path)) as base:
         if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
             return ""
         ids = base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()

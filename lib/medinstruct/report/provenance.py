@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import platform
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pandas as pd
 
@@ -66,7 +66,7 @@ def cost(run: Run) -> pd.DataFrame:
     path = run.folder / "answers.sqlite"
     if not path.exists():
         return pd.DataFrame(columns=["USD"])
-    with database.reading(path) as connection:
+    with closing(database.read(path)) as connection:
         return pd.read_sql_query(REPORT["cost"], connection, index_col="model")
 
 
