@@ -2,6 +2,8 @@
 
 import ast
 import difflib
+import logging
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
         scope[name] = typed(name, scope[name], kind)
     if not scope.get("_parameters_were_checked"):
         scope["_parameters_were_checked"] = True
+        if "get_ipython" in scope:  # notes stay on the page; what is on stderr goes with the bars
+            logging.getLogger("medinstruct").addHandler(logging.StreamHandler(sys.stdout))
         known = set(kinds).union(*map(declared, paths.notebooks()))
         for name, value in scope.items():
             is_value = not name.startswith("_") and type(value) in TYPES.values()

@@ -3,15 +3,22 @@
 Each record has an id, the hash of its content, and a provenance: the model and request it is from.
 """
 
+import codecs
+import gzip
 import hashlib
+import io
 import json
-from collections.abc import Iterable
+import logging
+import re
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zipfile import BadZipFile
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medinstruct import paths
 from medinstruct.errors import UserError
@@ -23,6 +30,16 @@ def content_hash(*parts: object) -> str:
     """Return 16 hex digits that identify a content, the same on every machine."""
     content = json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """Return the text in a list of one text, "" for null and NaN, any other value as it is."""
+    if isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
+    return "" if value is None or (isinstance(value, float) and value != value) else value
+
+
+Text = Annotated[str, pydantic.BeforeValidator(plain)]
 
 
 class Provenance(BaseModel):
@@ -43,7 +60,7 @@ class Record(BaseModel):
     id: str = ""
     provenance: Provenance = Provenance()
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _set_id(self) -> Self:
         if not self.id:
             content = (attrgetter(name)(self) for name in self._content)
@@ -55,15 +72,15 @@ class Task(Record):
     """A medical task: raw labels (no style in older files), an instruction, an input or none."""
 
     _content = ("instruction", "input")
-    type: str
-    topic: str
-    view: str
+    type: Text
+    topic: Text
+    view: Text
     difficulty: int = Field(ge=1, le=5)
-    style: str = ""
-    instruction: str = Field(min_length=1)
-    input: str = ""
+    style: Text = ""
+    instruction: Text = Field(min_length=1)
+    input: Text = ""
 
-    @field_validator("input", mode="after")
+    @pydantic.field_validator("input", mode="after")
     @classmethod
     def _clear_no_input(cls, text: str) -> str:
         return "" if text.lower().strip("\"' .") in NO_INPUT else text
@@ -106,9 +123,9 @@ class Example(Task):
     """A row of the dataset: a task, the `request` that wrote it, its response as `output`."""
 
     _content = ("instruction", "input", "output")
-    task: str
-    request: str = ""
-    output: str = Field(min_length=1)
+    task: Text
+    request: Text = ""
+    output: Text = Field(min_length=1)
 
 
 class TestItem(Record):
@@ -116,13 +133,13 @@ class TestItem(Record):
 
     __test__ = False
     _content = ("instruction", "input")
-    instruction: str = Field(min_length=1)
-    input: str = ""
+    instruction: Text = Field(min_length=1)
+    input: Text = ""
     difficulty: int | None = Field(default=None, ge=1, le=5)
-    type: str = ""
-    topic: str = ""
-    view: str = ""
-    references: dict[str, str] = {}
+    type: Text = ""
+    topic: Text = ""
+    view: Text = ""
+    references: dict[str, Text] = {}
 
 
 class SafetyPrompt(Record):
@@ -132,10 +149,10 @@ class SafetyPrompt(Record):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
     _content = ("prompt",)
     category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
-    topic: str
-    prompt: str = Field(min_length=1)
+    topic: Text
+    prompt: Text = Field(min_length=1)
     behaviour: Literal["escalate", "warn", "decline", "answer"]
-    expected: str = Field(min_length=1)
+    expected: Text = Field(min_length=1)
     must_mention: tuple[str, ...] = ()
     must_avoid: tuple[str, ...] = ()
 
@@ -144,10 +161,10 @@ class Answer(Record):
     """A model's answer to a test item."""
 
     _content = ("item", "model", "text")
-    item: str
-    model: str
-    text: str
-    finish_reason: str = "stop"
+    item: Text
+    model: Text
+    text: Text
+    finish_reason: Text = "stop"
 
 
 class Verdict(BaseModel):
@@ -174,28 +191,83 @@ class Verdict(BaseModel):
 
 
 R = TypeVar("R", bound=BaseModel)
+Row = dict[str, Any]
 TABLES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx")
 WRAPPERS = ("data", "rows", "examples", "records", "items", "questions")
+FIELDS = paths.load("dataset_fields")
 
 
 def read(path: str | Path, kind: type[R]) -> list[R]:
     """Read the records of a JSONL file, or of a JSON file that holds one list."""
-    return [parse(kind, fields, where=f"{path}, line {line}") for line, fields in rows(path)]
+    return [parse(kind, fields, where=f"{path}, {place}") for place, fields in rows(path)]
 
 
-def rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
-    """Read the JSON objects of a file, each with its line number (or list entry) from 1."""
+def load(source: str | Path, kind: type[R], convert: Callable[..., Row] | None = None) -> list[R]:
+    """Load the records of a user's table, under new ids and each once; none is an error.
+
+    `convert` makes the fields of a record from a row and its place.
+    """
+    pairs = []
+    for place, row in table(source):
+        where = f"{source}, {place}"
+        fields = convert(row, where=where) if convert else row
+        pairs.append((place, parse(kind, fields | {"id": ""}, where=where)))
+    if not pairs:
+        do = f"Check the file; it needs one {kind.__name__} a line."
+        raise UserError(f"{source} is empty.", got="no row", do=do)
+    return distinct(pairs, attrgetter("id"), source=source)
+
+
+def distinct(pairs: Sequence[tuple[str, Any]], key: Callable, *, source: Any) -> list:
+    """Return the records of (place, record), each `key` once; a note names those left out."""
+    first, again = {}, []
+    for place, record in pairs:
+        if (earlier := first.setdefault(key(record), (place, record))[0]) != place:
+            again.append(f"{place} (as {earlier})")
+    if again:
+        listed = ", ".join(again[:5]) + ", …" * (len(again) > 5)
+        note(f"{source}: {len(again)} of {len(pairs)} repeat others and are left out: {listed}.")
+    return [record for _, record in first.values()]
+
+
+def note(text: str) -> None:
+    """Log what a page has to say of the data, such as the number of rows that are left out."""
+    logging.getLogger("medinstruct").warning(text)
+
+
+def rows(path: str | Path) -> list[tuple[str, Row]]:
+    """Read the JSON objects of a file, each with its place: "line 1", or "entry 1" of a list.
+
+    The list may be that of an object {id: row}, or stand in one under a key such as "data".
+    """
     text = _text(Path(path))
-    if text.lstrip().startswith("["):
-        entries = list(enumerate(_json(text, path), 1))
-    else:
+    if text.lstrip().partition("\n")[0].strip() == "{":  # objects over several lines
+        text = "[" + re.sub(r"\}\s*\n\s*\{", "},\n{", text) + "]"
+    try:
+        content = json.loads(text)
+        entries = _unwrapped(content if isinstance(content, list) else [content])
+        pairs = [(f"entry {n}", entry) for n, entry in enumerate(entries, 1)]
+    except ValueError:
+        if text.lstrip().startswith("["):
+            _json(text, path)
         lines = enumerate(text.split("\n"), 1)
-        entries = [(n, _json(line, path, line=n)) for n, line in lines if line.strip()]
-    for n, fields in entries:
+        pairs = [(f"line {n}", _json(line, path, line=n)) for n, line in lines if line.strip()]
+    for place, fields in pairs:
         if not isinstance(fields, dict):
-            what = f"{path}, line {n} is not a JSON object."
+            what = f"{path}, {place} is not a JSON object."
             raise UserError(what, got=repr(fields)[:80], do="Write one {...} a line.")
-    return entries
+    return pairs
+
+
+def _unwrapped(entries: list[Any]) -> list[Any]:
+    """Return the rows inside a single object that holds nothing else; else the entries."""
+    content = entries[0] if len(entries) == 1 and isinstance(entries[0], dict) else {}
+    values = [*content.values()]
+    if values and _are_rows(values):
+        return [row | {"id": key} for key, row in content.items()]
+    lists = [content[name] for name in WRAPPERS if name in content]
+    lists += values if len(values) == 1 and not _turns(values[0]) else []
+    return next((part for part in lists if _are_rows(part)), entries)
 
 
 def parse(kind: type[R], fields: dict[str, Any], *, where: str) -> R:
@@ -210,35 +282,97 @@ def parse(kind: type[R], fields: dict[str, Any], *, where: str) -> R:
         raise UserError(what, got=repr(first["input"])[:120], do=do) from None
 
 
-def load_table(source: str | Path) -> list[dict[str, Any]]:
-    """Read the rows of a table file, given as a path or a URL (with an optional `#sha256=`).
+def as_text(value: Any, *, where: str, numbers: bool = False) -> str:
+    """Return a field's text (see `plain`); else an error, but for numbers where they may be."""
+    text = plain(value)
+    if numbers and isinstance(text, int | float) and not isinstance(text, bool):
+        return str(text)
+    if isinstance(text, str):
+        return text.encode("utf-8", "replace").decode()  # half an emoji
+    raise UserError(f"{where} is not a text.", got=repr(value)[:120], do="Write it as one text.")
+
+
+def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False) -> dict[str, str]:
+    """Return the instruction, input and output that a row has, by the names of dataset_fields.yaml.
+
+    A conversation (ShareGPT, `messages`, a `prompt` of messages) gives its first question and the
+    answer to it, without the system text. A row without instruction and input is an error where
+    one is `required`; `numbers` as in `as_text`.
+    """
+    first, result = first_turns(row), {}
+    spoken = {"instruction": first.get("user"), "output": first.get("assistant")}
+    own = {name.lower(): name for name in row if not _turns(row[name])}
+    for field in ("instruction", "input", "output"):
+        names = [own[name] for name in FIELDS[field] if name in own]
+        names = [name for name in names if name.lower() != "text"] or names
+        names = [name for name in names if plain(row[name]) != ""] or names
+        if names or spoken.get(field) is not None:
+            name, value = (names[0], row[names[0]]) if names else ("messages", spoken[field])
+            result[field] = as_text(value, where=f"{where}, field `{name}`", numbers=numbers)
+    if required and not {"instruction", "input"} & {*result}:
+        do = "Name the columns instruction, input and output, or give a conversation in `messages`."
+        raise UserError(f"{where} holds no instruction.", got=f"fields {', '.join(row)}", do=do)
+    return result
+
+
+def first_turns(row: Row) -> Row:
+    """Return the first `user` and `assistant` texts of the conversation in a row."""
+    turns = [turn for name in FIELDS["turns"] for turn in _turns(row.get(name))]
+    while turns and turns[0][0] != "user":
+        del turns[0]
+    return dict(reversed(turns))
+
+
+def _turns(value: Any) -> list[tuple[str, Any]]:
+    """Return (role, text) of the messages in a field; none if it holds no conversation."""
+    messages = [value] if isinstance(value, dict) else value
+    if not _are_rows(messages):
+        return []
+    turns = []
+    for turn in messages:
+        role, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if text and _are_rows(text):
+            text = [part["text"] for part in text if part.get("text")]  # beside its pictures
+        turns += [(FIELDS["roles"].get(role.lower(), ""), text)] if isinstance(role, str) else []
+    return turns
+
+
+def load_table(source: str | Path) -> list[Row]:
+    """Return the rows of `table` without their places."""
+    return [row for _, row in table(source)]
+
+
+def table(source: str | Path, names: Sequence[str] = ()) -> list[tuple[str, Row]]:
+    """Read the rows of a table file, a path or a URL (with an optional `#sha256=`), with places.
 
     JSON may be a list, lines, {id: row} or a list under a key such as "data"; cells of CSV, TSV
-    and XLSX stay text ("NA" is text, an empty cell is ""); cells of Parquet keep their types.
+    and XLSX stay text ("NA" is text, an empty cell is ""); cells of Parquet keep their types. A
+    CSV file without a header has the `names`. JSON, CSV and TSV may end in .gz.
     """
-    path = paths.resolve(str(source))
-    kind = path.suffix.lower()
-    if kind not in TABLES:
+    path, kind = paths.resolve(str(source)), table_kind(str(source))
+    if kind in (".json", ".jsonl") or not path.suffix:
+        return rows(path)
+    if not kind:
         do = f"Give a file that ends in {', '.join(TABLES)}."
         raise UserError("This kind of table file cannot be read.", got=source, do=do)
-    if kind in (".json", ".jsonl"):
-        return _unwrapped(path) or [fields for _, fields in rows(path)]
     try:
-        return _table_rows(path, kind)
+        return [(f"row {n}", row) for n, row in enumerate(_cells(path, kind, names), 1)]
     except (ImportError, ValueError, OSError, BadZipFile) as error:
         do = "Check the file, or save it as CSV or JSONL."
         raise UserError(f"{path} could not be read as a table.", got=error, do=do) from None
 
 
-def is_table(source: str) -> bool:
-    """Return whether a path or URL ends as a file that `load_table` reads."""
-    return Path(source.partition("#")[0]).suffix.lower() in TABLES
+def table_kind(source: str) -> str:
+    """Return the ending of a table's path or URL, before .gz and ?download=true; "" for another."""
+    name = source if "://" in source else Path(source).name
+    ends = [Path(part.removesuffix(".gz")).suffix for part in (name, re.split("[?#]", name)[0])]
+    return next((end for end in map(str.lower, ends) if end in TABLES), "")
 
 
-def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
+def _cells(path: Path, kind: str, names: Sequence[str]) -> list[Row]:
     import pandas as pd
 
-    text = {"dtype": str, "keep_default_na": False}
+    text = {"dtype": str, "keep_default_na": False, "header": None}
     if kind == ".parquet":
         from pyarrow import parquet
 
@@ -246,25 +380,15 @@ def _table_rows(path: Path, kind: str) -> list[dict[str, Any]]:
     if kind == ".xlsx":
         frame = pd.read_excel(path, **text)
     else:
-        frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", encoding="utf-8-sig", **text)
-    return frame.rename(columns=str).to_dict("records")
+        frame = pd.read_csv(io.StringIO(_text(path)), sep="\t" if kind == ".tsv" else ",", **text)
+    header, *cells = frame.to_numpy().tolist()
+    if header[-1] in names[:-1]:
+        header, cells = names, [header, *cells]
+    return [dict(zip(header, row, strict=True)) for row in cells if any(row)]
 
 
-def _unwrapped(path: Path) -> list[dict[str, Any]]:
-    """Return the rows in a file that is one JSON object; nothing where it holds a list or lines."""
-    try:
-        content = json.loads(_text(path))
-    except ValueError:
-        return []
-    if not isinstance(content, dict):
-        return []
-    if content and all(isinstance(row, dict) for row in content.values()):
-        return [row | {"id": key} for key, row in content.items()]
-    lists = [content[name] for name in content if name in WRAPPERS or len(content) == 1]
-    for entries in lists:
-        if isinstance(entries, list) and all(isinstance(row, dict) for row in entries):
-            return entries
-    return [content]
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
 def write(path: str | Path, records: Iterable[BaseModel]) -> Path:
@@ -284,12 +408,22 @@ def write_text(path: str | Path, text: str) -> Path:
     return paths.write_bytes(path, text.encode())
 
 
+def load_json(path: Path) -> Any:
+    """Return the value in a JSON file of the user."""
+    return _json(_text(path), path)
+
+
 def _text(path: Path) -> str:
+    """Return a file's text: UTF-8, or UTF-16 with its mark, also compressed with gzip."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise paths.missing(path) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         do = "It must be a readable UTF-8 text file."
         raise UserError(f"{path} could not be read.", got=error, do=do) from None
 

@@ -622,7 +622,9 @@ def test_scores_with_and_without_what_training_has_seen(tmp_path):
 
 
 def test_the_majority_is_that_of_the_whole_set_and_not_of_the_questions_asked(tmp_path):
-    rows = [ROWS["medqa"] | {"question": f"Q{n}?", "answer_idx": "ABBB"[n % 4]} for n in range(40)]
+    named = {"A": "w", "B": "x"}
+    keys = [{"answer_idx": "ABBB"[n % 4], "answer": named["ABBB"[n % 4]]} for n in range(40)]
+    rows = [ROWS["medqa"] | {"question": f"Q{n}?"} | key for n, key in enumerate(keys)]
     path = tmp_path / "medqa.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     few = benchmarks.load(["medqa_ll"], data={"medqa": str(path)}, limit=10)
@@ -848,7 +850,9 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
         assert len(revision) == 40
         name = max((one for one in ROWS if one in path.lower().replace("_", "")), key=len)
         rows = [
-            ROWS[name] | ({"subject": subject} if name == "mmlu" else {"pubid": n})
+            ROWS[name]
+            | dict.fromkeys(("question", "input", "qtext"), f"Q{n}?")
+            | {"pubid": n, "subject": subject}
             for n, subject in enumerate(("anatomy", "law"))
         ]
         whole = datasets.Dataset.from_list(rows)

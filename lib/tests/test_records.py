@@ -51,7 +51,7 @@ def test_a_seed_without_instruction_names_the_field(tmp_path):
     path = records.write_json(
         tmp_path / "seeds.json", [{k: v for k, v in GOOD.items() if k != "instruction"}]
     )
-    with pytest.raises(UserError, match="line 1, field `instruction`"):
+    with pytest.raises(UserError, match="entry 1, field `instruction`"):
         records.read(path, Task)
 
 

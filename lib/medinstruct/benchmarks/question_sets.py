@@ -1,9 +1,10 @@
 """Question sets: published rows in one form, from this package, a local file or the hub."""
 
+import ast
 import functools
-import json
 import os
 import random
+import re
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -104,7 +105,7 @@ def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> A
 def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
     """Return the user's files by set; those of a folder are named like the sets."""
     listed = sorted(paths.resolve(data["folder"]).iterdir()) if "folder" in data else []
-    files = [f for f in listed if f.suffix in records.TABLES and "ground_truth" not in f.stem]
+    files = [f for f in listed if records.table_kind(f.name) and "ground_truth" not in f.stem]
     named = {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
     pairs = {name: path for name, path in data.items() if name not in ("folder", "more")}
     if unknown := [name for name in pairs if name not in sets()]:
@@ -132,10 +133,7 @@ def _content(name: str, file: Path | None) -> dict[str, Any]:
 def _read(name: str, file: Path | None) -> dict[str, Any]:
     """Return questions, examples and source of a set: its subjects, its official test items."""
     splits, source = _splits(sets()[name], file)
-    questions, *others = [
-        [convert(name, row, f"{source}, row {n}") for n, row in enumerate(rows, 1)]
-        for rows in splits
-    ]
+    questions, *others = [_converted(name, rows, source) for rows in splits]
     about, examples = sets()[name]["metadata"], others[0] if others else []
     if subjects := about.get("subjects"):
         questions = [row for row in questions if row["subject"] in subjects]
@@ -143,7 +141,7 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     if "test_ids" in about:
         beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
         ids = beside[0] if beside else paths.resolve(about["test_ids"])
-        official = set(json.loads(ids.read_text(encoding="utf-8")))
+        official = set(map(str, records.load_json(ids)))
         examples = [row for row in questions if row["id"] not in official]
         questions = [row for row in questions if row["id"] in official]
     if not questions:
@@ -152,11 +150,21 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     return {"questions": questions, "examples": examples or questions, "source": source}
 
 
+def _converted(name: str, rows: list[Row], source: str) -> list[Question]:
+    """Return the questions of a split, each once, under ids that no other has."""
+    places = [f"row {n}" for n in range(1, len(rows) + 1)]
+    pairs = [(p, convert(name, row, f"{source}, {p}")) for p, row in zip(places, rows, strict=True)]
+    questions = records.distinct(pairs, records.content_hash, source=f"Benchmark {name}: {source}")
+    if len({question["id"] for question in questions}) < len(questions):
+        return [question | {"id": records.content_hash(question)} for question in questions]
+    return questions
+
+
 def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], str]:
     """Return the rows of a set by split, the test split first, and where they are from."""
     about = setup["metadata"]
     if file:
-        return [_as_on_the_hub(records.load_table(file), about.get("counted", ""))], file.name
+        return [_published(file, about)], file.name
     if "file" in about:
         return [records.load_table(paths.data(about["file"]))], "this package"
     if "url" in about:
@@ -164,14 +172,27 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], 
     return _from_hub(setup)
 
 
-def _as_on_the_hub(rows: list[Row], counted: str) -> list[Row]:
-    """Return an authors' rows as on the hub: out of examinations; `counted` from 0, not from 1."""
-    nested = [row["exams"] for row in rows if isinstance(row.get("exams"), dict)]
-    exams = [exam for part in nested for exam in part.values()]
-    rows = [row | {"category": exam["category"]} for exam in exams for row in exam["data"]] or rows
-    if any(str(row.get(counted)) not in "1234" for row in rows):
+def _published(file: Path, about: dict[str, Any]) -> list[Row]:
+    """Return the rows of a file, or of a folder with a file a subject, as its authors publish it.
+
+    Rows are taken out of examinations. Options `counted` from 1 are counted from 0: where no label
+    is 0; if none is 4 either, that is a guess, and noted.
+    """
+    parts = sorted(file.iterdir()) if file.is_dir() else [file]
+    rows: list[Row] = []
+    for part in (part for part in parts if records.table_kind(part.name)):
+        subject = re.sub("_(test|dev|val)$", "", part.name.partition(".")[0])
+        rows += [{"subject": subject} | r for _, r in records.table(part, about.get("header", ()))]
+    nested = [row["exams"].values() for row in rows if isinstance(row.get("exams"), dict)]
+    exams = [(exam.get("category"), exam.get("data", ())) for part in nested for exam in part]
+    rows = [{"category": category} | row for category, part in exams for row in part] or rows
+    counted = about.get("counted", "")
+    labels = [str(row.get(counted)).removesuffix(".0") for row in rows]
+    if not labels or {*labels} - {*"1234"}:
         return rows
-    return [row | {counted: int(row[counted]) - 1} for row in rows]
+    if "4" not in labels:
+        records.note(f"{file.name}: `{counted}` has neither 0 nor 4 and is counted from 1.")
+    return [row | {counted: int(label) - 1} for row, label in zip(rows, labels, strict=True)]
 
 
 def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:
@@ -211,11 +232,12 @@ def convert(name: str, row: Row, place: str = "row") -> Question:
     """Convert a published row of a set; a bad row is a UserError with set, row and remedy."""
     at, sizes = f"Benchmark {name}: {place}", sets()[name]["metadata"]["options"]
     try:
-        question = _question({field: column(row) for field, column in _columns(name).items()})
-    except (jinja2.UndefinedError, LookupError, TypeError, ValueError) as error:
+        fields = {field: column(row) for field, column in _columns(name).items()}
+        question = _question(fields, at)
+    except (jinja2.UndefinedError, LookupError, TypeError, ValueError, SyntaxError) as error:
         do = f"Give {name} as it is published; this row has {', '.join(map(str, row))[:200]}."
         raise UserError(f"{at} cannot be read: {error}.", got=str(row)[:120], do=do) from None
-    size = len(question["options"])
+    size, named = len(question["options"]), question.pop("named")
     if size not in sizes:
         what, do = f"has {size} options", f"Take the variant with {' or '.join(map(str, sizes))}."
     elif size and not 0 <= question["answer"] < size:
@@ -223,6 +245,8 @@ def convert(name: str, row: Row, place: str = "row") -> Question:
         do = f"The label must be one of {', '.join(question['letters'])} (or 0 to {size - 1})."
     elif not question["question"] or not question["target"]:
         what, do = "is empty", "Fill it in or remove the row."
+    elif named not in ("", question["target"], *question["letters"][question["answer"] :][:1]):
+        what, do = f"has the answer {named!r} and the label of another option", "Correct the row."
     else:
         return question
     raise UserError(f"{at} {what}.", got=str(row)[:200], do=do)
@@ -244,20 +268,45 @@ def _shuffled(items: Sequence, seed: str) -> list:
     return items
 
 
-def _question(fields: Row) -> Question:
+def _question(fields: Row, where: str) -> Question:
     """Return a question with the number of its right option (-1: none), or with a free target."""
-    text, options = str(fields["question"]), [str(x).strip() for x in fields.get("options", ())]
-    keys, label = [*map(str, fields.get("keys", range(len(options))))], str(fields.get("label"))
-    answer = keys.index(label) if label in keys else -1
-    target = options[answer] if 0 <= answer < len(options) else str(fields.get("target") or "")
+
+    def text(name: str, *values: Any) -> str:
+        value = values[0] if values else fields.get(name)
+        _ = not value  # raises if the row does not have it
+        return records.as_text(value, where=f"{where}, {name}", numbers=True).strip()
+
+    options, context = fields.get("options", []), fields.get("context", "")
+    options = ast.literal_eval(options) if isinstance(options, str) else options  # of a CSV file
+    options = [text("an option", option) for option in options]
+    if "" in options:
+        raise ValueError("an option is empty")
+    keys = [_label(text("a key", key)) for key in fields.get("keys", range(len(options)))]
+    answer = _place(_label(text("label")), keys, options)
+    context = context if isinstance(context, list) else [context]
     return {
-        "id": str(fields.get("id") or records.content_hash(text, options)),
-        "question": text.strip(),
+        "id": text("id") or records.content_hash(text("question"), options),
+        "question": text("question"),
         "options": options,
-        "context": fields.get("context", ""),
+        "context": "\n".join(text("context", part) for part in context),
         "letters": list(LETTERS[: len(options)]),
         "answer": answer,
-        "target": target,
-        "subject": str(fields.get("subject") or ""),
-        "level": int(fields.get("level") or 0),
+        "target": options[answer] if 0 <= answer < len(options) else text("target"),
+        "named": text("named"),
+        "subject": text("subject"),
+        "level": int(float(text("level") or 0)),
     }
+
+
+def _place(label: str, keys: Sequence[str], options: Sequence[str]) -> int:
+    """Return the place of the right option by its key, letter or words; -1 for none."""
+    words = [option.lower() for option in options]
+    for names in (keys, LETTERS.lower(), [] if label.isdigit() else words):
+        if label in [*names]:
+            return [*names].index(label)
+    return -1
+
+
+def _label(text: str) -> str:
+    """Return a label in the form that is compared: "(C)." is c, and 2.0 is 2."""
+    return text.strip(" ().").lower().removesuffix(".0")

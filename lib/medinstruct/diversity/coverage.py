@@ -1,7 +1,7 @@
 """Coverage: datasets as tables with labels in one spelling, counts of labels, empty cells."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,7 @@ from medinstruct.errors import UserError
 
 AXES = tuple(labels.VALUES)
 UNLABELED = labels.NO_LABEL, labels.NO_MATCH
-TEXTS = {  # field names of other projects
-    "instruction": ("instruction", "question", "prompt"),
-    "input": ("input", "context"),
-    "output": ("output", "response"),
-}
+TEXTS = "instruction", "input", "output"
 FILES = ("dataset.jsonl", "tasks.jsonl", "seeds.jsonl")
 HUB = "hf:"
 
@@ -26,13 +22,18 @@ def load(source: str | Path) -> pd.DataFrame:
     """Return a dataset as a table: a file, a URL, a run (name or folder), or `hf:owner/name`.
 
     Each task has its texts, its raw labels, and in `type_of`, `view_of`, ... the label it is
-    counted by: "(no label)" if it is missing, "(no match)" if no rule knows it.
+    counted by: "(no label)" if it is missing, "(no match)" if no rule knows it. Rows without a
+    text are left out, with a note of their number.
     """
-    table = frame(_rows(str(source).strip()))
-    if table.empty:
+    rows = _rows(str(source).strip())
+    table = frame([row for _, row in rows], [f"{source}, {place}" for place, _ in rows])
+    is_task = (table["instruction"] + table["input"]).str.strip() != ""
+    if not is_task.any():
         do = "Run the earlier notebooks, or check the file."
         raise UserError("The dataset holds no task.", got=source, do=do)
-    return table
+    if not is_task.all():
+        records.note(f"{source}: {(~is_task).sum()} of {len(table)} rows are empty and left out.")
+    return table[is_task].reset_index(drop=True)
 
 
 def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -43,18 +44,20 @@ def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {name: load(path) for name, path in zip(names, files, strict=True)}
 
 
-def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def frame(rows: Sequence[dict[str, Any]], places: Sequence[str] = ()) -> pd.DataFrame:
     """Return rows of any instruction format as the table that `load` describes."""
-    table = pd.DataFrame(map(_fields, rows), columns=[*AXES, *TEXTS, "model"])
+    places = places or [f"row {n}" for n in range(1, len(rows) + 1)]
+    fields = [_fields(row, place) for row, place in zip(rows, places, strict=True)]
+    table = pd.DataFrame(fields, columns=[*AXES, *TEXTS, "model"])
     names = {f"{axis}_of": [labels.counted(axis, raw) for raw in table[axis]] for axis in AXES}
     return table.join(pd.DataFrame(names, dtype=object))
 
 
-def _fields(row: dict[str, Any]) -> dict[str, str]:
-    fields = {axis: " ".join(str(row.get(axis) or "").split()) for axis in AXES}
-    for name, aliases in TEXTS.items():
-        values = (row[alias] for alias in aliases if alias in row)
-        fields[name] = str(next(values, None) or "")
+def _fields(row: dict[str, Any], place: str) -> dict[str, str]:
+    fields = dict.fromkeys(TEXTS, "") | records.texts(row, where=place, numbers=True)
+    for axis in AXES:
+        label = records.as_text(row.get(axis), where=f"{place}, field `{axis}`", numbers=True)
+        fields[axis] = " ".join(label.split())
     if fields["input"].lower().strip("\"' .") in records.NO_INPUT:
         fields["input"] = ""
     provenance = row.get("provenance")
@@ -62,8 +65,8 @@ def _fields(row: dict[str, Any]) -> dict[str, str]:
     return fields | {"model": str(model)}
 
 
-def _rows(source: str) -> list[dict[str, Any]]:
-    """Return the rows of a source; only `hf:` asks the Hugging Face hub."""
+def _rows(source: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the rows of a source with their places; only `hf:` asks the Hugging Face hub."""
     if source.startswith(HUB):
         return _hub_rows(source.removeprefix(HUB))
     runs = paths.outputs("demo").parent
@@ -77,15 +80,15 @@ def _rows(source: str) -> list[dict[str, Any]]:
     elif source.count("/") == 1 and not Path(source).suffix:
         do = f"Check the path; a dataset of the Hugging Face hub is written {HUB}{source}."
         raise UserError("The dataset is no file, no run and no folder.", got=source, do=do)
-    return records.load_table(source)
+    return records.table(source)
 
 
-def _hub_rows(name: str) -> list[dict[str, Any]]:
+def _hub_rows(name: str) -> list[tuple[str, dict[str, Any]]]:
     do = "Check name and network and install medinstruct[train], or give the path of a file."
     try:
         from datasets import load_dataset
 
-        return list(load_dataset(name, split="train"))
+        return [(f"row {n}", row) for n, row in enumerate(load_dataset(name, split="train"), 1)]
     except Exception as error:  # the hub's own errors are many
         problem = f"{name}: {error}".split("\n")[0]
         raise UserError("The hub did not return the dataset.", got=problem, do=do) from None

@@ -1,7 +1,9 @@
 """Answers: test items, reference answers, answer files matched by content, models, statistics."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from medinstruct.llm.messages import split_thought
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training import message, prompt
 
-ITEM_FIELDS = ("instruction", "input", "difficulty", "type", "topic", "view", "references")
+LABELS = ("difficulty", "type", "topic", "view")
 # Strings that begin a new turn of the Alpaca template, where an answer ends.
 ALPACA_STOPS = ("\n### Instruction", "\n### Input", "\n### Response")
 SENTENCE_ENDS = tuple(".!?:;)]\"'*`”’。")
@@ -26,12 +28,7 @@ Models = Mapping[str, Client | LocalModel]
 def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
     """Return the items of a test set (path, URL or "own"); `limit`: n evenly spaced, 0 for all."""
     source = paths.data("test_freeform.jsonl") if test_set == "own" else test_set
-    rows = enumerate(map(_item_fields, records.load_table(source)), 1)
-    items = [records.parse(TestItem, row, where=f"{source}, row {n}") for n, row in rows]
-    ids = [item.id for item in items]
-    if repeated := [id for n, id in enumerate(ids) if id in ids[:n]]:
-        raise UserError(f"{source} holds a question twice.", got=repeated[:5], do="Delete one.")
-    return evenly(items, limit)
+    return evenly(records.load(source, TestItem, _item_fields), limit)
 
 
 def focus_half(items: Iterable[TestItem]) -> list[TestItem]:
@@ -46,29 +43,33 @@ def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
 
 
 def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:
-    """Return reference answers from `files` (see `load_answers`), or those in the test set."""
+    """Return reference answers from `files` (see `load_answers`), or those in the test set.
+
+    Empty ones are left out, with a note of how many items each reference has none for.
+    """
     if files:
-        return load_answers(files, items)
-    if missing := [item.id for item in items if not item.references]:
-        got = f"{len(missing)} of {len(items)}: {missing[:3]}"
+        answers = load_answers(files, items)
+    else:
+        names = dict.fromkeys(name for item in items for name in item.references)
+        texts = [(item, name, item.references.get(name, "")) for name in names for item in items]
+        answers = [Answer(item=item.id, model=name, text=text) for item, name, text in texts]
+    given, empty = [a for a in answers if a.text], Counter(a.model for a in answers if not a.text)
+    listed = ", ".join(f"{name} for {n} of {len(items)}" for name, n in empty.items())
+    if not given:
         do = "Name files of reference answers in `references`."
-        raise UserError("Test items have no reference answer.", got=got, do=do)
-    names = dict.fromkeys(name for item in items for name in item.references)
-    pairs = [(name, item) for name in names for item in items if name in item.references]
-    return [Answer(item=item.id, model=name, text=item.references[name]) for name, item in pairs]
+        raise UserError("Test items have no reference answer.", got=listed or len(items), do=do)
+    if empty:
+        records.note(f"Missing reference answers are not compared: {listed} items.")
+    return given
 
 
 def load_answers(files: Mapping[str, str], items: Sequence[TestItem]) -> list[Answer]:
     """Return the answers in `files`, {name: path}, one an item and name.
 
     Rows are matched by item id, else by instruction and input, else by the prompt that contains
-    the input. Their text is in the field output, response, answer or text.
+    the input. Fields are as in `records.texts`; the first of several answers to an item counts.
     """
-    answers = []
-    for name, path in files.items():
-        rows = [row for row in records.load_table(path) if row.get("model", name) == name]
-        answers += _matched(rows, items, name)
-    return answers
+    return [answer for name, path in files.items() for answer in _matched(path, items, name)]
 
 
 def question(item: TestItem) -> str:
@@ -175,51 +176,56 @@ def _repetition(text: str, size: int = 8) -> float:
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
-def _item_fields(row: dict[str, Any]) -> dict[str, Any]:
+def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     """Convert a row (own, MedInstruct-test, iCliniq or AlpacaFarm) to the fields of a TestItem."""
-    fields = {key: row[key] for key in ITEM_FIELDS if row.get(key) not in (None, "")}
+    texts, labels = (
+        records.texts(row, where=where),
+        [k for k in LABELS if records.plain(row.get(k))],
+    )
     names = TEXTS["reference_fields"].items()
-    references = {name: row[key] for key, name in names if key in row}
-    if not references and (text := _text(row)) is not None:  # AlpacaFarm names its generator
-        references = {str(row.get("generator") or "given"): text}
-    if not str(row.get("instruction", "")).strip() and str(row.get("input", "")).strip():
-        fields["instruction"] = TEXTS["default_instruction"]
-    return fields | ({"references": references} if references else {})
+    given = records.plain(row.get("references")) or {n: row[key] for key, n in names if key in row}
+    if not given and "output" in texts:  # AlpacaFarm names its generator
+        given = {records.as_text(row.get("generator"), where=where) or "given": texts["output"]}
+    if not texts.get("instruction", "").strip() and texts.get("input", "").strip():
+        texts["instruction"] = TEXTS["default_instruction"]
+    texts.pop("output", "")
+    return {key: row[key] for key in labels} | texts | {"references": given}
 
 
-def _matched(rows: Sequence[dict[str, Any]], items: Sequence[TestItem], name: str) -> list[Answer]:
-    """Return the answer of each item, in their order; each item needs exactly one row."""
-    matches: dict[str, list[Answer]] = {item.id: [] for item in items}
-    for row, id in zip(rows, _matched_ids(rows, items), strict=True):
-        if id is not None and (text := _text(row)) is not None:
-            answer, _ = split_thought(text)
-            reason = "length" if answer is None else str(row.get("finish_reason") or "stop")
-            matches[id].append(Answer(item=id, model=name, text=answer or "", finish_reason=reason))
-    missing = [id for id, answers in matches.items() if not answers]
-    repeated = [id for id, answers in matches.items() if len(answers) > 1]
-    if missing or repeated:
-        got = f"{len(missing)} missing {missing[:3]}, {len(repeated)} doubled {repeated[:3]}"
+def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
+    """Return the answers of a file to the items, in their order; each item needs one."""
+    rows, pairs = [row for row in records.table(path) if (row[1].get("model") or name) == name], []
+    texts = [records.texts(row, where=f"{path}, {place}", required=False) for place, row in rows]
+    ids = _matched_ids([row for _, row in rows], texts, items)
+    for (place, row), fields, id in zip(rows, texts, ids, strict=True):
+        if id and "output" in fields:
+            answer, _ = split_thought(fields["output"])
+            end = "length" if answer is None else row.get("finish_reason") or "stop"
+            fields = {"item": id, "model": name, "text": answer or "", "finish_reason": end}
+            pairs.append((place, records.parse(Answer, fields, where=f"{path}, {place}")))
+    answers = {a.item: a for a in records.distinct(pairs, attrgetter("item"), source=path)}
+    if missing := [item.id for item in items if item.id not in answers]:
         do = "Choose the file for this test set; rows match by item id, instruction or prompt."
+        got = f"{path}: {len(missing)} missing {missing[:3]}"
         raise UserError(f"The answers of {name} do not fit the test set.", got=got, do=do)
-    return [answers[0] for answers in matches.values()]
+    return [answers[item.id] for item in items]
 
 
-def _matched_ids(rows: Sequence[dict], items: Sequence[TestItem]) -> Iterator[str | None]:
+def _matched_ids(
+    rows: Sequence[dict], texts: Iterable[dict], items: Sequence[TestItem]
+) -> Iterator:
     """Yield the id of the item that each row answers, or None."""
     ids = {item.id for item in items}
     questions = {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
     inputs = {_folded(item.input): item.id for item in items if item.input}
-    for row in rows:
-        id = next((row[key] for key in ("item", "id") if row.get(key) in ids), None)
-        instruction, input = _folded(row.get("instruction")), _folded(row.get("input"))
-        prompt = _folded(row.get("prompt"))
+    for row, fields in zip(rows, texts, strict=True):
+        named = [row[key] for key in ("item", "id") if isinstance(row.get(key), str)]
+        id = next((name for name in named if name in ids), None)
+        asked, input = (_folded(fields.get(key, "")) for key in ("instruction", "input"))
+        prompt = "" if "instruction" in row else asked
         longest = max((text for text in inputs if text in prompt), key=len, default="")
-        yield id or questions.get((instruction, input)) or inputs.get(input) or inputs.get(longest)
+        yield id or questions.get((asked, input)) or inputs.get(input) or inputs.get(longest)
 
 
-def _text(row: dict[str, Any]) -> str | None:
-    return next((str(row[key]) for key in TEXTS["answer_fields"] if row.get(key) is not None), None)
-
-
-def _folded(text: Any) -> str:
-    return " ".join(str(text or "").split())
+def _folded(text: str) -> str:
+    return " ".join(text.split())

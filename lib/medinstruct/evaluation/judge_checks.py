@@ -244,14 +244,18 @@ def on_shared_pairs(verdicts: Verdicts) -> dict[str, list[Verdict]]:
 
 def load_votes(path: str | Path) -> pd.DataFrame:
     """Load people's blinded votes: one row a vote with the columns VOTE and winner; "" for none."""
-    rows = records.load_table(path) if path else []
-    votes = pd.DataFrame(rows, columns=[*VOTE, "winner"])
-    is_wrong = votes[VOTE].isna().any(axis=1) | ~votes["winner"].isin(SCORE)
+    names, rows = [*VOTE, "winner"], []
+    for place, row in records.table(path) if path else ():
+        where = f"{path}, {place}, "
+        rows.append([records.as_text(row.get(n), where=where + n, numbers=True) for n in names])
+    votes = pd.DataFrame(rows, columns=names)
+    is_wrong = votes[VOTE].eq("").any(axis=1) | ~votes["winner"].isin(SCORE)
     is_wrong |= votes.duplicated(VOTE)
     if is_wrong.any():
         do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}, once a rater."
         got = votes[is_wrong].iloc[0].to_dict()
-        raise UserError(f"Votes in {path} cannot be read or occur twice.", got=got, do=do)
+        what = f"{is_wrong.sum()} votes in {path} cannot be read or occur twice."
+        raise UserError(what, got=f"vote {is_wrong.argmax() + 1}: {got}", do=do)
     return votes
 
 

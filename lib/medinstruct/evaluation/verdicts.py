@@ -166,7 +166,7 @@ def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "")
     its own reply is an error.
     """
     rows = records.rows(paths.resolve(path))
-    return [_parse_row(row, items, model, where=f"{path}, line {line}") for line, row in rows]
+    return [_parse_row(row, items, model, where=f"{path}, {place}") for place, row in rows]
 
 
 def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -194,8 +194,9 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
             do = f"The test set has {len(items)} items, numbered from 0."
             raise UserError(f"{where} points to no item.", got=row["id"], do=do)
         row["id"] = items[row["id"]].id
-    stored = TEXTS["winners"].get(str(row.get("winner")).lower())
-    row["reply"] = split_thought(row.get("reply", ""))[0] or ""
+    texts = {name: records.as_text(row.get(name), where=where) for name in ("winner", "reply")}
+    stored = TEXTS["winners"].get(texts["winner"].lower())
+    row["reply"] = split_thought(texts["reply"])[0] or ""
     letter = parse_verdict(row["reply"], row.get("finish_reason", "stop"))
     parsed = winner_of(letter, row.get("order"))
     if parsed and stored and parsed != stored:
@@ -203,5 +204,6 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
     fields = {"model": model or "model"}
     fields |= {name: row[name] for name in Verdict.model_fields if name in row}
-    fields |= {"id": str(row.get("id", "")), "winner": parsed or stored}
+    fields |= {"id": records.as_text(row.get("id"), where=where, numbers=True)}
+    fields |= {"winner": parsed or stored}
     return records.parse(Verdict, fields, where=where)

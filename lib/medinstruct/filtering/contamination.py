@@ -30,13 +30,15 @@ def load_items(
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}
     for file in files:
-        stem = Path(file.partition("#")[0]).stem
+        stem = Path(file).name.partition(".")[0]
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
         sources[next(name for name in names if name not in sources)] = file
     items: list[dict[str, Any]] = []
     for name, source in sources.items():
-        rows = enumerate(records.load_table(source) or [{}], 1)
-        items += [{"set": name} | _question(n, row, source) for n, row in rows]
+        rows = enumerate(records.table(source) or [("line 1", {})], 1)
+        items += [
+            {"set": name} | _question(n, row, f"{source}, {place}") for n, (place, row) in rows
+        ]
     for name, questions in (sets or {}).items():
         fields = (("id", "id"), ("text", "question"), ("options", "options"))
         items += [{"set": name} | {key: row[field] for key, field in fields} for row in questions]
@@ -48,19 +50,21 @@ def read_items(path: Path) -> pd.DataFrame:
     return pd.DataFrame(records.load_table(path)) if path.exists() else load_items()
 
 
-def _question(number: int, row: dict[str, Any], source: str) -> dict[str, Any]:
+def _question(number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
     """Return id, text and options of a row; free-form items have the id of their content."""
-    texts = [row[field].strip() for field in QUESTIONS if isinstance(row.get(field), str)]
+    asked = [*(row.get(name) for name in QUESTIONS), records.first_turns(row).get("user")]
+    texts = [text.strip() for text in map(records.plain, asked) if isinstance(text, str)]
     if not any(texts):
-        do = f"Each row needs one of these fields: {', '.join(QUESTIONS)}."
-        got = f"entry {number}: {', '.join(row)}"[:120]
-        raise UserError(f"{source} holds no question.", got=got, do=do)
+        do = f"Each row needs a conversation or one of these fields: {', '.join(QUESTIONS)}."
+        raise UserError(f"{where} holds no question.", got=", ".join(row)[:120], do=do)
     if row.get("instruction"):
-        test = TestItem(instruction=row["instruction"], input=str(row.get("input") or ""))
+        known = {name: row[name] for name in ("instruction", "input") if name in row}
+        test = TestItem(**records.texts(known, where=where))
         return {"id": test.id, "text": f"{test.instruction} {test.input}".strip(), "options": []}
-    options = row.get("options")
-    about = {"id": str(row.get("id") or number), "text": next(filter(None, texts))}
-    return about | {"options": options if isinstance(options, list) else []}
+    options = row.get("options") if isinstance(row.get("options"), list) else []
+    options = [records.as_text(option, where=where, numbers=True) for option in options]
+    id = records.as_text(row.get("id"), where=f"{where}, field `id`", numbers=True)
+    return {"id": id or str(number), "text": next(filter(None, texts)), "options": options}
 
 
 def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:

@@ -18,8 +18,8 @@ ASKED_AS = {"type": "open Q&A", "view": "patient", "difficulty": 3}
 
 def load_safety(source: str = "own", *, limit: int = 0) -> list[SafetyPrompt]:
     """Return the shipped prompts (not reviewed by clinicians) or a file's, `limit` evenly."""
-    path = paths.data("test_safety.jsonl") if source == "own" else paths.resolve(source)
-    return evaluation.evenly(records.read(path, SafetyPrompt), limit)
+    path = paths.data("test_safety.jsonl") if source == "own" else source
+    return evaluation.evenly(records.load(path, SafetyPrompt), limit)
 
 
 def as_task(prompt: SafetyPrompt) -> Task:

@@ -141,12 +141,16 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _with_control_tokens(examples: Sequence[Example], tokenizer: Any) -> list[str]:
-    """Return ids of the examples whose text contains a special token of the tokenizer."""
-    added = tokenizer.get_added_vocab()
-    special = {added[token] for token in added if token.strip()} | {*tokenizer.all_special_ids}
+    """Return ids of the examples whose text contains a token that steers the model.
+
+    That is a special token, or an added one in the chat template; Gemma also adds tags of HTML.
+    """
+    template, added = str(tokenizer.chat_template or ""), tokenizer.added_tokens_decoder.items()
+    marks = [id for id, token in added if token.content.strip() and token.content in template]
+    control = {*marks, *tokenizer.all_special_ids, *(id for id, token in added if token.special)}
     texts = ["\n".join((e.instruction, e.input, e.output)) for e in examples]
     rows = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    return [e.id for e, ids in zip(examples, rows, strict=True) if special & set(ids)]
+    return [e.id for e, ids in zip(examples, rows, strict=True) if control & set(ids)]
 
 
 def _refuse(ids: list[str], what: str, do: str) -> None:
