@@ -1,5 +1,6 @@
 """Files of others: columns that are no text, conversations, doubles, encodings, forms of benchmarks."""
 
+import asyncio
 import codecs
 import gzip
 import json
@@ -321,6 +322,16 @@ def test_the_kind_of_a_table_is_that_of_the_path_of_its_address():
     assert not records.table_kind("https://x.org/v1") and not records.table_kind(
         "gpt-4.1@https://x.org/v1"
     )
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl?download=true"])
+def test_a_contestant_in_a_packed_or_downloaded_file_is_read_and_no_model_is_asked(tmp_path, name):
+    [item] = items(tmp_path, "Why?")
+    text = json.dumps({"instruction": "Why?", "output": "So."}).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    files = {"m": str(tmp_path / name)}
+    [answer] = asyncio.run(evaluation.answers.of_others(files, [item], max_tokens=9))
+    assert answer.text == "So."
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv", "a.json", "a.xlsx", "a.parquet", "a.zip"])

@@ -140,7 +140,7 @@ async def of_others(
     """
     answers = []
     for name, place in places.items():
-        if records.is_table(place):
+        if records.table_kind(place):
             answers += load_answers({name: place}, items)
             continue
         if "@" in place:

@@ -162,7 +162,7 @@ def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
     """Yield files that parameters name and that cannot be read."""
     for key in FILE_KEYS:
         for name in manifest.texts(values.get(key)):
-            is_file = key != "answer_models" or records.is_table(name)
+            is_file = key != "answer_models" or bool(records.table_kind(name))
             if name not in ("", "own") and is_file and not _exists(name):
                 do = f"give a path of your own with --set {key}=…"
                 yield f"{key} cannot be read: {name[:100]}", do
