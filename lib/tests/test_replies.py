@@ -287,8 +287,9 @@ def test_half_a_character_is_replaced_where_it_is_read_and_the_answer_is_kept(
     (reply,), _, _ = ask(body(message={"content": None, "refusal": text}))
     assert reply.text == wanted and reply.refused
     assert ask(body([{"type": "text", "text": text}]))[0][0].text == wanted
-    with pytest.raises(UserError, match="gave no answer"):
-        ask({"error": {"message": text, "code": 401}})
+    with pytest.raises(UserError, match="gave no answer") as error:
+        ask({"error": f"{text} is no key"})
+    assert str(error.value).encode() and wanted in str(error.value)
     pieces, reply = stream(
         events(*(chunk(content=sign) for sign in text), chunk("stop"), b"[DONE]")
     )
@@ -402,7 +403,7 @@ class Batches(stand_in_server.Service):
 
     def complete(self, content):
         self.asked += 1
-        return 200, self.answer(self.asked)
+        return 200, self.answer(json.loads(content) | {"number": self.asked})
 
 
 def batch(answer, count=5, **fields):
@@ -420,16 +421,38 @@ def batch(answer, count=5, **fields):
 def test_a_row_of_a_batch_that_holds_no_answer_is_sent_again_and_not_kept(name, tmp_path):
     failure = FAILURES[name][0]
     failure = failure.decode() if isinstance(failure, bytes) else failure
-    replies, asked = batch(lambda n: failure if n % 3 == 1 else body(), cache=tmp_path / "c.sqlite")
+    replies, asked = batch(
+        lambda sent: failure if sent["number"] % 3 == 1 else body(), cache=tmp_path / "c.sqlite"
+    )
     assert [reply.text for reply in replies] == [NOTE] * 5 and asked > 5
     assert len(llm.Cache(tmp_path / "c.sqlite").keys()) == 5
 
 
+FLAGGED = {"error": {"message": "The prompt is flagged by the content filter", "code": 400}}
+
+
+@pytest.mark.parametrize("failure, rounds, reason, words", [
+    (FAILURES["error and null choices"][0], 4, "refused_by_server", "Upstream is down"),
+    (FAILURES["choices empty"][0], 4, "refused_by_server", "hand-7b"),
+    (FLAGGED, 0, "content_filter", "flagged by the content filter"),
+])  # fmt: skip
+def test_a_row_of_a_batch_that_never_succeeds_leaves_the_others_answered(
+    failure, rounds, reason, words
+):
+    def answer(sent):
+        return failure if sent["messages"][-1]["content"] == "Question 2" else body()
+
+    replies, asked = batch(answer)
+    assert [reply.text for reply in replies] == [NOTE] * 2 + [""] + [NOTE] * 2
+    assert replies[2].incomplete_reason == reason and asked == 5 + rounds
+    assert words in replies[2].error
+
+
 def test_a_batch_that_never_answers_ends_in_the_servers_words():
-    with pytest.raises(UserError, match="5 requests got no answer"):
-        batch(lambda n: FAILURES["error and null choices"][0])
+    with pytest.raises(UserError, match="Upstream is down"):
+        batch(lambda sent: FAILURES["error and null choices"][0])
     with pytest.raises(UserError, match="No such key"):
-        batch(lambda n: {"error": {"message": "No such key", "code": 401}})
+        batch(lambda sent: {"error": {"message": "No such key", "code": 401}})
 
 
 def test_a_judge_that_thinks_or_answers_in_parts_is_read():

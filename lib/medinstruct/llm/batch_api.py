@@ -14,7 +14,6 @@ import openai
 
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import AGAIN, NoAnswer, Reply, Request, answer_of, read_json
-from medinstruct.llm.refusals import Refused
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
 ROUNDS = 4  # in a row that bring no answer
@@ -29,10 +28,10 @@ async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """Return the replies in the order of the requests.
 
     Batches of an interrupted run are fetched first; failed and expired rows are sent again, and
-    incomplete answers are requested once more, as online; refused rows are not. At most
-    `batch_tokens` wait in the server's queue; where it is full, this waits.
+    incomplete answers are requested once more, as online; refused rows are not, nor those that fail
+    in each round. At most `batch_tokens` wait in the server's queue; where it is full, this waits.
     """
-    client.declined.clear()
+    client.declined, client.failed = {}, {}
     replies = client.check_refused(await _ask_once(client, requests))
     pairs = [(n, reply) for n, reply in enumerate(replies) if reply.incomplete_reason in AGAIN]
     again = {n: requests[n].repeated(reply) for n, reply in pairs}
@@ -58,6 +57,7 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
                 left = ROUNDS if is_better else left - (ROUNDS * WAIT / DAY if is_full else 1)
     except openai.OpenAIError as error:
         raise client.connection.problem(error) from None
+    client.declined |= {key: client.failed[key] for key in missing.keys() & client.failed}
     if missing := _unsaved(client, missing):
         do, got = "Start again: only these are asked for.", f"after {ROUNDS} rounds"
         raise UserError(f"{len(missing)} requests got no answer.", got=got, do=do)
@@ -140,11 +140,12 @@ async def _save(
             except NoAnswer as error:
                 body, status = str(error), error.status_code
             if status not in (None, 200) and not connection.learn(body, status, sent[key]):
-                failed = connection.problem(body, status, sent=sent[key], attempt=1)
-                if isinstance(failed, Refused):
-                    client.declined[key] = client.decline(request, failed)
-                else:
-                    problem = failed or problem
+                error = connection.problem(body, status, sent=sent[key])
+                passes = not connection.problem(body, status, sent=sent[key], attempt=1)
+                problem = problem if passes or error.reason else error
+                error.reason = error.reason or "refused_by_server"
+                replies = client.failed if passes else client.declined
+                replies[key] = client.decline(request, error)
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."
         return UserError("The server refused a batch.", got=got, do=do)

@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medinstruct import database, paths
-from medinstruct.llm.messages import Reply, Request, saved_answer
-
-PUT = """INSERT INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)
-  ON CONFLICT (key) DO UPDATE SET request = excluded.request, answer = excluded.answer,
-  at = excluded.at, usd = usd + excluded.usd WHERE CAST(answer AS BLOB) = ?"""
+from medinstruct.llm.messages import Reply, Request, saved_reply
 
 
 class Cache:
@@ -28,15 +24,19 @@ class Cache:
 
     def get(self, key: str) -> Reply | None:
         """Return the saved reply, or None."""
-        answer = saved_answer(self._row(key))
-        return Reply(**answer, key=key, cached=True) if answer else None
+        return saved_reply(self._row(key), key)
 
     def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
         """Save an answer and its cost; return the reply that was saved first under the key."""
         row = self._row(key)
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
-        bad = b"" if saved_answer(row) else row
-        self._do(PUT, key, *texts, time.time(), usd, bad)
+        if row is not None and not saved_reply(row, key):  # unless another run has replaced it
+            place = "WHERE key = ? AND CAST(answer AS BLOB) = ?"
+            self._do(
+                f"UPDATE answers SET answer = ?, usd = usd + ? {place}", texts[1], usd, key, row
+            )
+        sql = "INSERT OR IGNORE INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)"
+        self._do(sql, key, *texts, time.time(), usd)
         return self.get(key).model_copy(update={"cached": False})
 
     def _row(self, key: str) -> bytes | None:

@@ -61,7 +61,8 @@ class Client:
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
         self.chat, self.most_read = chat, 0  # prompt tokens of one request
-        self.has_answers, self.declined = False, dict[str, Reply]()  # refused in a batch, by key
+        self.has_answers = False
+        self.declined, self.failed = {}, {}  # replies to rows of a batch without an answer, by key
         self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where

@@ -166,8 +166,9 @@ def normalize(answer: dict[str, Any]) -> dict[str, Any]:
     """
     text, thought = split_thought(whole(answer["text"]))
     thoughts = whole("\n\n".join(filter(None, (answer.get("thought"), thought))))
-    reason = "length" if text is None else finish_of(answer["finish_reason"]) or "stop"
-    return answer | {"text": text or "", "thought": thoughts, "finish_reason": reason}
+    reason = "length" if text is None else finish_of(answer.get("finish_reason")) or "stop"
+    answer = answer | {"text": text or "", "thought": thoughts, "finish_reason": reason}
+    return answer | {"model": whole(_flat(answer.get("model")))}
 
 
 def is_answer(answer: dict[str, Any]) -> bool:
@@ -186,7 +187,7 @@ def answer_of(body: Any, request: Request) -> dict[str, Any]:
     message = choice if "text" in choice and not message else message  # of /v1/completions
     thought, text = _read(message)
     answer = {"text": until_stop(whole(text), request.stop), "thought": thought}
-    answer = normalize(answer | {"finish_reason": reason, "model": _model(body)})
+    answer = normalize(answer | {"finish_reason": reason, "model": body.get("model")})
     answer |= _counts(body.get("usage"), answer)
     if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:
         answer["finish_reason"] = "length"
@@ -198,20 +199,16 @@ def answer_of(body: Any, request: Request) -> dict[str, Any]:
 
 
 def choice_of(body: Any) -> dict[str, Any]:
-    """Return the first choice of a completion; raise `NoAnswer` without one, or for its error."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not (choice := _first_choice(body)):
-        raise NoAnswer(body, error)
+    """Return the first choice of a body, {} without one; raises `NoAnswer` for an error or page."""
+    if not isinstance(body, dict):
+        raise NoAnswer(body)
+    choices = body["choices"] if isinstance(body.get("choices"), list) else ()
+    choice = next((choice for choice in choices if isinstance(choice, dict)), {})
     reason = finish_of(choice.get("finish_reason"))
-    if choice.get("error") or reason == "error" or (error and not reason):
-        raise NoAnswer(body, choice.get("error") or error or {"finish_reason": reason})
+    error = choice.get("error") or ("" if reason else body.get("error"))
+    if error or reason == "error":
+        raise NoAnswer(body, error or {"finish_reason": reason})
     return choice
-
-
-def _first_choice(body: Any) -> dict[str, Any]:
-    choices = body.get("choices") if isinstance(body, dict) else None
-    choices = choices if isinstance(choices, list) else ()
-    return next((choice for choice in choices if isinstance(choice, dict)), {})
 
 
 def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str] = ()) -> str:
@@ -220,13 +217,12 @@ def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str]
     Completion tokens are estimated from above until the last chunk counts them. A server that does
     not stream sends one chunk, a completion. Raises `NoAnswer` for an error.
     """
-    if not isinstance(chunk, dict) or _first_choice(chunk) or chunk.get("error"):
-        choice = choice_of(chunk)
-        thought, text = _read(choice.get("delta") or choice.get("message") or choice)
-        answer["thought"] += thought
-        answer["text"] += text
-        answer["finish_reason"] = choice.get("finish_reason") or answer["finish_reason"]
-    answer["model"] = _model(chunk) or answer["model"]
+    choice = choice_of(chunk)
+    thought, text = _read(choice.get("delta") or choice.get("message") or choice)
+    answer["thought"] += thought
+    answer["text"] += text
+    answer["finish_reason"] = choice.get("finish_reason") or answer["finish_reason"]
+    answer["model"] = chunk.get("model") or answer["model"]
     written = (answer["thought"] + answer["text"]).encode(errors="replace")
     answer["completion_tokens"] = 1 + len(written) // 3
     if usage := chunk.get("usage"):
@@ -234,20 +230,14 @@ def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str]
     return rest(settled(answer["text"], stop), sent)
 
 
-def saved_answer(text: bytes | None) -> dict[str, Any] | None:
-    """Return an answer of the cache, also of earlier versions; None for what is no answer."""
+def saved_reply(text: bytes | None, key: str) -> Reply | None:
+    """Return a reply of the cache, also of earlier versions; None for what is no answer."""
     with suppress(TypeError, ValueError, KeyError, AttributeError):
-        row = {"finish_reason": "", **json.loads(text)}
+        row = json.loads(text)
         counts = {name: _count(row, name) for name in row if name.endswith("_tokens")}
-        answer = normalize(row | counts | {"model": _model(row)})
-        names = Reply.model_fields.keys() - {"key", "all_tokens", "cached"}
-        reply = Reply(key="", **{name: answer[name] for name in names & answer.keys()})
-        return reply.model_dump(include=names) if is_answer(answer) else None
-
-
-def _model(body: dict[str, Any]) -> str:
-    """Return the model that a body names, "" where it names none."""
-    return whole(_flat(body.get("model")))
+        answer = normalize(row | counts) | {"key": key, "cached": True}
+        answer = {name: answer[name] for name in Reply.model_fields.keys() & answer.keys()}
+        return Reply(**answer) if is_answer(answer) else None
 
 
 def _read(message: Any) -> tuple[str, str]:

@@ -189,7 +189,7 @@ class Connection:
             reason = "refused_by_server"
         do = TEXTS["advice"].get(status, "Try again later.")
         do = refusals.TEXTS["advice"].get(reason, do) + " Answers so far are saved."
-        got = " ".join(self._clean(words(error), sent).split())[:400]
+        got = messages.whole(" ".join(self._clean(words(error), sent).split())[:400])
         what = f"{self.url or 'The OpenAI API'} gave no answer for `{self.model}`."
         problem = (Refused if reason else UserError)(what, got=got, do=do)
         problem.reason = reason
@@ -230,7 +230,8 @@ async def chunks(raw: Any) -> AsyncIterator[Any]:
 
     if re.search("html|json", raw.headers.get("content-type", "")):
         body = messages.read_json(await raw.http_response.aread())
-        messages.choice_of(body)
+        if not messages.choice_of(body):
+            raise NoAnswer(body)
         yield body
         return
     try:
