@@ -448,6 +448,15 @@ def test_a_row_of_a_batch_that_never_succeeds_leaves_the_others_answered(
     assert words in replies[2].error
 
 
+def test_a_row_that_fails_once_beside_one_that_always_fails_is_answered():
+    def answer(sent):
+        number = sent["messages"][-1]["content"][-1]
+        return FAILURES["choices null"][0] if number == "2" or sent["number"] == 2 else body()
+
+    replies, _ = batch(answer)
+    assert [reply.text for reply in replies] == [NOTE] * 2 + [""] + [NOTE] * 2
+
+
 def test_a_batch_that_never_answers_ends_in_the_servers_words():
     with pytest.raises(UserError, match="Upstream is down"):
         batch(lambda sent: FAILURES["error and null choices"][0])

@@ -57,7 +57,8 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
                 left = ROUNDS if is_better else left - (ROUNDS * WAIT / DAY if is_full else 1)
     except openai.OpenAIError as error:
         raise client.connection.problem(error) from None
-    client.declined |= {key: client.failed[key] for key in missing.keys() & client.failed}
+    left_over = _unsaved(client, missing).keys() & client.failed
+    client.declined |= {key: client.failed[key] for key in left_over}
     if missing := _unsaved(client, missing):
         do, got = "Start again: only these are asked for.", f"after {ROUNDS} rounds"
         raise UserError(f"{len(missing)} requests got no answer.", got=got, do=do)
