@@ -1,12 +1,12 @@
 """Models: addresses, prices and limits by name, from params/models.yaml."""
 
 import difflib
+import os
 import re
 from contextlib import suppress
 from datetime import date
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import BaseModel, Field
 
 from medinstruct import paths, records
@@ -14,7 +14,7 @@ from medinstruct.errors import UserError
 
 ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
 STAND_IN = "offline-stand-in"
-FREE = ("offline", "http://localhost", "http://127.0.0.1")  # how addresses without a key begin
+OPENAI = "https://api.openai.com/v1"
 NOTICE = 90  # days before a model's end at which a run warns
 
 
@@ -58,15 +58,19 @@ class Model(BaseModel, extra="forbid", frozen=True):
         """Return whether the offline stand-in answers."""
         return self.url.partition("?")[0] == "offline"
 
+    @property
+    def address(self) -> str:
+        """Return the address that is asked: `url`, else OPENAI_BASE_URL or OpenAI's."""
+        return self.url or os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI
+
 
 def load(name: str) -> Model:
     """Return a model by its name in models.yaml, "model@url", or "offline?refusal=0.2"."""
     table = known()
     if name in table:
         return table[name]
-    model, sign, url = name.rpartition("@")
-    if sign and model and (url.startswith(("http://", "https://", "offline"))):
-        return Model(model=model, url=url)
+    if match := re.fullmatch(r"(?i)(.+?)@((?:https?://|offline).*)", name):
+        return Model(model=match[1], url=match[2])
     if name.partition("?")[0] == "offline":
         return Model(model=STAND_IN, url=name)
     near = difflib.get_close_matches(name, table, n=1)
@@ -80,11 +84,11 @@ def known() -> dict[str, Model]:
     path = paths.root() / "params" / "models.yaml"
     if not path.exists():
         return {}
+    do = "Write one model a line, as in `local: {url: http://localhost:8000/v1, model: mine}`."
+    entries = paths.read_yaml(path, do=do) or {}
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         fields = {name: {"model": name} | entry for name, entry in entries.items()}
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
-        do = "Write one model a line, as in `local: {url: http://localhost:8000/v1, model: mine}`."
+    except (AttributeError, TypeError) as error:
         raise UserError(f"{path} cannot be read.", got=str(error)[:300], do=do) from None
     return {name: records.parse(Model, f, where=f"{path}, {name}") for name, f in fields.items()}
 

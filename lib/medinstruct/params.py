@@ -101,11 +101,7 @@ def profile(path: str | Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]
     """
     path = _located(path, above)
     do = "Write `key: value` lines."
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        got = str(error).replace("\n", " ")
-        raise UserError(f"{path} is not valid YAML.", got=got, do=do) from None
+    values = paths.read_yaml(path, do=do)
     if not isinstance(values, dict):
         raise UserError(f"{path} is not a profile.", got=type(values).__name__, do=do)
     base = values.pop("base", "")

@@ -11,6 +11,7 @@ import unicodedata
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.message import Message
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from medinstruct import network
 from medinstruct.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -80,6 +82,35 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+class _Profile(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a map; an error where a key is in it twice."""
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if first := lines.get(name):
+                what = f"`{key.value}` is stated twice, first in line {first}: keep one of them"
+                raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, *, do: str) -> Any:
+    """Return the value in a user's YAML file, UTF-8 or UTF-16; `do` is the remedy for bad YAML."""
+    try:
+        content = path.read_bytes()
+        return yaml.load(content, _Profile)
+    except yaml.reader.ReaderError as error:
+        got = f"line {content[: error.position].count(10) + 1}: {error.reason}"
+        raise UserError(f"{path} is not UTF-8 text.", got=got, do="Save it as UTF-8.") from None
+    except yaml.MarkedYAMLError as error:
+        got = f"line {error.problem_mark.line + 1}: {error.problem}"
+        do = "Indent with blanks, not with tabs." if "\\t" in got else do
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
+        got = str(error)
+    raise UserError(f"{path} is not valid YAML.", got=got, do=do)
+
+
 def missing(path: str | Path) -> UserError:
     """Return the error for a file that does not exist; it names the notebook that writes it."""
     name = Path(path).name
@@ -134,7 +165,7 @@ def find(name: str | Path) -> Path | None:
 
 def is_downloaded(link: str) -> bool:
     """Return whether the file of a URL is in the download cache."""
-    return _cached(link.partition("#sha256=")[0]).exists()
+    return bool(_cached(link.partition("#sha256=")[0])[1])
 
 
 def cache_folder() -> Path:
@@ -152,10 +183,10 @@ def cache_folder() -> Path:
     return Path(tempfile.gettempdir(), f"medinstruct-{getattr(os, 'getuid', int)()}")
 
 
-def _cached(url: str) -> Path:
-    """Return a URL's file in the download cache."""
+def _cached(url: str) -> tuple[str, list[Path]]:
+    """Return how the name of a URL's file begins in the download cache, and the file if there."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return cache_folder() / f"{digest}-{Path(urlsplit(url).path).name}"
+    return digest, list(cache_folder().glob(f"{digest}-*"))
 
 
 @contextmanager
@@ -195,19 +226,29 @@ def _replace(source: Path, target: Path) -> None:
 
 def _download(link: str) -> Path:
     url, _, pin = link.partition("#sha256=")
-    path = _cached(url)
-    if not path.exists():
-        try:
-            with urllib.request.urlopen(url, timeout=60) as response:
-                content = response.read()
-        except OSError as error:
-            what, got = "The file could not be downloaded.", f"{url}: {error}"
-            do = "Check the address and the network, or download the file and give its path."
-            raise UserError(what, got=got, do=do) from None
-        write_bytes(path, content)
-    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest, files = _cached(url)
+    if not files:
+        name, content = _fetch(url)
+        files = [write_bytes(cache_folder() / f"{digest}-{name}", content)]
+    checksum = hashlib.sha256(files[0].read_bytes()).hexdigest()
     if pin and checksum != pin:
-        path.unlink()
+        files[0].unlink()
         do = f"Expected {pin}: check the source."
         raise UserError(f"{url} is not the pinned file.", got=f"sha256 {checksum}", do=do)
-    return path
+    return files[0]
+
+
+def _fetch(url: str) -> tuple[str, bytes]:
+    """Return name and content of a file; its kind is that of the URL's path, else the server's."""
+    response, header = network.fetch(url), Message()
+    header["Content-Disposition"] = response.headers.get("content-disposition", "")
+    content, places = response.content, [urlsplit(url).path, header.get_filename("")]
+    name = next((Path(p).name for p in [*places, response.url.path] if Path(p).suffix), "file")
+    got = f"{network.public(url)}: {response.status_code} {response.reason_phrase}"
+    do = "Check the address and the network, or download the file and give its path."
+    if not response.is_error and re.match(rb"\s*<(!doctype )?html", content[:500], re.IGNORECASE):
+        got, do = f"{network.public(url)}: a web page", "Give the link that downloads the file: "
+        do += "on GitHub with /raw/, on the Hugging Face hub with /resolve/ in place of /blob/."
+    elif not response.is_error:
+        return re.sub(r"[^\w.-]", "_", name)[-80:], content
+    raise UserError("The file could not be downloaded.", got=got, do=do)

@@ -349,7 +349,8 @@ def table(source: str | Path, names: Sequence[str] = ()) -> list[tuple[str, Row]
     and XLSX stay text ("NA" is text, an empty cell is ""); cells of Parquet keep their types. A
     CSV file without a header has the `names`. JSON, CSV and TSV may end in .gz.
     """
-    path, kind = paths.resolve(str(source)), table_kind(str(source))
+    path = paths.resolve(str(source))
+    kind = table_kind(str(source)) or table_kind(path.name)  # as its server names it
     if kind in (".json", ".jsonl") or not path.suffix:
         return rows(path)
     if not kind:

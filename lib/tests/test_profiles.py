@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from medinstruct import evaluation, models, params, paths, pipeline, records
+from medinstruct import evaluation, models, network, params, paths, pipeline, records
+from medinstruct.errors import UserError
 from medinstruct.pipeline import doctor
 
 PROFILES = {path.stem: params.merged(path) for path in params.profiles()}
@@ -63,8 +64,13 @@ def with_models(tmp_path, monkeypatch, text):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_nothing_but_keys_servers_and_hardware_keeps_a_profile_from_running(name, monkeypatch):
-    monkeypatch.setattr(doctor, "reachable", lambda address: False)
-    monkeypatch.setattr(doctor, "served", lambda url, key: ({}, doctor.NO_ANSWER))
+    def gone(url, **form):
+        raise UserError(f"{url} does not answer.", do="Check the network.")
+
+    monkeypatch.setattr(network, "fetch", gone)
+    monkeypatch.setattr(
+        doctor, "served", lambda url, key: ({}, UserError(f"{url} does not answer"))
+    )
     lines, would_run = doctor.diagnose(name)
     rows = lines[lines.index("What would run here:") + 1 :]
     assert would_run == (name == "demo") and rows[0].startswith("  yes" if would_run else "  no ")

@@ -1,10 +1,8 @@
 """Records: read, written, and refused with file, line and field."""
 
 import hashlib
-import io
 import json
 import os
-import urllib.request
 
 import pandas as pd
 import pytest
@@ -111,17 +109,6 @@ def test_a_broken_or_unknown_table_file_is_a_user_error(tmp_path, name):
     (tmp_path / name).write_bytes(b'"open \xff')
     with pytest.raises(UserError, match="read|table"):
         records.load_table(tmp_path / name)
-
-
-def test_a_table_is_fetched_from_a_url_and_checked(tmp_path, monkeypatch):
-    content = write_table(tmp_path / "rows.csv").read_bytes()
-    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(content))
-    pin = hashlib.sha256(content).hexdigest()
-    link = f"https://example.org/rows.csv?download=1#sha256={pin}"
-    assert records.load_table(link) == ROWS
-    with pytest.raises(UserError, match="pinned"):
-        records.load_table(f"https://example.org/rows.csv#sha256={'0' * 64}")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):

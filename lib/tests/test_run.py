@@ -470,7 +470,7 @@ def test_a_stand_in_with_other_rates_is_no_address_and_a_bad_address_is_no_crash
     from medinstruct import params
 
     assert doctor.obstacles(params.merged("demo") | {"teacher": "offline?refusal=0.2"}) == []
-    assert not doctor.reachable("http://[half")
+    assert len(doctor.obstacles(params.merged("demo") | {"teacher": "m@http://[half"})) == 1
 
 
 def test_the_doctor_looks_for_every_benchmark_file():

@@ -5,7 +5,6 @@ import functools
 import os
 import random
 import re
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import jinja2
 import yaml
 
-from medinstruct import evaluation, paths, records
+from medinstruct import evaluation, network, paths, records
 from medinstruct.benchmarks.extraction import LETTERS
 from medinstruct.errors import UserError
 
@@ -222,9 +221,8 @@ def hub_answers() -> bool:
     """Return whether the hub answers within four seconds; asked once per process."""
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=4):
-            return True
-    except OSError:
+        return not network.fetch(address, method="HEAD", timeout=4).is_server_error
+    except UserError:
         return False
 
 

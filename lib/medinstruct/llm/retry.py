@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import random
 import re
 import time
@@ -10,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from medinstruct import models
+from medinstruct import models, network
 from medinstruct.errors import UserError
 from medinstruct.llm import messages, refusals
 from medinstruct.llm.messages import MARKS, TEXTS, NoAnswer, Request, without_system
@@ -63,11 +62,16 @@ class Connection:
         self.form, self.forms = 0, [*forms, {}]
         about = {"include": {"thinking", "reasoning_effort"}, "exclude_defaults": True}
         self.identity = entry.extra | entry.model_dump(**about) | ({} if chat else {"chat": False})
-        is_free = self.transport or self.url.startswith(models.FREE)
-        self._key = os.environ.get(entry.key) or ("none-needed" if is_free else "")
-        if not self._key:
-            got, do = f"no {entry.key} for {self.url or 'OpenAI'}", "Set it outside the notebook."
-            raise UserError("There is no API key for a paid address.", got=got, do=do)
+        self.address, self.variable, self.way = entry.address, entry.key, ("", "")
+        if self.address not in (entry.url, models.OPENAI):
+            self.identity |= {"base_url": self.address}
+        if not self.transport:
+            self.way = network.proxy(self.address)
+        self._key = (not self.transport and network.key(entry.key)) or "none-needed"
+        if self._key == "none-needed" and not (self.transport or network.is_own(self.address)):
+            got = f"no {entry.key} for {network.public(self.address)}"
+            do = "Export it in the shell that starts the run, outside the notebook."
+            raise UserError(f"{entry.key} is not set.", got=got, do=do)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -79,11 +83,14 @@ class Connection:
         """Return the SDK's client, an `AsyncOpenAI`, to be closed after use."""
         import openai  # here and below, since its import takes two seconds
 
-        form: dict[str, Any] = {"base_url": self.url or None}
+        wait = openai.Timeout(600, connect=60)
         if self.transport:
-            client = self.transport.http_client(self.url)
-            form = {"base_url": "http://offline.invalid/v1", "http_client": client}
-        return openai.AsyncOpenAI(api_key=self._key, timeout=600, **form)
+            url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
+        else:
+            limits = openai.DEFAULT_CONNECTION_LIMITS
+            way = network.Transport(proxy=self.way[1] or None, limits=limits)
+            url, client = self.address, openai.DefaultAsyncHttpxClient(transport=way)
+        return openai.AsyncOpenAI(api_key=self._key, base_url=url, timeout=wait, http_client=client)
 
     def body(self, request: Request, **more: Any) -> dict[str, Any]:
         """Return the body of a request, without refused parameters; samples differ by seed."""
@@ -188,18 +195,23 @@ class Connection:
         if attempt > most and status and self.has_answered and self.failed <= MOST_FAILED:
             reason = "refused_by_server"
         do = TEXTS["advice"].get(status, "Try again later.")
-        do = refusals.TEXTS["advice"].get(reason, do) + " Answers so far are saved."
-        got = messages.whole(" ".join(self._clean(words(error), sent).split())[:400])
-        what = f"{self.url or 'The OpenAI API'} gave no answer for `{self.model}`."
-        problem = (Refused if reason else UserError)(what, got=got, do=do)
+        do = refusals.TEXTS["advice"].get(reason, do).replace("OPENAI_API_KEY", self.variable)
+        text = f"{self._clean(words(error), sent)} {getattr(error, '__cause__', None) or ''}"
+        got = messages.whole(" ".join(text.split())[:400])
+        way = self.way[0] * (not status or status in (403, *network.FAILING))
+        what = f"{network.public(self.address)} gave no answer for `{self.model}`{way}."
+        problem = (Refused if reason else UserError)(
+            what, got=got, do=f"{do} Answers so far are saved."
+        )
         problem.reason = reason
         return problem
 
     def _clean(self, error: object, sent: Mapping[str, Any]) -> str:
         """Return an error's text with its fields, without the key and what is quoted of `sent`."""
-        text = f"{words(error)} {getattr(error, 'body', None) or ''}".replace(self._key, "[key]")
+        text = f"{words(error)} {getattr(error, 'body', None) or ''}"[:10_000]
+        key = rf"(?<!\w){re.escape(self._key)}(?!\w)|(?<![\w-])[\w-]+\*{{3,}}[\w-]*"
         contents = [m["content"] for m in sent.get("messages", ())]
-        return refusals.unquoted(text[:10_000], [*contents, sent.get("prompt", "")])
+        return refusals.unquoted(re.sub(key, "[key]", text), [*contents, sent.get("prompt", "")])
 
     def _accepted(self, name: str) -> str:
         """Return the name under which a parameter is sent, "" where it is left out."""

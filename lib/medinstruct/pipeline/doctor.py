@@ -6,26 +6,23 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from medinstruct import llm, manifest, models, params, paths, records, training
+import httpx2
+
+from medinstruct import llm, manifest, models, network, params, paths, records, training
 from medinstruct.errors import UserError
 
 HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-OPENAI = "https://api.openai.com"
 TIMEOUT = 3  # seconds an address may take to accept a connection, or to list its models
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
 FILE_KEYS += ("benchmark_data", "answer_models", "review_merge")
 Obstacle = tuple[str, str]  # what is wrong, what to do
-NO_KEY, NO_ANSWER = "no key", "no answer"
 
 
 def diagnose(profile: str = "") -> tuple[list[str], bool]:
@@ -49,7 +46,9 @@ def _machine() -> list[str]:
 
     gigabytes = psutil.virtual_memory().total / 1e9
     free = shutil.disk_usage(paths.root()).free / 1e9
-    keys = [f"{name} is {'set' if os.environ.get(name) else 'not set'}" for name in KEYS]
+    states = {name: "set" if os.environ.get(name) else "not set" for name in KEYS}
+    states |= {name: "no usable key" for name in KEYS if _error(network.key, name)}
+    keys = [f"{name} is {state}" for name, state in states.items()]
     small = "none: smollm2 trains on the processor in minutes, a larger model does not"
     return [
         f"Python       {platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -90,42 +89,55 @@ def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> 
 
 
 def remarks(values: dict[str, Any]) -> Iterator[str]:
-    """Yield what servers say that is no obstacle: ends to come, names and context lengths."""
+    """Yield what servers say that is no obstacle: ends to come, names, contexts, the proxy."""
     for name, entry, listed, trouble in _named(values):
         text = models.ending(name, listed.get(entry.model, {}).get("shutdown_date"))
         yield from [text] * (" ends " in text)
-        if trouble not in ("", NO_KEY, NO_ANSWER):
-            yield f"{entry.url or OPENAI} does not list its models: {trouble}"
-        elif listed and entry.url.startswith(models.FREE):
+        url, way = network.public(entry.address), "" if trouble else network.proxy(entry.address)[0]
+        yield from [f"{url} is asked{way}"] * bool(way)
+        if trouble and isinstance(trouble, str):
+            yield f"{url} does not list its models: {trouble}"
+        elif listed and network.is_own(entry.address):
             sizes = {name: row.get("max_model_len") for name, row in listed.items()}
             parts = [f"{n} ({size} tokens of context)" if size else n for n, size in sizes.items()]
-            yield f"{entry.url} serves {', '.join(parts)}"
+            yield f"{url} serves {', '.join(parts)}"
 
 
 @cache
-def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str]:
-    """Return what a server says of each of its models, and "" or why it says nothing."""
-    if not (os.environ.get(key) or url.startswith(models.FREE)):
-        return {}, NO_KEY
+def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserError]:
+    """Return what a server says of each of its models, and "" or why it says nothing.
+
+    It is asked as in a run, with the key and through the proxy; a UserError keeps a run from it.
+    """
+    import openai
+
     entry = models.Model(url=url, key=key, model="any")
     try:
         rows = asyncio.run(llm.retry.list_models(entry, timeout=TIMEOUT))
         return {row["id"].removeprefix("models/"): row for row in rows}, ""
+    except UserError as error:
+        return {}, error
     except Exception as error:  # whatever a server does, the report goes on
-        return {}, type(error).__name__ if reachable(url or OPENAI) else NO_ANSWER
+        trouble, way = type(error).__name__, network.proxy(entry.address)[0]
+        if (status := getattr(error, "status_code", 0)) in (401, 403):
+            trouble = f"status {status}, {key} may lack a key that it takes"
+        is_slow = isinstance(error.__cause__, httpx2.ReadTimeout)
+        is_lost = isinstance(error, openai.APIConnectionError) and not is_slow
+        if is_lost or (way and status in network.FAILING):
+            what = f"{network.public(entry.address)} does not answer{way}"
+            return {}, UserError(what, do="check the network")
+        return {}, trouble
 
 
-def reachable(address: str) -> bool:
-    """Return whether host and port of an address accept a connection; nothing is sent."""
-    with suppress(OSError, ValueError):
-        parts = urlsplit(address)
-        port = parts.port or (80 if parts.scheme == "http" else 443)
-        socket.create_connection((parts.hostname or "", port), timeout=TIMEOUT).close()
-        return True
-    return False
+def _error(call: Callable, *values: Any, **options: Any) -> UserError | None:
+    try:
+        call(*values, **options)
+    except UserError as error:
+        return error
+    return None
 
 
-def _named(values: dict[str, Any]) -> list[tuple[str, models.Model, dict, str]]:
+def _named(values: dict[str, Any]) -> list[tuple[str, models.Model, dict, Any]]:
     """Return each served model: name, entry, what its server lists, or why it lists nothing."""
     entries = {name: models.load(name) for _, name in models.asked(values)}
     entries = {name: entry for name, entry in entries.items() if not entry.is_stand_in}
@@ -136,26 +148,28 @@ def _named(values: dict[str, Any]) -> list[tuple[str, models.Model, dict, str]]:
 
 def _servers(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     """Yield models that are gone or lack a price, keys not set, servers that do not answer."""
-    lost = {HUB: ["base_model"]} if hub_model and not reachable(HUB) else {}
+    lost: dict[Obstacle, list[str]] = {}
+    if hub_model:
+        form = {"method": "HEAD", "timeout": TIMEOUT}
+        errors = _error(network.key, "HF_TOKEN"), _error(network.fetch, HUB, **form)
+        lost |= {(error.what, error.do): ["base_model"] for error in errors if error}
     for name, entry, listed, trouble in _named(values):
-        url, row = entry.url or OPENAI, listed.get(entry.model, listed.get(f"{entry.model}:latest"))
+        row = listed.get(entry.model, listed.get(f"{entry.model}:latest"))
         if " ended " in (text := models.ending(name, (row or {}).get("shutdown_date"))):
             yield text, "name another of params/models.yaml"
         elif listed and not row and "llamacpp" not in str(listed):  # which takes any name
             near = difflib.get_close_matches(entry.model, listed, n=3) or list(listed)[:3]
             do = f"it has {', '.join(near)}; correct the name in params/models.yaml"
-            yield f"{url} has no model {entry.model}", do
+            yield f"{network.public(entry.address)} has no model {entry.model}", do
         if values.get("budget_usd") and not (entry.usd_per_mtok or models.price(entry.model)):
             do = "give it usd_per_mtok in params/models.yaml, or --set budget_usd=0.0"
             yield f"budget_usd needs a price of {name}", do
-        if trouble == NO_KEY:
-            yield f"{entry.key} is not set", "export it in the shell that starts the run"
-        elif trouble == NO_ANSWER:
+        if isinstance(trouble, UserError):
             roles = [role for role, other in models.asked(values) if other == name]
-            lost.setdefault(url, []).extend(roles)
-    for url, roles in lost.items():
-        do = f"check the network, or name another model with --set {'=… '.join(roles)}=…"
-        yield f"{url} does not answer", do
+            lost.setdefault((trouble.what, trouble.do), []).extend(roles)
+    for (what, do), roles in lost.items():
+        do = f"{do.rstrip('.')}, or name another model with --set {'=… '.join(roles)}=…"
+        yield what.rstrip("."), do
 
 
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
@@ -170,7 +184,8 @@ def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
 
 def _exists(name: str) -> bool:
     if name.startswith("http"):
-        return paths.is_downloaded(name) or reachable(name)
+        form = {"method": "HEAD", "timeout": TIMEOUT}
+        return paths.is_downloaded(name) or not _error(network.fetch, name, **form)
     return paths.find(name) is not None
 
 

@@ -47,7 +47,7 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
 def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
     """Return the axes of a grid: name -> values."""
     if len(grid) == 1 and "=" not in grid[0]:
-        axes = yaml.safe_load(paths.resolve(grid[0]).read_text(encoding="utf-8"))
+        axes = paths.read_yaml(paths.resolve(grid[0]), do="Write `name: [value, value]` lines.")
     else:
         axes = {}
         for key, _, values in (text.partition("=") for text in grid):
