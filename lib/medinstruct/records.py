@@ -366,7 +366,7 @@ def table(source: str | Path, names: Sequence[str] = ()) -> list[tuple[str, Row]
 def table_kind(source: str) -> str:
     """Return the ending of a table's path or URL, before .gz and ?download=true; "" for another."""
     name = source if "://" in source else Path(source).name
-    ends = [Path(part.removesuffix(".gz")).suffix for part in (name, re.split("[?#]", name)[0])]
+    ends = [Path(part.removesuffix(".gz")).suffix for part in (re.split("[?#]", name)[0], name)]
     return next((end for end in map(str.lower, ends) if end in TABLES), "")
 
 
