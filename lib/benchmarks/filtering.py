@@ -28,7 +28,6 @@ from rapidfuzz.distance import Indel
 from rouge_score import rouge_scorer, tokenize
 
 from medinstruct import filtering, paths
-from medinstruct.filtering import subset
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 
@@ -134,7 +133,7 @@ def same(given: argparse.Namespace) -> None:
 
 
 def others(given: argparse.Namespace) -> None:
-    """The other passes at this size: evidence, the curve, decontamination, the subset."""
+    """The other passes at this size: evidence and the curve."""
     texts = corpus(given.data, given.size, given.words)
     with timed() as spent:
         filtering.nearest_other(texts)
@@ -142,16 +141,6 @@ def others(given: argparse.Namespace) -> None:
     with timed() as spent:
         counts = [sum(filtering.keep_novel(texts, limit=n)) for n in (0.5, 0.6, 0.7, 0.8, 0.9)]
     print(f"five limits: {_seconds(spent)}: {counts}")
-    with timed() as spent:
-        near = subset.cosines(texts)
-        chosen = subset.most_diverse(near, len(texts) // 10)
-    cover = subset.coverage(near, chosen)[-1]
-    shuffled = [np.random.default_rng(n).permutation(len(texts))[: len(chosen)] for n in range(3)]
-    chance = np.mean([subset.coverage(near, rows)[-1] for rows in shuffled])
-    print(
-        f"the most diverse {len(chosen):,}: {_seconds(spent)};"
-        f" coverage {cover:.3f} against {chance:.3f} at random"
-    )
     print(f"peak {_memory():.0f} MB")
 
 

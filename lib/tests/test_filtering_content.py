@@ -1,4 +1,4 @@
-"""Content rules, contamination, diverse subsets, paraphrases, and the filter on Dask workers."""
+"""Content rules, contamination, paraphrases, and the filter on Dask workers."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from medinstruct import filtering, paths, records
 from medinstruct.errors import UserError
-from medinstruct.filtering import contamination, content_rules, subset
+from medinstruct.filtering import contamination, content_rules
 from medinstruct.records import Example, Task
 
 
@@ -191,7 +191,7 @@ def test_the_paraphrase_nearest_to_a_pool_is_returned(monkeypatch):
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer, module.util = Encoder, types.SimpleNamespace(semantic_search=search)
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    assert subset.paraphrases(["a", "x"], "mini", pool=["b", "a"]) == [(1.0, 0, 1)]
+    assert contamination.paraphrases(["a", "x"], "mini", pool=["b", "a"]) == [(1.0, 0, 1)]
 
 
 def test_the_ids_are_those_that_the_later_notebooks_use():
@@ -225,32 +225,6 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
         contamination.load_items("own", ["nowhere.jsonl"])
 
 
-def test_the_chosen_subset_is_that_of_plain_greedy_search():
-    chance = np.random.default_rng(3)
-    words = [f"w{n}" for n in range(30)]
-    near = subset.cosines([" ".join(chance.choice(words, 3)) for _ in range(40)])
-    chosen, covered = subset.most_diverse(near, 10), np.zeros(40)
-    for n in chosen:
-        gains = np.maximum(near.toarray() - covered, 0).sum(axis=1)
-        assert gains[n] == pytest.approx(gains.max())
-        covered = np.maximum(covered, near.toarray()[n])
-    assert subset.coverage(near, chosen)[-1] == pytest.approx(covered.mean())
-
-
-def test_the_chosen_cover_more_than_a_random_draw(real_data):
-    rows = json.loads((real_data / "chatdoctor/chatdoctor5k.json").read_text())
-    near = subset.cosines([row["input"] for row in rows[:800]])
-    shuffled = [np.random.default_rng(n).permutation(800)[:80] for n in range(10)]
-    best = subset.coverage(near, subset.most_diverse(near, 80))[-1]
-    assert best > max(subset.coverage(near, rows)[-1] for rows in shuffled)
-    assert best == pytest.approx(0.393, abs=0.015)  # of version 1, with its own TF-IDF
-
-
-def test_a_subset_of_nothing_and_of_too_many_is_defined():
-    assert subset.most_diverse(subset.cosines([]), 3) == []
-    assert sorted(subset.most_diverse(subset.cosines(["", "a", "a"]), 9)) == [0, 1, 2]
-
-
 def test_paraphrases_come_from_the_named_model(monkeypatch):
     class Encoder:
         def __init__(self, name, trust_remote_code):
@@ -262,15 +236,15 @@ def test_paraphrases_come_from_the_named_model(monkeypatch):
         paraphrase_mining=lambda encoder, texts: [(0.96, 0, 2), (0.86, 1, 2), (0.4, 0, 1)]
     )
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    found = subset.paraphrases(["a", "b", "c"], "mini", least=0.85)
+    found = contamination.paraphrases(["a", "b", "c"], "mini", least=0.85)
     assert found == [(0.96, 0, 2), (0.86, 1, 2)]
 
 
 def test_without_a_model_there_are_no_paraphrases_and_a_missing_extra_is_named(monkeypatch):
-    assert subset.paraphrases(["a", "b"], "") == []
+    assert contamination.paraphrases(["a", "b"], "") == []
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(UserError, match="embedding_model"):
-        subset.paraphrases(["a", "b"], "mini")
+        contamination.paraphrases(["a", "b"], "mini")
 
 
 def test_dask_workers_decide_as_one_machine(real_data):
@@ -306,18 +280,15 @@ def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_
         [*good, copy, task(item.text), content_rules.example("image_or_file")],
     )
     records.write(out / "rejects.jsonl", [])
-    runner.run(
-        str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small", "take=20"]
-    )
+    runner.run(str(paths.root() / "params" / "demo.yaml"), only=["03"], sets=["run=small"])
     dropped = [json.loads(line) for line in (out / "dropped.jsonl").read_text().splitlines()]
     reasons = {row["task"]: row["rule"] for row in dropped}
     assert (reasons[copy.id], reasons[task(item.text).id]) == ("ROUGE-L", "test set (exact)")
     assert reasons[content_rules.example("image_or_file").id] == "image_or_file"
-    assert sum(rule == "not among the most diverse" for rule in reasons.values()) == 10
     assert json.loads((out / "contamination.json").read_text())["sets"][item["set"]]["hit"] == [
         item.id
     ]
-    assert tasks.load_ledger(out, asked=33, stages=2)["out"].tolist() == [33, 20]
+    assert tasks.load_ledger(out, asked=33, stages=2)["out"].tolist() == [33, 30]
 
 
 def test_two_test_files_of_one_name_are_two_sets(tmp_path):

@@ -1,5 +1,5 @@
-"""Filtering: novelty by exact ROUGE-L, content rules, contamination, diverse subsets."""
+"""Filtering: novelty by exact ROUGE-L, content rules, contamination."""
 
-from medinstruct.filtering import contamination, content_rules, subset
+from medinstruct.filtering import contamination, content_rules
 from medinstruct.filtering.novelty import Pool, drop, keep_novel, nearest, nearest_other
 from medinstruct.filtering.rouge import compared_texts, tokenize

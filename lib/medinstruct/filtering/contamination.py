@@ -136,3 +136,21 @@ def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -
     sets = {name: {"items": int(sizes[name]), "hit": hit} for name, hit in ids.items()}
     hits = hits.assign(item=hits["id"]).to_dict("records")
     return {"sets": sets, "removed": len(matches), "seeds": len(seeds), "hits": hits}
+
+
+def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> list[tuple]:
+    """Return (cosine, row, row) of pairs, or of texts and the closest of `pool`, at `least`."""
+    if not model or not texts:
+        return []
+    try:
+        from sentence_transformers import SentenceTransformer, util
+
+        encoder = SentenceTransformer(model, trust_remote_code=False)
+    except (ImportError, OSError, ValueError) as error:
+        got, do = str(error)[:200], "Install the extra `semantic`; name a folder or a Hub model."
+        raise UserError("`embedding_model` cannot be loaded.", got=got, do=do) from None
+    pairs = [] if pool else util.paraphrase_mining(encoder, list(texts))
+    if pool:
+        near = util.semantic_search(*map(encoder.encode, map(list, (texts, pool))), top_k=1)
+        pairs = [(hits[0]["score"], n, hits[0]["corpus_id"]) for n, hits in enumerate(near)]
+    return [(round(cosine, 4), first, second) for cosine, first, second in pairs if cosine >= least]
