@@ -3,6 +3,7 @@
 Each record has an id, the hash of its content, and a provenance: the model and request it is from.
 """
 
+import ast
 import codecs
 import gzip
 import hashlib
@@ -12,6 +13,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -246,8 +248,9 @@ def rows(path: str | Path) -> list[tuple[str, Row]]:
     try:
         content = json.loads(text)
         entries = _unwrapped(content if isinstance(content, list) else [content])
-        pairs = [(f"entry {n}", entry) for n, entry in enumerate(entries, 1)]
-    except ValueError:
+        kind = "line" if entries == [content] else "entry"
+        pairs = [(f"{kind} {n}", entry) for n, entry in enumerate(entries, 1)]
+    except (ValueError, RecursionError):
         if text.lstrip().startswith("["):
             _json(text, path)
         lines = enumerate(text.split("\n"), 1)
@@ -300,15 +303,15 @@ def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False)
     one is `required`; `numbers` as in `as_text`.
     """
     first, result = first_turns(row), {}
-    spoken = {"instruction": first.get("user"), "output": first.get("assistant")}
-    own = {name.lower(): name for name in row if not _turns(row[name])}
-    for field in ("instruction", "input", "output"):
-        names = [own[name] for name in FIELDS[field] if name in own]
-        names = [name for name in names if name.lower() != "text"] or names
-        names = [name for name in names if plain(row[name]) != ""] or names
-        if names or spoken.get(field) is not None:
-            name, value = (names[0], row[names[0]]) if names else ("messages", spoken[field])
-            result[field] = as_text(value, where=f"{where}, field `{name}`", numbers=numbers)
+    own = {name.lower(): row[name] for name in row if not _turns(row[name])}
+    for field, role in (("instruction", "user"), ("input", ""), ("output", "assistant")):
+        held = {name: own[name] for name in FIELDS[field] if name in own}
+        held |= {"messages": first[role]} if role in first else {}
+        if len(held) > 1:
+            held.pop("text", None)
+        if held:
+            name = max(held, key=lambda name: plain(held[name]) != "")  # the first with a text
+            result[field] = as_text(held[name], where=f"{where}, field `{name}`", numbers=numbers)
     if required and not {"instruction", "input"} & {*result}:
         do = "Name the columns instruction, input and output, or give a conversation in `messages`."
         raise UserError(f"{where} holds no instruction.", got=f"fields {', '.join(row)}", do=do)
@@ -318,23 +321,29 @@ def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False)
 def first_turns(row: Row) -> Row:
     """Return the first `user` and `assistant` texts of the conversation in a row."""
     turns = [turn for name in FIELDS["turns"] for turn in _turns(row.get(name))]
-    while turns and turns[0][0] != "user":
-        del turns[0]
-    return dict(reversed(turns))
+    start = next((n for n, (role, _) in enumerate(turns) if role == "user"), 0)
+    return dict(reversed(turns[start:]))
 
 
 def _turns(value: Any) -> list[tuple[str, Any]]:
     """Return (role, text) of the messages in a field; none if it holds no conversation."""
+    value, turns = parsed(value), []
     messages = [value] if isinstance(value, dict) else value
-    if not _are_rows(messages):
-        return []
-    turns = []
-    for turn in messages:
+    for turn in messages if _are_rows(messages) else ():
         role, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-        if text and _are_rows(text):
-            text = [part["text"] for part in text if part.get("text")]  # beside its pictures
+        if text and _are_rows(text):  # parts, beside pictures
+            text = "\n".join(part["text"] for part in text if isinstance(part.get("text"), str))
         turns += [(FIELDS["roles"].get(role.lower(), ""), text)] if isinstance(role, str) else []
     return turns
+
+
+def parsed(value: Any) -> Any:
+    """Return the list or map that a cell of CSV holds as JSON or Python, or the value itself."""
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+                return read(value)
+    return value
 
 
 def load_table(source: str | Path) -> list[Row]:
@@ -432,8 +441,9 @@ def _text(path: Path) -> str:
 def _json(text: str, path: str | Path, *, line: int = 0) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        what = f"{path}, line {line or error.lineno} is not valid JSON: {error.msg}."
-        got = text.split("\n")[error.lineno - 1][:120]
-        do = "Correct that line; every line is one complete JSON object."
+    except (ValueError, RecursionError) as error:
+        number, message = getattr(error, "lineno", 1), getattr(error, "msg", error)
+        what = f"{path}, line {line or number} is not valid JSON: {message}."
+        got = text.split("\n")[number - 1][:120]
+        do = "Correct that line, or the address if this is a web page; a line is one JSON object."
         raise UserError(what, got=got, do=do) from None

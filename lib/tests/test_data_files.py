@@ -104,7 +104,7 @@ def test_a_vote_and_a_stored_verdict_that_are_no_text_are_refused(tmp_path):
     with pytest.raises(UserError, match="1 votes .*(\n|.)*vote 3"):
         evaluation.judge_checks.load_votes(lines(tmp_path / "v.jsonl", [*votes, votes[0]]))
     verdict = {"id": "a", "reference": "r", "order": "model_first", "reply": {"text": "[[A]]"}}
-    with pytest.raises(UserError, match="v.jsonl, entry 1 is not a text"):
+    with pytest.raises(UserError, match="v.jsonl, line 1, reply is not a text"):
         evaluation.verdicts.load_verdicts(lines(tmp_path / "v.jsonl", [verdict]))
 
 
@@ -127,6 +127,10 @@ FORMS = {
     "prompt and completion": {"prompt": OPENAI[:1], "completion": OPENAI[1:]},
     "prompt and chosen": {"prompt": OPENAI[:1], "chosen": OPENAI, "rejected": OPENAI[:1]},
     "chosen alone": {"chosen": OPENAI, "rejected": OPENAI[:1]},
+    "messages in a cell": {"messages": json.dumps([SYSTEM | {"name": None}, *OPENAI])},
+    "messages in a cell of pandas": {"prompt": str(OPENAI[:1]), "response": str(OPENAI[1:])},
+    "an answer in a message": {"instruction": TURNS[0], "output": OPENAI[1:]},
+    "an empty column beside": {"instruction": "", "output": None, "messages": OPENAI},
     "prompt with its messages": {"prompt": TURNS[0], "messages": OPENAI},
     "plain prompt and completion": {"prompt": TURNS[0], "completion": TURNS[1]},
     "Alpaca with the whole prompt": {"instruction": TURNS[0], "output": TURNS[1], "text": "### …"},
@@ -400,6 +404,8 @@ FORMS_OF_SETS = {
         {"input": "Q?", "A": "w", "B": "x", "C": "y", "D": "z", "target": "C"},
     ),
     "mmlu in a cell": ("mmlu", MMLU | {"choices": "['w', 'x', 'y', 'z']"}),
+    "medqa in a cell": ("medqa", MEDQA | {"options": str(MEDQA["options"])}),
+    "headqa in a cell": ("headqa", EXAM | {"answers": json.dumps(EXAM["answers"])}),
 }
 
 

@@ -1,6 +1,5 @@
 """Question sets: published rows in one form, from this package, a local file or the hub."""
 
-import ast
 import functools
 import os
 import random
@@ -19,6 +18,7 @@ from medinstruct.errors import UserError
 
 Row = dict[str, Any]
 Question = dict[str, Any]  # id question context options letters answer target subject level
+LISTS = ("options", "choices", "answers", "mc1_targets", "context", "CONTEXTS")  # not in CSV cells
 EXAMPLES_READ = 400  # rows read of a split for few-shot prompts
 
 
@@ -177,14 +177,14 @@ def _published(file: Path, about: dict[str, Any]) -> list[Row]:
     Rows are taken out of examinations. Options `counted` from 1 are counted from 0: where no label
     is 0; if none is 4 either, that is a guess, and noted.
     """
-    parts = sorted(file.iterdir()) if file.is_dir() else [file]
+    inside = sorted(file.iterdir()) if file.is_dir() else []
     rows: list[Row] = []
-    for part in (part for part in parts if records.table_kind(part.name)):
+    for part in [part for part in inside if records.table_kind(part.name)] or [file]:
         subject = re.sub("_(test|dev|val)$", "", part.name.partition(".")[0])
         rows += [{"subject": subject} | r for _, r in records.table(part, about.get("header", ()))]
     nested = [row["exams"].values() for row in rows if isinstance(row.get("exams"), dict)]
-    exams = [(exam.get("category"), exam.get("data", ())) for part in nested for exam in part]
-    rows = [{"category": category} | row for category, part in exams for row in part] or rows
+    exams = [exam for part in nested for exam in part if isinstance(exam, dict)]
+    rows = [{"category": e.get("category")} | r for e in exams for r in e.get("data", ())] or rows
     counted = about.get("counted", "")
     labels = [str(row.get(counted)).removesuffix(".0") for row in rows]
     if not labels or {*labels} - {*"1234"}:
@@ -230,9 +230,10 @@ def convert(name: str, row: Row, place: str = "row") -> Question:
     """Convert a published row of a set; a bad row is a UserError with set, row and remedy."""
     at, sizes = f"Benchmark {name}: {place}", sets()[name]["metadata"]["options"]
     try:
-        fields = {field: column(row) for field, column in _columns(name).items()}
+        cells = row | {column: records.parsed(row[column]) for column in LISTS if column in row}
+        fields = {field: column(cells) for field, column in _columns(name).items()}
         question = _question(fields, at)
-    except (jinja2.UndefinedError, LookupError, TypeError, ValueError, SyntaxError) as error:
+    except (jinja2.UndefinedError, LookupError, TypeError, ValueError) as error:
         do = f"Give {name} as it is published; this row has {', '.join(map(str, row))[:200]}."
         raise UserError(f"{at} cannot be read: {error}.", got=str(row)[:120], do=do) from None
     size, named = len(question["options"]), question.pop("named")
@@ -275,7 +276,8 @@ def _question(fields: Row, where: str) -> Question:
         return records.as_text(value, where=f"{where}, {name}", numbers=True).strip()
 
     options, context = fields.get("options", []), fields.get("context", "")
-    options = ast.literal_eval(options) if isinstance(options, str) else options  # of a CSV file
+    if isinstance(options, str):
+        raise TypeError("the options are one text")
     options = [text("an option", option) for option in options]
     if "" in options:
         raise ValueError("an option is empty")

@@ -185,16 +185,19 @@ def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     names = TEXTS["reference_fields"].items()
     given = records.plain(row.get("references")) or {n: row[key] for key, n in names if key in row}
     if not given and "output" in texts:  # AlpacaFarm names its generator
-        given = {records.as_text(row.get("generator"), where=where) or "given": texts["output"]}
+        name = records.as_text(row.get("generator"), where=f"{where}, `generator`")
+        given = {name or "given": texts["output"]}
     if not texts.get("instruction", "").strip() and texts.get("input", "").strip():
         texts["instruction"] = TEXTS["default_instruction"]
     texts.pop("output", "")
+    given = given if isinstance(given, dict) else {"given": given}
     return {key: row[key] for key in labels} | texts | {"references": given}
 
 
 def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
     """Return the answers of a file to the items, in their order; each item needs one."""
-    rows, pairs = [row for row in records.table(path) if (row[1].get("model") or name) == name], []
+    rows, pairs = records.table(path), []
+    rows = [pair for pair in rows if (records.plain(pair[1].get("model")) or name) == name]
     texts = [records.texts(row, where=f"{path}, {place}", required=False) for place, row in rows]
     ids = _matched_ids([row for _, row in rows], texts, items)
     for (place, row), fields, id in zip(rows, texts, ids, strict=True):

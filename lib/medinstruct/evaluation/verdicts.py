@@ -194,7 +194,7 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
             do = f"The test set has {len(items)} items, numbered from 0."
             raise UserError(f"{where} points to no item.", got=row["id"], do=do)
         row["id"] = items[row["id"]].id
-    texts = {name: records.as_text(row.get(name), where=where) for name in ("winner", "reply")}
+    texts = {n: records.as_text(row.get(n), where=f"{where}, {n}") for n in ("winner", "reply")}
     stored = TEXTS["winners"].get(texts["winner"].lower())
     row["reply"] = split_thought(texts["reply"])[0] or ""
     letter = parse_verdict(row["reply"], row.get("finish_reason", "stop"))
@@ -204,6 +204,6 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
     fields = {"model": model or "model"}
     fields |= {name: row[name] for name in Verdict.model_fields if name in row}
-    fields |= {"id": records.as_text(row.get("id"), where=where, numbers=True)}
+    fields |= {"id": records.as_text(row.get("id"), where=f"{where}, id", numbers=True)}
     fields |= {"winner": parsed or stored}
     return records.parse(Verdict, fields, where=where)
