@@ -9,7 +9,7 @@ import pandas as pd
 
 from medinstruct import paths, records, stats
 
-PIECE = 200_000  # characters searched at once; a longer text is cut into overlapping pieces
+PIECE = 10_000  # characters searched at once; a longer text is cut into overlapping pieces
 OVERLAP = 1000  # so that no cut goes through an identifier and its cue
 YEAR = re.compile(r"\d{4}|\d[-/.]\d+[-/.]\d")
 
@@ -46,10 +46,12 @@ def find_identifiers(text: str) -> list[Hit]:
     for start in range(0, max(len(text) - OVERLAP, 1), PIECE - OVERLAP):
         piece = text[start : start + PIECE]
         hits += [hit._replace(start=hit.start + start) for hit in _matches(piece)]
-    separate: list[Hit] = []
+    separate, taken = [], bytearray(len(text))
     labelled = ("record", "id")  # of equally long hits those with a label before them
     for hit in sorted(hits, key=lambda hit: (-len(hit.text), hit.kind not in labelled, hit.start)):
-        if not any(hit.overlaps(other) for other in separate):
+        place = slice(hit.start, hit.start + len(hit.text))
+        if not any(taken[place]):
+            taken[place] = b"\1" * len(hit.text)
             separate.append(hit)
     return sorted(separate, key=lambda hit: hit.start)
 
@@ -59,7 +61,8 @@ def _matches(text: str) -> list[Hit]:
     hits = []
     for kind, patterns in rules().items():
         for match in (match for pattern in patterns for match in pattern.finditer(text)):
-            if kind != "name" or _is_name(match["hit"], text[match.end("hit") :][:20]):
+            end = match.end("hit")
+            if kind != "name" or _is_name(match["hit"], text[end : end + 20]):
                 hits.append(Hit(kind, match.start("hit"), match["hit"].rstrip(" \t-")))
     return hits
 
@@ -73,10 +76,11 @@ def _is_name(words: str, after: str) -> bool:
 
 def masked(text: str, hits: Iterable[Hit]) -> str:
     """Hide all but the first character of each word of the identifiers."""
+    characters = list(text)
     for hit in hits:
         hidden = re.sub(r"(?<=\w)\w", "•", hit.text)
-        text = text[: hit.start] + hidden + text[hit.start + len(hidden) :]
-    return text
+        characters[hit.start : hit.start + len(hidden)] = hidden
+    return "".join(characters)
 
 
 def scan_identifiers(texts: Mapping[str, str], *, mask: bool = True) -> pd.DataFrame:

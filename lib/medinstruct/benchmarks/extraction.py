@@ -10,6 +10,7 @@ from medinstruct.llm.messages import split_thought
 LETTERS = "ABCDEFGHIJKLMNOP"
 RULES = paths.load("reply_patterns")
 STATED = re.compile(f"(?:{'|'.join(RULES['cues'])}){RULES['letter']}", re.IGNORECASE | re.MULTILINE)
+ALSO = re.compile(RULES["also"])
 
 
 def extract_choice(reply: str, options: Sequence[str]) -> int | None:
@@ -23,7 +24,7 @@ def extract_choice(reply: str, options: Sequence[str]) -> int | None:
             return letters.index(alone[1].upper())
     starts = "".join(map("".join, re.findall(RULES["leading"], text)))
     leading = set(starts.upper()) & set(letters)
-    if len(leading) == 1 and re.match(RULES["leading"], text):
+    if len(leading) == 1 and re.match(RULES["leading"], re.sub(r"\A\W*\n", "", text)):
         return letters.index(*leading)
     bracketed = set(re.findall(RULES["bracketed"], text)) & set(letters)
     if len(bracketed) == 1:
@@ -56,7 +57,7 @@ def _stated(text: str, letters: str) -> list[str]:
         letter, more = match[1], (match["more"] or "").strip()
         if letter.upper() not in letters or (more and not _is_letter(letter, more)):
             continue
-        also = re.match(RULES["also"], text[match.end(1) :])
+        also = ALSO.match(text, match.end(1))
         second = (also[1] or also[2]).upper() if also else ""
         is_other = second in letters and second != letter.upper()
         stated.append(letter.upper() + (second if is_other else ""))

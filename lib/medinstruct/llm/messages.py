@@ -116,9 +116,10 @@ def split_thought(text: str) -> tuple[str | None, str]:
     """Return the answer in a text, None while its thought is not closed, and the thought."""
     if not (OPEN.search(text) or CLOSE.search(text)):
         return text, ""
-    *before, rest = CLOSE.split(THOUGHT.sub("", text))
+    closed = 1 + max((mark.end() for mark in CLOSE.finditer(text)), default=0)
+    *before, rest = CLOSE.split(THOUGHT.sub("", text[:closed]) + text[closed:])
     rest, *after = OPEN.split(rest, maxsplit=1)
-    thoughts = [part.strip() for part in (*THOUGHT.findall(text), *before, *after)]
+    thoughts = [part.strip() for part in (*THOUGHT.findall(text[:closed]), *before, *after)]
     answer = re.sub(MARKS["around"], "", rest).strip()
     return None if after else answer, "\n\n".join(filter(None, thoughts))
 

@@ -32,6 +32,7 @@ def parse_tasks(
     """
     origin = provenance or Provenance()
     cut = CUTS.get(finish_reason, f"cut: {finish_reason}")
+    reply = _valid(reply)
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, rest = _json_rows(text)
     if rows is None:
@@ -41,7 +42,7 @@ def parse_tasks(
         if cut and pieces:
             pieces[-1] = (pieces[-1][0], cut)
     else:
-        pieces = [(json.dumps(row, ensure_ascii=False), _row_fields(row)) for row in rows]
+        pieces = [(_valid(json.dumps(row, ensure_ascii=False)), _row_fields(row)) for row in rows]
     if rest:
         pieces.append((rest, cut or "broken JSON"))
     if not pieces:
@@ -58,12 +59,12 @@ def parse_tasks(
 
 def _json_rows(text: str) -> tuple[list[Any] | None, str]:
     """Return the objects of a JSON reply (whole, fenced or cut) and the rest; None if not JSON."""
-    body = re.sub(r"^\s*```(?:json)?\s*\n|\n\s*```\s*$", "", text).strip()
+    body = re.sub(r"\A\s*```(?:json)?\s*\n", "", text).strip().removesuffix("```").strip()
     if not re.match(r"[\[{]\s*[\[{\"]", body):
         return None, ""
     try:
         value = json.loads(body)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _complete_objects(body)
     rows = value.get("tasks", [value]) if isinstance(value, dict) else value
     return (rows, "") if isinstance(rows, list) else (None, "")
@@ -76,7 +77,7 @@ def _complete_objects(body: str) -> tuple[list[Any] | None, str]:
     while end and (start := re.compile(r"[\s,]*(?=\{)").match(body, end)):
         try:
             row, end = json.JSONDecoder().raw_decode(body, start.end())
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             break
         rows.append(row)
     rest = body[end:].strip(" \n,]}")
@@ -88,9 +89,10 @@ def _blocks(text: str) -> list[str]:
     cuts, seen = [0], set()
     marks = [*FIELD.finditer(text), *SEPARATOR.finditer(text)]
     marks.sort(key=lambda mark: (mark.start(), mark.re is FIELD))
+    end = len(text.rstrip())
     for mark, following in zip_longest(marks, marks[1:]):
         name = mark.re is FIELD and mark[1].lower()
-        if name in seen or (not name and _separates(text, mark, following)):
+        if name in seen or (not name and _separates(text, mark, following, end)):
             cuts.append(mark.start())
             seen = set()
         seen |= {name} if name else set()
@@ -99,9 +101,9 @@ def _blocks(text: str) -> list[str]:
     return [block for block in blocks if re.search(r"\w", SEPARATOR.sub("", block))]
 
 
-def _separates(text: str, mark: re.Match[str], following: re.Match[str] | None) -> bool:
+def _separates(text: str, mark: re.Match, following: re.Match | None, end: int) -> bool:
     """Return whether a separator stands before a field or at the end."""
-    if not text[mark.end() :].strip():
+    if mark.end() >= end:
         return True
     if following is None or following.re is SEPARATOR:
         return False
@@ -125,7 +127,7 @@ def _row_fields(row: Any) -> dict[str, str] | str:
     values = {str(key).lower(): "" if value is None else value for key, value in row.items()}
     if nested := [name for name in FIELDS if isinstance(values.get(name), dict | list)]:
         return f"bad {nested[0]}"
-    return {name: str(values[name]).strip() for name in FIELDS if name in values}
+    return {name: _valid(str(values[name])).strip() for name in FIELDS if name in values}
 
 
 def _task(values: dict[str, str], origin: Provenance) -> Task | str:
@@ -143,6 +145,11 @@ def _task(values: dict[str, str], origin: Provenance) -> Task | str:
         return Task.model_validate(fields)
     except ValidationError as error:
         return f"bad {error.errors()[0]['loc'][0]}"
+
+
+def _valid(text: str) -> str:
+    """Return a text without half characters (surrogates), which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _value(text: str) -> str:
