@@ -71,7 +71,7 @@ def test_what_the_published_table_does_not_say(example):
         panel["lc_score"] < panel["score"]
     ).all()  # at equal lengths the model would score less against all four
     assert panel.loc[["gpt-4", "gpt-3.5-turbo"], "truncated_reference"].round(3).tolist() == [
-        0.569,
+        0.579,
         0.583,
     ]
     assert panel["kin"].to_dict() == {
@@ -128,9 +128,9 @@ def test_the_published_answers_look_as_they_were_counted(real_data):
     assert looks["truncated"].round(3)[
         ["AlpaCare-7b", "PMC_LLAMA_7B", "gpt-4", "gpt-3.5-turbo"]
     ].tolist() == [
-        0.356,
-        0.764,
-        0.569,
+        0.37,
+        0.806,
+        0.579,
         0.583,
     ]
     assert looks.loc["PMC_LLAMA_7B", "repeated"] > 0.35

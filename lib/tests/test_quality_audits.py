@@ -179,7 +179,7 @@ def test_the_answer_is_belongs_where_there_is_something_to_choose():
 
 def test_every_flag_has_a_rate_with_an_interval():
     table = audits.risk.flag_rates(
-        audits.risk.flagged([example("Take .5 mg"), example("Rest.")]), n=20
+        audits.risk.flagged([example("Take .5 mg for"), example("Rest.")]), n=20
     )
     assert table.loc["dose or unit", "share"] == 0.05 and table.loc["truncated", "hits"] == 1
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()

@@ -83,16 +83,20 @@ def _number(digits: str) -> float:
     """Return the value of a number; 1,000 is a thousand, and 6,2 is six point two."""
     if digits.lower() in WORDS:
         return WORDS.index(digits.lower()) + 1
-    is_grouped = re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?", digits)
+    is_grouped = re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+(\.\d+)?", digits) or "." in digits
+    digits = digits.replace(",", "", digits.count(",") - 1)
     return float(digits.replace(",", "" if is_grouped else "."))
 
 
 def _is_label(match: re.Match[str]) -> bool:
     """Return whether a number is a list item, a year, an emergency number or part of a name."""
-    before, first = match.string[: match.start()], match["first"]
+    before, first = match.string[max(match.start() - 40, 0) : match.start()], match["first"]
     if NAME_BEFORE.search(before[-12:]) or match["unit"] or match["second"]:
         return bool(NAME_BEFORE.search(before[-12:]))
-    is_item = LIST_BEFORE.search(before) and match.string[match.end() :][:1] in (".", ")")
+    is_item = LIST_BEFORE.search(before) and match.string[match.end() : match.end() + 1] in (
+        ".",
+        ")",
+    )
     return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(first))
 
 

@@ -14,7 +14,7 @@ from medinstruct.records import content_hash
 
 TEXTS = paths.load("use_cases")
 NOTICE, EMERGENCY = TEXTS["notice"], TEXTS["emergency"]
-HEADING = re.compile(r"^\s*#{2,}", re.MULTILINE)
+HEADING = re.compile(r"(?<!\s)(\A|[^\S\n]*+\n)\s*+#{2,}")
 
 
 class UseCase(BaseModel, extra="forbid", frozen=True):
@@ -33,7 +33,7 @@ class UseCase(BaseModel, extra="forbid", frozen=True):
             do = f"Choose from: {', '.join(self.readers) or 'no reader'}."
             raise UserError(f"{self.title} has no such reader.", got=reader, do=do)
         instruction = " ".join(filter(None, [self.instruction, self.readers.get(reader)]))
-        return instruction, HEADING.sub("", text.strip())
+        return instruction, HEADING.sub(r"\1", text.strip())
 
 
 USE_CASES = {row["name"]: UseCase(**row) for row in TEXTS["use_cases"]}
@@ -58,7 +58,7 @@ def _worked_turn(case: dict[str, Any], reader: str) -> Turn:
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
     """Return (instruction, input) of a chat message; a text without a question gets the usual."""
     if use_case not in USE_CASES:
-        return HEADING.sub("", text), ""
+        return HEADING.sub(r"\1", text), ""
     question = "" if "?" in text else f"{USE_CASES[use_case].question}\n\n"
     return USE_CASES[use_case].task(question + text, reader=reader)
 

@@ -13,8 +13,9 @@ import pandas as pd
 from medinstruct import paths
 
 VIEWS = ("patient/public", "clinician")  # lay and expert
-SENTENCE = re.compile(r"[.!?]+(?=\s|$)|\n+")
+SENTENCE = re.compile(r"(?<![.!?])[.!?]++(?=\s|$)|\n+")
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
+LONGEST = 60  # letters of a word that are read
 
 
 @lru_cache(maxsize=100_000)
@@ -32,7 +33,11 @@ def grade(text: str) -> float:
     sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
     if not (words := WORD.findall(text)):
         return math.nan
-    return 0.39 * len(words) / sentences + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
+    return (
+        0.39 * len(words) / sentences
+        + 11.8 * sum(syllables(word[:LONGEST]) for word in words) / len(words)
+        - 15.59
+    )
 
 
 def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:

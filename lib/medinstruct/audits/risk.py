@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from medinstruct import labels, paths, stats
-from medinstruct.llm import is_refusal
+from medinstruct.llm import is_refusal, is_unfinished
 
 
 def risks(example: Any) -> dict[str, str]:
@@ -19,6 +19,7 @@ def risks(example: Any) -> dict[str, str]:
             case = 0 if rule.get("case_sensitive") else re.IGNORECASE
             match = re.search(rule["pattern"], text, case)
             words |= {flag: match.group()} if match else {}
+    words |= {"truncated": text[-27:]} if is_unfinished(text) else {}
     return words | ({"refusal": text[:80]} if is_refusal(text) else {})
 
 

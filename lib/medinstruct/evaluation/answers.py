@@ -13,14 +13,13 @@ from medinstruct import models, paths, records
 from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import TEXTS
 from medinstruct.llm import Client, LocalModel, Reply, Request, connect, public_name
-from medinstruct.llm.messages import split_thought
+from medinstruct.llm.messages import is_unfinished, split_thought
 from medinstruct.records import Answer, Provenance, TestItem
 from medinstruct.training import message, prompt
 
 LABELS = ("difficulty", "type", "topic", "view")
 # Strings that begin a new turn of the Alpaca template, where an answer ends.
 ALPACA_STOPS = ("\n### Instruction", "\n### Input", "\n### Response")
-SENTENCE_ENDS = tuple(".!?:;)]\"'*`”’。")
 
 Models = Mapping[str, Client | LocalModel]
 
@@ -164,7 +163,7 @@ def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
     text, is_cut = frame["text"], frame["finish_reason"] == "length"
     is_empty = text == ""
     looks = {"words": text.str.split().str.len(), "empty": is_empty}
-    looks["truncated"] = is_cut | ~(is_empty | text.str.endswith(SENTENCE_ENDS))
+    looks["truncated"] = is_cut | (~is_empty & text.map(is_unfinished))
     looks["repeated"] = text.map(_repetition) > 0.2
     groups = pd.DataFrame(looks).groupby(frame["model"].rename("answers of"), sort=False)
     return groups.mean().assign(n=groups.size(), median=groups["words"].median())

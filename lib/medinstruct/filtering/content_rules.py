@@ -10,6 +10,8 @@ from medinstruct.errors import UserError
 from medinstruct.filtering.rouge import tokenize
 from medinstruct.records import Task
 
+LONGEST = 12_000  # characters that patterns read; longer tasks are too long by words
+
 
 @cache
 def rules() -> dict[str, dict[str, Any]]:
@@ -48,6 +50,7 @@ def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
     texts = {"instruction": task.instruction, "input": task.input}
     texts["text"] = f"{task.instruction}\n{task.input}"
     words = {field: len(tokenize(text, tokenizer="unicode")) for field, text in texts.items()}
+    texts = {field: text[:LONGEST] for field, text in texts.items()}
     return [name for name in enabled(rules_off) if _breaks(task, rules()[name], texts, words)]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,7 +27,18 @@ THINKS = re.compile("think|thought|reason", re.IGNORECASE)  # in the type of a p
 CUT_OFF = ("length", "content_filter")  # reasons that leave an answer without a text
 OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
 PLACE = "0answer0"  # of an answer in a rendered chat
+INVISIBLE = " \t\n\r\f\v\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
+
+
+def _ends() -> list[tuple[str, re.Pattern[str]]]:
+    table = paths.load("answer_ends")
+    parts = table["parts"] | {"WORDS": "|".join(table["parts"]["WORDS"].split())}
+    fill = partial(re.sub, r"<([A-Z]+)>", lambda name: parts[name[1]])
+    return [(verdict, re.compile(fill(pattern))) for verdict, pattern in table["rules"]]
+
+
+ENDS = _ends()
 
 
 class Request(BaseModel, extra="forbid", frozen=True):
@@ -110,6 +122,16 @@ class Reply(BaseModel, extra="forbid", frozen=True):
 def is_refusal(text: str) -> bool:
     """Return whether a short answer declines the task."""
     return len(text) < 400 and bool(REFUSAL.match(text.strip()))
+
+
+def is_unfinished(text: str) -> bool:
+    """Return whether an answer lacks its end, by its last signs and words; unknown scripts do not.
+
+    Sentences end with a stop, closing sign or emoji; items, labels, numbers with a unit need none.
+    """
+    end = unicodedata.normalize("NFKC", text[-2000:]).rstrip(INVISIBLE)
+    verdicts = (verdict for verdict, pattern in ENDS if pattern.search(end))
+    return next(verdicts, "whole") == "cut"
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
