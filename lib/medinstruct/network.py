@@ -67,19 +67,30 @@ def proxy(url: str) -> tuple[str, str]:
         return "", ""
     names = (f"{kind}_proxy", f"{kind.upper()}_PROXY")
     variable = next((name for name in names if os.environ.get(name)), f"the system ({kind})")
-    scheme, _, rest = given[kind].rpartition("://")
-    scheme = {"": "http", "socks": "socks5"}.get(scheme.lower(), scheme.lower())
-    login, sign, place = rest.rpartition("@")
-    if re.fullmatch(r"https?|socks5h?", scheme) and re.fullmatch(
-        r"(\[.+\]|[^:/]+)(:\d+)?/?", place
-    ):
+    scheme, login, place = _proxy_parts(given[kind])
+    if re.fullmatch(r"https?|socks5h?", scheme) and re.fullmatch(r"(\[.+\]|[^:/]+)(:\d+)?", place):
         if scheme[0] == "h" or find_spec("socksio"):
-            words = f" through the proxy in {variable} ({place.strip('/')})"
-            return words, f"{scheme}://{quote(login, safe=':%')}{sign}{place}"
+            return f" through the proxy in {variable} ({place})", f"{scheme}://{login}{place}"
         do = "Install what SOCKS needs: .venv/bin/pip install socksio"
     else:
         do = f"Write http://host:port or socks5://host:port in {variable}, or unset it."
     raise UserError(f"The proxy in {variable} cannot be used.", got=f"{scheme}://{place}", do=do)
+
+
+def tidy_proxies() -> None:
+    """Write the proxies of the environment as every library takes them, such as the hub's."""
+    for name, text in os.environ.items():
+        if re.fullmatch("(?i)(http|https|all)_proxy", name) and text.strip(EDGES):
+            scheme, login, place = _proxy_parts(text)
+            os.environ[name] = f"{scheme}://{login}{place}"
+
+
+def _proxy_parts(text: str) -> tuple[str, str, str]:
+    """Return scheme, user with password and "@", host with port; socks:// means version 5."""
+    scheme, _, rest = text.strip(EDGES).rpartition("://")
+    login, sign, place = rest.rpartition("@")
+    scheme = {"": "http", "socks": "socks5"}.get(scheme.lower(), scheme.lower())
+    return scheme, quote(login, safe=":%") + sign, place.strip("/")
 
 
 def _is_direct(url: httpx2.URL, listed: str) -> bool:
@@ -100,11 +111,10 @@ def _is_direct(url: httpx2.URL, listed: str) -> bool:
 
 def _address(host: str) -> Any:
     """Return the IP address that a host is, also as "127.1"; None for a name."""
-    with suppress(OSError):
-        return ipaddress.ip_address(socket.inet_aton(host))
-    with suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        return getattr(address, "ipv4_mapped", None) or address
+    for read in (socket.inet_aton, str):
+        with suppress(OSError, ValueError):
+            address = ipaddress.ip_address(read(host))
+            return getattr(address, "ipv4_mapped", None) or address
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from medinstruct import manifest, paths
+from medinstruct import manifest, network, paths
 from medinstruct.errors import UserError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
@@ -25,6 +25,7 @@ def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
     since a notebook that is run again has its own variables among the globals. Without a name only
     the types are checked.
     """
+    network.tidy_proxies()
     kinds = scope.get("__annotations__", {})
     kinds = {name: kind.__name__ for name, kind in kinds.items() if kind in TYPES.values()}
     for name, kind in kinds.items():

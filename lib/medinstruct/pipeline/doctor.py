@@ -152,7 +152,7 @@ def _servers(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
     if hub_model:
         form = {"method": "HEAD", "timeout": TIMEOUT}
         errors = _error(network.key, "HF_TOKEN"), _error(network.fetch, HUB, **form)
-        lost |= {(error.what, error.do): ["base_model"] for error in errors if error}
+        lost |= {_obstacle(error): ["base_model"] for error in errors if error}
     for name, entry, listed, trouble in _named(values):
         row = listed.get(entry.model, listed.get(f"{entry.model}:latest"))
         if " ended " in (text := models.ending(name, (row or {}).get("shutdown_date"))):
@@ -166,10 +166,13 @@ def _servers(values: dict[str, Any], hub_model: str) -> Iterator[Obstacle]:
             yield f"budget_usd needs a price of {name}", do
         if isinstance(trouble, UserError):
             roles = [role for role, other in models.asked(values) if other == name]
-            lost.setdefault((trouble.what, trouble.do), []).extend(roles)
+            lost.setdefault(_obstacle(trouble), []).extend(roles)
     for (what, do), roles in lost.items():
-        do = f"{do.rstrip('.')}, or name another model with --set {'=… '.join(roles)}=…"
-        yield what.rstrip("."), do
+        yield what, f"{do}, or name another model with --set {'=… '.join(roles)}=…"
+
+
+def _obstacle(error: UserError) -> Obstacle:
+    return error.what.rstrip(".") + f" ({error.got})" * bool(error.got), error.do.rstrip(".")
 
 
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
