@@ -206,6 +206,13 @@ def test_one_request_that_a_server_refuses_leaves_the_others_answered(
     assert len(again[1]) == 5 and again[2].usage["cached"] == 0  # another address
 
 
+def test_the_key_never_reaches_the_words_that_a_server_repeats(monkeypatch, caplog):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    body = openai("Nope, Bearer sk-very-secret may not ask this")
+    replies, _, _ = ask(refusing(400, body), [*MANY, request(BAD)])
+    assert "Bearer [key] may" in replies[-1].error and "secret" not in caplog.text
+
+
 def test_a_refused_request_is_asked_again_at_the_next_start(tmp_path):
     server, asked = Server(refusing(400, AZURE)), [*MANY, request(BAD)]
 
@@ -594,6 +601,22 @@ def test_a_row_that_a_batch_refuses_leaves_the_other_rows(status, body, monkeypa
     replies, sent, client = ask(refusing(status, body), [*MANY, request(BAD)], **form)
     assert [row.text for row in replies] == [GOOD] * 4 + [""] and len(sent) == 5
     assert replies[-1].error and len(client.cache.keys()) == 4
+
+
+def test_a_row_that_fails_in_four_rounds_is_set_aside_and_a_room_is_lowered(monkeypatch, tmp_path):
+    def behave(sent, number):
+        words = "maximum context length is 430 tokens. However, you requested 830 tokens"
+        if sent["max_tokens"] > 400:
+            return 400, openai(words)
+        return (500, openai("CUDA error")) if BAD in text_of(sent) else reply()
+
+    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
+    form = {"mode": "batch", "cache": tmp_path / "c.sqlite"}
+    asked = [*MANY, request("Why?", max_tokens=800), request(BAD)]
+    replies, sent, client = ask(behave, asked, **form)
+    assert [row.text for row in replies] == [GOOD] * 5 + [""]
+    assert "CUDA" in replies[-1].error and len(sent) == 6 + 1 + 3
+    assert [client.key(row) for row in asked[:-1]] == [row.key for row in replies[:-1]]
 
 
 def test_a_batch_whose_rows_are_all_refused_ends_with_the_words(monkeypatch, tmp_path):

@@ -14,6 +14,7 @@ import openai
 
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import AGAIN, NoAnswer, Reply, Request, answer_of, read_json
+from medinstruct.llm.refusals import room_left
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
 ROUNDS = 4  # in a row that bring no answer
@@ -77,10 +78,10 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     """Upload the requests in files, start their batches, and note them in the cache."""
     worst = sum(client.highest_cost(row, batch=True) for row in requests.values())
     client.check_budget(worst, f"a batch of {len(requests)} requests")
-    keys, head, connection = list(requests), {"method": "POST", "url": PATH}, client.connection
+    keys, head = list(requests), {"method": "POST", "url": PATH}
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        bodies = [connection.body(requests[key]) | connection.fields for key in part]
+        bodies = [_body(client, key, requests[key]) for key in part]
         pairs = zip(part, bodies, strict=True)
         rows = ({"custom_id": key, "body": body} | head for key, body in pairs)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -122,12 +123,18 @@ async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Reques
     return is_full
 
 
+def _body(client: Any, key: str, request: Request) -> dict[str, Any]:
+    """Return the body of a row, with no more room than is known to fit."""
+    request = request.with_room(client.rooms.get(key, 0), min)
+    return client.connection.body(request) | client.connection.fields
+
+
 async def _save(
     client: Any, api: openai.AsyncOpenAI, batch: Any, missing: dict[str, Request]
 ) -> UserError | None:
     """Save the answers of a batch; return the problem that sending again does not solve."""
     problem, connection = None, client.connection
-    sent = {key: connection.body(row) | connection.fields for key, row in missing.items()}
+    sent = {key: _body(client, key, row) for key, row in missing.items()}
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
         lines = (await api.files.content(file)).content.split(b"\n")
         for row in filter(lambda row: isinstance(row, dict), map(read_json, lines)):
@@ -140,7 +147,11 @@ async def _save(
                     client.save(request, answer_of(body, request), batch=True)
             except NoAnswer as error:
                 body, status = str(error), error.status_code
-            if status not in (None, 200) and not connection.learn(body, status, sent[key]):
+            first = request.max_tokens(0)
+            left = room_left(str(body), client.rooms.get(key, first), first)
+            if status not in (None, 200) and left > 0:
+                client.rooms[key] = left
+            elif status not in (None, 200) and not connection.learn(body, status, sent[key]):
                 error = connection.problem(body, status, sent=sent[key])
                 passes = not connection.problem(body, status, sent=sent[key], attempt=1)
                 problem = problem if passes or error.reason else error

@@ -63,6 +63,7 @@ class Client:
         self.chat, self.most_read = chat, 0  # prompt tokens of one request
         self.has_answers = False
         self.declined, self.failed = {}, {}  # replies to rows of a batch without an answer, by key
+        self.rooms = dict[str, int]()  # lower ones that fit, of rows of a batch, by key
         self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
