@@ -165,7 +165,7 @@ ONE = {
     "tgi": (
         422,
         {"error": "Input validation error: `inputs` must have less than 9 tokens. Given: 30"},
-        "refused_by_server",
+        "context",
         "must have less than 9 tokens",
     ),
     "anthropic, long": (
