@@ -183,6 +183,15 @@ def cache_folder() -> Path:
     return Path(tempfile.gettempdir(), f"medinstruct-{getattr(os, 'getuid', int)()}")
 
 
+def other_caches() -> dict[str, str]:
+    """Return variables that move caches of other packages here if the home folder takes none."""
+    if os.access(os.path.expanduser("~"), os.W_OK):
+        return {}
+    places = {name: os.path.expanduser(place) for name, place in load("folders")["caches"].items()}
+    new = [name for name in places if name not in os.environ and not os.path.exists(places[name])]
+    return {name: str(cache_folder() / name.lower()) for name in new}
+
+
 def _cached(url: str) -> tuple[str, list[Path]]:
     """Return how the name of a URL's file begins in the download cache, and the file if there."""
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -1,13 +1,18 @@
 """Folders, files and disks: any name, read-only, full, without shared memory or locks."""
 
+import ast
 import hashlib
+import html
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from urllib.parse import unquote
 
+import nbformat as nf
 import pytest
 
 from medinstruct import database, llm, manifest, paths, records, report, review
@@ -384,3 +389,208 @@ def test_a_full_disk_keeps_what_was_saved_and_tells_what_was_not(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} <= {".sqlite", ".sqlite-wal", ".txt"} | {
         ".sqlite-shm"
     }
+
+
+# The command line in such folders
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A folder with an odd name that holds a notebook and a profile, as a clone does."""
+    house = tmp_path / "Ärzte & Daten #1 {x}? 100%20 [a]* 😀"
+    cells = [
+        nf.v4.new_code_cell(
+            'run: str = "t"  # Name.\nn: int = 1  # Number.',
+            metadata={"tags": ["parameters"]},
+            id="p",
+        ),
+        nf.v4.new_code_cell(
+            "from medinstruct import paths, records, review\nout = paths.outputs(run)\n"
+            "review.Store(out / 'reviews.sqlite').close()\n"
+            "records.write_text(out / 'a.txt', 'x')",
+            id="work",
+        ),
+        nf.v4.new_markdown_cell("See [02](02_two.ipynb).", id="next"),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    about = {"reads_if_there": ["reviews.sqlite"], "writes": ["a.txt"]}
+    book = nf.v4.new_notebook(cells=cells, metadata={"medinstruct": about, "kernelspec": kernel})
+    for name in ("notebooks", "params"):
+        (house / name).mkdir(parents=True)
+    nf.write(book, house / "notebooks" / "01_one.ipynb")
+    (house / "params" / "p #1.yaml").write_text("run: t\n", encoding="utf-8")
+    return house
+
+
+RUN = """
+    import os, sys
+    from pathlib import Path
+    from medinstruct import review
+    from medinstruct.__main__ import main
+    profile, outputs = sys.argv[1], sys.argv[2:]
+    for folder in outputs:
+        os.environ["MEDINSTRUCT_OUTPUTS"] = folder
+        print("status", main(["run", profile, "--set", "run=Prüfung #1? {y}"]))
+        print("error", "=" * 9, file=sys.stderr)
+        if (votes := Path(folder, "Prüfung #1? {y}", "reviews.sqlite")).exists():
+            vote = {"kind": "dataset", "item": "i", "hash": "h", "action": "accept"}
+            review.Store(votes).cast(f"reviewer {len(outputs)}", **vote)
+            outputs.append(folder) if len(outputs) < 3 else None
+"""
+
+
+def test_a_run_in_an_odd_folder_counts_its_votes_and_its_links_lead_on(house):
+    outputs = house / "out % puts"
+    run = as_user(RUN, "params/p #1.yaml", outputs, MEDINSTRUCT_HOME=str(house))
+    lines = [
+        line.partition(" in ")[0] for line in run.stdout.splitlines() if "together" not in line
+    ]
+    assert lines == ["01_one: done", "status 0"] * 3, run.stderr
+    folder = outputs / "Prüfung #1? {y}"
+    page = (folder / "pages" / "01_one.html").read_text("utf-8")
+    links = [html.unescape(link) for link in re.findall(r'href="([^"#]+)', page)]
+    assert {"../01_one.ipynb", "02_two.html", "../report.html"} <= {*links}
+    assert (folder / "pages" / unquote("../01_one.ipynb")).exists()
+
+
+def test_outputs_that_cannot_be_written_are_one_message_and_leave_nothing(
+    house, tmp_path, locked_folder
+):
+    (tmp_path / "closed" / "empty" / "Prüfung #1? {y}").mkdir(parents=True)
+    closed, file = locked_folder(tmp_path / "closed"), tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    places = [closed, closed / "empty", closed / "new", file, file / "below", "/proc/nowhere"]
+    run = as_user(RUN, house / "params" / "p #1.yaml", *places, MEDINSTRUCT_HOME=str(house))
+    assert run.stdout.split("\n")[:-1] == ["status 2"] * len(places), run.stdout + run.stderr
+    for place, message in zip(places, run.stderr.split("error ========="), strict=False):
+        assert "could not be written" in message and str(place) in message
+        assert message.count("MEDINSTRUCT_OUTPUTS") == 1 and "Traceback" not in message
+    assert file.read_text("utf-8") == "mine" and len([*closed.rglob("*")]) == 2
+
+
+def test_without_a_home_folder_caches_are_temporary_and_the_doctor_tells(tmp_path, locked_folder):
+    code = """
+        import os, sys, tempfile
+        from medinstruct import paths
+        from medinstruct.pipeline import doctor
+        tempfile.tempdir = sys.argv[1]
+        for home in sys.argv[2:]:
+            os.environ["HOME"] = home
+            if not home:
+                del os.environ["HOME"]
+                os.path.expanduser = str  # nor has the system one
+            file = paths.write_bytes(paths.cache_folder() / "new.txt", b"x")
+            line = next(line for line in doctor._machine() if line.startswith("Cache"))
+            print(file.is_relative_to(tempfile.tempdir), *paths.other_caches(), line)
+    """
+    closed, temporary = tmp_path / "closed", tmp_path / "temporary"
+    for folder in (closed, temporary):
+        folder.mkdir()
+    run = as_user(code, temporary, locked_folder(closed), "/proc/nohome", "", XDG_CACHE_HOME="")
+    lines = run.stdout.splitlines()
+    assert len(lines) == 3, run.stderr
+    for line in lines:
+        assert line.startswith("True MPLCONFIGDIR") and "MEDINSTRUCT_CACHE" in line
+
+
+def test_a_cache_folder_that_cannot_be_written_names_its_variable(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("MEDINSTRUCT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match="set MEDINSTRUCT_CACHE to"):
+        paths.write_bytes(paths.cache_folder() / "x", b"x")
+    with pytest.raises(UserError, match="set MEDINSTRUCT_CACHE to"):
+        llm.model_folder("smollm2")
+
+
+# Windows
+
+
+def test_a_file_that_another_program_has_open_is_replaced_once_it_is_closed(tmp_path, monkeypatch):
+    file, real, calls = records.write_text(tmp_path / "a.txt", "old"), os.replace, []
+
+    def replace(source, target):
+        calls.append(source)
+        if len(calls) < 3:
+            raise PermissionError(13, "The process cannot access the file", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    records.write_text(file, "new")
+    assert file.read_text("utf-8") == "new" and len(calls) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"], "no draft is left"
+
+
+def test_a_file_that_stays_open_is_one_message_and_keeps_its_text(tmp_path, monkeypatch):
+    file = records.write_text(tmp_path / "a.txt", "old")
+    monkeypatch.setattr(paths.time, "sleep", lambda seconds: None)
+
+    def replace(source, target):
+        raise PermissionError(13, "The process cannot access the file", str(target))
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(UserError, match="close programs that have it open"):
+        records.write_text(file, "new")
+    assert file.read_text("utf-8") == "old" and [*tmp_path.iterdir()] == [file]
+
+
+def test_every_module_imports_without_what_only_unix_has():
+    code = """
+        import importlib, os, pkgutil, platform, signal, sys
+        import psutil, medinstruct
+        def every():
+            for module in pkgutil.walk_packages(medinstruct.__path__, "medinstruct."):
+                if not module.name.endswith("__main__"):
+                    yield importlib.import_module(module.name)
+        every_one = list(every())
+        for name in [name for name in sys.modules if name.partition(".")[0] == "medinstruct"]:
+            del sys.modules[name]
+        for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog"):
+            sys.modules[name] = None
+        for name in ("geteuid", "getuid", "fork", "sched_getaffinity", "getpgid", "killpg", "nice"):
+            delattr(os, name)
+        for name in ("SIGKILL", "SIGHUP", "SIGALRM", "SIGXFSZ"):
+            delattr(signal, name)
+        sys.platform = "win32"
+        import medinstruct
+        print(len(list(every())) == len(every_one) > 50)
+        sys.platform = "linux"  # for PyTorch, which the doctor asks
+        platform.system = lambda: "Windows"
+        from medinstruct import paths
+        from medinstruct.pipeline import doctor
+        print(any(".venv\\\\Scripts" in line for line in doctor._machine()), paths.cache_folder())
+    """
+    run = as_user(code, HOME="/proc/nohome", XDG_CACHE_HOME="")
+    assert run.stdout.startswith("True\nTrue") and run.stdout.rstrip().endswith("medinstruct-0")
+
+
+def test_no_text_file_is_read_or_written_in_the_encoding_of_the_machine():
+    calls = []
+    for file in paths.PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            values = [*node.args, *(word.value for word in node.keywords)] if name else []
+            texts = {value.value for value in values if isinstance(value, ast.Constant)}
+            is_text = name.endswith((".read_text", ".write_text")) and name != "records.write_text"
+            is_text = is_text or (name.endswith("open") and texts & {"r", "w", "a", "x", "r+"})
+            if (
+                is_text
+                and not texts & {"utf-8", "utf-8-sig"}
+                and "devnull" not in ast.unparse(node)
+            ):
+                calls.append(f"{file.name}: {ast.unparse(node)}")
+    assert calls == ["runner.py: heard.read_text(errors='replace')"], "a kernel's own words"
+
+
+def test_equal_files_have_equal_hashes_in_folders_of_every_name(tmp_path):
+    folders = [tmp_path / "LICENSE", tmp_path / "__pycache__" / "a"]
+    for folder in folders:
+        records.write_text(folder / "b" / "c.txt", "ä\n")
+        records.write_text(folder / "b.txt", "x")
+    (folders[0] / ".DS_Store").write_bytes(b"left by a desktop")
+    hashes = {manifest.of_path(folder) for folder in folders}
+    records.write_text(folders[0] / "b.txt", "y")
+    assert len(hashes) == 1 and manifest.of_path(folders[0]) not in hashes
+    content = records.content_hash
+    rows = [("b/c.txt", manifest.of_path(folders[1] / "b" / "c.txt"))]
+    rows.append(("b.txt", manifest.of_path(folders[1] / "b.txt")))
+    assert hashes == {content(rows)}, "with slashes, on Windows too"

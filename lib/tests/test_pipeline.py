@@ -27,7 +27,7 @@ CHANGING = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".ipynb", ".html")  # times
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """A small run of all notebooks, with a tiny base model; and the outcome of each notebook."""
-    folder = tmp_path_factory.mktemp("outputs")
+    folder = tmp_path_factory.mktemp("outputs") / "Ärzte & Daten #1 {x}? 100%20 [a]* 😀"
     texts = (paths.root() / "outputs/demo/dataset.jsonl").read_text(encoding="utf-8").splitlines()
     shape = {"vocab_size": 2048, "hidden_size": 64, "max_position_embeddings": 2048}
     base = tiny_model.build(folder / "tiny", texts[:100], chat=True, steps=0, **shape)

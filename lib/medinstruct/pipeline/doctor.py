@@ -44,6 +44,7 @@ def _machine() -> list[str]:
     """Return Python, processor, memory, accelerator, disk; of keys only whether they are set."""
     import psutil
 
+    notes = paths.load("folders")
     gigabytes = psutil.virtual_memory().total / 1e9
     free = shutil.disk_usage(paths.root()).free / 1e9
     states = {name: "set" if os.environ.get(name) else "not set" for name in KEYS}
@@ -55,7 +56,9 @@ def _machine() -> list[str]:
         f"Processor    {os.cpu_count()} cores, {gigabytes:.0f} GB of memory",
         f"Accelerator  {_gpu() or small}",
         f"Disk         {free:.0f} GB free at {paths.root()}",
+        f"Cache        {paths.cache_folder()} {notes['no_home'] * bool(paths.other_caches())}".strip(),
         f"Keys         {', '.join(keys)} (the demo needs none)",
+        *[notes["windows"]] * (platform.system() == "Windows"),
     ]
 
 

@@ -188,7 +188,7 @@ def own_kernel(folder: Path) -> Any:
         async def start_kernel(self, **settings: Any) -> None:
             with (folder / LAST_WORDS).open("wb") as file:
                 where = {"stdout": file, "stderr": file}
-                where["env"] = os.environ | {"IPYTHONDIR": str(folder)}
+                where["env"] = os.environ | {"IPYTHONDIR": str(folder)} | paths.other_caches()
                 await super().start_kernel(**settings | where)
 
     return OwnKernel

@@ -63,7 +63,7 @@ def device() -> str:
 def machine() -> str:
     """Return the GPU's name, or the processor's with its number of cores."""
     file = Path("/proc/cpuinfo")
-    names = re.findall("model name\t: (.+)", file.read_text() if file.exists() else "")
+    names = re.findall("model name\t: (.+)", file.read_text("utf-8") if file.exists() else "")
     name = names[0] if names else platform.machine()
     return f"{name}, {os.cpu_count()} cores" if device() == "CPU" else device()
 
