@@ -6,6 +6,7 @@ manifest.json is the same on every machine; what differs (times, fingerprints) i
 import hashlib
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -174,9 +175,20 @@ def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
         if not source.exists() or is_own:
             continue
         if source.is_dir():
-            with paths.writing(target):
-                shutil.copytree(source, target, dirs_exist_ok=True)
+            _copy_folder(source, target)
         else:
             paths.write_bytes(target, source.read_bytes())
         copied[name] = of_path(target)
     _update(folder / FILES[0], {"copied": copied})
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder so that it is complete or absent, and may be written even if the source not."""
+    with paths.writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as draft:
+            copy = Path(draft) / target.name
+            shutil.copytree(source, copy, copy_function=shutil.copyfile)
+            copy.chmod(0o755)
+            shutil.rmtree(target, ignore_errors=True)
+            copy.rename(target)

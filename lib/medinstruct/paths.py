@@ -79,7 +79,11 @@ def metadata(source: Path) -> dict[str, Any]:
 
 def read_json(path: Path) -> Any:
     """Return the value in a JSON file; {} if the file does not exist."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        do = "Restore it, or delete it and run its notebook again."
+        raise UserError(f"{path} cannot be read as JSON.", got=error, do=do) from None
 
 
 class _Profile(yaml.SafeLoader):

@@ -594,3 +594,66 @@ def test_equal_files_have_equal_hashes_in_folders_of_every_name(tmp_path):
     rows = [("b/c.txt", manifest.of_path(folders[1] / "b" / "c.txt"))]
     rows.append(("b.txt", manifest.of_path(folders[1] / "b.txt")))
     assert hashes == {content(rows)}, "with slashes, on Windows too"
+
+
+def test_a_run_that_may_only_be_read_is_copied_whole_and_can_be_written(
+    tmp_path, monkeypatch, locked_folder
+):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    records.write_text(tmp_path / "theirs" / "adapter" / "weights.txt", "theirs")
+    locked_folder(tmp_path / "theirs")
+    new = tmp_path / "mine"
+    for text in ("theirs", "newer"):
+        (tmp_path / "theirs" / "adapter" / "weights.txt").chmod(0o644)
+        (tmp_path / "theirs" / "adapter" / "weights.txt").write_text(text, encoding="utf-8")
+        manifest._copy_inputs(["adapter"], tmp_path / "theirs", new)
+        assert (new / "adapter" / "weights.txt").read_text("utf-8") == text
+    assert [path.stat().st_mode & 0o200 for path in new.rglob("*")] == [0o200] * 4
+    assert {path.name for path in new.iterdir()} == {"adapter", ".manifest.lock", "manifest.json"}
+
+
+def test_a_copy_that_breaks_off_is_not_taken_for_the_runs_own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    for name in ("a", "b"):
+        records.write_text(tmp_path / "theirs" / "adapter" / name, name)
+    real, calls = shutil.copyfile, []
+
+    def copyfile(source, target, **more):
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return real(source, target, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="MEDINSTRUCT_OUTPUTS"):
+        patch.setattr(shutil, "copyfile", copyfile)
+        manifest._copy_inputs(["adapter"], tmp_path / "theirs", tmp_path / "mine")
+    assert [*(tmp_path / "mine").iterdir()] == []
+    manifest._copy_inputs(["adapter"], tmp_path / "theirs", tmp_path / "mine")
+    assert {path.name for path in (tmp_path / "mine" / "adapter").iterdir()} == {"a", "b"}
+
+
+@pytest.mark.parametrize("text", ["", '{"a": 1', "\0\0\0", "<<<<<<< HEAD"])
+def test_a_torn_file_of_a_run_is_one_message_that_names_it(text, tmp_path):
+    for name in ("manifest.json", "generation.json"):
+        records.write_text(tmp_path / name, text)
+        with pytest.raises(UserError, match=f"{name} cannot be read as JSON"):
+            report.read_run(tmp_path)
+        (tmp_path / name).unlink()
+
+
+def test_the_doctor_tells_that_outputs_cannot_be_written(tmp_path):
+    code = """
+        import os, sys
+        from medinstruct import params
+        from medinstruct.pipeline import doctor
+        values = params.merged("demo")
+        for folder in sys.argv[1:]:
+            os.environ["MEDINSTRUCT_OUTPUTS"] = folder
+            print([what for what, do in doctor._files(values) if "MEDINSTRUCT_OUTPUTS" in do])
+    """
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    run = as_user(code, tmp_path / "new", file, "/proc/nowhere/x")
+    assert run.stdout.splitlines() == ["[]", f"['{file} cannot be written']"] + (
+        ["['/proc cannot be written']"]
+    ), run.stderr

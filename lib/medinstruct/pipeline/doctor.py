@@ -179,7 +179,11 @@ def _obstacle(error: UserError) -> Obstacle:
 
 
 def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
-    """Yield files that parameters name and that cannot be read."""
+    """Yield files that parameters name and that cannot be read, and outputs that take none."""
+    out = paths.outputs(values["run"])
+    above = next(folder for folder in (out, *out.absolute().parents) if os.path.exists(folder))
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        yield f"{above} cannot be written", "set MEDINSTRUCT_OUTPUTS to a folder of yours"
     for key in FILE_KEYS:
         for name in manifest.texts(values.get(key)):
             is_file = key != "answer_models" or bool(records.table_kind(name))

@@ -1,7 +1,6 @@
 """Results of a run: files, parameters, numbers beside the paper's, comparison of two runs."""
 
 import base64
-import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     """Read everything the report needs from a run's folder; every file is optional."""
     folder = Path(folder)
     present = [folder / name for name in REPORT["files"] if (folder / name).exists()]
-    files = {p.stem: json.loads(p.read_text("utf-8")) for p in present if p.suffix == ".json"}
+    files = {p.stem: paths.read_json(p) for p in present if p.suffix == ".json"}
     rows = {p.stem: [r for _, r in records.rows(p)] for p in present if p.suffix == ".jsonl"}
     every = sorted(manifest.load(folder).items())
     entries = {n: e for n, e in every if "written" in e and not n.endswith("_report")}
