@@ -56,7 +56,7 @@ def _machine() -> list[str]:
         f"Processor    {os.cpu_count()} cores, {gigabytes:.0f} GB of memory",
         f"Accelerator  {_gpu() or small}",
         f"Disk         {free:.0f} GB free at {paths.root()}",
-        f"Cache        {paths.cache_folder()} {notes['no_home'] * bool(paths.other_caches())}".strip(),
+        f"Cache        {paths.cache_folder()}{notes['no_home'] * bool(paths.other_caches())}",
         f"Keys         {', '.join(keys)} (the demo needs none)",
         *[notes["windows"]] * (platform.system() == "Windows"),
     ]
