@@ -310,6 +310,15 @@ def test_bytes_that_are_no_utf_8_are_replaced():
     assert ask(b"\xef\xbb\xbf" + json.dumps(body()).encode())[0][0].text == NOTE
 
 
+def test_a_notebook_shows_the_message_of_an_error_and_no_traceback():
+    """IPython sends none of an error whose context is a group of exceptions, as of a TaskGroup."""
+    with pytest.raises(UserError) as caught:
+        ask(PAGE.encode())
+    context = caught.value
+    while context := context.__context__:
+        assert not isinstance(context, BaseExceptionGroup)
+
+
 STREAMS = {
     "web page": (PAGE.encode(), "text/html", "ends in /v1"),
     "web page as a stream": (PAGE.encode(), "text/event-stream", "gave no answer"),

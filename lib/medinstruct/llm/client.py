@@ -84,6 +84,7 @@ class Client:
             return await batch_api.ask_all(self, requests)
         rows = iter(tqdm(list(enumerate(requests)), desc=label, unit="reply", leave=False))
         replies: dict[int, Reply] = {}
+        error = None
 
         async def work(api: Any) -> None:
             for number, request in rows:
@@ -96,7 +97,9 @@ class Client:
                 for _ in range(self.concurrency):
                     workers.create_task(work(api))
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            error = errors.exceptions[0]
+        if error:  # out here, since IPython shows no message of an error behind a group
+            raise error
         return self.check_refused([replies[number] for number in range(len(requests))])
 
     def check_refused(self, replies: list[Reply]) -> list[Reply]:
