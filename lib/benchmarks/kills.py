@@ -113,11 +113,11 @@ class Bench:
         path = self.folder / name / "case/answers.sqlite"
         if not path.exists():
             return {}
-        with closing(sqlite3.connect(path, timeout=60)) as base:
-            with suppress(sqlite3.OperationalError):  # killed before it had its tables
-                rows = base.execute("SELECT request, answer FROM answers").fetchall()
-                pairs = ((json.loads(request), answer) for request, answer in rows)
-                return {self._name(request): answer for request, answer in pairs}
+        base = sqlite3.connect(path, timeout=60)
+        with closing(base), suppress(sqlite3.OperationalError):  # killed before it had its tables
+            rows = base.execute("SELECT request, answer FROM answers").fetchall()
+            pairs = ((json.loads(request), answer) for request, answer in rows)
+            return {self._name(request): answer for request, answer in pairs}
         return {}
 
     def _name(self, request: dict) -> str:
@@ -128,7 +128,7 @@ class Bench:
     def differing(self, name: str) -> list[str]:
         """Return the files, and `answers`, in which a run differs from the undisturbed one."""
         first, second = (contents(self.folder / place / "case") for place in ("whole", name))
-        names = [file for file in first | second if first.get(file) != second.get(file)]
+        names = [file for file in first if first[file] != second.get(file)]
         return names + ["answers"] * (self.kept("whole") != self.kept(name))
 
 

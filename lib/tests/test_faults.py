@@ -3,6 +3,9 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Queue
@@ -166,3 +169,33 @@ def test_a_judge_gives_the_same_verdicts_and_answers_are_the_same_without_what_i
     assert 0 < len(apart) < 40 and all(new[n].winner is None for n in apart)
     assert all(verdict.winner for verdict in old)
     assert all(old[n].winner == new[n].winner for n in range(50) if n not in apart)
+
+
+KERNEL = """
+import asyncio, sys
+from medinstruct import llm
+url, path = sys.argv[1:]
+client = llm.Client(url=url, model="m", cache=path)
+asked = [llm.Request(messages=[{"role": "user", "content": f"Number {n}"}]) for n in range(40)]
+replies = asyncio.run(client.ask_all(asked))
+print(client.usage["asked"], client.usage["cached"], len({reply.key for reply in replies}))
+"""
+
+
+def test_two_kernels_that_ask_for_the_same_answers_pay_once_and_a_killed_one_blocks_no_other(
+    serve, tmp_path
+):
+    service = Troubled(1.0, only=["slow"])
+    program = [sys.executable, "-c", KERNEL, serve(service), str(tmp_path / "c.sqlite")]
+    form = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    killed = subprocess.Popen(program, **form)
+    while len(service.paid) < 10:
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    before = len(kept(tmp_path / "c.sqlite"))
+    kernels = [subprocess.Popen(program, **form) for _ in range(2)]
+    outputs = [kernel.communicate(timeout=60) for kernel in kernels]
+    assert sorted(output for output, _ in outputs) == ["0 40 40\n", f"{40 - before} {before} 40\n"]
+    assert "waits for them" in "".join(log for _, log in outputs)

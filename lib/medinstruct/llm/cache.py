@@ -1,13 +1,21 @@
 """Cache: answers by request key in append-only SQLite, and the batches under way."""
 
+import asyncio
+import contextlib
+import hashlib
 import json
 import sqlite3
+import tempfile
 import time
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
 from medinstruct import database, paths
-from medinstruct.llm.messages import Reply, Request, saved_reply
+from medinstruct.llm.messages import TEXTS, Reply, Request, saved_reply
 
 
 class Cache:
@@ -42,6 +50,30 @@ class Cache:
     def _row(self, key: str) -> bytes | None:
         query = "SELECT CAST(answer AS BLOB) FROM answers WHERE key = ?"
         return next((row[0] for row in self._do(query, key)), None)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, keys: Iterable[str]) -> AsyncIterator[None]:
+        """Wait while another kernel asks for the same answers, so that none is paid for twice."""
+        place = "" if self.path == ":memory:" else str(Path(self.path).resolve())
+        name = hashlib.sha256("".join([place, *keys]).encode()).hexdigest()[:32]
+        lock = FileLock(Path(tempfile.gettempdir()) / f"medinstruct-{name}.lock", timeout=0)
+        form = {"bar_format": "{desc} {elapsed}", "delay": 0.1, "leave": False}
+        with tqdm(desc=TEXTS["turn"], **form) as bar:
+            while place and not lock.is_locked:
+                try:
+                    lock.acquire()
+                except Timeout:
+                    await asyncio.sleep(0.2)
+                    bar.update()
+                except OSError:  # no file can be locked here
+                    break
+        try:
+            yield
+        finally:
+            if lock.is_locked:
+                with contextlib.suppress(OSError):  # Windows keeps a file that is open
+                    Path(lock.lock_file).unlink()
+                lock.release()
 
     def keys(self) -> list[str]:
         """Return the keys of all answers."""

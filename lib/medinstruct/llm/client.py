@@ -78,10 +78,14 @@ class Client:
     ) -> list[Reply]:
         """Return the replies in the order of the requests; `online`, as for a pilot, at once."""
         requests = [request.with_room(self.room) for request in requests]
-        if self.mode == "batch" and not online:
-            from medinstruct.llm import batch_api
+        async with self.cache.turn(map(self.key, requests)):
+            if self.mode == "batch" and not online:
+                from medinstruct.llm import batch_api
 
-            return await batch_api.ask_all(self, requests)
+                return await batch_api.ask_all(self, requests)
+            return await self._ask_all(requests, label)
+
+    async def _ask_all(self, requests: list[Request], label: str) -> list[Reply]:
         rows = iter(tqdm(list(enumerate(requests)), desc=label, unit="reply", leave=False))
         replies: dict[int, Reply] = {}
         error = None

@@ -24,7 +24,7 @@ WORDS = "injected trouble"  # is part of every error
 PAGE = f"<!doctype html><html><title>502 Bad Gateway</title><body>{WORDS}</body></html>"
 THOUGHT = "Is Output (b) longer? Type: rewrite, I think. ### 4."
 REFUSED = ("temperature", "presence_penalty", "seed", "system")  # what `refused` may name
-SLOW = 0.2  # seconds
+SLOW = 0.1  # seconds
 BLANKS = 20_000
 
 
