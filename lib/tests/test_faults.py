@@ -60,8 +60,13 @@ def ask(url, **fields):
     return asyncio.run(client.ask_all(asked))
 
 
+def plain(text):
+    """A text without the mark that stands for half an emoji."""
+    return text.replace("\ufffd", "").strip()
+
+
 def texts(replies):
-    return [reply.text.replace("\ufffd", "").strip() for reply in replies]
+    return [plain(reply.text) for reply in replies]
 
 
 def kept(path):
@@ -117,7 +122,9 @@ def test_the_dataset_is_that_of_a_clean_run_without_what_is_listed(runs):
     assert service.met["slow"] and all(service.met[name] for name in (*ITEMS, *REFUSED, *SHAPES))
     old, new = ({row["task"]: row for row in rows(folder, "dataset")} for folder in (clean, ours))
     assert 8 < len(new) < len(old)
-    assert all(new[task]["output"] == old[task]["output"] for task in new.keys() & old.keys())
+    assert all(
+        plain(new[task]["output"]) == old[task]["output"] for task in new.keys() & old.keys()
+    )
     requests = {row["id"]: request_of(row) for row in rows(clean, "raw_tasks")}
     listed = {request_of(row) for row in rows(ours, "rejects")}
     apart = {row["task"] for name in ("unfinished", "dropped") for row in rows(ours, name)}
@@ -159,7 +166,7 @@ def test_a_judge_gives_the_same_verdicts_and_answers_are_the_same_without_what_i
     old, new = (asyncio.run(answers_of(service)) for service in services)
     apart = [n for n in range(25) if new[n].finish_reason != "stop"]
     assert 0 < len(apart) < 20
-    assert all(old[n].text == new[n].text for n in range(25) if n not in apart)
+    assert all(old[n].text == plain(new[n].text) for n in range(25) if n not in apart)
     references = evaluation.answers.reference_answers(items)
     references = [answer for answer in references if answer.model == references[0].model]
     pairs = evaluation.judge.build_pairs(items, old, references=references)
@@ -168,7 +175,7 @@ def test_a_judge_gives_the_same_verdicts_and_answers_are_the_same_without_what_i
     apart = [n for n in range(50) if new[n].finish_reason != "stop" or not new[n].reply]
     assert 0 < len(apart) < 40 and all(new[n].winner is None for n in apart)
     assert all(verdict.winner for verdict in old)
-    assert all(old[n].winner == new[n].winner for n in range(50) if n not in apart)
+    assert not [(old[n], new[n]) for n in range(50) if n not in apart and old[n].winner != new[n].winner]
 
 
 KERNEL = """

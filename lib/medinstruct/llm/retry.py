@@ -161,6 +161,7 @@ class Connection:
                     attempt += 1
                     if problem := self.problem(error, sent=body, attempt=attempt):
                         raise problem from None
+                    self.health *= 0.9  # not by what is refused in good health
                     await asyncio.sleep(self._pause(error, attempt))
             else:
                 self.health, self.has_answered, self.failed = 0.9 * self.health + 0.1, True, 0
