@@ -56,7 +56,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _normalized(text: str) -> str:
     """Return a text in lower case with @a and @b for the outputs, without quotes and reasons."""
-    text = unicodedata.normalize("NFKC", text[-MAX_READ:])
+    text = unicodedata.normalize("NFKC", text.strip()[-MAX_READ:])
     for pattern, new in PATTERNS["rewrites"]:
         text = _pattern(pattern).sub(new, text)
     return text.lower()

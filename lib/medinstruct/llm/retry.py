@@ -152,7 +152,6 @@ class Connection:
                     received = messages.read_json(raw.http_response.content)
                     answer = messages.answer_of(received, request)
             except (openai.OpenAIError, NoAnswer) as error:
-                self.health *= 0.9
                 text, status = self._clean(error, body), getattr(error, "status_code", None)
                 left = refusals.room_left(text, request.max_tokens(0), room)
                 if least < left:
@@ -161,10 +160,10 @@ class Connection:
                     attempt += 1
                     if problem := self.problem(error, sent=body, attempt=attempt):
                         raise problem from None
-                    self.health *= 0.9  # not by what is refused in good health
+                    self.health *= 0.95  # not by what is refused in good health
                     await asyncio.sleep(self._pause(error, attempt))
             else:
-                self.health, self.has_answered, self.failed = 0.9 * self.health + 0.1, True, 0
+                self.health, self.has_answered, self.failed = 0.95 * self.health + 0.05, True, 0
                 self.limiter.read_limits(raw.headers)
                 return answer
 
@@ -175,7 +174,7 @@ class Connection:
         """
         text = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
         after = min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
-        first, longest = (0.05, 0.4) if self.health > 1 / 3 and attempt < 8 else (0.25, 30.0)
+        first, longest = (0.05, 0.4) if self.health > 1 / 3 and attempt < 12 else (0.25, 30.0)
         return after + random.uniform(0, min(longest, first * 2**attempt))
 
     def problem(
