@@ -137,10 +137,10 @@ def test_the_dataset_is_that_of_a_clean_run_without_what_is_listed(runs):
 def test_what_is_set_aside_has_its_reason_and_the_words_of_the_server(runs):
     (_, ours), service = runs
     unfinished = rows(ours, "unfinished")
-    reasons = {row["finish_reason"] for row in unfinished}
-    assert {"length", "empty"} < reasons and len(reasons) == 4
-    texts = [row["text"] for row in unfinished if row["finish_reason"] not in ("length", "empty")]
-    assert all(WORDS in text for text in texts)
+    words = {row["finish_reason"]: row.get("error", "") for row in unfinished}
+    assert {"length", "empty", "context", "content_filter"} <= words.keys()
+    assert all(bool(words[reason]) == (reason not in ("length", "empty")) for reason in words)
+    assert WORDS in words["context"] and WORDS in words["content_filter"]
     assert any(WORDS in json.dumps(row) for row in rows(ours, "rejects"))
 
 
