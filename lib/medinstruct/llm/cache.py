@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import sqlite3
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from medinstruct import database, paths
+from medinstruct import database, paths, records
 from medinstruct.llm.messages import TEXTS, Reply, Request, saved_reply
 
 
@@ -54,26 +53,22 @@ class Cache:
     @contextlib.asynccontextmanager
     async def turn(self, keys: Iterable[str]) -> AsyncIterator[None]:
         """Wait while another kernel asks for the same answers, so that none is paid for twice."""
-        place = "" if self.path == ":memory:" else str(Path(self.path).resolve())
-        name = hashlib.sha256("".join([place, *keys]).encode()).hexdigest()[:32]
-        lock = FileLock(Path(tempfile.gettempdir()) / f"medinstruct-{name}.lock", timeout=0)
+        name = f"medinstruct-{records.content_hash(str(Path(self.path).resolve()), *keys)}.lock"
+        lock = FileLock(Path(tempfile.gettempdir()) / name, timeout=0)
         form = {"bar_format": "{desc} {elapsed}", "delay": 0.1, "leave": False}
-        with tqdm(desc=TEXTS["turn"], **form) as bar:
-            while place and not lock.is_locked:
-                try:
+        with tqdm(desc=TEXTS["turn"], **form) as bar, contextlib.suppress(OSError):
+            while self.path != ":memory:" and not lock.is_locked:
+                with contextlib.suppress(Timeout):
                     lock.acquire()
-                except Timeout:
-                    await asyncio.sleep(0.2)
-                    bar.update()
-                except OSError:  # no file can be locked here
                     break
+                await asyncio.sleep(0.2)
+                bar.update()
         try:
             yield
         finally:
-            if lock.is_locked:
-                with contextlib.suppress(OSError):  # Windows keeps a file that is open
-                    Path(lock.lock_file).unlink()
-                lock.release()
+            with contextlib.suppress(OSError):  # Windows keeps an open file
+                lock.is_locked and Path(lock.lock_file).unlink()
+            lock.release()
 
     def keys(self) -> list[str]:
         """Return the keys of all answers."""
