@@ -211,9 +211,9 @@ def load(source: str | Path, kind: type[R], convert: Callable[..., Row] | None =
     """
     pairs = []
     for place, row in table(source):
-        where = f"{source}, {place}"
-        fields = convert(row, where=where) if convert else row
-        pairs.append((place, parse(kind, fields | {"id": ""}, where=where)))
+        form = {"where": f"{source}, {place}"}
+        row = (convert(row, **form) if convert else row) | {"id": ""}
+        pairs.append((place, parse(kind, row, **form)))
     if not pairs:
         do = f"Check the file; it needs one {kind.__name__} a line."
         raise UserError(f"{source} is empty.", got="no row", do=do)

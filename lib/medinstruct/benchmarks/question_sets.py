@@ -300,11 +300,9 @@ def _question(fields: Row, where: str) -> Question:
 
 def _place(label: str, keys: Sequence[str], options: Sequence[str]) -> int:
     """Return the place of the right option by its key, letter or words; -1 for none."""
-    words = [option.lower() for option in options]
-    for names in (keys, LETTERS.lower(), [] if label.isdigit() else words):
-        if label in [*names]:
-            return [*names].index(label)
-    return -1
+    words = [] if label.isdigit() else [option.lower() for option in options]
+    names = ([*keys], [*LETTERS.lower()], words)
+    return next((part.index(label) for part in names if label in part), -1)
 
 
 def _label(text: str) -> str:
