@@ -19,7 +19,8 @@ from medinstruct import database, models, paths, records
 from medinstruct.errors import UserError
 
 # No result depends on these.
-UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints", ".DS_Store"}
+UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "error.log"}
+MAY_BE_EMPTY = {"rejects.jsonl", "dropped.jsonl"}
 FILES = ("manifest.json", ".state.json")
 FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside"}  # may differ
 
@@ -47,7 +48,7 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
     """Return the stage of a notebook whose values fit the run and whose inputs exist.
 
     Inputs that the run lacks are copied from the run `read_from`. Raises UserError before anything
-    is overwritten that other values wrote, and if an input is missing.
+    is overwritten that other values wrote, and if an input is missing or empty.
     """
     source = paths.notebook(notebook)
     folder = paths.outputs(values["run"])
@@ -59,8 +60,9 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
         raise UserError("`read_from` names no run.", got=origin, do=do)
     io = paths.metadata(source)
     for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
-        if not (folder / name).exists() and not (origin / name).exists():
-            raise paths.missing(origin / name)
+        file = next(filter(Path.exists, (folder / name, origin / name)), origin / name)
+        if not file.exists() or (name not in MAY_BE_EMPTY and not file.stat().st_size):
+            raise paths.missing(file)
     if origin != folder:
         _copy_inputs(inputs(io), origin, folder)
     read = {name: digest for name in inputs(io) if (digest := of_path(folder / name))}

@@ -116,10 +116,13 @@ def read_yaml(path: Path, *, do: str) -> Any:
 
 
 def missing(path: str | Path) -> UserError:
-    """Return the error for a file that does not exist; it names the notebook that writes it."""
+    """Return the error for a file that is absent or empty; it names the notebook that writes it."""
     name = Path(path).name
     for source in notebooks():
         if name in (text.strip("/") for text in metadata(source).get("writes", [])):
+            if Path(path).exists():
+                do = "Its page lists what was set aside, and why: change what led to that."
+                return UserError(f"Notebook {source.stem} left {name} empty.", got=path, do=do)
             what = f"Notebook {source.stem} writes {name}; run it first."
             do = "Or name in `read_from` a run that has the file."
             return UserError(what, got=f"no file {path}", do=do)

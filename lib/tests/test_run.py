@@ -110,6 +110,18 @@ def test_a_missing_input_names_the_notebook_that_writes_it_and_no_folder_is_made
     assert not (house / "outputs").exists()
 
 
+def test_an_input_without_a_row_names_the_notebook_that_left_it_so(house):
+    """As when every answer was cut: the next notebook would only divide by nothing."""
+    notebook(house, "01_one", [], ["dataset.jsonl"], '(out / "dataset.jsonl").write_text("")')
+    notebook(house, "02_two", ["dataset.jsonl"], ["b.txt"], "1 / 0")
+    with pytest.raises(UserError, match="01_one left dataset.jsonl empty(.|\n)*set aside"):
+        run_lines()
+    notebook(house, "01_one", [], ["dropped.jsonl"], '(out / "dropped.jsonl").write_text("")')
+    code = '(out / "b.txt").write_text("")'
+    notebook(house, "02_two", ["dropped.jsonl"], ["b.txt"], code)
+    assert all("done" in line for line in run_lines(sets=["run=u"])), "nothing dropped is well"
+
+
 def test_a_section_without_its_parameter_is_left_out_and_only_what_differs_is_injected(house):
     path = house / "notebooks" / "01_one.ipynb"
     book = nf.read(path, as_version=4)

@@ -1,18 +1,22 @@
 """The one net: what nothing foresaw is one message; output goes into every file and pipe."""
 
+import asyncio
 import builtins
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
+import papermill
 import pytest
 from support import tiny_model
 
 from medinstruct import __main__ as cli
-from medinstruct import failures, llm, paths, pipeline, training
+from medinstruct import failures, llm, params, paths, pipeline, plotting, tasks, training
 from medinstruct.errors import UserError
 from medinstruct.pipeline import runner
 from medinstruct.records import Example
@@ -232,3 +236,67 @@ def test_training_and_answering_say_the_same_of_a_model_that_is_not_whole(damage
         messages.append(caught.value)
     assert messages[0].what == messages[1].what and messages[0].do == messages[1].do
     assert all("mine" in str(message) for message in messages)
+
+
+UNKNOWN = {"type": "zz", "topic": "zz", "view": "zz", "style": ""}  # labels that no rule knows
+
+
+def lines(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def executed(notebooks, tmp_path):
+    """The outputs of notebooks, each with its values, that share a kernel, emptied between them."""
+    cells = []
+    for number, values in notebooks:
+        [source] = [book for book in paths.notebooks() if book.stem.startswith(number)]
+        values = params.merged("demo") | values
+        code = [c for c in runner.with_input(source, values).cells if c.cell_type == "code"][1:]
+        own = [f"{name} = {values[name]!r}" for name in params.declared(source)]
+        code[0].source += "\n" + "\n".join(own)
+        cells += [nbformat.v4.new_code_cell(c.source) for c in code]
+        cells.append(nbformat.v4.new_code_cell("%reset -f"))
+    file = tmp_path / "all.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), file)
+    kernel = {"kernel_name": "python3", "kernel_manager_class": runner.own_kernel(tmp_path)}
+    papermill.execute_notebook(file, file, progress_bar=False, **kernel)
+    return str([cell.get("outputs", "") for cell in nbformat.read(file, as_version=4).cells])
+
+
+def test_the_data_notebooks_have_a_page_for_one_seed_one_example_and_no_answer(outputs, tmp_path):
+    """A label that no rule knows, a dataset of one, and answers that were cut, every one."""
+    odd = {**LABELS, **UNKNOWN, "instruction": "What should a patient avoid in the evening?"}
+    lines(tmp_path / "odd.jsonl", [odd])
+    example = {**odd, "output": "Avoid coffee. Keep the light low.", "task": "1", "request": "1"}
+    lines(outputs / "single/dataset.jsonl", [example])
+    lines(outputs / "single/seeds.jsonl", [odd])
+    for name in ("raw_tasks", "tasks", "rejects", "dropped"):
+        lines(outputs / f"cut/{name}.jsonl", [odd] if name.endswith("tasks") else [])
+    (outputs / "cut/generation.json").write_text('{"asked": 1}')
+    single, cut = {"run": "single"}, {"run": "cut", "response_max_tokens": 3}
+    one = {"run": "one", "seeds": str(tmp_path / "odd.jsonl")}
+    pages = executed([("01", one), ("04", cut), ("06", single), ("07", single)], tmp_path)
+    assert "A single seed resembles no other" in pages and "No answer is complete" in pages
+    assert "share of the 0 texts that name one sex: – (n = 0)" in pages
+    assert (outputs / "cut/dataset.jsonl").read_text() == ""
+    assert (outputs / "cut/unfinished.jsonl").read_text()
+    assert (outputs / "single/agreement.json").exists()
+
+
+def test_a_teacher_that_writes_no_task_is_one_message_with_its_reasons():
+    from medinstruct.records import Task
+
+    client = llm.connect("offline?refusal=1.0")
+    seeds = [Task(**LABELS, instruction="What should be avoided?")]
+    settings = {"requests": 2, "seeds_per_request": 1, "sampling": {"max_tokens": 50}}
+    with pytest.raises(UserError, match="wrote no usable task"):
+        asyncio.run(tasks.generate(client, seeds, **settings))
+    with pytest.raises(UserError, match="`requests` must be at least 1"):
+        tasks.first_requests(seeds, **settings | {"requests": 0})
+
+
+def test_a_number_that_was_not_measured_is_no_nan_in_a_sentence():
+    nan = float("nan")
+    assert plotting.display.estimate(nan, nan, nan, 0) == "– (n = 0)"
+    assert plotting.display.estimate(0.5, nan, nan, 2) == "50% (n = 2)"

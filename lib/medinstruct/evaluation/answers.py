@@ -38,7 +38,11 @@ def focus_half(items: Iterable[TestItem]) -> list[TestItem]:
 def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
     """Return the items that did not steer the tasks of a run (generation.json)."""
     steered = paths.read_json(folder / "generation.json").get("focus_items", ())
-    return [item for item in items if item.id not in steered]
+    left = [item for item in items if item.id not in steered]
+    if not left:
+        do = "Raise `test_items`, or give another `test_set`."
+        raise UserError("Every test question steered this run's data.", got=folder, do=do)
+    return left
 
 
 def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:

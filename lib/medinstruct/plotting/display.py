@@ -128,6 +128,8 @@ def _interval(value: float, low: float, high: float) -> Any:
 def estimate(value: float, low: float, high: float, n: float, *, form: str = ".0%") -> str:
     """Return a number with its interval for a sentence, or with n where it has none."""
     value, low, high = (np.float64(number) for number in (value, low, high))
+    if np.isnan(value):
+        return f"– (n = {n:g})"
     if np.isnan(low + high):
         return f"{value:{form}} (n = {n:g})"
     return f"{value:{form}} (95% interval {low:{form}} to {high:{form}})"

@@ -53,6 +53,10 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
         asked = len(requests) * planner.tasks_per_request
         counts = {"requests": len(requests), "asked": asked, "parsed": len(parsed)}
         result.rounds.append(counts | planner.add(parsed))
+    if not result.tasks:
+        got = "; ".join(dict.fromkeys(reject.reason for reject in result.rejects))[:300]
+        do = "Name another teacher, or look at what it wrote: its replies are in the cache."
+        raise UserError("The teacher wrote no usable task.", got=got or "no reply", do=do)
     result.given_up = planner.coverage.given_up if planner.coverage else []
     return result
 
@@ -92,6 +96,7 @@ class _Planner:
         is_known, is_valid = self.steer in ("none", "coverage"), 0 <= self.machine_examples < size
         checks = {
             "steer": (self.steer, is_known, "none (published) or coverage"),
+            "requests": (self.requests, self.requests > 0, "at least 1"),
             "output_format": (self.form, self.form in TEXTS["forms"], "blocks or json"),
             "focus": (self.steer, is_steered or not self.focus, "empty unless steer is coverage"),
             "seeds_per_request": (size, size <= most, f"at most {most}, the number of seeds"),
