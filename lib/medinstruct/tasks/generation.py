@@ -56,7 +56,8 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
     if not result.tasks:
         got = "; ".join(dict.fromkeys(reject.reason for reject in result.rejects))[:300]
         do = "Name another teacher, or look at what it wrote: its replies are in the cache."
-        raise UserError("The teacher wrote no usable task.", got=got or "no reply", do=do)
+        what = f"The teacher wrote no usable task in {len(result.rounds)} round(s)."
+        raise UserError(what, got=got or "no reply", do=do)
     result.given_up = planner.coverage.given_up if planner.coverage else []
     return result
 
