@@ -186,7 +186,7 @@ def test_a_working_folder_that_is_gone_is_one_message(tmp_path):
 
 def test_remedies_name_errors_that_exist():
     kinds = paths.load("remedies").keys() - {"other", "DeadKernelError", "KernelError"}
-    assert all(hasattr(builtins, kind) for kind in kinds - {"OutOfMemoryError"})
+    assert all(hasattr(builtins, kind) for kind in kinds - {"OutOfMemoryError", "SafetensorError"})
     assert failures.remedy("KeyError") == paths.load("remedies")["other"]
 
 
