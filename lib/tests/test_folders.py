@@ -435,7 +435,7 @@ RUN = """
         if (votes := Path(folder, "Prüfung #1? {y}", "reviews.sqlite")).exists():
             vote = {"kind": "dataset", "item": "i", "hash": "h", "action": "accept"}
             review.Store(votes).cast(f"reviewer {len(outputs)}", **vote)
-            outputs.append(folder) if len(outputs) < 3 else None
+            outputs.append(folder) if len(outputs) < 2 else None
 """
 
 
@@ -445,7 +445,7 @@ def test_a_run_in_an_odd_folder_counts_its_votes_and_its_links_lead_on(house):
     lines = [
         line.partition(" in ")[0] for line in run.stdout.splitlines() if "together" not in line
     ]
-    assert lines == ["01_one: done", "status 0"] * 3, run.stderr
+    assert lines == ["01_one: done", "status 0"] * 2, run.stderr
     folder = outputs / "Prüfung #1? {y}"
     page = (folder / "pages" / "01_one.html").read_text("utf-8")
     links = [html.unescape(link) for link in re.findall(r'href="([^"#]+)', page)]
@@ -471,7 +471,7 @@ def test_outputs_that_cannot_be_written_are_one_message_and_leave_nothing(
 def test_without_a_home_folder_caches_are_temporary_and_the_doctor_tells(tmp_path, locked_folder):
     code = """
         import os, sys, tempfile
-        from medinstruct import paths
+        from medinstruct import params, paths
         from medinstruct.pipeline import doctor
         tempfile.tempdir = sys.argv[1]
         for home in sys.argv[2:]:
@@ -482,15 +482,21 @@ def test_without_a_home_folder_caches_are_temporary_and_the_doctor_tells(tmp_pat
             file = paths.write_bytes(paths.cache_folder() / "new.txt", b"x")
             line = next(line for line in doctor._machine() if line.startswith("Cache"))
             print(file.is_relative_to(tempfile.tempdir), *paths.other_caches(), line)
+        values = params.merged("demo")
+        for folder in (f"{tempfile.tempdir}/new", file, "/proc/nowhere/x"):
+            os.environ["MEDINSTRUCT_OUTPUTS"] = str(folder)
+            print([what for what, do in doctor._files(values) if "MEDINSTRUCT_OUTPUTS" in do])
     """
     closed, temporary = tmp_path / "closed", tmp_path / "temporary"
     for folder in (closed, temporary):
         folder.mkdir()
     run = as_user(code, temporary, locked_folder(closed), "/proc/nohome", "", XDG_CACHE_HOME="")
     lines = run.stdout.splitlines()
-    assert len(lines) == 3, run.stderr
-    for line in lines:
+    assert len(lines) == 6, run.stderr
+    for line in lines[:3]:
         assert line.startswith("True MPLCONFIGDIR") and "MEDINSTRUCT_CACHE" in line
+    assert lines[3] == "[]" and lines[5] == "['/proc cannot be written']"
+    assert lines[4].endswith("new.txt cannot be written']"), "a file in place of the folder"
 
 
 def test_a_cache_folder_that_cannot_be_written_names_its_variable(tmp_path, monkeypatch):
@@ -639,21 +645,3 @@ def test_a_torn_file_of_a_run_is_one_message_that_names_it(text, tmp_path):
         with pytest.raises(UserError, match=f"{name} cannot be read as JSON"):
             report.read_run(tmp_path)
         (tmp_path / name).unlink()
-
-
-def test_the_doctor_tells_that_outputs_cannot_be_written(tmp_path):
-    code = """
-        import os, sys
-        from medinstruct import params
-        from medinstruct.pipeline import doctor
-        values = params.merged("demo")
-        for folder in sys.argv[1:]:
-            os.environ["MEDINSTRUCT_OUTPUTS"] = folder
-            print([what for what, do in doctor._files(values) if "MEDINSTRUCT_OUTPUTS" in do])
-    """
-    file = tmp_path / "file"
-    file.write_text("", encoding="utf-8")
-    run = as_user(code, tmp_path / "new", file, "/proc/nowhere/x")
-    assert run.stdout.splitlines() == ["[]", f"['{file} cannot be written']"] + (
-        ["['/proc cannot be written']"]
-    ), run.stderr
