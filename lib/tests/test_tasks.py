@@ -81,7 +81,7 @@ def test_the_last_task_of_a_cut_reply_is_a_reject():
     assert len(found) == 1 and rejects[0].reason == "cut at the token limit"
 
 
-@pytest.mark.parametrize("sign", ["; ", ";", " | ", ", ", "   ", "\t"])
+@pytest.mark.parametrize("sign", ["; ", ";", " | ", ", ", "   ", "\t", " / ", " · ", ". ", " – "])
 def test_labels_may_share_a_line_and_texts_keep_their_signs(sign):
     """A 1.5B teacher lost 4 of 25 pieces so, and as many by leaving out an empty Input."""
     text, given = "Explain; then list: Topic; View: one, two | three.", "Na; K   140 | View: 4"
@@ -93,6 +93,23 @@ def test_labels_may_share_a_line_and_texts_keep_their_signs(sign):
     assert set(task.id for task in marks) == {marks[0].id}
     assert (marks[0].topic, marks[0].view) == ("ENT, Eyes", "a | b")
     assert (marks[0].instruction, marks[0].input) == (text, given)
+
+
+def test_bold_labels_may_share_a_line_with_one_blank_between_them():
+    labels = "**Type:** chat **Topic:** ENT **View:** nurse **Difficulty:** 2"
+    task = one(f"{labels}\n**Instruction:** Why? **View:** is text.\n**Input:** x")
+    assert (task.type, task.topic, task.view, task.difficulty) == ("chat", "ENT", "nurse", 2)
+    assert task.instruction == "Why? **View:** is text."
+
+
+@pytest.mark.parametrize("left_out", ["", "\n\n", "\n---", "\n### 8."])
+def test_two_tasks_without_an_input_line_are_two_tasks_without_input(left_out):
+    block = BLOCK.format("Why?", "").replace("Input: \n", "")
+    reply = f"### 7.\n{block}{left_out}\n{block.replace('Why', 'How')}"
+    found, rejects = tasks.parse_tasks(reply)
+    assert [(task.instruction, task.input) for task in found] == [("Why?", ""), ("How?", "")]
+    found, rejects = tasks.parse_tasks(reply, "length")
+    assert [task.instruction for task in found] == ["Why?"] and len(rejects) == 1
 
 
 def test_a_task_that_lacks_only_the_input_has_none_unless_the_reply_was_cut():

@@ -29,16 +29,11 @@ OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
 PLACE = "0answer0"  # of an answer in a rendered chat
 INVISIBLE = " \t\n\r\f\v\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
-
-
-def _ends() -> list[tuple[str, re.Pattern[str]]]:
-    table = paths.load("answer_ends")
-    parts = table["parts"] | {"WORDS": "|".join(table["parts"]["WORDS"].split())}
-    fill = partial(re.sub, r"<([A-Z]+)>", lambda name: parts[name[1]])
-    return [(verdict, re.compile(fill(pattern))) for verdict, pattern in table["rules"]]
-
-
-ENDS = _ends()
+TABLE = paths.load("answer_ends")
+ENDS = [
+    (verdict, re.compile(re.sub("<([A-Z]+)>", lambda name: TABLE["parts"][name[1]], pattern)))
+    for verdict, pattern in TABLE["rules"]
+]
 
 
 class Request(BaseModel, extra="forbid", frozen=True):
@@ -130,8 +125,7 @@ def is_unfinished(text: str) -> bool:
     Sentences end with a stop, closing sign or emoji; items, labels, numbers with a unit need none.
     """
     end = unicodedata.normalize("NFKC", text[-2000:]).rstrip(INVISIBLE)
-    verdicts = (verdict for verdict, pattern in ENDS if pattern.search(end))
-    return next(verdicts, "whole") == "cut"
+    return next((verdict for verdict, rule in ENDS if rule.search(end)), "whole") == "cut"
 
 
 def split_thought(text: str) -> tuple[str | None, str]:

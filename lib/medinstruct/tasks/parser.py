@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from medinstruct import paths
 from medinstruct.llm import is_refusal
-from medinstruct.records import Provenance, Reject, Task
+from medinstruct.records import Provenance, Reject, Task, as_text
 
 FIELDS = ("type", "topic", "view", "difficulty", "style", "instruction", "input")
 PATTERNS = paths.load("task_patterns")
@@ -32,7 +32,7 @@ def parse_tasks(
     """
     origin = provenance or Provenance()
     cut = CUTS.get(finish_reason, f"cut: {finish_reason}")
-    reply = _valid(reply)
+    reply = as_text(reply, where="reply")
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, rest = _json_rows(text)
     if rows is None:
@@ -42,7 +42,8 @@ def parse_tasks(
         if cut and pieces:
             pieces[-1] = (pieces[-1][0], cut)
     else:
-        pieces = [(_valid(json.dumps(row, ensure_ascii=False)), _row_fields(row)) for row in rows]
+        raws = (as_text(json.dumps(row, ensure_ascii=False), where="row") for row in rows)
+        pieces = list(zip(raws, map(_row_fields, rows), strict=True))
     if rest:
         pieces.append((rest, cut or "broken JSON"))
     if not pieces:
@@ -127,7 +128,9 @@ def _row_fields(row: Any) -> dict[str, str] | str:
     values = {str(key).lower(): "" if value is None else value for key, value in row.items()}
     if nested := [name for name in FIELDS if isinstance(values.get(name), dict | list)]:
         return f"bad {nested[0]}"
-    return {name: _valid(str(values[name])).strip() for name in FIELDS if name in values}
+    return {
+        name: as_text(str(values[name]), where=name).strip() for name in FIELDS if name in values
+    }
 
 
 def _task(values: dict[str, str], origin: Provenance) -> Task | str:
@@ -145,11 +148,6 @@ def _task(values: dict[str, str], origin: Provenance) -> Task | str:
         return Task.model_validate(fields)
     except ValidationError as error:
         return f"bad {error.errors()[0]['loc'][0]}"
-
-
-def _valid(text: str) -> str:
-    """Return a text without half characters (surrogates), which no file can hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _value(text: str) -> str:
