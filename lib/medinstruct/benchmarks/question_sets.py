@@ -221,7 +221,7 @@ def hub_answers() -> bool:
     """Return whether the hub answers within four seconds; asked once per process."""
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        return not network.fetch(address, method="HEAD", timeout=4).is_server_error
+        return not network.fetch(address, method="HEAD", timeout=4).is_error
     except UserError:
         return False
 
