@@ -1,8 +1,10 @@
 """What a server sends with status 200 is an answer, a passing error or a clear error; no other thing is kept."""
 
 import asyncio
+import functools
 import json
 import sqlite3
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -63,8 +65,12 @@ class Socket:
         self.server.server_close()
 
 
+TLS = functools.cache(ssl.create_default_context)  # takes longer than a test
+
+
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
+    monkeypatch.setattr("ssl.create_default_context", TLS)
     monkeypatch.setattr("medinstruct.llm.retry.random.uniform", lambda low, high: low)
     monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
 
@@ -176,7 +182,12 @@ def test_content_in_parts_is_read_without_its_thoughts(content, thought):
     assert "".join(pieces) == reply.text == NOTE and reply.thought == thought
 
 
-@pytest.mark.parametrize("content", [None, "", " \n", [], [{"type": "image_url"}], {"a": 1}, 7])
+DEEP = functools.reduce(lambda part, _: [part], range(450), NOTE)
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", " \n", [], [{"type": "image_url"}], {"a": 1}, 7, DEEP]
+)
 def test_a_counted_answer_without_a_text_is_asked_once_more_and_reported_as_empty(content):
     (reply,), client, server = ask(body(content))
     assert reply.incomplete_reason == "empty" and len(server.asked) == 2
