@@ -12,16 +12,13 @@ ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account
 KEPT = {"model", "messages", "prompt", "stream"}  # parameters that are never left out
 
 
-def _compiled(text: Any) -> Any:
-    """Return a pattern, or the patterns in a list or a dictionary."""
-    if isinstance(text, dict):
-        return {name: _compiled(part) for name, part in text.items()}
-    form = re.IGNORECASE | re.DOTALL | re.ASCII
-    return re.compile(text, form) if isinstance(text, str) else list(map(_compiled, text))
-
-
 TEXTS = paths.load("refusals")
-PATTERNS = _compiled(TEXTS["patterns"])
+PATTERNS, FLAGS = TEXTS["patterns"], re.IGNORECASE | re.DOTALL | re.ASCII
+
+
+def match(pattern: str, text: str) -> re.Match[str] | None:
+    """Return the first place in an error's text that a pattern of data/refusals.yaml fits."""
+    return re.search(pattern, text, FLAGS)
 
 
 class Refused(UserError):
@@ -36,8 +33,8 @@ def meaning(text: str, status: int | None) -> tuple[int | None, str]:
     A wrong key, an empty account and an unknown model may come under any status, and what a filter
     refuses or the context does not hold under those that otherwise pass.
     """
-    status = next((n for n, means in PATTERNS["means"].items() if means.search(text)), status)
-    reason = next((n for n, why in PATTERNS["reasons"].items() if why.search(text)), "")
+    status = next((n for n, means in PATTERNS["means"].items() if match(means, text)), status)
+    reason = next((n for n, why in PATTERNS["reasons"].items() if match(why, text)), "")
     if status in ENDING or status == 429:
         return status, reason if (status, reason) == (403, "content_filter") else ""
     other = "context" if status in (413, 414) else "refused_by_server"
@@ -51,10 +48,10 @@ def unquoted(text: str, contents: Iterable[str]) -> str:
         text = text.replace(content, "[…]") if len(content) > 10 else text
         words = re.findall(r"\w+", content.lower())
         runs.update(zip(*(words[n:] for n in range(5)), strict=False))
-    for match in re.finditer(r"\b(?=(\w+(?:\W+\w+){4}))", text):  # each five words
-        if tuple(re.findall(r"\w+", match[1].lower())) in runs:
-            parts.append(text[end : match.start()])  # empty within a longer quotation
-            end = match.end(1)
+    for place in re.finditer(r"\b(?=(\w+(?:\W+\w+){4}))", text):  # each five words
+        if tuple(re.findall(r"\w+", place[1].lower())) in runs:
+            parts.append(text[end : place.start()])  # empty within a longer quotation
+            end = place.end(1)
     return "".join([*parts, text[end:]])
 
 
@@ -68,11 +65,11 @@ def refused_name(text: str, sent: Mapping[str, Any]) -> str:
     for name in sent.keys() - KEPT:
         loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", re.escape(name)).replace("_", "[_ -]?")
         is_param = re.search(rf"""['"]param['"]: ?['"]{re.escape(name)}\b""", text)
-        for match in _compiled(rf"\b{loose}\b").finditer(text):
-            near = text[max(0, match.start() - 120) : match.end() + 120]
-            is_value = "tokens" not in name and (is_param or PATTERNS["value"].search(near))
-            if is_value or PATTERNS["unsupported"].search(near):
-                places.append((not is_param, match.start(), name))
+        for place in re.finditer(rf"\b{loose}\b", text, FLAGS):
+            near = text[max(0, place.start() - 120) : place.end() + 120]
+            is_value = "tokens" not in name and (is_param or match(PATTERNS["value"], near))
+            if is_value or match(PATTERNS["unsupported"], near):
+                places.append((not is_param, place.start(), name))
     return min(places, default=("",))[-1]
 
 
@@ -81,8 +78,8 @@ def room_left(text: str, room: int, first: int) -> int:
 
     `room` was asked for, `first` before it was lowered: after that, at most half of it is left.
     """
-    match = next(filter(None, (pattern.search(text) for pattern in PATTERNS["room"])), None)
-    groups = match.groupdict().items() if match else ()
+    stated = next(filter(None, (match(pattern, text) for pattern in PATTERNS["room"])), None)
+    groups = stated.groupdict().items() if stated else ()
     number = {name: int(digits.replace(",", "")) for name, digits in groups if digits}
     left = min(number.values(), default=0)
     if "limit" in number:

@@ -117,16 +117,18 @@ class Connection:
     def _change(self, text: str, status: int, sent: Mapping[str, Any]) -> str:
         """Send no more what an error refuses, and return what changes; "" for other errors."""
         is_system = any(m["role"] == "system" for m in sent.get("messages", ()))
-        if is_system and PATTERNS["system"].search(text):
+        if is_system and refusals.match(PATTERNS["system"], text):
             self.has_system = False
             return "has no system role: that text begins the user's message"
         for number, form in enumerate(self.forms[:-1] if status < 500 else ()):
-            is_named = PATTERNS["thinking"].search(text) or any(name in text for name in form)
+            is_named = refusals.match(PATTERNS["thinking"], text) or any(
+                name in text for name in form
+            )
             if is_named and form.items() <= sent.items():
                 self.form = max(self.form, number + 1)
                 return f"does not take {form}: it is left out"
         name = refused_name(text, sent)
-        if not name and "response_format" in sent and PATTERNS["schema"].search(text):
+        if not name and "response_format" in sent and refusals.match(PATTERNS["schema"], text):
             name = "response_format"
         self.refused.add(name)
         change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
