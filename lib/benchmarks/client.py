@@ -1,20 +1,16 @@
-"""The client against a bare `asyncio.gather` over the SDK, the forecast against the truth, and a killed run against an undisturbed one.
+"""The client against a bare `asyncio.gather` over the SDK, its memory, and the forecast against the truth.
 
-The server is the offline stand-in in a process of its own, with 200 ms of latency.
+    python lib/benchmarks/client.py throughput   128 in flight, 2,000 requests, 200 ms: about 1.5 minutes on two idle cores
+    python lib/benchmarks/client.py memory       52,000 requests, 64 in flight: about 4 minutes
+    python lib/benchmarks/client.py forecast     seconds
+    --quick                                      a tenth of the requests, one round
 
-    python lib/benchmarks/client.py throughput --requests 2000
-    python lib/benchmarks/client.py forecast
-    python lib/benchmarks/client.py kills --times 50
+The server is the stand-in in a process of its own; with trouble it is `troubled_server.py`, at 5 % of each kind.
 """
 
 import argparse
 import asyncio
-import hashlib
-import os
-import random
-import resource
-import signal
-import sqlite3
+import gc
 import subprocess
 import sys
 import tempfile
@@ -24,18 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import openai
+import psutil
 
 from medinstruct import llm, models
+from medinstruct.llm import client as client_module
 from medinstruct.llm.client import extrapolate
 
-SERVER = Path(__file__).parents[1] / "tests/support/stand_in_server.py"
+TESTS = Path(__file__).parents[1] / "tests"
+TROUBLE = "0.05"
 
 
 @contextmanager
-def server(*arguments: str):
+def server(module: str = "stand_in_server", *arguments: str):
     """Yield the address of a stand-in that another process serves."""
-    command = [sys.executable, str(SERVER), "--port", "0", "--rate", "cut=0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", f"support.{module}", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TESTS)
     try:
         yield process.stdout.readline().strip()
     finally:
@@ -69,51 +68,54 @@ async def bare(url: str, requests: list[llm.Request], limit: int) -> None:
 
 
 def throughput(given: argparse.Namespace) -> None:
-    """Replies a second at 16, 64 and 128 in flight, without and with 30 % of the answers going wrong; peak memory."""
-    print(f"{given.requests} requests, 200 ms latency; replies a second (three runs, median)")
-    for limit in given.limits:
-        rates: dict[str, list[float]] = {"bare gather": [], "ours": [], "ours, 30 % faults": []}
-        for _ in range(3):
-            with server("--latency", "0.2") as url:
-                rates["bare gather"].append(
-                    _rate(bare(url, asks(given.requests), limit), given.requests)
-                )
-                rates["ours"].append(_rate(_ours(url, given.requests, limit), given.requests))
-            faults = ("--errors", "0.1", "--limited", "0.1", "--drops", "0.1")
-            with server("--latency", "0.2", *faults) as url:
-                rates["ours, 30 % faults"].append(
-                    _rate(_ours(url, given.requests, limit), given.requests)
-                )
-        middle = {name: float(np.median(values)) for name, values in rates.items()}
-        allowed = middle["bare gather"] * 0.7
+    """Print replies a second side by side, without and with trouble of every kind."""
+    count, rounds = (given.requests // 10, 1) if given.quick else (given.requests, 3)
+    print(f"{count} requests, 200 ms latency; replies a second (median of {rounds})")
+    print(f"{'in flight':>10}{'bare':>8}{'ours':>8}{'ratio':>8}{'5% trouble':>12}{'ratio':>8}")
+    for limit in [128] if given.quick else given.limits:
+        rates: dict[str, list[float]] = {"bare": [], "ours": [], "troubled": []}
+        for _ in range(rounds):
+            with server("stand_in_server", "--latency", "0.2", "--rate", "cut=0") as url:
+                rates["bare"].append(_rate(bare(url, asks(count), limit), count))
+                rates["ours"].append(_rate(_ours(url, count, limit), count))
+            with server("troubled_server", "--latency", "0.2", "--share", TROUBLE) as url:
+                rates["troubled"].append(_rate(_ours(url, count, limit), count))
+        alone, ours, troubled = (float(np.median(values)) for values in rates.values())
         print(
-            f"{limit:4} in flight: "
-            + ", ".join(f"{name} {rate:.0f}" for name, rate in middle.items())
-            + f"; ours/bare {middle['ours'] / middle['bare gather']:.2f}; with faults/(0.7 bare) {middle['ours, 30 % faults'] / allowed:.2f}"
-        )
-    for count in (2_000, 20_000):
-        code = f"import asyncio, sys; sys.argv = ['x']; from lib.benchmarks import client as c; asyncio.run(c.flat({count}))"
-        print(
-            subprocess.run(
-                [sys.executable, "-c", code],
-                capture_output=True,
-                text=True,
-                cwd=Path(__file__).parents[2],
-            ).stdout.strip()
+            f"{limit:10}{alone:8.0f}{ours:8.0f}{ours / alone:8.2f}{troubled:12.0f}{troubled / alone:8.2f}"
         )
 
 
-async def flat(count: int) -> None:
-    """Peak memory while requests are answered in the process."""
-    client = llm.Client(
-        url="offline", model="m", concurrency=64, cache=Path(tempfile.mkdtemp()) / "c.sqlite"
-    )
-    requests = (
-        llm.Request(messages=[{"role": "user", "content": f"Hello {n}"}]) for n in range(count)
-    )
-    replies = await client.ask_all(requests)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(replies)} requests: peak memory {peak:.0f} MB")
+def memory(given: argparse.Namespace) -> None:
+    """Print the resident memory of the client's process as requests are answered."""
+    count = 5_200 if given.quick else 52_000
+    with (
+        server("stand_in_server", "--rate", "cut=0") as url,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        client = llm.Client(url=url, model="m", concurrency=64, cache=Path(folder) / "c.sqlite")
+        asyncio.run(_sampled(client, count, every=count // 52 * 10))
+
+
+async def _sampled(client: llm.Client, count: int, *, every: int) -> None:
+    def resident() -> str:
+        return f"{psutil.Process().memory_info().rss / 2**20:.0f} MB"
+
+    requests = asks(count)
+    print(f"before: {resident()}, with the list of {count} requests")
+    start, at = time.perf_counter(), every
+    work = asyncio.create_task(client.ask_all(requests))
+    while not work.done():
+        await asyncio.sleep(0.02)
+        if client.usage["asked"] >= at:
+            print(f"{client.usage['asked']:7} answered: {resident()}", flush=True)
+            at += every
+    replies = await work
+    rate = count / (time.perf_counter() - start)
+    print(f"{len(replies):7} answered: {resident()}, with the list of replies, {rate:.0f} a second")
+    del replies, work, requests
+    gc.collect()
+    print(f"   after letting go of both lists: {resident()}")
 
 
 def forecast(given: argparse.Namespace) -> None:
@@ -130,59 +132,6 @@ def forecast(given: argparse.Namespace) -> None:
     print(f"the 95 % interval from a pilot of 30 holds the true cost in {share}")
 
 
-WORKER = """
-import asyncio, sys
-from pathlib import Path
-from medinstruct import llm, records
-sys.path.insert(0, {here!r})
-import client as c
-replies = asyncio.run(llm.Client(url={url!r}, model="m", cache={cache!r}, concurrency=16).ask_all(c.asks({count})))
-records.write_text({out!r}, "".join(r.text + "\\n" for r in replies))
-"""
-
-
-def kills(given: argparse.Namespace) -> None:
-    """Kill a run at random moments until it ends by itself; its file must be that of an undisturbed run, and nothing paid twice."""
-    chance, folder = random.Random(0), Path(tempfile.mkdtemp())
-    with server("--latency", "0.02") as url:
-        whole = _run(url, folder / "whole", given.requests)
-        whole.wait()
-        killed, started = 0, 0
-        while not (folder / "killed.txt").exists():
-            process, started = _run(url, folder / "killed", given.requests), started + 1
-            if killed < given.times:
-                time.sleep(chance.uniform(0.8, 1.6))
-                if process.poll() is None:
-                    process.send_signal(signal.SIGKILL)
-                    killed += 1
-                if killed < given.times and (folder / "killed.txt").exists():
-                    (folder / "killed.txt").unlink()
-                    (folder / "killed.sqlite").unlink()
-            process.wait()
-    same = _hash(folder / "whole.txt") == _hash(folder / "killed.txt")
-    rows = (
-        sqlite3.connect(folder / "killed.sqlite")
-        .execute("SELECT count(*) FROM answers")
-        .fetchone()[0]
-    )
-    print(
-        f"{killed} kills in {started} starts of {given.requests} requests: files identical: {same}; answers kept {rows}"
-    )
-
-
-def _run(url: str, name: Path, count: int) -> subprocess.Popen:
-    code = WORKER.format(
-        here=str(Path(__file__).parent),
-        url=url,
-        cache=f"{name}.sqlite",
-        out=f"{name}.txt",
-        count=count,
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
 async def _ours(url: str, count: int, limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         client = llm.Client(url=url, model="m", cache=Path(folder) / "c.sqlite", concurrency=limit)
@@ -195,18 +144,15 @@ def _rate(work, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 if __name__ == "__main__":
-    os.environ["TQDM_DISABLE"] = "1"
+    client_module.tqdm = lambda rows, **form: rows
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["throughput", "forecast", "kills"])
+    parser.add_argument("what", choices=["throughput", "memory", "forecast"])
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--times", type=int, default=200)
-    parser.add_argument("--limits", type=int, nargs="+", default=[16, 64, 128])
+    parser.add_argument("--limits", type=int, nargs="+", default=[128])
     arguments = parser.parse_args()
-    {"throughput": throughput, "forecast": forecast, "kills": kills}[arguments.what](arguments)
+    {"throughput": throughput, "memory": memory, "forecast": forecast}[arguments.what](arguments)
