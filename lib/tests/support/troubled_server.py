@@ -25,7 +25,7 @@ PAGE = f"<!doctype html><html><title>502 Bad Gateway</title><body>{WORDS}</body>
 THOUGHT = "Is Output (b) longer? Type: rewrite, I think. ### 4."
 REFUSED = ("temperature", "presence_penalty", "seed", "system")  # what `refused` may name
 SLOW = 0.1  # seconds
-BLANKS = 300
+BLANKS = 20_000
 
 
 @dataclass
