@@ -93,10 +93,7 @@ def _is_label(match: re.Match[str]) -> bool:
     before, first = match.string[max(match.start() - 40, 0) : match.start()], match["first"]
     if NAME_BEFORE.search(before[-12:]) or match["unit"] or match["second"]:
         return bool(NAME_BEFORE.search(before[-12:]))
-    is_item = LIST_BEFORE.search(before) and match.string[match.end() : match.end() + 1] in (
-        ".",
-        ")",
-    )
+    is_item = LIST_BEFORE.search(before) and match.string.startswith((".", ")"), match.end())
     return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(first))
 
 

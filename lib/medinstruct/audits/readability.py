@@ -31,13 +31,9 @@ def syllables(word: str) -> int:
 def grade(text: str) -> float:
     """Return the Flesch-Kincaid grade (Kincaid et al. 1975), or nan without words."""
     sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
-    if not (words := WORD.findall(text)):
+    if not (words := [word[:LONGEST] for word in WORD.findall(text)]):
         return math.nan
-    return (
-        0.39 * len(words) / sentences
-        + 11.8 * sum(syllables(word[:LONGEST]) for word in words) / len(words)
-        - 15.59
-    )
+    return 0.39 * len(words) / sentences + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
 
 
 def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:

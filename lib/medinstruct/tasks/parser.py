@@ -128,9 +128,8 @@ def _row_fields(row: Any) -> dict[str, str] | str:
     values = {str(key).lower(): "" if value is None else value for key, value in row.items()}
     if nested := [name for name in FIELDS if isinstance(values.get(name), dict | list)]:
         return f"bad {nested[0]}"
-    return {
-        name: as_text(str(values[name]), where=name).strip() for name in FIELDS if name in values
-    }
+    texts = {name: str(values[name]) for name in FIELDS if name in values}
+    return {name: as_text(text, where=name).strip() for name, text in texts.items()}
 
 
 def _task(values: dict[str, str], origin: Provenance) -> Task | str:
