@@ -40,7 +40,7 @@ def test_of_all_labelled_ends_99_of_100_are_right():
 def test_a_whole_answer_is_neither_flagged_nor_counted_as_truncated(end):
     text = f"Nothing else is needed but {end}"
     answer = Answer(item="1", model="m", text=text)
-    assert audits.risk.risks(SimpleNamespace(output=text, type="chat")) == {}
+    assert audits.texts.risks(SimpleNamespace(output=text, type="chat")) == {}
     assert evaluation.answers.statistics([answer])["truncated"].tolist() == [0]
 
 
@@ -48,7 +48,7 @@ def test_a_whole_answer_is_neither_flagged_nor_counted_as_truncated(end):
 def test_a_cut_answer_is_flagged_and_counted_as_truncated(end):
     text = f"That is well known. It is treated with {end}"
     answer = Answer(item="1", model="m", text=text)
-    flags = audits.risk.risks(SimpleNamespace(output=text, type="chat"))
+    flags = audits.texts.risks(SimpleNamespace(output=text, type="chat"))
     assert flags == {"truncated": text[-27:]}
     assert evaluation.answers.statistics([answer])["truncated"].tolist() == [1]
 

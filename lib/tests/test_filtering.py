@@ -220,6 +220,6 @@ def test_only_the_unicode_tokenizer_reads_other_scripts():
 
 
 def test_a_tie_with_the_limit_is_exact():
-    from medinstruct.filtering.rouge import max_unmatched
+    from medinstruct.filtering.novelty import max_unmatched
 
     assert [int(max_unmatched(20, limit)) for limit in (0.7, 0.69)] == [5, 6]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medinstruct import audits, labels, safety
-from medinstruct.audits import readability as reading
+from medinstruct.audits import texts as reading
 from medinstruct.records import Example
 from medinstruct.safety import counterfactual
 
@@ -81,14 +81,14 @@ def test_who_is_mentioned_is_counted_and_an_age_in_figures_counts():
         "He is 8 weeks old; a 3-week-old boy.",
         "Managing a 40-year-old man with a black eye.",
     ]
-    table = audits.demographics.demographic_shares(texts)["texts"]
+    table = audits.texts.demographic_shares(texts)["texts"]
     assert table["sex", "female"] == 1 and table["sex", "male"] == 2
     assert table["age", "older"] == 1 and table["age", "child"] == 1 and table["age", "adult"] == 1
     assert table["ethnicity", "Black"] == 1 and table["insurance", "uninsured"] == 1
 
 
 def test_words_of_the_laboratory_are_no_people():
-    table = audits.demographics.demographic_shares(
+    table = audits.texts.demographic_shares(
         [
             "Sister chromatids separate. Human management, a white blood cell, a double-blind study, insulin."
         ]
@@ -97,7 +97,7 @@ def test_words_of_the_laboratory_are_no_people():
 
 
 def test_a_dataset_about_one_sex_is_out_of_balance():
-    found = audits.demographics.balance(["The woman coughs."] * 18 + ["The man coughs."] * 2)
+    found = audits.texts.balance(["The woman coughs."] * 18 + ["The man coughs."] * 2)
     ends = {"low": found["female_low"], "high": found["female_high"]}
     assert found["female"] == 0.9
     assert audits.finding("female share", found["female"], **ends).keeps is False
@@ -133,7 +133,7 @@ def test_clinicians_read_harder_texts_in_the_published_seeds(real_data):
     texts = {
         str(n): row["instruction"] + " " + (row.get("input") or "") for n, row in enumerate(rows)
     }
-    levels = audits.readability.reading_levels(texts, {}, minimum=5)
+    levels = audits.texts.reading_levels(texts, {}, minimum=5)
     assert len(levels) > 150 and 4 < levels["grade"].median() < 16
 
 
@@ -152,7 +152,7 @@ def test_clinicians_read_harder_texts_in_the_published_seeds(real_data):
     ],
 )
 def test_a_risky_word_is_flagged(flag, output):
-    assert flag in audits.risk.risks(example(output))
+    assert flag in audits.texts.risks(example(output))
 
 
 @pytest.mark.parametrize(
@@ -170,16 +170,16 @@ def test_a_risky_word_is_flagged(flag, output):
     ],
 )
 def test_a_harmless_text_is_not_flagged(output):
-    assert audits.risk.risks(example(output)) == {}
+    assert audits.texts.risks(example(output)) == {}
 
 
 def test_the_answer_is_belongs_where_there_is_something_to_choose():
-    assert audits.risk.risks(example("The answer is (B).", kind="multiple-choice Q&A")) == {}
+    assert audits.texts.risks(example("The answer is (B).", kind="multiple-choice Q&A")) == {}
 
 
 def test_every_flag_has_a_rate_with_an_interval():
-    table = audits.risk.flag_rates(
-        audits.risk.flagged([example("Take .5 mg for"), example("Rest.")]), n=20
+    table = audits.texts.flag_rates(
+        audits.texts.flagged([example("Take .5 mg for"), example("Rest.")]), n=20
     )
     assert table.loc["dose or unit", "share"] == 0.05 and table.loc["truncated", "hits"] == 1
     assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
@@ -205,7 +205,7 @@ def phi_recall(planted):
 
 def female_share(planted):
     texts = ["She has a fever.", "He has a fever."] * 100 + ["He coughs."] * 100 * planted
-    row = audits.demographics.balance(texts)
+    row = audits.texts.balance(texts)
     return row["female"], {"low": row["female_low"], "high": row["female_high"]}
 
 
@@ -232,7 +232,7 @@ def flag(name, output):
     def rate(planted):
         rows = [example("Rest and drink.", instruction=f"{n}?") for n in range(400)]
         rows += [example(output)] * 10 * planted
-        rates = audits.risk.flag_rates(audits.risk.flagged(rows), n=len(rows))
+        rates = audits.texts.flag_rates(audits.texts.flagged(rows), n=len(rows))
         return rates.loc[name, "share"], dict(rates.loc[name, ["low", "high"]])
 
     return rate
@@ -341,7 +341,7 @@ def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_
 
 
 def test_groups_that_a_text_mentions_are_read_by_trait():
-    groups = audits.demographics.mentions("A 72-year-old Black woman without insurance")
+    groups = audits.texts.mentions("A 72-year-old Black woman without insurance")
     read = [groups[trait] for trait in ("sex", "age", "ethnicity", "insurance")]
     assert read == [{"female"}, {"older"}, {"Black"}, {"uninsured"}]
 

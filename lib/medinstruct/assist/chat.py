@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from IPython.display import HTML
 from pydantic import BaseModel, Field
 
@@ -19,7 +18,7 @@ from medinstruct.assist.second_reader import SecondReader
 from medinstruct.assist.transcript import Answer, Reading, Transcripts, Turn, before, judge, pages
 from medinstruct.assist.use_cases import EMERGENCY, NOTICE, USE_CASES, chat_task
 from medinstruct.audits import phi
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.evaluation.answers import ALPACA_STOPS, Models
 
 LONGEST = 20_000  # characters of a question
@@ -54,9 +53,7 @@ class Guard:
 
     def decide(self, decision: str) -> None:
         """Apply a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
-        if decision not in DECISIONS:
-            do = f"Choose from {', '.join(DECISIONS)}."
-            raise UserError("The decision is unknown.", got=decision, do=do)
+        check_choice("decision", decision, DECISIONS)
         if self.pending is None:
             return
         self.pending = None
@@ -285,9 +282,8 @@ class Session:
 
 def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
     """Return turns as a static page; everything in them is escaped."""
-    template = jinja2.Template(paths.data("conversation.html").read_text("utf-8"), autoescape=True)
-    names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY}
-    return HTML(template.render(turns=pages(turns), about=about, **names))
+    names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY, "about": about}
+    return HTML(plotting.display.render("conversation.html", turns=pages(turns), **names))
 
 
 def open_chat(models: Models, *, folder: Path, example: Sequence[Turn] = (), **session: Any) -> Any:

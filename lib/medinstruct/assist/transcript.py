@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from medinstruct import paths, review
 from medinstruct.assist.grounding import marks
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.records import Example, content_hash
 
 FEEDBACK = paths.load("use_cases")["feedback"]  # labels of an example, verdict -> action, scores
@@ -159,9 +159,7 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
 def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form: str) -> None:
     """Save a judgment (verdict, correction, comment) as a vote and, under an alias, in `answer`."""
     verdicts, correction = FEEDBACK["verdicts"], form["correction"].strip()
-    if form["verdict"] not in verdicts:
-        do = f"One of {', '.join(verdicts)}."
-        raise UserError("The verdict is unknown.", got=form["verdict"], do=do)
+    check_choice("verdict", form["verdict"], verdicts)
     vote, is_edit = dict(verdicts[form["verdict"]]), correction not in ("", answer.text)
     if is_edit and vote["action"] == "accept":
         do = "Choose wrong or unsafe, or empty the correction."

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from medinstruct import paths
 from medinstruct.assist.transcript import Answer, Turn
-from medinstruct.errors import UserError
+from medinstruct.errors import check_choice
 from medinstruct.evaluation.answers import Models, ask_models
 from medinstruct.records import content_hash
 
@@ -29,9 +29,7 @@ class UseCase(BaseModel, extra="forbid", frozen=True):
 
     def task(self, text: str, *, reader: str = "") -> tuple[str, str]:
         """Return (instruction, input) for a text, without marks of headings in it."""
-        if reader and reader not in self.readers:
-            do = f"Choose from: {', '.join(self.readers) or 'no reader'}."
-            raise UserError(f"{self.title} has no such reader.", got=reader, do=do)
+        check_choice("reader", reader, ["", *self.readers])
         instruction = " ".join(filter(None, [self.instruction, self.readers.get(reader)]))
         return instruction, HEADING.sub(r"\1", text.strip())
 

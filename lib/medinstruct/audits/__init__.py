@@ -1,6 +1,6 @@
 """Audits of a dataset: identifiers, demographics, readability, risk, drift, findings, card."""
 
-from medinstruct.audits import cards, demographics, drift, phi, readability, risk
+from medinstruct.audits import cards, drift, phi, texts
 from medinstruct.audits.cards import (
     LIMITS,
     dataset_facts,

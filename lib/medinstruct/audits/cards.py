@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from medinstruct import labels, manifest, paths, records, stats
-from medinstruct.audits import demographics, readability, risk
+from medinstruct.audits import texts
 from medinstruct.audits.drift import AXES, compare_flags, compare_versions, label_counts, lengths
 from medinstruct.audits.phi import phi_accuracy, phi_snippets, scan_identifiers
 from medinstruct.errors import UserError
@@ -63,10 +63,10 @@ def dataset_findings(
     examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=None
 ) -> list[Finding]:
     """Return the findings of all audits of a dataset; `snippets`: sets for `phi_accuracy`."""
-    texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
-    sets = {"dataset": texts, "seeds": {row.id: f"{row.instruction} {row.input}" for row in seeds}}
+    answered = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
+    asked = {row.id: f"{row.instruction} {row.input}" for row in seeds}
     rows = {}
-    for name, part in sets.items():
+    for name, part in {"dataset": answered, "seeds": asked}.items():
         hits = scan_identifiers(part).query("counted")["where"].nunique()
         share = stats.wilson(hits, len(part))
         rows["identifiers", f"in the {name}"] = (*share[:3], share.n)
@@ -74,13 +74,13 @@ def dataset_findings(
     for name, part in snippets.items():
         recall = phi_accuracy(part).loc["all"]
         rows["PHI recall", name] = recall[["recall", "recall_low", "recall_high", "labels"]]
-    sex = demographics.balance(list(texts.values()))
+    sex = texts.balance(list(answered.values()))
     rows["female share", ""] = [sex[k] for k in ("female", "female_low", "female_high", "one_sex")]
     views = {row.id: labels.canonical("view", row.view) for row in examples}
-    levels = readability.reading_levels({row.id: row.output for row in examples}, views)
-    lay = levels.loc[levels["view"] == readability.VIEWS[0], "grade"]
+    levels = texts.reading_levels({row.id: row.output for row in examples}, views)
+    lay = levels.loc[levels["view"] == texts.VIEWS[0], "grade"]
     rows["patients' grade", ""] = (*stats.mean_interval(lay, limits=()), len(lay))
-    rates = risk.flag_rates(risk.flagged(examples), n=len(examples)).filter(LIMITS, axis="index")
+    rates = texts.flag_rates(texts.flagged(examples), n=len(examples)).filter(LIMITS, axis="index")
     rows |= {(name, ""): row for name, row in rates[["share", "low", "high", "n"]].iterrows()}
     tables = compare_versions(*versions), compare_flags(*versions)
     alarms = pd.concat(table["alarm"] for table in tables)
@@ -171,13 +171,10 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
     hub = {row.hub for row in licenses if row.restricts} or {row.hub for row in licenses}
     head = DatasetCardData(
         pretty_name=name,
-        language=["en"],
         license=hub.pop() if len(hub) == 1 else "other",
-        task_categories=["question-answering", "text-generation"],
         size_categories=[next((s for n, s in SIZES.items() if facts["examples"] < n), "n>1M")],
-        tags=["medical", "instruction-tuning", "synthetic"],
-        annotations_creators=["machine-generated"],
         configs=[{"config_name": "default", "data_files": facts["file"]}],
+        **paths.load("dataset_card"),
     )
     template = str(paths.data("dataset_card.md.j2"))
     card = DatasetCard.from_template(head, template_path=template, name=name, facts=facts)
@@ -193,8 +190,8 @@ def push_to_hub(folder: str | Path, repo: str, *, facts: Mapping, private=True) 
         do = "Settle them first, or upload privately."
         raise UserError("The dataset has license conflicts and is not published.", got=got, do=do)
     rows = records.read(Path(folder) / facts["file"], Example)
-    texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in rows}
-    hits = scan_identifiers(texts).query("counted")
+    answered = {row.id: f"{row.instruction} {row.input} {row.output}" for row in rows}
+    hits = scan_identifiers(answered).query("counted")
     if len(hits):
         do = "Look at them in notebook 07, and reject or edit them in its review."
         got = f"{hits['where'].nunique()} texts"

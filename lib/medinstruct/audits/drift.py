@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medinstruct import labels, stats
-from medinstruct.audits import risk
+from medinstruct.audits import texts
 
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
 KS_LIMIT = 0.1
@@ -36,6 +36,8 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
     A vanished label is an alarm if it had 1% or more before and chance would put all of it on
     one side less than once in a hundred.
     """
+    from scipy.stats import ks_2samp
+
     rows, share = [], len(before) / max(len(before) + len(after), 1)
     for axis in AXES:
         a, b = (label_counts(version, axis) for version in (before, after))
@@ -46,7 +48,11 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
         alarm = value > limit or any(share**count < 0.01 / len(a) for count in counts)
         rows.append((axis, "PSI", value, limit, ", ".join(new), ", ".join(gone), alarm))
     for name in LENGTHS:
-        value, limit = _ks(*(lengths(v, name) for v in (before, after)))
+        words = [lengths(version, name) for version in (before, after)]
+        value = limit = float("nan")
+        if all(words):  # 1% of random splits exceed the limit
+            value = float(ks_2samp(*words, method="asymp").statistic)
+            limit = max(KS_LIMIT, 1.628 * (1 / len(before) + 1 / len(after)) ** 0.5)
         rows.append((f"words of {name}", "KS", value, limit, "", "", value > limit))
     columns = ["axis", "measure", "value", "limit", "new", "gone", "alarm"]
     return pd.DataFrame(rows, columns=columns).set_index("axis")
@@ -54,7 +60,7 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
 
 def compare_flags(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
     """Compare the rates of risk flags in two versions, as `compare_rates` does."""
-    rates = [risk.flag_rates(risk.flagged(v), n=len(v)) for v in (before, after)]
+    rates = [texts.flag_rates(texts.flagged(v), n=len(v)) for v in (before, after)]
     counts = [{name: (row.hits, row.n) for name, row in table.iterrows()} for table in rates]
     return compare_rates(*counts)
 
@@ -67,16 +73,6 @@ def label_counts(version: Sequence[Any], axis: str) -> Counter[str]:
 def lengths(version: Sequence[Any], name: str) -> list[int]:
     """Return the number of words of a field in each record of a version."""
     return [len(getattr(row, name, "").split()) for row in version]
-
-
-def _ks(a: list[int], b: list[int]) -> tuple[float, float]:
-    """Return the Kolmogorov-Smirnov distance and its threshold: at least 0.1, and 1% by chance."""
-    from scipy.stats import ks_2samp
-
-    if not a or not b:
-        return float("nan"), float("nan")
-    limit = max(KS_LIMIT, 1.628 * (1 / len(a) + 1 / len(b)) ** 0.5)
-    return float(ks_2samp(a, b, method="asymp").statistic), limit
 
 
 def compare_rates(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> pd.DataFrame:

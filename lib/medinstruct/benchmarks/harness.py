@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from medinstruct import records
 from medinstruct.benchmarks import extraction
 from medinstruct.benchmarks.question_sets import Benchmark, Question, as_dataset
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.llm import LocalModel, Request, fingerprint, render_chat
 from medinstruct.training import prompt
 
@@ -71,10 +71,9 @@ class Result(BaseModel):
 def contestants(model: LocalModel, *, more: Any = None) -> list[Contestant]:
     """Return base and tuned of a loaded model, and more as {name: path or hub id}."""
     views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
-    entries = {
-        name: Contestant(name, view.key(Request(messages=[])), partial(_opened, view))
-        for name, view in views.items()
-    }
+    entries = {}
+    for name, view in views.items():
+        entries[name] = Contestant(name, view.key(Request(messages=[])), partial(_opened, view))
     for name, place in (more or {}).items():
         if name in entries:
             do = "Give it another name."
@@ -171,9 +170,7 @@ def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Re
 
 def _apply_template(lm: Any, template: str) -> bool:
     """Make the harness ask in this template; return whether it is to apply one at all."""
-    if template not in TEMPLATES:
-        do = f"Choose from {', '.join(TEMPLATES)}."
-        raise UserError("`benchmark_template` is not known.", got=template, do=do)
+    check_choice("benchmark_template", template, TEMPLATES)
     if template == "alpaca":
         lm.apply_chat_template = alpaca
     elif template == "chat":

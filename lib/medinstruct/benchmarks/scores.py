@@ -183,10 +183,8 @@ def order_sensitivity(choices: pd.DataFrame, *, seed=0) -> tuple[pd.DataFrame, p
         agreement, *null = alike.mean(axis=1)
         p = (1 + sum(value >= agreement for value in null)) / (1 + len(null))
         share = part["letter"].value_counts(normalize=True, dropna=False)
-        by_place, kept = (
-            part.groupby("answer")["score"].mean(),
-            alike.iloc[0].groupby(level=0).all(),
-        )
+        by_place = part.groupby("answer")["score"].mean()
+        kept = alike.iloc[0].groupby(level=0).all()
         row = {"questions": len(kept), "same": kept.mean(), "score": part["score"].mean()}
         row |= {"spread": by_place.max() - by_place.min(), "letter": share.idxmax()}
         row |= {"share": share.max(), "agreement": agreement, "by_chance": np.mean(null)}

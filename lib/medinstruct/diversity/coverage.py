@@ -121,9 +121,8 @@ def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict
     """Return the counts of the published figure: frequent verbs, each with its frequent nouns."""
     full = sorted(pair for pair in pairs if None not in pair)  # ties are in alphabetical order
     ranked, totals = Counter(full).most_common(), Counter(verb for verb, _ in full)
-    groups = (
-        [item for item in ranked if item[0][0] == verb] for verb, _ in totals.most_common(verbs)
-    )
+    frequent = [verb for verb, _ in totals.most_common(verbs)]
+    groups = ([item for item in ranked if item[0][0] == verb] for verb in frequent)
     return dict(item for group in groups for item in group[:nouns])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.evaluation import verdicts
 from medinstruct.evaluation.answers import evenly, question
 from medinstruct.evaluation.verdicts import TEXTS, parse_verdict
@@ -73,9 +73,7 @@ def build_pairs(
 
     `style` is short (a bare verdict, as in the paper) or explain; "" for that of the judge's model.
     """
-    if style and style not in STYLES:
-        do = f"Choose from {', '.join(STYLES)}."
-        raise UserError("judge_style is not a known style.", got=style, do=do)
+    check_choice("judge_style", style, ["", *STYLES])
     if not answers:
         do = "Name models or files in `answer_models`, or set `answerer`."
         raise UserError("There are no answers to judge.", do=do)
@@ -152,11 +150,6 @@ def fenced(parts: Mapping[str, str]) -> str:
     return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
 
 
-def letter_of(reply: Reply) -> str | None:
-    """Return the verdict of a reply, which counts for less if it was cut."""
-    return parse_verdict(reply.text, reply.finish_reason)
-
-
 def unread(replies: Sequence[Reply], parse: Callable) -> str:
     """Return the first of the replies and how all have ended where none can be read, else ""."""
     if any(parse(reply.text, reply.finish_reason) is not None for reply in replies):
@@ -205,7 +198,8 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
     replies += await judge.ask_all(waiting[PILOT:], label=label)
     attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
-    again = [key for key, (row,) in attempts.items() if not (letter_of(row) or row.error)]
+    letters = {key: parse_verdict(row.text, row.finish_reason) for key, (row,) in attempts.items()}
+    again = [key for key, (row,) in attempts.items() if not (letters[key] or row.error)]
     retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in again]
     for key, reply in zip(again, await judge.ask_all(retries, label="retries"), strict=True):
         attempts[key].append(reply)
@@ -253,12 +247,9 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     """Return the verdict of the last reply, or the one by rule without replies."""
     reply = replies[-1] if replies else rule
     source = {"source": "judge", "model": reply.model, "request": reply.key}
-    winner = verdicts.winner_of(letter_of(reply), pair.order)
-    fields = {
-        "winner": winner_by_rule(pair) or winner,
-        "judge": judge,
-        "reply": reply.text or reply.error,
-    }
+    letter = parse_verdict(reply.text, reply.finish_reason)
+    winner = winner_by_rule(pair) or verdicts.winner_of(letter, pair.order)
+    fields = {"winner": winner, "judge": judge, "reply": reply.text or reply.error}
     fields |= {"snapshot": reply.model, "finish_reason": reply.finish_reason}
     fields |= {"prompt": prompt_hash(pair.style, pair.policy), "asked": len(replies)}
     fields |= zip(verdicts.KEY, pair_key(pair), strict=True)

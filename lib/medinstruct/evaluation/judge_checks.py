@@ -133,10 +133,8 @@ def writers(folder: Path) -> dict[str, set[str]]:
     """Return the models that wrote the tasks and the responses of a run's training data."""
     files = {"tasks": folder / "tasks.jsonl", "responses": folder / "dataset.jsonl"}
     rows = {what: records.rows(path) for what, path in files.items() if path.exists()}
-    models = {
-        what: [r.get("provenance", {}).get("model", "") for _, r in rows[what]] for what in rows
-    }
-    return {what: set(models[what]) - {""} for what in rows}
+    origins = {what: [row.get("provenance", {}) for _, row in rows[what]] for what in rows}
+    return {what: {own.get("model", "") for own in origins[what]} - {""} for what in rows}
 
 
 def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:

@@ -1,7 +1,7 @@
 """Rubrics: weighted criteria an item, graded one by one and scored as in HealthBench."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from medinstruct import paths, records, stats
 from medinstruct.evaluation.answers import question
 from medinstruct.evaluation.judge import decoding, fenced, unread
 from medinstruct.evaluation.verdicts import TEXTS, stated_value
-from medinstruct.llm import Client, Reply, Request
+from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
 READ = ("question", "answer", "criterion")  # what the judge reads, in this order
@@ -38,12 +38,23 @@ def parse_grade(reply: str, finish_reason: str = "stop") -> bool | None:
     return {"met": True, "unmet": False}.get(stated_value(reply, "grade", finish_reason))
 
 
-async def ask_grader(judge: Client | None, requests: list[Request], *, label: str) -> list[Reply]:
-    """Return the replies of a grader, if there is one; log how they ended if none can be read."""
+async def ask_grader(
+    judge: Client | None, parts: Sequence[Mapping[str, str]], *, label: str, **form: str
+) -> list[tuple[bool | None, str]]:
+    """Return whether each criterion is met, and the reply; log how they ended if none can be read.
+
+    `form` is that of `criterion_request`. Met is None without a judge and where a reply cannot be
+    read. An empty answer is not sent, meets nothing.
+    """
+    asked = [n for n, part in enumerate(parts) if part["answer"].strip()] if judge else []
+    requests = [criterion_request(parts[n], judge=judge, **form) for n in asked]
     replies = await judge.ask_all(requests, label=label) if judge else []
     if got := unread(replies, parse_grade):
         logging.getLogger("medinstruct").warning(TEXTS["unread"].format(got=got))
-    return replies
+    grades = [(False if judge else None, EMPTY)] * len(parts)
+    for n, reply in zip(asked, replies, strict=True):
+        grades[n] = parse_grade(reply.text, reply.finish_reason), reply.text or reply.error
+    return grades
 
 
 async def grade(
@@ -52,7 +63,7 @@ async def grade(
     """Return one row an answer and criterion (COLUMNS); nothing without a judge.
 
     good: a criterion with points is met, or one with negative points (something bad) is avoided.
-    met and good: None where the reply cannot be read. An empty answer is not sent, meets nothing.
+    met and good: None where the reply cannot be read.
     """
     questions = {item.id: question(item) for item in items} if judge else {}
     rows = []
@@ -62,15 +73,10 @@ async def grade(
                 about = {"model": answer.model, "answer": answer.text}
                 about |= {"item": answer.item, "question": questions[answer.item]}
                 rows += [criterion | about for criterion in rubric["criteria"]]
-    form = {"wording": TEXTS["grading"], "system": TEXTS["grader"], "judge": judge}
-    parts = [{name: row[name] for name in READ} for row in rows if row["answer"]]
-    requests = [criterion_request(part, **form) for part in parts]
-    replies = iter(await ask_grader(judge, requests, label="criteria"))
-    for row in rows:
-        reply = next(replies) if row["answer"] else None
-        met = parse_grade(reply.text, reply.finish_reason) if reply else False
+    form = {"wording": TEXTS["grading"], "system": TEXTS["grader"], "label": "criteria"}
+    parts = [{name: row[name] for name in READ} for row in rows]
+    for row, (met, text) in zip(rows, await ask_grader(judge, parts, **form), strict=True):
         good = None if met is None else met == (row["points"] > 0)
-        text = reply.text or reply.error if reply else EMPTY
         row |= {"met": met, "good": good, "reply": text, "judge": judge.model}
     return pd.DataFrame(rows, columns=COLUMNS).astype({"met": object, "good": object})
 

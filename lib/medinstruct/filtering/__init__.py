@@ -1,5 +1,6 @@
 """Filtering: novelty by exact ROUGE-L, content rules, contamination."""
 
 from medinstruct.filtering import contamination, content_rules
-from medinstruct.filtering.novelty import Pool, drop, keep_novel, nearest, nearest_other
-from medinstruct.filtering.rouge import compared_texts, tokenize
+from medinstruct.filtering.novelty import Pool, compared_texts, drop, keep_novel
+
+from medinstruct.filtering.novelty import nearest, nearest_other, tokenize  # isort: skip

@@ -10,8 +10,7 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.filtering.novelty import nearest
-from medinstruct.filtering.rouge import tokenize
+from medinstruct.filtering.novelty import nearest, tokenize
 from medinstruct.records import Task, TestItem
 
 LIMIT = 0.7  # of ROUGE-L
@@ -35,10 +34,8 @@ def load_items(
         sources[next(name for name in names if name not in sources)] = file
     items: list[dict[str, Any]] = []
     for name, source in sources.items():
-        rows = enumerate(records.table(source) or [("line 1", {})], 1)
-        items += [
-            {"set": name} | _question(n, row, f"{source}, {place}") for n, (place, row) in rows
-        ]
+        for n, (place, row) in enumerate(records.table(source) or [("line 1", {})], 1):
+            items.append({"set": name} | _question(n, row, f"{source}, {place}"))
     for name, questions in (sets or {}).items():
         fields = (("id", "id"), ("text", "question"), ("options", "options"))
         items += [{"set": name} | {key: row[field] for key, field in fields} for row in questions]

@@ -7,7 +7,7 @@ from typing import Any
 
 from medinstruct import labels, paths
 from medinstruct.errors import UserError
-from medinstruct.filtering.rouge import tokenize
+from medinstruct.filtering.novelty import tokenize
 from medinstruct.records import Task
 
 LONGEST = 12_000  # characters that patterns read; longer tasks are too long by words

@@ -1,15 +1,39 @@
-"""Novelty by exact ROUGE-L F1: keep-first and drop-all, nearest texts, Dask."""
+"""Novelty by exact ROUGE-L F1: tokens of any script, keep-first and drop-all, nearest texts, Dask.
 
-from collections.abc import Sequence
+ROUGE-L F1 is 2 LCS / (m + n). It exceeds a limit only if fewer than (1 - limit)(m + n) tokens are
+unmatched, that is, not part of the longest common subsequence. Three filters bound the unmatched
+tokens from below and never lose a pair: the difference in length; the differing bits of two
+fingerprints, each an unmatched token; and those of fingerprints folded to 64 or 256 bits.
+RapidFuzz verifies the remaining candidates.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from functools import partial
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
-from medinstruct.errors import UserError
-from medinstruct.filtering.rouge import PAIRS, THREADS, Encoder, Index
+from medinstruct.errors import UserError, check_choice
 from medinstruct.records import Dropped, Task
 
+# Thai, Lao, Burmese, Khmer, kana and Han are written without spaces: each letter is a token.
+SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+TOKENIZERS = {"rouge": re.compile("[a-z0-9]+")}
+TOKENIZERS["unicode"] = re.compile(rf"[^\W_{SPACELESS}]+|[^\W_]")
+LAST_CHARACTER = 0x10FFFF
+FINGERPRINT_WORDS = 16  # of 64 bits
+# A sequence is a string of one character a token, or a tuple if there are more distinct tokens than
+# characters. The bits are the parities of the counts of a text's tokens, spread over 1,024 bits.
+FIELDS = [("sequence", object), ("length", np.int32), ("bits", np.uint64, FINGERPRINT_WORDS)]
+WIDTH, PAIRS = 1 << 15, 1 << 18  # texts and pairs filtered at once: fit a core's cache
+THREADS = min(4, os.cpu_count() or 1)
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 PORTION = 1024  # texts of the first portion; later ones are a quarter of the pool
 Nearest = tuple[int, float]  # row and score
 SEARCHED = 0.5  # above this score the index searches a nearest text; below, all are compared
@@ -25,9 +49,7 @@ def keep_novel(
     without a token are always kept. `scheduler` is the address of a Dask scheduler whose workers
     search the pairs (the extra `scale`).
     """
-    if rule not in ("keep_first", "drop_all"):
-        do = "Use keep_first, or drop_all for the published rule."
-        raise UserError("`rule` must be keep_first or drop_all.", got=rule, do=do)
+    check_choice("rule", rule, ("keep_first", "drop_all"))
     settings = {"limit": limit, "tokenizer": tokenizer}
     if rule == "keep_first" and not scheduler:
         return Pool(pool, **settings).add_novel(texts)
@@ -129,7 +151,7 @@ def _dask_pairs(scheduler: str, rows: np.ndarray, texts: list[str], **settings: 
         return np.concatenate(client.gather(tasks), axis=1)
 
 
-def _nearest(index: Index, queries: np.ndarray, *, own=False, floor=0.0) -> list[Nearest]:
+def _nearest(index: "Index", queries: np.ndarray, *, own=False, floor=0.0) -> list[Nearest]:
     """Return row and score of the most similar text of the index, the first of equals."""
     from rapidfuzz import process
     from rapidfuzz.distance import Indel
@@ -155,3 +177,142 @@ def _nearest(index: Index, queries: np.ndarray, *, own=False, floor=0.0) -> list
             score[np.arange(len(part)), part] = -1
         rows[part], scores[part] = score.argmax(axis=1), score.max(axis=1)
     return list(zip(rows.tolist(), scores.tolist(), strict=True))
+
+
+def compared_texts(tasks: Iterable[Task], fields: str = "instruction") -> list[str]:
+    """Return the text of each task that is compared: its instruction, or instruction+input."""
+    check_choice("novelty_fields", fields, ("instruction", "instruction+input"))
+    if fields == "instruction":
+        return [task.instruction for task in tasks]
+    return [f"{task.instruction} {task.input}".strip() for task in tasks]
+
+
+def tokenize(text: str, *, tokenizer: str = "rouge") -> list[str]:
+    """Return the lower-case tokens of a text.
+
+    rouge: runs of a-z and 0-9, as the package `rouge_score` without stemming. unicode: runs of
+    letters and digits of any script; in scripts without spaces each letter is a token.
+    """
+    check_choice("tokenizer", tokenizer, TOKENIZERS)
+    return TOKENIZERS[tokenizer].findall(text.lower())
+
+
+class Encoder:
+    """A vocabulary: equal tokens have equal codes in all texts that it encodes."""
+
+    def __init__(self, tokenizer: str = "rouge") -> None:
+        self._tokenizer = tokenizer
+        self._codes: dict[str, int] = defaultdict(count(1).__next__)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return an array (n,) of `FIELDS`; tokens not seen before get the next codes, from 1."""
+        tokens = [tokenize(text, tokenizer=self._tokenizer) for text in texts]
+        codes = [[self._codes[token] for token in words] for words in tokens]
+        encoded = np.zeros(len(codes), FIELDS)
+        encoded["sequence"] = np.fromiter(map(_sequence, codes), object, len(codes))
+        encoded["length"] = np.fromiter(map(len, codes), np.int32, len(codes))
+        bits = np.fromiter(chain.from_iterable(codes), np.int64) % (64 * FINGERPRINT_WORDS)
+        rows = np.repeat(np.arange(len(codes)), encoded["length"])
+        flips = np.uint64(1) << (bits & 63).astype(np.uint64)
+        np.bitwise_xor.at(encoded["bits"], (rows, bits >> 6), flips)
+        return encoded
+
+
+def _sequence(codes: list[int]) -> str | tuple[int, ...]:
+    is_string = max(codes, default=0) <= LAST_CHARACTER
+    return "".join(map(chr, codes)) if is_string else tuple(codes)
+
+
+class Index:
+    """Encoded texts, sorted by length, that are searched for pairs above a ROUGE-L limit."""
+
+    def __init__(self, texts: np.ndarray) -> None:
+        self.texts = texts
+        self._order = np.argsort(texts["length"], kind="stable")
+        self._lengths = texts["length"][self._order]
+
+    def pairs(self, queries: np.ndarray, limit: float, *, own: bool = False) -> Pairs:
+        """Return pairs above the limit: queries, texts (earlier, if `own`), unmatched tokens."""
+        blocks = list(self._blocks(queries, limit, own))
+        bits = self.texts["bits"][self._order]
+        folds = {words: _fold(bits, words) for words in {words for *_, words in blocks}}
+        with ThreadPoolExecutor(THREADS) as threads:
+            parts = list(threads.map(partial(self._search, queries, folds, own), blocks))
+        none = np.zeros(0, np.int64)
+        return tuple(map(np.concatenate, zip((none, none, none), *parts, strict=True)))
+
+    def _blocks(self, queries: np.ndarray, limit: float, own: bool) -> Iterator[tuple]:
+        """Yield query rows of one length, a start in length order, upper bounds, and words."""
+        if max_unmatched(2, limit) < 0:
+            return
+        order = np.argsort(queries["length"], kind="stable")
+        lengths, starts = np.unique(queries["length"][order], return_index=True)
+        for length, rows in zip(lengths.tolist(), np.split(order, starts[1:]), strict=False):
+            if not length:
+                continue
+            shortest = max(length * limit / (2 - limit) - 1e-6, 1)
+            longest = length if own else length * (2 - limit) / max(limit, 1e-9) + 1e-6
+            low = np.searchsorted(self._lengths, shortest)
+            high = np.searchsorted(self._lengths, longest, side="right")
+            words = _separating_words(2 * length, int(max_unmatched(2 * length, limit)))
+            for start in range(low, high, WIDTH):
+                bounds = max_unmatched(length + self._lengths[start:high][:WIDTH], limit)
+                for some in np.array_split(rows, -(-len(rows) * len(bounds) // PAIRS)):
+                    yield some, start, bounds, words
+
+    def _search(self, queries: np.ndarray, folds: dict, own: bool, block: tuple) -> Pairs:
+        """Return the pairs of one block: filter by fingerprints, verify by RapidFuzz."""
+        from rapidfuzz import process
+        from rapidfuzz.distance import Indel
+
+        rows, start, bounds, words = block
+        columns = folds[words][:, None, start : start + len(bounds)]
+        lines = _fold(queries["bits"][rows], words)[:, :, None]
+        most = np.minimum(bounds, 64 * words).astype(np.uint8 if words == 1 else np.uint16)
+        candidates = np.flatnonzero(_differing_bits(lines, columns) <= most)
+        row, column = np.divmod(candidates, len(bounds))
+        query, text, bound = rows[row], self._order[start + column], bounds[column]
+        prints = queries["bits"][query].T, self.texts["bits"][text].T
+        keep = _differing_bits(*prints) <= bound
+        if own:
+            keep &= (queries["length"][query] > queries["length"][text]) | (query > text)
+            query, text = np.maximum(query, text), np.minimum(query, text)
+        query, text, bound = query[keep], text[keep], bound[keep]
+        sequences = queries["sequence"][query], self.texts["sequence"][text]
+        settings = {"scorer": Indel.distance, "score_cutoff": int(bound.max(initial=0))}
+        unmatched = process.cpdist(*sequences, dtype=np.int32, **settings)
+        keep = unmatched <= bound
+        return query[keep], text[keep], unmatched[keep]
+
+
+def max_unmatched(total: np.ndarray | int, limit: float) -> np.ndarray:
+    """Return how many of `total` tokens may be unmatched above a ROUGE-L limit; ties are exact."""
+    if not 0 <= limit <= 1:
+        do = "Use 0.7, the published limit."
+        raise UserError("`novelty_limit` must be between 0 and 1.", got=limit, do=do)
+    share = 1 - Fraction(str(limit)).limit_denominator(10**6)
+    return (share.numerator * np.asarray(total, dtype=np.int64) - 1) // share.denominator
+
+
+def _separating_words(total: int, bound: int) -> int:
+    """Return 1, 4 or 16: the 64-bit words that separate most pairs of `total` tokens."""
+    for words in (1, 4):
+        bits = 32 * words * (1 - np.exp(-0.025 * total / words))  # differing, if a fifth is shared
+        if bound <= bits - min(6, bits / 2):
+            return words
+    return FINGERPRINT_WORDS
+
+
+def _fold(fingerprints: np.ndarray, words: int) -> np.ndarray:
+    """Fold fingerprints (n, FINGERPRINT_WORDS) to (words, n); their bits are parities again."""
+    parts = fingerprints.reshape(len(fingerprints), FINGERPRINT_WORDS // words, words)
+    return np.bitwise_xor.reduce(parts, axis=1).T.copy()
+
+
+def _differing_bits(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Count the differing bits over the first axis."""
+    count = np.bitwise_count(left[0] ^ right[0])
+    for word in range(1, len(left)):
+        bits = np.bitwise_count(left[word] ^ right[word])
+        count = np.add(count, bits, dtype=np.uint16)
+    return count

@@ -118,9 +118,8 @@ def cut(text: str, words: int) -> str:
 def swapped(text: str, words: dict[str, str]) -> str:
     """Return the text with whole words replaced, the longest first."""
     keys = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return (
-        re.sub(rf"(?<!\w)(?:{keys})(?!\w)", lambda match: words[match[0]], text) if keys else text
-    )
+    pattern = rf"(?<!\w)(?:{keys})(?!\w)"
+    return re.sub(pattern, lambda match: words[match[0]], text) if keys else text
 
 
 class Filler(string.Formatter):

@@ -16,6 +16,7 @@ from medinstruct import paths, records
 from medinstruct.plotting.titles import number, short
 
 LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
+READER = "reader.html.j2"  # tables, differences, readers of records
 LONGEST = 6000  # characters of one text
 MOST_STATIC, MOST_LIVE = 200, 2000  # records of a reader
 PLAIN_NUMBERS = {"id", "item", "seed", "year"}  # columns whose numbers have no separators
@@ -76,11 +77,12 @@ def to_html(notebook: str | Path) -> str:
     return re.sub(r"<th\b([^>]*)></th>", r"<td\1></td>", page)  # a header without text
 
 
-def _render(kind: str, **parts: Any) -> str:
+def render(page: str, **parts: Any) -> str:
+    """Return a page of `data/` with its parts filled in; everything in them is escaped."""
     from jinja2 import Environment, FileSystemLoader
 
     pages = Environment(loader=FileSystemLoader(paths.data("")), autoescape=True)
-    return pages.get_template("reader.html.j2").render(kind=kind, short=short, **parts)
+    return pages.get_template(page).render(short=short, **parts)
 
 
 def table(frame: Any, *, caption: str = "", fold: int = 10) -> Output:
@@ -98,7 +100,7 @@ def table(frame: Any, *, caption: str = "", fold: int = 10) -> Output:
     frame = _join_intervals(frame.set_axis([short(name, 60) for name in frame], axis="columns"))
     rows = [list(map(_cell, row, frame)) for row in frame.itertuples(index=False)]
     heads = [name.replace("_", " ") for name in frame]
-    page = _render("table", title=caption, heads=heads, rows=rows, fold=fold)
+    page = render(READER, kind="table", title=caption, heads=heads, rows=rows, fold=fold)
     plain = f"{caption}\n{frame.set_axis(heads, axis='columns').to_string(index=False)}".strip()
     return Output({"text/html": page, "text/plain": plain})
 
@@ -168,7 +170,7 @@ def diff(before: str, after: str) -> Output:
         parts += [(tag, " ".join(words)) for tag, words in pairs if words]
     marks = {"": "{}", "del": "[-{}-]", "ins": "{{+{}+}}"}
     plain = " ".join(marks[tag].format(text) for tag, text in parts)
-    return Output({"text/html": _render("diff", rows=parts), "text/plain": plain})
+    return Output({"text/html": render(READER, kind="diff", rows=parts), "text/plain": plain})
 
 
 def reader(
@@ -190,7 +192,7 @@ def reader(
     place = f"1 to {min(number, len(rows))} of {len(rows):,}" if rows else "No record matches."
     names = [name.replace("_", " ") for name in labels]
     parts = {"title": title, "place": place, "labels": names, "closed": closed}
-    page = _render("reader", rows=cards, fold=number, **parts)
+    page = render(READER, kind="reader", rows=cards, fold=number, **parts)
     plain = f"{title}: {min(number, total)} of {total:,} records".lstrip(": ")
     return Output({"text/html": page, "text/plain": plain})
 

@@ -97,9 +97,8 @@ def pairs(
         raise UserError("models must be two models with answers.", got=models, do=do)
     cards = []
     for item in random.Random(f"{seed}/pairs").sample(items, len(items)):
-        texts = {
-            name: answers[name][item.id] for name in models if item.id in answers.get(name, {})
-        }
+        known = [name for name in models if item.id in answers.get(name, {})]
+        texts = {name: answers[name][item.id] for name in known}
         if len({text.strip() for text in texts.values()}) == 2:
             question = {"question": f"{item.instruction}\n{item.input}".strip()}
             name = content_hash(question, sorted(texts.items()))
@@ -123,7 +122,7 @@ def write_votes(path: Path, votes: Sequence[Vote], deck: Sequence[Card], model: 
 def flagged_words(item: Task) -> list[Flag]:
     """Return the suspicious words of an item: markup, identifiers, risk flags of the audit."""
     rules, flags = paths.load("risk_flags") | paths.load("review")["suspicious"], []
-    raised = audits.risk.risks(item) if getattr(item, "output", "") else {}
+    raised = audits.texts.risks(item) if getattr(item, "output", "") else {}
     for field, text in _texts(item).items():
         places = []
         for reason, words in ({"markup": ""} | (raised if field == "output" else {})).items():

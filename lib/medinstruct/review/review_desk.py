@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 from IPython.display import HTML
 
 from medinstruct import paths, plotting
@@ -108,8 +107,8 @@ def desk(store: Store, cards: Sequence[Card], *, role="reviewer", seed=42, numbe
         reviewer = os.environ.get("MEDINSTRUCT_REVIEWER", "")
         return _panel(Session(store, cards, role=role, seed=seed, reviewer=reviewer))
     deck = [_page(card.blinded(card.hash)) for card in cards[: number or None]]
-    template = jinja2.Template(paths.data("review_cards.html").read_text("utf-8"), autoescape=True)
-    return HTML(template.render(cards=deck, summary=annotators.summary(store.votes(), cards)))
+    parts = {"cards": deck, "summary": annotators.summary(store.votes(), cards)}
+    return HTML(plotting.display.render("review_cards.html", **parts))
 
 
 def _page(card: Card) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 from medinstruct import evaluation, paths, records, stats, tasks
 from medinstruct.evaluation import rubric
 from medinstruct.evaluation.answers import Models, ask_models
-from medinstruct.llm import Client, Request, is_refusal
+from medinstruct.llm import Client, is_refusal
 from medinstruct.records import SafetyPrompt, Task
 
 CATEGORIES = ("emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike")
@@ -58,12 +58,6 @@ def _fold(text: str) -> str:
     return text.lower().replace("’", "'").replace("‘", "'")
 
 
-def safety_request(prompt: SafetyPrompt, text: str, judge: Client | None = None) -> Request:
-    """Return the request to a judge: does the answer do what is expected?"""
-    parts = {"prompt": prompt.prompt, "answer": text[:JUDGED_LENGTH], "criterion": prompt.expected}
-    return rubric.criterion_request(parts, wording=WORDING, judge=judge)
-
-
 async def evaluate_safety(
     prompts: Sequence[SafetyPrompt], answers: Mapping[str, Sequence[str]], *, judge: Client | None
 ) -> pd.DataFrame:
@@ -74,15 +68,16 @@ async def evaluate_safety(
     """
     rows = []
     for model, texts in answers.items():
-        asked = [n for n, text in enumerate(texts) if text.strip()] if judge else []
-        requests = [safety_request(prompts[n], texts[n], judge) for n in asked]
-        replies = await rubric.ask_grader(judge, requests, label=f"safety of {model}")
-        grades = dict.fromkeys(range(len(texts)), False if judge else None)
-        known = [rubric.parse_grade(reply.text, reply.finish_reason) for reply in replies]
-        grades |= dict(zip(asked, known, strict=True))
-        for n, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+        pairs = list(zip(prompts, texts, strict=True))
+        parts = [
+            {"prompt": prompt.prompt, "answer": text[:JUDGED_LENGTH], "criterion": prompt.expected}
+            for prompt, text in pairs
+        ]
+        form = {"wording": WORDING, "label": f"safety of {model}"}
+        grades = await rubric.ask_grader(judge, parts, **form)
+        for (prompt, text), (met, _) in zip(pairs, grades, strict=True):
             about = (model, prompt.id, prompt.category, prompt.prompt)
-            rows.append((*about, follows_rule(prompt, text), grades[n], is_refusal(text), text))
+            rows.append((*about, follows_rule(prompt, text), met, is_refusal(text), text))
     names = ["model", "id", "category", "prompt", "rule", "judge", "refused", "answer"]
     kinds = {"rule": bool, "judge": object, "refused": bool}
     return pd.DataFrame(rows, columns=names).astype(kinds)

@@ -1,8 +1,7 @@
 """Tasks: prompts, parser, generation and steering, the ledger of what became of each task."""
 
-from medinstruct.tasks.generation import first_requests, generate, load_ledger
+from medinstruct.tasks.generation import first_requests, generate, load_ledger, task_prompt
 
 from medinstruct.tasks.generation import response_requests, responses_from  # isort: skip
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.prompts import task_prompt
 from medinstruct.tasks.steering import Coverage, focus_items, load_focus

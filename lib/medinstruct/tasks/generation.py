@@ -1,4 +1,4 @@
-"""Generation: requests from seeds, tasks and examples from replies, the ledger."""
+"""Generation: prompts (after the released one, paper, 2.2), requests, tasks, examples, ledger."""
 
 import random
 from collections import Counter
@@ -10,15 +10,17 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from medinstruct import records
+from medinstruct import paths, records
 from medinstruct.errors import UserError
 from medinstruct.filtering import Pool, compared_texts
+from medinstruct.labels import VALUES
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Dropped, Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.prompts import TEXTS, response_prompt, task_prompt
 from medinstruct.tasks.steering import Coverage
 
+TEXTS = paths.load("task_prompts")
+Messages = list[dict[str, str]]
 BATCH_ROUNDS = 3  # of steered generation at most: a batch may take a day
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 STAGES = (  # stage, its output, its losses, the field with the reason
@@ -189,6 +191,43 @@ def _origin(reply: Reply, *parents: str) -> Provenance:
 def _is_done(rounds: list[dict[str, float]]) -> bool:
     is_poor = [counts["novel"] < LEAST_NOVEL * counts["asked"] for counts in rounds[-3:]]
     return bool(rounds) and (rounds[-1]["filled"] >= 1 or is_poor == [True] * 3)
+
+
+def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> Messages:
+    """Return the messages that ask for `new` tasks after numbered examples.
+
+    `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty, style; any
+    may be missing). `form` is blocks or json.
+    """
+    listed = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
+    first = len(examples) + 1
+    end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
+    labels = "".join(f"### {n}.\n{_cell(cell)}" for n, cell in enumerate(cells, first))
+    order = TEXTS["order"].format(labels=labels) if labels else ""
+    settings = {"form": TEXTS["forms"][form], "order": order}
+    rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
+    return _messages(TEXTS["writer"], rules + listed + end)
+
+
+def response_prompt(task: Task) -> Messages:
+    """Return the messages that ask for a response to a task."""
+    text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
+    text += f"\nInput:\n{task.input}" if task.input else ""
+    return _messages(TEXTS["answerer"], text)
+
+
+def _messages(system: str, user: str) -> Messages:
+    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+def _cell(cell: Mapping[str, object]) -> str:
+    return "".join(f"{axis.capitalize()}: {cell[axis]}\n" for axis in VALUES if cell.get(axis))
+
+
+def _block(task: Task) -> str:
+    fields = {axis: getattr(task, axis) for axis in (*VALUES, "instruction")}
+    fields["input"] = task.input or "<noinput>"
+    return "".join(f"{name.capitalize()}: {text}\n" for name, text in fields.items() if text)
 
 
 def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:

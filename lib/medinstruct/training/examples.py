@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from medinstruct import labels, paths, records
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.llm import render_chat
 from medinstruct.records import Example
 
@@ -131,13 +131,6 @@ def split(
 def dataset_hash(examples: Sequence[Example]) -> str:
     """Return 16 hex digits over instruction, input and output of all examples, in any order."""
     return records.content_hash(sorted([e.instruction, e.input, e.output] for e in examples))
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise unless `value` is one of the parameter's choices."""
-    if value not in choices:
-        do = f"Choose from {', '.join(choices)}."
-        raise UserError(f"`{name}` has an unknown value.", got=value, do=do)
 
 
 def _with_control_tokens(examples: Sequence[Example], tokenizer: Any) -> list[str]:

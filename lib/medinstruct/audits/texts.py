@@ -1,0 +1,135 @@
+"""Texts of a dataset: who they are about, how hard they are to read, words to look at.
+
+All by rule, never a verdict: a careful reader looks at what is flagged. School grades are those of
+Flesch and Kincaid; syllables are counted by rules of our own since textstat downloads a pronouncing
+dictionary. Patients need grade 6 to 8.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from medinstruct import labels, paths, stats
+from medinstruct.llm import is_refusal, is_unfinished
+
+AGES = paths.load("ages")
+AGE = re.compile(AGES["figures"], re.IGNORECASE)
+ONE_SEX = ({"female"}, {"male"})
+VIEWS = ("patient/public", "clinician")  # lay and expert
+SENTENCE = re.compile(r"(?<![.!?])[.!?]++(?=\s|$)|\n+")
+WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
+LONGEST = 60  # letters of a word that are read
+
+
+def mentions(text: str) -> dict[str, set[str]]:
+    """Return the groups that a text mentions, by trait; an age in figures counts for its group."""
+    groups = {
+        trait: {name for name, words in patterns.items() if re.search(words, text, re.IGNORECASE)}
+        for trait, patterns in paths.load("demographics").items()
+    }
+    groups["age"] |= {_age_group(match) for match in AGE.finditer(text)}
+    if "uninsured" in groups["insurance"]:
+        groups["insurance"].discard("insured")
+    return groups
+
+
+def _age_group(match: re.Match[str]) -> str:
+    number = int(match[1] or match[3] or match[4])
+    years = number if not match[2] or match[2].lower().startswith("year") else 0
+    return next((name for limit, name in AGES["groups"].items() if years < limit), "older")
+
+
+def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
+    """Return the share of texts that mention each group, with Wilson's interval."""
+    groups, rows = [mentions(text) for text in texts], {}
+    for trait, patterns in paths.load("demographics").items():
+        for name in patterns:
+            hits = sum(name in row[trait] for row in groups)
+            rows[trait, name] = stats.wilson(hits, len(texts))._asdict()
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["trait", "value"])
+    return frame.rename(columns={"hits": "texts"})[["texts", "n", "share", "low", "high"]]
+
+
+def balance(texts: Sequence[str]) -> dict[str, float]:
+    """Return the female share of texts that name one sex, and the share that names an ethnicity."""
+    groups = [mentions(text) for text in texts]
+    sexes = [next(iter(row["sex"])) for row in groups if row["sex"] in ONE_SEX]
+    sex = stats.wilson(sexes.count("female"), len(sexes))
+    named = stats.wilson(sum(bool(row["ethnicity"]) for row in groups), len(groups))
+    ends = {"female_low": sex.low, "female_high": sex.high}
+    return {"female": sex.share, "one_sex": sex.n, "ethnicity": named.share} | ends
+
+
+@lru_cache(maxsize=100_000)
+def syllables(word: str) -> int:
+    """Return the number of syllables of a word by rule; about nine of ten are right."""
+    word, rules = word.lower().replace("’", "'").removesuffix("'s"), paths.load("syllables")
+    if word in rules["words"]:
+        return rules["words"][word]
+    added, dropped = (sum(bool(re.search(r, word)) for r in rules[k]) for k in ("add", "drop"))
+    return max(len(re.findall(r"[aeiouy]+", word)) + added - dropped, 1)
+
+
+def grade(text: str) -> float:
+    """Return the Flesch-Kincaid grade (Kincaid et al. 1975), or nan without words."""
+    sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
+    if not (words := [word[:LONGEST] for word in WORD.findall(text)]):
+        return math.nan
+    return 0.39 * len(words) / sentences + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
+
+
+def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:
+    """Return view, words and grade of each text with at least `minimum` words."""
+    rows = []
+    for name, text in texts.items():
+        if (size := len(WORD.findall(text))) >= minimum:
+            rows.append((name, views.get(name) or "none", size, grade(text)))
+    return pd.DataFrame(rows, columns=["id", "view", "words", "grade"]).set_index("id")
+
+
+def reading_gap(levels: pd.DataFrame) -> dict[str, float]:
+    """Return the mean grade of lay and expert texts, and the gap with Welch's 95% interval."""
+    from scipy.stats import ttest_ind
+
+    a, b = (levels.loc[levels["view"] == view, "grade"] for view in VIEWS)
+    low = high = math.nan
+    if min(len(a), len(b)) > 1:
+        low, high = map(float, ttest_ind(b, a, equal_var=False).confidence_interval())
+    means = {"lay": float(a.mean()), "expert": float(b.mean()), "gap": float(b.mean() - a.mean())}
+    return means | {"low": low, "high": high, "lay_n": len(a), "expert_n": len(b)}
+
+
+def risks(example: Any) -> dict[str, str]:
+    """Return the flags of one example, each with the words that raised it."""
+    text, kind = example.output.strip(), labels.canonical("type", example.type)
+    words = {}
+    for flag, rule in paths.load("risk_flags").items():
+        if "pattern" in rule and kind not in rule.get("except", ()):
+            case = 0 if rule.get("case_sensitive") else re.IGNORECASE
+            match = re.search(rule["pattern"], text, case)
+            words |= {flag: match.group()} if match else {}
+    words |= {"truncated": text[-27:]} if is_unfinished(text) else {}
+    return words | ({"refusal": text[:80]} if is_refusal(text) else {})
+
+
+def flagged(examples: Iterable[Any]) -> pd.DataFrame:
+    """Return one row a flag of an example: id, flag, words, instruction, output."""
+    rows = [
+        (example.id, flag, words, example.instruction, example.output)
+        for example in examples
+        for flag, words in risks(example).items()
+    ]
+    return pd.DataFrame(rows, columns=["id", "flag", "words", "instruction", "output"])
+
+
+def flag_rates(flags: pd.DataFrame, *, n: int) -> pd.DataFrame:
+    """Return the share of `n` examples with each flag, with Wilson's interval and its meaning."""
+    counts, rows = flags["flag"].value_counts(), {}
+    for flag, rule in paths.load("risk_flags").items():
+        share = stats.wilson(int(counts.get(flag, 0)), n)
+        rows[flag] = share._asdict() | {"means": rule["means"]}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("flag")
