@@ -194,9 +194,11 @@ class Verdict(BaseModel):
 
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
+Pair = tuple[str, Row]  # the place of a row, such as "line 1"
 TABLES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx")
 WRAPPERS = ("data", "rows", "examples", "records", "items", "questions")
 FIELDS = paths.load("dataset_fields")
+NOT_BLANK = re.compile(r"\S")
 
 
 def read(path: str | Path, kind: type[R]) -> list[R]:
@@ -204,20 +206,41 @@ def read(path: str | Path, kind: type[R]) -> list[R]:
     return [parse(kind, fields, where=f"{path}, {place}") for place, fields in rows(path)]
 
 
-def load(source: str | Path, kind: type[R], convert: Callable[..., Row] | None = None) -> list[R]:
-    """Load the records of a user's table, under new ids and each once; none is an error.
+def load(source: str | Path, kind: type[R], convert: Callable = lambda row, where: row) -> list[R]:
+    """Load the records of a user's table (see `usable`), under new ids, each once; none is an error.
 
     `convert` makes the fields of a record from a row and its place.
     """
-    pairs = []
-    for place, row in table(source):
-        form = {"where": f"{source}, {place}"}
-        row = (convert(row, **form) if convert else row) | {"id": ""}
-        pairs.append((place, parse(kind, row, **form)))
+
+    def record(row: Row, where: str) -> R:
+        return parse(kind, convert(row, where=where) | {"id": ""}, where=where)
+
+    pairs = usable(table(source), record, source=source)
     if not pairs:
         do = f"Check the file; it needs one {kind.__name__} a line."
         raise UserError(f"{source} is empty.", got="no row", do=do)
     return distinct(pairs, attrgetter("id"), source=source)
+
+
+def usable(pairs: Sequence[Pair], convert: Callable, *, source: Any) -> list[tuple[str, Any]]:
+    """Return (place, `convert(row, where=...)`) of the good rows; a note names those left out.
+
+    More than a tenth of bad rows is an error, because then the form of the file is misread.
+    """
+    good, bad, reasons = [], [], []
+    for place, row in pairs:
+        where = f"{source}, {place}"
+        try:
+            good.append((place, convert(row, where=where)))
+        except UserError as error:
+            reason = error.what.removeprefix(where).strip(" ,:.")
+            reasons.append(f"{place} ({reason.removeprefix('cannot be read: ')})")
+            bad.append(error)
+    if len(bad) * 10 > len(pairs):
+        got = f"{len(bad):,} of {len(pairs):,} rows like this: {bad[0].got}"
+        raise UserError(bad[0].what, got=got, do=bad[0].do)
+    _note_places(reasons, f"of {len(pairs):,} rows are left out", source)
+    return good
 
 
 def distinct(pairs: Sequence[tuple[str, Any]], key: Callable, *, source: Any) -> list:
@@ -226,10 +249,14 @@ def distinct(pairs: Sequence[tuple[str, Any]], key: Callable, *, source: Any) ->
     for place, record in pairs:
         if (earlier := first.setdefault(key(record), (place, record))[0]) != place:
             again.append(f"{place} (as {earlier})")
-    if again:
-        listed = ", ".join(again[:5]) + ", …" * (len(again) > 5)
-        note(f"{source}: {len(again)} of {len(pairs)} repeat others and are left out: {listed}.")
+    _note_places(again, f"of {len(pairs):,} repeat others and are left out", source)
     return [record for _, record in first.values()]
+
+
+def _note_places(places: Sequence[str], what: str, source: Any) -> None:
+    if places:
+        listed = ", ".join(places[:5]) + ", …" * (len(places) > 5)
+        note(f"{source}: {len(places):,} {what}: {listed}.")
 
 
 def note(text: str) -> None:
@@ -237,29 +264,41 @@ def note(text: str) -> None:
     logging.getLogger("medinstruct").warning(text)
 
 
-def rows(path: str | Path) -> list[tuple[str, Row]]:
+def rows(path: str | Path) -> list[Pair]:
     """Read the JSON objects of a file, each with its place: "line 1", or "entry 1" of a list.
 
-    The list may be that of an object {id: row}, or stand in one under a key such as "data".
+    The list may be that of an object {id: row}, or be in one under a key such as "data".
     """
-    text = _text(Path(path))
-    if text.lstrip().partition("\n")[0].strip() == "{":  # objects over several lines
-        text = "[" + re.sub(r"\}\s*\n\s*\{", "},\n{", text) + "]"
-    try:
-        content = json.loads(text)
-        entries = _unwrapped(content if isinstance(content, list) else [content])
-        kind = "line" if entries == [content] else "entry"
-        pairs = [(f"{kind} {n}", entry) for n, entry in enumerate(entries, 1)]
-    except (ValueError, RecursionError):
-        if text.lstrip().startswith("["):
-            _json(text, path)
-        lines = enumerate(text.split("\n"), 1)
-        pairs = [(f"line {n}", _json(line, path, line=n)) for n, line in lines if line.strip()]
+    pairs = _values(path)
+    content = [value for _, value in pairs]
+    if len(content) == 1:
+        entries = _unwrapped(content[0] if isinstance(content[0], list) else content)
+        if entries != content:
+            pairs = [(f"entry {n}", entry) for n, entry in enumerate(entries, 1)]
     for place, fields in pairs:
         if not isinstance(fields, dict):
             what = f"{path}, {place} is not a JSON object."
             raise UserError(what, got=repr(fields)[:80], do="Write one {...} a line.")
     return pairs
+
+
+def _values(path: str | Path) -> list[tuple[str, Any]]:
+    """Return the JSON values of a file, each of one or several lines, with their first lines."""
+    text, decoder = _text(Path(path)), json.JSONDecoder()
+    values, start, end, line = [], 0, 0, 1
+    while match := NOT_BLANK.search(text, end):
+        line += text.count("\n", start, match.start())
+        start = match.start()
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            if text[start] == "[" or text[start:].partition("\n")[0].strip() == "{":
+                line = getattr(error, "lineno", line)
+            what = f"{path}, line {line} is not valid JSON: {getattr(error, 'msg', error)}."
+            do = "Correct that line, or the address if this is a web page; a row is one object."
+            raise UserError(what, got=text.split("\n")[line - 1][:120], do=do) from None
+        values.append((f"line {line}", value))
+    return values
 
 
 def _unwrapped(entries: list[Any]) -> list[Any]:
@@ -310,7 +349,9 @@ def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False)
         if len(held) > 1:
             held.pop("text", None)
         if held:
-            name = max(held, key=lambda name: plain(held[name]) != "")  # the first with a text
+            name = max(
+                held, key=lambda name: str(plain(held[name])).strip() != ""
+            )  # the first with a text
             result[field] = as_text(held[name], where=f"{where}, field `{name}`", numbers=numbers)
     if required and not {"instruction", "input"} & {*result}:
         do = "Name the columns instruction, input and output, or give a conversation in `messages`."
@@ -351,7 +392,7 @@ def load_table(source: str | Path) -> list[Row]:
     return [row for _, row in table(source)]
 
 
-def table(source: str | Path, names: Sequence[str] = ()) -> list[tuple[str, Row]]:
+def table(source: str | Path, names: Sequence[str] = ()) -> list[Pair]:
     """Read the rows of a table file, a path or a URL (with an optional `#sha256=`), with places.
 
     JSON may be a list, lines, {id: row} or a list under a key such as "data"; cells of CSV, TSV
@@ -418,11 +459,6 @@ def write_text(path: str | Path, text: str) -> Path:
     return paths.write_bytes(path, text.encode())
 
 
-def load_json(path: Path) -> Any:
-    """Return the value in a JSON file of the user."""
-    return _json(_text(path), path)
-
-
 def _text(path: Path) -> str:
     """Return a file's text: UTF-8, or UTF-16 with its mark, also compressed with gzip."""
     try:
@@ -436,14 +472,3 @@ def _text(path: Path) -> str:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         do = "It must be a readable UTF-8 text file."
         raise UserError(f"{path} could not be read.", got=error, do=do) from None
-
-
-def _json(text: str, path: str | Path, *, line: int = 0) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        number, message = getattr(error, "lineno", 1), getattr(error, "msg", error)
-        what = f"{path}, line {line or number} is not valid JSON: {message}."
-        got = text.split("\n")[number - 1][:120]
-        do = "Correct that line, or the address if this is a web page; a line is one JSON object."
-        raise UserError(what, got=got, do=do) from None

@@ -238,7 +238,7 @@ def test_a_bad_row_names_the_benchmark_the_row_and_the_remedy(change, say, tmp_p
         benchmarks.load(["medqa_ll"], data={"medqa": str(path)})
     assert (
         "medqa" in str(caught.value)
-        and "row 2" in str(caught.value)
+        and "line 2" in str(caught.value)
         and say in str(caught.value)
         and "do:" in str(caught.value)
     )
@@ -653,7 +653,8 @@ def test_worked_examples_are_of_the_subject_of_the_question_and_never_the_questi
 
 def test_examples_of_every_subject_are_kept(monkeypatch):
     rows = [ROWS["mmlu"] | {"question": f"Q{n}?", "subject": f"s{n // 50}"} for n in range(200)]
-    monkeypatch.setattr(question_sets, "_splits", lambda *_: ([rows[:4], rows], "nowhere"))
+    pairs = [(f"row {n}", row) for n, row in enumerate(rows, 1)]
+    monkeypatch.setattr(question_sets, "_splits", lambda *_: ([pairs[:4], pairs], "nowhere"))
     examples = benchmarks.load(["mmlu_ll"])[0].examples
     assert pd.Series([row["subject"] for row in examples]).value_counts().tolist() == [50] * 4
 
@@ -925,8 +926,9 @@ def test_the_alpaca_template_leaves_the_last_turn_open():
 
 
 def test_a_file_is_named_for_a_set_by_its_beginning():
-    assert question_sets.is_named_for("pubmedqa_ori_pqal", "pubmedqa")
-    assert not question_sets.is_named_for("mmlu_medical", "mmlu")
+    assert question_sets.named_set("PubMedQA_ori_pqal") == "pubmedqa"
+    assert question_sets.named_set("mmlu_medical") == "mmlu_medical"
+    assert question_sets.named_set("mmlu_test") == "mmlu" and not question_sets.named_set("law")
 
 
 def test_rouge_l_reads_the_tokens_of_rouge_score():

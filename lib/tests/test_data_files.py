@@ -464,7 +464,7 @@ WRONG = {
 def test_a_row_that_would_have_a_wrong_key_or_text_is_one_message(tmp_path, form):
     name, row, message = WRONG[form]
     (tmp_path / "test_ground_truth.json").write_text('{"7": "yes"}')
-    with pytest.raises(UserError, match=f"{name}.*row 1.*{message}"):
+    with pytest.raises(UserError, match=f"{name}.*line 1.*{message}"):
         asked(tmp_path, name, [row])
 
 
@@ -557,9 +557,162 @@ def test_an_option_called_none_or_na_stays_a_text(tmp_path, kind):
 def test_copies_of_a_question_are_left_out_and_one_of_two_subjects_is_kept(tmp_path, caplog):
     rows = [MMLU | {"subject": name} for name in ("anatomy", "law", "anatomy")]
     questions = asked(tmp_path, "mmlu", rows)
-    assert len({q["id"] for q in questions}) == 2 and "row 3 (as row 1)" in caplog.text
+    assert len({q["id"] for q in questions}) == 2 and "line 3 (as line 1)" in caplog.text
     same = [MEDMCQA | {"id": "q", "question": text, "cop": 4} for text in ("Q?", "R?")]
     assert len({q["id"] for q in asked(tmp_path, "medmcqa", same)}) == 2
+
+
+# One bad row of many.
+
+
+def numbered(row, count=30, **changes):
+    """Rows whose questions differ and whose right option is the third."""
+    return [row | {"question": f"Q{n}?"} | changes for n in range(count)]
+
+
+def without(row, name):
+    return {key: value for key, value in row.items() if key != name}
+
+
+BAD = {
+    "an empty option": ("mmlu", MMLU | {"choices": ["w", "", "y", "z"]}, "an option is empty"),
+    "a null option": ("medqa", MEDQA | {"options": MEDQA["options"] | {"B": None}}, "3 options"),
+    "an option that is a map": ("mmlu", MMLU | {"choices": [{}, *"xyz"]}, "option is not a text"),
+    "no key": ("mmlu", without(MMLU, "answer"), "'target' is undefined"),
+    "an empty key": ("mmlu", MMLU | {"answer": ""}, "label outside its options"),
+    "a null key": ("medmcqa", MEDMCQA | {"cop": None}, "label outside its options"),
+    "a letter outside": ("medqa", MEDQA | {"answer_idx": "E"}, "label outside its options"),
+    "a number outside": ("mmlu", MMLU | {"answer": 4}, "label outside its options"),
+    "another key than its answer": ("medqa", MEDQA | {"answer": "w"}, "label of another option"),
+    "an empty question": ("mmlu", MMLU | {"question": " "}, "the question is empty"),
+    "a null question": ("medqa", MEDQA | {"question": None}, "the question is empty"),
+    "no options": ("headqa", without(EXAM, "answers") | {"qid": "bad"}, "'answers' is undefined"),
+}
+GOOD = {
+    "mmlu": numbered(MMLU),
+    "medqa": numbered(MEDQA),
+    "medmcqa": [row | {"cop": n % 4 + 1} for n, row in enumerate(numbered(MEDMCQA))],
+    "headqa": [EXAM | {"qid": str(n), "qtext": f"Q{n}?"} for n in range(30)],
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_row_of_a_benchmark_is_left_out_with_place_and_reason(tmp_path, caplog, kind):
+    name, row, reason = BAD[kind]
+    good = asked(tmp_path, name, GOOD[name])
+    assert len(good) == 30 and not caplog.records
+    assert asked(tmp_path, name, GOOD[name][:8] + [row] + GOOD[name][8:]) == good
+    [note] = caplog.messages
+    assert f"{name}.jsonl: 1 of 31 rows are left out: line 9 (" in note and reason in note
+
+
+def test_up_to_a_tenth_may_be_bad_and_more_is_a_form_that_is_misread(tmp_path, caplog):
+    bad = numbered(MMLU, 4, choices=["w", None, "y", "z"])
+    assert len(asked(tmp_path, "mmlu", bad[:3] + GOOD["mmlu"][:27])) == 27
+    assert "3 of 30 rows" in caplog.text
+    with pytest.raises(UserError, match=r"line 1.*an option is empty(.|\n)*4 of 30 rows"):
+        asked(tmp_path, "mmlu", bad + GOOD["mmlu"][:26])
+
+
+def test_many_bad_rows_are_counted_and_the_first_five_named_on_the_page(tmp_path, capsys):
+    logger = logging.getLogger("medinstruct")
+    params.check({"get_ipython": None})
+    asked(tmp_path, "medqa", numbered(MEDQA, 1990) + numbered(MEDQA, 10, answer_idx="F"))
+    logger.removeHandler(logger.handlers[-1])
+    page = capsys.readouterr().out
+    assert "medqa.jsonl: 10 of 2,000 rows are left out: line 1991 (" in page
+    assert page.count("label outside") == 5 and page.endswith(
+        "line 1995 (it has a label outside its options (A, B, C, D)), ….\n"
+    )
+
+
+def test_labels_that_count_from_one_are_refused_though_few_are_outside(tmp_path):
+    labels = [1, 2, 3] * 10 + [4]
+    rows = [MMLU | {"question": f"Q{n}?", "answer": label} for n, label in enumerate(labels)]
+    with pytest.raises(UserError, match="no first option is right(.|\n)*from 0"):
+        asked(tmp_path, "mmlu", rows)
+    assert len(asked(tmp_path, "mmlu", [*rows, MMLU | {"answer": 0}])) == 31
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_label_of_medmcqa_outside_its_count_does_not_turn_the_others(tmp_path, caplog, first):
+    labels = [first + n % 4 for n in range(60)]
+    rows = [MEDMCQA | {"id": f"{n}", "cop": label} for n, label in enumerate(labels)]
+    odd = MEDMCQA | {"id": "odd", "cop": 4 - 4 * first}
+    read = asked(tmp_path, "medmcqa", [*rows, odd])
+    assert [question["target"] for question in read] == [*"wxyz"] * 15
+    assert "1 of 61 rows are left out: line 61" in caplog.text
+    with pytest.raises(UserError, match="label outside(.|\n)*0 15 times, 4 15 times"):
+        other = [row | {"id": row["id"] + "x", "cop": row["cop"] + 1 - 2 * first} for row in rows]
+        asked(tmp_path, "medmcqa", rows + other)
+
+
+def test_a_file_of_a_folder_is_named_with_the_bad_row(tmp_path, caplog):
+    folder = tmp_path / "test"
+    folder.mkdir()
+    (folder / "anatomy_test.csv").write_text("".join(f"Q{n}?,w,x,y,z,C\n" for n in range(20)))
+    (folder / "virology_test.csv").write_text("Q?,w,x,y,z,C\nR?,w,,y,z,C\n")
+    [loaded] = benchmarks.load(["mmlu_ll"], data={"mmlu": str(folder)})
+    assert len(loaded.questions) == 21
+    assert "1 of 22 rows are left out: virology_test.csv, row 2 (" in caplog.text
+
+
+TESTS = [{"instruction": f"What is {n}?", "output": "So."} for n in range(20)]
+READERS = {
+    "test set": evaluation.load_items,
+    "contamination": lambda file: contamination.load_items(file).query("set == 'freeform'"),
+    "dataset": diversity.load,
+    "seeds": lambda file: records.load(file, Task),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("bad", [{"instruction": ""}, {"instruction": None}, {"other": "x"}])
+def test_one_row_without_a_question_does_not_end_a_stage(tmp_path, caplog, name, bad):
+    rows = [row | TASK for row in TESTS] if name == "seeds" else TESTS
+    rows = [without(row, "output") for row in rows] if name == "seeds" else rows
+    rows = [*rows[:4], bad | (TASK if name == "seeds" else {}), *rows[4:]]
+    if name == "seeds" and "other" in bad:
+        rows[4] = without(rows[4], "other")
+    assert len(READERS[name](lines(tmp_path / "t.jsonl", rows))) == 20
+    assert "t.jsonl: 1 of 21 rows are" in caplog.text
+    if name != "dataset":
+        assert "left out: line 5 (" in caplog.text
+
+
+def test_a_test_set_reads_the_same_in_filtering_as_in_judging(tmp_path):
+    rows = [{"instruction": " ", "question": "Why?"}, {"input": "I cough. What is it?"}]
+    rows += [{"instruction": ["How?"], "input": None}]
+    file = lines(tmp_path / "t.jsonl", rows)
+    texts = contamination.load_items(file).query("set == 'freeform'")["text"]
+    read = [item.input or item.instruction for item in evaluation.load_items(file)]
+    assert texts.tolist() == read == ["Why?", "I cough. What is it?", "How?"]
+
+
+@pytest.mark.parametrize("held", [["gpt-4"], ["gpt-4", "llama-2"], ["m", "gpt-4"]])
+def test_answers_of_other_models_are_named_by_their_column(tmp_path, held):
+    tests = items(tmp_path, "Why?", "How?")
+    rows = [
+        {"instruction": q, "output": "So.", "model": model}
+        for model in held
+        for q in (["Why?"] if model == "m" else ["Why?", "How?"])
+    ]
+    file = lines(tmp_path / "a.jsonl", rows)
+    others = ", ".join(name for name in held if name != "m")
+    with pytest.raises(UserError, match=f"of m do not fit(.|\n)*missing .*`model` has {others}\n"):
+        evaluation.load_answers({"m": file}, tests)
+    assert len(evaluation.load_answers({"gpt-4": file}, tests)) == 2
+
+
+def test_a_place_is_the_line_where_the_value_begins(tmp_path):
+    text = '{"q": 1}\n\n{\n  "q": 2\n}\n{"q": 3} {"q": 4}\n'
+    (tmp_path / "t.jsonl").write_text(text)
+    places = [place for place, _ in records.table(tmp_path / "t.jsonl")]
+    assert places == ["line 1", "line 3", "line 6", "line 6"]
+    for broken, line in (('{"q": \n', 7), ('{\n "q": 1,\n "r" 2\n}\n', 9), ("<p>", 7)):
+        (tmp_path / "t.jsonl").write_text(text + broken)
+        with pytest.raises(UserError, match=f"line {line} is not valid JSON"):
+            records.table(tmp_path / "t.jsonl")
 
 
 # Tags and control tokens.

@@ -105,7 +105,7 @@ def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
     """Return the user's files by set; those of a folder are named like the sets."""
     listed = sorted(paths.resolve(data["folder"]).iterdir()) if "folder" in data else []
     files = [f for f in listed if records.table_kind(f.name) and "ground_truth" not in f.stem]
-    named = {name: file for file in files for name in sets() if is_named_for(file.stem, name)}
+    named = {name: file for file in files if (name := named_set(file.stem))}
     pairs = {name: path for name, path in data.items() if name not in ("folder", "more")}
     if unknown := [name for name in pairs if name not in sets()]:
         do = f"Known: {', '.join(sorted(sets()))}."
@@ -113,10 +113,9 @@ def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
     return named | {name: paths.resolve(path) for name, path in pairs.items()}
 
 
-def is_named_for(stem: str, name: str) -> bool:
-    """Return whether a file is named for a set."""
-    is_other = name == "mmlu" and stem.lower().startswith("mmlu_medical")
-    return stem.lower().startswith(name) and not is_other
+def named_set(stem: str) -> str:
+    """Return the set whose name begins a file's, the longest of several; "" for none."""
+    return max(filter(stem.lower().startswith, sets()), key=len, default="")
 
 
 def _content(name: str, file: Path | None) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     if "test_ids" in about:
         beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
         ids = beside[0] if beside else paths.resolve(about["test_ids"])
-        official = set(map(str, records.load_json(ids)))
+        official = set(map(str, paths.read_json(ids)))
         examples = [row for row in questions if row["id"] not in official]
         questions = [row for row in questions if row["id"] in official]
     if not questions:
@@ -149,52 +148,73 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     return {"questions": questions, "examples": examples or questions, "source": source}
 
 
-def _converted(name: str, rows: list[Row], source: str) -> list[Question]:
-    """Return the questions of a split, each once, under ids that no other has."""
-    places = [f"row {n}" for n in range(1, len(rows) + 1)]
-    pairs = [(p, convert(name, row, f"{source}, {p}")) for p, row in zip(places, rows, strict=True)]
-    questions = records.distinct(pairs, records.content_hash, source=f"Benchmark {name}: {source}")
+def _converted(name: str, pairs: list[records.Pair], source: str) -> list[Question]:
+    """Return the questions of a split, each once, under ids that no other has.
+
+    Where labels are outside their options and no first option is right, they count from 1.
+    """
+    source = f"Benchmark {name}: {source}"
+    good = records.usable(pairs, functools.partial(convert, name), source=source)
+    places = {question["answer"] for _, question in good}
+    if len(good) < len(pairs) and {1, 2, 3} <= places and 0 not in places:
+        got, do = f"answers {sorted(places)}", "Count the labels from 0, or write letters."
+        raise UserError(f"{source}: no first option is right.", got=got, do=do)
+    questions = records.distinct(good, records.content_hash, source=source)
     if len({question["id"] for question in questions}) < len(questions):
         return [question | {"id": records.content_hash(question)} for question in questions]
     return questions
 
 
-def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[Row]], str]:
+def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[records.Pair]], str]:
     """Return the rows of a set by split, the test split first, and where they are from."""
     about = setup["metadata"]
     if file:
         return [_published(file, about)], file.name
     if "file" in about:
-        return [records.load_table(paths.data(about["file"]))], "this package"
+        return [records.table(paths.data(about["file"]))], "this package"
     if "url" in about:
-        return [records.load_table(about["url"])], about["url"].partition("#")[0]
+        return [records.table(about["url"])], about["url"].partition("#")[0]
     return _from_hub(setup)
 
 
-def _published(file: Path, about: dict[str, Any]) -> list[Row]:
+def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
     """Return the rows of a file, or of a folder with a file a subject, as its authors publish it.
 
-    Rows are taken out of examinations. Options `counted` from 1 are counted from 0: where no label
-    is 0; if none is 4 either, that is a guess, and noted.
+    Rows are taken out of examinations.
     """
     inside = sorted(file.iterdir()) if file.is_dir() else []
-    rows: list[Row] = []
+    pairs = []
     for part in [part for part in inside if records.table_kind(part.name)] or [file]:
         subject = re.sub("_(test|dev|val)$", "", part.name.partition(".")[0])
-        rows += [{"subject": subject} | r for _, r in records.table(part, about.get("header", ()))]
-    nested = [row["exams"].values() for row in rows if isinstance(row.get("exams"), dict)]
+        for place, row in records.table(part, about.get("header", ())):
+            pairs.append((f"{part.name}, {place}" if inside else place, {"subject": subject} | row))
+    nested = [row["exams"].values() for _, row in pairs if isinstance(row.get("exams"), dict)]
     exams = [exam for part in nested for exam in part if isinstance(exam, dict)]
-    rows = [{"category": e.get("category")} | r for e in exams for r in e.get("data", ())] or rows
-    counted = about.get("counted", "")
-    labels = [str(row.get(counted)).removesuffix(".0") for row in rows]
-    if not labels or {*labels} - {*"1234"}:
-        return rows
-    if "4" not in labels:
-        records.note(f"{file.name}: `{counted}` has neither 0 nor 4 and is counted from 1.")
-    return [row | {counted: int(label) - 1} for row, label in zip(rows, labels, strict=True)]
+    rows = [{"category": e.get("category")} | r for e in exams for r in e.get("data", ())]
+    pairs = _numbered(rows) or pairs
+    if column := about.get("counted"):
+        labels = [_label(str(row.get(column))) for _, row in pairs]
+        first = _first_label(labels, f"{file.name}: `{column}`")
+        pairs = [(place, row | {"first": first}) for place, row in pairs]
+    return pairs
 
 
-def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:
+def _numbered(rows: Sequence[Row]) -> list[records.Pair]:
+    return [(f"row {n}", row) for n, row in enumerate(rows, 1)]
+
+
+def _first_label(labels: Sequence[str], what: str) -> int:
+    """Return the label of the first option of four, 0 or 1; a guess if there is neither 0 nor 4."""
+    zeros, fours = labels.count("0"), labels.count("4")
+    if min(zeros, fours) * 10 > max(zeros, fours):
+        got, do = f"0 {zeros:,} times, 4 {fours:,} times", "Count all from 0, or all from 1."
+        raise UserError(f"{what} has a label outside its options.", got=got, do=do)
+    if not zeros + fours and {*labels} & {*"123"}:
+        records.note(f"{what} has neither 0 nor 4 and is counted from 1.")
+    return int(zeros <= fours)
+
+
+def _from_hub(setup: dict[str, Any]) -> tuple[list[list[records.Pair]], str]:
     """Return the splits of a set from the hub at its pinned revision."""
     import datasets
 
@@ -213,7 +233,7 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[Row]], str]:
         for name, rows in splits.items():
             most = None if name == about["splits"][0] else EXAMPLES_READ
             rows += [row | more for row in islice(data[name], most)]
-    return list(splits.values()), f"{path} at {revision[:8]}"
+    return [_numbered(rows) for rows in splits.values()], f"{path} at {revision[:8]}"
 
 
 @functools.cache
@@ -226,29 +246,15 @@ def hub_answers() -> bool:
         return False
 
 
-def convert(name: str, row: Row, place: str = "row") -> Question:
+def convert(name: str, row: Row, where: str = "row") -> Question:
     """Convert a published row of a set; a bad row is a UserError with set, row and remedy."""
-    at, sizes = f"Benchmark {name}: {place}", sets()[name]["metadata"]["options"]
     try:
         cells = row | {column: records.parsed(row[column]) for column in LISTS if column in row}
         fields = {field: column(cells) for field, column in _columns(name).items()}
-        question = _question(fields, at)
+        return _question(fields, sets()[name]["metadata"]["options"], where)
     except (jinja2.UndefinedError, LookupError, TypeError, ValueError) as error:
         do = f"Give {name} as it is published; this row has {', '.join(map(str, row))[:200]}."
-        raise UserError(f"{at} cannot be read: {error}.", got=str(row)[:120], do=do) from None
-    size, named = len(question["options"]), question.pop("named")
-    if size not in sizes:
-        what, do = f"has {size} options", f"Take the variant with {' or '.join(map(str, sizes))}."
-    elif size and not 0 <= question["answer"] < size:
-        what = "has a label outside its options"
-        do = f"The label must be one of {', '.join(question['letters'])} (or 0 to {size - 1})."
-    elif not question["question"] or not question["target"]:
-        what, do = "is empty", "Fill it in or remove the row."
-    elif named not in ("", question["target"], *question["letters"][question["answer"] :][:1]):
-        what, do = f"has the answer {named!r} and the label of another option", "Correct the row."
-    else:
-        return question
-    raise UserError(f"{at} {what}.", got=str(row)[:200], do=do)
+        raise UserError(f"{where} cannot be read: {error}.", got=str(row)[:200], do=do) from None
 
 
 @functools.cache
@@ -267,8 +273,8 @@ def _shuffled(items: Sequence, seed: str) -> list:
     return items
 
 
-def _question(fields: Row, where: str) -> Question:
-    """Return a question with the number of its right option (-1: none), or with a free target."""
+def _question(fields: Row, sizes: Sequence[int], where: str) -> Question:
+    """Return a question with the number of its right option, or with a free target (then -1)."""
 
     def text(name: str, *values: Any) -> str:
         value = values[0] if values else fields.get(name)
@@ -279,20 +285,31 @@ def _question(fields: Row, where: str) -> Question:
     if isinstance(options, str):
         raise TypeError("the options are one text")
     options = [text("an option", option) for option in options]
-    if "" in options:
-        raise ValueError("an option is empty")
-    keys = [_label(text("a key", key)) for key in fields.get("keys", range(len(options)))]
-    answer = _place(_label(text("label")), keys, options)
+    size, letters = len(options), list(LETTERS[: len(options)])
+    keys = [_label(text("a key", key)) for key in fields.get("keys", range(size))]
+    answer, named = _place(_label(text("label")), keys, options), text("named")
     context = context if isinstance(context, list) else [context]
+    target = options[answer] if 0 <= answer < size else text("target")
+    problems = {
+        "an option is empty": "" in options,
+        f"it has {size} options, not {' or '.join(map(str, sizes))}": size not in sizes,
+        f"it has a label outside its options ({', '.join(letters)})": size
+        and not 0 <= answer < size,
+        "the question is empty": not text("question"),
+        "the target is empty": not target,
+        f"the answer {named!r} has the label of another option": named
+        not in ("", target, *letters[answer:][:1]),
+    }
+    if problem := next(filter(problems.get, problems), ""):
+        raise ValueError(problem)
     return {
         "id": text("id") or records.content_hash(text("question"), options),
         "question": text("question"),
         "options": options,
         "context": "\n".join(text("context", part) for part in context),
-        "letters": list(LETTERS[: len(options)]),
+        "letters": letters,
         "answer": answer,
-        "target": options[answer] if 0 <= answer < len(options) else text("target"),
-        "named": text("named"),
+        "target": target,
         "subject": text("subject"),
         "level": int(float(text("level") or 0)),
     }

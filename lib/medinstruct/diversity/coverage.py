@@ -25,8 +25,8 @@ def load(source: str | Path) -> pd.DataFrame:
     counted by: "(no label)" if it is missing, "(no match)" if no rule knows it. Rows without a
     text are left out, with a note of their number.
     """
-    rows = _rows(str(source).strip())
-    table = frame([row for _, row in rows], [f"{source}, {place}" for place, _ in rows])
+    pairs = records.usable(_rows(str(source).strip()), _fields, source=source)
+    table = _counted([fields for _, fields in pairs])
     is_task = (table["instruction"] + table["input"]).str.strip() != ""
     if not is_task.any():
         do = "Run the earlier notebooks, or check the file."
@@ -44,19 +44,21 @@ def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {name: load(path) for name, path in zip(names, files, strict=True)}
 
 
-def frame(rows: Sequence[dict[str, Any]], places: Sequence[str] = ()) -> pd.DataFrame:
+def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return rows of any instruction format as the table that `load` describes."""
-    places = places or [f"row {n}" for n in range(1, len(rows) + 1)]
-    fields = [_fields(row, place) for row, place in zip(rows, places, strict=True)]
-    table = pd.DataFrame(fields, columns=[*AXES, *TEXTS, "model"])
+    return _counted([_fields(row, f"row {n}") for n, row in enumerate(rows, 1)])
+
+
+def _counted(rows: Sequence[dict[str, str]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[*AXES, *TEXTS, "model"])
     names = {f"{axis}_of": [labels.counted(axis, raw) for raw in table[axis]] for axis in AXES}
     return table.join(pd.DataFrame(names, dtype=object))
 
 
-def _fields(row: dict[str, Any], place: str) -> dict[str, str]:
-    fields = dict.fromkeys(TEXTS, "") | records.texts(row, where=place, numbers=True)
+def _fields(row: dict[str, Any], where: str) -> dict[str, str]:
+    fields = dict.fromkeys(TEXTS, "") | records.texts(row, where=where, numbers=True)
     for axis in AXES:
-        label = records.as_text(row.get(axis), where=f"{place}, field `{axis}`", numbers=True)
+        label = records.as_text(row.get(axis), where=f"{where}, field `{axis}`", numbers=True)
         fields[axis] = " ".join(label.split())
     if fields["input"].lower().strip("\"' .") in records.NO_INPUT:
         fields["input"] = ""

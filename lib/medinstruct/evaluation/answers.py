@@ -1,7 +1,7 @@
 """Answers: test items, reference answers, answer files matched by content, models, statistics."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from operator import attrgetter
 from pathlib import Path
@@ -181,10 +181,8 @@ def _repetition(text: str, size: int = 8) -> float:
 
 def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     """Convert a row (own, MedInstruct-test, iCliniq or AlpacaFarm) to the fields of a TestItem."""
-    texts, labels = (
-        records.texts(row, where=where),
-        [k for k in LABELS if records.plain(row.get(k))],
-    )
+    texts = records.texts(row, where=where)
+    labels = [name for name in LABELS if records.plain(row.get(name))]
     names = TEXTS["reference_fields"].items()
     given = records.plain(row.get("references")) or {n: row[key] for key, n in names if key in row}
     if not given and "output" in texts:  # AlpacaFarm names its generator
@@ -199,38 +197,45 @@ def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
 
 def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
     """Return the answers of a file to the items, in their order; each item needs one."""
-    rows, pairs = records.table(path), []
-    rows = [pair for pair in rows if (records.plain(pair[1].get("model")) or name) == name]
-    texts = [records.texts(row, where=f"{path}, {place}", required=False) for place, row in rows]
-    ids = _matched_ids([row for _, row in rows], texts, items)
-    for (place, row), fields, id in zip(rows, texts, ids, strict=True):
-        if id and "output" in fields:
+    match, pairs, models = _matcher(items), [], []
+    for place, row in records.table(path):
+        model, where = str(records.plain(row.get("model", ""))), f"{path}, {place}"
+        models.append(model)
+        if model not in ("", name):
+            continue
+        fields = records.texts(row, where=where, required=False)
+        if "output" in fields and (id := match(row, fields)):
             answer, _ = split_thought(fields["output"])
             end = "length" if answer is None else row.get("finish_reason") or "stop"
             fields = {"item": id, "model": name, "text": answer or "", "finish_reason": end}
-            pairs.append((place, records.parse(Answer, fields, where=f"{path}, {place}")))
+            pairs.append((place, records.parse(Answer, fields, where=where)))
     answers = {a.item: a for a in records.distinct(pairs, attrgetter("item"), source=path)}
     if missing := [item.id for item in items if item.id not in answers]:
-        do = "Choose the file for this test set; rows match by item id, instruction or prompt."
         got = f"{path}: {len(missing)} missing {missing[:3]}"
+        do = "Choose the file for this test set; rows match by item id, instruction or prompt."
+        if others := ", ".join(dict.fromkeys(m for m in models if m not in ("", name))):
+            got += f"; its column `model` has {others[:200]}"
+            do = f"Give the file under a name of its column `model`. {do}"
         raise UserError(f"The answers of {name} do not fit the test set.", got=got, do=do)
     return [answers[item.id] for item in items]
 
 
-def _matched_ids(
-    rows: Sequence[dict], texts: Iterable[dict], items: Sequence[TestItem]
-) -> Iterator:
-    """Yield the id of the item that each row answers, or None."""
+def _matcher(items: Sequence[TestItem]) -> Callable[[dict, dict], str | None]:
+    """Return a function that returns the id of the item that a row with its texts answers."""
     ids = {item.id for item in items}
     questions = {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
     inputs = {_folded(item.input): item.id for item in items if item.input}
-    for row, fields in zip(rows, texts, strict=True):
-        named = [row[key] for key in ("item", "id") if isinstance(row.get(key), str)]
-        id = next((name for name in named if name in ids), None)
+
+    def match(row: dict, fields: dict) -> str | None:
+        named = (row.get(key) for key in ("item", "id"))
         asked, input = (_folded(fields.get(key, "")) for key in ("instruction", "input"))
         prompt = "" if "instruction" in row else asked
         longest = max((text for text in inputs if text in prompt), key=len, default="")
-        yield id or questions.get((asked, input)) or inputs.get(input) or inputs.get(longest)
+        known = [id for id in named if isinstance(id, str) and id in ids]
+        matches = (*known, questions.get((asked, input)), inputs.get(input), inputs.get(longest))
+        return next(filter(None, matches), None)
+
+    return match
 
 
 def _folded(text: str) -> str:

@@ -16,7 +16,17 @@ from medinstruct.records import Task, TestItem
 LIMIT = 0.7  # of ROUGE-L
 GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
-QUESTIONS = ("question", "QUESTION", "prompt", "instruction", "query", "sent1", "text", "CHQ")
+QUESTIONS = (
+    "question",
+    "QUESTION",
+    "prompt",
+    "instruction",
+    "query",
+    "sent1",
+    "text",
+    "CHQ",
+    "input",
+)
 OWN = ("freeform", "mcq", "safety")
 MEASURES = ("none", "ROUGE-L", "8-grams", "exact")  # the last that matches a task is listed
 NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the item
@@ -34,8 +44,9 @@ def load_items(
         sources[next(name for name in names if name not in sources)] = file
     items: list[dict[str, Any]] = []
     for name, source in sources.items():
-        for n, (place, row) in enumerate(records.table(source) or [("line 1", {})], 1):
-            items.append({"set": name} | _question(n, row, f"{source}, {place}"))
+        rows = records.table(source) or [("line 1", {})]
+        rows = enumerate(records.usable(rows, _question, source=source), 1)
+        items += [{"set": name, "id": str(n)} | question for n, (_, question) in rows]
     for name, questions in (sets or {}).items():
         fields = (("id", "id"), ("text", "question"), ("options", "options"))
         items += [{"set": name} | {key: row[field] for key, field in fields} for row in questions]
@@ -47,21 +58,21 @@ def read_items(path: Path) -> pd.DataFrame:
     return pd.DataFrame(records.load_table(path)) if path.exists() else load_items()
 
 
-def _question(number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return id, text and options of a row; free-form items have the id of their content."""
+def _question(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return text, options and id of a row; free-form items have the id of their content."""
     asked = [*(row.get(name) for name in QUESTIONS), records.first_turns(row).get("user")]
     texts = [text.strip() for text in map(records.plain, asked) if isinstance(text, str)]
     if not any(texts):
         do = f"Each row needs a conversation or one of these fields: {', '.join(QUESTIONS)}."
         raise UserError(f"{where} holds no question.", got=", ".join(row)[:120], do=do)
-    if row.get("instruction"):
+    if str(records.plain(row.get("instruction", ""))).strip():
         known = {name: row[name] for name in ("instruction", "input") if name in row}
-        test = TestItem(**records.texts(known, where=where))
+        test = records.parse(TestItem, known, where=where)
         return {"id": test.id, "text": f"{test.instruction} {test.input}".strip(), "options": []}
     options = row.get("options") if isinstance(row.get("options"), list) else []
     options = [records.as_text(option, where=where, numbers=True) for option in options]
     id = records.as_text(row.get("id"), where=f"{where}, field `id`", numbers=True)
-    return {"id": id or str(number), "text": next(filter(None, texts)), "options": options}
+    return {"text": next(filter(None, texts)), "options": options} | ({"id": id} if id else {})
 
 
 def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from medinstruct import labels, paths, records
+from medinstruct import labels, paths
 from medinstruct.errors import UserError
 from medinstruct.labels import VALUES
 from medinstruct.records import Task
@@ -122,7 +122,7 @@ def load_focus(path: str) -> list[dict[str, Any]]:
         return []
     cells = []
     try:
-        for cell in records.load_json(paths.resolve(path))["cells"]:
+        for cell in paths.read_json(paths.resolve(path))["cells"]:
             known = {axis: labels.canonical(axis, cell[axis]) for axis in VALUES if axis in cell}
             cells.append(known | {"weight": float(cell["weight"])})
     except (ValueError, KeyError, TypeError) as error:
@@ -134,7 +134,7 @@ def load_focus(path: str) -> list[dict[str, Any]]:
 
 def focus_items(path: str) -> list[str]:
     """Return the ids of the test items that made a focus.json, which must not score its run."""
-    content = records.load_json(paths.resolve(path)) if path else {"items": []}
+    content = paths.read_json(paths.resolve(path)) if path else {"items": []}
     if "items" not in content:
         do = "Run 10_judge_answers of that run again; it makes the focus from half of the items."
         raise UserError("`focus` does not name the test items that made it.", got=path, do=do)
