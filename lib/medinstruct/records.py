@@ -4,7 +4,6 @@ Each record has an id, the hash of its content, and a provenance: the model and 
 """
 
 import ast
-import codecs
 import gzip
 import hashlib
 import io
@@ -227,19 +226,19 @@ def usable(pairs: Sequence[Pair], convert: Callable, *, source: Any) -> list[tup
 
     More than a tenth of bad rows is an error, because then the form of the file is misread.
     """
-    good, bad, reasons = [], [], []
+    good, reasons, errors = [], [], []
     for place, row in pairs:
         where = f"{source}, {place}"
         try:
             good.append((place, convert(row, where=where)))
         except UserError as error:
-            reason = error.what.removeprefix(where).strip(" ,:.")
-            reasons.append(f"{place} ({reason.removeprefix('cannot be read: ')})")
-            bad.append(error)
-    if len(bad) * 10 > len(pairs):
-        got = f"{len(bad):,} of {len(pairs):,} rows like this: {bad[0].got}"
-        raise UserError(bad[0].what, got=got, do=bad[0].do)
-    _note_places(reasons, f"of {len(pairs):,} rows are left out", source)
+            reason = error.what.removeprefix(where).strip(" ,:.").removeprefix("cannot be read: ")
+            reasons.append(f"{place} ({reason})")
+            errors.append(error)
+    if len(errors) * 10 > len(pairs):
+        got = f"{len(errors):,} of {len(pairs):,} rows like this: {errors[0].got}"
+        raise UserError(errors[0].what, got=got, do=errors[0].do)
+    note(f"{source}: {len(errors):,} of {len(pairs):,} rows are left out", reasons)
     return good
 
 
@@ -249,19 +248,15 @@ def distinct(pairs: Sequence[tuple[str, Any]], key: Callable, *, source: Any) ->
     for place, record in pairs:
         if (earlier := first.setdefault(key(record), (place, record))[0]) != place:
             again.append(f"{place} (as {earlier})")
-    _note_places(again, f"of {len(pairs):,} repeat others and are left out", source)
+    note(f"{source}: {len(again):,} of {len(pairs):,} repeat others and are left out", again)
     return [record for _, record in first.values()]
 
 
-def _note_places(places: Sequence[str], what: str, source: Any) -> None:
-    if places:
-        listed = ", ".join(places[:5]) + ", …" * (len(places) > 5)
-        note(f"{source}: {len(places):,} {what}: {listed}.")
-
-
-def note(text: str) -> None:
-    """Log what a page has to say of the data, such as the number of rows that are left out."""
-    logging.getLogger("medinstruct").warning(text)
+def note(text: str, reasons: Sequence[str]) -> None:
+    """Log what a page has to say of the data, with the first five reasons; nothing without one."""
+    if reasons:
+        listed = ", ".join(reasons[:5]) + ", …" * (len(reasons) > 5)
+        logging.getLogger("medinstruct").warning(f"{text}: {listed}.")
 
 
 def rows(path: str | Path) -> list[Pair]:
@@ -270,11 +265,10 @@ def rows(path: str | Path) -> list[Pair]:
     The list may be that of an object {id: row}, or be in one under a key such as "data".
     """
     pairs = _values(path)
-    content = [value for _, value in pairs]
-    if len(content) == 1:
-        entries = _unwrapped(content[0] if isinstance(content[0], list) else content)
-        if entries != content:
-            pairs = [(f"entry {n}", entry) for n, entry in enumerate(entries, 1)]
+    content = pairs[0][1] if len(pairs) == 1 else None
+    entries = content if isinstance(content, list) else [content]
+    if (entries := _unwrapped(entries)) != [content]:
+        pairs = [(f"entry {n}", entry) for n, entry in enumerate(entries, 1)]
     for place, fields in pairs:
         if not isinstance(fields, dict):
             what = f"{path}, {place} is not a JSON object."
@@ -464,7 +458,7 @@ def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-        is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         text = content.decode("utf-16" if is_wide else "utf-8-sig")
         return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:

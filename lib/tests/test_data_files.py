@@ -275,9 +275,10 @@ def test_a_note_is_on_the_page_and_not_among_the_bars_that_are_taken_out(capsys)
     scope = {"get_ipython": None}
     params.check(scope)
     params.check(scope)
-    records.note("2 of 9 are left out.")
+    records.note("1 of 9 is left out", ["line 2"])
+    records.note("0 of 9 are left out", [])
     logger.removeHandler(logger.handlers[-1])
-    assert capsys.readouterr().out == "2 of 9 are left out.\n" and not logger.handlers
+    assert capsys.readouterr().out == "1 of 9 is left out: line 2.\n" and not logger.handlers
 
 
 # Encodings and shapes of files.

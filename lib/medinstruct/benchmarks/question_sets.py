@@ -79,26 +79,25 @@ def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> lis
         shared = sets()[task.rpartition("_")[0]]["metadata"]
         about = {key: shared[key] for key in ("set", "title", "group")}
         about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
-        content = read(about["set"], files.get(about["set"]))
-        questions = content.get("questions", [])
         most = generation_limit if about["variant"] == "generation" else limit
-        part = {"questions": evaluation.evenly(questions, most), "whole": questions}
-        benchmarks.append(Benchmark(task, **about | content | part))
+        about |= read(about["set"], files.get(about["set"]))
+        questions = evaluation.evenly(about.get("whole", ()), most)
+        benchmarks.append(Benchmark(task, **about, questions=questions))
     return benchmarks
 
 
 def dataset(set: str, **_: Any) -> Any:
     """Return a set's questions to the harness when it reads our task files alone."""
     content = _read(set, None)
-    return as_dataset(content["questions"], content["examples"])
+    return as_dataset(content["whole"], content["examples"])
 
 
 def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> Any:
     """Return questions and examples as the two splits that the task files name."""
     from datasets import Dataset, DatasetDict
 
-    shots = Dataset.from_list(list(examples))
-    return DatasetDict(test=Dataset.from_list(list(questions)), shots=shots)
+    splits = {"test": questions, "shots": examples}
+    return DatasetDict({name: Dataset.from_list(list(rows)) for name, rows in splits.items()})
 
 
 def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
@@ -145,7 +144,7 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
     if not questions:
         do = "Give the whole split that holds the test questions."
         raise UserError(f"Benchmark {name} has no rows of its test set.", got=source, do=do)
-    return {"questions": questions, "examples": examples or questions, "source": source}
+    return {"whole": questions, "examples": examples or questions, "source": source}
 
 
 def _converted(name: str, pairs: list[records.Pair], source: str) -> list[Question]:
@@ -191,16 +190,12 @@ def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
     nested = [row["exams"].values() for _, row in pairs if isinstance(row.get("exams"), dict)]
     exams = [exam for part in nested for exam in part if isinstance(exam, dict)]
     rows = [{"category": e.get("category")} | r for e in exams for r in e.get("data", ())]
-    pairs = _numbered(rows) or pairs
+    pairs = [(f"row {n}", row) for n, row in enumerate(rows, 1)] or pairs
     if column := about.get("counted"):
         labels = [_label(str(row.get(column))) for _, row in pairs]
         first = _first_label(labels, f"{file.name}: `{column}`")
         pairs = [(place, row | {"first": first}) for place, row in pairs]
     return pairs
-
-
-def _numbered(rows: Sequence[Row]) -> list[records.Pair]:
-    return [(f"row {n}", row) for n, row in enumerate(rows, 1)]
 
 
 def _first_label(labels: Sequence[str], what: str) -> int:
@@ -209,8 +204,8 @@ def _first_label(labels: Sequence[str], what: str) -> int:
     if min(zeros, fours) * 10 > max(zeros, fours):
         got, do = f"0 {zeros:,} times, 4 {fours:,} times", "Count all from 0, or all from 1."
         raise UserError(f"{what} has a label outside its options.", got=got, do=do)
-    if not zeros + fours and {*labels} & {*"123"}:
-        records.note(f"{what} has neither 0 nor 4 and is counted from 1.")
+    is_guess = not zeros + fours and {*labels} & {*"123"}
+    records.note(f"{what} is counted from 1", ["no label is 0 or 4"] if is_guess else ())
     return int(zeros <= fours)
 
 
@@ -222,7 +217,7 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[records.Pair]], str]:
         raise UserError("not reachable: no answer, and no local file")
     about, path = setup["metadata"], setup["dataset_path"]
     revision, configs = setup["dataset_kwargs"]["revision"], about.get("configs")
-    splits: dict[str, list[Row]] = {name: [] for name in about["splits"]}
+    splits: dict[str, list[records.Pair]] = {name: [] for name in about["splits"]}
     for part in configs or [setup.get("dataset_name")]:
         try:
             data = datasets.load_dataset(path, part, revision=revision)
@@ -232,8 +227,9 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[records.Pair]], str]:
         more = {"subject": part} if configs else {}
         for name, rows in splits.items():
             most = None if name == about["splits"][0] else EXAMPLES_READ
-            rows += [row | more for row in islice(data[name], most)]
-    return [_numbered(rows) for rows in splits.values()], f"{path} at {revision[:8]}"
+            numbered = enumerate(islice(data[name], most), len(rows) + 1)
+            rows += [(f"row {n}", row | more) for n, row in numbered]
+    return list(splits.values()), f"{path} at {revision[:8]}"
 
 
 @functools.cache

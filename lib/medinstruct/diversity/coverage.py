@@ -31,8 +31,8 @@ def load(source: str | Path) -> pd.DataFrame:
     if not is_task.any():
         do = "Run the earlier notebooks, or check the file."
         raise UserError("The dataset holds no task.", got=source, do=do)
-    if not is_task.all():
-        records.note(f"{source}: {(~is_task).sum()} of {len(table)} rows are empty and left out.")
+    empty = [place for (place, _), is_kept in zip(pairs, is_task, strict=True) if not is_kept]
+    records.note(f"{source}: {len(empty):,} of {len(pairs):,} rows are empty and left out", empty)
     return table[is_task].reset_index(drop=True)
 
 

@@ -57,12 +57,11 @@ def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -
         texts = [(item, name, item.references.get(name, "")) for name in names for item in items]
         answers = [Answer(item=item.id, model=name, text=text) for item, name, text in texts]
     given, empty = [a for a in answers if a.text], Counter(a.model for a in answers if not a.text)
-    listed = ", ".join(f"{name} for {n} of {len(items)}" for name, n in empty.items())
+    listed = [f"{name} for {n} of {len(items)} items" for name, n in empty.items()]
     if not given:
         do = "Name files of reference answers in `references`."
         raise UserError("Test items have no reference answer.", got=listed or len(items), do=do)
-    if empty:
-        records.note(f"Missing reference answers are not compared: {listed} items.")
+    records.note("Missing reference answers are not compared", listed)
     return given
 
 
@@ -222,18 +221,17 @@ def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
 
 def _matcher(items: Sequence[TestItem]) -> Callable[[dict, dict], str | None]:
     """Return a function that returns the id of the item that a row with its texts answers."""
-    ids = {item.id for item in items}
-    questions = {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
+    known = {item.id: item.id for item in items}
+    known |= {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
     inputs = {_folded(item.input): item.id for item in items if item.input}
+    known |= inputs
 
     def match(row: dict, fields: dict) -> str | None:
-        named = (row.get(key) for key in ("item", "id"))
         asked, input = (_folded(fields.get(key, "")) for key in ("instruction", "input"))
         prompt = "" if "instruction" in row else asked
         longest = max((text for text in inputs if text in prompt), key=len, default="")
-        known = [id for id in named if isinstance(id, str) and id in ids]
-        matches = (*known, questions.get((asked, input)), inputs.get(input), inputs.get(longest))
-        return next(filter(None, matches), None)
+        keys = (row.get("item"), row.get("id"), (asked, input), input, longest)
+        return next((known[k] for k in keys if isinstance(k, str | tuple) and k in known), None)
 
     return match
 
