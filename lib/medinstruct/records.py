@@ -206,9 +206,9 @@ def read(path: str | Path, kind: type[R]) -> list[R]:
 
 
 def load(source: str | Path, kind: type[R], convert: Callable = lambda row, where: row) -> list[R]:
-    """Load the records of a user's table (see `usable`), under new ids, each once; none is an error.
+    """Load the records of a user's table (see `usable`), under new ids and each once.
 
-    `convert` makes the fields of a record from a row and its place.
+    `convert` makes the fields of a record from a row and its place. No row is an error.
     """
 
     def record(row: Row, where: str) -> R:
