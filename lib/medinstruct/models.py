@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from medinstruct import paths, records
+from medinstruct import network, paths, records
 from medinstruct.errors import UserError
 
 ROLES = ("teacher", "responder", "judge", "judges", "answerer")  # parameters that name models
@@ -61,7 +61,8 @@ class Model(BaseModel, extra="forbid", frozen=True):
     @property
     def address(self) -> str:
         """Return the address that is asked: `url`, else OPENAI_BASE_URL or OpenAI's."""
-        return self.url or os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI
+        given = self.url or os.environ.get("OPENAI_BASE_URL", "").strip(network.EDGES) or OPENAI
+        return re.sub(r"/+(chat/)?completions/*$", "", given)
 
 
 def load(name: str) -> Model:

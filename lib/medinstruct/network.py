@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import string
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from medinstruct.errors import UserError
 RULES = yaml.safe_load((Path(__file__).parent / "data/network.yaml").read_text(encoding="utf-8"))
 NETWORKS = [ipaddress.ip_network(text) for text in RULES["networks"]]
 EDGES = string.whitespace + "\xa0\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\"'`“”„‟‘’‚‛«»"
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 FAILING = (407, 502, 503, 504)  # how a proxy answers where it does not reach the server
 
 
@@ -118,6 +120,17 @@ def _address(host: str) -> Any:
     return None
 
 
+def route(kind: Callable, url: str, proxy: str, **settings: Any) -> Any:
+    """Return a transport of httpx2; UserError where the certificates for https cannot be read."""
+    try:
+        is_open = url.lower().startswith("http:") and not proxy
+        return kind(proxy=proxy or None, verify=not is_open, **settings)
+    except OSError as error:  # those of TLS are some
+        named = {name: os.environ[name] for name in CERTIFICATES if os.environ.get(name)}
+        got, do = f"{named} {error}", f"Name a readable file in {' and '.join(named)}, or unset it."
+        raise UserError("The certificates cannot be read.", got=got, do=do) from None
+
+
 def public(url: str) -> str:
     """Return a URL without its user and password."""
     return re.sub(r"//[^/]*@", "//", url)
@@ -126,7 +139,7 @@ def public(url: str) -> str:
 def fetch(url: str, *, method: str = "GET", timeout: float = 60) -> httpx2.Response:
     """Return the response of an address, asked through its proxy; UserError where it has none."""
     words, address = proxy(url)
-    way = httpx2.HTTPTransport(proxy=address or None)
+    way = route(httpx2.HTTPTransport, url, address)
     try:
         with httpx2.Client(transport=way, timeout=timeout, follow_redirects=True) as client:
             response = client.request(method, url, headers={"Accept-Encoding": "identity"})

@@ -335,6 +335,8 @@ def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False)
     answer to it, without the system text. A row without instruction and input is an error where
     one is `required`; `numbers` as in `as_text`.
     """
+    if _are_rows(instances := row.get("instances")):  # of Self-Instruct
+        row = row | next(iter(instances), {})
     first, result = first_turns(row), {}
     own = {name.lower(): row[name] for name in row if not _turns(row[name])}
     for field, role in (("instruction", "user"), ("input", ""), ("output", "assistant")):
@@ -425,8 +427,12 @@ def _cells(path: Path, kind: str, names: Sequence[str]) -> list[Row]:
     if kind == ".xlsx":
         frame = pd.read_excel(path, **text)
     else:
-        frame = pd.read_csv(io.StringIO(_text(path)), sep="\t" if kind == ".tsv" else ",", **text)
+        content, sign = _text(path), "\t" if kind == ".tsv" else ","
+        if kind == ".csv" and not names:  # Excel writes semicolons in many countries
+            sign = max(",;\t", key=content.partition("\n")[0].count)
+        frame = pd.read_csv(io.StringIO(content), sep=sign, **text)
     header, *cells = frame.to_numpy().tolist()
+    header = [str(name).strip() for name in header]
     if header[-1] in names[:-1]:
         header, cells = names, [header, *cells]
     return [dict(zip(header, row, strict=True)) for row in cells if any(row)]

@@ -357,6 +357,30 @@ def test_a_focus_and_official_ids_may_begin_with_a_mark(tmp_path):
     assert asked(tmp_path, "pubmedqa", [PUBMEDQA])[0]["id"] == "7"
 
 
+@pytest.mark.parametrize("sign", [";", "\t", ", ", ","])
+def test_a_csv_file_of_any_excel_is_read(tmp_path, sign):
+    file = tmp_path / "a.csv"
+    file.write_text(f"instruction{sign}input{sign}output\nWhy; or how?{sign}x{sign}So.\n")
+    if sign == ";":
+        file.write_text(file.read_text().replace("Why; or how?", '"Why; or how?"'))
+    (row,) = diversity.load(str(file)).itertuples()
+    assert (row.instruction, row.output.strip()) == ("Why; or how?", "So.")
+
+
+def test_an_answer_among_the_instances_of_self_instruct_is_read(tmp_path):
+    rows = [{"instruction": "Name it.", "instances": [{"input": "a rash", "output": "Eczema."}]}]
+    (row,) = diversity.load(lines(tmp_path / "s.jsonl", rows)).itertuples()
+    assert (row.input, row.output) == ("a rash", "Eczema.")
+
+
+@pytest.mark.parametrize("field", ["options", "Options", "choices"])
+def test_a_multiple_choice_question_is_no_test_item(tmp_path, field):
+    row = {"question": "Which?", field: {"A": "x", "B": "y"}, "answer": "A"}
+    with pytest.raises(UserError, match=f"(?s)line 1 has `{field}`.*notebook 12"):
+        evaluation.load_items(lines(tmp_path / "t.jsonl", [row]))
+    assert evaluation.load_items(lines(tmp_path / "t.jsonl", [row | {field: None}]))
+
+
 # Benchmarks in the forms of their authors and of the hub.
 
 PUBMEDQA = {

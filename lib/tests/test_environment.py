@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import httpx
+import openai
 import pytest
 
 from medinstruct import llm, models, network, params, paths, pipeline, records
@@ -550,6 +552,64 @@ def test_the_address_in_the_environment_is_the_one_that_is_asked_and_named(monke
         monkeypatch.delenv("OPENAI_BASE_URL")
         monkeypatch.setenv("OPENAI_API_KEY", "x")
         assert llm.Client(url="", model="m").key(request) != here, "no answer of another server"
+
+
+@pytest.mark.parametrize("end", ["/chat/completions", "/chat/completions/", "/completions"])
+def test_an_address_may_be_pasted_with_the_endpoint(end):
+    with api() as (place, seen):
+        assert ask(f"http://{place}/v1{end}") == "Rest and ice."
+        assert look(f"http://{place}/v1{end}")[0] == []
+    assert {path for _, path, _ in seen} == {"/v1/chat/completions", "/v1/models"}
+
+
+LISTS = {
+    "of Together": [ROW],
+    "with names": {"data": [{"name": "m"}]},
+    "of texts": {"data": ["m"]},
+    "of a gateway": {"models": [ROW]},
+    "still empty": {"object": "list", "data": None},
+    "a web page": "<!doctype html><title>Log in</title>",
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_a_list_of_models_in_another_form_is_read_and_a_web_page_is_called_one(form):
+    body = LISTS[form]
+    content = body if isinstance(body, str) else json.dumps(body)
+    files = {"models": (content.encode(), {"Content_Type": "application/json"})}
+    with api(files=files) as (place, _):
+        obstacles, remarks = look(f"http://{place}/v1")
+    says = {"still empty": "", "a web page": "web page"}.get(form, "serves m")
+    assert not obstacles and says in " ".join(remarks) and bool(says) == bool(remarks)
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
+def test_certificates_that_cannot_be_read_are_named_and_http_needs_none(
+    name, monkeypatch, tmp_path
+):
+    monkeypatch.setenv(name, str(tmp_path / "no" / "ca.pem"))
+    with api() as (place, _):
+        assert ask(f"http://{place}/v1")
+    for get in (ask, network.fetch):
+        with pytest.raises(UserError, match=name):
+            get(f"https://{DEAD}/v1")
+
+
+def test_an_unknown_certificate_points_to_those_of_the_organization():
+    error = openai.APIConnectionError(request=None)
+    error.__cause__ = ssl.SSLCertVerificationError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
+    entry = models.Model(model="m", url="http://localhost:1/v1")
+    assert "SSL_CERT_FILE" in str(llm.retry.Connection(entry).problem(error))
+
+
+@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+def test_organization_and_project_are_read_like_a_key(name, monkeypatch):
+    monkeypatch.setenv(name, " org-x1\r\n")
+    with api() as (place, seen):
+        assert ask(f"http://{place}/v1") and "org-x1" in seen[0][2].values()
+        monkeypatch.setenv(name, "org-…")
+        with pytest.raises(UserError, match=name):
+            ask(f"http://{place}/v1")
 
 
 # YAML of other programs

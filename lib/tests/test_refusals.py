@@ -338,6 +338,11 @@ LEARNED = {
     "together": (400, openai("temperature must be > 0"), HEAT),
     "gigachat": (422, {"message": "temperature must be in range (0, +inf)"}, HEAT),
     "z.ai": (400, openai("temperature参数非法。请检查文档。"), HEAT),
+    "cloudflare": (
+        400,
+        {"errors": [{"message": "Type mismatch of '/seed', 'number' not in 'integer'"}]},
+        SEED,
+    ),
     "kebab": (400, "presence-penalty is not supported", PENALTY),
     "a schema": (400, openai("This response_format type is unavailable now"), "response_format"),
     "a schema, lm studio": (400, {"error": "'json_schema' must be given"}, "response_format"),
@@ -447,6 +452,18 @@ ROOMS = {
     "deepseek": ("Invalid max_tokens value, the valid range of max_tokens is [1, 400]", 400),
     "openai": (
         "max_tokens is too large: 800. This model supports at most 400 completion tokens",
+        400,
+    ),
+    "groq, of all": ("Please reduce the length. Current length is 830 while limit is 430", 400),
+    "fireworks": ("Requests with max_tokens > 400 must have stream=true", 400),
+    "bedrock": ("The maximum tokens you requested exceeds the model limit of 400. Try again", 400),
+    "volcengine": (
+        "The parameter `max_tokens` specified in the request are not valid: integer above maximum value, expected a value <= 400, but got 800 instead.",
+        400,
+    ),
+    "between": ("max_tokens must be between 1 and 400", 400),
+    "tensorrt": (
+        "The sum of prompt length (30.0) and query length max_tokens (800) should not exceed max_num_tokens (430)",
         400,
     ),
     "thousands": ("maximum context length is 1,430 tokens, you requested 1,830 tokens", 400),

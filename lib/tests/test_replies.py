@@ -125,7 +125,7 @@ FAILURES = {  # in place of an answer: the body, and words of the message where 
     "message empty": (body(message={}), "hand-7b"),
     "no text and no usage": (body("", usage=None), "hand-7b"),
     "model null as well": (body(choices=None, model=None, usage=None), "gave no answer"),
-    "web page": (PAGE.encode(), r"ends in /v1.*Log in"),
+    "web page": (PAGE.encode(), r"web page.*ends in /v1.*Log in"),
     "words": (b"upstream timed out", "upstream timed out"),
     "nothing": (b"", "gave no answer"),
     "null": (None, "gave no answer"),
@@ -195,6 +195,37 @@ def test_a_counted_answer_without_a_text_is_asked_once_more_and_reported_as_empt
     assert reply.text == NOTE
 
 
+MARKED = {  # what servers leave of a chat template around an answer
+    "ChatML": f"{NOTE}<|im_end|>",
+    "a turn of the user behind it": f"{NOTE}<|im_end|>\n<|im_start|>user\nMay I swim?",
+    "Llama 3": f"<|start_header_id|>assistant<|end_header_id|>\n\n{NOTE}<|eot_id|>",
+    "Gemma": f"<start_of_turn>model\n{NOTE}<end_of_turn>\n",
+    "Gemma 4": f"{NOTE}<turn|>",
+    "Mistral": f"<s> {NOTE}</s>",
+    "DeepSeek": f"{NOTE}<｜end▁of▁sentence｜>",
+    "padding": f"{NOTE}<eos><pad><pad>\n",
+    "after a thought": f"<think>hm</think>{NOTE}<|im_end|>",
+    "ERNIE": f"<think>hm</think>\n<response>\n{NOTE}\n</response>",
+    "a thought with a time": f'<think time="3">hm</think>{NOTE}',
+}
+
+
+@pytest.mark.parametrize("text", MARKED.values(), ids=MARKED)
+def test_the_marks_of_a_chat_template_are_no_part_of_an_answer(text):
+    assert ask(body(text))[0][0].text == NOTE
+    pieces, reply = stream(
+        events(*(chunk(content=sign) for sign in text), chunk("stop"), b"[DONE]")
+    )
+    assert "".join(pieces) == reply.text == NOTE
+
+
+@pytest.mark.parametrize(
+    "text", ["2 < 3 <s>old</s> new", " a </s> b ", "Press <enter>.", "\n x \n"]
+)
+def test_other_marks_and_blanks_stay_in_an_answer(text):
+    assert ask(body(text))[0][0].text == text
+
+
 def test_messages_of_other_shapes_are_read():
     for message in (NOTE, {"text": NOTE}, {"content": None, "refusal": None, "text": NOTE}):
         assert ask(body(message=message))[0][0].text == NOTE
@@ -213,6 +244,11 @@ REASONS = {
     "tool_calls": "tool_calls tool_use function_call TOOL_CALL",
     "error": "error ERROR network_error insufficient_system_resource abort aborted failed FinishReason.ERROR MALFORMED_FUNCTION_CALL",
 }  # fmt: skip
+
+
+REASONS["stop"] += " endTurn stopSequence stopTokens endOfText"
+REASONS["length"] += " maxTokens maxPredictedTokensReached contextLengthReached limit_reached"
+REASONS["content_filter"] += " ContentFilter contentFiltered"
 
 
 def test_finish_reasons_of_all_servers_mean_those_of_the_api():

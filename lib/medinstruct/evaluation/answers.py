@@ -182,6 +182,9 @@ def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     """Convert a row (own, MedInstruct-test, iCliniq or AlpacaFarm) to the fields of a TestItem."""
     texts = records.texts(row, where=where)
     labels = [name for name in LABELS if records.plain(row.get(name))]
+    if options := [k for k in row if k.lower() in ("options", "choices") and records.plain(row[k])]:
+        do = "Give multiple-choice questions to notebook 12, in `benchmark_data`."
+        raise UserError(f"{where} has `{options[0]}`, which no judge would see.", do=do)
     names = TEXTS["reference_fields"].items()
     given = records.plain(row.get("references")) or {n: row[key] for key, n in names if key in row}
     if not given and "output" in texts:  # AlpacaFarm names its generator

@@ -129,14 +129,18 @@ def is_unfinished(text: str) -> bool:
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
-    """Return the answer in a text, None while its thought is not closed, and the thought."""
-    if not (OPEN.search(text) or CLOSE.search(text)):
-        return text, ""
-    closed = 1 + max((mark.end() for mark in CLOSE.finditer(text)), default=0)
-    *before, rest = CLOSE.split(THOUGHT.sub("", text[:closed]) + text[closed:])
-    rest, *after = OPEN.split(rest, maxsplit=1)
-    thoughts = [part.strip() for part in (*THOUGHT.findall(text[:closed]), *before, *after)]
-    answer = re.sub(MARKS["around"], "", rest).strip()
+    """Return the answer in a text, None while its thought is not closed, and the thought.
+
+    Marks of a chat template that a server leaves around the answer are no part of it.
+    """
+    thoughts, after, rest = [], [], text
+    if OPEN.search(text) or CLOSE.search(text):
+        closed = 1 + max((mark.end() for mark in CLOSE.finditer(text)), default=0)
+        *before, rest = CLOSE.split(THOUGHT.sub("", text[:closed]) + text[closed:])
+        rest, *after = OPEN.split(rest, maxsplit=1)
+        thoughts = [part.strip() for part in (*THOUGHT.findall(text[:closed]), *before, *after)]
+    answer = re.sub(MARKS["around"], "", rest)
+    answer = text if answer == text else answer.strip()
     return None if after else answer, "\n\n".join(filter(None, thoughts))
 
 
@@ -172,7 +176,8 @@ def whole(text: str) -> str:
 
 def finish_of(reason: Any) -> str:
     """Return the API's name for a server's finish reason, "" for an unknown one."""
-    word = re.sub(r"\W+", "_", str(reason).rpartition(".")[2].strip().lower())
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(reason).rpartition(".")[2].strip())
+    word = re.sub(r"\W+", "_", word.lower())
     return next((name for name, pattern in FINISH.items() if pattern.fullmatch(word)), "")
 
 

@@ -19,6 +19,7 @@ RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
 BARE_RETRIES = 8  # where it answers, and its answer holds none
 MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
+ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 
 
@@ -88,9 +89,11 @@ class Connection:
             url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
         else:
             limits = openai.DEFAULT_CONNECTION_LIMITS
-            way = network.Transport(proxy=self.way[1] or None, limits=limits)
+            way = network.route(network.Transport, self.address, self.way[1], limits=limits)
             url, client = self.address, openai.DefaultAsyncHttpxClient(transport=way)
-        return openai.AsyncOpenAI(api_key=self._key, base_url=url, timeout=wait, http_client=client)
+        form = {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
+        form |= {"api_key": self._key, "base_url": url, "timeout": wait}
+        return openai.AsyncOpenAI(**form, http_client=client)
 
     def body(self, request: Request, **more: Any) -> dict[str, Any]:
         """Return the body of a request, without refused parameters; samples differ by seed."""
@@ -196,9 +199,10 @@ class Connection:
         self.failed += attempt > most
         if attempt > most and status and self.has_answered and self.failed <= MOST_FAILED:
             reason = "refused_by_server"
-        do = TEXTS["advice"].get(status, "Try again later.")
-        do = refusals.TEXTS["advice"].get(reason, do).replace("OPENAI_API_KEY", self.variable)
         text = f"{self._clean(words(error), sent)} {getattr(error, '__cause__', None) or ''}"
+        do = TEXTS["advice"].get(status, "Try again later.")
+        do = TEXTS["certificate"] if "CERTIFICATE_VERIFY" in text else do
+        do = refusals.TEXTS["advice"].get(reason, do).replace("OPENAI_API_KEY", self.variable)
         got = messages.whole(" ".join(text.split())[:400])
         way = self.way[0] * (not status or status in (403, *network.FAILING))
         what = f"{network.public(self.address)} gave no answer for `{self.model}`{way}."
@@ -256,10 +260,15 @@ async def chunks(raw: Any) -> AsyncIterator[Any]:
 
 
 async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:
-    """Return what a server says of each of its models; raises the SDK's errors."""
+    """Return what a server says of each of its models; raises the SDK's errors and `NoAnswer`."""
     async with Connection(entry).open() as api:
-        page = await api.with_options(timeout=timeout, max_retries=0).models.list()
-        return [model.model_dump() for model in page.data]
+        api = api.with_options(timeout=timeout, max_retries=0)
+        raw = await api.models.with_raw_response.list()
+    body = messages.read_json(raw.http_response.content)
+    if isinstance(body, str):
+        raise NoAnswer(body)
+    rows = body if isinstance(body, list) else body.get("data") or body.get("models") or []
+    return [row if isinstance(row, dict) else {"id": row} for row in rows]
 
 
 def transport(url: str) -> Any:

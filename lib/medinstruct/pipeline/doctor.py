@@ -117,11 +117,13 @@ def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserErr
     entry = models.Model(url=url, key=key, model="any")
     try:
         rows = asyncio.run(llm.retry.list_models(entry, timeout=TIMEOUT))
-        return {row["id"].removeprefix("models/"): row for row in rows}, ""
+        names = [str(row.get("id") or row.get("name")).removeprefix("models/") for row in rows]
+        return dict(zip(names, rows, strict=True)), ""
     except UserError as error:
         return {}, error
     except Exception as error:  # whatever a server does, the report goes on
-        trouble, way = type(error).__name__, network.proxy(entry.address)[0]
+        is_page, way = isinstance(error, llm.messages.NoAnswer), network.proxy(entry.address)[0]
+        trouble = str(error) if is_page else type(error).__name__
         if (status := getattr(error, "status_code", 0)) in (401, 403):
             trouble = f"status {status}, {key} may lack a key that it takes"
         is_slow = isinstance(error.__cause__, httpx2.ReadTimeout)
