@@ -144,7 +144,7 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     import nbformat  # a second
     import papermill
 
-    draft, failed = out / f".{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
+    draft, failed = out / f".{os.getpid()}_{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
     declared = params.declared(notebook)
     given = {name: value for name, value in values.items() if value != declared[name][1]}
     folder = tempfile.TemporaryDirectory(prefix="medinstruct-", ignore_cleanup_errors=True)
