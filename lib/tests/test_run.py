@@ -445,6 +445,24 @@ def test_the_notebooks_run_with_the_python_of_the_command_whatever_kernel_files_
     assert (house / "outputs/t/a.txt").read_text() == sys.prefix
 
 
+def test_two_commands_on_one_run_do_not_meet_and_drafts_of_killed_ones_go(house, monkeypatch):
+    """Each has its own draft and its own sockets, which are files and no ports."""
+    import subprocess
+
+    monkeypatch.setenv("MEDINSTRUCT_HOME", str(house))
+    notebook(house, "01_one", [], ["a.txt"], "(out / 'a.txt').write_text('a')")
+    stale = house / "outputs/t/.4194400_01_one.ipynb"  # no system has a process of this number
+    stale.parent.mkdir(parents=True, exist_ok=True)
+    stale.write_text("{")
+    manager = runner.own_kernel(house)(kernel_name="python3")
+    assert manager.transport == ("ipc" if len(str(house)) < 80 else "tcp")
+    command = [sys.executable, "-m", "medinstruct", "run", "params/p.yaml", "01", "--force"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ended = [(p.communicate(timeout=120)[1][-300:], p.returncode) for p in both]
+    assert [code for _, code in ended] == [0, 0], ended
+    assert not list(stale.parent.glob(".*_01_one.ipynb"))
+
+
 @pytest.mark.parametrize(
     "script, words",
     [

@@ -143,8 +143,13 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     """Run with papermill into a temporary file; keep the failed copy for reading."""
     import nbformat  # a second
     import papermill
+    import psutil
 
     draft, failed = out / f".{os.getpid()}_{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
+    for other in out.glob(f".*_{notebook.name}"):  # of commands that were killed
+        pid = other.name[1:].partition("_")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            other.unlink(missing_ok=True)
     declared = params.declared(notebook)
     given = {name: value for name, value in values.items() if value != declared[name][1]}
     folder = tempfile.TemporaryDirectory(prefix="medinstruct-", ignore_cleanup_errors=True)
@@ -173,7 +178,8 @@ def own_kernel(folder: Path) -> Any:
     """Return a class of kernels of this very Python, whatever kernel files the machine has.
 
     `folder` takes what a kernel writes, so that no home folder is needed: its connection, its
-    settings, and what it says last.
+    settings, and what it says last. Sockets of files, where there are any, are never taken by
+    another program, as ports may be.
     """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec
@@ -183,7 +189,9 @@ def own_kernel(folder: Path) -> Any:
         kernel_spec = KernelSpec(**get_kernel_dict())
 
         def __init__(self, **settings: Any) -> None:
-            super().__init__(connection_file=str(folder / "connection.json"), **settings)
+            has_files = os.name == "posix" and len(str(folder)) < 80  # of 104 on a Mac
+            place = {"connection_file": str(folder / "connection.json")}
+            super().__init__(transport="ipc" if has_files else "tcp", **place, **settings)
 
         async def start_kernel(self, **settings: Any) -> None:
             with (folder / LAST_WORDS).open("wb") as file:
