@@ -164,7 +164,8 @@ def test_a_server_without_schemas_is_asked_for_text_from_then_on():
 def test_a_schema_that_is_refused_in_any_words_is_left_out(words):
     client = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     request = judging.judge_request(PAIRS[0], client)
-    assert client.connection.learn(words, 400, client.connection.body(request))
+    body = client.connection.body(request)
+    assert client.connection.learn(client.connection.read(words, body, 400), body)
     assert set(client.connection.body(request)) == {
         "model",
         "messages",

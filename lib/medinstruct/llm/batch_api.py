@@ -57,7 +57,7 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
                 is_better = count < len(missing) + len(client.connection.notes)
                 left = ROUNDS if is_better else left - (ROUNDS * WAIT / DAY if is_full else 1)
     except openai.OpenAIError as error:
-        raise client.connection.problem(error) from None
+        raise client.connection.problem(client.connection.read(error)) from None
     left_over = _unsaved(client, missing).keys() & client.failed
     client.declined |= {key: client.failed[key] for key in left_over}
     if missing := _unsaved(client, missing):
@@ -147,16 +147,16 @@ async def _save(
                     client.save(request, answer_of(body, request), batch=True)
             except NoAnswer as error:
                 body, status = str(error), error.status_code
-            first = request.max_tokens(0)
-            left = room_left(str(body), client.rooms.get(key, first), first)
-            if status not in (None, 200) and left > 0:
+            if status in (None, 200):  # expired rows are sent again
+                continue
+            fault, first = connection.read(body, sent[key], status), request.max_tokens(0)
+            if left := room_left(fault.text, client.rooms.get(key, first), first):
                 client.rooms[key] = left
-            elif status not in (None, 200) and not connection.learn(body, status, sent[key]):
-                error = connection.problem(body, status, sent=sent[key])
-                passes = not connection.problem(body, status, sent=sent[key], attempt=1)
-                problem = problem if passes or error.reason else error
+            elif not connection.learn(fault, sent[key]):
+                error = connection.problem(fault)
+                problem = problem if fault.passes or error.reason else error
                 error.reason = error.reason or "refused_by_server"
-                replies = client.failed if passes else client.declined
+                replies = client.failed if fault.passes else client.declined
                 replies[key] = client.decline(request, error)
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."

@@ -20,7 +20,7 @@ from medinstruct import models, records, stats
 from medinstruct.errors import UserError
 from medinstruct.llm import messages, refusals
 from medinstruct.llm.cache import Cache
-from medinstruct.llm.messages import AGAIN, TEXTS, NoAnswer, Reply, Request, is_refusal
+from medinstruct.llm.messages import AGAIN, TEXTS, NoAnswer, Reply, Request
 from medinstruct.llm.refusals import Refused
 from medinstruct.llm.retry import Connection
 
@@ -137,7 +137,6 @@ class Client:
 
         request, sent = request.with_room(self.room), ""
         answer = {"text": "", "thought": "", "finish_reason": "interrupted", "model": self.model}
-        answer |= {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 0}
         form = {"stream": True, "stream_options": {"include_usage": True}}
         async with self._reserve(request), self.connection.open() as api:
             try:
@@ -148,17 +147,16 @@ class Client:
                         yield piece
                 if answer["finish_reason"] == "interrupted" and not answer["text"]:
                     raise NoAnswer("")
-            except (OpenAIError, httpx2.HTTPError, NoAnswer, ValueError) as error:
-                raise self.connection.problem(error) from None
+            except (OpenAIError, httpx2.HTTPError, NoAnswer) as error:
+                raise self.connection.problem(self.connection.read(error)) from None
             finally:
-                if answer["completion_tokens"]:
-                    self._count(answer)
-        self.hides |= bool(messages.CLOSE.search(messages.THOUGHT.sub("", answer["text"])))
-        text = messages.until_stop(answer["text"], request.stop).strip()
-        answer = messages.normalize(answer | {"text": text})
-        if piece := messages.rest(answer["text"], sent):
+                text, reply = answer["text"], messages.streamed(answer, request)
+                if "usage" in answer:  # a chunk has arrived
+                    self._count(reply)
+        self.hides |= bool(messages.CLOSE.search(messages.THOUGHT.sub("", text)))
+        if piece := messages.rest(reply["text"], sent):
             yield piece
-        yield Reply(**answer, refused=is_refusal(answer["text"]), key=self.key(request))
+        yield Reply(**reply, key=self.key(request))
 
     def save(self, request: Request, answer: dict[str, Any], *, batch: bool = False) -> Reply:
         """Count an answer, save it, and return its reply."""

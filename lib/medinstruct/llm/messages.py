@@ -111,7 +111,8 @@ class Reply(BaseModel, extra="forbid", frozen=True):
             return self.finish_reason
         if self.refused:
             return "refused"
-        return "" if self.text.strip() else "empty"
+        is_visible = any(sign.isprintable() and not sign.isspace() for sign in self.text)
+        return "" if is_visible else "empty"
 
 
 def is_refusal(text: str) -> bool:
@@ -236,8 +237,8 @@ def choice_of(body: Any) -> dict[str, Any]:
 def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str] = ()) -> str:
     """Add the server's chunk to an answer and return what of its text is settled and not sent.
 
-    Completion tokens are estimated from above until the last chunk counts them. A server that does
-    not stream sends one chunk, a completion. Raises `NoAnswer` for an error.
+    A server that does not stream sends one chunk, a completion. A text is read again once it has
+    grown by a 200th: the time is linear. Raises `NoAnswer` for an error.
     """
     choice = choice_of(chunk)
     thought, text = _read(choice.get("delta") or choice.get("message") or choice)
@@ -245,11 +246,23 @@ def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str]
     answer["text"] += text
     answer["finish_reason"] = choice.get("finish_reason") or answer["finish_reason"]
     answer["model"] = chunk.get("model") or answer["model"]
-    written = (answer["thought"] + answer["text"]).encode(errors="replace")
-    answer["completion_tokens"] = 1 + len(written) // 3
-    if usage := chunk.get("usage"):
-        answer.update(_counts(usage, normalize(answer)))
+    answer["usage"] = chunk.get("usage") or answer.get("usage")
+    size = len(answer["thought"]) + len(answer["text"])
+    if 200 * (size - answer.get("read", 0)) < size:
+        return ""
+    answer["read"] = size
     return rest(settled(answer["text"], stop), sent)
+
+
+def streamed(answer: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return a streamed answer as `answer_of` does; tokens are from above if none are counted."""
+    usage, written = answer.get("usage"), answer["thought"] + answer["text"]
+    tokens = 1 + len(written.encode(errors="replace")) // 3
+    counts = {"prompt_tokens": request.prompt_tokens(), "completion_tokens": tokens}
+    fields = {name: answer[name] for name in ("thought", "finish_reason", "model")}
+    answer = normalize(fields | {"text": until_stop(answer["text"], request.stop).strip()})
+    counts = _counts(usage, answer) if usage else counts
+    return answer | counts | {"refused": is_refusal(answer["text"])}
 
 
 def saved_reply(text: bytes | None, key: str) -> Reply | None:

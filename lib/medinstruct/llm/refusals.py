@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 
 from medinstruct import paths
 from medinstruct.errors import UserError
@@ -10,8 +13,7 @@ from medinstruct.errors import UserError
 PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
 ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
 KEPT = {"model", "messages", "prompt", "stream"}  # parameters that are never left out
-
-
+LONGEST_WAIT = 3600.0  # seconds that a server may ask to wait; more ends a run
 TEXTS = paths.load("refusals")
 PATTERNS, FLAGS = TEXTS["patterns"], re.IGNORECASE | re.DOTALL | re.ASCII
 
@@ -27,6 +29,36 @@ class Refused(UserError):
     reason = ""
 
 
+class Fault(NamedTuple):
+    """An error as it was read: words to show, full text, status, reason of a refusal, and wait.
+
+    `status` and `reason` are those of `meaning`; `wait` is in seconds, 0 if the server names none.
+    """
+
+    shown: str
+    text: str
+    status: int | None
+    reason: str
+    wait: float = 0.0
+
+    @property
+    def passes(self) -> bool:
+        """Return whether the error may pass by itself."""
+        is_short = self.wait <= LONGEST_WAIT
+        return is_short and not self.reason and self.status in (None, *PASSING)
+
+
+def asked_wait(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a server asks to wait, in numbers or by a date; 0 for none."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError):
+            return max(0.0, float(headers.get(name, "")) / unit)
+    with suppress(ValueError, TypeError):  # no date, or one without a zone
+        date = parsedate_to_datetime(headers.get("retry-after"))
+        return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    return 0.0
+
+
 def meaning(text: str, status: int | None) -> tuple[int | None, str]:
     """Return the status that an error means, and why it refuses one request, "" if it does not.
 
@@ -35,10 +67,10 @@ def meaning(text: str, status: int | None) -> tuple[int | None, str]:
     """
     status = next((n for n, means in PATTERNS["means"].items() if match(means, text)), status)
     reason = next((n for n, why in PATTERNS["reasons"].items() if match(why, text)), "")
-    if status in ENDING or status == 429:
+    if status in ENDING or status < 400 or status == 429:
         return status, reason if (status, reason) == (403, "content_filter") else ""
     other = "context" if status in (413, 414) else "refused_by_server"
-    return status, reason or ("" if status in PASSING or status < 400 else other)
+    return status, reason or ("" if status in PASSING else other)
 
 
 def unquoted(text: str, contents: Iterable[str]) -> str:
@@ -85,4 +117,4 @@ def room_left(text: str, room: int, first: int) -> int:
     if "limit" in number:
         left = number["limit"] - number.get("input", number.get("asked", 0) - room)
     left = min(left, room // 2) if room < first else left
-    return left if left < room else 0
+    return left if 0 < left < room else 0

@@ -13,7 +13,7 @@ from medinstruct import models, network
 from medinstruct.errors import UserError
 from medinstruct.llm import messages, refusals
 from medinstruct.llm.messages import MARKS, TEXTS, NoAnswer, Request, without_system
-from medinstruct.llm.refusals import PASSING, PATTERNS, Refused, refused_name
+from medinstruct.llm.refusals import LONGEST_WAIT, PATTERNS, Fault, Refused, refused_name
 
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
@@ -46,7 +46,7 @@ class RateLimiter:
         """Adopt the limits in the server's headers, unless the user gave their own."""
         for name, given in self._given.items():
             text = headers.get(f"x-ratelimit-limit-{name}", "")
-            if text.isdigit() and int(text) and not given:
+            if re.fullmatch("[0-9]+", text) and int(text) and not given:
                 self._per_minute[name] = float(text)
 
 
@@ -106,12 +106,28 @@ class Connection:
         asked = {"messages": messages} if self.chat else {"prompt": request.text}
         return {"model": self.model, **asked, **accepted}
 
-    def learn(self, error: object, status: int | None, sent: Mapping[str, Any]) -> bool:
+    def read(self, error: object, sent: Mapping = {}, status: int | None = None) -> Fault:
+        """Return what an error means, without the key and what it quotes of `sent`."""
+        shown, text = (
+            self._clean(f"{words(error)} {getattr(error, more, None) or ''}", sent)
+            for more in ("__cause__", "body")
+        )
+        means = refusals.meaning(text, status or getattr(error, "status_code", None))
+        headers = getattr(getattr(error, "response", None), "headers", {})
+        return Fault(shown, text, *means, refusals.asked_wait(headers))
+
+    def _clean(self, text: str, sent: Mapping[str, Any]) -> str:
+        """Return a text without the key and what it quotes of `sent`."""
+        key = rf"(?<!\w){re.escape(self._key)}(?!\w)|(?<![\w-])[\w-]+\*{{3,}}[\w-]*"
+        contents = [m["content"] for m in sent.get("messages", ())]
+        text = re.sub(key, "[key]", text[:10_000])
+        return refusals.unquoted(text, [*contents, sent.get("prompt", "")])
+
+    def learn(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
         """Remember what of a request an error refuses; return False for other errors."""
-        text = self._clean(error, sent)
-        means, reason = refusals.meaning(text, status)
-        is_about = reason == "refused_by_server" or (means in (500, 501) and not reason)
-        change = self._change(text, means, sent) if is_about else ""
+        is_about = fault.reason == "refused_by_server"
+        is_about |= fault.status in (500, 501) and not fault.reason
+        change = self._change(fault.text, fault.status, sent) if is_about else ""
         if change and change not in self.notes:
             self.notes.add(change)
             logging.getLogger("medinstruct").warning(f"`{self.model}` {change} from now on.")
@@ -147,77 +163,64 @@ class Connection:
         api, attempt, room = api.with_options(max_retries=0), 0, request.max_tokens(0)
         completions = api.chat.completions if self.chat else api.completions
         while True:
-            body = self.body(request, **more)
+            body, fields = self.body(request, **more), self.fields
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
-                fields = self.fields
                 raw = await completions.with_raw_response.create(**body, extra_body=fields)
                 answer = chunks(raw)
                 if not more.get("stream"):
                     received = messages.read_json(raw.http_response.content)
                     answer = messages.answer_of(received, request)
             except (openai.OpenAIError, NoAnswer) as error:
-                text, status = self._clean(error, body), getattr(error, "status_code", None)
-                left = refusals.room_left(text, request.max_tokens(0), room)
+                fault = self.read(error, body)
+                left = refusals.room_left(fault.text, request.max_tokens(0), room)
                 if least < left:
                     request = request.with_room(left, min)
-                elif not self.learn(error, status, body | fields):
+                elif not self.learn(fault, body | fields):
                     attempt += 1
-                    if problem := self.problem(error, sent=body, attempt=attempt):
+                    if problem := self.problem(fault, attempt):
                         raise problem from None
                     self.health *= 0.95  # not by what is refused in good health
-                    await asyncio.sleep(self._pause(error, attempt))
+                    await asyncio.sleep(self._pause(fault, attempt))
             else:
                 self.health, self.has_answered, self.failed = 0.95 * self.health + 0.05, True, 0
                 self.limiter.read_limits(raw.headers)
                 return answer
 
-    def _pause(self, error: Exception, attempt: int) -> float:
+    def _pause(self, fault: Fault, attempt: int) -> float:
         """Return the seconds to wait: what the server asks for, and a growing, jittered share.
 
         It stays short while a third of the latest answers are good: the place is held meanwhile.
         """
-        text = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
-        after = min(float(text), 120.0) if re.fullmatch(r"\d+(\.\d+)?", text) else 0.0
         first, longest = (0.05, 0.4) if self.health > 1 / 3 and attempt < 12 else (0.25, 30.0)
-        return after + random.uniform(0, min(longest, first * 2**attempt))
+        return min(fault.wait, 120.0) + random.uniform(0, min(longest, first * 2**attempt))
 
-    def problem(
-        self, error: object, status: int | None = None, *, sent: Mapping = {}, attempt: int = 0
-    ) -> UserError | None:
-        """Return the message for an error, without the key; None if it may pass after an attempt.
+    def problem(self, fault: Fault, attempt: int = 0) -> UserError | None:
+        """Return the message for an error; None if it may pass after an attempt.
 
         It is `Refused` if it is about one request alone, as an error is that comes at each attempt
         from a server that answers others.
         """
-        status = status or getattr(error, "status_code", None)
-        status, reason = refusals.meaning(self._clean(error, sent), status)
+        status, reason = fault.status, fault.reason
         most = BARE_RETRIES if status == 520 else RETRIES
         most = most if self.has_answered else FIRST_RETRIES
-        if 0 < attempt <= most and not reason and status in (None, *PASSING):
+        if 0 < attempt <= most and fault.passes:
             return None
         self.failed += attempt > most
         if attempt > most and status and self.has_answered and self.failed <= MOST_FAILED:
             reason = "refused_by_server"
-        text = f"{self._clean(words(error), sent)} {getattr(error, '__cause__', None) or ''}"
         do = TEXTS["advice"].get(status, "Try again later.")
-        do = TEXTS["certificate"] if "CERTIFICATE_VERIFY" in text else do
+        do = TEXTS["certificate"] if "CERTIFICATE_VERIFY" in fault.shown else do
         do = refusals.TEXTS["advice"].get(reason, do).replace("OPENAI_API_KEY", self.variable)
-        got = messages.whole(" ".join(text.split())[:400])
+        got = messages.whole(" ".join(fault.shown.split())[:400])
+        if fault.wait > LONGEST_WAIT:
+            got += f" (the server asks to wait {fault.wait / 3600:.0f} hours)"
         way = self.way[0] * (not status or status in (403, *network.FAILING))
         what = f"{network.public(self.address)} gave no answer for `{self.model}`{way}."
-        problem = (Refused if reason else UserError)(
-            what, got=got, do=f"{do} Answers so far are saved."
-        )
+        kind = Refused if reason else UserError
+        problem = kind(what, got=got, do=f"{do} Answers so far are saved.")
         problem.reason = reason
         return problem
-
-    def _clean(self, error: object, sent: Mapping[str, Any]) -> str:
-        """Return an error's text with its fields, without the key and what is quoted of `sent`."""
-        text = f"{words(error)} {getattr(error, 'body', None) or ''}"[:10_000]
-        key = rf"(?<!\w){re.escape(self._key)}(?!\w)|(?<![\w-])[\w-]+\*{{3,}}[\w-]*"
-        contents = [m["content"] for m in sent.get("messages", ())]
-        return refusals.unquoted(re.sub(key, "[key]", text), [*contents, sent.get("prompt", "")])
 
     def _accepted(self, name: str) -> str:
         """Return the name under which a parameter is sent, "" where it is left out."""
@@ -246,17 +249,21 @@ async def chunks(raw: Any) -> AsyncIterator[Any]:
     """Yield the chunks of a streamed answer, or the one body of a server that does not stream."""
     import openai
 
-    if re.search("html|json", raw.headers.get("content-type", "")):
-        body = messages.read_json(await raw.http_response.aread())
-        if not messages.choice_of(body):
-            raise NoAnswer(body)
-        yield body
-        return
     try:
+        if re.search("html|json", raw.headers.get("content-type", "")):
+            body = messages.read_json(await raw.http_response.aread())
+            if not messages.choice_of(body):
+                raise NoAnswer(body)
+            yield body
+            return
         async for chunk in raw.parse(to=openai.AsyncStream[object]):
             yield chunk
     except openai.APIError as error:
-        raise NoAnswer("", error.body) if error.body else error from None
+        if not error.body:
+            raise
+        raise NoAnswer("", error.body) from None
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise NoAnswer(getattr(error, "doc", "")) from None
 
 
 async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:
