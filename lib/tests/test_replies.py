@@ -1,11 +1,14 @@
 """What a server sends with status 200 is an answer, a passing error or a clear error; no other thing is kept."""
 
 import asyncio
+import email.utils
 import functools
+import gzip
 import json
 import sqlite3
 import ssl
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -34,7 +37,7 @@ def request(text="What of my splint?", **parameters):
 
 
 class Socket:
-    """A server that sends these bodies one after the other, the last one again and again."""
+    """A server that sends these bodies, or (status, headers, body), the last one again and again."""
 
     def __init__(self, *bodies, kind="application/json"):
         self.asked, sent = [], list(bodies)
@@ -43,10 +46,12 @@ class Socket:
             def do_POST(self):
                 owner.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 row = sent.pop(0) if len(sent) > 1 else sent[0]
+                status, headers, row = row if isinstance(row, tuple) else (200, {}, row)
                 data = row if isinstance(row, bytes) else json.dumps(row).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(data)))
+                self.send_response(status)
+                usual = {"Content-Type": kind, "Content-Length": str(len(data))}
+                for name, text in (usual | headers).items():
+                    self.send_header(name, text)
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -145,6 +150,66 @@ def test_what_is_no_answer_passes_or_ends_in_its_words_and_is_not_kept(failure, 
     assert llm.Cache(tmp_path / "c.sqlite").keys() == []
 
 
+ODD = {  # status, headers and body that pass once: words where they never pass
+    "no gzip": ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8bgarbage"), "decompressing"),
+    "half a gzip": ((200, {"Content-Encoding": "gzip"}, gzip.compress(json.dumps(body()).encode())[:40]), "gave no answer"),
+    "shorter than its length": ((200, {"Content-Length": "9999"}, json.dumps(body()).encode()), "peer closed"),
+    "a chunk without its end": ((200, {"Content-Length": "", "Transfer-Encoding": "chunked"}, b"5\r\n{\"a\""), "gave no answer"),
+    "204": ((204, {}, b""), "gave no answer"),
+    "202": ((202, {}, {"status": "queued"}), "queued"),
+    "a redirection to itself": ((307, {"Location": "/v1/chat/completions"}, b""), "redirects"),
+    "a page behind a 503": ((503, {}, b"<html><title>Back soon</title></html>"), "Back soon"),
+    "a wait of no number": ((429, {"Retry-After": "\u00b2"}, {"error": "slow down"}), "slow down"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd, words", ODD.values(), ids=ODD)
+def test_an_odd_response_passes_or_ends_in_its_words(odd, words, monkeypatch):
+    monkeypatch.setattr("medinstruct.llm.retry.FIRST_RETRIES", 1)
+    replies, _, _ = ask(*[odd] * (30 if odd[0] == 307 else 1), body(), count=2)
+    assert [reply.text for reply in replies] == [NOTE, NOTE]
+    with pytest.raises(UserError, match=f"(?s){words}"):
+        ask(odd)
+
+
+@pytest.mark.parametrize("status", [300, 304, 405, 410])
+def test_a_status_of_a_wrong_address_says_so_at_once(status):
+    with Socket((status, {}, b"")) as server, pytest.raises(UserError, match="and the address"):
+        asyncio.run(llm.Client(url=server.url, model="m").ask_all([request()]))
+    assert len(server.asked) == 1
+
+
+SOON = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
+WAITS = [("Retry-After", "7", 7), ("Retry-After", "0.5", 0.5), ("Retry-After", "600", 120)]
+WAITS += [("Retry-After", "-5", 0), ("Retry-After", "soon", 0), ("Retry-After", "nan", 0)]
+WAITS += [("retry-after-ms", "1500", 1.5), ("Retry-After", SOON, 50)]
+
+
+@pytest.mark.parametrize("name, text, seconds", WAITS)
+def test_the_wait_that_a_server_asks_for_is_kept(name, text, seconds, monkeypatch):
+    waits, sleep = [], asyncio.sleep
+    monkeypatch.setattr("asyncio.sleep", lambda wait: waits.append(wait) or sleep(0))
+    replies, _, _ = ask((429, {name: text}, {"error": "slow down"}), body())
+    assert replies[0].text == NOTE and max(waits) == pytest.approx(
+        seconds, abs=20 * (seconds == 50)
+    )
+
+
+def test_a_wait_of_hours_ends_at_once_with_its_length():
+    for text in ("86400", "8.64e4"):
+        with Socket((429, {"Retry-After": text}, {"error": "of the day"})) as server:
+            client = llm.Client(url=server.url, model="m")
+            with pytest.raises(UserError, match="(?s)of the day.*24 hours.*saved"):
+                asyncio.run(client.ask_all([request()]))
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "many", "", "-1", "0"])
+def test_a_limit_that_is_no_number_is_none(text):
+    limits = {f"x-ratelimit-limit-{name}": text for name in ("requests", "tokens")}
+    assert [reply.text for reply in ask((200, limits, body()), count=3)[0]] == [NOTE] * 3
+
+
 @pytest.mark.parametrize("error", [
     {"message": "No such key", "code": 401},
     {"message": "No such key", "code": "invalid_api_key"},
@@ -186,7 +251,7 @@ DEEP = functools.reduce(lambda part, _: [part], range(450), NOTE)
 
 
 @pytest.mark.parametrize(
-    "content", [None, "", " \n", [], [{"type": "image_url"}], {"a": 1}, 7, DEEP]
+    "content", [None, "", " \n", "\xa0\u200b\n", [], [{"type": "image_url"}], {"a": 1}, 7, DEEP]
 )
 def test_a_counted_answer_without_a_text_is_asked_once_more_and_reported_as_empty(content):
     (reply,), client, server = ask(body(content))
@@ -378,6 +443,8 @@ STREAMS = {
     "error as the reason": (events(chunk(content=NOTE), chunk("error"), b"[DONE]"), "text/event-stream", "error"),
     "half a chunk": (events(chunk(content=NOTE), b'{"choices": [{"del'), "text/event-stream", "gave no answer"),
     "a chunk of words": (events(chunk(content=NOTE), b'"the line is cut"'), "text/event-stream", "the line is cut"),
+    "cut off": ((200, {"Content-Length": "9999"}, events(chunk(content=NOTE))), "text/event-stream", "peer closed"),
+    "a 204": ((204, {}, b""), "text/event-stream", "gave no answer"),
     "no utf-8": (events(b"\xff\xff"), "text/event-stream", "gave no answer"),
 }  # fmt: skip
 

@@ -133,6 +133,20 @@ def test_chunks_bring_thoughts_in_fields_and_parts():
     assert answer["text"] == "Rest." and answer["thought"] == f"Gout?\n\n{THOUGHT}"
 
 
+def test_a_long_stream_is_read_in_linear_time_and_shown_piece_by_piece(monkeypatch):
+    """By what is read, not by the clock; some servers count the tokens in each chunk."""
+    read, real = [], settled
+    count = lambda text, stop: read.append(len(text)) or real(text, stop)  # noqa: E731
+    monkeypatch.setattr("medinstruct.llm.messages.settled", count)
+    answer, sent, longest = {"text": "", "thought": "", "finish_reason": "", "model": "m"}, "", 0
+    for n in range(4000):
+        row = {"choices": [{"delta": {"content": f"{n:03} "}}], "usage": {"completion_tokens": n}}
+        sent += (piece := add_chunk(answer, row, sent))
+        longest = max(longest, len(piece) / len(answer["text"])) if n > 100 else 0
+    assert sum(read) < 250 * len(answer["text"]) and longest < 0.02
+    assert answer["text"].startswith(sent) and len(sent) > 0.99 * len(answer["text"])
+
+
 def test_rows_of_earlier_versions_are_read_and_their_thoughts_parted(tmp_path):
     cache = llm.Cache(tmp_path / "c.sqlite")
     old = {"text": f"<think>{THOUGHT}</think>{ANSWER}", "finish_reason": "stop", "model": "m"}

@@ -43,8 +43,8 @@ async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
 
 
 async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
-    missing, left = {client.key(request): request for request in requests}, float(ROUNDS)
-    missing = _unsaved(client, missing)
+    keys, left = [client.key(request) for request in requests], float(ROUNDS)
+    missing = _unsaved(client, dict(zip(keys, requests, strict=True)))
     try:
         async with client.connection.open() as api:
             is_full = await _fetch(client, api, missing)
@@ -58,12 +58,11 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
                 left = ROUNDS if is_better else left - (ROUNDS * WAIT / DAY if is_full else 1)
     except openai.OpenAIError as error:
         raise client.connection.problem(client.connection.read(error)) from None
-    left_over = _unsaved(client, missing).keys() & client.failed
-    client.declined |= {key: client.failed[key] for key in left_over}
-    if missing := _unsaved(client, missing):
+    missing = _unsaved(client, missing)
+    client.declined |= {key: client.failed[key] for key in missing.keys() & client.failed}
+    if missing := missing.keys() - client.failed:
         do, got = "Start again: only these are asked for.", f"after {ROUNDS} rounds"
         raise UserError(f"{len(missing)} requests got no answer.", got=got, do=do)
-    keys = map(client.key, requests)
     return [client.declined.get(key) or client.cache.get(key) for key in keys]
 
 
@@ -81,9 +80,7 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     keys, head = list(requests), {"method": "POST", "url": PATH}
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        bodies = [_body(client, key, requests[key]) for key in part]
-        pairs = zip(part, bodies, strict=True)
-        rows = ({"custom_id": key, "body": body} | head for key, body in pairs)
+        rows = ({"custom_id": key, "body": _body(client, requests[key])} | head for key in part)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         file = await api.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")
         form = {"endpoint": PATH, "completion_window": "24h"}
@@ -91,9 +88,16 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
         client.cache.note_batch(batch.id, client.url, part, status="open")
 
 
+def _body(client: Any, request: Request) -> dict[str, Any]:
+    return client.connection.body(request) | client.connection.fields
+
+
 def _unsaved(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
-    known = {key: client.declined.get(key) or client.cache.get(key) for key in requests}
-    return {key: request for key, request in requests.items() if not known[key]}
+    return {
+        key: request
+        for key, request in requests.items()
+        if not (key in client.declined or client.cache.get(key))
+    }
 
 
 async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> bool:
@@ -123,41 +127,37 @@ async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Reques
     return is_full
 
 
-def _body(client: Any, key: str, request: Request) -> dict[str, Any]:
-    """Return the body of a row, with no more room than is known to fit."""
-    request = request.with_room(client.rooms.get(key, 0), min)
-    return client.connection.body(request) | client.connection.fields
-
-
 async def _save(
     client: Any, api: openai.AsyncOpenAI, batch: Any, missing: dict[str, Request]
 ) -> UserError | None:
     """Save the answers of a batch; return the problem that sending again does not solve."""
     problem, connection = None, client.connection
-    sent = {key: _body(client, key, row) for key, row in missing.items()}
+    sent = {key: _body(client, request) for key, request in missing.items()}
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
         lines = (await api.files.content(file)).content.split(b"\n")
         for row in filter(lambda row: isinstance(row, dict), map(read_json, lines)):
             if not (request := missing.get(key := str(row.get("custom_id")))):
                 continue
-            response = row.get("response") or {}
+            response = row.get("response") if isinstance(row.get("response"), dict) else {}
             status, body = response.get("status_code"), response.get("body")
             try:
                 if status == 200:
-                    client.save(request, answer_of(body, request), batch=True)
+                    client.save(key, request, answer_of(body, request), batch=True)
             except NoAnswer as error:
                 body, status = str(error), error.status_code
-            if status in (None, 200):  # expired rows are sent again
+            if not isinstance(status, int) or status == 200:  # expired rows are sent again
                 continue
-            fault, first = connection.read(body, sent[key], status), request.max_tokens(0)
-            if left := room_left(fault.text, client.rooms.get(key, first), first):
-                client.rooms[key] = left
-            elif not connection.learn(fault, sent[key]):
-                error = connection.problem(fault)
-                problem = problem if fault.passes or error.reason else error
-                error.reason = error.reason or "refused_by_server"
-                replies = client.failed if fault.passes else client.declined
-                replies[key] = client.decline(request, error)
+            fault = connection.read(body, sent[key], status)
+            room = request.max_tokens(0)
+            left = room_left(fault.text, room, room)
+            if left or connection.learn(fault, sent[key]):
+                missing[key] = request.with_room(left, min)
+                continue
+            error = connection.problem(fault)
+            problem = problem if fault.passes or error.reason else error
+            error.reason = error.reason or "refused_by_server"
+            replies = client.failed if fault.passes else client.declined
+            replies[key] = client.decline(key, error)
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."
         return UserError("The server refused a batch.", got=got, do=do)

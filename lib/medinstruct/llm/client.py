@@ -63,7 +63,6 @@ class Client:
         self.chat, self.most_read = chat, 0  # prompt tokens of one request
         self.has_answers = False
         self.declined, self.failed = {}, {}  # replies to rows of a batch without an answer, by key
-        self.rooms = dict[str, int]()  # lower ones that fit, of rows of a batch, by key
         self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
@@ -123,10 +122,10 @@ class Client:
         logging.getLogger("medinstruct").warning(f"{text} It wrote: {refused[0].error}")
         return replies
 
-    def decline(self, request: Request, refused: Refused) -> Reply:
+    def decline(self, key: str, refused: UserError) -> Reply:
         """Return the reply without a text to a request that the server refuses."""
         form = {"text": "", "model": self.model, "error": refused.got}
-        return Reply(key=self.key(request), finish_reason=refused.reason, **form)
+        return Reply(key=key, finish_reason=refused.reason, **form)
 
     async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Yield the pieces of one answer, then its reply, within the budget and without the cache.
@@ -158,11 +157,13 @@ class Client:
             yield piece
         yield Reply(**reply, key=self.key(request))
 
-    def save(self, request: Request, answer: dict[str, Any], *, batch: bool = False) -> Reply:
-        """Count an answer, save it, and return its reply."""
+    def save(
+        self, key: str, request: Request, answer: dict[str, Any], *, batch: bool = False
+    ) -> Reply:
+        """Count an answer, save it under a key, and return its reply."""
         usd = self._count(answer, batch=batch)
         self._warn_of_cut(request, answer["prompt_tokens"])
-        return self.cache.put(self.key(request), request, answer, usd=usd)
+        return self.cache.put(key, request, answer, usd=usd)
 
     def _warn_of_cut(self, request: Request, read: int) -> None:
         """Log once that the server has cut a prompt: it reports fewer tokens than any has.
@@ -217,15 +218,15 @@ class Client:
         """Return the reply; repeat the request while its answer is incomplete."""
         reply, least, tokens = None, 0, np.zeros(2, dtype=int)
         for left in range(REPEATS, -1, -1):
-            answer = self.cache.get(self.key(request))
+            answer = self.cache.get(key := self.key(request))
             self.usage["cached"] += answer is not None
             if not answer:
                 try:
                     async with self._reserve(request):
                         received = await self.connection.send(api, request, least=least)
-                        answer = self.save(request, received)
+                        answer = self.save(key, request, received)
                 except Refused as refused:
-                    reply = reply or self.decline(request, refused)
+                    reply = reply or self.decline(key, refused)
                     break
             reply = answer
             tokens += (reply.prompt_tokens, reply.completion_tokens)

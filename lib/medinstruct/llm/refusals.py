@@ -67,7 +67,9 @@ def meaning(text: str, status: int | None) -> tuple[int | None, str]:
     """
     status = next((n for n, means in PATTERNS["means"].items() if match(means, text)), status)
     reason = next((n for n, why in PATTERNS["reasons"].items() if match(why, text)), "")
-    if status in ENDING or status < 400 or status == 429:
+    if status and status < 400:
+        return 404, ""  # a redirection that leads nowhere
+    if status in ENDING or status == 429:
         return status, reason if (status, reason) == (403, "content_filter") else ""
     other = "context" if status in (413, 414) else "refused_by_server"
     return status, reason or ("" if status in PASSING else other)
@@ -106,9 +108,9 @@ def refused_name(text: str, sent: Mapping[str, Any]) -> str:
 
 
 def room_left(text: str, room: int, first: int) -> int:
-    """Return a lower room for a reply that an error names, 0 for none.
+    """Return the room for a reply that an error names, 0 for none below `room`.
 
-    `room` was asked for, `first` before it was lowered: after that, at most half of it is left.
+    Where `room` is lower than the `first` one, it was named too large: at most half is left.
     """
     stated = next(filter(None, (match(pattern, text) for pattern in PATTERNS["room"])), None)
     groups = stated.groupdict().items() if stated else ()

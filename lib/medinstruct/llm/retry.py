@@ -106,6 +106,40 @@ class Connection:
         asked = {"messages": messages} if self.chat else {"prompt": request.text}
         return {"model": self.model, **asked, **accepted}
 
+    async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
+        """Return the answer or its chunks after retries; raises `Refused` for this request.
+
+        A room that does not fit is lowered, to more than `least` tokens.
+        """
+        import openai
+
+        api, attempt, room = api.with_options(max_retries=0), 0, request.max_tokens(0)
+        completions = api.chat.completions if self.chat else api.completions
+        while True:
+            body, fields = self.body(request, **more), self.fields
+            await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
+            try:
+                raw = await completions.with_raw_response.create(**body, extra_body=fields)
+                answer = chunks(raw)
+                if not more.get("stream"):
+                    received = messages.read_json(raw.http_response.content)
+                    answer = messages.answer_of(received, request)
+            except (openai.OpenAIError, NoAnswer) as error:
+                fault = self.read(error, body)
+                left = refusals.room_left(fault.text, request.max_tokens(0), room)
+                if least < left:
+                    request = request.with_room(left, min)
+                elif not self.learn(fault, body | fields):
+                    attempt += 1
+                    if problem := self.problem(fault, attempt):
+                        raise problem from None
+                    self.health *= 0.95  # not by what is refused in good health
+                    await asyncio.sleep(self._pause(fault, attempt))
+            else:
+                self.health, self.has_answered, self.failed = 0.95 * self.health + 0.05, True, 0
+                self.limiter.read_limits(raw.headers)
+                return answer
+
     def read(self, error: object, sent: Mapping = {}, status: int | None = None) -> Fault:
         """Return what an error means, without the key and what it quotes of `sent`."""
         shown, text = (
@@ -152,40 +186,6 @@ class Connection:
         self.refused.add(name)
         change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
         return name and f"does not take `{name}`: it is {change}"
-
-    async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the answer or its chunks after retries; raises `Refused` for this request.
-
-        A room that does not fit is lowered, to more than `least` tokens.
-        """
-        import openai
-
-        api, attempt, room = api.with_options(max_retries=0), 0, request.max_tokens(0)
-        completions = api.chat.completions if self.chat else api.completions
-        while True:
-            body, fields = self.body(request, **more), self.fields
-            await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
-            try:
-                raw = await completions.with_raw_response.create(**body, extra_body=fields)
-                answer = chunks(raw)
-                if not more.get("stream"):
-                    received = messages.read_json(raw.http_response.content)
-                    answer = messages.answer_of(received, request)
-            except (openai.OpenAIError, NoAnswer) as error:
-                fault = self.read(error, body)
-                left = refusals.room_left(fault.text, request.max_tokens(0), room)
-                if least < left:
-                    request = request.with_room(left, min)
-                elif not self.learn(fault, body | fields):
-                    attempt += 1
-                    if problem := self.problem(fault, attempt):
-                        raise problem from None
-                    self.health *= 0.95  # not by what is refused in good health
-                    await asyncio.sleep(self._pause(fault, attempt))
-            else:
-                self.health, self.has_answered, self.failed = 0.95 * self.health + 0.05, True, 0
-                self.limiter.read_limits(raw.headers)
-                return answer
 
     def _pause(self, fault: Fault, attempt: int) -> float:
         """Return the seconds to wait: what the server asks for, and a growing, jittered share.
