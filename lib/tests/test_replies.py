@@ -174,7 +174,10 @@ def test_an_odd_response_passes_or_ends_in_its_words(odd, words, monkeypatch):
 
 @pytest.mark.parametrize("status", [300, 304, 405, 410])
 def test_a_status_of_a_wrong_address_says_so_at_once(status):
-    with Socket((status, {}, b"")) as server, pytest.raises(UserError, match="Check the model name, and the address"):
+    with (
+        Socket((status, {}, b"")) as server,
+        pytest.raises(UserError, match="Check the model name, and the address"),
+    ):
         asyncio.run(llm.Client(url=server.url, model="m").ask_all([request()]))
     assert len(server.asked) == 1
 
