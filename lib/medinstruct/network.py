@@ -150,16 +150,3 @@ def fetch(url: str, *, method: str = "GET", timeout: float = 60) -> httpx2.Respo
         got = str(error) or type(error).__name__
     do = "Check the address, the network and the proxy."
     raise UserError(f"{public(url)} does not answer{words}.", got=got, do=do)
-
-
-class Transport(httpx2.AsyncHTTPTransport):
-    """The way to a server, on which every error is one of httpx2, a SOCKS proxy's too."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and return the response."""
-        try:
-            return await super().handle_async_request(request)
-        except httpx2.HTTPError:
-            raise
-        except Exception as error:
-            raise httpx2.ProxyError(f"{type(error).__name__} {error}", request=request) from error

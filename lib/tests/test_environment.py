@@ -599,7 +599,8 @@ def test_an_unknown_certificate_points_to_those_of_the_organization():
     error = openai.APIConnectionError(request=None)
     error.__cause__ = ssl.SSLCertVerificationError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
     entry = models.Model(model="m", url="http://localhost:1/v1")
-    assert "SSL_CERT_FILE" in str(llm.retry.Connection(entry).problem(error))
+    connection = llm.retry.Connection(entry)
+    assert "SSL_CERT_FILE" in str(connection.problem(connection.read(error)))
 
 
 @pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])

@@ -1,14 +1,12 @@
 """What a server sends with status 200 is an answer, a passing error or a clear error; no other thing is kept."""
 
 import asyncio
-import email.utils
 import functools
 import gzip
 import json
 import sqlite3
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -182,10 +180,9 @@ def test_a_status_of_a_wrong_address_says_so_at_once(status):
     assert len(server.asked) == 1
 
 
-SOON = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
 WAITS = [("Retry-After", "7", 7), ("Retry-After", "0.5", 0.5), ("Retry-After", "600", 120)]
 WAITS += [("Retry-After", "-5", 0), ("Retry-After", "soon", 0), ("Retry-After", "nan", 0)]
-WAITS += [("retry-after-ms", "1500", 1.5), ("Retry-After", SOON, 50)]
+WAITS += [("retry-after-ms", "1500", 1.5)]
 
 
 @pytest.mark.parametrize("name, text, seconds", WAITS)
@@ -193,9 +190,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(name, text, seconds, monkeypatc
     waits, sleep = [], asyncio.sleep
     monkeypatch.setattr("asyncio.sleep", lambda wait: waits.append(wait) or sleep(0))
     replies, _, _ = ask((429, {name: text}, {"error": "slow down"}), body())
-    assert replies[0].text == NOTE and max(waits) == pytest.approx(
-        seconds, abs=20 * (seconds == 50)
-    )
+    assert replies[0].text == NOTE and max(waits) == seconds
 
 
 def test_a_wait_of_hours_ends_at_once_with_its_length():

@@ -80,7 +80,9 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
     keys, head = list(requests), {"method": "POST", "url": PATH}
     for start in range(0, len(keys), MAX_ROWS):
         part = keys[start : start + MAX_ROWS]
-        rows = ({"custom_id": key, "body": _body(client, requests[key])} | head for key in part)
+        rows = (
+            {"custom_id": key, "body": client.connection.body(requests[key])} | head for key in part
+        )
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         file = await api.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")
         form = {"endpoint": PATH, "completion_window": "24h"}
@@ -88,16 +90,9 @@ async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request
         client.cache.note_batch(batch.id, client.url, part, status="open")
 
 
-def _body(client: Any, request: Request) -> dict[str, Any]:
-    return client.connection.body(request) | client.connection.fields
-
-
 def _unsaved(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
-    return {
-        key: request
-        for key, request in requests.items()
-        if not (key in client.declined or client.cache.get(key))
-    }
+    known = {key for key in requests if key in client.declined or client.cache.get(key)}
+    return {key: request for key, request in requests.items() if key not in known}
 
 
 async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> bool:
@@ -132,7 +127,7 @@ async def _save(
 ) -> UserError | None:
     """Save the answers of a batch; return the problem that sending again does not solve."""
     problem, connection = None, client.connection
-    sent = {key: _body(client, request) for key, request in missing.items()}
+    sent = {key: connection.body(request) for key, request in missing.items()}
     for file in filter(None, (batch.output_file_id, batch.error_file_id)):
         lines = (await api.files.content(file)).content.split(b"\n")
         for row in filter(lambda row: isinstance(row, dict), map(read_json, lines)):

@@ -157,9 +157,7 @@ class Client:
             yield piece
         yield Reply(**reply, key=self.key(request))
 
-    def save(
-        self, key: str, request: Request, answer: dict[str, Any], *, batch: bool = False
-    ) -> Reply:
+    def save(self, key: str, request: Request, answer: dict, *, batch: bool = False) -> Reply:
         """Count an answer, save it under a key, and return its reply."""
         usd = self._count(answer, batch=batch)
         self._warn_of_cut(request, answer["prompt_tokens"])

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from medinstruct import paths
@@ -49,13 +47,10 @@ class Fault(NamedTuple):
 
 
 def asked_wait(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a server asks to wait, in numbers or by a date; 0 for none."""
+    """Return the seconds that a server asks to wait, 0 if it names none."""
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         with suppress(ValueError):
             return max(0.0, float(headers.get(name, "")) / unit)
-    with suppress(ValueError, TypeError):  # no date, or one without a zone
-        date = parsedate_to_datetime(headers.get("retry-after"))
-        return max(0.0, (date - datetime.now(UTC)).total_seconds())
     return 0.0
 
 

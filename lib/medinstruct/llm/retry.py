@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+import httpx2
+
 from medinstruct import models, network
 from medinstruct.errors import UserError
 from medinstruct.llm import messages, refusals
@@ -74,12 +76,6 @@ class Connection:
             do = "Export it in the shell that starts the run, outside the notebook."
             raise UserError(f"{entry.key} is not set.", got=got, do=do)
 
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of a request beyond the API's own, with the form of thinking."""
-        fields = (self.forms[self.form] | self.extra).items()
-        return {name: value for name, value in fields if name not in self.refused}
-
     def open(self) -> Any:
         """Return the SDK's client, an `AsyncOpenAI`, to be closed after use."""
         import openai  # here and below, since its import takes two seconds
@@ -89,47 +85,49 @@ class Connection:
             url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
         else:
             limits = openai.DEFAULT_CONNECTION_LIMITS
-            way = network.route(network.Transport, self.address, self.way[1], limits=limits)
+            way = network.route(httpx2.AsyncHTTPTransport, self.address, self.way[1], limits=limits)
             url, client = self.address, openai.DefaultAsyncHttpxClient(transport=way)
         form = {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
         form |= {"api_key": self._key, "base_url": url, "timeout": wait}
         return openai.AsyncOpenAI(**form, http_client=client)
 
     def body(self, request: Request, **more: Any) -> dict[str, Any]:
-        """Return the body of a request, without refused parameters; samples differ by seed."""
+        """Return the body of a request, without refused parameters; samples differ by seed.
+
+        It has the form of thinking, and the fields beyond the API's own.
+        """
         parameters = request.parameters | more
         if request.sample:
             parameters["seed"] = parameters.get("seed", 0) + request.sample
         accepted = {self._accepted(name): value for name, value in parameters.items()}
-        accepted.pop("", None)
         messages = request.messages if self.has_system else without_system(request.messages)
         asked = {"messages": messages} if self.chat else {"prompt": request.text}
-        return {"model": self.model, **asked, **accepted}
+        body = {"model": self.model, **asked, **accepted, **self.forms[self.form], **self.extra}
+        return {name: value for name, value in body.items() if name not in self.refused | {""}}
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
         """Return the answer or its chunks after retries; raises `Refused` for this request.
 
         A room that does not fit is lowered, to more than `least` tokens.
         """
-        import openai
-
         api, attempt, room = api.with_options(max_retries=0), 0, request.max_tokens(0)
         completions = api.chat.completions if self.chat else api.completions
         while True:
-            body, fields = self.body(request, **more), self.fields
+            body = self.body(request, **more)
+            needed = {name: body[name] for name in body.keys() & refusals.KEPT}
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
-                raw = await completions.with_raw_response.create(**body, extra_body=fields)
+                raw = await completions.with_raw_response.create(**needed, extra_body=body)
                 answer = chunks(raw)
                 if not more.get("stream"):
                     received = messages.read_json(raw.http_response.content)
                     answer = messages.answer_of(received, request)
-            except (openai.OpenAIError, NoAnswer) as error:
+            except Exception as error:  # the SDK's, `NoAnswer`, and those of a SOCKS proxy
                 fault = self.read(error, body)
                 left = refusals.room_left(fault.text, request.max_tokens(0), room)
                 if least < left:
                     request = request.with_room(left, min)
-                elif not self.learn(fault, body | fields):
+                elif not self.learn(fault, body):
                     attempt += 1
                     if problem := self.problem(fault, attempt):
                         raise problem from None
@@ -174,10 +172,8 @@ class Connection:
             self.has_system = False
             return "has no system role: that text begins the user's message"
         for number, form in enumerate(self.forms[:-1] if status < 500 else ()):
-            is_named = refusals.match(PATTERNS["thinking"], text) or any(
-                name in text for name in form
-            )
-            if is_named and form.items() <= sent.items():
+            named = "|".join([PATTERNS["thinking"], *form])
+            if form.items() <= sent.items() and refusals.match(named, text):
                 self.form = max(self.form, number + 1)
                 return f"does not take {form}: it is left out"
         name = refused_name(text, sent)

@@ -112,8 +112,6 @@ def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserErr
 
     It is asked as in a run, with the key and through the proxy; a UserError keeps a run from it.
     """
-    import openai
-
     entry = models.Model(url=url, key=key, model="any")
     try:
         rows = asyncio.run(llm.retry.list_models(entry, timeout=TIMEOUT))
@@ -126,8 +124,7 @@ def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserErr
         trouble = str(error) if is_page else type(error).__name__
         if (status := getattr(error, "status_code", 0)) in (401, 403):
             trouble = f"status {status}, {key} may lack a key that it takes"
-        is_slow = isinstance(error.__cause__, httpx2.ReadTimeout)
-        is_lost = isinstance(error, openai.APIConnectionError) and not is_slow
+        is_lost = not status and not isinstance(error.__cause__, httpx2.ReadTimeout)
         if is_lost or (way and status in network.FAILING):
             what = f"{network.public(entry.address)} does not answer{way}"
             return {}, UserError(what, do="check the network")
