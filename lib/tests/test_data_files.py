@@ -139,6 +139,11 @@ FORMS = {
 }
 
 
+def test_the_whole_prompt_of_alpaca_is_no_answer_where_the_output_is_empty(tmp_path):
+    file = lines(tmp_path / "d.jsonl", [FORMS["Alpaca with the whole prompt"] | {"output": ""}])
+    assert diversity.load(file)["output"].tolist() == [""]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_row_of_another_project_is_its_first_question_and_the_answer(tmp_path, form):
     file = lines(tmp_path / "d.jsonl", [FORMS[form]])

@@ -60,7 +60,9 @@ def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -
     listed = [f"{name} for {n} of {len(items)} items" for name, n in empty.items()]
     if not given:
         do = "Name files of reference answers in `references`."
-        raise UserError("Test items have no reference answer.", got=listed or len(items), do=do)
+        raise UserError(
+            "Test items have no reference answer.", got=", ".join(listed) or len(items), do=do
+        )
     records.note("Missing reference answers are not compared", listed)
     return given
 
@@ -108,9 +110,8 @@ async def ask_models(
     models: Models, questions: Iterable[tuple], *, template: str = "alpaca", max_tokens: int = 200
 ) -> dict[str, list[Reply]]:
     """Return {model: greedy replies} to (instruction, input) pairs, in the training template."""
-    settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}
-    if template == "alpaca":
-        settings["stop"] = list(ALPACA_STOPS)
+    stops = {"stop": list(ALPACA_STOPS)} if template == "alpaca" else {}
+    settings = {"max_tokens": max_tokens, "temperature": 0.0, **stops}
     wording = prompt if template == "alpaca" else message
     messages = [[{"role": "user", "content": wording(*pair)}] for pair in questions]
     requests = [Request(messages=message, parameters=settings) for message in messages]
@@ -145,11 +146,8 @@ async def of_others(
         if records.table_kind(place):
             answers += load_answers({name: place}, items)
             continue
-        if "@" in place:
-            opened = nullcontext(connect(place, **settings))
-        else:
-            opened = LocalModel(place, chat=True, **settings)
-        with opened as model:
+        served = nullcontext(connect(place, **settings)) if "@" in place else None
+        with served or LocalModel(place, chat=True, **settings) as model:
             form = {"template": "chat", "max_tokens": max_tokens}
             answers += await answer_all(items, {name: model}, **form)
     return answers
