@@ -451,7 +451,9 @@ def test_two_commands_on_one_run_do_not_meet_and_drafts_of_killed_ones_go(house,
 
     monkeypatch.setenv("MEDINSTRUCT_HOME", str(house))
     notebook(house, "01_one", [], ["a.txt"], "(out / 'a.txt').write_text('a')")
-    stale = house / "outputs/t/.4194400_01_one.ipynb"  # no system has a process of this number
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    stale = house / f"outputs/t/.{killed.pid}_01_one.ipynb"
     stale.parent.mkdir(parents=True, exist_ok=True)
     stale.write_text("{")
     manager = runner.own_kernel(house)(kernel_name="python3")
