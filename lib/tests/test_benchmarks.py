@@ -429,7 +429,7 @@ def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path, monkeypatch):
             folder=tmp_path,
             template="chat",
         )
-    with pytest.raises(UserError, match="not known"):
+    with pytest.raises(UserError, match="unknown value"):
         benchmarks.run(
             benchmarks.load(["own_ll"], limit=2),
             [contestant(Rigged("A"))],
