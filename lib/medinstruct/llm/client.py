@@ -134,7 +134,7 @@ class Client:
         """
         from openai import OpenAIError
 
-        request, sent = request.with_room(self.room), ""
+        request, sent, chunk = request.with_room(self.room), "", ""
         answer = {"text": "", "thought": "", "finish_reason": "interrupted", "model": self.model}
         form = {"stream": True, "stream_options": {"include_usage": True}}
         async with self._reserve(request), self.connection.open() as api:
@@ -145,7 +145,7 @@ class Client:
                         sent += piece
                         yield piece
                 if answer["finish_reason"] == "interrupted" and not answer["text"]:
-                    raise NoAnswer("")
+                    raise NoAnswer(chunk)
             except (OpenAIError, httpx2.HTTPError, NoAnswer) as error:
                 raise self.connection.problem(self.connection.read(error)) from None
             finally:

@@ -247,10 +247,7 @@ async def chunks(raw: Any) -> AsyncIterator[Any]:
 
     try:
         if re.search("html|json", raw.headers.get("content-type", "")):
-            body = messages.read_json(await raw.http_response.aread())
-            if not messages.choice_of(body):
-                raise NoAnswer(body)
-            yield body
+            yield messages.read_json(await raw.http_response.aread())
             return
         async for chunk in raw.parse(to=openai.AsyncStream[object]):
             yield chunk
