@@ -125,7 +125,7 @@ def same(given: argparse.Namespace) -> None:
     """The scores of nearest texts, and the decisions that follow from them, against `rouge_score`."""
     texts = corpus(given.data, given.size, given.words)
     words, wrong, above = [tokenize.tokenize(text, None) for text in texts], 0, 0
-    for n, (match, score) in enumerate(filtering.nearest_other(texts)):
+    for n, (match, score) in enumerate(filtering.nearest(texts)):
         published = rouge_scorer._score_lcs(words[n], words[match]).fmeasure
         wrong += abs(published - score) > 1e-12
         above += score > 0.7
@@ -136,8 +136,8 @@ def others(given: argparse.Namespace) -> None:
     """The other passes at this size: evidence and the curve."""
     texts = corpus(given.data, given.size, given.words)
     with timed() as spent:
-        filtering.nearest_other(texts)
-    print(f"nearest_other of {len(texts):,}: {_seconds(spent)}")
+        filtering.nearest(texts)
+    print(f"nearest others of {len(texts):,}: {_seconds(spent)}")
     with timed() as spent:
         counts = [sum(filtering.keep_novel(texts, limit=n)) for n in (0.5, 0.6, 0.7, 0.8, 0.9)]
     print(f"five limits: {_seconds(spent)}: {counts}")

@@ -4,6 +4,7 @@ Textbook methods are those of scipy and statsmodels, with the field's defaults s
 """
 
 import math
+from collections import namedtuple
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache, partial
 from statistics import NormalDist
@@ -262,30 +263,19 @@ def _unit_agreement(counts: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return (counts * (counts @ weight - 1)).sum(axis=1) / (raters * (raters - 1))
 
 
-class Calibrated(NamedTuple):
-    """A mean with its 95% interval, and the human labels' own mean and interval.
-
-    `weight` is how much the judge's labels count (0 to 1); `worth` is how many human labels alone
-    would give an interval as narrow. Under `LEAST` labels there is no interval.
-    """
-
-    value: float
-    low: float
-    high: float
-    human: float
-    human_low: float
-    human_high: float
-    weight: float
-    labels: int
-    worth: float
+Calibrated = namedtuple(
+    "Calibrated", "value low high human human_low human_high weight labels worth"
+)
 
 
 def prediction_powered(human: Sequence, judged: Sequence, others: Sequence) -> Calibrated:
     """Return the mean human label of all items from few human labels and many of a judge.
 
     `human` and `judged` label the same items, `others` are the judge's labels of all other items.
-    The weight makes the interval narrowest (Angelopoulos et al. 2023, "PPI++"); both intervals
-    have one pseudo-item of each kind, as Agresti and Coull add four: errors may be rare.
+    The mean and that of the human labels alone have 95% intervals from `LEAST` labels on; `weight`
+    is how much the judge's labels count (0 to 1), `worth` how many human labels alone would give
+    an interval as narrow. The weight makes it narrowest (Angelopoulos et al. 2023, "PPI++"); both
+    intervals have one pseudo-item of each kind, as Agresti and Coull add four: errors may be rare.
     """
     y, f, rest = (np.asarray(values, dtype=float) for values in (human, judged, others))
     n, many = len(y), len(rest)

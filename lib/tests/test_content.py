@@ -144,7 +144,7 @@ def words(text):
 
 
 def nearest_other(texts):
-    return max(score for _, score in filtering.nearest_other(texts))
+    return max(score for _, score in filtering.nearest(texts))
 
 
 def test_at_least_200_seeds_cover_types_topics_views_and_levels(seeds):

@@ -73,7 +73,7 @@ def test_the_published_rule_drops_every_member_of_a_group(texts, pool, limit):
 @settings(deadline=None)
 @given(TEXTS)
 def test_nearest_other_is_what_comparing_with_all_gives(texts):
-    for n, (place, score) in enumerate(filtering.nearest_other(texts)):
+    for n, (place, score) in enumerate(filtering.nearest(texts)):
         others = {k: rouge(texts[n], other) for k, other in enumerate(texts) if k != n}
         best = max(others, key=lambda k: (round(others[k], 12), -k), default=-1)
         assert (place, pytest.approx(score)) == (best, others.get(best, 0.0))
@@ -125,7 +125,7 @@ def test_decisions_of_version_1_on_real_texts_stay(real_data):
         166,
     ]
     assert sum(keep) == 1607
-    near = filtering.nearest_other(texts[:200])
+    near = filtering.nearest(texts[:200])
     assert sum(score for _, score in near) == pytest.approx(103.5474455543637)
 
 
@@ -158,7 +158,7 @@ def test_a_pool_fed_in_pieces_decides_as_in_one(real_data):
 def test_texts_without_words_are_like_nothing_and_kept():
     assert filtering.keep_novel(["", "...", "?!", "a", "a"]) == [True, True, True, True, False]
     assert filtering.nearest(["a"], []) == [(-1, 0.0)] and filtering.keep_novel([]) == []
-    assert filtering.nearest_other([]) == [] and filtering.nearest_other([""]) == [(-1, 0.0)]
+    assert filtering.nearest([]) == [] and filtering.nearest([""]) == [(-1, 0.0)]
 
 
 def test_one_word_and_a_hundred_thousand_words_go_together():

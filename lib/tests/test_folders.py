@@ -102,7 +102,7 @@ def test_answers_and_votes_count_in_every_folder(odd):
     assert len(set(hashes)) == 3 and hashes[0] == "", "each vote makes the notebook run again"
     own = review.Store(odd / "own.sqlite")
     assert own.merge([file]) == 2 and own.merge([str(file)]) == 0
-    assert report.provenance.cost(report.read_run(odd)).index.tolist() == ["m"]
+    assert report.results.cost(report.read_run(odd)).index.tolist() == ["m"]
 
 
 def test_a_file_of_votes_may_be_named_like_an_address_or_a_link(tmp_path, monkeypatch):

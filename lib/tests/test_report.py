@@ -256,7 +256,7 @@ def test_the_committed_demo_tells_no_times_and_other_runs_do(folder, drawn):
 
 
 def test_files_that_do_not_belong_together_name_the_notebook(folder, drawn):
-    assert report.provenance.mismatches(report.read_run(folder)) == []
+    assert report.results.mismatches(report.read_run(folder)) == []
     text = (folder / "dataset.jsonl").read_text()
     lines = text.splitlines(keepends=True)
     for name in (
@@ -264,7 +264,7 @@ def test_files_that_do_not_belong_together_name_the_notebook(folder, drawn):
         "dataset.reviewed.jsonl",
     ):  # the model learned from the second where it is
         (folder / name).write_text("".join(lines[1:]))
-    wrong = " ".join(report.provenance.mismatches(report.read_run(folder)))
+    wrong = " ".join(report.results.mismatches(report.read_run(folder)))
     assert "run notebook 05 again" in wrong and re.search("run notebook 0[78] again", wrong)
     for name in ("dataset.jsonl", "dataset.reviewed.jsonl"):
         (folder / name).write_text(text)
@@ -294,7 +294,7 @@ def test_the_report_says_which_values_differ_from_the_demo_and_between_notebooks
     entries["02_generate_tasks"]["values"]["novelty_fields"] = "instruction"
     records.write_json(folder / "manifest.json", entries)
     run = report.read_run(folder)
-    different = report.provenance.differences(run).loc["novelty_fields"].tolist()
+    different = report.results.differences(run).loc["novelty_fields"].tolist()
     assert not run.mixed and different == ["instruction", "instruction+input"]
 
 
@@ -367,11 +367,9 @@ def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
         folder / "training.json",
         trained | {"dataset": told, "learned_from": "dataset.reviewed.jsonl"},
     )
-    assert report.provenance.mismatches(report.read_run(folder)) == []
+    assert report.results.mismatches(report.read_run(folder)) == []
     (folder / "dataset.reviewed.jsonl").write_text("".join(lines[2:]))
-    assert "run notebook 08 again" in " ".join(
-        report.provenance.mismatches(report.read_run(folder))
-    )
+    assert "run notebook 08 again" in " ".join(report.results.mismatches(report.read_run(folder)))
 
 
 def test_a_run_is_not_compared_with_itself(folder):

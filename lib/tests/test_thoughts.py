@@ -186,7 +186,7 @@ def test_the_report_shows_the_tokens_of_thoughts(tmp_path):
     request = llm.Request(messages=[])
     cache.put("a", request, row, usd=0.5)
     cache.put("b", request, {k: v for k, v in row.items() if k != "reasoning_tokens"})
-    table = report.provenance.cost(Namespace(folder=tmp_path))
+    table = report.results.cost(Namespace(folder=tmp_path))
     assert table.loc["m", "tokens of thoughts"] == 80 and table.loc["m", "completion tokens"] == 200
 
 

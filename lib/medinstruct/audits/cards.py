@@ -1,7 +1,6 @@
 """Cards: findings of audits, licenses of inputs, the dataset card with datasheet, its upload."""
 
 import hashlib
-import json
 import math
 import re
 from collections import Counter
@@ -14,7 +13,7 @@ import pandas as pd
 
 from medinstruct import labels, manifest, paths, records, stats
 from medinstruct.audits import texts
-from medinstruct.audits.drift import AXES, compare_flags, compare_versions, label_counts, lengths
+from medinstruct.audits.drift import compare_flags, compare_versions, label_counts, lengths
 from medinstruct.audits.phi import phi_accuracy, phi_snippets, scan_identifiers
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Task
@@ -153,13 +152,13 @@ def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[st
         "examples": len(examples),
         "with_input": sum(bool(row.input) for row in examples),
         "models": dict(models),
-        "labels": {axis: label_counts(examples, axis) for axis in AXES},
+        "labels": {axis: label_counts(examples, axis) for axis in labels.VALUES},
         "words": words,
         "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
         "licenses": licenses,
         "conflicts": license_conflicts(licenses),
         "stand_in": any("stand-in" in model for model in models),
-        **{n: json.loads(p.read_text(encoding="utf-8")) for n, p in results.items() if p.exists()},
+        **{n: paths.read_json(p) for n, p in results.items() if p.exists()},
     }
 
 

@@ -13,7 +13,6 @@ from medinstruct.audits import texts
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
 KS_LIMIT = 0.1
 RATE_LIMIT = 0.02  # a rate that moves less raises no alarm, however certain
-AXES = tuple(labels.VALUES)
 LENGTHS = ("instruction", "input", "output")
 
 
@@ -39,7 +38,7 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
     from scipy.stats import ks_2samp
 
     rows, share = [], len(before) / max(len(before) + len(after), 1)
-    for axis in AXES:
+    for axis in labels.VALUES:
         a, b = (label_counts(version, axis) for version in (before, after))
         table = pd.DataFrame([a, b]).fillna(0).to_numpy(int)
         value, limit = float(psi(*table)), psi_limit(*table)

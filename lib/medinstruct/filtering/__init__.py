@@ -1,6 +1,4 @@
 """Filtering: novelty by exact ROUGE-L, content rules, contamination."""
 
 from medinstruct.filtering import contamination, content_rules
-from medinstruct.filtering.novelty import Pool, compared_texts, drop, keep_novel
-
-from medinstruct.filtering.novelty import nearest, nearest_other, tokenize  # isort: skip
+from medinstruct.filtering.novelty import Pool, compared_texts, drop, keep_novel, nearest, tokenize

@@ -93,20 +93,6 @@ class Pool:
         return is_first
 
 
-def nearest(
-    texts: Sequence[str], pool: Sequence[str], *, floor=0.0, tokenizer="rouge"
-) -> list[Nearest]:
-    """Return row and score of the most similar text of `pool` above `floor`, else (-1, 0.0)."""
-    encoder = Encoder(tokenizer)
-    return _nearest(Index(encoder.encode(pool)), encoder.encode(texts), floor=floor)
-
-
-def nearest_other(texts: Sequence[str], *, tokenizer: str = "rouge") -> list[Nearest]:
-    """Return for each text the row and score of the most similar other; (-1, 0.0) if none."""
-    index = Index(Encoder(tokenizer).encode(texts))
-    return _nearest(index, index.texts, own=True)
-
-
 def drop(task: Task, rule: str, *, nearest: Any = None, score: float | None = None) -> Dropped:
     """Return the record of a dropped task; `nearest` is the task or test item it resembles."""
     fields = {"task": task.id, "instruction": task.instruction, "rule": rule}
@@ -151,11 +137,19 @@ def _dask_pairs(scheduler: str, rows: np.ndarray, texts: list[str], **settings: 
         return np.concatenate(client.gather(tasks), axis=1)
 
 
-def _nearest(index: "Index", queries: np.ndarray, *, own=False, floor=0.0) -> list[Nearest]:
-    """Return row and score of the most similar text of the index, the first of equals."""
+def nearest(
+    texts: Sequence[str], pool: Sequence[str] | None = None, *, floor=0.0, tokenizer="rouge"
+) -> list[Nearest]:
+    """Return row and score of the most similar text of `pool` above `floor`, else (-1, 0.0).
+
+    Without a pool, the texts are compared with each other. Of equals the first is returned.
+    """
     from rapidfuzz import process
     from rapidfuzz.distance import Indel
 
+    encoder, own = Encoder(tokenizer), pool is None
+    index = Index(encoder.encode(texts if own else pool))
+    queries = index.texts if own else encoder.encode(texts)
     rows, scores = np.full(len(queries), -1), np.zeros(len(queries))
     query, text, unmatched = index.pairs(queries, floor or SEARCHED, own=own)
     if own:

@@ -1,5 +1,5 @@
 """Report of a run: numbers, parts with figures, provenance, comparison, page."""
 
-from medinstruct.report import provenance
+from medinstruct.report import results
 from medinstruct.report.page import Part, as_json, draw_parts, notice, write_page
 from medinstruct.report.results import Run, compare, deviations, read_numbers, read_run

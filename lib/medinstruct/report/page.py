@@ -8,7 +8,7 @@ import pandas as pd
 
 from medinstruct import plotting, records, stats, tasks
 from medinstruct.diversity import coverage
-from medinstruct.report import provenance, results
+from medinstruct.report import results
 from medinstruct.report.results import Run
 
 
@@ -109,7 +109,7 @@ def write_page(run: Run, parts: dict[str, Part], *, beside: pd.DataFrame | None 
     rows = {number.label: number for number in every.itertuples(index=False)}
     scope = {"run": run, "parts": parts, "beside": beside, "notice": notice(run), "every": every}
     template = results.environment().get_template("report.html.j2")
-    page = template.render(scope, numbers=rows, results=results, provenance=provenance)
+    page = template.render(scope, numbers=rows, results=results)
     return records.write_text(run.folder / "report.html", page)
 
 
@@ -117,18 +117,18 @@ def as_json(run: Run, parts: dict[str, Part]) -> dict[str, Any]:
     """Return the content of report.json; a reproducible run has no times and no machine."""
     every = pd.concat([part.numbers for part in parts.values()])
     rows = every[["part", "stand_in", *results.REPORT["cells"]]].to_dict("records")
-    cost = provenance.cost(run)
+    cost = results.cost(run)
     result = {
         "run": run.folder.name,
         "numbers": [{k: v for k, v in row.items() if v not in (None, "")} for row in rows],
         "sentences": {name: part.sentence for name, part in parts.items()},
         "missing": {name: part.todo for name, part in parts.items() if part.todo},
-        "roles": provenance.roles(run).to_dict(orient="index"),
+        "roles": results.roles(run).to_dict(orient="index"),
         "stand_ins": run.stand_ins,
         "parameters": run.values,
-        "differs_from_demo": provenance.differences(run).to_dict(orient="index"),
-        "hashes": provenance.hashes(run),
-        "versions": provenance.versions(run),
+        "differs_from_demo": results.differences(run).to_dict(orient="index"),
+        "hashes": results.hashes(run),
+        "versions": results.versions(run),
         "usd": float(cost["USD"].sum()),
     }
     if not run.reproducible:

@@ -199,10 +199,11 @@ def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> M
     `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty, style; any
     may be missing). `form` is blocks or json.
     """
-    listed = "".join(f"### {n}.\n{_block(task)}" for n, task in enumerate(examples, 1))
+    blocks = [_block(vars(task) | {"input": task.input or "<noinput>"}) for task in examples]
+    listed = "".join(f"### {n}.\n{block}" for n, block in enumerate(blocks, 1))
     first = len(examples) + 1
     end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
-    labels = "".join(f"### {n}.\n{_cell(cell)}" for n, cell in enumerate(cells, first))
+    labels = "".join(f"### {n}.\n{_block(cell)}" for n, cell in enumerate(cells, first))
     order = TEXTS["order"].format(labels=labels) if labels else ""
     settings = {"form": TEXTS["forms"][form], "order": order}
     rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
@@ -220,14 +221,10 @@ def _messages(system: str, user: str) -> Messages:
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
 
-def _cell(cell: Mapping[str, object]) -> str:
-    return "".join(f"{axis.capitalize()}: {cell[axis]}\n" for axis in VALUES if cell.get(axis))
-
-
-def _block(task: Task) -> str:
-    fields = {axis: getattr(task, axis) for axis in (*VALUES, "instruction")}
-    fields["input"] = task.input or "<noinput>"
-    return "".join(f"{name.capitalize()}: {text}\n" for name, text in fields.items() if text)
+def _block(fields: Mapping[str, object]) -> str:
+    """Return the labels and texts that have a value, a line each."""
+    names = [name for name in (*VALUES, "instruction", "input") if fields.get(name)]
+    return "".join(f"{name.capitalize()}: {fields[name]}\n" for name in names)
 
 
 def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
