@@ -172,8 +172,8 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
         pretty_name=name,
         license=hub.pop() if len(hub) == 1 else "other",
         size_categories=[next((s for n, s in SIZES.items() if facts["examples"] < n), "n>1M")],
-        configs=[{"config_name": "default", "data_files": facts["file"]}],
         **paths.load("dataset_card"),
+        configs=[{"config_name": "default", "data_files": facts["file"]}],
     )
     template = str(paths.data("dataset_card.md.j2"))
     card = DatasetCard.from_template(head, template_path=template, name=name, facts=facts)

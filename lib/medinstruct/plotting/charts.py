@@ -78,8 +78,8 @@ def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
     return _legend(figure, axes)
 
 
-def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -> Any:
-    """Draw a heat map of a table: a dot is 0, gray nan; `center` runs from red (0) to blue."""
+def heatmap(table: Any, *, title: str, label: str) -> Any:
+    """Draw a heat map of a table: a dot is 0, gray nan."""
     import seaborn
 
     if not table.size:
@@ -88,11 +88,11 @@ def heatmap(table: Any, *, title: str, label: str, fmt="g", center: float = 0) -
     width = max(5.0, 2.6 + 0.58 * table.shape[1])
     height = 1.9 + 0.29 * _stretch(table.index) * len(table)
     figure, (axes,) = _canvas(titles.fill(title, fields), height, width=width)
-    texts = table.map(lambda value: format(value, fmt) if value or center else "•")
-    cells = {"annot": texts, "fmt": "", "linewidths": 0.6, "annot_kws": {"size": 9}}
-    colors = {"cmap": "RdBu" if center else "Blues", "vmin": 0, "vmax": 2 * center or None}
+    texts = table.map(lambda value: f"{value:g}" if value else "•")
+    cells = {"annot": texts, "fmt": "", "linewidths": 0.6, "annot_kws": {"size": 9}, "vmin": 0}
+    cells |= {"cmap": "Blues", "cbar_kws": {"label": label}, "linecolor": "white"}
     named = table.astype(float).rename(index=row_label, columns=short)
-    seaborn.heatmap(named, ax=axes, cbar_kws={"label": label}, linecolor="white", **cells, **colors)
+    seaborn.heatmap(named, ax=axes, **cells)
     figure.axes[-1].locator_params(axis="y", integer=not (table % 1).any(axis=None))
     axes.set(xlabel="", ylabel="", facecolor=PALE)
     axes.tick_params(axis="both", length=0, labelrotation=0)
