@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from medinstruct import paths
 from medinstruct.errors import UserError
 
-NO_INPUT = {"", "<noinput>", "noinput", "no input", "none", "n/a"}
+NO_INPUT = {"", "<noinput>", "noinput", "no input", "none", "n/a", "no input needed", "-", "—"}
 
 
 def content_hash(*parts: object) -> str:
@@ -84,7 +84,8 @@ class Task(Record):
     @pydantic.field_validator("input", mode="after")
     @classmethod
     def _clear_no_input(cls, text: str) -> str:
-        return "" if text.lower().strip("\"' .") in NO_INPUT else text
+        bare, is_marked = text.lower().strip("\"' .()"), re.match("(?i)<no ?input>", text)
+        return "" if is_marked or bare in NO_INPUT else text
 
 
 class Reject(Record):

@@ -448,3 +448,38 @@ def test_what_a_content_filter_has_cut_is_a_reject():
         BLOCK.format("One?", "x") + BLOCK.format("Two?", "half"), finish_reason="content_filter"
     )
     assert len(found) == 1 and rejects[0].reason == "cut: content_filter"
+
+
+ROW = {"type": "chat", "topic": "Genetics", "view": "patient", "difficulty": 2, "input": ""}
+JSON = [json.dumps(ROW | {"instruction": text}) for text in ("One?", "Two [a, b]?")]
+IN_JSON = {
+    "a line each": "\n".join(JSON),
+    "a line each, fenced": "```jsonl\n" + "\n".join(JSON) + "\n```",
+    "between words": f"Here they are:\n\n```json\n[{', '.join(JSON)}]\n```\n\nShall I write more?",
+    "one of them broken off": f'{{"tasks": [{", ".join(JSON)}, {{"type',
+}
+
+
+@pytest.mark.parametrize("form", IN_JSON)
+def test_json_is_read_however_a_model_packs_it(form):
+    found, rejects = tasks.parse_tasks(IN_JSON[form])
+    assert [task.instruction for task in found] == ["One?", "Two [a, b]?"]
+    assert len(rejects) == ("broken" in form)
+
+
+def test_json_in_an_input_is_no_reply_in_json():
+    text = 'Read the record.\n```json\n[{"drug": "aspirin"}]\n```'
+    assert one(BLOCK.format("Name the drug.", text)).input == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(no input)", "No input needed.", "-", "<noinput>\n```", "<noinput>\n\nShall I write more?"],
+)
+def test_an_input_that_only_says_that_there_is_none_is_none(text):
+    assert one(BLOCK.format("One?", text)).input == ""
+
+
+def test_a_difficulty_may_have_a_decimal():
+    assert one(json.dumps([json.loads(JSON[0]) | {"difficulty": 2.0}])).difficulty == 2
+    assert not tasks.parse_tasks(BLOCK.replace("2", "2.5").format("One?", ""))[0]

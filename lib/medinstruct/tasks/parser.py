@@ -16,6 +16,7 @@ PATTERNS = paths.load("task_patterns")
 FIELD = re.compile(PATTERNS["field"])
 NEXT_ON_LINE = re.compile(PATTERNS["next_on_line"])
 SEPARATOR = re.compile(PATTERNS["separator"])
+FENCE = re.compile(r"```(?:jsonl?)?[ \t]*\n\s*(?=[\[{])")
 TRAILING_NUMBER = re.compile(PATTERNS["trailing_number"])
 QUOTES = {'"': '"', "“": "”", "**": "**", "`": "`"}
 CUTS = {"stop": "", "tool_calls": "", "length": "cut at the token limit"}
@@ -60,7 +61,10 @@ def parse_tasks(
 
 def _json_rows(text: str) -> tuple[list[Any] | None, str]:
     """Return the objects of a JSON reply (whole, fenced or cut) and the rest; None if not JSON."""
-    body = re.sub(r"\A\s*```(?:json)?\s*\n", "", text).strip().removesuffix("```").strip()
+    fence = FENCE.search(text)
+    is_fenced = fence and not FIELD.search(text[: fence.start()])
+    body = text[fence.end() :].partition("\n```")[0] if is_fenced else text
+    body = body.strip().removesuffix("```").strip()
     if not re.match(r"[\[{]\s*[\[{\"]", body):
         return None, ""
     try:
@@ -74,8 +78,9 @@ def _json_rows(text: str) -> tuple[list[Any] | None, str]:
 def _complete_objects(body: str) -> tuple[list[Any] | None, str]:
     """Return the complete objects of a cut JSON list, and the broken rest."""
     rows: list[Any] = []
-    end = body.find("[") + 1
-    while end and (start := re.compile(r"[\s,]*(?=\{)").match(body, end)):
+    wrapper = re.match(r'(?:\{\s*"\w+"\s*:\s*)?\[', body)
+    end = wrapper.end() if wrapper else 0
+    while start := re.compile(r"[\s,]*(?=\{)").match(body, end):
         try:
             row, end = json.JSONDecoder().raw_decode(body, start.end())
         except (ValueError, RecursionError):
@@ -139,7 +144,7 @@ def _task(values: dict[str, str], origin: Provenance) -> Task | str:
     filled = {name for name, value in values.items() if value or name == "input"}
     if missing := [name for name in FIELDS if name not in {*filled, "style"}]:
         return f"missing {', '.join(missing)}"
-    level = re.fullmatch(r"\D*([1-5])(?:\s*/\s*5)?\D*", values["difficulty"])
+    level = re.fullmatch(r"\D*([1-5])(?:\.0)?(?:\s*/\s*5)?\D*", values["difficulty"])
     if not level:
         return "bad difficulty"
     fields = values | {"difficulty": level.group(1), "provenance": origin}
