@@ -79,7 +79,9 @@ def user(text):
     return [{"role": "user", "content": text}]
 
 
-def test_a_served_model_that_writes_no_task_is_named_and_its_answers_are_accounted_for(server, folder):
+def test_a_served_model_that_writes_no_task_is_named_and_its_answers_are_accounted_for(
+    server, folder
+):
     client = llm.Client(url=server, model=folder, concurrency=1)
     seeds = [seed for seed in records.read(paths.data("seeds.jsonl"), Task) if not seed.input]
     form = {"requests": 1, "seeds_per_request": 1, "tasks_per_request": 1}
