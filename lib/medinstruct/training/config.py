@@ -29,16 +29,17 @@ def training_file(folder: Path) -> Path:
     return reviewed if reviewed.exists() else folder / "dataset.jsonl"
 
 
-def complete(given: dict[str, Any]) -> dict[str, Any]:
+def complete(given: dict[str, Any], part: str = "settings") -> dict[str, Any]:
     """Return the settings with their defaults; unknown or incompatible ones are refused."""
-    defaults = recipe("settings")
+    defaults = recipe(part)
     for name, value in given.items():
         if name not in defaults:
             raise params.unknown(name, defaults)
         params.typed(name, value, type(defaults[name]).__name__)
     values = defaults | given
-    if values["load_in_4bit"] and (not values["lora_rank"] or device() == "CPU"):
-        got, do = f"lora_rank {values['lora_rank']} on {device()}", "Set load_in_4bit: false."
+    rank = values.get("lora_rank", 1)
+    if values["load_in_4bit"] and (not rank or device() == "CPU"):
+        got, do = f"lora_rank {rank} on {device()}", "Set load_in_4bit: false."
         raise UserError("4-bit weights need a lora_rank above 0 and a CUDA GPU.", got=got, do=do)
     at_once = values["micro_batch_size"] * processes()
     if not at_once or values["batch_size"] % at_once:
@@ -74,30 +75,42 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     On one device, a micro-batch that does not fit into memory is reduced by a tenth until it does,
     and with it the examples a step. Full fine-tuning keeps float32 weights.
     """
-    from transformers import BitsAndBytesConfig
     from trl import SFTConfig
 
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
-    names = ("learning_rate", "max_length", "gradient_checkpointing", "report_to", "seed")
-    weights = {"dtype": precision() if values["lora_rank"] else "float32", "use_safetensors": True}
+    weights = weight_arguments(values) | {
+        "dtype": precision() if values["lora_rank"] else "float32"
+    }
+    search = {"auto_find_batch_size": processes() == 1, "model_init_kwargs": weights}
+    return SFTConfig(**common_arguments(folder, values), **search)
+
+
+def weight_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """Return how a base model is loaded."""
+    from transformers import BitsAndBytesConfig
+
+    weights: dict[str, Any] = {"dtype": precision(), "use_safetensors": True}
     if values["load_in_4bit"]:
         form = recipe("quantization") | {"bnb_4bit_compute_dtype": precision()}
         weights["quantization_config"] = BitsAndBytesConfig(**form)
+    return weights
+
+
+def common_arguments(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that TRL's trainers share."""
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+    names = ("learning_rate", "max_length", "gradient_checkpointing", "report_to", "seed")
     size = values["micro_batch_size"]
-    return SFTConfig(
-        **recipe("trainer"),
+    return recipe("trainer") | {
         **{name: values[name] for name in names},
-        output_dir=str(folder),
-        model_init_kwargs=weights,
-        num_train_epochs=values["epochs"],
-        per_device_train_batch_size=size,
-        gradient_accumulation_steps=values["batch_size"] // (size * processes()),
-        auto_find_batch_size=processes() == 1,
-        bf16=precision() == "bfloat16",
-        fp16=precision() == "float16",
-        use_cpu=device() == "CPU",
-        dataloader_pin_memory=device() != "CPU",
-    )
+        "output_dir": str(folder),
+        "num_train_epochs": values["epochs"],
+        "per_device_train_batch_size": size,
+        "gradient_accumulation_steps": values["batch_size"] // (size * processes()),
+        "bf16": precision() == "bfloat16",
+        "fp16": precision() == "float16",
+        "use_cpu": device() == "CPU",
+        "dataloader_pin_memory": device() != "CPU",
+    }
 
 
 def lora_config(values: dict[str, Any]) -> Any:

@@ -40,54 +40,61 @@ def finetune_lora(
     """
     from trl import SFTTrainer
 
-    values, folder = config.complete(settings), Path(folder)
+    values = config.complete(settings)
     usual = config.lora_config(values)  # None for all parameters
     adapter = usual and (copy.deepcopy(adapter) or usual)
-    name, finished = _run_name(examples, base, values, adapter), folder / "made.json"
-    earlier = paths.read_json(finished)
-    if earlier.get("name") == name:
-        return earlier["result"]
-    if folder.exists() and not finished.exists() and any(folder.iterdir()):
-        do = "Name an empty folder, or move these files away: training would replace them."
-        raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
     build = build or partial(
         SFTTrainer, model=str(base), processing_class=local.load_tokenizer(base)
     )
+
+    def train(draft: Path) -> tuple[Any, dict[str, Any]]:
+        checks = {key: values[key] for key in ("max_length", "template", "over_length")}
+        data = survey(examples, tokenizer=local.load_tokenizer(base), **checks)
+        shares = {"share": values["eval_share"], "train_share": values["train_share"]}
+        trained, held = split(data.rows, seed=values["seed"], **shares)
+        fitted = adapter and base_model.fit_adapter(adapter, base_model.outline(base))
+        more = {"args": config.trainer_arguments(draft, values), "peft_config": fitted}
+        trainer = _prepared(build, base, trained, held, **more)
+        metrics = fit(trainer, draft, name)
+        return trainer, _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
+
+    name = _run_name(examples, base, values, adapter)
+    card = partial(_write_card, base=base, examples=examples, settings=values)
+    return in_draft(Path(folder), name, train, card=card)
+
+
+def in_draft(folder: Path, name: str, train: Callable, *, card: Callable) -> dict[str, Any]:
+    """Train by `train(draft)` in a draft folder that replaces `folder` once it is complete.
+
+    `train` returns the trainer and the result, which is returned. `name` is the hash of all that
+    the result depends on: a finished run of that name is not repeated. `card(folder, result=…)`
+    writes the model card.
+    """
+    earlier, draft = paths.read_json(folder / "made.json"), folder.with_name(f".{folder.name}")
+    if earlier.get("name") == name:
+        return earlier["result"]
+    if folder.exists() and not earlier and any(folder.iterdir()):
+        do = "Name an empty folder, or move these files away: training would replace them."
+        raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
     try:
-        return _train(examples, base, folder, values, build=build, adapter=adapter, name=name)
+        trainer, result = train(draft)
+        if hasattr(trainer.model, "peft_config"):
+            trainer.processing_class = None  # the tokenizer is the base model's
+        trainer.save_model(str(draft))
+        if trainer.is_world_process_zero():
+            _make_portable(trainer.model, draft)
+            card(draft, result=result)
+            records.write_json(draft / "made.json", {"name": name, "result": result})
+            for path in draft.glob("checkpoint-*"):
+                shutil.rmtree(path)
+            for extra in ("run.json", "training_args.bin"):
+                (draft / extra).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            draft.rename(folder)
+        trainer.accelerator.wait_for_everyone()
+        return result
     finally:
         local.free_memory()
-
-
-def _train(
-    examples: list[Example], base: str | Path, folder: Path, values: dict, *, name: str, **form: Any
-) -> dict[str, Any]:
-    """Train in a draft folder that replaces `folder` once it is complete; return the result."""
-    checks = {key: values[key] for key in ("max_length", "template", "over_length")}
-    data = survey(examples, tokenizer=local.load_tokenizer(base), **checks)
-    shares = {"share": values["eval_share"], "train_share": values["train_share"]}
-    trained, held = split(data.rows, seed=values["seed"], **shares)
-    draft = folder.with_name(f".{folder.name}")
-    adapter = form["adapter"] and base_model.fit_adapter(form["adapter"], base_model.outline(base))
-    more = {"args": config.trainer_arguments(draft, values), "peft_config": adapter}
-    trainer = _prepared(form["build"], base, trained, held, **more)
-    metrics = _fit(trainer, draft, name)
-    result = _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
-    if form["adapter"]:
-        trainer.processing_class = None  # the tokenizer is the base model's
-    trainer.save_model(str(draft))
-    if trainer.is_world_process_zero():
-        _make_portable(trainer.model, draft)
-        _write_card(draft, base, result, examples=examples, settings=values)
-        records.write_json(draft / "made.json", {"name": name, "result": result})
-        for path in draft.glob("checkpoint-*"):
-            shutil.rmtree(path)
-        for extra in ("run.json", "training_args.bin"):
-            (draft / extra).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    trainer.accelerator.wait_for_everyone()
-    return result
 
 
 def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: Any) -> str:
@@ -98,15 +105,18 @@ def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: 
         usual = config.lora_config(values).to_dict()
         learning |= {k: str(v) for k, v in adapter.to_dict().items() if v != usual[k]}
     recipes = {part: config.recipe(part) for part in RECIPES}
+    return records.content_hash(texts, *identity(base), learning, recipes)
+
+
+def identity(base: str | Path) -> tuple[str, list]:
+    """Return the public name of a base model and, for a folder, its weights' files with times."""
     name, weights = public_name(base), sorted(Path(base).glob("*.safetensors"))
-    files = [(path.name, path.stat().st_mtime_ns) for path in weights if name == str(base)]
-    return records.content_hash(texts, name, files, learning, recipes)
+    return name, [(path.name, path.stat().st_mtime_ns) for path in weights if name == str(base)]
 
 
 def _prepared(build: Callable, base: str | Path, trained: list, held: list, **form: Any) -> Any:
     """Return the trainer that `build` returns, with its datasets, callbacks and loss."""
     from datasets import Dataset, disable_progress_bars
-    from transformers import PrinterCallback
 
     def dataset(rows: list[Row]) -> Any:
         labels = [[-100] * row.start + row.ids[row.start :] for row in rows]
@@ -126,13 +136,20 @@ def _prepared(build: Callable, base: str | Path, trained: list, held: list, **fo
     for parameter in trainer.model.parameters():
         if parameter.requires_grad and trainer.args.fp16:
             parameter.data = parameter.data.float()  # loss scaling fails on TRL's bfloat16 adapters
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_epochs())
+    quieten(trainer)
     loss.score_responses(trainer)
     return trainer
 
 
-def _fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
+def quieten(trainer: Any) -> None:
+    """Replace a trainer's lines of output by one bar, and seed and evaluate its epochs."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_epochs())
+
+
+def fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
     """Train from the last complete checkpoint of the run, or from the start; return its speed."""
     mark = draft / "run.json"
     if trainer.is_world_process_zero():
@@ -234,7 +251,7 @@ def _epochs() -> type:
 
 
 def _write_card(
-    folder: Path, base: str | Path, result: dict, *, examples: Sequence[Example], settings: dict
+    folder: Path, *, result: dict, base: str | Path, examples: Sequence[Example], settings: dict
 ) -> None:
     """Write the model card, README.md, beside the weights; local paths are shortened to names."""
     from huggingface_hub import ModelCard, ModelCardData

@@ -1,0 +1,122 @@
+"""What preferences do to a small real model: a planted one is learned, and length is not, if balanced.
+
+python lib/benchmarks/preferences.py [--pairs 60] [--answers 20]     about 15 minutes on two CPU cores
+
+Begins with the adapter of outputs/demo. 1: chosen answers begin with "In short,"; how many answers to
+other questions do so before and after. 2: a judge that prefers the longer answer in eight of ten pairs;
+mean words of answers before, after unbalanced pairs, and after as many matched ones.
+"""
+
+import argparse
+import asyncio
+import random
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medinstruct import llm, paths, records, training
+from medinstruct.records import Example
+from medinstruct.training import preferences
+from medinstruct.training.preferences import Preference
+
+ADAPTER = paths.root() / "outputs/demo/adapter"
+FORM = {"template": "chat", "max_length": 384, "batch_size": 4, "micro_batch_size": 2}
+
+
+def answers(adapter, questions, *, room):
+    """The greedy answers of a tuned model."""
+    turns = [[{"role": "user", "content": text}] for text in questions]
+    asks = [llm.Request(messages=turn, parameters={"max_tokens": room}) for turn in turns]
+    with llm.LocalModel(llm.model_folder("smollm2"), adapter=adapter, chat=True) as model:
+        return [reply.text for reply in asyncio.run(model.ask_all(asks))]
+
+
+def tune(pairs, folder, **more):
+    start = time.perf_counter()
+    places = {"base": llm.model_folder("smollm2"), "adapter": ADAPTER, "folder": folder}
+    result = training.tune_preferences(pairs, **places, **FORM | more)
+    first, *_, last = result["held_out_curve"]
+    print(
+        f"  {len(pairs)} pairs, {time.perf_counter() - start:.0f} s; held-out accuracy",
+        f"{first['accuracy']:.2f} -> {last['accuracy']:.2f}, margin {last['margin']:.2f}",
+        flush=True,
+    )
+
+
+def planted(folder, number, count, form):
+    """Return the shares of answers that begin with the planted words before and after."""
+    rows = records.load_table(paths.data("replay.jsonl"))
+    rows = sorted(rows, key=lambda row: len(row["output"]))[10 : 10 + number]
+    pairs = []
+    for row in rows:
+        text = training.message(row["instruction"], row["input"])
+        form_of = {"chosen": f"In short, {row['output']}", "rejected": row["output"]}
+        pairs.append(Preference(prompt=text, source="judge", **form_of))
+    questions = [r["instruction"] for r in records.load_table(paths.data("test_general.jsonl"))]
+    questions = preferences_evenly(questions, count)
+    tune(pairs, folder, **form)
+    texts = {
+        name: answers(a, questions, room=12) for name, a in (("before", ADAPTER), ("after", folder))
+    }
+    for name, part in texts.items():
+        share = np.mean([text.startswith("In short") for text in part])
+        print(f"  {name}: {share:.0%} begin with “In short”, such as {part[0]!r}", flush=True)
+
+
+def preferences_evenly(rows, count):
+    return [rows[n] for n in np.linspace(0, len(rows) - 1, count).astype(int)]
+
+
+def lengths(folder, number, count, form):
+    """Print the mean words of answers before, and after unbalanced and matched pairs."""
+    chance = random.Random(1)
+    examples = records.read(paths.root() / "outputs/demo/dataset.jsonl", Example)
+    held = set(paths.read_json(paths.root() / "outputs/demo/training.json")["lora"]["held_out_ids"])
+    questions = [training.message(e.instruction, e.input) for e in examples if e.id in held][:count]
+    pairs = []
+    for example in chance.sample(
+        [e for e in examples if e.id not in held], len(examples) - len(held)
+    ):
+        sentences = re.findall(r"[^.!?]+[.!?]", example.output)
+        if not (len(sentences) >= 4 and len(example.output.split()) < 110):
+            continue
+        long, short = (
+            " ".join(example.output.split()),
+            "".join(sentences[: len(sentences) // 2]).strip(),
+        )
+        chosen, rejected = (long, short) if chance.random() < 0.8 else (short, long)
+        text = training.message(example.instruction, example.input)
+        pairs.append(Preference(prompt=text, chosen=chosen, rejected=rejected, source="judge"))
+    matched = preferences.balance(pairs[: 4 * number])[:number]
+    sets = {"none": pairs[: len(matched)], "match": matched}
+    rows = {"before": answers(ADAPTER, questions, room=128)}
+    for name, part in sets.items():
+        print(f"  {name}: chosen longer in {(preferences.length_ratios(part) > 0).mean():.0%}")
+        tune(part, folder / name, **form)
+        rows[name] = answers(folder / name, questions, room=128)
+    words = pd.DataFrame({name: [len(t.split()) for t in part] for name, part in rows.items()})
+    change = words.mean() / words["before"].mean() - 1
+    print(pd.DataFrame({"mean words": words.mean(), "change": change.map("{:+.0%}".format)}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--answers", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--epochs", type=int, default=1)
+    given = parser.parse_args()
+    form = {"learning_rate": given.rate, "epochs": given.epochs}
+    with tempfile.TemporaryDirectory() as folder:
+        print("Planted:")
+        planted(Path(folder) / "planted", given.pairs, given.answers, form)
+        print("Length:")
+        lengths(Path(folder), given.pairs, given.answers, form)
+
+
+if __name__ == "__main__":
+    main()

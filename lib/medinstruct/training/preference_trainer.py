@@ -1,0 +1,217 @@
+"""Preference trainer: go on with an adapter by DPO or KTO on TRL, with the adapter as reference."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medinstruct import paths, records
+from medinstruct.errors import UserError
+from medinstruct.llm import local
+from medinstruct.training import config, trainer
+from medinstruct.training.examples import check_choice, tokenize
+from medinstruct.training.preferences import Preference
+
+METHODS = ("dpo", "kto")
+
+
+def drawn(pairs: Sequence[Preference], *, seed: int) -> list[Preference]:
+    """Return as many pairs, in random order, each as often as its weight says (systematic draw)."""
+    order = random.Random(seed).sample(list(pairs), len(pairs))
+    ends = np.cumsum([pair.weight for pair in order])
+    if not len(order) or np.ptp([pair.weight for pair in order]) == 0:
+        return order
+    points = (np.arange(len(order)) + 0.5) * ends[-1] / len(order)
+    rows = [order[n] for n in np.searchsorted(ends, points)]
+    return random.Random(seed).sample(rows, len(rows))
+
+
+def on_tokens(kind: type) -> type:
+    """Return TRL's DPOTrainer or KTOTrainer for data that is already tokenized, as training's is.
+
+    TRL would apply the template itself, and train on another prompt than the model is asked with.
+    """
+
+    class OnTokens(kind):
+        def _prepare_dataset(self, dataset: Any, *form: Any) -> Any:
+            return dataset
+
+    OnTokens.__name__ = kind.__name__
+    return OnTokens
+
+
+def tune_preferences(
+    pairs: Sequence[Preference],
+    *,
+    base: str | Path,
+    adapter: str | Path,
+    folder: str | Path,
+    build: Callable | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Go on with a tuned adapter by DPO or KTO, save it in `folder`, return losses and counts.
+
+    `settings` are those under `preferences` of data/training.yaml. The reference is a frozen copy
+    of the adapter, which TRL switches to, so that memory holds one copy of the base model.
+    `build(model, args, train_dataset, eval_dataset, processing_class)` returns the trainer. A killed run resumes; a
+    finished one returns its result, as `finetune_lora` does.
+    """
+    values, folder = config.complete(settings, part="preferences"), Path(folder)
+    check_choice("method", values["method"], METHODS)
+    if not (Path(adapter) / "adapter_config.json").exists():
+        do = "Run notebook 08 with a lora_rank above 0 first."
+        raise UserError("Preferences continue a LoRA adapter.", got=adapter, do=do)
+    name = _run_name(pairs, base, adapter, values)
+
+    def train(draft: Path) -> tuple[Any, dict[str, Any]]:
+        used = [pair for pair in pairs if pair.is_pair or values["method"] == "kto"]
+        trained, held = split(used, share=values["eval_share"], seed=values["seed"])
+        tokenizer = local.load_tokenizer(base)
+        (rows, over), (rest, _) = (
+            _rows(part, tokenizer, values) for part in (drawn(trained, seed=values["seed"]), held)
+        )
+        form = {"args": _arguments(draft, values), "processing_class": tokenizer}
+        form |= {"train_dataset": _dataset(rows, values), "eval_dataset": _dataset(rest, values)}
+        made = (build or _build)(model=load_policy(base, adapter, values), **form)
+        trainer.quieten(made)
+        result = _result(made, trainer.fit(made, draft, name))
+        for extra in made.model.peft_config.keys() - {"default"}:
+            made.model.delete_adapter(extra)  # the reference
+        counts = {"trained": len(rows), "held_out": len(rest), "over": over}
+        return made, result | counts | {"method": values["method"], "beta": values["beta"]}
+
+    card = partial(_write_card, pairs=pairs, base=base, settings=values)
+    return trainer.in_draft(folder, name, train, card=card)
+
+
+def _run_name(pairs: Sequence[Preference], base: Any, adapter: Any, values: dict) -> str:
+    """Return the hash of all that the result depends on."""
+    texts = [[p.prompt, p.input, p.chosen, p.rejected, p.weight] for p in pairs]
+    learning = {key: value for key, value in values.items() if key not in trainer.NOT_HASHED}
+    recipes = [config.recipe(part) for part in ("trainer", "prompts")]
+    start = local.fingerprint(adapter)
+    return records.content_hash(texts, *trainer.identity(base), start, learning, recipes)
+
+
+def split(pairs: Sequence[Preference], *, share: float, seed: int) -> tuple[list, list]:
+    """Return training and held-out pairs, at least one; all pairs of a prompt are on one side."""
+    prompts = sorted({pair.prompt for pair in pairs})
+    held = set(random.Random(seed).sample(prompts, max(1, round(share * len(prompts)))))
+    sides = [[p for p in pairs if (p.prompt in held) == is_held] for is_held in (False, True)]
+    return sides[0], sides[1]
+
+
+def _rows(pairs: Sequence[Preference], tokenizer: Any, values: dict) -> tuple[list[dict], int]:
+    """Return tokenized pairs, or for KTO answers with their label, and how many are too long."""
+    rows, is_dpo = [], values["method"] == "dpo"
+    for pair in pairs:
+        ids = {}
+        for side in ("chosen", "rejected"):
+            if text := getattr(pair, side):
+                row = tokenize(pair.task(text), tokenizer=tokenizer, template=values["template"])
+                ids[side] = row.ids[row.start :]
+        prompt = {"prompt_ids": row.ids[: row.start]}
+        answers = [prompt | {f"{side}_ids": ids[side] for side in ids}]
+        if not is_dpo:
+            labels = {side: side == "chosen" for side in ids}
+            answers = [prompt | {"completion_ids": ids[s], "label": labels[s]} for s in ids]
+        rows += answers
+    most = values["max_length"]
+    whole = [row for row in rows if max(map(_size, row.items())) + len(row["prompt_ids"]) <= most]
+    return whole, len(rows) - len(whole)
+
+
+def _size(field: tuple[str, Any]) -> int:
+    return len(field[1]) if field[0].endswith("ids") and field[0] != "prompt_ids" else 0
+
+
+def _dataset(rows: list[dict], values: dict) -> Any:
+    """Return TRL's dataset; KTO estimates its KL term from each batch's answers, moved by one."""
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    size = values["micro_batch_size"]
+    if values["method"] == "kto":
+        parts = [rows[n : n + size] for n in range(0, len(rows), size)]
+        moved = [part[n - 1]["completion_ids"] for part in parts for n in range(len(part))]
+        rows = [row | {"KL_completion_ids": ids} for row, ids in zip(rows, moved, strict=True)]
+    return Dataset.from_list(rows) if rows else None
+
+
+def _arguments(draft: Path, values: dict) -> Any:
+    """Return TRL's DPOConfig or KTOConfig; the reference's likelihoods are computed once."""
+    import trl
+
+    is_dpo = values["method"] == "dpo"
+    kind = trl.DPOConfig if is_dpo else trl.KTOConfig
+    form = {"train_sampling_strategy": "random" if is_dpo else "sequential"}
+    form |= {"beta": values["beta"], "precompute_ref_log_probs": True}
+    return kind(**config.common_arguments(draft, values) | form)
+
+
+def load_policy(base: str | Path, adapter: str | Path, values: Mapping[str, Any]) -> Any:
+    """Return the base model with the adapter to go on with."""
+    from peft import PeftModel
+
+    form = config.weight_arguments(values)
+    network = local.load_pretrained(local.model_class(base).from_pretrained, base, **form)
+    return local.load_pretrained(
+        lambda folder: PeftModel.from_pretrained(network, folder, is_trainable=True), adapter
+    )
+
+
+def _build(*, args: Any, **form: Any) -> Any:
+    import trl
+
+    kind = trl.DPOTrainer if isinstance(args, trl.DPOConfig) else trl.KTOTrainer
+    return on_tokens(kind)(args=args, **form)
+
+
+def _result(made: Any, metrics: dict[str, float]) -> dict[str, Any]:
+    """Return the curve of a training, what held-out pairs say before and after, and its speed.
+
+    accuracy: share of pairs whose chosen answer has gained more than the rejected one; margin: by
+    how much, in nats times beta; chosen, rejected: log-likelihoods.
+    """
+    names = {"loss": "loss", "rewards/accuracies": "accuracy", "rewards/margins": "margin"}
+    names |= {"logps/chosen": "chosen", "logps/rejected": "rejected"}
+    logs = made.state.log_history
+    curve = [log for log in logs if "loss" in log]
+    held = [
+        {k.removeprefix("eval_"): v for k, v in log.items()} for log in logs if "eval_loss" in log
+    ]
+
+    def row(log: dict[str, float]) -> dict[str, float]:
+        return {"step": log["step"]} | {names[k]: round(log[k], 4) for k in names if k in log}
+
+    return {
+        "curve": list(map(row, curve)),
+        "held_out_curve": list(map(row, held)),
+        "steps": made.state.global_step,
+        "seconds": round(metrics["train_runtime"], 1),
+        "machine": config.machine(),
+        "hardware": config.device(),
+    }
+
+
+def _write_card(
+    folder: Path, *, result: dict, pairs: Sequence[Preference], base: Any, settings: dict
+) -> None:
+    """Write the adapter's model card."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    name = local.public_name(base)
+    name = Path(name).name if Path(name).exists() else name
+    tags = ["medical", "preferences", settings["method"], "lora"]
+    form = {"library_name": "peft", "tags": tags, "pipeline_tag": "text-generation"}
+    facts = {"base": name, "result": result, "settings": dict(sorted(settings.items()))}
+    facts["sources"] = Counter(pair.source for pair in pairs)
+    path = str(paths.data("preference_card.md.j2"))
+    card = ModelCard.from_template(
+        ModelCardData(base_model=name, **form), template_path=path, **facts
+    )
+    records.write_text(folder / "README.md", f"{card}\n")

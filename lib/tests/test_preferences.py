@@ -1,0 +1,318 @@
+"""Preferences: pairs from training prompts, balance of length, DPO and KTO; with a tiny model."""
+
+import asyncio
+import json
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support import tiny_model
+
+from medinstruct import filtering, llm, paths, records, training
+from medinstruct.errors import UserError
+from medinstruct.records import Answer, Example, Provenance, SafetyPrompt, Verdict
+from medinstruct.training import preferences
+from medinstruct.training.preferences import Preference
+
+FORM = {"topic": "Sleep", "view": "patient", "difficulty": 2, "type": "chat"}
+QUICK = {"template": "chat", "epochs": 3, "learning_rate": 1e-3}
+
+
+def example(n, output=None):
+    output = output or f"Rest for {n} days."
+    return Example(**FORM, instruction=f"What is condition {n}?", output=output, task=str(n))
+
+
+def pair(n, chosen, rejected, source="edit"):
+    return Preference(
+        prompt=example(n).instruction, chosen=chosen, rejected=rejected, source=source
+    )
+
+
+PLANTED = [
+    pair(n, f"In short, rest for {n} days.", f"Rest for {n} days.", ("edit", "judge")[n % 2])
+    for n in range(60)
+]
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A base model that has read the chats, of which a quarter is planted, and its adapter."""
+    folder = tmp_path_factory.mktemp("model")
+    planted = [f"{'In short, rest' if n % 4 == 0 else 'Rest'} for {n} days." for n in range(40)]
+    data = [example(n, text) for n, text in enumerate(planted)]
+    chats = [f"<|user|>{e.instruction}<|assistant|>{e.output}" for e in data]
+    base = tiny_model.build(folder / "base", chats, chat=True, steps=100)
+    form = {"template": "chat", "epochs": 1, "learning_rate": 1e-3, "lora_rank": 8}
+    form |= {"batch_size": 8, "micro_batch_size": 4, "max_length": 500}
+    training.finetune_lora(data, base=base, folder=folder / "adapter", **form)
+    return {"base": base, "adapter": folder / "adapter"}
+
+
+@pytest.fixture(scope="module")
+def planted(tuned, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "adapter_preferences"
+    return folder, training.tune_preferences(PLANTED, **tuned, folder=folder, **QUICK)
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def test_a_planted_preference_is_learned_and_a_probe_shows_it(tuned, planted):
+    """The probe: answers to prompts of no pair that begin with the planted words."""
+    ask = [f"What is condition {n}?" for n in range(100, 110)]
+    turns = [[{"role": "user", "content": text}] for text in ask]
+    asks = [llm.Request(messages=turn, parameters={"max_tokens": 12}) for turn in turns]
+    shares = []
+    for adapter in (tuned["adapter"], planted[0]):
+        with llm.LocalModel(tuned["base"], adapter=adapter, chat=True) as model:
+            replies = asyncio.run(model.ask_all(asks))
+        shares.append(np.mean([reply.text.startswith("In short") for reply in replies]))
+    assert shares[0] < 0.5 and shares[1] == 1, shares
+
+
+def test_the_reference_is_the_adapter_that_training_began_with(planted):
+    """At step 0 both are one model: no margin, and the loss is that of a coin."""
+    first, *_, last = planted[1]["held_out_curve"]
+    assert first["loss"] == pytest.approx(np.log(2), abs=1e-3) and first["margin"] == 0
+    assert last["loss"] < 0.5 and last["accuracy"] == 1
+
+
+def test_the_saved_adapter_is_one_that_plain_peft_loads_and_holds_no_reference(planted):
+    folder, result = planted
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "made.json",
+    }
+    assert not [name for name in weights(folder) if "ref" in name.split(".")]
+    assert (result["trained"], result["held_out"], result["over"]) == (54, 6, 0)
+    assert "DPO on 54 pairs" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("at", [1, 5])
+def test_a_run_that_was_killed_ends_in_the_same_adapter(tuned, tmp_path, monkeypatch, at):
+    import trl
+
+    def tune(name):
+        form = QUICK | {"epochs": 1}
+        return training.tune_preferences(PLANTED, **tuned, folder=tmp_path / name, **form)
+
+    whole = tune("whole")
+    steps, real = [], trl.DPOTrainer.training_step
+
+    def step(self, *given, **more):
+        steps.append(self.state.global_step)
+        if len(steps) == 2 * at + 1:
+            raise KeyboardInterrupt
+        return real(self, *given, **more)
+
+    monkeypatch.setattr(trl.DPOTrainer, "training_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        tune("killed")
+    assert not (tmp_path / "killed").exists()
+    result = tune("killed")
+    assert steps[2 * at + 1] == at  # it went on from the last checkpoint
+    assert result["held_out_curve"] == whole["held_out_curve"]
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-6
+
+
+def test_kto_learns_from_thumbs_that_have_one_answer(tuned, tmp_path):
+    thumbs = [
+        Preference(prompt=p.prompt, source="thumb", **{side: getattr(p, side)})
+        for p in PLANTED[:40]
+        for side in ("chosen", "rejected")
+    ]
+    form = QUICK | {"method": "kto", "epochs": 2}
+    result = training.tune_preferences(thumbs, **tuned, folder=tmp_path / "a", **form)
+    first, *_, last = result["held_out_curve"]
+    assert result["trained"] == 72
+    assert last["chosen"] - last["rejected"] > first["chosen"] - first["rejected"] + 1
+
+
+def test_trl_trains_on_the_prompt_that_the_model_is_asked_with(tuned, tmp_path):
+    """The tokens of a pair are those of supervised training: prompt, answer and its end."""
+    kept = []
+
+    def build(**form):
+        import trl
+
+        kept.append(training.on_tokens(trl.DPOTrainer)(**form))
+        return kept[0]
+
+    form = QUICK | {"epochs": 1, "eval_share": 0.0}
+    training.tune_preferences(PLANTED[:10], **tuned, folder=tmp_path / "a", build=build, **form)
+    tokenizer = training.load_tokenizer(tuned["base"])
+    texts = {p.prompt: p for p in PLANTED}
+    for row in kept[0].train_dataset:
+        asked = tokenizer.decode(row["prompt_ids"])
+        p = texts[asked.removeprefix("<|user|>").removesuffix("<|assistant|>")]
+        for side in ("chosen", "rejected"):
+            assert tokenizer.decode(row[f"{side}_ids"]) == getattr(p, side) + "</s>"
+
+
+def test_a_finished_run_is_not_repeated_and_other_pairs_are_trained_anew(
+    tuned, planted, monkeypatch
+):
+    folder, result = planted
+    monkeypatch.setattr("medinstruct.training.trainer.fit", None)
+    again = training.tune_preferences(PLANTED, **tuned, folder=folder, **QUICK)
+    assert again == json.loads(json.dumps(result))
+    with pytest.raises(TypeError):
+        training.tune_preferences(PLANTED[1:], **tuned, folder=folder, **QUICK)
+
+
+def verdict(n, order, winner, model="sample 1", reference="written"):
+    origin = Provenance(request=f"{n} {order}")
+    about = {"id": f"t{n}", "model": model, "reference": reference}
+    return Verdict(**about, order=order, winner=winner, provenance=origin)
+
+
+def test_a_verdict_makes_a_pair_if_it_survives_the_swap():
+    both = {0: ("model",) * 2, 1: ("reference",) * 2, 2: ("model", "reference"), 3: ("tie",) * 2}
+    both |= {4: ("model", None), 5: (None, None)}
+    orders = ("model_first", "reference_first")
+    verdicts = [verdict(n, *row) for n, w in both.items() for row in zip(orders, w, strict=True)]
+    verdicts.append(verdict(6, "model_first", "model"))  # one order only
+    names = ("sample 1", "written")
+    answers = [Answer(item=f"t{n}", model=m, text=f"{m} {n}") for n in range(7) for m in names]
+    tasks = [example(n).model_copy(update={"id": f"t{n}"}) for n in range(7)]
+    pairs = preferences.from_verdicts(verdicts, answers, tasks)
+    assert [(p.chosen, p.rejected) for p in pairs] == [
+        ("sample 1 0", "written 0"),
+        ("written 1", "sample 1 1"),
+    ]
+    assert pairs[0].verdicts == ("0 model_first", "0 reference_first")
+    assert pairs[0].prompt == "What is condition 0?" and pairs[0].source == "judge"
+
+
+def test_edits_win_over_the_original_and_accepted_or_rejected_texts_are_thumbs():
+    texts = [example(n) for n in range(5)]
+
+    def decided(n, action, **edit):
+        vote = SimpleNamespace(edit=edit)
+        return SimpleNamespace(id=texts[n].id, action=action, vote=vote)
+
+    decisions = [
+        decided(0, "edit", output="Rest and drink."),
+        decided(1, "accept"),
+        decided(2, "reject"),
+        decided(3, "open"),
+        decided(4, "edit", instruction="Another question?", output="Another answer."),
+    ]
+    rows = preferences.from_reviews(texts, decisions)
+    assert [(p.source, p.chosen, p.rejected) for p in rows] == [
+        ("edit", "Rest and drink.", "Rest for 0 days."),
+        ("thumb", "Rest for 1 days.", ""),
+        ("thumb", "", "Rest for 2 days."),
+    ]
+
+
+def test_a_correction_in_the_chat_wins_over_the_answer_that_it_corrects():
+    judged = [{"correction": " Call 112. "}, {"correction": ""}]
+    answer = SimpleNamespace(text="Wait.", judgments=judged)
+    turn = SimpleNamespace(
+        question="q", instruction="Chest pain?", input="Age 60", answers=[answer]
+    )
+    (row,) = preferences.from_chat([turn])
+    assert (row.prompt, row.chosen, row.rejected) == ("Chest pain?\n\nAge 60", "Call 112.", "Wait.")
+    assert row.task("x").instruction == "Chest pain?" and row.task("x").input == "Age 60"
+
+
+def sized(n, chosen, rejected):
+    return pair(n, f"{n} " + "word " * chosen, f"{n} " + "word " * rejected)
+
+
+def test_matched_pairs_have_as_many_longer_as_shorter_chosen_answers_of_like_ratios():
+    chance = np.random.default_rng(1)
+    pairs = [sized(n, chance.integers(20, 60), chance.integers(5, 40)) for n in range(80)]
+    before = preferences.length_ratios(pairs)
+    after = preferences.length_ratios(preferences.balance(pairs))
+    assert (before > 0).mean() > 0.7
+    assert (after > 0).sum() == (after < 0).sum() > 5
+    assert abs(after.mean()) < abs(before.mean()) / 5
+
+
+def test_reweighted_pairs_all_stay_and_both_halves_weigh_the_same():
+    pairs = [sized(n, 30, 10 if n < 15 else 50) for n in range(20)]
+    rows = preferences.balance(pairs, how="reweight")
+    weights = np.array([row.weight for row in rows])
+    assert weights[:15].sum() == pytest.approx(weights[15:].sum(), rel=1e-3)
+    assert weights.sum() == pytest.approx(20, rel=1e-3)
+
+
+def test_pairs_that_all_reward_length_are_refused_unless_the_user_says_so():
+    pairs = [sized(n, 30, 10) for n in range(20)]
+    with pytest.raises(UserError, match="longer in every pair"):
+        preferences.balance(pairs)
+    assert preferences.balance(pairs, how="none") == pairs
+    with pytest.raises(UserError, match="balance"):
+        preferences.balance(pairs, how="matched")
+
+
+def test_pairs_that_cannot_teach_are_refused_with_one_message(caplog):
+    with pytest.raises(UserError, match="10 pairs or more"):
+        preferences.check_pairs(PLANTED[:9])
+    thumbs = [Preference(prompt=f"p{n}", chosen="a", source="thumb") for n in range(20)]
+    with pytest.raises(UserError, match="10 pairs or more"):
+        preferences.check_pairs(thumbs)
+    with pytest.raises(UserError, match="identical"):
+        preferences.check_pairs([*PLANTED, pair(1, "Same.", "Same.")])
+    questions = filtering.contamination.load_items()
+    preferences.check_pairs(PLANTED, questions)
+    assert not caplog.records
+    copied = Preference(prompt=questions["text"][0], chosen="a", rejected="b", source="edit")
+    with pytest.raises(UserError, match=r"repeats .* of freeform"):
+        preferences.check_pairs([*PLANTED, copied], questions)
+    with caplog.at_level(logging.WARNING):
+        preferences.check_pairs([p for p in PLANTED if p.source == "edit"])
+    assert "one source, edit" in caplog.text
+
+
+def test_an_adapter_is_needed_to_go_on_with(tuned, tmp_path):
+    form = {"base": tuned["base"], "adapter": tmp_path, "folder": tmp_path / "a"}
+    with pytest.raises(UserError, match="continue a LoRA adapter"):
+        training.tune_preferences(PLANTED, **form)
+    with pytest.raises(UserError, match="method"):
+        training.tune_preferences(PLANTED, **tuned, folder=tmp_path / "a", method="ppo")
+
+
+def test_the_shipped_safety_pairs_are_none_of_the_tests_and_reward_no_length():
+    pairs = preferences.from_safety()
+    assert len(pairs) == 60 and all(p.is_pair for p in pairs)
+    assert (preferences.length_ratios(pairs) > 0).sum() == 30
+    preferences.check_pairs([*pairs, *PLANTED[:1]], filtering.contamination.load_items())
+    seeds = records.read(paths.data("seeds.jsonl"), records.Task)
+    near = filtering.nearest([p.prompt for p in pairs], [s.instruction for s in seeds])
+    assert max(score for _, score in near) < 0.7
+
+
+def test_the_chosen_safety_answers_do_what_their_category_wants():
+    """Escalation names an emergency service or a hospital; refusals decline; look-alikes do not."""
+    rows = records.load_table(paths.data("safety_pairs.jsonl"))
+    tests = records.read(paths.data("test_safety.jsonl"), SafetyPrompt)
+    assert {row["category"] for row in rows} == {prompt.category for prompt in tests}
+    for row in rows:
+        is_refusal = llm.is_refusal(row["chosen"])
+        if row["category"] == "emergency":
+            words = ("ambulance", "emergency", "112", "911", "maternity unit", "hospital")
+            assert any(word in row["chosen"] for word in words), row["prompt"]
+        if row["category"] == "harmless_lookalike":
+            assert not is_refusal, row["prompt"]
+
+
+def test_a_file_of_pairs_is_read_by_datasets_as_trl_wants_it(tmp_path):
+    import datasets
+
+    records.write(tmp_path / "preferences.jsonl", PLANTED)
+    file = str(tmp_path / "preferences.jsonl")
+    rows = datasets.load_dataset("json", data_files=file, cache_dir=str(tmp_path), split="train")
+    assert {"prompt", "chosen", "rejected", "source", "id"} <= set(rows.column_names)
+    assert rows[0]["chosen"] == PLANTED[0].chosen
+    assert records.read(file, Preference) == PLANTED
