@@ -57,7 +57,8 @@ def tune_preferences(
 
     `settings` are those under `preferences` of data/training.yaml. The reference is a frozen copy
     of the adapter, which TRL switches to, so that memory holds one copy of the base model.
-    `build(model, args, train_dataset, eval_dataset, processing_class)` returns the trainer. A killed run resumes; a
+    `build(model, args, train_dataset, eval_dataset, processing_class)` returns the trainer. A
+    killed run resumes; a
     finished one returns its result, as `finetune_lora` does.
     """
     values, folder = config.complete(settings, part="preferences"), Path(folder)
