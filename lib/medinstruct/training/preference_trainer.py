@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from medinstruct import paths, records
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.llm import local
 from medinstruct.training import config, trainer
-from medinstruct.training.examples import check_choice, tokenize
+from medinstruct.training.examples import tokenize
 from medinstruct.training.preferences import Preference
 
 METHODS = ("dpo", "kto")
@@ -58,8 +58,7 @@ def tune_preferences(
     `settings` are those under `preferences` of data/training.yaml. The reference is a frozen copy
     of the adapter, which TRL switches to, so that memory holds one copy of the base model.
     `build(model, args, train_dataset, eval_dataset, processing_class)` returns the trainer. A
-    killed run resumes; a
-    finished one returns its result, as `finetune_lora` does.
+    killed run resumes; a finished one returns its result, as `finetune_lora` does.
     """
     values, folder = config.complete(settings, part="preferences"), Path(folder)
     check_choice("method", values["method"], METHODS)

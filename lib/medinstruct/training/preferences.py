@@ -10,10 +10,10 @@ import pandas as pd
 from pydantic import Field
 
 from medinstruct import paths, records
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.filtering import contamination
 from medinstruct.records import Answer, Example, Record, Task, Verdict
-from medinstruct.training.examples import check_choice, message
+from medinstruct.training.examples import message
 
 LEAST = 10  # pairs
 BALANCES = ("match", "reweight", "none")
