@@ -289,6 +289,19 @@ def test_other_marks_and_blanks_stay_in_an_answer(text):
     assert ask(body(text))[0][0].text == text
 
 
+def test_a_body_of_events_or_with_comments_is_the_answer_that_it_holds():
+    """Some servers stream though nobody asked, and OpenRouter keeps a connection by comments."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 4}
+    last = {"choices": [], "usage": usage, "model": "m-1"}
+    parts = (chunk(content="Rest"), chunk(content=" well."), chunk("stop"), last, b"[DONE]")
+    (reply,), _, _ = ask(events(*parts), kind="text/event-stream")
+    assert (reply.text, reply.finish_reason, reply.completion_tokens) == ("Rest well.", "stop", 4)
+    comments = b": OPENROUTER PROCESSING\n\n" * 3 + json.dumps(body("Rest.")).encode()
+    assert ask(comments)[0][0].text == "Rest."
+    failing = events(chunk(content="Re"), {"error": {"message": "overloaded", "code": 503}})
+    assert ask(failing, body("Rest."))[0][0].text == "Rest."
+
+
 def test_messages_of_other_shapes_are_read():
     for message in (NOTE, {"text": NOTE}, {"content": None, "refusal": None, "text": NOTE}):
         assert ask(body(message=message))[0][0].text == NOTE

@@ -162,11 +162,38 @@ class NoAnswer(Exception):
 
 
 def read_json(content: bytes) -> Any:
-    """Return the data of a JSON text, or the text where it is none, such as a web page."""
+    """Return the data of a JSON text, or the text where it is none, such as a web page.
+
+    Some servers write comments before it, or stream an answer that was asked for in one piece.
+    """
     text = content.decode("utf-8-sig", "replace")
     with suppress(ValueError, RecursionError):
         return json.loads(text)
+    lines = [line for line in text.split("\n") if not line.startswith((":", "event:"))]
+    parts = [line.removeprefix("data:").strip() for line in lines]
+    with suppress(ValueError, RecursionError):
+        if any(line.startswith("data:") for line in lines):
+            return _joined([json.loads(part) for part in parts if part not in ("", "[DONE]")])
+        return json.loads("\n".join(lines))
     return text
+
+
+def _joined(chunks: list[Any]) -> Any:
+    """Return the completion that a stream's chunks make, or the first that is no chunk of one."""
+    message, whole = {"content": "", "reasoning_content": ""}, {}
+    for chunk in chunks:
+        if not isinstance(chunk, dict) or chunk.get("error"):
+            return chunk
+        choice = next(iter(chunk.get("choices") or []), {})
+        if choice.get("message"):
+            return chunk
+        thought, text = _read(choice.get("delta") or choice)
+        message["content"] += text
+        message["reasoning_content"] += thought
+        whole |= {name: value for name, value in chunk.items() if value}
+        whole["finish_reason"] = choice.get("finish_reason") or whole.get("finish_reason")
+    choice = {"message": message, "finish_reason": whole.pop("finish_reason", None)}
+    return whole | {"choices": [choice]}
 
 
 def whole(text: str) -> str:
