@@ -56,7 +56,9 @@ def test_the_numbers_are_valid_json_with_what_the_report_reads(out):
     saved = json.loads(
         (out / "diversity.json").read_text(), parse_constant=lambda name: pytest.fail(name)
     )
-    assert saved["examples"] == len(ROWS) and set(saved["entropy"]) == {"dataset", "seeds"}
+    tasks = [row for row in ROWS if row["instruction"]]
+    assert saved["examples"] == len(tasks) == 13, "a row without a text is no task"
+    assert set(saved["entropy"]) == {"dataset", "seeds"}
     assert set(saved["counts"]) == set(labels.VALUES)
     assert any(name.endswith("test_freeform.jsonl") for name in saved["divergence_bits"])
     for axis, bits in saved["entropy"]["dataset"].items():

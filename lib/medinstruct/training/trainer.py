@@ -77,24 +77,31 @@ def in_draft(folder: Path, name: str, train: Callable, *, card: Callable) -> dic
         do = "Name an empty folder, or move these files away: training would replace them."
         raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
     try:
-        trainer, result = train(draft)
-        if hasattr(trainer.model, "peft_config"):
-            trainer.processing_class = None  # the tokenizer is the base model's
-        trainer.save_model(str(draft))
-        if trainer.is_world_process_zero():
-            _make_portable(trainer.model, draft)
-            card(draft, result=result)
-            records.write_json(draft / "made.json", {"name": name, "result": result})
-            for path in draft.glob("checkpoint-*"):
-                shutil.rmtree(path)
-            for extra in ("run.json", "training_args.bin"):
-                (draft / extra).unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            draft.rename(folder)
-        trainer.accelerator.wait_for_everyone()
-        return result
+        return _trained(folder, draft, name, train, card)
     finally:
         local.free_memory()
+
+
+def _trained(
+    folder: Path, draft: Path, name: str, train: Callable, card: Callable
+) -> dict[str, Any]:
+    """Train and save; the trainer is gone on return, so that its memory can be freed."""
+    trainer, result = train(draft)
+    if hasattr(trainer.model, "peft_config"):
+        trainer.processing_class = None  # the tokenizer is the base model's
+    trainer.save_model(str(draft))
+    if trainer.is_world_process_zero():
+        _make_portable(trainer.model, draft)
+        card(draft, result=result)
+        records.write_json(draft / "made.json", {"name": name, "result": result})
+        for path in draft.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        for extra in ("run.json", "training_args.bin"):
+            (draft / extra).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    trainer.accelerator.wait_for_everyone()
+    return result
 
 
 def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: Any) -> str:
