@@ -43,18 +43,6 @@ def pydantic(name, kind="extra_forbidden", text="Extra inputs are not permitted"
     return {"detail": [row]}
 
 
-class Server(stand_in_server.Service):
-    """A server that answers as `behave(sent, number)` says, and remembers what was sent."""
-
-    def __init__(self, behave):
-        super().__init__()
-        self.behave, self.sent = behave, []
-
-    def complete(self, content):
-        self.sent.append(json.loads(content))
-        return self.behave(self.sent[-1], len(self.sent))
-
-
 def text_of(sent):
     return "\n".join(message["content"] for message in sent["messages"])
 
@@ -75,7 +63,7 @@ def request(text, *, system="Be brief.", **parameters):
 
 def served(behave, talk, **fields):
     """Run `talk(client)` with a client of the server; return its result, what was sent, the client."""
-    server, form = Server(behave), {"model": "m", "concurrency": 1} | fields
+    server, form = stand_in_server.Behaving(behave), {"model": "m", "concurrency": 1} | fields
 
     async def both():
         client = llm.Client(url=stand_in_server.listen(service=server), **form)
@@ -212,7 +200,7 @@ def test_the_key_never_reaches_the_words_that_a_server_repeats(monkeypatch, capl
 
 
 def test_a_refused_request_is_asked_again_at_the_next_start(tmp_path):
-    server, asked = Server(refusing(400, AZURE)), [*MANY, request(BAD)]
+    server, asked = stand_in_server.Behaving(refusing(400, AZURE)), [*MANY, request(BAD)]
 
     async def talk():
         url = stand_in_server.listen(service=server)
@@ -241,7 +229,7 @@ ALL = {
 
 @pytest.mark.parametrize("status, body, words", ALL.values(), ids=ALL)
 def test_a_wrong_key_an_empty_account_and_an_unknown_model_end_at_once(status, body, words):
-    server = Server(while_(lambda sent, number: number > 2, status, body))
+    server = stand_in_server.Behaving(while_(lambda sent, number: number > 2, status, body))
 
     async def talk():
         await llm.Client(url=stand_in_server.listen(service=server), model="m").ask_all(MANY)
@@ -261,7 +249,9 @@ def test_a_status_that_passes_is_asked_again(status):
 @pytest.mark.parametrize("count, asked", [(40, 10), (3, 3)])
 def test_a_server_that_refuses_everything_ends_with_its_words(count, asked):
     """From the second request on the words differ in their numbers alone."""
-    server = Server(lambda sent, number: (400, openai(f"Your plan forbids it (request {number})")))
+    server = stand_in_server.Behaving(
+        lambda sent, number: (400, openai(f"Your plan forbids it (request {number})"))
+    )
     asks = [request(f"Number {n}") for n in range(count)]
 
     async def talk():

@@ -103,16 +103,6 @@ def openrouter(sent, number):
     return reply(answer(sent), reasoning=THOUGHT)
 
 
-class Server(stand_in_server.Service):
-    def __init__(self, behave):
-        super().__init__()
-        self.behave, self.sent = behave, []
-
-    def complete(self, content):
-        self.sent.append(json.loads(content))
-        return self.behave(self.sent[-1], len(self.sent))
-
-
 def ask(behave, *, name="localhost", count=5, room=100, **fields):
     """Ask a server that many questions through the client, which takes it for the one named."""
 
@@ -126,7 +116,7 @@ def ask(behave, *, name="localhost", count=5, room=100, **fields):
         asked = [llm.Request(messages=turn, parameters=parameters) for turn in turns]
         return await client.ask_all(asked), client
 
-    server = Server(behave)
+    server = stand_in_server.Behaving(behave)
     replies, client = asyncio.run(talk())
     return replies, server.sent, client
 
@@ -177,7 +167,7 @@ def test_a_refusal_is_learned_once_by_workers_that_meet_it_together(caplog):
         turns = [[{"role": "user", "content": f"Number {n}"}] for n in range(40)]
         return await client.ask_all([llm.Request(messages=turn) for turn in turns])
 
-    server = Server(behave)
+    server = stand_in_server.Behaving(behave)
     assert len(asyncio.run(talk())) == 40 and server.sent[-1]["reasoning_effort"] == "low"
     assert sum("does not take" in row.getMessage() for row in caplog.records) == 2
 
@@ -280,7 +270,7 @@ def test_a_streamed_thought_reaches_nothing_but_the_count(size, tmp_path):
         return items, client.usage
 
     text = f"<think>\n{THOUGHT}\n</think>\n\nRest and ice. Then see a doctor."
-    server = Server(lambda sent, number: (200, events(text, size)))
+    server = stand_in_server.Behaving(lambda sent, number: (200, events(text, size)))
     (*pieces, reply), usage = asyncio.run(talk())
     assert "".join(pieces) == reply.text == "Rest and ice. Then see a doctor."
     assert reply.thought == THOUGHT and 0 < usage["reasoning_tokens"] < usage["completion_tokens"]
@@ -294,7 +284,9 @@ def test_a_thought_without_its_opening_mark_is_taken_back_and_hidden_from_then_o
         request = llm.Request(messages=[{"role": "user", "content": "What helps?"}])
         return [[i async for i in clients[n].stream(request)] for n in (0, 0, 1)]
 
-    server = Server(lambda sent, number: (200, events(f"{THOUGHT}</think>Rest.", 9)))
+    server = stand_in_server.Behaving(
+        lambda sent, number: (200, events(f"{THOUGHT}</think>Rest.", 9))
+    )
     first, second, declared = asyncio.run(talk())
     assert "".join(first[:-1]) in THOUGHT and first[-1].text == "Rest."
     assert second[:-1] == declared[:-1] == ["Rest."]

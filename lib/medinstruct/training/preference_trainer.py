@@ -57,8 +57,7 @@ def tune_preferences(
 
     `settings` are those under `preferences` of data/training.yaml. The reference is a frozen copy
     of the adapter, which TRL switches to, so that memory holds one copy of the base model.
-    `build(model, args, train_dataset, eval_dataset, processing_class)` returns the trainer. A
-    killed run resumes; a finished one returns its result, as `finetune_lora` does.
+    `build` makes TRL's trainer. A killed run resumes, a finished one returns its result.
     """
     values, folder = config.complete(settings, part="preferences"), Path(folder)
     check_choice("method", values["method"], METHODS)
@@ -71,9 +70,8 @@ def tune_preferences(
         used = [pair for pair in pairs if pair.is_pair or values["method"] == "kto"]
         trained, held = split(used, share=values["eval_share"], seed=values["seed"])
         tokenizer = local.load_tokenizer(base)
-        (rows, over), (rest, _) = (
-            _rows(part, tokenizer, values) for part in (drawn(trained, seed=values["seed"]), held)
-        )
+        rows, over = _rows(drawn(trained, seed=values["seed"]), tokenizer, values)
+        rest, _ = _rows(held, tokenizer, values)
         form = {"args": _arguments(draft, values), "processing_class": tokenizer}
         form |= {"train_dataset": _dataset(rows, values), "eval_dataset": _dataset(rest, values)}
         made = (build or _build)(model=load_policy(base, adapter, values), **form)

@@ -145,6 +145,18 @@ class Service:
         return about | {"filename": "requests.jsonl", "purpose": "batch", "status": "processed"}
 
 
+class Behaving(Service):
+    """A server that answers as `behave(sent, number)` says, and remembers what was sent."""
+
+    def __init__(self, behave):
+        super().__init__()
+        self.behave, self.sent = behave, []
+
+    def complete(self, content):
+        self.sent.append(json.loads(content))
+        return self.behave(self.sent[-1], len(self.sent))
+
+
 class Handler(web.RequestHandler):
     """Every address of the API."""
 
