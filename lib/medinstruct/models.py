@@ -49,6 +49,7 @@ class Model(BaseModel, extra="forbid", frozen=True):
     reasoning_effort: str = ""
     extra: dict[str, Any] = {}
     tuned: str = ""
+    aligned: str = ""
     ends: date | None = None
     judge_style: str = Field("explain", pattern="^(short|explain)$")
     judge_max_tokens: int = Field(2000, ge=1)

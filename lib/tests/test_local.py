@@ -87,6 +87,12 @@ def test_the_same_request_to_another_adapter_or_the_base_is_another_question(
     plain = ask(llm.LocalModel(student), requests(3))
     assert [r.text for r in ask(one.base, requests(3))] == [r.text for r in plain]
     assert [r.text for r in ask(one.tuned, requests(3))] != [r.text for r in plain]
+    both = llm.LocalModel(student, adapter={"tuned": tmp_path / "1", "aligned": tmp_path / "2"})
+    assert [*both.views] == ["base", "tuned", "aligned"]
+    answers = {name: [r.text for r in ask(v, requests(3))] for name, v in both.views.items()}
+    alone = [r.text for r in ask(llm.LocalModel(student, adapter=tmp_path / "2"), requests(3))]
+    assert answers == {"base": [r.text for r in plain], "tuned": switched, "aligned": alone}
+    assert alone != switched
 
 
 def test_an_answer_ends_at_a_stop_string_before_the_room_is_used(student):

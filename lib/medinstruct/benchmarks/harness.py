@@ -69,10 +69,9 @@ class Result(BaseModel):
 
 
 def contestants(model: LocalModel, *, more: Any = None) -> list[Contestant]:
-    """Return base and tuned of a loaded model, and more as {name: path or hub id}."""
-    views = {"base": model.base} | ({"tuned": model.tuned} if model.has_adapter else {})
+    """Return the views of a loaded model, and more as {name: path or hub id}."""
     entries = {}
-    for name, view in views.items():
+    for name, view in model.views.items():
         entries[name] = Contestant(name, view.key(Request(messages=[])), partial(_opened, view))
     for name, place in (more or {}).items():
         if name in entries:

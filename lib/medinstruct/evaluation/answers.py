@@ -90,18 +90,19 @@ def evenly(rows: Sequence[Any], limit: int) -> list[Any]:
 def answerers(
     answerer: str, *, base: str, template: str, local: LocalModel | None = None, **client: Any
 ) -> dict[str, Client | LocalModel]:
-    """Return {"base": model, "tuned": model}: views of `local`, or clients of one server.
+    """Return base, tuned and perhaps aligned model: views of `local`, or clients of one server.
 
     `answerer` is "here" for `local`, "" for no model, or a model by its name in params/models.yaml:
-    there the server has the model `base` under its own name and the tuned one as `tuned`. With
+    there the server has the model `base` under its own name, and the others as the entry says. With
     template chat it applies the chat template; else it gets our own text at /v1/completions.
     """
     if not answerer:
         return {}
     if answerer == "here":
-        return {"base": local.base, "tuned": local.tuned}
+        return local.views
     entry = models.load(answerer)
     names = {"base": public_name(base), "tuned": entry.tuned or entry.model}
+    names |= {"aligned": entry.aligned} if entry.aligned else {}
     client["chat"] = template == "chat"
     return {name: connect(answerer, model=model, **client) for name, model in names.items()}
 

@@ -8,7 +8,7 @@ import json
 import threading
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -35,56 +35,72 @@ EDGE = 1 << 20  # bytes hashed at the end of a weights file; 32 times as many at
 class LocalModel(AbstractContextManager):
     """A causal language model of the Hub or of a folder, with the same methods as `Client`.
 
-    `adapter` is the folder of a LoRA adapter, or of a model with all parameters trained. The model
-    answers with its adapter where it has one; `base` and `tuned` are views of the same weights
-    that always answer without and with it. With `chat` the model's chat template is applied, else
-    the messages' text is the prompt. Each batch of answers is saved in `cache` at once.
+    `adapter` is the folder of a LoRA adapter, or of a model with all parameters trained; or several
+    by name, the first of which answers. `views` of the same weights always answer with one of them,
+    or as the base model. With `chat` the model's chat template is applied, else the messages' text
+    is the prompt. Each batch of answers is saved in `cache` at once.
     """
 
     def __init__(
-        self, base: str | Path, *, adapter="", chat=False, cache: str | Path = "", batch_size=16
+        self, base: str | Path, *, adapter: Any = "", chat=False, cache: Any = "", batch_size=16
     ) -> None:
         import torch
 
+        several = adapter if isinstance(adapter, Mapping) else {"tuned": adapter}
+        adapters = {name: str(folder) for name, folder in several.items() if folder}
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.tokenizer, *self._modules = _load(str(base), str(adapter), self.device)
+        self.tokenizer, self._modules = _load(str(base), adapters, self.device)
         self._lock = threading.Lock()
         self.chat, self.batch_size = chat, batch_size
         self.cache, self.usage = Cache(cache), Counter()
         name = public_name(base)
         self.name = Path(name).name if Path(name).is_dir() else name  # no path of a machine
-        self.has_adapter = self.is_tuned = bool(adapter)
-        self._hashes = [fingerprint(base), fingerprint(adapter) if adapter else ""]
+        self._view = next(iter(adapters), "base")
+        self._hashes = {name: fingerprint(folder) for name, folder in adapters.items()}
+        self._hash = fingerprint(base)
+
+    @property
+    def is_tuned(self) -> bool:
+        """Return whether this view answers with an adapter."""
+        return self._view != "base"
+
+    @property
+    def views(self) -> dict[str, Self]:
+        """Return the base model and the model with each adapter, by name."""
+        views = {name: copy.copy(self) for name in ("base", *self._hashes)}
+        for name, view in views.items():
+            view._view = name
+        return views
 
     @property
     def base(self) -> Self:
-        """Return the view that answers without the adapter."""
-        view = copy.copy(self)
-        view.is_tuned = False
-        return view
+        """Return the view that answers without an adapter."""
+        return self.views["base"]
 
     @property
     def tuned(self) -> Self:
-        """Return the view that answers with the adapter."""
-        if not self.has_adapter:
+        """Return the view that answers with the first adapter."""
+        if not self._hashes:
             raise UserError("This model has no adapter.", got=self.name, do="Give `adapter=`.")
-        view = copy.copy(self)
-        view.is_tuned = True
-        return view
+        return self.views[next(iter(self._hashes))]
 
     @contextmanager
     def network(self) -> Iterator[Any]:
-        """Yield the torch module of this view; the adapter is off in the base view."""
-        base, tuned = self._modules
-        is_off = tuned is base and not self.is_tuned
-        with self._lock, base.disable_adapter() if is_off else nullcontext():
-            yield tuned if self.is_tuned else base
+        """Yield the torch module of this view: with its adapter on, or with all of them off."""
+        module = self._modules[self._view]
+        is_shared, switch = hasattr(module, "disable_adapter"), nullcontext()
+        with self._lock:
+            if is_shared and self.is_tuned:
+                module.set_adapter(self._view)
+            elif is_shared:
+                switch = module.disable_adapter()
+            with switch:
+                yield module
 
     def key(self, request: Request) -> str:
         """Return the hash of weights, adapter, template, device and request."""
-        adapter = self._hashes[1] if self.is_tuned else ""
-        form = self.chat and "without thinking"
-        return request.key([self._hashes[0], adapter, form, self.device])
+        adapter, form = self._hashes.get(self._view, ""), self.chat and "without thinking"
+        return request.key([self._hash, adapter, form, self.device])
 
     async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
         """Return the replies in the order of the requests; cached answers are not repeated."""
@@ -280,20 +296,30 @@ def free_memory() -> None:
     torch.cuda.empty_cache()
 
 
-def _load(base: str, adapter: str, device: str) -> tuple[Any, Any, Any]:
-    """Return tokenizer, base and tuned module; with a LoRA adapter both are one, its adapter on."""
+def _load(base: str, adapters: dict[str, str], device: str) -> tuple[Any, dict[str, Any]]:
+    """Return the tokenizer, and the modules by view; LoRA adapters share one, or are merged."""
     from peft import PeftModel
 
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
     tokenizer, network = load_tokenizer(base, padding_side="left"), _network(base, device)
-    if not adapter:
-        return tokenizer, network, None
-    if (Path(adapter) / "config.json").exists():
-        return tokenizer, network, _network(adapter, device)
-    tuned = load_pretrained(partial(PeftModel.from_pretrained, network), adapter).eval()
-    if device == "cpu" and network.num_parameters() < COPIED:
-        return tokenizer, _network(base, device), tuned.merge_and_unload()
-    return tokenizer, tuned, tuned
+    whole = {n: folder for n, folder in adapters.items() if (Path(folder) / "config.json").exists()}
+    loras = {name: folder for name, folder in adapters.items() if name not in whole}
+    modules = {"base": network} | {n: _network(folder, device) for n, folder in whole.items()}
+    is_small = device == "cpu" and network.num_parameters() * len(loras) < COPIED
+    shared = None
+    for name, folder in loras.items():
+        if is_small or shared is None:
+            network = _network(base, device) if is_small else network
+            form = {"adapter_name": name}
+            shared = load_pretrained(partial(PeftModel.from_pretrained, network, **form), folder)
+        else:
+            load_pretrained(partial(_add_adapter, shared, name), folder)
+        modules[name] = shared.merge_and_unload() if is_small else shared.eval()
+    return tokenizer, modules if is_small or shared is None else modules | {"base": shared}
+
+
+def _add_adapter(shared: Any, name: str, folder: str) -> None:
+    shared.load_adapter(folder, adapter_name=name)
 
 
 def _network(name: str, device: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from medinstruct import params, paths
 from medinstruct.errors import UserError
-from medinstruct.llm.local import precision
+from medinstruct.llm import local
 
 
 def recipe(part: str) -> dict[str, Any]:
@@ -27,6 +27,17 @@ def training_file(folder: Path) -> Path:
     """Return the run's dataset to train on: as reviewers left it where it exists, or as written."""
     reviewed = folder / "dataset.reviewed.jsonl"
     return reviewed if reviewed.exists() else folder / "dataset.jsonl"
+
+
+def adapters(folder: Path) -> dict[str, Path]:
+    """Return a run's adapters by the name of the model: tuned (notebook 08) and aligned (09).
+
+    An aligned adapter that began with another tuned one than the present is left out.
+    """
+    tuned, aligned = folder / "adapter", folder / "adapter_preferences"
+    result = paths.read_json(aligned / "made.json").get("result", {})
+    is_current = result and result.get("start") == local.fingerprint(tuned)
+    return {"tuned": tuned} | ({"aligned": aligned} if is_current else {})
 
 
 def complete(given: dict[str, Any], part: str = "settings") -> dict[str, Any]:
@@ -78,7 +89,7 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     from trl import SFTConfig
 
     weights = weight_arguments(values) | {
-        "dtype": precision() if values["lora_rank"] else "float32"
+        "dtype": local.precision() if values["lora_rank"] else "float32"
     }
     search = {"auto_find_batch_size": processes() == 1, "model_init_kwargs": weights}
     return SFTConfig(**common_arguments(folder, values), **search)
@@ -88,9 +99,9 @@ def weight_arguments(values: dict[str, Any]) -> dict[str, Any]:
     """Return how a base model is loaded."""
     from transformers import BitsAndBytesConfig
 
-    weights: dict[str, Any] = {"dtype": precision(), "use_safetensors": True}
+    weights: dict[str, Any] = {"dtype": local.precision(), "use_safetensors": True}
     if values["load_in_4bit"]:
-        form = recipe("quantization") | {"bnb_4bit_compute_dtype": precision()}
+        form = recipe("quantization") | {"bnb_4bit_compute_dtype": local.precision()}
         weights["quantization_config"] = BitsAndBytesConfig(**form)
     return weights
 
@@ -106,8 +117,8 @@ def common_arguments(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         "num_train_epochs": values["epochs"],
         "per_device_train_batch_size": size,
         "gradient_accumulation_steps": values["batch_size"] // (size * processes()),
-        "bf16": precision() == "bfloat16",
-        "fp16": precision() == "float16",
+        "bf16": local.precision() == "bfloat16",
+        "fp16": local.precision() == "float16",
         "use_cpu": device() == "CPU",
         "dataloader_pin_memory": device() != "CPU",
     }

@@ -80,6 +80,7 @@ def tune_preferences(
         for extra in made.model.peft_config.keys() - {"default"}:
             made.model.delete_adapter(extra)  # the reference
         counts = {"trained": len(rows), "held_out": len(rest), "over": over}
+        counts |= {"start": local.fingerprint(adapter)}
         return made, result | counts | {"method": values["method"], "beta": values["beta"]}
 
     card = partial(_write_card, pairs=pairs, base=base, settings=values)
