@@ -36,12 +36,13 @@ contents: .venv/ready
 	-$(BIN)/python -c "from medinstruct import llm; llm.model_folder('smollm2'); $(HEAVY)"
 	touch .venv/ready
 
-# Makes the lock anew from pyproject.toml, without PyTorch and what only its CUDA build needs.
+# Makes the lock anew from pyproject.toml, without PyTorch and what only its CUDA build needs, and without a reader of
+# international addresses, which jsonschema takes if it is there: it would cost every import of nbformat 3 seconds.
 lock: .venv/ready
 	$(BIN)/pip install --quiet uv
 	echo "# Exact versions for Python 3.11 to 3.13; made by \`make lock\`. PyTorch is installed before these, see the Makefile." > requirements.lock.new
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra train --extra dev --no-emit-package torch \
-	  --no-header --no-annotate pyproject.toml | grep -vE "^(nvidia-|cuda-|triton)" >> requirements.lock.new
+	  --no-header --no-annotate pyproject.toml | grep -vE "^(nvidia-|cuda-|triton|rfc3987-syntax|lark)" >> requirements.lock.new
 	mv requirements.lock.new requirements.lock
 	{ sed "/- torch==/q" environment.yml; sed -n "/^[a-z]/s/^/      - /p" requirements.lock; } > environment.yml.new
 	mv environment.yml.new environment.yml
