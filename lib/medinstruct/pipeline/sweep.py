@@ -1,47 +1,53 @@
-"""Sweep: fine-tune at every cell of a grid and compare the held-out losses."""
+"""Sweep: fine-tune at every cell of a grid and compare the held-out losses over seeds."""
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from medinstruct import params, paths, plotting, records
+from medinstruct import params, paths, plotting, records, stats
 from medinstruct.errors import UserError
 from medinstruct.pipeline.runner import run
 
 COLUMNS = ("eval_before", "eval_after", "trainable", "examples", "steps", "seconds")
+LEAST = 3  # seeds: fewer are drawn without an interval
+VARIES = "A seed sets the held-out examples, the order of the rest, and the adapter's first weights"
 
 
-def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> list[str]:
-    """Run notebook 08 for each cell of the grid into outputs/<run>-<cell>/; return lines to print.
+def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> Iterator[str]:
+    """Run notebook 08 for each cell of the grid into outputs/<run>-<cell>/; yield lines to print.
 
     `grid` is `key=value,value …`, or the path of a YAML file with lists such as
-    params/grids/data_size.yaml. Finished cells are not run again.
+    params/grids/data_size.yaml. Finished cells are not run again; one that fails ends no other.
     """
-    axes = read_grid(grid)
-    out, lines, rows = paths.outputs(params.merged(profile, sets)["run"]), [], []
+    axes, rows, failed = read_grid(grid), [], []
+    cells = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    out = [paths.outputs(params.merged(profile, _sets(cell, sets))["run"]) for cell in cells][0]
     for name in paths.metadata(paths.notebook("08_finetune_lora"))["reads"]:
         if not (out / name).exists():
             raise paths.missing(out / name)
-    for combination in itertools.product(*axes.values()):
-        cell = dict(zip(axes, combination, strict=True))
+    for cell in cells:
         name = "-".join(f"{key}-{value}" for key, value in cell.items())
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))
-        pairs = [f"{key}={yaml.safe_dump(value).splitlines()[0]}" for key, value in cell.items()]
         where = [f"run={folder.name}", f"read_from={out.name}"]
-        outcome = run(profile, only=["08"], sets=[*sets, *pairs, *where])[0]
-        lines.append(f"{folder.name}: {outcome.line}")
-        training = paths.read_json(folder / "training.json")
-        measured = {key: training["lora"].get(key) for key in COLUMNS}
-        rows.append(cell | measured | {"complete": training.get("gate", {}).get("share")})
-    name = f"sweep_{'_'.join(axes)}"
-    records.write_json(out / f"{name}.json", rows)
-    table = pd.DataFrame(rows).set_index(list(axes))
-    plotting.show(_chart(rows, list(axes)), name, folder=out, data=table)
-    return [*lines, f"The comparison is {out / 'figures' / name}.svg"]
+        try:
+            outcome = run(profile, only=["08"], sets=[*_sets(cell, sets), *where])[0]
+            training = paths.read_json(folder / "training.json")
+            measured = {key: training["lora"].get(key) for key in COLUMNS}
+            rows.append(cell | measured | {"complete": training.get("gate", {}).get("share")})
+            yield f"{folder.name}: {outcome.line}"
+        except UserError as error:
+            failed.append(folder.name)
+            yield f"{folder.name}: failed: {error}"
+    yield from _compare(rows, list(axes), out) if rows else ()
+    if failed:
+        what = f"{len(failed)} of {len(cells)} cells of the grid failed."
+        do = "Repeat the command: finished cells are not run again."
+        raise UserError(what, got=", ".join(failed), do=do)
 
 
 def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
@@ -60,13 +66,60 @@ def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
     return axes
 
 
-def _chart(rows: list[dict[str, Any]], axes: list[str]) -> Any:
-    """Draw the held-out loss over the first axis, one line for each value of the others."""
-    best = min(rows, key=lambda row: row["eval_after"])
+def _sets(cell: dict[str, Any], sets: Sequence[str]) -> list[str]:
+    return [*sets, *(f"{k}={yaml.safe_dump(v).splitlines()[0]}" for k, v in cell.items())]
+
+
+def summary(rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> pd.DataFrame:
+    """Return mean held-out losses over seeds with 95% t intervals, a row a cell of other axes.
+
+    `gain` is the fall from the base model, which each seed tests on the same held-out examples.
+    """
+    frame, means = pd.DataFrame(rows), []
+    others = [name for name in axes if name != "seed"]
+    frame = frame.assign(gain=frame["eval_before"] - frame["eval_after"], every="")
+    for _, part in frame.groupby(others or ["every"], sort=False):
+        row = dict(part[others].iloc[0]) | {"examples": round(part["examples"].mean())}
+        row |= {"base": part["eval_before"].mean(), "seeds": len(part)}
+        for name, column in {"": part["eval_after"], "gain_": part["gain"]}.items():
+            reach = float("nan")
+            if len(part) >= LEAST:
+                reach = stats.t_quantile(0.975, len(part) - 1) * column.sem()
+            ends = {"low": column.mean() - reach, "high": column.mean() + reach}
+            row |= {f"{name}{key}": end for key, end in ({"mean": column.mean()} | ends).items()}
+        means.append(row)
+    return pd.DataFrame(means)
+
+
+def _compare(rows: list[dict[str, Any]], axes: list[str], out: Path) -> Iterator[str]:
+    """Write sweep_<axes>.json with all cells and their means, and the figure; yield the table."""
+    name, means = f"sweep_{'_'.join(axes)}", summary(rows, axes)
+    content = {"cells": rows, "means": means.to_dict("records"), "varies": VARIES}
+    records.write_json(out / f"{name}.json", content)
+    figure = _chart(means, [axis for axis in axes if axis != "seed"])
+    plotting.show(figure, name, folder=out, data=means.set_index(means.columns[0]))
+    yield means.round(3).to_string(index=False)
+    yield f"{VARIES}. The figure is {out / 'figures' / name}.svg"
+
+
+def _chart(means: pd.DataFrame, axes: list[str]) -> Any:
+    """Draw mean held-out losses over examples, or over the first axis; other axes name lines."""
+    best = min(means.to_dict("records"), key=lambda row: row["mean"])
     place = ", ".join(f"{name} {best[name]}" for name in axes)
-    title = f"Lowest held-out loss: {best['eval_after']:.2f} at {place}"
-    labels = [", ".join(f"{name} {row[name]}" for name in axes[1:]) or "tuned" for row in rows]
-    frame = pd.DataFrame(rows).assign(line=labels)
-    table = frame.pivot_table("eval_after", axes[0], "line", sort=False).rename(index=str)
-    table["base"] = rows[0]["eval_before"]
-    return plotting.lines(table, title=title, label="nats a response token")
+    title = f"Lowest held-out loss: {best['mean']:.2f}" + (f" at {place}" if place else "")
+    over = "examples" if "train_share" in axes or not axes else axes[0]
+    rest = [name for name in axes if name not in (over, "train_share")]
+    names = {name: f"{name} ".removeprefix("base_model ") for name in rest}
+    lines = [", ".join(f"{names[n]}{row[n]}" for n in rest) for row in means.to_dict("records")]
+    means = means.assign(line=[line or "tuned" for line in lines])
+    is_one = means["base"].round(4).nunique() == 1 or not rest
+    means["base line"] = "base" if is_one else "base, " + means["line"]
+    means[over] = means[over] if over == "examples" else means[over].astype(str)
+    pairs = {"mean": "line", "base": "base line", "low": "line", "high": "line"}
+    mean, base, *ends = (means.pivot_table(k, over, v, sort=False) for k, v in pairs.items())
+    seeds = " or ".join(map(str, sorted(means["seeds"].unique())))
+    bars = "bars: 95% t interval" if means["seeds"].max() >= LEAST else f"no interval below {LEAST}"
+    table = mean.join(base).rename_axis(f"{over.replace('_', ' ')} (seeds: {seeds}; {bars})")
+    table = table.sort_index() if over == "examples" else table
+    form = {"label": "nats a response token", "log": over == "examples"}
+    return plotting.lines(table, title=title, ends=ends, **form)

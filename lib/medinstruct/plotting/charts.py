@@ -168,22 +168,38 @@ def _interval_fields(frame: Any, reference: Any, marks: Sequence) -> dict[str, A
     return titles.series_fields(frame["score"]) | {"above": above, "below": below}
 
 
-def lines(frame: Any, *, title: str, label: str, reference=None, markers=True) -> Any:
-    """Draw one line a column over a table's index; `reference` marks places on the x-axis."""
+def lines(
+    frame: Any, *, title: str, label: str, reference=None, markers=True, ends=(), log=False
+) -> Any:
+    """Draw one line a column over a table's index; `reference` marks places on the x-axis.
+
+    `ends`: tables of the low and high ends of intervals; `base`, or `base, ` before another name,
+    is then dashed. `log`: a logarithmic x-axis with the index as its ticks.
+    """
     columns = frame.dropna(axis="columns", how="all")
     if not columns.size:
         return _note(label)
     figure, (axes,) = _canvas(titles.fill(title, titles.column_fields(columns)), 3.4)
-    chosen = colors(columns)
+    owners = {name: str(name).removeprefix("base, ") for name in columns}
+    chosen = colors(owners.values())
     for n, (name, column) in enumerate(columns.items()):
-        column = column.dropna()
+        column, color = column.dropna(), chosen[owners[name]]
         mark = MARKERS[n % len(MARKERS)] if markers or len(column) == 1 else None
-        look = {"marker": mark, "ms": 5, "color": chosen[name], "clip_on": not mark}
+        look = {"marker": mark, "ms": 5, "color": color, "clip_on": not mark}
+        if ends and f"{name}, ".startswith("base, "):
+            look |= {"ls": "--", "marker": "_"}
         axes.plot(column.index, column, label=short(name), **look)
-    if frame.index.dtype.kind == "i":
+        if ends and name in ends[0]:
+            low, high = (table[name].reindex(column.index) for table in ends)
+            axes.vlines(column.index, low, high, color=color, lw=3, alpha=0.45)
+    if log:
+        axes.set_xscale("log")
+        axes.set_xticks(frame.index, map(number, frame.index), minor=False)
+        axes.minorticks_off()
+    elif frame.index.dtype.kind == "i":
         axes.locator_params(axis="x", integer=True)
     axes.set(xlabel=frame.index.name or "", ylabel=label, ymargin=0.12)  # room for a reference
-    if frame.min().min() >= 0:
+    if frame.min().min() >= 0 and not log:
         axes.set_ylim(0, None)
     axes.grid(axis="y")
     _references(axes, reference)
