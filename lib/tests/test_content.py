@@ -468,6 +468,34 @@ def test_90_conditions_over_35_specialties():
     )
 
 
+def korean(name):
+    return [row for _, row in records.rows(paths.data(f"korean/{name}.jsonl"))]
+
+
+@pytest.mark.parametrize("name", ["seeds", "test_freeform"])
+def test_korean_records_have_the_fields_of_the_english_ones_and_canonical_labels(name):
+    fields = list(next(row for _, row in records.rows(paths.data(f"{name}.jsonl"))))
+    rows = korean(name)
+    assert len({row["id"] for row in rows}) == len(rows) == 24
+    for row in rows:
+        assert list(row) == fields and row["topic"] in labels.SPECIALTIES, row
+        assert row["id"] == records.content_hash(row["instruction"], row.get("input", ""))
+        assert row["type"] in labels.TYPES and labels.canonical("view", row["view"]), row
+        assert re.search("[가-힣]{2}", row["instruction"]), row
+    assert min(Counter(row["difficulty"] for row in rows)[level] for level in labels.LEVELS) >= 4
+
+
+def test_korean_seeds_cover_types_views_and_styles_and_share_no_specialty_with_the_items():
+    seeds, items = korean("seeds"), korean("test_freeform")
+    assert {row["type"] for row in seeds} == set(labels.TYPES)
+    assert {labels.canonical("view", row["view"]) for row in seeds} == set(labels.VIEW_GROUPS)
+    styles = Counter(row["style"] for row in seeds)
+    assert set(styles) == set(labels.STYLES) and min(styles.values()) >= 3
+    assert not {row["topic"] for row in seeds} & {row["topic"] for row in items}
+    assert all(50 <= words(row["input"]) <= 200 for row in seeds if row["input"])
+    assert all(80 <= words(row["reference"]) <= 250 for row in items)
+
+
 @pytest.fixture(scope="module")
 def checks():
     return records.load_table(paths.data("assist_checks.jsonl"))
