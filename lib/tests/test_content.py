@@ -496,6 +496,28 @@ def test_korean_seeds_cover_types_views_and_styles_and_share_no_specialty_with_t
     assert all(80 <= words(row["reference"]) <= 250 for row in items)
 
 
+def test_every_canonical_label_has_a_name_in_six_languages():
+    names = paths.load("label_names")
+    for axis, values in {**labels.VALUES, "fields": labels.FIELDS}.items():
+        assert list(names[axis]) == list(values), axis
+        for code in ("ko", "es", "de", "fr", "zh", "ja"):
+            given = [row[code] for row in names[axis].values()]
+            assert all(given) and len(set(given)) == len(given), (axis, code)
+
+
+def test_snippets_of_four_languages_quote_their_identifiers():
+    rows = [row for _, row in records.rows(paths.data("phi_snippets_other.jsonl"))]
+    for code in ("ko", "de", "es", "fr"):
+        own = [row for row in rows if row["language"] == code]
+        assert len(own) >= 30 and sum(not row["found"] for row in own) == 8
+        assert {row["split"] for row in own} == {"develop", "held_out", "hard"}
+        for row in own:
+            for hit in row["found"]:
+                assert row["text"][hit["start"] :].startswith(hit["text"]), row
+    readme = paths.data("README.md").read_text(encoding="utf-8")
+    assert f"| {len(rows)} labeled snippets of paperwork" in readme
+
+
 @pytest.fixture(scope="module")
 def checks():
     return records.load_table(paths.data("assist_checks.jsonl"))
