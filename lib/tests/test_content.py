@@ -1,5 +1,6 @@
 """The shipped content keeps its promises: numbers, coverage, lengths, balance, and no overlap between what is learned and what is tested."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -9,7 +10,7 @@ import yaml
 from pydantic import Field
 
 from medinstruct import evaluation, filtering, labels, paths, records
-from medinstruct.offline.knowledge import conditions
+from medinstruct.offline.knowledge import Condition, conditions
 from medinstruct.records import Record, SafetyPrompt, Task, TestItem
 
 LAY = ("patient", "parent", "caregiver", "family member", "school pupil", "athlete")
@@ -494,6 +495,25 @@ def test_korean_seeds_cover_types_views_and_styles_and_share_no_specialty_with_t
     assert not {row["topic"] for row in seeds} & {row["topic"] for row in items}
     assert all(50 <= words(row["input"]) <= 200 for row in seeds if row["input"])
     assert all(80 <= words(row["reference"]) <= 250 for row in items)
+
+
+def test_twelve_korean_conditions_have_the_facets_of_the_english_ones():
+    rows = [Condition.model_validate(row) for row in paths.load("korean/knowledge")]
+    names = [name for row in rows for name in (row.name, *row.also)]
+    assert len(rows) == 12 and len(set(names)) == len(names)
+    assert {row.specialty for row in rows} <= set(labels.SPECIALTIES)
+    assert all("119" in row.patient or "그날 바로 진료" in row.patient for row in rows)
+
+
+def test_a_korean_template_has_no_particle_with_two_forms_after_a_slot():
+    """Templates have the keys of the English ones; {where} always ends in 상황, so 을 is right."""
+    korean = paths.load("korean/templates")
+    texts = korean["templates"]
+    assert set(paths.load("offline/templates")) <= set(texts)
+    assert all(text.endswith("상황") for text in texts["setting"])
+    written = json.dumps(korean, ensure_ascii=False).replace("{where}", "")
+    particle = r".{10}[}](?:은|는|이|가|을|를|과|와|으로|로)(?=[\s.,?!\"])"
+    assert not re.findall(particle, written)
 
 
 def test_every_canonical_label_has_a_name_in_six_languages():
