@@ -1,15 +1,17 @@
 """Preferences: pairs from training prompts, balance of length, DPO and KTO; with a tiny model."""
 
+import ast
 import asyncio
+import inspect
 import json
 import logging
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support import tiny_model
+from support import stand_in_server, tiny_model
 
-from medinstruct import filtering, llm, paths, records, training
+from medinstruct import assist, evaluation, filtering, llm, paths, records, review, training
 from medinstruct.errors import UserError
 from medinstruct.records import Answer, Example, Provenance, SafetyPrompt, Verdict
 from medinstruct.training import preferences
@@ -214,15 +216,32 @@ def test_edits_win_over_the_original_and_accepted_or_rejected_texts_are_thumbs()
     ]
 
 
-def test_a_correction_in_the_chat_wins_over_the_answer_that_it_corrects():
-    judged = [{"correction": " Call 112. "}, {"correction": ""}]
-    answer = SimpleNamespace(text="Wait.", judgments=judged)
-    turn = SimpleNamespace(
-        question="q", instruction="Chest pain?", input="Age 60", answers=[answer]
-    )
-    (row,) = preferences.from_chat([turn])
-    assert (row.prompt, row.chosen, row.rejected) == ("Chest pain?\n\nAge 60", "Call 112.", "Wait.")
-    assert row.task("x").instruction == "Chest pain?" and row.task("x").input == "Age 60"
+def turned(question, *judged, **more):
+    """A turn of a chat whose answers were judged (text, verdict, correction)."""
+    answers = [
+        assist.Answer(name=f"m{n}", text=text, judgments=[{"verdict": v, "correction": c}])
+        for n, (text, v, c) in enumerate(judged)
+    ]
+    return assist.Turn(question=question, answers=answers, **more)
+
+
+def test_corrections_and_right_answers_win_in_the_chat_and_others_are_thumbs():
+    turns = [
+        turned("Chest pain?", ("Wait.", "unsafe", " Call 112. "), input="Age 60"),
+        turned("Two answers?", ("Good.", "right", ""), ("Bad.", "wrong", "")),
+        turned("One?", ("Fine.", "right", "")),
+        turned("Other?", ("Poor.", "wrong", ""), conversation="c"),
+        turned("And for children?", ("Poor.", "wrong", "Good."), conversation="c"),  # follow-up
+    ]
+    rows = preferences.from_chat(turns)
+    assert [(row.source, row.chosen, row.rejected) for row in rows] == [
+        ("chat", "Call 112.", "Wait."),
+        ("people", "Good.", "Bad."),
+        ("thumb", "Fine.", ""),
+        ("thumb", "", "Poor."),
+    ]
+    assert rows[0].prompt == "Chest pain?\n\nAge 60"
+    assert rows[0].task("x").instruction == "Chest pain?" and rows[0].task("x").input == "Age 60"
 
 
 def sized(n, chosen, rejected):
@@ -256,20 +275,29 @@ def test_pairs_that_all_reward_length_are_refused_unless_the_user_says_so():
         preferences.balance(pairs, how="matched")
 
 
-def test_pairs_that_cannot_teach_are_refused_with_one_message(caplog):
+def test_what_must_not_be_trained_is_left_out_with_its_reason(caplog):
+    questions = filtering.contamination.load_items()
+    copied = Preference(prompt=questions["text"][0], chosen="a", rejected="b", source="edit")
+    same, held = pair(1, "Same.", "Same."), pair(99, "a", "b")
+    rows = [*PLANTED, copied, same, held, PLANTED[0]]
+    with caplog.at_level(logging.WARNING):
+        kept, left = preferences.screen(rows, questions=questions, held_out={held.prompt})
+    assert kept == PLANTED
+    assert left["repeats a test question"][0].startswith(f"{copied.id} repeats ")
+    assert left["chosen and rejected answer are identical"] == [same.id]
+    assert left["the prompt is held out"] == [held.id]
+    assert left["repeats another pair"] == [PLANTED[0].id]
+    assert len(caplog.records) == 4 and copied.id in caplog.text
+
+
+def test_too_few_pairs_are_refused_and_pairs_of_one_source_are_a_warning(caplog):
     with pytest.raises(UserError, match="10 pairs or more"):
         preferences.check_pairs(PLANTED[:9])
     thumbs = [Preference(prompt=f"p{n}", chosen="a", source="thumb") for n in range(20)]
     with pytest.raises(UserError, match="10 pairs or more"):
         preferences.check_pairs(thumbs)
-    with pytest.raises(UserError, match="identical"):
-        preferences.check_pairs([*PLANTED, pair(1, "Same.", "Same.")])
-    questions = filtering.contamination.load_items()
-    preferences.check_pairs(PLANTED, questions)
+    preferences.check_pairs(PLANTED)
     assert not caplog.records
-    copied = Preference(prompt=questions["text"][0], chosen="a", rejected="b", source="edit")
-    with pytest.raises(UserError, match=r"repeats .* of freeform"):
-        preferences.check_pairs([*PLANTED, copied], questions)
     with caplog.at_level(logging.WARNING):
         preferences.check_pairs([p for p in PLANTED if p.source == "edit"])
     assert "one source, edit" in caplog.text
@@ -279,15 +307,19 @@ def test_an_adapter_is_needed_to_go_on_with(tuned, tmp_path):
     form = {"base": tuned["base"], "adapter": tmp_path, "folder": tmp_path / "a"}
     with pytest.raises(UserError, match="continue a LoRA adapter"):
         training.tune_preferences(PLANTED, **form)
+    form = {"folder": tmp_path / "a", "template": "chat"}
     with pytest.raises(UserError, match="method"):
-        training.tune_preferences(PLANTED, **tuned, folder=tmp_path / "a", method="ppo")
+        training.tune_preferences(PLANTED, **tuned, **form, method="ppo")
+    with pytest.raises(UserError, match="none to hold out, fits"):
+        training.tune_preferences(PLANTED, **tuned, **form, max_length=8)
 
 
 def test_the_shipped_safety_pairs_are_none_of_the_tests_and_reward_no_length():
     pairs = preferences.from_safety()
     assert len(pairs) == 60 and all(p.is_pair for p in pairs)
     assert (preferences.length_ratios(pairs) > 0).sum() == 30
-    preferences.check_pairs([*pairs, *PLANTED[:1]], filtering.contamination.load_items())
+    kept, _ = preferences.screen(pairs, questions=filtering.contamination.load_items())
+    assert kept == pairs
     seeds = records.read(paths.data("seeds.jsonl"), records.Task)
     near = filtering.nearest([p.prompt for p in pairs], [s.instruction for s in seeds])
     assert max(score for _, score in near) < 0.7
@@ -307,12 +339,103 @@ def test_the_chosen_safety_answers_do_what_their_category_wants():
             assert not is_refusal, row["prompt"]
 
 
-def test_a_file_of_pairs_is_read_by_datasets_as_trl_wants_it(tmp_path):
+@pytest.mark.parametrize(("name", "kind"), [("preferences", "DPO"), ("thumbs", "KTO")])
+def test_trl_trains_on_the_files_as_datasets_reads_them(tuned, tmp_path, name, kind):
     import datasets
+    import trl
 
-    records.write(tmp_path / "preferences.jsonl", PLANTED)
-    file = str(tmp_path / "preferences.jsonl")
+    thumb = Preference(prompt="p", chosen="Rest.", source="thumb")
+    judged = PLANTED[0].model_copy(update={"verdicts": ("r1", "r2"), "weight": 0.5})
+    preferences.save(tmp_path, [judged, *PLANTED[1:], thumb])
+    file = str(tmp_path / f"{name}.jsonl")
     rows = datasets.load_dataset("json", data_files=file, cache_dir=str(tmp_path), split="train")
-    assert {"prompt", "chosen", "rejected", "source", "id"} <= set(rows.column_names)
-    assert rows[0]["chosen"] == PLANTED[0].chosen
-    assert records.read(file, Preference) == PLANTED
+    form = {"output_dir": str(tmp_path / "a"), "max_steps": 1, "report_to": "none", "use_cpu": True}
+    args = getattr(trl, f"{kind}Config")(**form, per_device_train_batch_size=2, bf16=False)
+    model = llm.local.model_class(tuned["base"]).from_pretrained(tuned["base"])
+    place = {"model": model, "processing_class": training.load_tokenizer(tuned["base"])}
+    trainer = getattr(trl, f"{kind}Trainer")(args=args, train_dataset=rows, **place)
+    assert np.isfinite(trainer.train().training_loss)
+    if name == "thumbs":
+        assert len(rows) == 121 and rows[120]["completion"] == "Rest." and rows[120]["label"]
+    else:
+        assert records.read(file, Preference) == [judged, *PLANTED[1:]]
+        assert (rows[0]["weight"], rows[0]["verdicts"]) == (0.5, ["r1", "r2"])
+
+
+CELLS = paths.cells(paths.notebook("09_learn_preferences"))
+KNOWN = {example(n).instruction: example(n).output for n in range(60)}
+KNOWN |= {
+    evaluation.answers.question(i): i.references["written"] for i in evaluation.load_items("own")
+}
+
+
+def good(sent, number):
+    """Judge as one who knows the written answer to each question, and prefers it."""
+    body = sent["messages"][-1]["content"]
+    names = ("question", "output_a", "output_b")
+    asked, *texts = (body.split(f"<{n}>\n")[1].split(f"\n</{n}>")[0] for n in names)
+    first, second = (text == KNOWN[asked] for text in texts)
+    return replied("[[C]]" if first == second else "[[A]]" if first else "[[B]]")
+
+
+def replied(text):
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return 200, {"id": "1", "object": "chat.completion", "model": "m", "choices": [choice]}
+
+
+async def page(until, behave, **values):
+    """Run the cells of notebook 09 up to one of them, with a served judge; return its variables."""
+    server, scope = stand_in_server.Behaving(behave), {}
+    values["judge"] = f"judge@{stand_in_server.listen(service=server)}"
+    for cell in CELLS:
+        if cell["cell_type"] == "code" and cell["id"] != "setup":
+            source = "".join(cell["source"])
+            code = compile(source, cell["id"], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            if inspect.isawaitable(result := eval(code, scope)):  # noqa: S307
+                await result
+            scope |= values if cell["id"] == "parameters" else {}
+        if cell["id"] == until:
+            return scope | {"server": server}
+    return scope
+
+
+@pytest.fixture
+def run(tuned, tmp_path, monkeypatch):
+    """A run after notebook 08, with one vote of a reviewer."""
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    out, data = tmp_path / "mine", [example(n) for n in range(60)]
+    out.mkdir()
+    (out / "adapter").symlink_to(tuned["adapter"])
+    records.write(out / "dataset.jsonl", data)
+    about = {"template": "chat", "base_model": str(tuned["base"]), "trained_tokens": 40}
+    lora = {"held_out_ids": [e.id for e in data[:12]]}
+    records.write_json(out / "training.json", about | {"lora": lora})
+    for n in (0, 20):  # one of them on a prompt that is held out
+        form = {"kind": "dataset", "item": data[n].id, "hash": review.text_hash(data[n])}
+        edit = {"output": "Rest, and call if it gets worse."}
+        review.Store(out / "reviews.sqlite").cast("Ann", **form, action="edit", edit=edit)
+    options = {"learning_rate": 1e-3, "balance": "none", "max_length": 120, "prompts": 30}
+    return {"run": "mine", "safety_pairs": "", "preference_options": options}
+
+
+def test_a_good_judge_and_a_reviewer_make_pairs_that_the_page_trains_on(run, tmp_path):
+    """The notebook itself, to its end: entrance test, samples, verdicts in both orders, DPO."""
+    end = asyncio.run(page("record", good, **run))
+    assert end["judge_passed"] and not end["refused"]
+    prompts = {example(n).instruction for n in range(12, 60)}
+    assert {pair.prompt for pair in end["pairs"]} <= prompts
+    judged = [pair for pair in end["pairs"] if pair.source == "judge"]
+    assert len(judged) >= 10 and all(p.chosen == KNOWN[p.prompt] != p.rejected for p in judged)
+    assert all(len(set(filter(None, pair.verdicts))) == 2 for pair in judged)
+    numbers = json.loads((tmp_path / "mine/preferences.json").read_text())
+    assert {"source": "edit", "n": 1} in numbers["pairs"]
+    assert numbers["left_out"] == {"the prompt is held out": 1}
+    assert numbers["margin_after"] > 0 and end["loss"] < np.log(2)
+    assert set(training.adapters(tmp_path / "mine")) == {"tuned", "aligned"}
+
+
+def test_a_judge_that_looks_at_the_position_has_no_say(run):
+    end = asyncio.run(page("verdicts", lambda sent, number: replied("[[A]]"), **run))
+    assert len(end["server"].sent) == 240  # the entrance test and nothing else
+    assert end["judged"] == [] and "its verdicts are refused" in end["refused"]

@@ -21,7 +21,7 @@ HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 TIMEOUT = 3  # seconds an address may take to accept a connection, or to list its models
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
-FILE_KEYS += ("benchmark_data", "answer_models", "review_merge")
+FILE_KEYS += ("benchmark_data", "answer_models", "review_merge", "safety_pairs")
 Obstacle = tuple[str, str]  # what is wrong, what to do
 
 

@@ -72,6 +72,9 @@ def tune_preferences(
         tokenizer = local.load_tokenizer(base)
         rows, over = _rows(drawn(trained, seed=values["seed"]), tokenizer, values)
         rest, _ = _rows(held, tokenizer, values)
+        if not (rows and rest):
+            got, do = f"max_length {values['max_length']}", "Raise it in `preference_options`."
+            raise UserError("No pair to train on, or none to hold out, fits.", got=got, do=do)
         form = {"args": _arguments(draft, values), "processing_class": tokenizer}
         form |= {"train_dataset": _dataset(rows, values), "eval_dataset": _dataset(rest, values)}
         made = (build or _build)(model=load_policy(base, adapter, values), **form)

@@ -1,8 +1,11 @@
-"""Preferences: pairs of a chosen and a rejected answer, balance of length, checks."""
+"""Preferences: pairs of a chosen and a rejected answer, balance of length, checks, files."""
 
+import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +44,13 @@ class Preference(Record):
         """Return whether both answers are there."""
         return bool(self.chosen and self.rejected)
 
+    @property
+    def thumbs(self) -> list[dict[str, Any]]:
+        """Return its answers one by one, as TRL's KTO reads them: prompt, completion, label."""
+        texts, about = {True: self.chosen, False: self.rejected}, {"source": self.source}
+        rows = [{"completion": text, "label": label} for label, text in texts.items() if text]
+        return [{"prompt": self.prompt} | row | about for row in rows]
+
     def task(self, output: str) -> Example:
         """Return the prompt with one answer as an example to tokenize."""
         instruction = self.prompt.removesuffix(f"\n\n{self.input}") if self.input else self.prompt
@@ -73,7 +83,7 @@ def from_verdicts(
         names = (model, reference) if winners == {"model"} else (reference, model)
         chosen, rejected = (texts[item, name] for name in names)
         about = {"source": source, "verdicts": tuple(v.provenance.request for v in group)}
-        pairs += _pair(prompts[item], chosen, rejected, **about)
+        pairs += _pair(prompts[item], chosen, rejected, **about) if chosen and rejected else []
     return pairs
 
 
@@ -97,14 +107,29 @@ def from_reviews(examples: Iterable[Example], decisions: Iterable[Any]) -> list[
 
 
 def from_chat(turns: Iterable[Any]) -> list[Preference]:
-    """Return the corrections in a chat's turns (`assist.Turn`) over the answers they correct."""
-    rows = []
+    """Return corrections over the answers that they correct, right answers over wrong ones, thumbs.
+
+    `turns` are those of `assist.Transcripts`; the last judgment of an answer counts. Follow-up
+    questions are left out: their pairs would lack what came before.
+    """
+    rows, begun = [], set()
     for turn in turns:
+        if (conversation := turn.conversation or turn.id) in begun:
+            continue
+        begun.add(conversation)
         task = Task(**FORM, instruction=turn.instruction or turn.question, input=turn.input)
-        for answer in turn.answers:
-            for judgment in answer.judgments:
-                chosen = judgment["correction"].strip()
-                rows += _pair(task, chosen, answer.text, source="chat") if chosen else []
+        judged = [
+            (answer.text, answer.judgments[-1]) for answer in turn.answers if answer.judgments
+        ]
+        fixed = [(text, last["correction"].strip()) for text, last in judged]
+        rows += [p for a, b in fixed if b for p in _pair(task, b, a, source="chat")]
+        right = [text for text, last in judged if last["verdict"] == "right"]
+        wrong = [text for text, last in judged if last["verdict"] != "right"]
+        rows += [p for a, b in product(right, wrong) for p in _pair(task, a, b, source="people")]
+        if not (right and wrong):
+            single = {"chosen": right, "rejected": [a for a, b in fixed if not b and a in wrong]}
+            thumbs = [{side: text} for side, texts in single.items() for text in texts]
+            rows += [p for thumb in thumbs for p in _pair(task, **thumb, source="thumb")]
     return rows
 
 
@@ -127,36 +152,51 @@ def _pair(task: Task, chosen: str = "", rejected: str = "", **about: Any) -> lis
     return [Preference(**fields, **about)] if chosen.strip() != rejected.strip() else []
 
 
-def check_pairs(pairs: Sequence[Preference], questions: pd.DataFrame | None = None) -> None:
-    """Raise if pairs cannot teach: equal answers, fewer than 10, or a prompt of a test set.
+def screen(
+    rows: Sequence[Preference], *, questions: pd.DataFrame, held_out: Collection[str] = ()
+) -> tuple[list[Preference], dict[str, list[str]]]:
+    """Return the rows to train on, and the ids of the others by reason, which are logged.
 
-    `questions` are those that `contamination.read_items` returns. Pairs of a single source are
-    logged: the model then learns what sets this source apart.
+    Left out are equal answers, repeated rows, `held_out` prompts, and rows that repeat one of the
+    test `questions` (see `contamination.read_items`).
     """
-    same = [pair.id for pair in pairs if pair.chosen == pair.rejected]
-    if same:
-        do = "Leave these pairs out."
-        raise UserError("Chosen and rejected answer are identical.", got=_some(same), do=do)
-    whole = [pair for pair in pairs if pair.is_pair]
-    if len(whole) < LEAST:
+    hits = contamination.find([row.task(row.chosen or "-") for row in rows], questions)
+    repeats = {hit.task: f"{hit.task} repeats {hit.id} of {hit.set}" for hit in hits.itertuples()}
+    kept, left = {}, defaultdict(list)
+    for row in rows:
+        if row.chosen == row.rejected:
+            left["chosen and rejected answer are identical"].append(row.id)
+        elif row.id in repeats:
+            left["repeats a test question"].append(repeats[row.id])
+        elif row.prompt in held_out:
+            left["the prompt is held out"].append(row.id)
+        elif row.id in kept:
+            left["repeats another pair"].append(row.id)
+        else:
+            kept[row.id] = row
+    for reason, names in left.items():
+        records.note(f"{len(names)} preferences are left out, {reason}", names)
+    return list(kept.values()), dict(left)
+
+
+def check_pairs(rows: Sequence[Preference]) -> None:
+    """Raise if there are fewer than 10 pairs; log if they are of one source."""
+    sources = [row.source for row in rows if row.is_pair]
+    if len(sources) < LEAST:
         do = "Collect more votes or edits, ask for more samples, or add pairs of the safety set."
-        raise UserError(f"Preferences need {LEAST} pairs or more.", got=len(whole), do=do)
-    if questions is not None:
-        tasks = [pair.task(pair.chosen or pair.rejected) for pair in pairs]
-        hits = contamination.find(tasks, questions)
-        if len(hits):
-            names = [f"{hit.task} repeats {hit.id} of {hit.set}" for hit in hits.itertuples()]
-            do = "Leave these pairs out: a model must not be trained on test questions."
-            raise UserError("Pairs repeat test questions.", got=_some(names), do=do)
-    sources = {pair.source for pair in whole}
-    if len(sources) == 1:
-        text = f"All {len(whole)} pairs come from one source, {sources.pop()}: the model may learn"
+        raise UserError(f"Preferences need {LEAST} pairs or more.", got=len(sources), do=do)
+    if len(set(sources)) == 1:
+        text = f"All {len(sources)} pairs come from one source, {sources[0]}: the model may learn"
         logging.getLogger("medinstruct").warning(f"{text} its style in place of its judgment.")
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{len(names)} of them: {', '.join(names[:5])}{more}"
+def save(folder: Path, rows: Sequence[Preference]) -> None:
+    """Write preferences.jsonl, the pairs, and thumbs.jsonl, all answers one by one, for TRL."""
+    pairs = [row.model_dump(exclude={"provenance"}) for row in rows if row.is_pair]
+    thumbs = [thumb for row in rows for thumb in row.thumbs]
+    for name, part in {"preferences": pairs, "thumbs": thumbs}.items():
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in part]
+        records.write_text(folder / f"{name}.jsonl", "".join(lines))
 
 
 def length_ratios(pairs: Iterable[Preference]) -> np.ndarray:
