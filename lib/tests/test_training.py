@@ -295,6 +295,28 @@ def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model
     assert asyncio.run(model.tuned.ask_all([ask]))[0].completion_tokens
 
 
+def test_replay_is_trained_on_beside_the_dataset_and_never_held_out(
+    student, undisturbed, tmp_path, trainers, caplog
+):
+    rows = [
+        {"instruction": f"Say {word}.", "output": f"{word}!"} for word in ("sun", "tree", "sea")
+    ]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    replay = {"replay": str(tmp_path / "set.jsonl"), "epochs": 1}
+    result = finetune(student, tmp_path / "a", **replay, replay_share=0.05)
+    trained = undisturbed[1]["examples"]
+    assert result["replay"] == round(trained * 0.05 / 0.95) == result["examples"] - trained
+    assert result["held_out_ids"] == undisturbed[1]["held_out_ids"]
+    decode, data = training.load_tokenizer(student).decode, trainers[0].train_dataset
+    texts = map(decode, data[:]["input_ids"])
+    assert sum("Say " in text for text in texts) == result["replay"]
+    card = (tmp_path / "a/README.md").read_text()
+    assert "general instructions of `set.jsonl`" in card and str(tmp_path) not in card
+    assert finetune(student, tmp_path / "b", **replay, replay_share=0.5)["replay"] == 3
+    assert f"3 of {trained} examples" in caplog.text
+    assert finetune(student, undisturbed[0], replay=str(tmp_path)) == undisturbed[1], "share 0"
+
+
 def test_files_that_are_no_adapter_are_never_replaced(student, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
@@ -392,6 +414,7 @@ def test_a_saved_adapter_is_small_and_names_its_base_as_others_know_it(
         ({"batch_size": 9, "micro_batch_size": 2}, "do not fit"),
         ({"load_in_4bit": True}, "CUDA GPU"),
         ({"template": "chat"}, "no chat template"),
+        ({"replay_share": 1.0}, "at least 0 and below 1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(student, tmp_path, settings, reason):

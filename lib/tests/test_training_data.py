@@ -1,13 +1,15 @@
 """Training examples: prompts, checks before training, held-out split; launch configurations."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 import pytest
 from support import tiny_model
 
-from medinstruct import benchmarks, labels, llm, params, paths, training
+from medinstruct import benchmarks, filtering, labels, llm, params, paths, records, training
+from medinstruct.benchmarks import extraction
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 
@@ -197,3 +199,35 @@ def test_settings_are_defaults_then_parameters_then_options():
         values = params.merged(profile) | {"load_in_4bit": False}
         values["training_options"] = values["training_options"] | {"load_in_4bit": False}
         assert training.settings(values)["epochs"] == values["epochs"]
+
+
+def test_no_replay_instruction_shares_a_template_with_a_general_question():
+    """The gate on general questions would else be trained on; a right answer is no echo."""
+    general = records.load_table(paths.data("test_general.jsonl"))
+    rows = records.load_table(paths.data("replay.jsonl"))
+    pool = [
+        *(r["instruction"] for r in rows),
+        *(training.message(r["instruction"], r["input"]) for r in rows),
+    ]
+    questions = [r["instruction"] for r in general]
+    assert (len(questions), len(rows)) == (60, 120)
+    near = filtering.nearest(questions, pool, tokenizer="unicode")
+    assert not [(a, pool[n]) for a, (n, s) in zip(questions, near, strict=True) if s > 0.6]
+    for row in general:
+        doc, texts = {"target": row["pattern"]}, (row["answer"], row["instruction"])
+        assert [extraction.score_pattern(doc, [t])["acc"] for t in texts] == [1, 0], row
+
+
+def test_replay_leaves_out_test_questions_and_rows_without_an_answer_are_refused(tmp_path, caplog):
+    item = {"instruction": "What is the capital of  France", "output": "Paris."}
+    words = ["rivers", "trees", "poets", "lakes", "stars", "fruits", "games", "colors", "tools"]
+    rows = [{"question": f"Name {n} {words[n]}.", "answer": f"{n}."} for n in range(9)]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, [*rows, item, rows[0]])))
+    saved = {"set": "medqa", "id": "1", "text": "Name 3 lakes", "options": []}
+    (tmp_path / "tests.jsonl").write_text(json.dumps(saved))
+    general = training.examples.replay(str(tmp_path / "set.jsonl"), tests=tmp_path / "tests.jsonl")
+    assert [e.output for e in general] == [f"{n}." for n in range(9) if n != 3]
+    assert "2 repeat test questions" in caplog.text
+    (tmp_path / "bad.jsonl").write_text(json.dumps({"text": "All in one."}))
+    with pytest.raises(UserError, match="instruction"):
+        training.examples.replay(str(tmp_path / "bad.jsonl"), tests=tmp_path)

@@ -1,5 +1,6 @@
 """Extraction: the option that a free reply ends on, and the metrics computed from it."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,6 +103,21 @@ def score_exact(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, flo
 
 def _scores(answer: int | str | None, right: int | str) -> dict[str, float]:
     return {"acc": float(answer == right), "unread": float(answer is None)}
+
+
+def score_pattern(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Score a reply without its thoughts by the target, a regular expression; case is ignored."""
+    reply = (split_thought(results[0])[0] or "").strip()
+    return {"acc": float(bool(re.search(f"(?ims){doc['target']}", reply)))}
+
+
+def score_rules(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Score a reply by the harness's rules of IFEval: 1 if it keeps all of its prompt's."""
+    from lm_eval.tasks.ifeval.utils import process_results
+
+    rules = json.loads(doc["target"]) | {"key": doc["id"], "prompt": doc["question"]}
+    scores = process_results(rules, [split_thought(results[0])[0] or ""])
+    return {"acc": float(scores["prompt_level_strict_acc"])}
 
 
 def score_summary(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from medinstruct.benchmarks.question_sets import Benchmark, Question
 from medinstruct.errors import UserError
 
 DRAWS = 2000  # of the permutation test
+LOSS = 0.1  # of a score on general questions: a choice, not a standard
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -73,18 +74,36 @@ def baselines(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def paired(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a task: the change from base to tuned (`stats.paired_change`), Holm's p."""
-    samples, rows = frame([r for r in results if r.model in ("base", "tuned")]), {}
-    for task, part in samples.groupby("task", sort=False):
-        first, second = (part[part["model"] == name].set_index("id") for name in ("base", "tuned"))
-        if first.empty or second.empty:
-            continue
-        if not first.index.equals(second.index):
-            what = f"base and tuned answered different questions of {task}."
-            raise UserError(what, do="Run both with one limit.")
-        rows[task] = stats.paired_change(first["score"], second["score"])
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
-    return table.assign(p_holm=stats.holm(table["p"])) if len(table) else table
+    """Return one row a task and pair of models: the change to `model` from `minus`, Holm's p.
+
+    Pairs: each model minus base, aligned minus tuned. The change is `stats.paired_change`.
+    """
+    rows = []
+    for task, part in frame(results).groupby("task", sort=False):
+        scores = {name: own.set_index("id")["score"] for name, own in part.groupby("model")}
+        pairs = [(name, "base") for name in part["model"].unique() if name != "base"]
+        for model, minus in [*pairs, ("aligned", "tuned")]:
+            if not {model, minus} <= scores.keys():
+                continue
+            if not scores[model].index.equals(scores[minus].index):
+                what = f"{minus} and {model} answered different questions of {task}."
+                raise UserError(what, do="Run both with one limit.")
+            change = stats.paired_change(scores[minus], scores[model])
+            rows.append({"task": task, "model": model, "minus": minus} | change)
+    columns = ["task", "model", "minus", "n", "gained", "lost", "p", "change", "low", "high"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p_holm=stats.holm(table["p"]) if rows else table["p"])
+
+
+def forgetting(change: pd.DataFrame, benchmarks: Sequence[Benchmark]) -> pd.DataFrame:
+    """Return the rows of `paired` from base on general benchmarks, each with a `state`.
+
+    kept: the 95% interval excludes a loss above `LOSS`; lost: it excludes that nothing was lost.
+    """
+    general = [benchmark.task for benchmark in benchmarks if benchmark.group == "general"]
+    rows = change[change["task"].isin(general) & (change["minus"] == "base")]
+    states = [rows["low"] > -LOSS, rows["high"] < 0]
+    return rows.assign(state=np.select(states, ["kept", "lost"], "not shown"))
 
 
 def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def load(source: str | Path) -> pd.DataFrame:
     counted by: "(no label)" if it is missing, "(no match)" if no rule knows it. Rows without a
     text are left out, with a note of their number.
     """
-    pairs = records.usable(_rows(str(source).strip()), _fields, source=source)
+    pairs = records.usable(rows(str(source).strip()), _fields, source=source)
     table = _counted([fields for _, fields in pairs])
     is_task = (table["instruction"] + table["input"]).str.strip() != ""
     if not is_task.any():
@@ -67,7 +67,7 @@ def _fields(row: dict[str, Any], where: str) -> dict[str, str]:
     return fields | {"model": str(model)}
 
 
-def _rows(source: str) -> list[tuple[str, dict[str, Any]]]:
+def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the rows of a source with their places; only `hf:` asks the Hugging Face hub."""
     if source.startswith(HUB):
         return _hub_rows(source.removeprefix(HUB))

@@ -2,12 +2,16 @@
 
 import random
 from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from medinstruct import labels, paths, records
+from medinstruct.diversity import coverage
 from medinstruct.errors import UserError, check_choice
+from medinstruct.filtering import contamination
 from medinstruct.llm import render_chat
 from medinstruct.records import Example
 
@@ -126,6 +130,33 @@ def split(
     trained = [row for row, name in zip(shuffled, requests, strict=True) if name not in held]
     held_out = [row for row, name in zip(shuffled, requests, strict=True) if name in held]
     return trained[: max(1, round(train_share * len(trained)))], held_out
+
+
+def replay(source: str, *, tests: Path) -> list[Example]:
+    """Return a set of general instructions, without those that repeat a test question.
+
+    `source` is own, or one of `coverage.rows`; `tests` the questions saved by notebook 03, if any.
+    """
+    place = str(paths.data("replay.jsonl")) if source == "own" else source
+    unused = {"type": "general", "topic": "", "view": "", "difficulty": 1, "task": ""}
+
+    def example(row: dict, where: str) -> Example:
+        return records.parse(Example, unused | records.texts(row, where=where), where=where)
+
+    pairs = records.usable(coverage.rows(place), example, source=source)
+    examples = records.distinct(pairs, attrgetter("id"), source=source)
+    files = [paths.data("test_general.jsonl"), *filter(Path.exists, [tests])]
+    hits = contamination.find(examples, contamination.load_items(files=files))
+    records.note(f"Replay: {len(hits)} repeat test questions and are left out", [*hits["text"]])
+    return [example for example in examples if example.id not in set(hits["task"])]
+
+
+def add_replay(trained: list[Row], general: list[Row], *, share: float, seed: int) -> list[Row]:
+    """Return training rows of which `share` is general ones, each once, as far as they go."""
+    wanted = round(share / (1 - share) * len(trained))
+    lacking = ["the set is too small for `replay_share`"] * (wanted > len(general))
+    records.note(f"Replay: {len(general)} of {wanted} examples", lacking)
+    return trained + random.Random(seed).sample(general, min(wanted, len(general)))
 
 
 def dataset_hash(examples: Sequence[Example]) -> str:

@@ -14,10 +14,10 @@ from medinstruct.errors import UserError
 from medinstruct.llm import local, public_name
 from medinstruct.records import Example
 from medinstruct.training import base_model, config, loss
-from medinstruct.training.examples import Row, dataset_hash, split, survey
+from medinstruct.training.examples import Row, add_replay, dataset_hash, replay, split, survey
 
 # What the result depends on, beside the data: all settings but some, and recipes.
-NOT_HASHED = ("report_to", "gradient_checkpointing")
+NOT_HASHED = ("report_to", "gradient_checkpointing", "replay")  # its examples are hashed
 RECIPES = ("trainer", "adapter", "quantization", "prompts")
 
 
@@ -47,18 +47,24 @@ def finetune_lora(
         SFTTrainer, model=str(base), processing_class=local.load_tokenizer(base)
     )
 
+    share, tests = values["replay_share"], Path(folder).parent / "test_questions.jsonl"
+    general = replay(values["replay"], tests=tests) if share else []
+
     def train(draft: Path) -> tuple[Any, dict[str, Any]]:
         checks = {key: values[key] for key in ("max_length", "template", "over_length")}
-        data = survey(examples, tokenizer=local.load_tokenizer(base), **checks)
+        checks["tokenizer"] = local.load_tokenizer(base)
+        data, extra = survey(examples, **checks), survey(general, **checks)
         shares = {"share": values["eval_share"], "train_share": values["train_share"]}
-        trained, held = split(data.rows, seed=values["seed"], **shares)
+        medical, held = split(data.rows, seed=values["seed"], **shares)
+        trained = add_replay(medical, extra.rows, share=share, seed=values["seed"])
         fitted = adapter and base_model.fit_adapter(adapter, base_model.outline(base))
         more = {"args": config.trainer_arguments(draft, values), "peft_config": fitted}
         trainer = _prepared(build, base, trained, held, **more)
         metrics = fit(trainer, draft, name)
-        return trainer, _result(trainer, trained, held, metrics) | {"cut": len(data.over)}
+        counts = {"cut": len(data.over), "replay": len(trained) - len(medical)}
+        return trainer, _result(trainer, trained, held, metrics) | counts
 
-    name = _run_name(examples, base, values, adapter)
+    name = _run_name([*examples, *general], base, values, adapter)
     card = partial(_write_card, base=base, examples=examples, settings=values)
     return in_draft(Path(folder), name, train, card=card)
 
@@ -107,7 +113,8 @@ def _trained(
 def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: Any) -> str:
     """Return the hash of all that the result depends on: data, base model, settings, recipes."""
     texts = [[e.id, e.type, e.instruction, e.input, e.output] for e in examples]
-    learning = {key: value for key, value in values.items() if key not in NOT_HASHED}
+    skipped = {*NOT_HASHED, *["replay_share"] * (not values["replay_share"])}
+    learning = {key: value for key, value in values.items() if key not in skipped}
     if adapter:
         usual = config.lora_config(values).to_dict()
         learning |= {k: str(v) for k, v in adapter.to_dict().items() if v != usual[k]}
@@ -270,6 +277,8 @@ def _write_card(
     form = {"library_name": "peft" if is_lora else "transformers", "tags": tags}
     data = ModelCardData(base_model=base, pipeline_tag="text-generation", **form)
     facts = {"base": base, "is_lora": is_lora, "result": result, "total": len(examples)}
+    source = settings["replay"]
+    settings = settings | {"replay": Path(source).name if paths.find(source) else source}
     facts["settings"] = {key: settings[key] for key in sorted(settings) if key != "report_to"}
     facts["writers"] = sorted({e.provenance.model for e in examples if e.provenance.model})
     facts["hash"] = dataset_hash(examples)
