@@ -274,7 +274,7 @@ def test_the_harness_alone_reads_our_task_files():
     manager = TaskManager(include_path=str(paths.data("benchmarks")), include_defaults=False)
     assert (
         manager.all_subtasks == list(question_sets.task_files())
-        and len(list(question_sets.task_files())) == 18
+        and len(list(question_sets.task_files())) == 20
     )
     task = manager.load(["own_ll"])["tasks"]["own_ll"]
     assert len(task.test_docs()) == 212 and task.doc_to_choice(task.test_docs()[0]) == [
@@ -501,6 +501,53 @@ def test_mcnemar_counts_only_the_questions_that_one_model_got_right():
 def test_two_models_that_answered_different_questions_are_not_compared():
     with pytest.raises(UserError, match="different questions"):
         scores.paired([result([1, 0]), result([1, 0, 1], model="tuned")])
+
+
+def test_every_model_is_compared_with_base_and_aligned_with_tuned_and_a_loss_has_a_state():
+    """Kept is what excludes a loss of ten points, lost what excludes none; else it is not shown."""
+    values = {
+        "base": [1] * 60,
+        "tuned": [1] * 60,
+        "aligned": [0] * 9 + [1] * 51,
+        "more": [0] * 3 + [1] * 57,
+    }
+    form = {"task": "own_general_gen"}
+    change = scores.paired([result(v, model=m, **form) for m, v in values.items()])
+    pairs = list(zip(change["model"], change["minus"], strict=True))
+    assert pairs == [*((m, "base") for m in [*values][1:]), ("aligned", "tuned")]
+    assert change["lost"].tolist() == [0, 9, 3, 9] and (change["p_holm"] >= change["p"]).all()
+    sets = benchmarks.load(["own_general_gen", "own_ll"], limit=5, generation_limit=2)
+    assert [len(one.questions) for one in sets] == [60, 5], "short replies are all asked"
+    states = scores.forgetting(change, sets)
+    assert states["state"].tolist() == ["kept", "lost", "not shown"]
+    assert scores.forgetting(scores.paired([]), sets).empty
+    assert scores.forgetting(change.assign(task="own_ll"), sets).empty, "not a general benchmark"
+
+
+def test_a_general_question_is_scored_by_its_pattern_after_the_thoughts(tmp_path):
+    (general,) = benchmarks.load(["own_general_gen"])
+    lm = Rigged("", "<think>Berlin? No.</think>It is PARIS, or 12.")
+    (outcome,) = benchmarks.run([general], [contestant(lm)], folder=tmp_path)
+    right = [
+        row["question"]
+        for row, s in zip(general.questions, outcome.samples, strict=True)
+        if s.score
+    ]
+    assert "What is the capital of France?" in right and "What is 7 plus 5?" in right
+    assert len(right) == 5 and scores.score_table([general], [outcome]).loc[0, "score"] == 5 / 60
+
+
+def test_a_set_whose_scorer_lacks_a_package_says_so_and_asks_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "immutabledict", None)
+    rule = {"key": 1, "prompt": "Write in lowercase.", "kwargs": [{"num_words": None}]}
+    rule["instruction_id_list"] = ["change_case:english_lowercase"]
+    file = written(tmp_path, "ifeval.jsonl", [rule])
+    (found,) = benchmarks.load(["ifeval_gen"], data=file)
+    assert "not scored: " in found.problem and "lm-eval[ifeval]" in found.problem
+    monkeypatch.setattr(question_sets, "_lacking", lambda _: "")
+    (found,) = benchmarks.load(["ifeval_gen"], data=file)
+    kept = json.loads(found.questions[0]["target"])
+    assert kept == {name: rule[name] for name in ("kwargs", "instruction_id_list")}
 
 
 def test_calibration_is_zero_for_a_model_that_knows_and_as_computed_for_one_that_boasts():

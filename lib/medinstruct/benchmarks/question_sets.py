@@ -65,8 +65,8 @@ def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> lis
 
     `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub,
     or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays in the
-    list with its problem. `limit` takes that many questions evenly, `generation_limit` those of
-    generating variants with long replies; 0 takes all. `data["more"]` is for notebook 03.
+    list with its problem. `limit` takes that many questions evenly, `generation_limit` those of the
+    generating variants; 0 and sets with short replies take all. `data["more"]` is for notebook 03.
     """
     known = sorted(file.stem for file in paths.data("benchmarks").glob("*.yaml"))
     chosen = known if "all" in tasks else list(tasks)
@@ -80,10 +80,9 @@ def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> lis
         shared = sets()[task.rpartition("_")[0]]["metadata"]
         about = {key: shared[key] for key in ("set", "title", "group")}
         about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
-        is_long = about["variant"] == "generation" and not shared.get("short")
-        most = generation_limit if is_long else limit
+        most = generation_limit if about["variant"] == "generation" else limit
         about |= read(about["set"], files.get(about["set"]))
-        questions = evaluation.evenly(about.get("whole", ()), most)
+        questions = evaluation.evenly(about.get("whole", ()), 0 if shared.get("short") else most)
         benchmarks.append(Benchmark(task, **about, questions=questions))
     return benchmarks
 
@@ -122,21 +121,21 @@ def named_set(stem: str) -> str:
 def _content(name: str, file: Path | None) -> dict[str, Any]:
     """Return the content of a set, or the problem with it; the user's own file must be readable."""
     about = sets()[name]["metadata"]
+    if problem := _lacking(about.get("needs", "")):
+        return {"problem": problem}
     try:
-        content = _read(name, file)
+        return _read(name, file)
     except (ImportError, UserError) as error:
         if file or "file" in about:
             raise
         return {"problem": str(error).replace("\n", " ")}
-    problem = _lacking(about["needs"]) if "needs" in about else ""
-    return {"problem": problem} if problem else content
 
 
 def _lacking(scorer: str) -> str:
     """Return what the harness's own scorer ("module:function of a text") lacks; "" if it works."""
     module, _, function = scorer.partition(":")
     try:
-        getattr(importlib.import_module(module), function)("One. Two.")
+        _ = module and getattr(importlib.import_module(module), function)("One. Two.")
     except (ImportError, LookupError, OSError) as error:
         cause = " ".join(str(error).split()).strip("* ")[:80]
         return f"not scored: {cause}; install lm-eval[ifeval] and NLTK's punkt_tab"

@@ -80,16 +80,15 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
     """
     rows = []
     for task, part in frame(results).groupby("task", sort=False):
-        scores = {name: own.set_index("id")["score"] for name, own in part.groupby("model")}
+        scores = part.pivot(index="id", columns="model", values="score")
+        if scores.isna().any(axis=None):
+            what = f"The models answered different questions of {task}."
+            raise UserError(what, do="Run all with one limit.")
         pairs = [(name, "base") for name in part["model"].unique() if name != "base"]
         for model, minus in [*pairs, ("aligned", "tuned")]:
-            if not {model, minus} <= scores.keys():
-                continue
-            if not scores[model].index.equals(scores[minus].index):
-                what = f"{minus} and {model} answered different questions of {task}."
-                raise UserError(what, do="Run both with one limit.")
-            change = stats.paired_change(scores[minus], scores[model])
-            rows.append({"task": task, "model": model, "minus": minus} | change)
+            if {model, minus} <= {*scores}:
+                change = stats.paired_change(scores[minus], scores[model])
+                rows.append({"task": task, "model": model, "minus": minus} | change)
     columns = ["task", "model", "minus", "n", "gained", "lost", "p", "change", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=stats.holm(table["p"]) if rows else table["p"])
@@ -171,16 +170,17 @@ def rotated_choices(
 ) -> pd.DataFrame:
     """Return one row a model, question and rotation of its options, for `items` questions.
 
-    Beside the columns of `frame`: question (its id), letter (chosen), option (the chosen one's
-    place before the rotation, -1 if unreadable). `settings` are those of `run`.
+    Beside `frame`: question (its id), letter (chosen), option (the chosen one's place before the
+    rotation, -1 if unreadable). `settings` are those of `run`, which keeps the answers.
     """
     chosen = evaluation.evenly(benchmark.questions, items)
     size = {row["id"]: len(row["options"]) for row in chosen}
     turns = [(row["id"], n, rotate(row, n)) for row in chosen for n in range(size[row["id"]])]
     about = pd.DataFrame(turns, columns=["question", "steps", "row"])
-    about["size"], about["id"] = about["question"].map(size), about["row"].str["id"]
-    asked = benchmark._replace(questions=list(about.pop("row")))
-    choices = frame(run([asked], models, **settings)).merge(about, on="id", how="left")
+    about["size"], is_turned = about["question"].map(size), about["steps"] > 0
+    about["id"] = about["row"].str["id"].where(is_turned, about["question"])
+    asked = benchmark._replace(questions=list(about.pop("row")[is_turned]))
+    choices = frame(run([benchmark, asked], models, **settings)).merge(about, on="id")
     option = ((choices["choice"] - choices["steps"]) % choices["size"]).fillna(-1).astype(int)
     return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
 
@@ -188,13 +188,12 @@ def rotated_choices(
 def order_sensitivity(choices: pd.DataFrame, *, seed=0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return by model how far its choices follow the options, and how often each letter wins.
 
-    `choices` as returned by `rotated_choices`. same: share of questions whose chosen option
-    survives every rotation; score: accuracy over all rotations; spread: accuracy at the right
-    option's best place minus that at its worst; letter: the most frequent, chosen in `share`.
-    agreement: share of pairs of rotations of a question that choose one option; by_chance: its mean
-    if the chosen letters are dealt anew over questions of one size; p: how often they then agree as
-    often. reads_options (p < 0.05) is false for a model that prefers a letter, that guesses, or
-    that reads in too few questions to tell.
+    `choices` of `rotated_choices`. same: share of questions whose option survives every rotation;
+    score: accuracy over all; spread: accuracy at the right option's best place minus its worst;
+    letter: the most frequent, chosen in `share`. agreement: share of pairs of rotations that choose
+    one option; by_chance: its mean if the letters are dealt anew over questions of one size; p: how
+    often they then agree as often. reads_options (p < 0.05) is false for a model that prefers a
+    letter, that guesses, or that reads in too few questions to tell.
     """
     chance, rows = np.random.default_rng(seed), {}
     for model, part in choices.groupby("model", sort=False):

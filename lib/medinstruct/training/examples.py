@@ -154,7 +154,7 @@ def replay(source: str, *, tests: Path) -> list[Example]:
 def add_replay(trained: list[Row], general: list[Row], *, share: float, seed: int) -> list[Row]:
     """Return training rows of which `share` is general ones, each once, as far as they go."""
     wanted = round(share / (1 - share) * len(trained))
-    lacking = ["the set is too small for `replay_share`"] * (wanted > len(general))
+    lacking = ["the set is too small"] if wanted > len(general) else []
     records.note(f"Replay: {len(general)} of {wanted} examples", lacking)
     return trained + random.Random(seed).sample(general, min(wanted, len(general)))
 

@@ -34,9 +34,8 @@ def finetune_lora(
 
     `settings` are those of data/training.yaml, `adapter` is a LoraConfig in place of theirs, and
     `build(args, train_dataset, eval_dataset, peft_config)` returns the SFTTrainer. Losses are nats
-    a response token. The same call on the same data resumes a killed run from its last checkpoint,
-    and returns the result of a finished run, also of one under `accelerate launch`, without a
-    trainer; any other call starts anew.
+    a response token. The same call on the same data resumes a killed run, and returns the result of
+    a finished one, also of `accelerate launch`, without a trainer; any other call starts anew.
     """
     from trl import SFTTrainer
 
@@ -277,8 +276,7 @@ def _write_card(
     form = {"library_name": "peft" if is_lora else "transformers", "tags": tags}
     data = ModelCardData(base_model=base, pipeline_tag="text-generation", **form)
     facts = {"base": base, "is_lora": is_lora, "result": result, "total": len(examples)}
-    source = settings["replay"]
-    settings = settings | {"replay": Path(source).name if paths.find(source) else source}
+    settings = settings | {"replay": Path(r).name if paths.find(r := settings["replay"]) else r}
     facts["settings"] = {key: settings[key] for key in sorted(settings) if key != "report_to"}
     facts["writers"] = sorted({e.provenance.model for e in examples if e.provenance.model})
     facts["hash"] = dataset_hash(examples)
