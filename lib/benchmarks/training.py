@@ -1,7 +1,8 @@
-"""Training speed and quality of LoRA: `python lib/benchmarks/training.py speed|ranks`.
+"""Training speed and quality of LoRA: `python lib/benchmarks/training.py speed|ranks|forgetting`.
 
-speed  tokens a CPU second on the demo's dataset: our loss, TRL's own, plain batches, checkpointing
-ranks  held-out loss of LoRA of several ranks and of full fine-tuning after the same steps
+speed       tokens a CPU second on the demo's dataset: our loss, TRL's own, plain batches, checkpointing
+ranks       held-out loss of LoRA of several ranks and of full fine-tuning after the same steps
+forgetting  score on general questions before and after a short training, without and with replay
 """
 
 import random
@@ -10,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from medinstruct import llm, paths, records, training
+from medinstruct import benchmarks, llm, params, paths, records, training
 from medinstruct.records import Example
 
 WAYS = {
@@ -84,6 +85,28 @@ def ranks(base: str = "smollm2", sizes: str = "4,8,16,32,64") -> None:
             print(f"{name:16} {losses} in {result['steps']} steps at {rate:g}", flush=True)
 
 
+def forgetting(count: str = "120", shares: str = "0,0.3") -> None:
+    """Print general scores of SmolLM2 as it is and after the demo's training on `count` examples."""
+    base, form = llm.model_folder("smollm2"), training.settings(params.merged("demo"))
+    sets, adapters = benchmarks.load(["own_general_gen"]), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for share in map(float, shares.split(",")):
+            name, place = f"replay {share:.0%}", Path(folder) / f"{share}" / "adapter"
+            settings = form | {"replay_share": share}
+            result = training.finetune_lora(
+                dataset(int(count)), base=base, folder=place, **settings
+            )
+            losses = f"held-out loss {result['eval_before']:.3f} to {result['eval_after']:.3f}"
+            of = f"{result['examples']} examples, {result['replay']} of them general"
+            print(f"{name:12} {losses}, {of}, {result['seconds']:.0f} s", flush=True)
+            adapters[name] = place
+        asked = {"template": form["template"], "max_tokens": 32, "folder": Path(folder) / "answers"}
+        with llm.LocalModel(base, adapter=adapters) as model:
+            results = benchmarks.run(sets, benchmarks.contestants(model), **asked)
+    print(benchmarks.scores.score_table(sets, results)[["model", "n", "score", "low", "high"]])
+    print(benchmarks.scores.paired(results).drop(columns=["task"]).round(3).to_string())
+
+
 if __name__ == "__main__":
     command = sys.argv[1] if len(sys.argv) > 1 else "speed"
-    {"speed": speed, "ranks": ranks}[command](*sys.argv[2:])
+    {"speed": speed, "ranks": ranks, "forgetting": forgetting}[command](*sys.argv[2:])

@@ -518,10 +518,13 @@ def test_every_model_is_compared_with_base_and_aligned_with_tuned_and_a_loss_has
     assert change["lost"].tolist() == [0, 9, 3, 9] and (change["p_holm"] >= change["p"]).all()
     sets = benchmarks.load(["own_general_gen", "own_ll"], limit=5, generation_limit=2)
     assert [len(one.questions) for one in sets] == [60, 5], "short replies are all asked"
-    states = scores.forgetting(change, sets)
-    assert states["state"].tolist() == ["kept", "lost", "not shown"]
-    assert scores.forgetting(scores.paired([]), sets).empty
-    assert scores.forgetting(change.assign(task="own_ll"), sets).empty, "not a general benchmark"
+    cells = paths.cells(paths.notebook("12_run_benchmarks"))
+    (rule,) = ("".join(cell["source"]) for cell in cells if cell["id"] == "forgetting")
+    scope = {"change": change, "sets": sets, "np": np}
+    exec(rule, scope)
+    assert scope["forgotten"]["state"].tolist() == ["kept", "lost", "not shown"]
+    for other in (scores.paired([]), change.assign(task="own_ll")):
+        exec(rule, scope | {"change": other})
 
 
 def test_a_general_question_is_scored_by_its_pattern_after_the_thoughts(tmp_path):

@@ -92,10 +92,7 @@ def _opened(model: LocalModel | str) -> Iterator[Any]:
 
 @cache
 def _last_logits() -> Any:
-    """Return the harness's class, which computes the logits of a continuation's tokens alone.
-
-    The harness pads with zeros on the right. The other logits cost a quarter of the time.
-    """
+    """Return the harness's class without the logits of a prompt, a quarter of the time."""
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -107,7 +104,7 @@ def _last_logits() -> Any:
             return super()._loglikelihood_tokens(requests, *rest, **more)
 
         def _model_call(self, inps: Any, attn_mask: Any = None, labels: Any = None) -> Any:
-            padding = ((inps != 0).flip(1).cumsum(1) == 0).sum(1).max()
+            padding = ((inps != 0).flip(1).cumsum(1) == 0).sum(1).max()  # zeros at the right
             with torch.no_grad():
                 return self.model(inps, logits_to_keep=int(padding) + self.longest).logits
 
@@ -119,8 +116,8 @@ def run(
 ) -> list[Result]:
     """Run every model on every benchmark that has questions, with the `Settings` given by name.
 
-    Each result is written to `folder` at once, under a name that holds the hash of the weights and
-    of everything else it depends on: a second run reads it, a killed one resumes at the next task.
+    Each result is written to `folder` at once, under the hash of all it depends on, weights too: a
+    second run reads it, a killed one resumes at the next task.
     """
     chosen, results = Settings(**settings), []
     ready = [benchmark for benchmark in benchmarks if benchmark.questions]

@@ -192,10 +192,7 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[records
 
 
 def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
-    """Return the rows of a file, or of a folder with a file a subject, as its authors publish it.
-
-    Rows are taken out of examinations.
-    """
+    """Return the rows of a published file, or folder with a file a subject, out of examinations."""
     inside = sorted(file.iterdir()) if file.is_dir() else []
     pairs = []
     for part in [part for part in inside if records.table_kind(part.name)] or [file]:

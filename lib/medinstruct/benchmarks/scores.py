@@ -16,7 +16,6 @@ from medinstruct.benchmarks.question_sets import Benchmark, Question
 from medinstruct.errors import UserError
 
 DRAWS = 2000  # of the permutation test
-LOSS = 0.1  # of a score on general questions: a choice, not a standard
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
@@ -92,17 +91,6 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
     columns = ["task", "model", "minus", "n", "gained", "lost", "p", "change", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=stats.holm(table["p"]) if rows else table["p"])
-
-
-def forgetting(change: pd.DataFrame, benchmarks: Sequence[Benchmark]) -> pd.DataFrame:
-    """Return the rows of `paired` from base on general benchmarks, each with a `state`.
-
-    kept: the 95% interval excludes a loss above `LOSS`; lost: it excludes that nothing was lost.
-    """
-    general = [benchmark.task for benchmark in benchmarks if benchmark.group == "general"]
-    rows = change[change["task"].isin(general) & (change["minus"] == "base")]
-    states = [rows["low"] > -LOSS, rows["high"] < 0]
-    return rows.assign(state=np.select(states, ["kept", "lost"], "not shown"))
 
 
 def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.DataFrame:

@@ -91,9 +91,8 @@ def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
     """
     from trl import SFTConfig
 
-    weights = weight_arguments(values) | {
-        "dtype": local.precision() if values["lora_rank"] else "float32"
-    }
+    dtype = local.precision() if values["lora_rank"] else "float32"
+    weights = weight_arguments(values) | {"dtype": dtype}
     search = {"auto_find_batch_size": processes() == 1, "model_init_kwargs": weights}
     return SFTConfig(**common_arguments(folder, values), **search)
 

@@ -154,8 +154,8 @@ def replay(source: str, *, tests: Path) -> list[Example]:
 def add_replay(trained: list[Row], general: list[Row], *, share: float, seed: int) -> list[Row]:
     """Return training rows of which `share` is general ones, each once, as far as they go."""
     wanted = round(share / (1 - share) * len(trained))
-    lacking = ["the set is too small"] if wanted > len(general) else []
-    records.note(f"Replay: {len(general)} of {wanted} examples", lacking)
+    lack = ["too small a set"] * (wanted > len(general))
+    records.note(f"Replay: {len(general)} of {wanted} examples", lack)
     return trained + random.Random(seed).sample(general, min(wanted, len(general)))
 
 

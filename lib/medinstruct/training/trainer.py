@@ -42,16 +42,14 @@ def finetune_lora(
     values = config.complete(settings)
     usual = config.lora_config(values)  # None for all parameters
     adapter = usual and (copy.deepcopy(adapter) or usual)
-    build = build or partial(
-        SFTTrainer, model=str(base), processing_class=local.load_tokenizer(base)
-    )
-
+    tokenizer = local.load_tokenizer(base)
+    build = build or partial(SFTTrainer, model=str(base), processing_class=tokenizer)
     share, tests = values["replay_share"], Path(folder).parent / "test_questions.jsonl"
     general = replay(values["replay"], tests=tests) if share else []
 
     def train(draft: Path) -> tuple[Any, dict[str, Any]]:
-        checks = {key: values[key] for key in ("max_length", "template", "over_length")}
-        checks["tokenizer"] = local.load_tokenizer(base)
+        names = ("max_length", "template", "over_length")
+        checks = {"tokenizer": tokenizer} | {name: values[name] for name in names}
         data, extra = survey(examples, **checks), survey(general, **checks)
         shares = {"share": values["eval_share"], "train_share": values["train_share"]}
         medical, held = split(data.rows, seed=values["seed"], **shares)
@@ -59,9 +57,8 @@ def finetune_lora(
         fitted = adapter and base_model.fit_adapter(adapter, base_model.outline(base))
         more = {"args": config.trainer_arguments(draft, values), "peft_config": fitted}
         trainer = _prepared(build, base, trained, held, **more)
-        metrics = fit(trainer, draft, name)
-        counts = {"cut": len(data.over), "replay": len(trained) - len(medical)}
-        return trainer, _result(trainer, trained, held, metrics) | counts
+        result = _result(trainer, trained, held, fit(trainer, draft, name))
+        return trainer, result | {"cut": len(data.over), "replay": len(trained) - len(medical)}
 
     name = _run_name([*examples, *general], base, values, adapter)
     card = partial(_write_card, base=base, examples=examples, settings=values)
