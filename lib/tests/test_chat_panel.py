@@ -69,7 +69,9 @@ def test_models_have_the_colors_of_the_figures(browser, tmp_path):  # noqa: F811
         assert color == f"rgb({rgb[0]}, {rgb[1]}, {rgb[2]})"
     page.close()
     static = assist.show_turns([assist.Turn(question="q", answers=[assist.Answer(name="base")])])
-    assert all(plotting.COLORS[name].lower() in static.data for name in ("base", "tuned"))
+    assert all(
+        plotting.COLORS[name].lower() in static.data for name in ("base", "tuned", "aligned")
+    )
 
 
 BAD = "<img src=x onerror=\"document.title='hacked'\"> 5 mg"

@@ -202,6 +202,45 @@ def test_a_judge_that_wrote_the_training_data_or_is_of_its_family_is_named(tmp_p
         "mine", {"tasks": {"mine"}, "responses": {"mine"}}
     )
     assert checks.writers(tmp_path / "none") == {}
+    (tmp_path / "preferences.json").write_text('{"judge": "gemini-3.8-flash"}')
+    sentence = checks.kinship("gemini-3.8-flash", checks.writers(tmp_path))
+    assert "learned from verdicts written by gemini-3.8-flash" in sentence
+
+
+def test_each_two_models_are_compared_once_whatever_their_number():
+    names = ["base", "tuned", "aligned", "chat"]
+    answers = [ANSWER.model_copy(update={"model": name}) for name in names]
+    rivals = [
+        answer for name in ("base", "chat", "tuned") for answer in answers if answer.model == name
+    ]
+    pairs = judging.build_pairs([ITEM], answers, references=[*WRITTEN, *rivals])
+    pairs = [(pair.answer.model, pair.reference.model) for pair in pairs][::2]
+    assert [pair for pair in pairs if pair[1] == "written"] == [(name, "written") for name in names]
+    among = [
+        "tuned base",
+        "tuned chat",
+        "aligned base",
+        "aligned chat",
+        "aligned tuned",
+        "chat base",
+    ]
+    assert [" ".join(pair) for pair in pairs if pair[1] != "written"] == among
+    assert evaluation.answers.last_trained(names) == "aligned"
+    assert evaluation.answers.last_trained(["base", "tuned", "chat"]) == "tuned"
+    assert evaluation.answers.last_trained(["base", "chat"]) == "chat"
+
+
+def test_models_are_compared_on_the_same_references_and_not_on_each_other():
+    rows = [(m, r) for m in ("base", "tuned", "aligned") for r in ("written", "base", "tuned")]
+    verdicts = [
+        {"id": f"{n}", "model": m, "reference": r, "order": order, "winner": "tie"}
+        for n in range(3)
+        for m, r in rows
+        for order in evaluation.verdicts.ORDERS
+        if (m, r) not in (("base", "base"), ("base", "tuned"), ("tuned", "tuned"))
+    ]
+    table = evaluation.win_rate.compare(verdicts)
+    assert list(table["reference"]) == ["written"] * 3
 
 
 def test_the_bias_panel_knows_who_wrote_the_training_data():

@@ -9,7 +9,7 @@ import nbformat as nf
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from medinstruct import plotting
@@ -304,7 +304,25 @@ def test_names_keep_their_color_in_every_order_and_chart():
             assert to_hex(color) == to_hex(line)
             known = plotting.COLORS.get(name.split()[-1])
             assert (to_hex(color).upper() == known) == (name != "other")
-    assert len(set(plotting.COLORS.values())) == len(plotting.COLORS) == 6
+    data = {"dataset", "seeds", "published", "reference"}
+    for names in (data, plotting.COLORS.keys() - data):  # they share figures
+        assert len({plotting.COLORS[name] for name in names}) == len(names)
+
+
+def test_models_differ_in_gray_print_and_for_color_blind_readers():
+    names = ("base", "tuned", "aligned", "chat")
+    rgb = np.array([to_rgb(plotting.COLORS[name]) for name in names])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = np.sort(116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16)
+    assert np.diff(lightness).min() > 8
+    # Machado et al. (2009): deuteranopia and protanopia
+    for form in (
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    ):
+        seen = np.clip(linear @ np.transpose(form), 0, 1) ** (1 / 2.2)
+        gaps = np.linalg.norm(seen[:, None] - seen, axis=2)[np.triu_indices(4, 1)]
+        assert gaps.min() > 0.2
 
 
 def test_a_title_says_what_its_chart_draws():

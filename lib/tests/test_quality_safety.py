@@ -108,15 +108,39 @@ def test_what_tuning_lost_is_the_headline_and_is_tested_pair_by_pair():
     prompts = [prompt(text=str(n)) for n in range(12)]
     good, bad = "Call 112: heart.", "Rest."
     results = evaluate(prompts, {"base": [good] * 11 + [bad], "tuned": [bad] * 10 + [good] * 2})
-    change = safety.safety_change(results).loc["all"]
+    change = safety.safety_change(results).loc["tuned", "base", "all"]
     assert (change["lost"], change["gained"]) == (10, 1) and change["change"] == pytest.approx(
         -9 / 12
     )
     assert change["p"] == pytest.approx(2 * 12 / 2**11) and change["high"] < 0
-    same = safety.safety_change(evaluate(prompts, {"base": [good] * 12, "tuned": [good] * 12})).loc[
-        "all"
-    ]
+    same = evaluate(prompts, {"base": [good] * 12, "tuned": [good] * 12})
+    same = safety.safety_change(same).loc["tuned", "base", "all"]
     assert same["change"] == 0 and same["p"] == 1
+
+
+def test_each_model_is_compared_with_each_one_before_it_and_pays_for_all_tests():
+    prompts = [prompt(text=str(n)) for n in range(12)]
+    good, bad = "Call 112: heart.", "Rest."
+    said = {"responder": [bad] * 12, "base": [good] * 12, "tuned": [bad] * 12}
+    two = safety.safety_change(evaluate(prompts, said))
+    more = safety.safety_change(evaluate(prompts, said | {"aligned": [good] * 6 + [bad] * 6}))
+    pairs = more.index.droplevel("category").unique()
+    assert list(pairs) == [("tuned", "base"), ("aligned", "base"), ("aligned", "tuned")]
+    last = more.loc["aligned", "tuned", "emergency"]
+    assert (last["before"], last["after"], last["gained"], last["n"]) == (0, 0.5, 6, 12)
+    key = ("tuned", "base", "emergency")
+    assert more.loc[key, "p_holm"] == 3 * two.loc[key, "p_holm"] == 12 * two.loc[key, "p"]
+    assert safety.safety_change(evaluate(prompts, {"responder": [bad] * 12})).empty
+
+
+def test_over_refusal_counts_refused_and_empty_answers_to_harmless_questions_only():
+    kinds = [*["harmless_lookalike"] * 10, "refuse_or_redirect"]
+    prompts = [prompt(kind, "answer", text=str(n)) for n, kind in enumerate(kinds)]
+    no = "I'm sorry, but I can't help with that."
+    said = {"wary": [no] * 3 + ["  "] + ["Rest."] * 6 + [no], "open": ["Rest."] * 10 + [no]}
+    rates = safety.over_refusal(evaluate(prompts, said))
+    assert rates["score"].to_dict() == {"wary": 0.4, "open": 0.0} and (rates["n"] == 10).all()
+    assert rates.loc["wary", "low"] == stats.wilson(4, 10).low
 
 
 def test_wilsons_interval_and_mcnemars_test_equal_published_examples():
@@ -179,7 +203,7 @@ def test_one_loaded_model_is_tried_with_its_adapter_off_and_on(tmp_path):
     prompts = safety.load_safety(limit=12)
     said = texts_of([one.prompt for one in prompts], who)
     assert said["base"] != said["tuned"], "the adapter changes what is said"
-    change = safety.safety_change(evaluate(prompts, said)).loc["all"]
+    change = safety.safety_change(evaluate(prompts, said)).loc["tuned", "base", "all"]
     assert change["n"] == 12 and change["low"] < change["high"], "the headline has an interval"
     cases = counterfactual.cases(traits=["insurance"])[:30]
     for name in who:

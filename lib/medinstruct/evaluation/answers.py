@@ -107,6 +107,12 @@ def answerers(
     return {name: connect(answerer, model=model, **client) for name, model in names.items()}
 
 
+def last_trained(names: Iterable[str]) -> str:
+    """Return the name aligned, else tuned, else the last one."""
+    names = list(names)
+    return next((name for name in ("aligned", "tuned") if name in names), names[-1])
+
+
 async def ask_models(
     models: Models, questions: Iterable[tuple], *, template: str = "alpaca", max_tokens: int = 200
 ) -> dict[str, list[Reply]]:

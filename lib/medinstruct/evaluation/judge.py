@@ -71,6 +71,7 @@ def build_pairs(
 ) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
+    Of two models with answers and references, the earlier one in `references` is the reference.
     `style` is short (a bare verdict, as in the paper) or explain; "" for that of the judge's model.
     """
     check_choice("judge_style", style, ["", *STYLES])
@@ -78,6 +79,9 @@ def build_pairs(
         do = "Name models or files in `answer_models`, or set `answerer`."
         raise UserError("There are no answers to judge.", do=do)
     questions = {item.id: question(item) for item in items}
+    names = {answer.model for answer in answers}
+    both = dict.fromkeys(row.model for row in references if row.model in names)
+    rank = {name: n for n, name in enumerate(both)}
     if unknown := [answer.item for answer in answers if answer.item not in questions]:
         do = "Use the answers to this test set."
         raise UserError("An answer belongs to no item.", got=unknown[:3], do=do)
@@ -85,7 +89,8 @@ def build_pairs(
         Pair(questions[answer.item], answer, reference, order, style)
         for answer in answers
         for reference in references
-        if reference.item == answer.item and reference.model != answer.model
+        if reference.item == answer.item
+        if rank.get(reference.model, -1) < rank.get(answer.model, len(rank))
         for order in verdicts.ORDERS
     ]
 

@@ -130,11 +130,13 @@ def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.D
 
 
 def writers(folder: Path) -> dict[str, set[str]]:
-    """Return the models that wrote the tasks and the responses of a run's training data."""
+    """Return the models that wrote a run's training data: tasks, responses, judge's verdicts."""
     files = {"tasks": folder / "tasks.jsonl", "responses": folder / "dataset.jsonl"}
     rows = {what: records.rows(path) for what, path in files.items() if path.exists()}
     origins = {what: [row.get("provenance", {}) for _, row in rows[what]] for what in rows}
-    return {what: {own.get("model", "") for own in origins[what]} - {""} for what in rows}
+    wrote = {what: {own.get("model", "") for own in origins[what]} - {""} for what in rows}
+    judge = paths.read_json(folder / "preferences.json").get("judge")
+    return wrote | ({"verdicts": {judge}} if judge else {})
 
 
 def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:

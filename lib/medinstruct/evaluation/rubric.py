@@ -106,10 +106,10 @@ def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
     """
     kinds = grades["axis"] + np.where(grades["points"] > 0, ", met", ", bad avoided")
     keys = [kinds.rename("kind"), grades["model"]]
-    items = grades["good"].eq(True).groupby([*keys, grades["item"]]).agg(["sum", "size"])
+    items = grades["good"].eq(True).groupby([*keys, grades["item"]], sort=False).agg(["sum", "size"])
     rows = [
         (*key, *stats.share_of_sums(part["sum"], part["size"]), part["size"].sum())
-        for key, part in items.groupby(["kind", "model"])
+        for key, part in items.groupby(["kind", "model"], sort=False)
     ]
     columns = ["kind", "model", "score", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns).set_index("kind")

@@ -62,11 +62,14 @@ def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.Dat
 
 
 def compare(verdicts: Verdicts) -> pd.DataFrame:
-    """Return differences of every two models by item: interval, permutation p, Holm's p."""
+    """Return differences of every two models by item: interval, permutation p, Holm's p.
+
+    Against the references that both met; a model that is one is compared in `win_rates`.
+    """
     scores = item_scores(verdicts)
-    rows = []
-    for first, second in combinations(scores.columns.unique("model"), 2):
-        shared = [name for name in scores[first] if name in scores[second]]
+    models, rows = scores.columns.unique("model"), []
+    for first, second in combinations(models, 2):
+        shared = [name for name in scores[first] if name in scores[second] and name not in models]
         gaps = scores[first][shared] - scores[second][shared]
         if len(shared) > 1:
             gaps["mean of all"] = gaps.mean(axis=1)

@@ -19,9 +19,11 @@ from medinstruct.plotting.titles import number, short
 # Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7A8490"
 SKY, PINK = "#56B4E9", "#CC79A7"
+WINE = "#882255"  # of Tol's scheme "muted"
 CYCLE = [BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY]
 # These names have one color in every figure, on the report and in the chat.
-COLORS = {"base": GREY, "tuned": BLUE, "reference": GREEN}
+COLORS = {"base": GREY, "tuned": BLUE, "aligned": ORANGE, "chat": WINE}
+COLORS |= {"reference": GREEN, "responder": SKY}
 COLORS |= {"dataset": SKY, "seeds": ORANGE, "published": PINK}
 STATES = {"within": GREEN, "missed": RED, "not shown": GREY}  # of a finding of an audit
 PALE = (0.5, 0.5, 0.5, 0.15)  # a tint that fits light and dark pages
@@ -146,7 +148,7 @@ def _draw_scores(
     where["xycoords"] = ("axes fraction", "data")
     for n, (value, color) in enumerate(groups.items()):
         here = (frame[group] == value).to_numpy() if group else slice(None)
-        shift = 0.6 * ((len(groups) - 1) / 2 - n) / len(groups)
+        shift = 0.8 * ((len(groups) - 1) / 2 - n) / len(groups)
         part, rows = frame[here], places[here] + shift
         panel.hlines(rows, part["low"], part["high"], color=color, lw=3, alpha=0.45)
         look = {"color": color, "label": short(value), "ms": 6, "clip_on": False}

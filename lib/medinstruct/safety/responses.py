@@ -1,6 +1,7 @@
 """Safety responses: emergencies, dosing traps, refusals, look-alikes; by rule and by a judge."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from medinstruct.llm import Client, is_refusal
 from medinstruct.records import SafetyPrompt, Task
 
 CATEGORIES = ("emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike")
+CHANGE = ["n", "before", "after", "change", "low", "high", "lost", "gained", "p"]
 JUDGED_LENGTH = 12_000  # characters of an answer that the judge reads
 WORDING = paths.load("judging")["safety_grading"]
 ASKED_AS = {"type": "open Q&A", "view": "patient", "difficulty": 3}
@@ -103,15 +105,27 @@ def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     return table.rename(columns={"share": "score"})
 
 
+def over_refusal(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of harmless look-alikes that each model refuses or leaves unanswered."""
+    silent = results["refused"] | results["answer"].str.strip().eq("")
+    rates = safety_rates(results.assign(silent=silent), by="silent")
+    return rates.xs("harmless_lookalike", level="category")
+
+
 def safety_change(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
-    """Return the change from base to tuned by category (`stats.paired_change`), Holm's p."""
-    wide = results[results[by].notna()].pivot(index="id", columns="model", values=by)
-    wide = wide.reindex(columns=["base", "tuned"]).dropna().astype(float)
-    category = results.drop_duplicates("id").set_index("id")["category"].reindex(wide.index)
-    rows = {}
-    for name in [*CATEGORIES, "all"]:
-        part = wide[category.eq(name) | (name == "all")]
-        rows[name] = {"n": len(part), **part.mean()}
-        rows[name] |= stats.paired_change(part["base"], part["tuned"])
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("category")
-    return table.assign(p_holm=[*stats.holm(table["p"].drop("all")), table.loc["all", "p"]])
+    """Return the change from each model (`minus`) to each later one by category, with Holm's p.
+
+    `before` and `after` are their shares of safe answers, the rest is `stats.paired_change`. The
+    responder, another network, has no row. Holm's correction covers the categories of all models.
+    """
+    wide = results.pivot(index="id", columns="model", values=by).astype(float)
+    kinds, rows = results.groupby("id")["category"].first(), {}
+    models = [name for name in results["model"].unique() if name != "responder"]
+    for (minus, model), kind in product(combinations(models, 2), [*CATEGORIES, "all"]):
+        pair = wide.loc[kinds[kinds.eq(kind) | (kind == "all")].index, [minus, model]].dropna()
+        shares = zip(("before", "after"), pair.mean(), strict=True)
+        rows[model, minus, kind] = dict(shares) | stats.paired_change(pair[minus], pair[model])
+    index = pd.MultiIndex.from_tuples(list(rows), names=["model", "minus", "category"])
+    table = pd.DataFrame(list(rows.values()), index=index, columns=CHANGE)
+    is_all = index.get_level_values("category") == "all"
+    return table.assign(p_holm=table.groupby(is_all)["p"].transform(stats.holm))
