@@ -105,8 +105,8 @@ def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
     are over items.
     """
     kinds = grades["axis"] + np.where(grades["points"] > 0, ", met", ", bad avoided")
-    keys = [kinds.rename("kind"), grades["model"]]
-    items = grades["good"].eq(True).groupby([*keys, grades["item"]], sort=False).agg(["sum", "size"])
+    keys = [kinds.rename("kind"), grades["model"], grades["item"]]
+    items = grades["good"].eq(True).groupby(keys, sort=False).agg(["sum", "size"])
     rows = [
         (*key, *stats.share_of_sums(part["sum"], part["size"]), part["size"].sum())
         for key, part in items.groupby(["kind", "model"], sort=False)
