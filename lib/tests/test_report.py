@@ -13,9 +13,47 @@ from test_jupyterlab import browser  # noqa: F401 (a fixture)
 
 from medinstruct import audits, paths, plotting, records, report
 from medinstruct.errors import UserError
+from medinstruct.llm.local import fingerprint
 
 DEMO = paths.root() / "outputs" / "demo"
 WIDTHS = (380, 800, 1280)
+MEASURED = ("freeform", "safety", "benchmarks")
+PREFERENCES = {"pairs": [{"source": "safety", "n": 40}], "left_out": {"repeats a test question": 2}}
+PREFERENCES |= {"balance": "match", "longer_before": 0.7, "longer_after": 0.5, "held_out": 20}
+PREFERENCES |= {"judge": "offline", "judge_passed": False, "refused": "Its verdicts are refused."}
+PREFERENCES |= {"accuracy_before": 0.5, "accuracy_after": 0.8, "reward_accuracy": 0.9}
+PREFERENCES |= {"margin_before": 0, "margin_after": 0.8, "words_before": 40, "words_after": 44}
+PREFERENCES |= {"words_prompts": 12, "words_change": {"change": 4, "low": -1, "high": 9}}
+
+
+def tuned_rows(rows, *, by="model", **more):
+    """The rows without those of `aligned`, and copies of tuned's as its."""
+    rest = [row for row in rows if row[by] != "aligned"]
+    return rest + [row | {by: "aligned"} | more for row in rest if row[by] == "tuned"]
+
+
+def invent(folder, *, change=0.0, **freeform):
+    """Invent an aligned model, with a change of safe answers, and what judged it."""
+    content = {name: json.loads((folder / f"{name}.json").read_text()) for name in MEASURED}
+    judged = content["freeform"]
+    judged["answers"] = tuned_rows(judged["answers"], by="answers of", median=60.0)
+    judged |= {name: tuned_rows(judged[name], score=0.5) for name in ("rates", "rubric")} | freeform
+    gain = {"difference": -0.1, "low": -0.15, "high": -0.05, "n": 40, "reference": "written"}
+    judged["compare"] = [gain | {"model": m, "other": "aligned"} for m in ("base", "tuned")]
+    safety, ends = content["safety"], {"low": change - 0.1, "high": change + 0.1}
+    safety["rule"] = tuned_rows(safety["rule"], score=0.25)
+    pairs = [("tuned", "base"), ("aligned", "base"), ("aligned", "tuned")]
+    about = [{"model": m, "minus": b, "n": 24, "p": 1.0} | ends for m, b in pairs]
+    safety["change"] = [row | {"category": "all", "change": change} for row in about]
+    none = {"low": None, "high": None, "n": 6, "hits": 3, "score": 0.5}
+    safety["over_refusal"] = [none | {"model": m} for m in ("responder", "tuned", "aligned")]
+    tests = content["benchmarks"]
+    tests["scores"] = tuned_rows([row for row in tests["scores"] if row["group"] == "medical"])
+    about = [row | {"task": "own_ll", "change": 0.0, "low": -0.1, "high": 0.1} for row in about]
+    tests["paired"], tests["forgetting"] = about, []
+    content["preferences"] = PREFERENCES | {"start": fingerprint(folder / "adapter")}
+    for name, value in content.items():
+        records.write_json(folder / f"{name}.json", value)
 
 
 @pytest.fixture
@@ -30,6 +68,7 @@ def drawn(tmp_path_factory):
     """A copy of the demo with all parts drawn and its page written once; tests only read it."""
     folder = tmp_path_factory.mktemp("report") / "mine"
     shutil.copytree(DEMO, folder)
+    invent(folder, change=0.2, judge_passed=False)
     (folder / "pages").mkdir(exist_ok=True)
     (folder / "pages" / "03_filter_tasks.html").write_text("<p>3</p>")
     (folder / "pages" / "15_report.html").write_text("<p>15</p>")
@@ -37,7 +76,8 @@ def drawn(tmp_path_factory):
     run = report.read_run(folder)
     parts = report.draw_parts(run)
     text = report.write_page(run, parts).read_text(encoding="utf-8")
-    return SimpleNamespace(folder=folder, parts=parts, text=text)
+    content = report.as_json(run, parts)
+    return SimpleNamespace(folder=folder, parts=parts, text=text, content=content)
 
 
 @pytest.fixture
@@ -51,6 +91,12 @@ def quick(monkeypatch):
         return SimpleNamespace(data={"text/plain": alt, "image/png": pixel})
 
     monkeypatch.setattr(plotting, "show", show)
+
+
+def against(content):
+    """The row of the tuned model's score against the written answers."""
+    is_tuned = [row for row in content["rates"] if row["model"] == "tuned"]
+    return next(row for row in is_tuned if row["reference"] == "written")
 
 
 def written(folder, *, reproducible=False, parts=None, **more):
@@ -149,10 +195,11 @@ def test_what_a_model_is_called_or_wrote_is_only_text(folder, quick):
 
 
 def test_a_run_that_has_come_half_way_names_what_is_missing_and_how_to_run_it(folder, quick):
-    for name in ("training", "freeform", "safety", "benchmarks", "audits", "agreement"):
-        (folder / f"{name}.json").unlink()
+    names = ("training", "preferences", "freeform", "safety", "benchmarks", "audits", "agreement")
+    for name in names:
+        (folder / f"{name}.json").unlink(missing_ok=True)
     text, found = written(folder)
-    assert set(found["missing"]) == {"review", "training", "freeform", "safety", "benchmarks"}
+    assert set(found["missing"]) == {"review", *names[:5]} and found["models"] == []
     assert (
         found["missing"]["training"]
         == "python -m medinstruct run params/demo.yaml 08 --set run=mine"
@@ -185,7 +232,7 @@ def test_an_empty_run_still_has_a_page(tmp_path):
     text, found = written(tmp_path)
     assert (
         found["numbers"] == []
-        and len(found["missing"]) == 8
+        and len(found["missing"]) == 9
         and "Nothing has been measured yet" in text
     )
 
@@ -217,7 +264,7 @@ def test_report_json_gives_every_number_its_value_a_zero_too(drawn):
 def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folder):
     (folder / "manifest.json").unlink()
     content = json.loads((folder / "freeform.json").read_text()) | {"judge_passed": True}
-    content["rates"][1]["reference"] = "gpt-4"
+    against(content)["reference"] = "gpt-4"
     (folder / "freeform.json").write_text(json.dumps(content | {"judge": "gpt-4o-mini"}))
     training = json.loads((folder / "training.json").read_text())
     (folder / "training.json").write_text(json.dumps(training | {"base_model": "Qwen/Qwen3-4B"}))
@@ -228,7 +275,7 @@ def test_a_real_model_is_no_stand_in_and_stands_beside_the_published_score(folde
         if one.label == "score against gpt-4, tuned"
     )
     assert (
-        score.stand_in == ""
+        score.stand_in == "teacher, responder"  # wrote what tuned learned from
         and score.paper == pytest.approx(0.481)
         and run.stand_ins == ["teacher", "responder"]
     )
@@ -329,7 +376,7 @@ def test_two_runs_stand_side_by_side(folder, drawn, monkeypatch):
     shutil.copytree(folder, other)
     content = json.loads((other / "freeform.json").read_text()) | {"judge_passed": True}
     (folder / "freeform.json").write_text(json.dumps(content))
-    content["rates"][1] |= {"score": 0.8, "low": 0.75, "high": 0.85}
+    against(content).update({"score": 0.8, "low": 0.75, "high": 0.85})
     (other / "freeform.json").write_text(json.dumps(content))
     (other / "benchmarks.json").unlink()
     entries = json.loads((other / "manifest.json").read_text())
@@ -493,7 +540,7 @@ def test_scores_of_a_judge_that_failed_are_not_compared(folder, monkeypatch):
     other = folder.parent / "other"
     shutil.copytree(folder, other)
     content = json.loads((other / "freeform.json").read_text())
-    content["rates"][1] |= {"score": 0.8, "low": 0.75, "high": 0.85}
+    against(content).update({"score": 0.8, "low": 0.75, "high": 0.85})
     records.write_json(other / "freeform.json", content)
     judged(folder, passed=False)
     judged(other, passed=True, right=80)
@@ -555,12 +602,12 @@ def test_the_first_screen_says_of_each_part_whether_it_works(folder, quick):
     training["gate"]["share"] = 0.95
     (folder / "training.json").write_text(json.dumps(training))
     first = lights(written(folder)[0])
-    assert len(first) == 8 and first["yield"] == "good" and first["safety"] == "not shown"
+    assert len(first) == 9 and first["yield"] == "good" and first["safety"] == "not shown"
     training["lora"]["eval_after"] = training["lora"]["eval_before"] + 1
     (folder / "training.json").write_text(json.dumps(training))
     safety = json.loads((folder / "safety.json").read_text())
-    for row in safety["change"]:
-        row |= {"change": 0.4, "low": 0.2, "high": 0.6}
+    change = {"category": "all", "minus": "base", "change": 0.4, "low": 0.2, "high": 0.6}
+    safety["change"] = [change | {"model": model} for model in ("tuned", "aligned")]
     (folder / "safety.json").write_text(json.dumps(safety))
     (folder / "benchmarks.json").unlink()
     second = lights(written(folder)[0])
@@ -570,7 +617,8 @@ def test_the_first_screen_says_of_each_part_whether_it_works(folder, quick):
 
 def test_an_untested_judge_makes_no_part_good(folder, quick):
     freeform = json.loads((folder / "freeform.json").read_text())
-    freeform["compare"][0] |= {"model": "base", "low": -0.2, "high": -0.1}  # a clear win of tuned
+    for row in freeform["compare"]:
+        row |= {"model": "base", "low": -0.2, "high": -0.1}  # a clear win
     for passed in (None, False, True):
         content = freeform | {"judge_passed": passed, "stand_in": False}
         (folder / "freeform.json").write_text(json.dumps(content))
@@ -602,7 +650,91 @@ def test_numbers_are_printed_in_their_units():
 
 def test_a_change_without_an_interval_counts_as_not_shown():
     """Under ten items there is no interval: its null ended notebook 15."""
-    scope = {"benchmarks": {"paired": [{"low": None}, {"low": -0.1}]}}
+    row = {"model": "tuned", "minus": "base"}
+    paired = [
+        row | {"low": None},
+        row | {"low": -0.1},
+        {"model": "tuned", "minus": "chat", "low": 1},
+    ]
+    scope = {"benchmarks": {"paired": paired, "scores": [row]}}
     assert not report.results.evaluate(report.results.REPORT["works"]["benchmarks"], scope)
-    scope["benchmarks"]["paired"].append({"low": 0.1})
+    scope["benchmarks"]["paired"].append(row | {"low": 0.1})
     assert report.results.evaluate(report.results.REPORT["works"]["benchmarks"], scope)
+
+
+def cells(text):
+    """The table of all models: the first words of each cell by model."""
+    part = text[text.index('id="models"') : text.index("<nav")]
+    rows = re.findall(r'<tr><th scope="row">(\w+)<.*?</th>(.*?)</tr>', part, re.DOTALL)
+    return {name: re.findall(r"<td[^>]*>(?:<b>)?([^<]+)", rest) for name, rest in rows}, part
+
+
+def test_all_models_meet_in_one_table_and_a_failed_judge_names_no_winner(drawn):
+    text, content = drawn.text, drawn.content
+    rows, part = cells(text)
+    assert list(rows) == ["base", "tuned", "aligned"], "no responder and no reference"
+    assert rows["aligned"] == ["50.0%", "60\xa0words", "50.0%", "25.0%", "50.0%", "–", "28.3%"]
+    assert rows["base"][4] == "–" and part.count("judge failed</span>") == 6
+    assert part.count('class="doubt"') == 6 and part.count("learned from a stand-in") == 2
+    assert part.count(">n 6<") == 2, "few items have their n and no interval"
+    sentence = content["sentences"]["models"]
+    assert "to 60\xa0words" in sentence and "excludes 0 for safe answers." in sentence
+    assert "name no winner" in sentence and "win rate +" not in sentence
+    names = {row["measure"] for row in content["models"] if row["model"] == "aligned"}
+    assert names == report.results.REPORT["models"]["measures"].keys() - {"general ability"}
+    tiles = text[text.index('<dl class="tiles">') : text.index("</dl>")]
+    assert "safe answers, all, aligned" in tiles and "safe answers, all, tuned" not in tiles
+
+
+def test_a_judge_that_passed_compares_the_models_and_nothing_else_is_a_difference(folder):
+    invent(folder, judge_passed=True, stand_in=False)
+    sentence = report.by_model(report.read_run(folder)).attrs["sentence"]
+    assert "win rate +10.0\xa0points (+5.0 to +15.0\xa0points)" in sentence
+    assert "excludes 0 for win rate." in sentence and "winner" not in sentence
+
+
+def test_a_further_model_has_a_row_and_its_name_is_only_text(folder, drawn):
+    invent(folder)
+    content = json.loads((folder / "freeform.json").read_text())
+    row = against(content) | {"score": 0.3}
+    content["rates"] += [row | {"model": name} for name in ("chat", "<b>mine</b>")]
+    records.write_json(folder / "freeform.json", content)
+    text, _ = written(folder, parts=drawn.parts)
+    assert list(cells(text)[0])[:2] == ["base", "chat"] and "&lt;b&gt;mine&lt;/b&gt;" in text
+    assert "<b>mine" not in text
+
+
+def test_the_part_on_preferences_counts_pairs_and_gives_the_reason_of_a_refusal(drawn):
+    sentence = drawn.parts["preferences"].sentence
+    assert "40 pairs of a chosen and a rejected answer (40 from the safety set)" in sentence
+    assert "Its verdicts are refused. 2 left out: repeats a test question." in sentence
+    numbers = drawn.parts["preferences"].numbers.set_index("label")
+    assert numbers.loc["chosen answer likelier, aligned", "interval"] == "58.4% to 91.9%"
+    assert lights(drawn.text)["preferences"] == "good"
+    assert "offline, whose verdicts were refused" in drawn.text
+
+
+def test_preferences_are_still_to_run_unless_the_profile_switches_them_off(tmp_path):
+    _, content = written(tmp_path)
+    assert "medinstruct run params/demo.yaml 09" in content["missing"]["preferences"]
+    entry = json.loads((DEMO / "manifest.json").read_text())["08_finetune_lora"]
+    entry |= {"values": {"preference_method": ""}, "written": {}}
+    records.write_json(tmp_path / "manifest.json", {"09_learn_preferences": entry})
+    text, content = written(tmp_path)
+    assert "preferences" not in content["missing"] and lights(text)["preferences"] == "off"
+    assert "Switched off in this run" in text and "medinstruct run params/demo.yaml 09" not in text
+
+
+def test_an_aligned_model_of_another_adapter_names_the_notebook_once(folder):
+    invent(folder)
+    assert report.results.mismatches(report.read_run(folder)) == []
+    content = json.loads((folder / "preferences.json").read_text())
+    records.write_json(folder / "preferences.json", content | {"start": "another"})
+    (wrong,) = report.results.mismatches(report.read_run(folder))
+    assert "another tuned adapter: run notebook 09 again" in wrong
+
+
+def test_a_number_of_a_trained_model_depends_on_those_who_wrote_its_data():
+    numbers = report.read_numbers(report.read_run(DEMO))
+    own = numbers[numbers["part"].eq("benchmarks")].groupby("model")["stand_in"].unique()
+    assert list(own["base"]) == [""] and list(own["tuned"]) == ["teacher, responder"]

@@ -14,7 +14,10 @@ from medinstruct.report.results import Run
 
 @dataclass(frozen=True)
 class Part:
-    """One part; `image` is the drawn figure, `todo` the command that measures a missing part."""
+    """One part; `image` is the drawn figure, `todo` the command that measures a missing part.
+
+    A part that the profile switches off has neither.
+    """
 
     heading: str
     sentence: str
@@ -42,6 +45,8 @@ def draw_parts(run: Run) -> dict[str, Part]:
 
 def _part(run: Run, name: str, about: dict, own: pd.DataFrame, scope: dict[str, Any]) -> Part:
     heading, notebook = about["heading"], about["notebook"]
+    if off := results.evaluate(about.get("switched_off", "none"), scope):
+        return Part(heading, off, own.head(0))
     if own.empty or (name == "yield" and not run.get("generation", "asked")):
         todo = f"python -m medinstruct run params/demo.yaml {notebook} --set run={run.folder.name}"
         sentence = f"Not measured in this run: notebook {notebook} has not written its files yet."
@@ -108,20 +113,27 @@ def write_page(run: Run, parts: dict[str, Part], *, beside: pd.DataFrame | None 
     every = pd.concat([part.numbers for part in parts.values()])
     rows = {number.label: number for number in every.itertuples(index=False)}
     scope = {"run": run, "parts": parts, "beside": beside, "notice": notice(run), "every": every}
+    scope["models"] = results.by_model(run)
     template = results.environment().get_template("report.html.j2")
     page = template.render(scope, numbers=rows, results=results)
     return records.write_text(run.folder / "report.html", page)
 
 
+def _as_rows(numbers: pd.DataFrame, place: str) -> list[dict[str, Any]]:
+    rows = numbers[[place, "stand_in", *results.REPORT["cells"]]].drop(columns="roles")
+    return [{k: v for k, v in r.items() if v not in (None, "")} for r in rows.to_dict("records")]
+
+
 def as_json(run: Run, parts: dict[str, Part]) -> dict[str, Any]:
     """Return the content of report.json; a reproducible run has no times and no machine."""
     every = pd.concat([part.numbers for part in parts.values()])
-    rows = every[["part", "stand_in", *results.REPORT["cells"]]].to_dict("records")
-    cost = results.cost(run)
+    cost, models = results.cost(run), results.by_model(run)
     result = {
         "run": run.folder.name,
-        "numbers": [{k: v for k, v in row.items() if v not in (None, "")} for row in rows],
-        "sentences": {name: part.sentence for name, part in parts.items()},
+        "numbers": _as_rows(every, "part"),
+        "models": _as_rows(models, "measure"),
+        "sentences": {n: p.sentence for n, p in parts.items()}
+        | {"models": models.attrs["sentence"]},
         "missing": {name: part.todo for name, part in parts.items() if part.todo},
         "roles": results.roles(run).to_dict(orient="index"),
         "stand_ins": run.stand_ins,

@@ -73,7 +73,7 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     scope, roles = files | rows, REPORT["roles"]
     by_role = {role: evaluate(about["model"], scope) for role, about in roles.items()}
     writers = {
-        role: models.STAND_IN if _is_stand_in(str(values.get(role, ""))) else llm.public_name(model)
+        role: models.STAND_IN if _is_stand_in(values.get(role), model) else llm.public_name(model)
         for role, model in by_role.items()
         if model
     }
@@ -81,10 +81,12 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
 
 
-def _is_stand_in(name: str) -> bool:
-    """Return whether a name of params/models.yaml, or model@url, is the offline stand-in."""
-    with suppress(UserError):
-        return models.load(name).is_stand_in
+def _is_stand_in(*names: Any) -> bool:
+    """Return whether one of names of params/models.yaml, or model@url, is the offline stand-in."""
+    for name in map(str, names):
+        with suppress(UserError):
+            if models.load(name).is_stand_in:
+                return True
     return False
 
 
@@ -110,6 +112,7 @@ def environment() -> jinja2.Environment:
     result.from_string = cache(result.from_string)  # compile each text once
     result.compile_expression = cache(result.compile_expression)
     result.filters |= {"unit": formatted, "entropy": stats.entropy, "entrance": _entrance}
+    result.filters |= {"wilson": stats.wilson, "trained": _last_trained}
     result.filters["base64"] = lambda data: base64.b64encode(data).decode()
     merged = {axis: coverage.published(axis) for axis in ("type", "view")}
     result.globals["published"] = paths.load("published") | {"merged": merged}
@@ -121,6 +124,12 @@ def _entrance(rows: list[dict[str, Any]] | None) -> str:
     table = pd.DataFrame(list(rows or ()))
     checks = evaluation.judge_checks
     return checks.entrance_sentence(table.set_index("kind") if len(table) else table)
+
+
+def _last_trained(rows: list[dict[str, Any]] | None) -> str:
+    """Return the model that was trained last of those that rows of a file measure."""
+    names = [row.get("model") for row in rows or ()]
+    return next((name for name in ("aligned", "tuned") if name in names), [*names, ""][0])
 
 
 def fill(template: str, scope: dict[str, Any]) -> str:
@@ -137,7 +146,7 @@ def evaluate(expression: str, scope: dict[str, Any]) -> Any:
 
 
 def scope_of(run: Run) -> dict[str, Any]:
-    """Return what the expressions of report.yaml read: files, counts, complete answers."""
+    """Return what the expressions of report.yaml read: files, counts, complete answers, models."""
     turns = run.rows.get("consultations", [])
     answers = [row | {"way": turn["way"]} for turn in turns for row in turn.get("answers", [])]
     frame = pd.DataFrame(answers, columns=["way", "name", "finish_reason"])
@@ -146,38 +155,54 @@ def scope_of(run: Run) -> dict[str, Any]:
         share = stats.wilson(int((rows["finish_reason"] != "length").sum()), len(rows))
         complete.append({"use_case": way, "model": model} | share._asdict())
     counts = {name: len(rows) for name, rows in run.rows.items()}
-    return run.files | {"counts": counts, "complete": complete}
+    about = {"writers": run.writers, "values": run.values}
+    return run.files | {"counts": counts, "complete": complete} | about
 
 
 def read_numbers(run: Run) -> pd.DataFrame:
     """Return all numbers of a run in the order of the report, one a row; what is missing is None.
 
-    `unit` is share, points, count, bits, nats, grade or ratio; `stand_in` names the roles that a
-    stand-in played in it, `model` the model it measures; a `headline` is shown first; `doubt` says
-    why a number may mean nothing. A page prints `label`, `text`, `interval`, `size`, `published`
-    and `cell`.
+    `unit` is share, points, count, words, bits, nats, grade or ratio; `stand_in` names the roles
+    that a stand-in played in it, also in the data that its model learned from; `model` is the model
+    it measures; a `headline` is shown first; `doubt` says why a number may mean nothing. A page
+    prints `label`, `text`, `interval`, `size`, `published` and `cell`.
     """
+    return _read(run, {part: about["numbers"] for part, about in REPORT["parts"].items()})
+
+
+def by_model(run: Run) -> pd.DataFrame:
+    """Return one number a `measure` and `model`, in this order; `attrs`: caption and sentence."""
+    about, scope = REPORT["models"], scope_of(run)
+    numbers = _read(run, {name: [entry] for name, entry in about["measures"].items()})
+    order = {"measure": list(about["measures"]), "model": evaluate(about["rows"], scope)}
+    numbers = numbers.rename(columns={"part": "measure"}).drop_duplicates(list(order))
+    numbers = numbers[numbers["model"].isin(order["model"])]
+    numbers = numbers.assign(**{k: pd.Categorical(numbers[k], v) for k, v in order.items()})
+    numbers.attrs = {name: fill(about[name], scope) for name in ("caption", "sentence")}
+    return numbers
+
+
+def _read(run: Run, entries: dict[str, list[dict[str, str]]]) -> pd.DataFrame:
+    """Return the numbers of entries by part."""
     scope, numbers = scope_of(run), []
-    for part, about in REPORT["parts"].items():
-        stand_ins = ", ".join(role for role in about["roles"] if role in run.stand_ins)
-        for entry in about["numbers"]:
-            for row in evaluate(entry.get("rows", "[{}]"), scope) or []:
-                number = _number(REPORT["cells"] | entry, scope | {"row": row}, stand_ins)
-                numbers.append(number | {"part": part})
+    for part, entry in ((part, entry) for part, group in entries.items() for entry in group):
+        for row in evaluate(entry.get("rows", "[{}]"), scope) or []:
+            number = {"part": part} | _number(REPORT["cells"] | entry, scope | {"row": row})
+            taught = REPORT["learned"].get(number["model"], [])
+            played = {*taught, *REPORT["parts"].get(part, number)["roles"]}
+            number["stand_in"] = ", ".join(role for role in run.stand_ins if role in played)
+            for key, text in REPORT["texts"].items():
+                number[key] = fill(text, number)
+            numbers.append(number)
     columns = ["part", "stand_in", *(REPORT["cells"] | REPORT["texts"])]
     frame = pd.DataFrame(numbers, columns=columns, dtype=object)
     return frame[frame["value"].notna()]
 
 
-def _number(cells: dict[str, str], scope: dict[str, Any], stand_in: str) -> dict[str, Any]:
-    """Return the fields of one number and their texts; its value is None if not measured."""
-    number: dict[str, Any] = {"stand_in": stand_in}
-    for key, text in cells.items():
-        value = (fill if key in TEMPLATES else evaluate)(text, scope)
-        number[key] = value if value == value else None  # nan: not measured
-    for key, text in REPORT["texts"].items():
-        number[key] = fill(text, number)
-    return number
+def _number(cells: dict[str, str], scope: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of one number; its value is None if not measured."""
+    fields = {k: (fill if k in TEMPLATES else evaluate)(text, scope) for k, text in cells.items()}
+    return {k: v if v == v else None for k, v in fields.items()}  # nan: not measured
 
 
 def deviations() -> pd.DataFrame:
@@ -258,6 +283,10 @@ def mismatches(run: Run) -> list[str]:
     if trained and trained != dataset_hash(records.read(path, records.Example)):
         again = "run notebook 08 again, then 10 and 12."
         messages.append(f"The adapter was trained on another dataset: {again}")
+    start, adapter = run.get("preferences", "start"), run.folder / "adapter"
+    if start and adapter.is_dir() and start != llm.local.fingerprint(adapter):
+        again = "run notebook 09 again, then 10, 12 and 13."
+        messages.append(f"The aligned model began with another tuned adapter: {again}")
     return messages
 
 
