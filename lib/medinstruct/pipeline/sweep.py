@@ -75,20 +75,18 @@ def summary(rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> pd.DataFrame
 
     `gain` is the fall from the base model, which each seed tests on the same held-out examples.
     """
-    frame, means = pd.DataFrame(rows), []
-    others = [name for name in axes if name != "seed"]
-    frame = frame.assign(gain=frame["eval_before"] - frame["eval_after"], every="")
-    for _, part in frame.groupby(others or ["every"], sort=False):
-        row = dict(part[others].iloc[0]) | {"examples": round(part["examples"].mean())}
-        row |= {"base": part["eval_before"].mean(), "seeds": len(part)}
-        for name, column in {"": part["eval_after"], "gain_": part["gain"]}.items():
-            reach = float("nan")
-            if len(part) >= LEAST:
-                reach = stats.t_quantile(0.975, len(part) - 1) * column.sem()
-            ends = {"low": column.mean() - reach, "high": column.mean() + reach}
-            row |= {f"{name}{key}": end for key, end in ({"mean": column.mean()} | ends).items()}
-        means.append(row)
-    return pd.DataFrame(means)
+    frame = pd.DataFrame(rows).assign(all="tuned")
+    frame["gain"] = frame["eval_before"] - frame["eval_after"]
+    groups = frame.groupby([name for name in axes if name != "seed"] or "all", sort=False)
+    table = groups.agg(examples=("examples", "mean"), base=("eval_before", "mean"))
+    table = table.assign(examples=table["examples"].round().astype(int), seeds=groups.size())
+    few = table["seeds"] < LEAST
+    t = [stats.t_quantile(0.975, n - 1) for n in table["seeds"].mask(few, LEAST)]
+    for name, column in {"": groups["eval_after"], "gain_": groups["gain"]}.items():
+        mean, reach = column.mean(), (column.sem() * t).mask(few)
+        ends = {"mean": mean, "low": mean - reach, "high": mean + reach}
+        table = table.assign(**{name + key: end for key, end in ends.items()})
+    return table.reset_index()
 
 
 def _compare(rows: list[dict[str, Any]], axes: list[str], out: Path) -> Iterator[str]:
@@ -98,28 +96,26 @@ def _compare(rows: list[dict[str, Any]], axes: list[str], out: Path) -> Iterator
     records.write_json(out / f"{name}.json", content)
     figure = _chart(means, [axis for axis in axes if axis != "seed"])
     plotting.show(figure, name, folder=out, data=means.set_index(means.columns[0]))
-    yield means.round(3).to_string(index=False)
-    yield f"{VARIES}. The figure is {out / 'figures' / name}.svg"
+    yield from (means.round(3).to_string(index=False), VARIES)
+    yield f"The figure is {out / 'figures' / name}.svg"
 
 
 def _chart(means: pd.DataFrame, axes: list[str]) -> Any:
     """Draw mean held-out losses over examples, or over the first axis; other axes name lines."""
-    best = min(means.to_dict("records"), key=lambda row: row["mean"])
+    rows = means.to_dict("records")
+    best = min(rows, key=lambda row: row["mean"])
     place = ", ".join(f"{name} {best[name]}" for name in axes)
-    title = f"Lowest held-out loss: {best['mean']:.2f}" + (f" at {place}" if place else "")
     over = "examples" if "train_share" in axes or not axes else axes[0]
-    rest = [name for name in axes if name not in (over, "train_share")]
-    names = {name: f"{name} ".removeprefix("base_model ") for name in rest}
-    lines = [", ".join(f"{names[n]}{row[n]}" for n in rest) for row in means.to_dict("records")]
-    means = means.assign(line=[line or "tuned" for line in lines])
-    is_one = means["base"].round(4).nunique() == 1 or not rest
-    means["base line"] = "base" if is_one else "base, " + means["line"]
+    names = {n: f"{n} ".removeprefix("base_model ") for n in axes if n not in (over, "train_share")}
+    lines = [", ".join(f"{text}{row[n]}" for n, text in names.items()) or "tuned" for row in rows]
+    bases = [f"base, {line}" if names and means["base"].nunique() > 1 else "base" for line in lines]
+    means = means.assign(line=lines, bases=bases).round(6)
     means[over] = means[over] if over == "examples" else means[over].astype(str)
-    pairs = {"mean": "line", "base": "base line", "low": "line", "high": "line"}
+    pairs = {"mean": "line", "base": "bases", "low": "line", "high": "line"}
     mean, base, *ends = (means.pivot_table(k, over, v, sort=False) for k, v in pairs.items())
+    bars = "bars: 95% t interval" if means["low"].notna().any() else f"no interval below {LEAST}"
     seeds = " or ".join(map(str, sorted(means["seeds"].unique())))
-    bars = "bars: 95% t interval" if means["seeds"].max() >= LEAST else f"no interval below {LEAST}"
     table = mean.join(base).rename_axis(f"{over.replace('_', ' ')} (seeds: {seeds}; {bars})")
     table = table.sort_index() if over == "examples" else table
-    form = {"label": "nats a response token", "log": over == "examples"}
-    return plotting.lines(table, title=title, ends=ends, **form)
+    form = {"label": "nats a response token", "log": over == "examples", "ends": ends}
+    return plotting.lines(table, title=f"Lowest held-out loss: {best['mean']:.2f}, {place}", **form)

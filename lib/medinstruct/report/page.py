@@ -119,19 +119,17 @@ def write_page(run: Run, parts: dict[str, Part], *, beside: pd.DataFrame | None 
     return records.write_text(run.folder / "report.html", page)
 
 
-def _as_rows(numbers: pd.DataFrame, place: str) -> list[dict[str, Any]]:
-    rows = numbers[[place, "stand_in", *results.REPORT["cells"]]].drop(columns="roles")
-    return [{k: v for k, v in r.items() if v not in (None, "")} for r in rows.to_dict("records")]
-
-
 def as_json(run: Run, parts: dict[str, Part]) -> dict[str, Any]:
     """Return the content of report.json; a reproducible run has no times and no machine."""
     every = pd.concat([part.numbers for part in parts.values()])
     cost, models = results.cost(run), results.by_model(run)
-    result = {
+    names = [n for n in ("part", "measure", "stand_in", *results.REPORT["cells"]) if n != "roles"]
+    tables = {"numbers": every, "models": models}
+    for key, table in tables.items():
+        rows = [row.items() for row in table[table.columns.intersection(names)].to_dict("records")]
+        tables[key] = [{k: v for k, v in row if v not in (None, "")} for row in rows]
+    result = tables | {
         "run": run.folder.name,
-        "numbers": _as_rows(every, "part"),
-        "models": _as_rows(models, "measure"),
         "sentences": {n: p.sentence for n, p in parts.items()}
         | {"models": models.attrs["sentence"]},
         "missing": {name: part.todo for name, part in parts.items() if part.todo},

@@ -23,10 +23,8 @@ from medinstruct.training import dataset_hash
 
 REPORT = paths.load("report")
 FAILED = "judge failed"  # the doubt about numbers that are shown and not compared
-# Parameters that say what a run is called, not how it was made.
-NAME_KEYS = {"run", "read_from", "beside", "reproducible"}
-# The other cells of report.yaml are expressions.
-TEMPLATES = ("name", "unit", "model", "paper_is", "doubt")
+NAME_KEYS = {"run", "read_from", "beside", "reproducible"}  # what a run is called
+TEMPLATES = ("name", "unit", "model", "paper_is", "doubt")  # other cells are expressions
 
 
 @dataclass(frozen=True)
@@ -70,23 +68,19 @@ def read_run(folder: str | Path, *, reproducible: bool = False) -> Run:
     values = {key: value for own in notebooks.values() for key, value in own.items()}
     each = {key: {n[:2]: own[key] for n, own in notebooks.items() if key in own} for key in values}
     mixed = {key: own for key, own in each.items() if len(set(map(repr, own.values()))) > 1}
-    scope, roles = files | rows, REPORT["roles"]
-    by_role = {role: evaluate(about["model"], scope) for role, about in roles.items()}
-    writers = {
-        role: models.STAND_IN if _is_stand_in(values.get(role), model) else llm.public_name(model)
-        for role, model in by_role.items()
-        if model
-    }
+    roles = {r: evaluate(about["model"], files | rows) for r, about in REPORT["roles"].items()}
+    writers = {role: llm.public_name(model) for role, model in roles.items() if model}
+    for role in writers:
+        if _is_stand_in(values.get(role)) or _is_stand_in(roles[role]):
+            writers[role] = models.STAND_IN
     stand_ins = [role for role, m in writers.items() if models.STAND_IN in m]
     return Run(folder, notebooks, files, rows, values, mixed, writers, stand_ins, reproducible)
 
 
-def _is_stand_in(*names: Any) -> bool:
-    """Return whether one of names of params/models.yaml, or model@url, is the offline stand-in."""
-    for name in map(str, names):
-        with suppress(UserError):
-            if models.load(name).is_stand_in:
-                return True
+def _is_stand_in(name: Any) -> bool:
+    """Return whether a name of params/models.yaml, or model@url, is the offline stand-in."""
+    with suppress(UserError):
+        return models.load(str(name)).is_stand_in
     return False
 
 
@@ -119,17 +113,16 @@ def environment() -> jinja2.Environment:
     return result
 
 
+def _last_trained(rows: list[dict[str, Any]]) -> str:
+    names = {row.get("model") for row in rows}
+    return next((name for name in ("aligned", "tuned") if name in names), "")
+
+
 def _entrance(rows: list[dict[str, Any]] | None) -> str:
     """Return the sentence on a judge's entrance test from the rows of freeform.json."""
     table = pd.DataFrame(list(rows or ()))
     checks = evaluation.judge_checks
     return checks.entrance_sentence(table.set_index("kind") if len(table) else table)
-
-
-def _last_trained(rows: list[dict[str, Any]] | None) -> str:
-    """Return the model that was trained last of those that rows of a file measure."""
-    names = [row.get("model") for row in rows or ()]
-    return next((name for name in ("aligned", "tuned") if name in names), [*names, ""][0])
 
 
 def fill(template: str, scope: dict[str, Any]) -> str:
@@ -150,10 +143,11 @@ def scope_of(run: Run) -> dict[str, Any]:
     turns = run.rows.get("consultations", [])
     answers = [row | {"way": turn["way"]} for turn in turns for row in turn.get("answers", [])]
     frame = pd.DataFrame(answers, columns=["way", "name", "finish_reason"])
-    complete = []
-    for (way, model), rows in frame.groupby(["way", "name"], sort=False):
-        share = stats.wilson(int((rows["finish_reason"] != "length").sum()), len(rows))
-        complete.append({"use_case": way, "model": model} | share._asdict())
+    groups = frame["finish_reason"].ne("length").groupby([frame["way"], frame["name"]], sort=False)
+    complete = [
+        {"use_case": way, "model": model} | stats.wilson(int(ended.sum()), len(ended))._asdict()
+        for (way, model), ended in groups
+    ]
     counts = {name: len(rows) for name, rows in run.rows.items()}
     about = {"writers": run.writers, "values": run.values}
     return run.files | {"counts": counts, "complete": complete} | about
@@ -187,7 +181,9 @@ def _read(run: Run, entries: dict[str, list[dict[str, str]]]) -> pd.DataFrame:
     scope, numbers = scope_of(run), []
     for part, entry in ((part, entry) for part, group in entries.items() for entry in group):
         for row in evaluate(entry.get("rows", "[{}]"), scope) or []:
-            number = {"part": part} | _number(REPORT["cells"] | entry, scope | {"row": row})
+            cells, own = (REPORT["cells"] | entry).items(), scope | {"row": row}
+            number = {k: (fill if k in TEMPLATES else evaluate)(text, own) for k, text in cells}
+            number = {k: v if v == v else None for k, v in number.items()} | {"part": part}  # nan
             taught = REPORT["learned"].get(number["model"], [])
             played = {*taught, *REPORT["parts"].get(part, number)["roles"]}
             number["stand_in"] = ", ".join(role for role in run.stand_ins if role in played)
@@ -197,12 +193,6 @@ def _read(run: Run, entries: dict[str, list[dict[str, str]]]) -> pd.DataFrame:
     columns = ["part", "stand_in", *(REPORT["cells"] | REPORT["texts"])]
     frame = pd.DataFrame(numbers, columns=columns, dtype=object)
     return frame[frame["value"].notna()]
-
-
-def _number(cells: dict[str, str], scope: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of one number; its value is None if not measured."""
-    fields = {k: (fill if k in TEMPLATES else evaluate)(text, scope) for k, text in cells.items()}
-    return {k: v if v == v else None for k, v in fields.items()}  # nan: not measured
 
 
 def deviations() -> pd.DataFrame:
@@ -241,6 +231,9 @@ def hashes(run: Run) -> dict[str, str]:
     return {
         "dataset.jsonl": manifest.of_path(run.folder / "dataset.jsonl"),
         "adapter": manifest.of_path(run.folder / "adapter" / "adapter_model.safetensors"),
+        "aligned adapter": manifest.of_path(
+            run.folder / "adapter_preferences" / "adapter_model.safetensors"
+        ),
         "parameters": records.content_hash(values) if values else "",
         "library": manifest.of_path(paths.PACKAGE),
         "notebooks": manifest.of_path(paths.root() / "notebooks"),
@@ -275,8 +268,8 @@ def mismatches(run: Run) -> list[str]:
     examples, measured = len(run.rows.get("dataset", [])), run.get("diversity", "examples")
     messages = []
     if examples and measured and examples != measured and not run.values.get("measure"):
-        counts = f"diversity.json counts {measured:,} examples, dataset.jsonl has {examples:,}"
-        messages.append(f"{counts}: run notebook 05 again.")
+        counts = f"diversity.json counts {measured:,} examples, dataset.jsonl has {examples:,}: "
+        messages.append(counts + "run notebook 05 again.")
     path = run.folder / run.get("training", "learned_from", default="dataset.jsonl")
     path = path if path.exists() else run.folder / "dataset.jsonl"
     trained = examples and run.get("training", "dataset")
@@ -292,9 +285,8 @@ def mismatches(run: Run) -> list[str]:
 
 def changed(run: Run) -> list[str]:
     """Return files that differ from what the runner wrote, for example after a run by hand."""
-    own, written = (".ipynb", "/", "report.json", "report.html"), {}
-    for entry in run.files.get("manifest", {}).values():
-        written |= entry.get("written", {})
+    own, entries = (".ipynb", "/", "report.json", "report.html"), run.files.get("manifest", {})
+    written = {n: h for entry in entries.values() for n, h in entry.get("written", {}).items()}
     names = [name for name in written if not name.endswith(own)]
     return [name for name in names if written[name] != manifest.of_path(run.folder / name)]
 
