@@ -121,7 +121,7 @@ def intervals(
         groups = dict.fromkeys(groups, GREY)
     if not names:
         return _note(label)
-    height = 1.3 + (0.24 + 0.1 * len(groups)) * _stretch(names) * len(names)
+    height = 1.3 + (0.2 + 0.14 * len(groups)) * _stretch(names) * len(names)
     fields = _interval_fields(pd.concat(panels.values()), reference, marks)
     figure, axes = _canvas(titles.fill(title, fields), height, panels=len(panels))
     rows = dict(zip(names, _rows(axes[0], names), strict=True))
