@@ -1,6 +1,8 @@
 """What the tests share."""
 
+import gc
 import os
+import sys
 
 import pytest
 
@@ -14,10 +16,20 @@ if (
 ):  # beside other workers a second thread would only wait for the processor
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+LOADED = pytest.StashKey()  # modules at the last freeze
+
 
 def pytest_collection_modifyitems(items):
     """Run the longest file first, so that no worker waits for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
+def pytest_runtest_call(item):
+    """Keep packages out of garbage collections: a training asks for four, of a second each."""
+    if len(sys.modules) > item.config.stash.get(LOADED, 0) + 300:
+        item.config.stash[LOADED] = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
