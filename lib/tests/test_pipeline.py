@@ -21,6 +21,7 @@ SMALL = {
     "safety_items": 0,
     "benchmark_limit": 10,
     "generation_limit": 2,
+    "preference_options": {"max_length": 1024, "batch_size": 8},
 }
 # Figures are drawn once a cell, not twice: the SVG is a file of the run, the PNG is on the page alone.
 VECTORS_ALONE = "from medinstruct.plotting import display; display._png = lambda figure: b''"

@@ -200,6 +200,7 @@ def test_a_notebook_waits_for_those_that_write_what_it_reads_or_read_what_it_wri
     waits = {number: {book.stem[:2] for book in before} for number, before in waits.items()}
     assert "05" not in waits["06"] and "10" not in waits["12"] | waits["13"] | waits["14"]
     assert "06" in waits["07"] and "07" in waits["08"] and "10" in waits["11"]
+    assert {"07", "08"} <= waits["09"], "votes and the tuned adapter come before preferences"
     assert "07" in waits["10"], "07 reads the answers of the last run, if there are any"
     assert waits["15"] == waits.keys() - {"15"}
 

@@ -100,9 +100,12 @@ def _run_name(pairs: Sequence[Preference], base: Any, adapter: Any, values: dict
 
 
 def split(pairs: Sequence[Preference], *, share: float, seed: int) -> tuple[list, list]:
-    """Return training and held-out pairs, at least one; all pairs of a prompt are on one side."""
-    prompts = sorted({pair.prompt for pair in pairs})
-    held = set(random.Random(seed).sample(prompts, max(1, round(share * len(prompts)))))
+    """Return training and held-out rows, at least one pair; all rows of a prompt are on one side."""
+    held: set[str] = set()
+    for kind in (True, False):  # pairs, and thumbs
+        prompts = sorted({pair.prompt for pair in pairs if pair.is_pair == kind})
+        number = min(len(prompts), max(1, round(share * len(prompts))))
+        held |= set(random.Random(seed).sample(prompts, number))
     sides = [[p for p in pairs if (p.prompt in held) == is_held] for is_held in (False, True)]
     return sides[0], sides[1]
 
