@@ -100,7 +100,7 @@ def _run_name(pairs: Sequence[Preference], base: Any, adapter: Any, values: dict
 
 
 def split(pairs: Sequence[Preference], *, share: float, seed: int) -> tuple[list, list]:
-    """Return training and held-out rows, at least one pair; all rows of a prompt are on one side."""
+    """Return training and held-out rows, at least one pair; rows of a prompt are on one side."""
     held: set[str] = set()
     for kind in (True, False):  # pairs, and thumbs
         prompts = sorted({pair.prompt for pair in pairs if pair.is_pair == kind})
