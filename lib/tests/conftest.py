@@ -16,12 +16,16 @@ if (
 ):  # beside other workers a second thread would only wait for the processor
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+LONGEST = (
+    "pipeline training jupyterlab run trouble faults reruns smollm2 serving environment folders"
+)
 LOADED = pytest.StashKey()  # modules at the last freeze
 
 
 def pytest_collection_modifyitems(items):
-    """Run the longest file first, so that no worker waits for it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """Run the longest files first, so that no worker waits for one at the end."""
+    place = {f"test_{name}.py": n for n, name in enumerate(LONGEST.split())}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 def pytest_runtest_call(item):

@@ -11,7 +11,7 @@ from medinstruct import audits, evaluation, llm, paths, records
 from medinstruct.records import Answer, Example
 
 FILE = paths.root() / "lib" / "tests" / "support" / "endings.yaml"
-LABELS = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+LABELS = yaml.load(FILE.read_text(encoding="utf-8"), yaml.CSafeLoader)
 ENDS = [
     (label, kind, text)
     for label, kinds in LABELS.items()

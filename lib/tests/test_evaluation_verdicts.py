@@ -15,7 +15,7 @@ from medinstruct.evaluation import judge as judging
 from medinstruct.records import Answer, TestItem
 
 TABLE = Path(__file__).parent / "support" / "verdicts.yaml"
-REPLIES = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+REPLIES = yaml.load(TABLE.read_text(encoding="utf-8"), yaml.CSafeLoader)
 OTHER = {"a": "b", "b": "a"}
 NAMES = [("(a)", "(b)"), ("（a）", "（b）"), ("Assistant A", "Assistant B")]
 NAMES += [("Response A", "Response B"), ("답변 A", "답변 B")]

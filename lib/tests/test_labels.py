@@ -12,7 +12,7 @@ from medinstruct import diversity, labels, records
 from medinstruct.offline.knowledge import conditions
 
 TABLE = Path(__file__).parent / "support" / "labels.yaml"
-PARTS = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+PARTS = yaml.load(TABLE.read_text(encoding="utf-8"), yaml.CSafeLoader)
 EXAMPLES = [
     (kind, raw, None if name == "none" else name)
     for part in PARTS.values()
