@@ -202,9 +202,14 @@ def test_a_judge_that_wrote_the_training_data_or_is_of_its_family_is_named(tmp_p
         "mine", {"tasks": {"mine"}, "responses": {"mine"}}
     )
     assert checks.writers(tmp_path / "none") == {}
-    (tmp_path / "preferences.json").write_text('{"judge": "gemini-3.8-flash"}')
-    sentence = checks.kinship("gemini-3.8-flash", checks.writers(tmp_path))
-    assert "learned from verdicts written by gemini-3.8-flash" in sentence
+    for said, passed in (
+        ("true", True),
+        ("false", False),
+    ):  # verdicts of a failed judge are refused
+        learned = f'{{"judge": "gemini-3.8-flash", "judge_passed": {said}}}'
+        (tmp_path / "preferences.json").write_text(learned)
+        sentence = checks.kinship("gemini-3.8-flash", checks.writers(tmp_path))
+        assert ("learned from verdicts written by gemini-3.8-flash" in sentence) == passed
 
 
 def test_each_two_models_are_compared_once_whatever_their_number():

@@ -135,8 +135,8 @@ def writers(folder: Path) -> dict[str, set[str]]:
     rows = {what: records.rows(path) for what, path in files.items() if path.exists()}
     origins = {what: [row.get("provenance", {}) for _, row in rows[what]] for what in rows}
     wrote = {what: {own.get("model", "") for own in origins[what]} - {""} for what in rows}
-    judge = paths.read_json(folder / "preferences.json").get("judge")
-    return wrote | ({"verdicts": {judge}} if judge else {})
+    learned = paths.read_json(folder / "preferences.json")
+    return wrote | ({"verdicts": {learned["judge"]}} if learned.get("judge_passed") else {})
 
 
 def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:
