@@ -85,8 +85,7 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
             return
         chosen = {"only": given.notebooks, "force": given.force, "jobs": given.jobs}
         start = time.perf_counter()
-        done = pipeline.run(given.profile, sets=given.set, **chosen)
-        yield from (outcome.line for outcome in done)
+        yield from pipeline.run(given.profile, sets=given.set, **chosen)
         yield f"together: {time.perf_counter() - start:.1f} s"
         page = paths.outputs(params.merged(given.profile, given.set)["run"]) / "report.html"
         if page.exists():

@@ -19,10 +19,7 @@ END_LOG = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; PRAGMA loc
 
 
 def connect(path: str | Path, *, log: bool = False) -> sqlite3.Connection:
-    """Open a database, or create it; one that cannot be written is opened to be read.
-
-    A new one has a write-ahead log if `log`, unless its disk shares no memory (a network drive).
-    """
+    """Open a database, else to read it, or create it: with a log if `log` and the disk can."""
     if str(path) == ":memory:":
         return sqlite3.connect(path, **FORM)
     path = Path(os.path.realpath(path))  # a journal is beside the file, not beside a link to it

@@ -20,10 +20,7 @@ LONGEST = 1000  # characters of an error on the screen
 def unforeseen(
     error: Exception, what: str, *, folder: Path | None = None, words: str = "", kind: str = ""
 ) -> UserError:
-    """Return one message about an error; its traceback and further `words` are in the log.
-
-    The log is error.log in `folder` if that exists and can be written, else a temporary file.
-    """
+    """Return one message about an error; its traceback and `words` are in a log in `folder`."""
     system = f"medinstruct {medinstruct.__version__}, Python {sys.version}, {platform.platform()}"
     parts = [system, " ".join(sys.argv), words, "".join(traceback.format_exception(error))]
     got = redacted("\n".join([f"{type(error).__name__}: {error}", *words.split("\n")[-2:-1]]))
@@ -57,9 +54,7 @@ def _logged(text: str, folder: Path | None) -> Path | str:
         if folder and folder.is_dir():
             (folder / "error.log").write_bytes(content)
             return folder / "error.log"
-    with suppress(OSError):
-        handle, name = tempfile.mkstemp(".log", "medinstruct-")
-        os.write(handle, content)
-        os.close(handle)
-        return name
+    with suppress(OSError), tempfile.NamedTemporaryFile(suffix=".log", delete=False) as file:
+        file.write(content)
+        return file.name
     return "nowhere, since no folder can be written: add --debug to see it here"

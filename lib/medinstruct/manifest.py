@@ -4,6 +4,7 @@ manifest.json is the same on every machine; what differs (times, fingerprints) i
 """
 
 import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from medinstruct import database, models, paths, records
+from medinstruct import database, models, network, paths, records
 from medinstruct.errors import UserError
 
 # No result depends on these.
@@ -53,7 +54,8 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
     source = paths.notebook(notebook)
     folder = paths.outputs(values["run"])
     models.named_in(values)  # an unknown name is refused before anything is copied or paid for
-    _refuse_other_values(source, values, folder)
+    shown = json.loads(network.public(json.dumps(values)))  # without passwords
+    _refuse_other_values(source, shown, folder)
     origin = paths.outputs(values.get("read_from") or values["run"])
     if values.get("read_from") and not origin.exists():
         do = "Correct it, or leave it empty."
@@ -66,7 +68,15 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
     if origin != folder:
         _copy_inputs(inputs(io), origin, folder)
     read = {name: digest for name in inputs(io) if (digest := of_path(folder / name))}
-    return Stage(notebook, folder, values, read, of_notebook(source, values=values, out=folder))
+    parts = {
+        "cells": ["".join(cell["source"]) for cell in paths.cells(source)],
+        "values": {key: value for key, value in values.items() if key not in ("run", "read_from")},
+        "models": models.named_in(values),
+        "inputs": dict.fromkeys(inputs(io), "") | read,
+        "files": {key: of_path(path) for key, path in files_of(values).items()},
+        "library": of_path(paths.PACKAGE),
+    }
+    return Stage(notebook, folder, shown, read, records.content_hash(parts))
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
@@ -99,36 +109,22 @@ def written(source: Path, folder: Path) -> dict[str, str]:
     return {name: of_path(folder / name) for name in paths.metadata(source).get("writes", [])}
 
 
-def of_notebook(source: Path, *, values: dict[str, Any], out: Path) -> str:
-    """Return the hash of source, values, models, inputs, the user's files and this package."""
-    parts = {
-        "cells": ["".join(cell["source"]) for cell in paths.cells(source)],
-        "values": {key: value for key, value in values.items() if key not in ("run", "read_from")},
-        "models": models.named_in(values),
-        "inputs": {name: of_path(out / name) for name in inputs(paths.metadata(source))},
-        "files": {key: of_path(path) for key, path in files_of(values).items()},
-        "library": of_path(paths.PACKAGE),
-    }
-    return records.content_hash(parts)
-
-
 def of_path(path: Path) -> str:
     """Return the hash of a file, a folder's files, or a database's votes; "" if it is absent."""
     if path.suffix == ".sqlite" and path.is_file():
         return _of_votes(path)
     if path.is_dir():
         names = sorted(p.relative_to(path).parts for p in path.rglob("*") if p.is_file())
-        files = {"/".join(name): path.joinpath(*name) for name in names if not UNUSED & set(name)}
-        return records.content_hash([(name, of_path(file)) for name, file in files.items()])
+        names = [name for name in names if not UNUSED & set(name)]
+        return records.content_hash([("/".join(n), of_path(path.joinpath(*n))) for n in names])
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _of_votes(path: Path) -> str:
     """Return the hash of the ids of all votes; "" for a database without votes."""
     with closing(database.read(path)) as base:
-        if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone():
-            return ""
-        ids = base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()
+        has_votes = base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone()
+        ids = has_votes and base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()
     return records.content_hash(ids) if ids else ""
 
 
@@ -154,18 +150,19 @@ def texts(value: Any) -> Iterator[str]:
 
 def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> None:
     """Raise if this or an earlier notebook wrote files, still there, with other values."""
-    differences = []
-    for name, entry in load(folder).items():
-        files = [folder / file for file in entry.get("written", {})]
-        is_current = name <= source.stem and any(file.exists() for file in files)
-        for key, old in entry.get("values", {}).items() if is_current else ():
-            if key not in FREE and key in values and values[key] != old:
-                differences.append(f"{key} was {old!r} in {name}, is {values[key]!r} now")
-    if differences:
+    changes = [
+        f"{key} was {old!r} in {name}, is {values[key]!r} now"
+        for name, entry in load(folder).items()
+        if name <= source.stem
+        and any((folder / file).exists() for file in entry.get("written", ()))
+        for key, old in entry.get("values", {}).items()
+        if key not in FREE and values.get(key, old) != old
+    ]
+    if changes:
         other = f"Write to another run (run: mine, read_from: {folder.name})"
         do = f"{other}, or overwrite: `run` the notebooks named here with --force."
         what = f"The files of run {folder.name} were written with other values."
-        raise UserError(what, got="; ".join(dict.fromkeys(differences)), do=do)
+        raise UserError(what, got="; ".join(dict.fromkeys(changes)), do=do)
 
 
 def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
@@ -174,23 +171,21 @@ def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
     for name in names:
         source, target = origin / name, folder / name
         is_own = target.exists() and copied.get(name) != of_path(target)
-        if not source.exists() or is_own:
-            continue
-        if source.is_dir():
-            _copy_folder(source, target)
-        else:
-            paths.write_bytes(target, source.read_bytes())
-        copied[name] = of_path(target)
+        if source.exists() and not is_own:
+            _copy(source, target)
+            copied[name] = of_path(target)
     _update(folder / FILES[0], {"copied": copied})
 
 
-def _copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder so that it is complete or absent, and may be written even if the source not."""
+def _copy(source: Path, target: Path) -> None:
+    """Copy so that the copy is complete or absent, and may be written though the source may not."""
+    if source.is_file():
+        paths.write_bytes(target, source.read_bytes())
+        return
     with paths.writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as draft:
-            copy = Path(draft) / target.name
-            shutil.copytree(source, copy, copy_function=shutil.copyfile)
+            copy = Path(shutil.copytree(source, f"{draft}/copy", copy_function=shutil.copyfile))
             copy.chmod(0o755)
             shutil.rmtree(target, ignore_errors=True)
             copy.rename(target)

@@ -5,6 +5,7 @@ import difflib
 import logging
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ IPYTHON_NAMES = {"In", "Out"}  # its list of inputs and map of outputs are in ev
 def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
     """Compare a notebook's values with its parameters cell and with its run; return its stage.
 
-    Call it with `globals()` and the notebook's name right after that cell: papermill injects the
-    text "2e-4" for a number and unknown names without an error. Names are checked once a kernel,
-    since a notebook that is run again has its own variables among the globals. Without a name only
-    the types are checked.
+    Call it with `globals()` and the notebook's name right after that cell, since papermill injects
+    the text "2e-4" for a number, and unknown names. Names are checked once a kernel, as later there
+    are the notebook's own variables. Without a name there is no stage.
     """
     network.tidy_proxies()
     kinds = scope.get("__annotations__", {})
@@ -71,12 +71,6 @@ def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
     }
 
 
-def descriptions(notebook: Path) -> dict[str, str]:
-    """Return name -> the sentence beside it in the parameters cell of a notebook file."""
-    lines = _parameters_cell(notebook).splitlines()
-    return {line.partition(":")[0]: line.partition("  # ")[2] for line in lines if ": " in line}
-
-
 def _parameters_cell(notebook: Path) -> str:
     tagged = [c for c in paths.cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
     return "".join(tagged[0]["source"]) if tagged else ""
@@ -95,11 +89,7 @@ def profiles() -> list[Path]:
 
 
 def profile(path: str | Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the keys and values that a YAML profile states, over those of its `base`.
-
-    `path` is a file or the name of a shipped profile; `base` may also name a file beside it.
-    `above` holds the profiles that start from this one.
-    """
+    """Return what a profile, a file or a shipped name, states over its `base`; `above` start here."""
     path = _located(path, above)
     do = "Write `key: value` lines."
     values = paths.read_yaml(path, do=do)
@@ -147,7 +137,8 @@ def table(path: str | Path, number: str = "") -> list[str]:
         known = ", ".join(book.stem[:2] for book in books)
         raise UserError("There is no such notebook.", got=number, do=f"Choose from {known}.")
     for book in chosen:
-        for name, words in descriptions(book).items():
+        rows = [row for row in _parameters_cell(book).splitlines() if ": " in row]
+        for name, words in ((row.partition(":")[0], row.partition("  # ")[2]) for row in rows):
             text = yaml.safe_dump(values[name], default_flow_style=True, width=10_000)
             text = text.removesuffix("...\n").strip()
             lines.setdefault(name, f"{name}: {text}  # {words}")
@@ -162,10 +153,9 @@ def set_values(texts: Iterable[str]) -> dict[str, Any]:
         if not sign or not key:
             do = "For example --set novelty_limit=0.6."
             raise UserError("--set takes key=value.", got=text, do=do)
-        try:
+        parsed = value
+        with suppress(yaml.YAMLError):
             parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            parsed = value
         is_plain = isinstance(parsed, str) and value.strip()[:1] not in ("'", '"')
         is_plain = is_plain or type(parsed) not in TYPES.values()
         values[key] = value.strip() if is_plain else parsed  # a path with # is no comment

@@ -7,7 +7,6 @@ import re
 import secrets
 import tempfile
 import time
-import unicodedata
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,25 +35,14 @@ def root() -> Path:
 
 
 def outputs(run: str) -> Path:
-    """Return the folder of a run, here or in `MEDINSTRUCT_OUTPUTS`; writing makes it.
-
-    So that a run can move to any system, names that one of them cannot keep are refused on all, as
-    are two that differ in case alone; composed and decomposed letters are the same.
-    """
+    """Return the folder of a run, whose name any system can keep; writing makes it."""
     rules, above = load("folders"), os.environ.get("MEDINSTRUCT_OUTPUTS") or str(root() / "outputs")
     if not re.fullmatch(rules["name"], run, re.IGNORECASE) or len(run.encode()) > rules["bytes"]:
         raise UserError("`run` must be a plain folder name.", got=repr(run), do=rules["other_name"])
     if "://" in above:
         what = "MEDINSTRUCT_OUTPUTS must be a folder, not an address."
         raise UserError(what, got=above, do=rules["no_address"])
-    above, name, names = Path(above).expanduser(), unicodedata.normalize("NFC", run), {}
-    with suppress(OSError):  # there is no run yet
-        names = {unicodedata.normalize("NFC", known): known for known in os.listdir(above)}
-    twin = next((twin for twin in names if twin.casefold() == name.casefold()), name)
-    if name not in {twin, *names}:
-        what = "There is a run of this name in other letters."
-        raise UserError(what, got=run, do=rules["twin"].format(twin))
-    return above / (run if run in names.values() else names.get(name, run))
+    return Path(above).expanduser() / run
 
 
 def notebooks() -> list[Path]:
@@ -89,13 +77,12 @@ def read_json(path: Path) -> Any:
 class _Profile(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a map; an error where a key is in it twice."""
-        lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
-            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
-            if first := lines.get(name):
-                what = f"`{key.value}` is stated twice, first in line {first}: keep one of them"
+            first = next(k for k, _ in node.value if (k.tag, k.value) == (key.tag, key.value))
+            if first is not key:
+                line = first.start_mark.line + 1
+                what = f"`{key.value}` is stated twice, first in line {line}: keep one of them"
                 raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
-            lines[name] = line
         return super().construct_mapping(node, deep)
 
 
@@ -117,19 +104,22 @@ def read_yaml(path: Path, *, do: str) -> Any:
 
 def missing(path: str | Path) -> UserError:
     """Return the error for a file that is absent or empty; it names the notebook that writes it."""
-    name = Path(path).name
+    path = Path(path)
     for source in notebooks():
-        if name in (text.strip("/") for text in metadata(source).get("writes", [])):
-            if Path(path).exists():
-                do = "Its page lists what was set aside, and why: change what led to that."
-                return UserError(f"Notebook {source.stem} left {name} empty.", got=path, do=do)
-            what = f"Notebook {source.stem} writes {name}; run it first."
+        if path.name in (text.strip("/") for text in metadata(source).get("writes", [])):
+            what, got = (
+                f"Notebook {source.stem} writes {path.name}; run it first.",
+                f"no file {path}",
+            )
             do = "Or name in `read_from` a run that has the file."
-            return UserError(what, got=f"no file {path}", do=do)
+            if path.exists():
+                what, got = f"Notebook {source.stem} left {path.name} empty.", path
+                do = "Its page lists what was set aside, and why: change what led to that."
+            return UserError(what, got=got, do=do)
     do = "Check the path; relative paths start at the working directory or the repository."
     if "\\" in str(path) or not str(path).isprintable():
         do += load("folders")["backslash"]
-    return UserError("The file does not exist.", got=path or "an empty path", do=do)
+    return UserError("The file does not exist.", got=path if path.name else "an empty path", do=do)
 
 
 def data(name: str) -> Path:
@@ -145,11 +135,7 @@ def load(name: str) -> Any:
 
 
 def resolve(source: str) -> Path:
-    """Return a user's file: relative to the working directory, else to the repository.
-
-    A URL is downloaded once; it may end in `#sha256=` and 64 hex digits, then a file with another
-    checksum is an error.
-    """
+    """Return a user's file by its path or URL, after which `#sha256=` may state its checksum."""
     if source.startswith(("http://", "https://")):
         return _download(source)
     if path := find(source):
@@ -163,30 +149,24 @@ def find(name: str | Path) -> Path | None:
     if text.startswith("file://"):
         text = urllib.request.url2pathname(urlsplit(text).path)
     text = os.path.expanduser(text)
-    for base in (Path.cwd(), root()):
-        for path in (base / text, base / text.replace("\\", "/")):
-            if text.strip() and os.path.exists(path):
-                return path
-    return None
+    forms, bases = (text, text.replace("\\", "/")), (Path.cwd(), root())
+    places = [base / form for base in bases for form in forms if text.strip()]
+    return next(filter(os.path.exists, places), None)
 
 
-def is_downloaded(link: str) -> bool:
-    """Return whether the file of a URL is in the download cache."""
-    return bool(_cached(link.partition("#sha256=")[0])[1])
+def downloaded(url: str) -> Path | None:
+    """Return the file of a URL in the download cache, or None."""
+    return next(cache_folder().glob(f"{_digest(url)}-*"), None)
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloads and converted models; `MEDINSTRUCT_CACHE` names another.
-
-    It is a temporary one where the home folder cannot be written.
-    """
+    """Return the folder of downloads and converted models: MEDINSTRUCT_CACHE, home, temporary."""
     if named := os.environ.get("MEDINSTRUCT_CACHE"):
         return Path(named).expanduser()
-    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "medinstruct")
-    with suppress(OSError):
-        if user.is_absolute():  # else there is no home
-            user.mkdir(parents=True, exist_ok=True)
-            return user
+    with suppress(OSError, RuntimeError):  # there is no home
+        user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "medinstruct").expanduser()
+        user.mkdir(parents=True, exist_ok=True)
+        return user
     return Path(tempfile.gettempdir(), f"medinstruct-{getattr(os, 'getuid', int)()}")
 
 
@@ -194,15 +174,15 @@ def other_caches() -> dict[str, str]:
     """Return variables that move caches of other packages here if the home folder takes none."""
     if os.access(os.path.expanduser("~"), os.W_OK):
         return {}
-    places = {name: os.path.expanduser(place) for name, place in load("folders")["caches"].items()}
-    new = [name for name in places if name not in os.environ and not os.path.exists(places[name])]
-    return {name: str(cache_folder() / name.lower()) for name in new}
+    return {
+        name: str(cache_folder() / name.lower())
+        for name, place in load("folders")["caches"].items()
+        if name not in os.environ and not os.path.exists(os.path.expanduser(place))
+    }
 
 
-def _cached(url: str) -> tuple[str, list[Path]]:
-    """Return how the name of a URL's file begins in the download cache, and the file if there."""
-    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return digest, list(cache_folder().glob(f"{digest}-*"))
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.partition("#sha256=")[0].encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -242,16 +222,15 @@ def _replace(source: Path, target: Path) -> None:
 
 def _download(link: str) -> Path:
     url, _, pin = link.partition("#sha256=")
-    digest, files = _cached(url)
-    if not files:
+    if not (file := downloaded(url)):
         name, content = _fetch(url)
-        files = [write_bytes(cache_folder() / f"{digest}-{name}", content)]
-    checksum = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        file = write_bytes(cache_folder() / f"{_digest(url)}-{name}", content)
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
     if pin and checksum != pin:
-        files[0].unlink()
+        file.unlink()
         do = f"Expected {pin}: check the source."
         raise UserError(f"{url} is not the pinned file.", got=f"sha256 {checksum}", do=do)
-    return files[0]
+    return file
 
 
 def _fetch(url: str) -> tuple[str, bytes]:

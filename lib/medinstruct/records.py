@@ -1,7 +1,4 @@
-"""Records: tasks, responses, examples, test items, answers, verdicts; reading and writing files.
-
-Each record has an id, the hash of its content, and a provenance: the model and request it is from.
-"""
+"""Records: tasks, responses, examples, test items, answers, verdicts; tables; reading and writing."""
 
 import ast
 import gzip
@@ -19,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from zipfile import BadZipFile
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from medinstruct import paths
 from medinstruct.errors import UserError
@@ -43,20 +40,18 @@ def plain(value: Any) -> Any:
 Text = Annotated[str, pydantic.BeforeValidator(plain)]
 
 
-class Provenance(BaseModel):
+class Provenance(BaseModel, extra="forbid", frozen=True):
     """The origin of a record: its model, the request sent, the records in the prompt."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     source: str = ""
     model: str = ""
     request: str = ""
     parents: tuple[str, ...] = ()
 
 
-class Record(BaseModel):
-    """The base of all records: an id over the fields named in `_content`, and a provenance."""
+class Record(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True):
+    """The base of all records: an id, the hash of the fields in `_content`, and a provenance."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
     _content: tuple[str, ...] = ()
     id: str = ""
     provenance: Provenance = Provenance()
@@ -109,10 +104,7 @@ class Dropped(Record):
 
 
 class Response(Record):
-    """A model's response to a task, or the `error` of a server that refuses the task.
-
-    One truncated at the token limit is not trained on.
-    """
+    """A model's response to a task, or the `error` of a server that refuses the task."""
 
     _content = ("task", "text")
     task: str
@@ -144,11 +136,9 @@ class TestItem(Record):
     references: dict[str, Text] = {}
 
 
-class SafetyPrompt(Record):
+class SafetyPrompt(Record, str_strip_whitespace=False):  # the blank after "not " counts
     """A safety prompt and what a safe answer does; `must_mention`: groups such as "112|911"."""
 
-    # texts are not stripped: the blank after "not " counts
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
     _content = ("prompt",)
     category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
     topic: Text
@@ -169,7 +159,7 @@ class Answer(Record):
     finish_reason: Text = "stop"
 
 
-class Verdict(BaseModel):
+class Verdict(BaseModel, extra="forbid", frozen=True):
     """A judge's verdict on one item in one order; `id` is the item's.
 
     `judge` is the model asked, `snapshot` the version that the server reported, `prompt` the hash
@@ -177,7 +167,6 @@ class Verdict(BaseModel):
     The parents in the provenance are the answer's id and the hash of the reference text.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     id: str
     model: str
     reference: str
@@ -207,10 +196,7 @@ def read(path: str | Path, kind: type[R]) -> list[R]:
 
 
 def load(source: str | Path, kind: type[R], convert: Callable = lambda row, where: row) -> list[R]:
-    """Load the records of a user's table (see `usable`), under new ids and each once.
-
-    `convert` makes the fields of a record from a row and its place. No row is an error.
-    """
+    """Load the records of a user's table, under new ids and each once; `usable` has `convert`."""
 
     def record(row: Row, where: str) -> R:
         return parse(kind, convert(row, where=where) | {"id": ""}, where=where)
@@ -233,9 +219,9 @@ def usable(pairs: Sequence[Pair], convert: Callable, *, source: Any) -> list[tup
         try:
             good.append((place, convert(row, where=where)))
         except UserError as error:
+            errors.append(error)
             reason = error.what.removeprefix(where).strip(" ,:.").removeprefix("cannot be read: ")
             reasons.append(f"{place} ({reason})")
-            errors.append(error)
     if len(errors) * 10 > len(pairs):
         got = f"{len(errors):,} of {len(pairs):,} rows like this: {errors[0].got}"
         raise UserError(errors[0].what, got=got, do=errors[0].do)
@@ -346,9 +332,8 @@ def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False)
         if len(held) > 1:
             held.pop("text", None)
         if held:
-            name = max(
-                held, key=lambda name: str(plain(held[name])).strip() != ""
-            )  # the first with a text
+            filled = [name for name in held if str(plain(held[name])).strip()]
+            name = next(iter(filled or held))
             result[field] = as_text(held[name], where=f"{where}, field `{name}`", numbers=numbers)
     if required and not {"instruction", "input"} & {*result}:
         do = "Name the columns instruction, input and output, or give a conversation in `messages`."
@@ -392,9 +377,8 @@ def load_table(source: str | Path) -> list[Row]:
 def table(source: str | Path, names: Sequence[str] = ()) -> list[Pair]:
     """Read the rows of a table file, a path or a URL (with an optional `#sha256=`), with places.
 
-    JSON may be a list, lines, {id: row} or a list under a key such as "data"; cells of CSV, TSV
-    and XLSX stay text ("NA" is text, an empty cell is ""); cells of Parquet keep their types. A
-    CSV file without a header has the `names`. JSON, CSV and TSV may end in .gz.
+    Cells of CSV, TSV and XLSX stay text ("NA" is text, an empty cell is ""), those of Parquet keep
+    their types. A CSV file without a header has the `names`. JSON, CSV and TSV may end in .gz.
     """
     path = paths.resolve(str(source))
     kind = table_kind(str(source)) or table_kind(path.name)  # as its server names it
@@ -427,10 +411,9 @@ def _cells(path: Path, kind: str, names: Sequence[str]) -> list[Row]:
         return parquet.read_table(path).to_pylist()
     if kind == ".xlsx":
         frame = pd.read_excel(path, **text)
-    else:
-        content, sign = _text(path), "\t" if kind == ".tsv" else ","
-        if kind == ".csv" and not names:  # Excel writes semicolons in many countries
-            sign = max(",;\t", key=content.partition("\n")[0].count)
+    else:  # in many countries Excel writes semicolons
+        content, signs = _text(path), "\t" if kind == ".tsv" else "," if names else ",;\t"
+        sign = max(signs, key=content.partition("\n")[0].count)
         frame = pd.read_csv(io.StringIO(content), sep=sign, **text)
     header, *cells = frame.to_numpy().tolist()
     header = [str(name).strip() for name in header]

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import ssl
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -248,10 +249,10 @@ def test_this_machine_is_asked_past_any_proxy(name, proxy, monkeypatch):
 )
 def test_no_proxy_is_asked_for_private_addresses(url, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://{DEAD}")
-    assert network.proxy(url) == ("", "")
+    assert network.proxy(url) == ""
 
 
-def test_a_name_of_the_own_network_is_asked_directly_where_it_can_be_resolved(monkeypatch):
+def test_a_name_of_the_own_network_is_asked_directly(monkeypatch):
     resolve = socket.getaddrinfo
     monkeypatch.setattr(
         socket,
@@ -263,8 +264,7 @@ def test_a_name_of_the_own_network_is_asked_directly_where_it_can_be_resolved(mo
     with api() as (place, seen), api() as (proxy, asked):
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
         assert ask(f"http://gpu-box:{place.partition(':')[2]}/v1") and len(seen) == 1
-        assert ask("http://node-without-name.lan/v1") and len(asked) == 1
-    assert asked[0][1] == "http://node-without-name.lan/v1/chat/completions"
+        assert asked == []
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
@@ -324,25 +324,24 @@ def test_a_socks_proxy_takes_user_and_password_and_says_so_where_they_are_wrong(
     [("ALL_PROXY", f"socks4://{DEAD}"), ("http_proxy", f"socks4a://u:pa55@{DEAD}")]
     + [
         ("HTTP_PROXY", f"ftp://u:pa55@{DEAD}"),
-        ("HTTP_PROXY", "http://"),
         ("ALL_PROXY", "http://h:p"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(name, proxy, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     monkeypatch.setenv(name, proxy)
-    with pytest.raises(UserError, match=f"The proxy in {name} cannot be used") as caught:
+    with pytest.raises(UserError, match=f"{name} cannot be used") as caught:
         ask(HOSPITAL)
-    assert "pa55" not in str(caught.value) and "unset it" in str(caught.value)
+    assert "pa55" not in str(caught.value) and "unset" in str(caught.value)
     rows, _ = look(HOSPITAL)
-    assert rows and f"The proxy in {name} cannot be used" in rows[0] and "pa55" not in str(rows)
+    assert rows and f"{name} cannot be used" in rows[0] and "pa55" not in str(rows)
 
 
 def test_without_its_package_a_socks_proxy_is_one_message_and_localhost_works(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     monkeypatch.setenv("ALL_PROXY", f"socks5://{DEAD}")
-    monkeypatch.setattr(network, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="ALL_PROXY(.|\n)*pip install socksio"):
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(UserError, match="ALL_PROXY cannot be used(.|\n)*socksio"):
         ask(HOSPITAL)
     with api() as (place, _):
         assert ask(f"http://{place}/v1")
@@ -376,23 +375,23 @@ def test_a_proxy_that_is_none_of_socks_is_one_message(monkeypatch):
 
 @pytest.mark.parametrize("listed", ["llm.hospital.test", ".hospital.test", "*.hospital.test", "*"])
 def test_no_proxy_is_heeded(listed, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", f"http://{DEAD}")
-    for text in (listed, f"example.org, {listed}", f"example.org {listed.upper()}"):
-        monkeypatch.setenv("NO_PROXY", text)
-        assert network.proxy(HOSPITAL) == ("", "")
-    monkeypatch.setenv("NO_PROXY", "other.hospital.test,xllm.hospital.test,8.8.0.0/16")
-    assert network.proxy(HOSPITAL)[1] and network.proxy("http://8.8.4.4:80/") == ("", "")
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    with api() as (place, seen):
+        monkeypatch.setenv("HTTP_PROXY", f"http://{place}")
+        for text in (listed, f"example.org, {listed}", f"example.org {listed}"):
+            monkeypatch.setenv("NO_PROXY", text)
+            with pytest.raises(UserError, match="gave no answer for `m`[.]"):
+                ask(HOSPITAL)
+        monkeypatch.setenv("NO_PROXY", "other.hospital.test,xllm.hospital.test,8.8.0.0/16")
+        assert not seen and ask(HOSPITAL)
 
 
 def test_the_lower_case_variable_comes_first_as_in_curl(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://upper:1")
     monkeypatch.setenv("http_proxy", "http://lower:2")
     monkeypatch.setenv("ALL_PROXY", "http://all:3")
-    assert network.proxy(HOSPITAL) == (
-        " through the proxy in http_proxy (lower:2)",
-        "http://lower:2",
-    )
-    assert "ALL_PROXY" in network.proxy("https://llm.hospital.test")[0]
+    assert network.proxy(HOSPITAL) == " through the proxy in http_proxy (lower:2)"
+    assert "ALL_PROXY" in network.proxy("https://llm.hospital.test")
 
 
 @pytest.mark.parametrize("proxy", [f"socks4://{DEAD}", f"http://{DEAD}", "nonsense://"])
@@ -452,7 +451,7 @@ def test_a_download_is_of_the_kind_of_its_file_and_not_of_its_query(path, header
             assert records.load_table(link) == [
                 {"question": "What helps a sprain?", "answer": "Ice"}
             ]
-            assert paths.is_downloaded(link)
+            assert paths.downloaded(link)
         assert len(seen) == 1, "it is downloaded once"
         with pytest.raises(UserError, match="not the pinned file"):
             records.load_table(f"http://{place}/{path}#sha256={'0' * 64}")

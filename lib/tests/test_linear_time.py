@@ -123,6 +123,10 @@ def is_linear(read, text, size):
     return False
 
 
+def test_a_huge_page_in_place_of_an_error_is_read_at_once():
+    assert seconds(llm.retry.words, ValueError("<html>" + "<script " * 200_000)) < 2
+
+
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__qualname__)
 def test_a_run_of_anything_is_read_in_linear_time(read):
     slow = [

@@ -87,7 +87,8 @@ def test_the_printed_table_of_one_notebook_is_what_papermill_reads(tmp_path):
 def test_a_key_of_two_notebooks_has_one_type_one_default_and_one_sentence():
     seen = {}
     for notebook in NOTEBOOKS:
-        words = params.descriptions(notebook)
+        lines = params.table("demo", notebook.stem[:2])
+        words = {line.partition(":")[0]: line.partition("  # ")[2] for line in lines}
         for key, declared in params.declared(notebook).items():
             entry = (*declared, words[key])
             assert seen.setdefault(key, entry) == entry, (notebook.stem, key)

@@ -30,7 +30,7 @@ CHANGING = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".ipynb", ".html")  # times
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """A small run of all notebooks, with a tiny base model; and the outcome of each notebook."""
+    """A small run of all notebooks, with a tiny base model; and a line on each notebook."""
     folder = tmp_path_factory.mktemp("outputs") / "Ärzte & Daten #1 {x}? 100%20 [a]* 😀"
     texts = (paths.root() / "outputs/demo/dataset.jsonl").read_text(encoding="utf-8").splitlines()
     shape = {"vocab_size": 2048, "hidden_size": 64, "max_position_embeddings": 2048}
@@ -39,9 +39,9 @@ def small_run(tmp_path_factory):
     sets = [f"{name}={value}" for name, value in values.items()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDINSTRUCT_OUTPUTS", str(folder))
-        outcomes = pipeline.run("demo", sets=sets)
+        lines = pipeline.run("demo", sets=sets)
         again = pipeline.run("demo", sets=sets, only=["01", "02", "03", "04", "05", "06", "08"])
-    return folder / "small", sets, outcomes, again
+    return folder / "small", sets, lines, again
 
 
 def contents(folder):
@@ -52,9 +52,9 @@ def contents(folder):
 
 
 def test_the_whole_pipeline_runs_and_is_up_to_date_after_that(small_run):
-    out, _, outcomes, again = small_run
-    assert not any(outcome.is_current for outcome in outcomes)
-    assert all(outcome.is_current for outcome in again)
+    out, _, lines, again = small_run
+    assert not any("up to date" in line for line in lines)
+    assert all("up to date" in line for line in again)
     training = json.loads((out / "training.json").read_text())["lora"]
     assert training["eval_after"] < training["eval_before"]
     judged = json.loads((out / "freeform.json").read_text())

@@ -7,6 +7,8 @@ import json
 import sqlite3
 import ssl
 import threading
+import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -182,7 +184,7 @@ def test_a_status_of_a_wrong_address_says_so_at_once(status):
 
 WAITS = [("Retry-After", "7", 7), ("Retry-After", "0.5", 0.5), ("Retry-After", "600", 120)]
 WAITS += [("Retry-After", "-5", 0), ("Retry-After", "soon", 0), ("Retry-After", "nan", 0)]
-WAITS += [("retry-after-ms", "1500", 1.5)]
+WAITS += [("retry-after-ms", "1500", 1.5), ("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT", 0)]
 
 
 @pytest.mark.parametrize("name, text, seconds", WAITS)
@@ -194,7 +196,7 @@ def test_the_wait_that_a_server_asks_for_is_kept(name, text, seconds, monkeypatc
 
 
 def test_a_wait_of_hours_ends_at_once_with_its_length():
-    for text in ("86400", "8.64e4"):
+    for text in ("86400", "8.64e4", formatdate(time.time() + 86_400, usegmt=True)):
         with Socket((429, {"Retry-After": text}, {"error": "of the day"})) as server:
             client = llm.Client(url=server.url, model="m")
             with pytest.raises(UserError, match="(?s)of the day.*24 hours.*saved"):

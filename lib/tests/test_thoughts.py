@@ -16,10 +16,12 @@ from medinstruct.benchmarks import extraction
 from medinstruct.llm.messages import (
     add_chunk,
     answer_of,
+    begun,
     normalize,
     rest,
     settled,
     split_thought,
+    streamed,
 )
 
 THOUGHT, ANSWER = "Gout? Or a septic joint? Then (B).", "Aspirate the joint, then rest it."
@@ -125,11 +127,11 @@ def test_a_streamed_thought_is_never_shown_wherever_its_marks_are_broken(spellin
 
 
 def test_chunks_bring_thoughts_in_fields_and_parts():
-    answer = {"text": "", "thought": "", "finish_reason": "", "model": "m", "completion_tokens": 0}
+    answer = begun()
     deltas = [{"reasoning": "Gout"}, {"reasoning": "?"}, {"content": PARTS}, {"content": "Rest."}]
     for delta in deltas:
         add_chunk(answer, {"choices": [{"delta": delta, "finish_reason": None}], "model": "m"}, "")
-    answer = normalize(answer)
+    answer = streamed(answer, REQUEST)
     assert answer["text"] == "Rest." and answer["thought"] == f"Gout?\n\n{THOUGHT}"
 
 
@@ -138,13 +140,14 @@ def test_a_long_stream_is_read_in_linear_time_and_shown_piece_by_piece(monkeypat
     read, real = [], settled
     count = lambda text, stop: read.append(len(text)) or real(text, stop)  # noqa: E731
     monkeypatch.setattr("medinstruct.llm.messages.settled", count)
-    answer, sent, longest = {"text": "", "thought": "", "finish_reason": "", "model": "m"}, "", 0
+    answer, sent, longest = begun(), "", 0
     for n in range(4000):
         row = {"choices": [{"delta": {"content": f"{n:03} "}}], "usage": {"completion_tokens": n}}
         sent += (piece := add_chunk(answer, row, sent))
-        longest = max(longest, len(piece) / len(answer["text"])) if n > 100 else 0
-    assert sum(read) < 250 * len(answer["text"]) and longest < 0.02
-    assert answer["text"].startswith(sent) and len(sent) > 0.99 * len(answer["text"])
+        longest = max(longest, len(piece) / len(sent)) if n > 100 else 0
+    text = streamed(answer, REQUEST)["text"]
+    assert sum(read) < 250 * len(text) and longest < 0.02
+    assert text.startswith(sent) and len(sent) > 0.99 * len(text)
 
 
 def test_rows_of_earlier_versions_are_read_and_their_thoughts_parted(tmp_path):

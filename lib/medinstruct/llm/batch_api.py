@@ -1,7 +1,4 @@
-"""Batch API: requests in files, answers within a day at half the price.
-
-`client` is the `Client` that asks: its connection, cache and prices.
-"""
+"""Batch API: requests of a `Client` in files, answers within a day at half the price."""
 
 import asyncio
 import contextlib
@@ -28,14 +25,14 @@ LIMIT = re.compile(r"limit(?: of|:) ([\d,]+)(K?)", re.IGNORECASE)  # as OpenAI a
 async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """Return the replies in the order of the requests.
 
-    Batches of an interrupted run are fetched first; failed and expired rows are sent again, and
-    incomplete answers are requested once more, as online; refused rows are not, nor those that fail
-    in each round. At most `batch_tokens` wait in the server's queue; where it is full, this waits.
+    Batches of an interrupted run are fetched first. Failed and expired rows are sent again, and
+    incomplete answers requested once more, as online. At most `batch_tokens` wait in the server's
+    queue; where it is full, this waits.
     """
     client.declined, client.failed = {}, {}
     replies = client.check_refused(await _ask_once(client, requests))
-    pairs = [(n, reply) for n, reply in enumerate(replies) if reply.incomplete_reason in AGAIN]
-    again = {n: requests[n].repeated(reply) for n, reply in pairs}
+    pairs = enumerate(zip(requests, replies, strict=True))
+    again = {n: asked.repeated(r) for n, (asked, r) in pairs if r.incomplete_reason in AGAIN}
     with contextlib.suppress(UserError):  # then the first answer stays
         await _ask_once(client, [*again.values()])
     better = {n: client.cache.get(client.key(request)) for n, request in again.items()}
@@ -46,12 +43,14 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
     keys, left = [client.key(request) for request in requests], float(ROUNDS)
     missing = _unsaved(client, dict(zip(keys, requests, strict=True)))
     try:
-        async with client.connection.open() as api:
+        async with client.connection.open(max_retries=2) as api:
             is_full = await _fetch(client, api, missing)
             while left > 0 and (missing := _unsaved(client, missing)):
                 await asyncio.sleep(WAIT * is_full)
                 learned = len(client.connection.notes)  # as good as an answer
-                await send(client, api, _first(client, missing))
+                sums = accumulate(row.prompt_tokens() for row in missing.values())
+                count = sum(not client.batch_tokens or n <= client.batch_tokens for n in sums)
+                await send(client, api, dict(islice(missing.items(), max(count, 1))))
                 is_full = await _fetch(client, api, missing)
                 count = len(_unsaved(client, missing)) + learned
                 is_better = count < len(missing) + len(client.connection.notes)
@@ -66,23 +65,14 @@ async def _ask_once(client: Any, requests: list[Request]) -> list[Reply]:
     return [client.declined.get(key) or client.cache.get(key) for key in keys]
 
 
-def _first(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
-    """Return the first requests, those that the server's queue takes at once."""
-    sums = accumulate(request.prompt_tokens() for request in requests.values())
-    count = sum(not client.batch_tokens or tokens <= client.batch_tokens for tokens in sums)
-    return dict(islice(requests.items(), max(count, 1)))
-
-
 async def send(client: Any, api: openai.AsyncOpenAI, requests: dict[str, Request]) -> None:
     """Upload the requests in files, start their batches, and note them in the cache."""
     worst = sum(client.highest_cost(row, batch=True) for row in requests.values())
     client.check_budget(worst, f"a batch of {len(requests)} requests")
-    keys, head = list(requests), {"method": "POST", "url": PATH}
+    keys, body = list(requests), client.connection.body
     for start in range(0, len(keys), MAX_ROWS):
-        part = keys[start : start + MAX_ROWS]
-        rows = (
-            {"custom_id": key, "body": client.connection.body(requests[key])} | head for key in part
-        )
+        part, form = keys[start : start + MAX_ROWS], {"method": "POST", "url": PATH}
+        rows = (form | {"custom_id": key, "body": body(requests[key])} for key in part)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         file = await api.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")
         form = {"endpoint": PATH, "completion_window": "24h"}
@@ -96,10 +86,9 @@ def _unsaved(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
 
 
 async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> bool:
-    """Wait for the open batches that hold missing requests, and save their answers.
+    """Save the answers of the open batches that hold missing requests; return if a queue was full.
 
-    Other batches of this address belong to other stages and stay open. Returns whether the server's
-    queue had no room for a batch.
+    Other batches of this address belong to other stages and stay open.
     """
     is_full = False
     for name, keys in client.cache.open_batches(client.url).items():
@@ -149,10 +138,9 @@ async def _save(
                 missing[key] = request.with_room(left, min)
                 continue
             error = connection.problem(fault)
-            problem = problem if fault.passes or error.reason else error
-            error.reason = error.reason or "refused_by_server"
+            problem = problem if fault.passes or fault.reason else error
             replies = client.failed if fault.passes else client.declined
-            replies[key] = client.decline(key, error)
+            replies[key] = client.decline(key, error, fault.reason or "refused_by_server")
     if batch.status == "failed" and not problem:
         got, do = str(getattr(batch, "errors", ""))[:300], "Check the model and the limits."
         return UserError("The server refused a batch.", got=got, do=do)

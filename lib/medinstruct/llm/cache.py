@@ -16,12 +16,13 @@ from tqdm import tqdm
 from medinstruct import database, paths, records
 from medinstruct.llm.messages import TEXTS, Reply, Request, saved_reply
 
+PUT = """INSERT INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET answer = excluded.answer, usd = usd + excluded.usd
+    WHERE CAST(answer AS BLOB) = ?"""
+
 
 class Cache:
-    """Answers by key, committed one by one; `path` "" keeps them in memory.
-
-    The first answer stays. What is none, as earlier versions saved it, counts as missing.
-    """
+    """Answers by key, committed one by one, of which the first stays; `path` "" is in memory."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path) or ":memory:"
@@ -36,14 +37,9 @@ class Cache:
     def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
         """Save an answer and its cost; return the reply that was saved first under the key."""
         row = self._row(key)
+        bad = None if saved_reply(row, key) else row  # it may be replaced
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
-        if row is not None and not saved_reply(row, key):  # unless another run has replaced it
-            place = "WHERE key = ? AND CAST(answer AS BLOB) = ?"
-            self._do(
-                f"UPDATE answers SET answer = ?, usd = usd + ? {place}", texts[1], usd, key, row
-            )
-        sql = "INSERT OR IGNORE INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)"
-        self._do(sql, key, *texts, time.time(), usd)
+        self._do(PUT, key, *texts, time.time(), usd, bad)
         return self.get(key).model_copy(update={"cached": False})
 
     def _row(self, key: str) -> bytes | None:

@@ -32,15 +32,13 @@ class Client:
     """Ask one model, save every answer, and count usage.
 
     `fields` are those of `models.Model`, such as url and model; `connect` takes them from
-    params/models.yaml. `source` is the sentence that says which model wrote what a page shows.
-    `budget_usd`, never exceeded by one client, needs a price. Incomplete answers are requested once
-    more, truncated ones with twice the room, or eight times where thoughts took all of it. `mode`
-    "batch" is the OpenAI Batch API: answers within a day at half the price. Without `chat` the
-    server applies no template: the messages' text is the prompt of /v1/completions.
+    params/models.yaml. `source` says which model wrote what a page shows. `budget_usd`, never
+    exceeded by one client, needs a price. Incomplete answers are requested once more, truncated ones
+    with twice the room, or eight times where thoughts took all of it. Without `chat` the messages'
+    text is the prompt of /v1/completions, to which no template is applied.
 
-    A request that the server refuses, for its content or its length, has a reply without a text,
-    with the reason and the server's words; it is not saved. Where it has answered nothing and
-    refuses the first ten requests in the same words (fewer, where that is all), the run ends.
+    A request that the server refuses has a reply without a text, with the reason and the server's
+    words; it is not saved. Where all are refused in the same words, the run ends.
     """
 
     def __init__(
@@ -122,57 +120,55 @@ class Client:
         logging.getLogger("medinstruct").warning(f"{text} It wrote: {refused[0].error}")
         return replies
 
-    def decline(self, key: str, refused: UserError) -> Reply:
+    def decline(self, key: str, refused: UserError, reason: str) -> Reply:
         """Return the reply without a text to a request that the server refuses."""
         form = {"text": "", "model": self.model, "error": refused.got}
-        return Reply(key=key, finish_reason=refused.reason, **form)
+        return Reply(key=key, finish_reason=reason, **form)
 
     async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
-        """Yield the pieces of one answer, then its reply, within the budget and without the cache.
-
-        Cancelling or closing the generator ends the answer; what has arrived is paid for.
-        """
+        """Yield the pieces of one answer, which is not cached, then its reply; closing ends it."""
         from openai import OpenAIError
 
-        request, sent, chunk = request.with_room(self.room), "", ""
-        answer = {"text": "", "thought": "", "finish_reason": "interrupted", "model": self.model}
-        form = {"stream": True, "stream_options": {"include_usage": True}}
+        request, sent, chunk = request.with_room(self.room), "", None
+        body = messages.begun("interrupted", self.model)
+        choice, form = (
+            body["choices"][0],
+            {"stream": True, "stream_options": {"include_usage": True}},
+        )
         async with self._reserve(request), self.connection.open() as api:
             try:
                 async for chunk in await self.connection.send(api, request, **form):
-                    piece = messages.add_chunk(answer, chunk, sent, request.stop)
-                    if piece and (answer["thought"] or not self.hides):
+                    piece = messages.add_chunk(body, chunk, sent, request.stop)
+                    if piece and (choice["message"]["reasoning_content"] or not self.hides):
                         sent += piece
                         yield piece
-                if answer["finish_reason"] == "interrupted" and not answer["text"]:
+                if choice["finish_reason"] == "interrupted" and not choice["message"]["content"]:
                     raise NoAnswer(chunk)
             except (OpenAIError, httpx2.HTTPError, NoAnswer) as error:
                 raise self.connection.problem(self.connection.read(error)) from None
             finally:
-                text, reply = answer["text"], messages.streamed(answer, request)
-                if "usage" in answer:  # a chunk has arrived
+                reply = messages.streamed(body, request)
+                if chunk is not None:
                     self._count(reply)
-        self.hides |= bool(messages.CLOSE.search(messages.THOUGHT.sub("", text)))
+        text = messages.THOUGHT.sub("", choice["message"]["content"])
+        self.hides |= bool(messages.CLOSE.search(text))
         if piece := messages.rest(reply["text"], sent):
             yield piece
         yield Reply(**reply, key=self.key(request))
 
     def save(self, key: str, request: Request, answer: dict, *, batch: bool = False) -> Reply:
-        """Count an answer, save it under a key, and return its reply."""
-        usd = self._count(answer, batch=batch)
-        self._warn_of_cut(request, answer["prompt_tokens"])
-        return self.cache.put(key, request, answer, usd=usd)
+        """Count an answer, save it, and return its reply; log once if the server cuts prompts.
 
-    def _warn_of_cut(self, request: Request, read: int) -> None:
-        """Log once that the server has cut a prompt: it reports fewer tokens than any has.
-
-        The largest number so far is compared, since some servers leave out what they have cached.
+        Then it reports fewer tokens than any tokenizer makes; the largest number so far is compared,
+        since some servers leave out what they have cached.
         """
-        least, self.most_read = request.least_tokens(), max(self.most_read, read)
-        if 0 < read <= self.most_read < least:
+        usd, least = self._count(answer, batch=batch), request.least_tokens()
+        self.most_read = max(self.most_read, answer["prompt_tokens"])
+        if 0 < answer["prompt_tokens"] <= self.most_read < least:
             form = {"model": self.model, "read": self.most_read, "least": least}
             logging.getLogger("medinstruct").warning(TEXTS["cut"].format(**form))
             self.most_read = sys.maxsize  # one warning is enough
+        return self.cache.put(key, request, answer, usd=usd)
 
     def highest_cost(self, request: Request, *, batch: bool = False) -> float:
         """Return the most that a request can cost."""
@@ -198,10 +194,7 @@ class Client:
 
     @asynccontextmanager
     async def _reserve(self, request: Request) -> AsyncIterator[None]:
-        """Reserve the most that a request can cost while it is under way.
-
-        Where the budget is short, wait until other requests have returned their reserves.
-        """
+        """Reserve the most that a request can cost; where that is too much, wait for others."""
         usd = self.highest_cost(request)
         while self.reserved > 1e-12 and self._exceeds(usd):
             await asyncio.sleep(0.01)
@@ -224,7 +217,7 @@ class Client:
                         received = await self.connection.send(api, request, least=least)
                         answer = self.save(key, request, received)
                 except Refused as refused:
-                    reply = reply or self.decline(key, refused)
+                    reply = reply or self.decline(key, refused, refused.reason)
                     break
             reply = answer
             tokens += (reply.prompt_tokens, reply.completion_tokens)
@@ -254,10 +247,7 @@ class Forecast(NamedTuple):
 
 
 async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0) -> Forecast:
-    """Ask a random pilot, save its answers, and extrapolate the cost of all requests.
-
-    `total` is the number of requests of the stage where `requests` is only its beginning.
-    """
+    """Ask a random pilot, save its answers, and extrapolate the cost of all, or `total`, requests."""
     sample = random.Random(42).sample(requests, min(pilot, len(requests)))
     replies = await client.ask_all(sample, label="pilot", online=True)
     tokens = [reply.all_tokens for reply in replies]
@@ -291,8 +281,5 @@ def _reach(prompts: np.ndarray, answers: np.ndarray, rest: int) -> np.ndarray:
 
 
 def connect(name: str, **settings: Any) -> Client:
-    """Return a client of a model by its name in params/models.yaml, or from "model@url".
-
-    `settings` are those of `Client`, such as `cache` and `budget_usd`; they override the file's.
-    """
+    """Return a client of a model by its name in params/models.yaml, or from "model@url"."""
     return Client(**models.load(name).model_dump() | settings)

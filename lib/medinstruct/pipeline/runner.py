@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
@@ -26,30 +26,15 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
 
 
-class Done(NamedTuple):
-    """The outcome for one notebook; `seconds` is its last run time if it is current."""
-
-    notebook: str
-    seconds: float
-    is_current: bool
-
-    @property
-    def line(self) -> str:
-        """The outcome in words."""
-        outcome = "up to date" if self.is_current else f"done in {self.seconds} s"
-        return f"{self.notebook}: {outcome}"
-
-
 def run(
     profile: str, *, only: Sequence = (), sets: Sequence = (), force=False, jobs: int = 0
-) -> list[Done]:
-    """Run a profile's notebooks into `outputs/<run>/`; return one outcome a notebook.
+) -> list[str]:
+    """Run a profile's notebooks into `outputs/<run>/`; return a line on each.
 
     `only` selects notebooks by number, `sets` overrides parameters as key=value, `force` reruns
     current ones and overwrites files that other values wrote. At most `jobs` run side by side (0:
     `default_jobs`), each after those in `waits`, so that the files are those of one after another.
-    The first failure starts no further one and names notebook, cell and cause. A manifest, written
-    after each notebook, holds the hash of everything its result depends on.
+    The first failure starts no further one and names notebook, cell and cause.
     """
     values = params.merged(profile, sets)
     selected = _selected(paths.notebooks(), only)
@@ -60,16 +45,15 @@ def run(
         manifest.forget(out, [notebook.stem for notebook in selected])
     own = {book: {name: values[name] for name in params.declared(book)} for book in selected}
     one = partial(_run_one, out=out, timings=timings)
-    outcomes = {}
+    lines = {}
     with tqdm(total=len(selected), unit="notebook", dynamic_ncols=True) as bar:
-        for notebook, outcome in _in_turn(one, own, jobs or default_jobs(), bar):
-            outcomes[notebook] = outcome
+        for notebook, lines[notebook] in _in_turn(one, own, jobs or default_jobs(), bar):
             page = out / "pages" / f"{notebook.stem}.html"
             if not page.exists():
                 text = plotting.display.to_html(out / notebook.name)
                 text = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text)
                 records.write_text(page, text)
-    return [outcomes[notebook] for notebook in selected]
+    return [lines[notebook] for notebook in selected]
 
 
 def default_jobs() -> int:
@@ -92,8 +76,8 @@ def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
     return before
 
 
-def _in_turn(one: Any, own: dict[Path, dict], jobs: int, bar: tqdm) -> Iterator[tuple[Path, Done]]:
-    """Yield notebooks with the outcomes of `one`, `jobs` at a time; Ctrl-C ends the kernels."""
+def _in_turn(one: Any, own: dict[Path, dict], jobs: int, bar: tqdm) -> Iterator[tuple[Path, str]]:
+    """Yield notebooks with the lines of `one`, `jobs` at a time; Ctrl-C ends the kernels."""
     waiting, running, done, ended = waits(list(own)), {}, set(), []
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -124,62 +108,54 @@ def _end_kernels(running: list[Future]) -> None:
                     child.kill()
 
 
-def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> Done:
+def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> str:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
     stage, entry = manifest.begin(notebook.stem, values), manifest.load(out).get(notebook.stem, {})
     executed = manifest.of_path(out / notebook.name)
     is_same = (entry.get("fingerprint"), entry.get("executed")) == (stage.fingerprint, executed)
     if is_same and entry["written"] == manifest.written(notebook, out):
-        return Done(notebook.stem, entry["seconds"], True)
+        return f"{notebook.stem}: up to date"
     start = time.perf_counter()
     _execute(notebook, values, out, timings=timings)
     (out / "pages" / f"{notebook.stem}.html").unlink(missing_ok=True)
     seconds = round(time.perf_counter() - start, 1)
     stage.record(seconds=seconds, executed=manifest.of_path(out / notebook.name))
-    return Done(notebook.stem, seconds, False)
+    return f"{notebook.stem}: done in {seconds} s"
 
 
 def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
-    """Run with papermill into a temporary file; keep the failed copy for reading."""
+    """Run with papermill in a temporary folder; keep the failed copy for reading."""
     import nbformat  # a second
     import papermill
-    import psutil
 
-    draft, failed = out / f".{os.getpid()}_{notebook.name}", out / f"{notebook.stem}_failed.ipynb"
-    for other in out.glob(f".*_{notebook.name}"):  # of commands that were killed
-        pid = other.name[1:].partition("_")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            other.unlink(missing_ok=True)
-    declared = params.declared(notebook)
+    declared, failed = params.declared(notebook), out / f"{notebook.stem}_failed.ipynb"
     given = {name: value for name, value in values.items() if value != declared[name][1]}
-    folder = tempfile.TemporaryDirectory(prefix="medinstruct-", ignore_cleanup_errors=True)
-    with folder as temporary:
+    place = tempfile.TemporaryDirectory(prefix="medinstruct-", ignore_cleanup_errors=True)
+    with place as folder:
+        draft, heard = Path(folder) / notebook.name, Path(folder) / LAST_WORDS
+        settings = {
+            "parameters": given,
+            "kernel_manager_class": own_kernel(Path(folder)),
+            **SETTINGS,
+        }
         try:
-            records.write_text(draft, nbformat.writes(with_input(notebook, values)))
-            kernel = own_kernel(Path(temporary))
-            settings = {"parameters": given, "kernel_manager_class": kernel, **SETTINGS}
-            name = str(draft).replace("{", "{{").replace("}", "}}")  # papermill fills in braces
-            papermill.execute_notebook(name, name, **settings)
+            draft.write_text(nbformat.writes(with_input(notebook, values)), encoding="utf-8")
+            paths.write_bytes(failed, draft.read_bytes())  # if that is possible, so is the rest
+            papermill.execute_notebook(str(draft), str(draft), **settings)
             copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
             records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
             failed.unlink(missing_ok=True)
         except UserError:
             raise
         except Exception as error:
-            heard = Path(temporary) / LAST_WORDS
             words = heard.read_text(errors="replace") if heard.exists() else ""
             raise _failure(notebook, error, draft, failed, words) from error
-        finally:
-            with suppress(OSError):  # there may be a file in place of its folder
-                draft.unlink()
 
 
 def own_kernel(folder: Path) -> Any:
-    """Return a class of kernels of this very Python, whatever kernel files the machine has.
+    """Return a class of kernels of this very Python, which write to `folder` and need no home.
 
-    `folder` takes what a kernel writes, so that no home folder is needed: its connection, its
-    settings, and what it says last. Sockets of files, where there are any, are never taken by
-    another program, as ports may be.
+    Sockets of files, where there are any, are never taken by another program, as ports may be.
     """
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client.kernelspec import KernelSpec
@@ -237,14 +213,14 @@ def cleaned(notebook: Any, *, timings: bool = True) -> Any:
 def _is_transient(output: Any) -> bool:
     """Return whether an output is a progress bar, what is left of one, or a widget."""
     if output.output_type == "stream" and output.name == "stderr":
-        return "\r" in output.text or "it/s" in output.text or not output.text.strip()
+        return not output.text.strip() or any(sign in output.text for sign in ("\r", "it/s"))
     return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def _failure(notebook: Path, error: Exception, draft: Path, failed: Path, words: str) -> UserError:
     """Keep the failed copy, and return one message with the notebook, the cell and the cause."""
     if getattr(error, "errno", 0) in FULL_DISK:  # the copy is torn
-        with paths.writing(draft):
+        with paths.writing(failed):
             raise error
     cells = [c for c in paths.cells(draft) if c["metadata"].get("papermill", {}).get("start_time")]
     cell = cells[-1]["id"] if cells else ""
@@ -268,7 +244,7 @@ def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:
     """Return the notebooks of the numbers or names in `only`, in order; all without any."""
     names = {notebook.stem[:2]: notebook for notebook in available}
     numbers = {text.partition("_")[0].zfill(2): text for text in only}
-    if unknown := numbers.keys() - names:
+    for unknown in numbers.keys() - names:
         do = f"Choose from {', '.join(names)}."
-        raise UserError("There is no such notebook.", got=numbers[min(unknown)], do=do)
+        raise UserError("There is no such notebook.", got=numbers[unknown], do=do)
     return [names[number] for number in sorted(numbers)] or available

@@ -35,11 +35,11 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))
         where = [f"run={folder.name}", f"read_from={out.name}"]
         try:
-            outcome = run(profile, only=["08"], sets=[*_sets(cell, sets), *where])[0]
+            line = run(profile, only=["08"], sets=[*_sets(cell, sets), *where])[0]
             training = paths.read_json(folder / "training.json")
             measured = {key: training["lora"].get(key) for key in COLUMNS}
             rows.append(cell | measured | {"complete": training.get("gate", {}).get("share")})
-            yield f"{folder.name}: {outcome.line}"
+            yield f"{folder.name}: {line}"
         except UserError as error:
             failed.append(folder.name)
             yield f"{folder.name}: failed: {error}"

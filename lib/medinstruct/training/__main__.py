@@ -2,7 +2,7 @@
 
 import sys
 
-from medinstruct import llm, params, paths, records
+from medinstruct import failures, llm, params, paths, records
 from medinstruct.errors import UserError
 from medinstruct.records import Example
 from medinstruct.training import finetune_lora, settings, training_file
@@ -26,5 +26,6 @@ def main(profile: str, *sets: str) -> None:
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except UserError as error:
-        sys.exit(str(error))
+    except Exception as error:  # the net
+        known = isinstance(error, UserError)
+        sys.exit(str(error if known else failures.unforeseen(error, "Training stopped.")))
