@@ -153,8 +153,7 @@ def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> 
     changes = [
         f"{key} was {old!r} in {name}, is {values[key]!r} now"
         for name, entry in load(folder).items()
-        if name <= source.stem
-        and any((folder / file).exists() for file in entry.get("written", ()))
+        if name <= source.stem and any((folder / n).exists() for n in entry.get("written", ()))
         for key, old in entry.get("values", {}).items()
         if key not in FREE and values.get(key, old) != old
     ]

@@ -107,15 +107,12 @@ def missing(path: str | Path) -> UserError:
     path = Path(path)
     for source in notebooks():
         if path.name in (text.strip("/") for text in metadata(source).get("writes", [])):
-            what, got = (
-                f"Notebook {source.stem} writes {path.name}; run it first.",
-                f"no file {path}",
-            )
-            do = "Or name in `read_from` a run that has the file."
             if path.exists():
-                what, got = f"Notebook {source.stem} left {path.name} empty.", path
                 do = "Its page lists what was set aside, and why: change what led to that."
-            return UserError(what, got=got, do=do)
+                return UserError(f"Notebook {source.stem} left {path.name} empty.", got=path, do=do)
+            what = f"Notebook {source.stem} writes {path.name}; run it first."
+            do = "Or name in `read_from` a run that has the file."
+            return UserError(what, got=f"no file {path}", do=do)
     do = "Check the path; relative paths start at the working directory or the repository."
     if "\\" in str(path) or not str(path).isprintable():
         do += load("folders")["backslash"]

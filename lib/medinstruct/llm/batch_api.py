@@ -11,7 +11,7 @@ import openai
 
 from medinstruct.errors import UserError
 from medinstruct.llm.messages import AGAIN, NoAnswer, Reply, Request, answer_of, read_json
-from medinstruct.llm.refusals import room_left
+from medinstruct.llm.retry import room_left
 
 MAX_ROWS = 10_000  # of one file: the API takes 50,000 rows and 200 MB
 ROUNDS = 4  # in a row that bring no answer

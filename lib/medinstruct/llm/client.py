@@ -18,11 +18,10 @@ from tqdm import tqdm
 
 from medinstruct import models, records, stats
 from medinstruct.errors import UserError
-from medinstruct.llm import messages, refusals
+from medinstruct.llm import messages
 from medinstruct.llm.cache import Cache
 from medinstruct.llm.messages import AGAIN, TEXTS, NoAnswer, Reply, Request
-from medinstruct.llm.refusals import Refused
-from medinstruct.llm.retry import Connection
+from medinstruct.llm.retry import REFUSALS, Connection, Refused
 
 REPEATS = 1  # of a request whose answer is incomplete
 MOST_REFUSED = 10  # first requests, all refused in the same words, after which a run ends
@@ -112,10 +111,10 @@ class Client:
         words = {re.sub(r"\S*\d\S*", "", reply.error) for reply in refused}
         reasons = Counter(reply.finish_reason for reply in refused)
         form = {"model": self.model, "refused": len(refused), "asked": len(replies)}
-        text = refusals.TEXTS["logged"].format(**form, reasons=", ".join(reasons))
+        text = REFUSALS["logged"].format(**form, reasons=", ".join(reasons))
         is_sure = len(refused) >= MOST_REFUSED or "content_filter" not in reasons
         if len(words) == 1 and is_sure and not self.has_answers:
-            do = refusals.TEXTS["advice"][refused[0].finish_reason]
+            do = REFUSALS["advice"][refused[0].finish_reason]
             raise UserError(text, got=refused[0].error, do=do)
         logging.getLogger("medinstruct").warning(f"{text} It wrote: {refused[0].error}")
         return replies
@@ -131,10 +130,8 @@ class Client:
 
         request, sent, chunk = request.with_room(self.room), "", None
         body = messages.begun("interrupted", self.model)
-        choice, form = (
-            body["choices"][0],
-            {"stream": True, "stream_options": {"include_usage": True}},
-        )
+        [choice] = body["choices"]
+        form = {"stream": True, "stream_options": {"include_usage": True}}
         async with self._reserve(request), self.connection.open() as api:
             try:
                 async for chunk in await self.connection.send(api, request, **form):

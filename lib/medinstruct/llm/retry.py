@@ -5,17 +5,18 @@ import logging
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 
-from medinstruct import models, network
+from medinstruct import models, network, paths
 from medinstruct.errors import UserError
-from medinstruct.llm import messages, refusals
+from medinstruct.llm import messages
 from medinstruct.llm.messages import MARKS, TEXTS, NoAnswer, Request, without_system
-from medinstruct.llm.refusals import LONGEST_WAIT, PATTERNS, Fault, Refused, refused_name
 
 RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
@@ -23,6 +24,114 @@ BARE_RETRIES = 8  # where it answers, and its answer holds none
 MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
 ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
+PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
+ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
+KEPT = {"model", "messages", "prompt", "stream"}  # parameters that are never left out
+LONGEST_WAIT = 3600.0  # seconds that a server may ask to wait; more ends a run
+REFUSALS = paths.load("refusals")
+PATTERNS, FLAGS = REFUSALS["patterns"], re.IGNORECASE | re.DOTALL | re.ASCII
+
+
+def match(pattern: str, text: str) -> re.Match[str] | None:
+    """Return the first place in an error's text that a pattern of data/refusals.yaml fits."""
+    return re.search(pattern, text, FLAGS)
+
+
+class Refused(UserError):
+    """The refusal of one request; `reason` is content_filter, context or refused_by_server."""
+
+    def __init__(self, what: str, reason: str, **more: Any) -> None:
+        super().__init__(what, **more)
+        self.reason = reason
+
+
+class Fault(NamedTuple):
+    """An error as it was read: words to show, full text, its `meaning`, and seconds to wait."""
+
+    shown: str
+    text: str
+    status: int | None
+    reason: str
+    wait: float = 0.0
+
+    @property
+    def passes(self) -> bool:
+        """Return whether the error may pass by itself."""
+        is_short = self.wait <= LONGEST_WAIT
+        return is_short and not self.reason and self.status in (None, *PASSING)
+
+
+def asked_wait(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a server asks to wait, also until a date; 0 if it names none."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError):
+            return max(0.0, float(headers.get(name, "")) / unit)
+    with suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(headers.get(name, "")).timestamp() - time.time())
+    return 0.0
+
+
+def meaning(text: str, status: int | None) -> tuple[int | None, str]:
+    """Return the status that an error means, and why it refuses one request, "" if it does not.
+
+    A wrong key, an empty account and an unknown model may come under any status, and what a filter
+    refuses or the context does not hold under those that otherwise pass.
+    """
+    status = next((n for n, means in PATTERNS["means"].items() if match(means, text)), status)
+    reason = next((n for n, why in PATTERNS["reasons"].items() if match(why, text)), "")
+    if status and status < 400:
+        return 404, ""  # a redirection that leads nowhere
+    if status in ENDING or status == 429:
+        return status, reason if (status, reason) == (403, "content_filter") else ""
+    other = "context" if status in (413, 414) else "refused_by_server"
+    return status, reason or ("" if status in PASSING else other)
+
+
+def unquoted(text: str, contents: Iterable[str]) -> str:
+    """Return an error's text without what it quotes of a prompt: all, or five words in a row."""
+    runs, parts, end = set(), [], 0
+    for content in contents:
+        text = text.replace(content, "[…]") if len(content) > 10 else text
+        words = re.findall(r"\w+", content.lower())
+        runs.update(zip(*(words[n:] for n in range(5)), strict=False))
+    for place in re.finditer(r"\b(?=(\w+(?:\W+\w+){4}))", text):  # each five words
+        if tuple(re.findall(r"\w+", place[1].lower())) in runs:
+            parts.append(text[end : place.start()])  # empty within a longer quotation
+            end = place.end(1)
+    return "".join([*parts, text[end:]])
+
+
+def refused_name(text: str, sent: Mapping[str, Any]) -> str:
+    """Return the parameter that an error refuses: the one it calls `param`, or the first it names.
+
+    A penalty may lack its kind, and each name may be spelled otherwise (presencePenalty). The room
+    counts only where it is no parameter at all, not for its value.
+    """
+    places = []
+    for name in sent.keys() - KEPT:
+        loose = re.sub("^(.*)_(?=penalty)", r"(\1_)?", re.escape(name)).replace("_", "[_ -]?")
+        is_param = re.search(rf"""['"]param['"]: ?['"]{re.escape(name)}\b""", text)
+        for place in re.finditer(rf"\b{loose}\b", text, FLAGS):
+            near = text[max(0, place.start() - 120) : place.end() + 120]
+            is_value = "tokens" not in name and (is_param or match(PATTERNS["value"], near))
+            if is_value or match(PATTERNS["unsupported"], near):
+                places.append((not is_param, place.start(), name))
+    return min(places, default=("",))[-1]
+
+
+def room_left(text: str, room: int, first: int) -> int:
+    """Return the room for a reply that an error names, 0 for none below `room`.
+
+    Where `room` is lower than the `first` one, it was named too large: at most half is left.
+    """
+    stated = next(filter(None, (match(pattern, text) for pattern in PATTERNS["room"])), None)
+    groups = stated.groupdict().items() if stated else ()
+    number = {name: int(digits.replace(",", "")) for name, digits in groups if digits}
+    left = min(number.values(), default=0)
+    if "limit" in number:
+        left = number["limit"] - number.get("input", number.get("asked", 0) - room)
+    left = min(left, room // 2) if room < first else left
+    return left if 0 < left < room else 0
 
 
 class RateLimiter:
@@ -116,7 +225,7 @@ class Connection:
                     answer = messages.answer_of(messages.read_json(raw.content), request)
             except Exception as error:  # the SDK's, `NoAnswer`, and those of a SOCKS proxy
                 fault = self.read(error, body)
-                left = refusals.room_left(fault.text, request.max_tokens(0), room)
+                left = room_left(fault.text, request.max_tokens(0), room)
                 if least < left:
                     request = request.with_room(left, min)
                 elif not self.learn(fault, body):
@@ -136,16 +245,16 @@ class Connection:
             self._clean(f"{words(error)} {getattr(error, more, None) or ''}", sent)
             for more in ("__cause__", "body")
         )
-        means = refusals.meaning(text, status or getattr(error, "status_code", None))
+        means = meaning(text, status or getattr(error, "status_code", None))
         headers = getattr(getattr(error, "response", None), "headers", {})
-        return Fault(shown, text, *means, refusals.asked_wait(headers))
+        return Fault(shown, text, *means, asked_wait(headers))
 
     def _clean(self, text: str, sent: Mapping[str, Any]) -> str:
         """Return a text without the key and what it quotes of `sent`."""
         key = rf"(?<!\w){re.escape(self._key)}(?!\w)|(?<![\w-])[\w-]+\*{{3,}}[\w-]*"
         contents = [m["content"] for m in sent.get("messages", ())]
         text = re.sub(key, "[key]", text[:10_000])
-        return refusals.unquoted(text, [*contents, sent.get("prompt", "")])
+        return unquoted(text, [*contents, sent.get("prompt", "")])
 
     def learn(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
         """Remember what of a request an error refuses; return False for other errors."""
@@ -159,16 +268,16 @@ class Connection:
     def _change(self, text: str, status: int, sent: Mapping[str, Any]) -> str:
         """Send no more what an error refuses, and return what changes; "" for other errors."""
         is_system = any(m["role"] == "system" for m in sent.get("messages", ()))
-        if is_system and refusals.match(PATTERNS["system"], text):
+        if is_system and match(PATTERNS["system"], text):
             self.has_system = False
             return "has no system role: that text begins the user's message"
         for number, form in enumerate(self.forms[:-1] if status < 500 else ()):
             named = "|".join([PATTERNS["thinking"], *form])
-            if form.items() <= sent.items() and refusals.match(named, text):
+            if form.items() <= sent.items() and match(named, text):
                 self.form = max(self.form, number + 1)
                 return f"does not take {form}: it is left out"
         name = refused_name(text, sent)
-        if not name and "response_format" in sent and refusals.match(PATTERNS["schema"], text):
+        if not name and "response_format" in sent and match(PATTERNS["schema"], text):
             name = "response_format"
         self.refused.add(name)
         change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
@@ -186,7 +295,7 @@ class Connection:
             reason = "refused_by_server"
         do = TEXTS["advice"].get(status, "Try again later.")
         do = TEXTS["certificate"] if "CERTIFICATE_VERIFY" in fault.shown else do
-        do = refusals.TEXTS["advice"].get(reason, do).replace("OPENAI_API_KEY", self.variable)
+        do = REFUSALS["advice"].get(reason, do).replace("OPENAI_API_KEY", self.variable)
         got = messages.whole(" ".join(fault.shown.split())[:400])
         if fault.wait > LONGEST_WAIT:
             got += f" (the server asks to wait {fault.wait / 3600:.0f} hours)"

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -32,7 +32,8 @@ def diagnose(profile: str = "") -> tuple[list[str], bool]:
     lines, would_run = [*_machine(), *_packages(missing), "", "What would run here:"], not missing
     for file in [profile] if profile else params.profiles():
         values = params.merged(file)
-        rows, named = obstacles(values, missing), models.asked(values)
+        rows, named = obstacles(values), models.asked(values)
+        rows += [("packages are missing", "see above")] * bool(missing)
         would_run = would_run and not (profile and rows)
         used = [*map(" ".join, named), f"base_model {values['base_model']}"]
         lines.append(f"  {'no ' if rows else 'yes'}  {Path(file).stem}: {', '.join(used)}")
@@ -76,16 +77,13 @@ def missing_packages() -> list[str]:
     ]
 
 
-def obstacles(values: dict[str, Any], missing: Sequence[str] = ()) -> list[Obstacle]:
+def obstacles(values: dict[str, Any]) -> list[Obstacle]:
     """Return what keeps a profile from running here, each with its remedy."""
-    rows = [("packages are missing", "see above")] if missing else []
     model = values.get("base_model", "smollm2")
     hub_model = "" if model == "smollm2" or _exists(model) else model
-    rows += dict.fromkeys([*_servers(values, hub_model), *_files(values)])
-    try:
-        training.settings(values)
-    except UserError as error:
-        rows.append((f"training_options: {error.what} (got {error.got})", error.do))
+    rows = list(dict.fromkeys([*_servers(values, hub_model), *_files(values)]))
+    if error := _error(training.settings, values):
+        rows.append(_obstacle(error))
     if hub_model and not _gpu():
         do = "use a GPU, or --set base_model=smollm2"
         rows.append((f"{hub_model} is too large for a processor", do))

@@ -133,15 +133,11 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
     place = tempfile.TemporaryDirectory(prefix="medinstruct-", ignore_cleanup_errors=True)
     with place as folder:
         draft, heard = Path(folder) / notebook.name, Path(folder) / LAST_WORDS
-        settings = {
-            "parameters": given,
-            "kernel_manager_class": own_kernel(Path(folder)),
-            **SETTINGS,
-        }
+        settings = {"parameters": given, "kernel_manager_class": own_kernel(Path(folder))}
         try:
             draft.write_text(nbformat.writes(with_input(notebook, values)), encoding="utf-8")
             paths.write_bytes(failed, draft.read_bytes())  # if that is possible, so is the rest
-            papermill.execute_notebook(str(draft), str(draft), **settings)
+            papermill.execute_notebook(str(draft), str(draft), **settings, **SETTINGS)
             copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
             records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
             failed.unlink(missing_ok=True)
