@@ -1,7 +1,4 @@
-"""Manifest: the values, inputs and outputs of each notebook of a run.
-
-manifest.json is the same on every machine; what differs (times, fingerprints) is in .state.json.
-"""
+"""Manifest: the values, inputs and outputs of each notebook of a run."""
 
 import hashlib
 import json
@@ -22,7 +19,7 @@ from medinstruct.errors import UserError
 # No result depends on these.
 UNUSED = {"README.md", "LICENSE", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "error.log"}
 MAY_BE_EMPTY = {"rejects.jsonl", "dropped.jsonl"}
-FILES = ("manifest.json", ".state.json")
+FILES = ("manifest.json", ".state.json")  # the same on every machine; times and fingerprints
 FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside"}  # may differ
 
 
@@ -48,8 +45,7 @@ class Stage:
 def begin(notebook: str, values: dict[str, Any]) -> Stage:
     """Return the stage of a notebook whose values fit the run and whose inputs exist.
 
-    Inputs that the run lacks are copied from the run `read_from`. Raises UserError before anything
-    is overwritten that other values wrote, and if an input is missing or empty.
+    What the run lacks is copied from the run `read_from`. Other values, or no input: UserError.
     """
     source = paths.notebook(notebook)
     folder = paths.outputs(values["run"])
@@ -112,20 +108,15 @@ def written(source: Path, folder: Path) -> dict[str, str]:
 def of_path(path: Path) -> str:
     """Return the hash of a file, a folder's files, or a database's votes; "" if it is absent."""
     if path.suffix == ".sqlite" and path.is_file():
-        return _of_votes(path)
+        with closing(database.read(path)) as base:
+            has_votes = base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone()
+            ids = has_votes and base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()
+        return records.content_hash(ids) if ids else ""
     if path.is_dir():
         names = sorted(p.relative_to(path).parts for p in path.rglob("*") if p.is_file())
         names = [name for name in names if not UNUSED & set(name)]
         return records.content_hash([("/".join(n), of_path(path.joinpath(*n))) for n in names])
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-def _of_votes(path: Path) -> str:
-    """Return the hash of the ids of all votes; "" for a database without votes."""
-    with closing(database.read(path)) as base:
-        has_votes = base.execute("SELECT 1 FROM sqlite_master WHERE name = 'votes'").fetchone()
-        ids = has_votes and base.execute("SELECT uid FROM votes ORDER BY uid").fetchall()
-    return records.content_hash(ids) if ids else ""
 
 
 def files_of(values: dict[str, Any]) -> dict[str, Path]:

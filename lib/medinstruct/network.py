@@ -24,10 +24,9 @@ FAILING = (407, 502, 503, 504)  # how a proxy answers where it does not reach th
 
 
 def key(variable: str) -> str:
-    """Return the key in an environment variable, "" if it is not set.
+    """Return the key in an environment variable without what surrounds it, "" if it is not set.
 
-    Blanks, quotes and invisible characters around it are removed; a text that can be no key, such
-    as a placeholder, is a UserError that does not repeat it.
+    A text that can be no key, such as a placeholder, is a UserError that does not repeat it.
     """
     text = os.environ.get(variable, "").strip(EDGES).removesuffix("\\n").removesuffix("\\r")
     for fault, pattern in RULES["faults"].items():
@@ -38,11 +37,7 @@ def key(variable: str) -> str:
 
 
 def is_own(url: str) -> bool:
-    """Return whether a server is on this machine or in the own network, where none needs a key.
-
-    By its host: a loopback, private or link-local address, one of Tailscale, a name without a dot
-    (as Docker's), or one that ends in .local, .lan, .internal and the like.
-    """
+    """Return whether a server, by its host, is on this machine or in the own network: no key."""
     try:
         host = httpx2.URL(url).host.rstrip(".")
     except httpx2.InvalidURL as error:

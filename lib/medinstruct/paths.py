@@ -6,11 +6,9 @@ import os
 import re
 import secrets
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from email.message import Message
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,23 +72,11 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} cannot be read as JSON.", got=error, do=do) from None
 
 
-class _Profile(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a map; an error where a key is in it twice."""
-        for key, _ in node.value:
-            first = next(k for k, _ in node.value if (k.tag, k.value) == (key.tag, key.value))
-            if first is not key:
-                line = first.start_mark.line + 1
-                what = f"`{key.value}` is stated twice, first in line {line}: keep one of them"
-                raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path, *, do: str) -> Any:
     """Return the value in a user's YAML file, UTF-8 or UTF-16; `do` is the remedy for bad YAML."""
     try:
         content = path.read_bytes()
-        return yaml.load(content, _Profile)
+        return yaml.safe_load(content)
     except yaml.reader.ReaderError as error:
         got = f"line {content[: error.position].count(10) + 1}: {error.reason}"
         raise UserError(f"{path} is not UTF-8 text.", got=got, do="Save it as UTF-8.") from None
@@ -202,19 +188,10 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_bytes(content)
-            _replace(temporary, path)
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     return path
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Rename a file over another; wait a second for a program of Windows that has it open."""
-    for pause in (0.1, 0.3, 0.6):
-        with suppress(PermissionError):
-            return os.replace(source, target)
-        time.sleep(pause)
-    os.replace(source, target)
 
 
 def _download(link: str) -> Path:
@@ -232,9 +209,9 @@ def _download(link: str) -> Path:
 
 def _fetch(url: str) -> tuple[str, bytes]:
     """Return name and content of a file; its kind is that of the URL's path, else the server's."""
-    response, header = network.fetch(url), Message()
-    header["Content-Disposition"] = response.headers.get("content-disposition", "")
-    content, places = response.content, [urlsplit(url).path, header.get_filename("")]
+    response = network.fetch(url)
+    named = re.search('filename="?([^";]+)', response.headers.get("content-disposition", ""))
+    content, places = response.content, [urlsplit(url).path, named[1] if named else ""]
     name = next((Path(p).name for p in [*places, response.url.path] if Path(p).suffix), "file")
     got = f"{network.public(url)}: {response.status_code} {response.reason_phrase}"
     do = "Check the address and the network, or download the file and give its path."

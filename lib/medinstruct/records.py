@@ -162,9 +162,8 @@ class Answer(Record):
 class Verdict(BaseModel, extra="forbid", frozen=True):
     """A judge's verdict on one item in one order; `id` is the item's.
 
-    `judge` is the model asked, `snapshot` the version that the server reported, `prompt` the hash
-    of the prompt's wording, `asked` the number of requests, `finish_reason` why the reply ended.
-    The parents in the provenance are the answer's id and the hash of the reference text.
+    `snapshot` is the version that the server reported, `prompt` the hash of the prompt's wording,
+    `asked` the number of requests. Its parents are the answer and the hash of the reference text.
     """
 
     id: str
@@ -318,9 +317,8 @@ def as_text(value: Any, *, where: str, numbers: bool = False) -> str:
 def texts(row: Row, *, where: str, required: bool = True, numbers: bool = False) -> dict[str, str]:
     """Return the instruction, input and output that a row has, by the names of dataset_fields.yaml.
 
-    A conversation (ShareGPT, `messages`, a `prompt` of messages) gives its first question and the
-    answer to it, without the system text. A row without instruction and input is an error where
-    one is `required`; `numbers` as in `as_text`.
+    A conversation gives its first question and the answer to it, without the system text. A row
+    without instruction and input is an error where one is `required`; `numbers` as in `as_text`.
     """
     if _are_rows(instances := row.get("instances")):  # of Self-Instruct
         row = row | next(iter(instances), {})

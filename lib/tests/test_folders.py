@@ -499,24 +499,8 @@ def test_a_cache_folder_that_cannot_be_written_names_its_variable(tmp_path, monk
 # Windows
 
 
-def test_a_file_that_another_program_has_open_is_replaced_once_it_is_closed(tmp_path, monkeypatch):
-    file, real, calls = records.write_text(tmp_path / "a.txt", "old"), os.replace, []
-
-    def replace(source, target):
-        calls.append(source)
-        if len(calls) < 3:
-            raise PermissionError(13, "The process cannot access the file", str(target))
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", replace)
-    records.write_text(file, "new")
-    assert file.read_text("utf-8") == "new" and len(calls) == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"], "no draft is left"
-
-
 def test_a_file_that_stays_open_is_one_message_and_keeps_its_text(tmp_path, monkeypatch):
     file = records.write_text(tmp_path / "a.txt", "old")
-    monkeypatch.setattr(paths.time, "sleep", lambda seconds: None)
 
     def replace(source, target):
         raise PermissionError(13, "The process cannot access the file", str(target))

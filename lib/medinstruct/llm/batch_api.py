@@ -25,9 +25,8 @@ LIMIT = re.compile(r"limit(?: of|:) ([\d,]+)(K?)", re.IGNORECASE)  # as OpenAI a
 async def ask_all(client: Any, requests: list[Request]) -> list[Reply]:
     """Return the replies in the order of the requests.
 
-    Batches of an interrupted run are fetched first. Failed and expired rows are sent again, and
-    incomplete answers requested once more, as online. At most `batch_tokens` wait in the server's
-    queue; where it is full, this waits.
+    Batches of an interrupted run are fetched first; failed and expired rows are sent again. At most
+    `batch_tokens` wait in the server's queue; where it is full, this waits.
     """
     client.declined, client.failed = {}, {}
     replies = client.check_refused(await _ask_once(client, requests))
@@ -86,10 +85,7 @@ def _unsaved(client: Any, requests: dict[str, Request]) -> dict[str, Request]:
 
 
 async def _fetch(client: Any, api: openai.AsyncOpenAI, missing: dict[str, Request]) -> bool:
-    """Save the answers of the open batches that hold missing requests; return if a queue was full.
-
-    Other batches of this address belong to other stages and stay open.
-    """
+    """Save the answers of open batches that hold missing requests; return if a queue was full."""
     is_full = False
     for name, keys in client.cache.open_batches(client.url).items():
         if missing.keys().isdisjoint(keys):

@@ -62,8 +62,6 @@ class Cache:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # Windows keeps an open file
-                lock.is_locked and Path(lock.lock_file).unlink()
             lock.release()
 
     def keys(self) -> list[str]:

@@ -30,14 +30,11 @@ MOST_REFUSED = 10  # first requests, all refused in the same words, after which 
 class Client:
     """Ask one model, save every answer, and count usage.
 
-    `fields` are those of `models.Model`, such as url and model; `connect` takes them from
-    params/models.yaml. `source` says which model wrote what a page shows. `budget_usd`, never
-    exceeded by one client, needs a price. Incomplete answers are requested once more, truncated ones
-    with twice the room, or eight times where thoughts took all of it. Without `chat` the messages'
-    text is the prompt of /v1/completions, to which no template is applied.
-
-    A request that the server refuses has a reply without a text, with the reason and the server's
-    words; it is not saved. Where all are refused in the same words, the run ends.
+    `fields` are those of `models.Model`; `source` says which model wrote what a page shows.
+    `budget_usd`, never exceeded by one client, needs a price. Incomplete answers are requested once
+    more, truncated ones in twice the room, or eight times where thoughts took all. Without `chat`
+    the messages' text is the prompt of /v1/completions. A refused request has a reply without a
+    text, with the server's words, that is not saved; where all are refused alike, the run ends.
     """
 
     def __init__(

@@ -121,10 +121,7 @@ def is_refusal(text: str) -> bool:
 
 
 def is_unfinished(text: str) -> bool:
-    """Return whether an answer lacks its end, by its last signs and words; unknown scripts do not.
-
-    Sentences end with a stop, closing sign or emoji; items, labels, numbers with a unit need none.
-    """
+    """Return whether an answer lacks its end, by its last signs and words; unknown scripts do not."""
     end = unicodedata.normalize("NFKC", text[-2000:]).rstrip(INVISIBLE)
     return next((verdict for verdict, rule in ENDS if rule.search(end)), "whole") == "cut"
 
@@ -143,17 +140,14 @@ def split_thought(text: str) -> tuple[str | None, str]:
 
 
 class NoAnswer(Exception):
-    """What a body of status 200 holds in place of an answer: an error, a web page, nothing.
-
-    `status_code` is that of the error in it, or 520 for an answer of an unknown shape.
-    """
+    """What a body of status 200 holds in place of an answer: an error, a web page, nothing."""
 
     def __init__(self, body: Any, error: Any = None) -> None:
         error = error or body
         fields = error if isinstance(error, dict) else {}
         codes = [str(fields.get(name)) for name in ("code", "status", "status_code")]
         stated = [int(code) for code in codes if re.fullmatch("[45][0-9][0-9]", code)]
-        self.status_code = (*stated, 520)[0]
+        self.status_code = (*stated, 520)[0]  # 520 for an unknown shape
         page = f"{TEXTS['page']} It begins: {str(body)[:80].strip()!r}"
         super().__init__(page if isinstance(error, str) and error is body else str(error)[:2000])
 
@@ -190,10 +184,7 @@ def finish_of(reason: Any) -> str:
 
 
 def normalize(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with whole characters, its thought apart, and the API's finish reason.
-
-    One that only thinks is empty, cut at its length; an unknown finish reason counts as "stop".
-    """
+    """Return an answer with whole characters, its thought apart, and the API's finish reason."""
     text, thought = split_thought(whole(answer["text"]))
     thoughts = whole("\n\n".join(filter(None, (answer.get("thought"), thought))))
     reason = "length" if text is None else finish_of(answer.get("finish_reason")) or "stop"
@@ -322,7 +313,7 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, str]]) -> tuple[str
     """Return the text of a chat up to its answer, and the text that ends the answer's turn.
 
     Thinking is off: a thought that the template opens is closed. A last assistant's message begins
-    the answer. Training, answering and benchmarks use this text alike.
+    the answer.
     """
     if not tokenizer.chat_template:
         got, do = Path(tokenizer.name_or_path).name, "Choose another template, such as alpaca."

@@ -22,7 +22,6 @@ RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
 BARE_RETRIES = 8  # where it answers, and its answer holds none
 MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
-ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
 ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
@@ -74,8 +73,7 @@ def asked_wait(headers: Mapping[str, str]) -> float:
 def meaning(text: str, status: int | None) -> tuple[int | None, str]:
     """Return the status that an error means, and why it refuses one request, "" if it does not.
 
-    A wrong key, an empty account and an unknown model may come under any status, and what a filter
-    refuses or the context does not hold under those that otherwise pass.
+    A wrong key or an unknown model may come under any status, a refusal under those that pass.
     """
     status = next((n for n, means in PATTERNS["means"].items() if match(means, text)), status)
     reason = next((n for n, why in PATTERNS["reasons"].items() if match(why, text)), "")
@@ -104,8 +102,7 @@ def unquoted(text: str, contents: Iterable[str]) -> str:
 def refused_name(text: str, sent: Mapping[str, Any]) -> str:
     """Return the parameter that an error refuses: the one it calls `param`, or the first it names.
 
-    A penalty may lack its kind, and each name may be spelled otherwise (presencePenalty). The room
-    counts only where it is no parameter at all, not for its value.
+    Each name may be spelled otherwise (presencePenalty). The room does not count for its value.
     """
     places = []
     for name in sent.keys() - KEPT:
@@ -189,7 +186,6 @@ class Connection:
         import openai  # here and below, since its import takes two seconds
 
         form = {"max_retries": 0, "timeout": openai.Timeout(600, connect=60)} | options
-        form |= {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
         if self.transport:
             url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
         else:
