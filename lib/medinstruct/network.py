@@ -42,7 +42,7 @@ def is_own(url: str) -> bool:
         host = httpx2.URL(url).host.rstrip(".")
     except httpx2.InvalidURL as error:
         do = "Write http://host:port/v1."
-        raise UserError(f"{url} is no address.", got=error, do=do) from None
+        raise UserError(f"{public(url)} is no address.", got=error, do=do) from None
     for read in (socket.inet_aton, str):  # the first reads "127.1" too
         with suppress(OSError, ValueError):
             address = ipaddress.ip_address(read(host))
@@ -53,10 +53,10 @@ def is_own(url: str) -> bool:
 
 def proxy(url: str) -> str:
     """Return the words that name the proxy through which a URL is asked, "" for none."""
-    parts = httpx2.URL(url)
+    own, parts = is_own(url), httpx2.URL(url)
     names = [form(f"{kind}_proxy") for kind in (parts.scheme, "all") for form in (str, str.upper)]
     variable = next(filter(os.environ.get, names), "")
-    if not variable or is_own(url) or proxy_bypass(parts.host):
+    if not variable or own or proxy_bypass(parts.host):
         return ""
     place = re.sub(".*[/@]", "", os.environ[variable].strip(EDGES + "/"))
     return f" through the proxy in {variable} ({place})"

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -127,11 +126,8 @@ def resolve(source: str) -> Path:
 
 
 def find(name: str | Path) -> Path | None:
-    """Return a user's file or folder, or None; it may be written as ~/x, file:///x, or a\\b."""
-    text = str(name)
-    if text.startswith("file://"):
-        text = urllib.request.url2pathname(urlsplit(text).path)
-    text = os.path.expanduser(text)
+    """Return a user's file or folder, or None; it may be written as ~/x or a\\b."""
+    text = os.path.expanduser(str(name))
     forms, bases = (text, text.replace("\\", "/")), (Path.cwd(), root())
     places = [base / form for base in bases for form in forms if text.strip()]
     return next(filter(os.path.exists, places), None)

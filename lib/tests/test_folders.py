@@ -123,7 +123,7 @@ def test_a_users_file_is_found_under_every_name(odd, monkeypatch):
     file = records.write_text(odd / "my tasks #2?.jsonl", "{}\n")
     monkeypatch.chdir(odd.parent)
     monkeypatch.setenv("HOME", str(odd))
-    ways = [file, f"{odd.name}/{file.name}", f"~/{file.name}", file.as_uri()]
+    ways = [file, f"{odd.name}/{file.name}", f"~/{file.name}"]
     ways += [f"{odd.name}\\{file.name}", f"./{odd.name}/{file.name}"]
     for way in map(str, ways):
         assert paths.resolve(way).samefile(file), way
