@@ -53,12 +53,13 @@ def is_own(url: str) -> bool:
 
 def proxy(url: str) -> str:
     """Return the words that name the proxy through which a URL is asked, "" for none."""
+    tidy_proxies()
     own, parts = is_own(url), httpx2.URL(url)
     names = [form(f"{kind}_proxy") for kind in (parts.scheme, "all") for form in (str, str.upper)]
     variable = next(filter(os.environ.get, names), "")
     if not variable or own or proxy_bypass(parts.host):
         return ""
-    place = re.sub(".*[/@]", "", os.environ[variable].strip(EDGES + "/"))
+    place = re.sub(".*[/@]", "", os.environ[variable])
     return f" through the proxy in {variable} ({place})"
 
 
@@ -78,7 +79,6 @@ def tidy_proxies() -> None:
 
 def client(kind: Callable, url: str, **settings: Any) -> Any:
     """Return a client of httpx2: direct in the own network, else by the environment's proxies."""
-    tidy_proxies()
     try:
         if is_own(url):
             is_open = url.lower().startswith("http:")
