@@ -74,7 +74,8 @@ def tidy_proxies() -> None:
             os.environ[name] = f"{scheme}://{place}"
         elif name.lower() == "no_proxy":
             names = re.split(r"[\s,]+", text.strip(EDGES))
-            os.environ[name] = ",".join(part.replace("*.", ".") for part in names)
+            names = ["*"] if "*" in names else [part.replace("*.", ".") for part in names]
+            os.environ[name] = ",".join(names)
 
 
 def client(kind: Callable, url: str, **settings: Any) -> Any:
