@@ -89,7 +89,7 @@ def profiles() -> list[Path]:
 
 
 def profile(path: str | Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return what a profile, a file or a shipped name, states over its `base`; `above` start here."""
+    """Return what a profile, a file or a shipped name, states, over its `base`; `above` use it."""
     path = _located(path, above)
     do = "Write `key: value` lines."
     values = paths.read_yaml(path, do=do)

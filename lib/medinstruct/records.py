@@ -1,4 +1,4 @@
-"""Records: tasks, responses, examples, test items, answers, verdicts; tables; reading and writing."""
+"""Records: tasks, responses, examples, test items, answers, verdicts; their files and tables."""
 
 import ast
 import gzip

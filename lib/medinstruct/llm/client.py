@@ -153,8 +153,8 @@ class Client:
     def save(self, key: str, request: Request, answer: dict, *, batch: bool = False) -> Reply:
         """Count an answer, save it, and return its reply; log once if the server cuts prompts.
 
-        Then it reports fewer tokens than any tokenizer makes; the largest number so far is compared,
-        since some servers leave out what they have cached.
+        Then it reports fewer tokens than any tokenizer makes; the largest so far are compared, as
+        some servers leave out what they have cached.
         """
         usd, least = self._count(answer, batch=batch), request.least_tokens()
         self.most_read = max(self.most_read, answer["prompt_tokens"])
@@ -241,7 +241,7 @@ class Forecast(NamedTuple):
 
 
 async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0) -> Forecast:
-    """Ask a random pilot, save its answers, and extrapolate the cost of all, or `total`, requests."""
+    """Ask a random pilot, save its answers, and extrapolate the cost of all or `total` requests."""
     sample = random.Random(42).sample(requests, min(pilot, len(requests)))
     replies = await client.ask_all(sample, label="pilot", online=True)
     tokens = [reply.all_tokens for reply in replies]

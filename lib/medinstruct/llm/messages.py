@@ -121,7 +121,7 @@ def is_refusal(text: str) -> bool:
 
 
 def is_unfinished(text: str) -> bool:
-    """Return whether an answer lacks its end, by its last signs and words; unknown scripts do not."""
+    """Return whether an answer lacks its end, by its last words; unknown scripts do not."""
     end = unicodedata.normalize("NFKC", text[-2000:]).rstrip(INVISIBLE)
     return next((verdict for verdict, rule in ENDS if rule.search(end)), "whole") == "cut"
 
