@@ -54,7 +54,8 @@ def _logged(text: str, folder: Path | None) -> Path | str:
         if folder and folder.is_dir():
             (folder / "error.log").write_bytes(content)
             return folder / "error.log"
-    with suppress(OSError), tempfile.NamedTemporaryFile(suffix=".log", delete=False) as file:
+    form = {"prefix": "medinstruct-", "suffix": ".log", "delete": False}
+    with suppress(OSError), tempfile.NamedTemporaryFile(**form) as file:
         file.write(content)
         return file.name
     return "nowhere, since no folder can be written: add --debug to see it here"

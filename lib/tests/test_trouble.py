@@ -90,7 +90,9 @@ def test_every_command_has_the_net_also_where_no_run_is_named(
 def test_where_no_log_can_be_written_the_message_says_so(outputs, monkeypatch, capsys):
     import tempfile
 
-    monkeypatch.setattr(tempfile, "mkstemp", fail(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(
+        tempfile, "NamedTemporaryFile", fail(PermissionError(13, "Permission denied"))
+    )
     monkeypatch.setattr(pipeline, "run", fail(ValueError("some value")))
     assert cli.main(["run", "demo"]) == 2
     message = capsys.readouterr().err

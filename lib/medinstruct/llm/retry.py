@@ -207,7 +207,7 @@ class Connection:
         return {name: value for name, value in body.items() if name not in self.refused | {""}}
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the answer or its chunks after retries, in room above `least`, or raise `Refused`."""
+        """Return the answer or its chunks after retries, in room above `least`; else `Refused`."""
         attempt, room, is_stream = 0, request.max_tokens(0), more.get("stream", False)
         place = "/chat/completions" if self.chat else "/completions"
         while True:
