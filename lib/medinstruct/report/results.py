@@ -106,16 +106,13 @@ def environment() -> jinja2.Environment:
     result.from_string = cache(result.from_string)  # compile each text once
     result.compile_expression = cache(result.compile_expression)
     result.filters |= {"unit": formatted, "entropy": stats.entropy, "entrance": _entrance}
-    result.filters |= {"wilson": stats.wilson, "trained": _last_trained}
+    last_trained = evaluation.answers.last_trained
+    result.filters["trained"] = lambda rows: last_trained([r.get("model") for r in rows] or [""])
+    result.filters["wilson"] = stats.wilson
     result.filters["base64"] = lambda data: base64.b64encode(data).decode()
     merged = {axis: coverage.published(axis) for axis in ("type", "view")}
     result.globals["published"] = paths.load("published") | {"merged": merged}
     return result
-
-
-def _last_trained(rows: list[dict[str, Any]]) -> str:
-    names = {row.get("model") for row in rows}
-    return next((name for name in ("aligned", "tuned") if name in names), "")
 
 
 def _entrance(rows: list[dict[str, Any]] | None) -> str:
