@@ -673,6 +673,7 @@ def test_all_models_meet_in_one_table_and_a_failed_judge_names_no_winner(drawn):
     text, content = drawn.text, drawn.content
     rows, part = cells(text)
     assert list(rows) == ["base", "tuned", "aligned"], "no responder and no reference"
+    assert {row["model"] for row in content["models"]} == rows.keys()
     assert rows["aligned"] == ["50.0%", "60\xa0words", "50.0%", "25.0%", "50.0%", "–", "28.3%"]
     assert rows["base"][4] == "–" and part.count("judge failed</span>") == 6
     assert part.count('class="doubt"') == 6 and part.count("learned from a stand-in") == 2
