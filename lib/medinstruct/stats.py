@@ -8,9 +8,10 @@ from collections import namedtuple
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache, partial
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import scipy
 
 NONE = (float("nan"), float("nan"))
 LEAST = 10  # items: a smaller sample is shown with its n, without an interval
@@ -60,27 +61,17 @@ def share_of_sums(hits: Sequence, sizes: Sequence) -> tuple[float, float, float]
 @lru_cache(maxsize=1000)
 def t_quantile(share: float, freedom: int) -> float:
     """Return a quantile of Student's t distribution."""
-    from scipy.stats import t
-
-    return float(t.ppf(share, freedom))
+    return float(scipy.stats.t.ppf(share, freedom))
 
 
 def entropy(counts: Iterable[float]) -> float:
     """Return the Shannon entropy of counts, in bits."""
-    from scipy.stats import entropy as shannon
-
     counts = [count for count in counts if count > 0]
-    return float(abs(shannon(counts, base=2))) if counts else 0.0
+    return float(abs(scipy.stats.entropy(counts, base=2))) if counts else 0.0
 
 
-class Share(NamedTuple):
+class Share(namedtuple("Share", "share low high hits n")):
     """A share of `n` with its Wilson interval; nan where n is 0, ends nan where n is small."""
-
-    share: float
-    low: float
-    high: float
-    hits: float
-    n: float
 
 
 def wilson(hits: float, n: float, *, least: int = LEAST) -> Share:
@@ -106,10 +97,8 @@ def difference(first: Share, second: Share) -> tuple[float, float, float]:
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the exact two-sided p value of McNemar's test from the two kinds of changed pairs."""
-    from scipy.stats import binomtest
-
     changed = only_first + only_second
-    return float(binomtest(only_first, changed).pvalue) if changed else 1.0
+    return float(scipy.stats.binomtest(only_first, changed).pvalue) if changed else 1.0
 
 
 def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
@@ -117,15 +106,13 @@ def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, 
 
     Answers of 0 or 1: McNemar's exact test. Others: Wilcoxon's signed ranks.
     """
-    from scipy.stats import wilcoxon
-
     a, b = (np.asarray(values, dtype=float) for values in (before, after))
     gap = b - a
     gained, lost, p = int((gap > 0).sum()), int((gap < 0).sum()), 1.0
     if np.isin([a, b], (0, 1)).all():
         p = mcnemar(lost, gained)
     elif gap.any():
-        p = float(wilcoxon(gap).pvalue)
+        p = float(scipy.stats.wilcoxon(gap).pvalue)
     is_share = all(((values >= 0) & (values <= 1)).all() for values in (a, b))
     change, low, high = mean_interval(gap, limits=(-1, 1) if is_share else ())
     counts = {"n": len(gap), "gained": gained, "lost": lost, "p": p}
@@ -134,22 +121,19 @@ def paired_change(before: Sequence[float], after: Sequence[float]) -> dict[str, 
 
 def sign_flip_test(differences: Sequence[float], *, rounds: int = 9_999, seed: int = 42) -> float:
     """Return p of a paired permutation test, exact to 13 items; differences of 0 are left out."""
-    from scipy.stats import permutation_test
-
     values = np.asarray(differences, dtype=float)
     values = values[np.isfinite(values) & (values != 0)]
     if len(values) < 2:
         return 1.0
     options = {"permutation_type": "samples", "n_resamples": rounds, "vectorized": True}
-    return float(permutation_test((values,), np.mean, **options, rng=seed).pvalue)
+    return float(scipy.stats.permutation_test((values,), np.mean, **options, rng=seed).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values by Holm's step-down correction, valid for all comparisons together."""
-    p, steps = np.array(p_values, dtype=float), np.arange(len(p_values), 0, -1)
-    order = p.argsort()
-    p[order] = np.maximum.accumulate(p[order] * steps).clip(max=1)
-    return p.tolist()
+    from statsmodels.stats.multitest import multipletests
+
+    return multipletests(p_values, method="holm")[1].tolist() if len(p_values) else []
 
 
 def minimal_difference(n: int) -> float:
@@ -162,13 +146,8 @@ def items_needed(difference: float) -> int:
     return math.ceil((WORST_SPREAD * POWER / difference) ** 2)
 
 
-class Agreement(NamedTuple):
+class Agreement(namedtuple("Agreement", "value low high units")):
     """A coefficient (1 full agreement, 0 chance) with its 95% interval over `units` units."""
-
-    value: float
-    low: float
-    high: float
-    units: int
 
 
 def cohen_kappa(first: Sequence, second: Sequence, *, weights="identity", values=()) -> Agreement:

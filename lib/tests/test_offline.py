@@ -45,9 +45,17 @@ def test_the_knowledge_is_unambiguous():
     assert {condition.specialty for condition in conditions()} <= set(labels.SPECIALTIES)
 
 
-def test_a_condition_with_a_missing_facet_is_refused():
-    with pytest.raises(ValueError):
-        Condition.model_validate({"name": "Asthma"})
+def test_every_condition_has_all_its_facets():
+    with pytest.raises(TypeError, match="missing"):
+        Condition(name="Asthma")
+    least = {"causes": 3, "presentation": 4, "red_flags": 2, "tests": 2}
+    least |= {"differential": 3, "treatment": 3, "prevention": 2}
+    for c in conditions():
+        assert len(c.also) <= 4 and all(len(getattr(c, name)) >= n for name, n in least.items())
+        texts = [c.definition, c.mechanism, c.patient, c.pearl]
+        assert all(text.endswith((".", "!", "?")) for text in texts), c.name
+        parts = c._replace(also="may be empty"), c.drug, *c.tests, *c.differential
+        assert all(map(all, parts)), c.name
 
 
 @pytest.mark.parametrize(
@@ -69,7 +77,7 @@ def test_a_condition_with_a_missing_facet_is_refused():
 )
 def test_the_knowledge_follows_the_guideline(name, says, says_not):
     """WHO/FIGO/ICM 2025, ARDS Global Definition 2023 and ATS 2024, AAO 2020, ASCO 2022, labels."""
-    (text,) = (c.model_dump_json(by_alias=True) for c in conditions() if c.name == name)
+    (text,) = (repr(c) for c in conditions() if c.name == name)
     assert says in text and not (says_not and says_not in text)
 
 

@@ -289,7 +289,7 @@ def made_with(**settings):
 
 
 def test_the_first_round_is_what_a_pilot_may_ask_without_paying_twice():
-    for settings in ({"steer": "none"}, {"steer": "coverage"}, {"machine_examples": 1}):
+    for settings in ({"steer": "none"}, {"steer": "coverage"}):
         client = llm.Client(url="offline", model="m")
         first = tasks.first_requests(seeds_of_ours(), requests=24, **settings)
         asyncio.run(client.ask_all(first))
@@ -405,15 +405,9 @@ def test_json_and_blocks_give_the_same_kind_of_tasks():
     assert len(made.tasks) > 450 and all(task.provenance.parents for task in made.tasks)
 
 
-def test_machine_written_examples_come_into_the_prompts():
-    made, _ = made_with(machine_examples=1)
-    own = {seed.id for seed in seeds_of_ours()}
-    assert any(set(task.provenance.parents) - own for task in made.tasks)
-
-
 @pytest.mark.parametrize(
     "wrong",
-    [{"steer": "steep"}, {"machine_examples": 3}, {"form": "yaml"}, {"seeds_per_request": 999}],
+    [{"steer": "steep"}, {"form": "yaml"}, {"seeds_per_request": 999}],
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(UserError):

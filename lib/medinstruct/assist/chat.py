@@ -126,20 +126,14 @@ class Session:
 
     def view(self) -> dict[str, Any]:
         """Return the page as data, without the reviewer's name."""
-        return {
-            "models": [self._empty_answer(name).model_dump() for name in self.models],
-            "use_cases": [use_case.model_dump() for use_case in USE_CASES.values()],
-            "emergency": EMERGENCY,
-            "notice": NOTICE,
-            "settings": self.settings,
-            "limits": Settings.model_json_schema()["properties"],
-            "turns": pages(self.turns),
-            "conversation": self.turns[0].conversation if self.turns else "",
-            "busy": self.running is not None,
-            "error": self.error,
-            "pending": self.guard.pending,
-            "named": bool(self.reviewer),
-        }
+        limits, busy = Settings.model_json_schema()["properties"], self.running is not None
+        view = {"emergency": EMERGENCY, "notice": NOTICE, "limits": limits, "busy": busy}
+        view |= {"settings": self.settings, "pending": self.guard.pending, "error": self.error}
+        view |= {"turns": pages(self.turns), "named": bool(self.reviewer)}
+        view["conversation"] = self.turns[0].conversation if self.turns else ""
+        view["use_cases"] = [use_case.model_dump() for use_case in USE_CASES.values()]
+        view["models"] = [self._empty_answer(name).model_dump() for name in self.models]
+        return view
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         """Send a new or edited question to the models once it passes the privacy gate."""

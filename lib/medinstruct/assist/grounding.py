@@ -2,10 +2,10 @@
 
 import re
 import unicodedata
+from collections import namedtuple
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from math import isclose, prod
-from typing import NamedTuple
 
 from medinstruct import paths
 
@@ -26,13 +26,8 @@ LIST_BEFORE = re.compile(r"(?:^|\n)[\s*#-]*$")
 YEAR_OR_CALL = re.compile(r"(?:19|20)\d\d|11[12]|911|988|999")  # emergency numbers are calls
 
 
-class Mark(NamedTuple):
+class Mark(namedtuple("Mark", "start end kind reason")):
     """A span of an answer that its input does not hold; `kind` is number or drug."""
-
-    start: int
-    end: int
-    kind: str
-    reason: str
 
 
 @lru_cache(maxsize=256)

@@ -1,12 +1,12 @@
 """Second reader: what a judge model lists to check in an answer, and how much it misses."""
 
 import re
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -48,13 +48,8 @@ def _shortened(items: list[str]) -> list[str]:
     return short + [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
 
 
-class SecondReader(NamedTuple):
-    """A judge, who it is, its measured errors, who wrote the training data."""
-
-    client: Client
-    about: str
-    measured: pd.DataFrame
-    writers: frozenset[str] = frozenset()
+class SecondReader(namedtuple("SecondReader", "client about measured writers", defaults=[()])):
+    """A judge, who it is, its measured errors (a table), who wrote the training data."""
 
     async def read(self, turns: Sequence[Turn], *, earlier: Sequence[Turn] = ()) -> None:
         """Add a reading to each answer of the turns; `earlier` turns came before each of them."""

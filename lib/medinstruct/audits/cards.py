@@ -3,11 +3,11 @@
 import hashlib
 import math
 import re
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -19,22 +19,15 @@ from medinstruct.errors import UserError
 from medinstruct.records import Example, Task
 
 LIMITS: dict[str, list[float]] = paths.load("audit_limits")
+UNKNOWN = {"license": "unknown", "hub": "unknown", "url": "", "terms": "", "restricts": ()}
 STATES = {True: "within", False: "missed", None: "not shown"}
 PHI_SPLITS = {"held-out": "held_out", "hard": "hard"}
 SET_ASIDE = ("rejects", "dropped", "unfinished")
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
-class Finding(NamedTuple):
+class Finding(namedtuple("Finding", "audit value low high n limit keeps")):
     """One number of an audit beside its threshold; `keeps` is None if it is not shown."""
-
-    audit: str
-    value: float
-    low: float
-    high: float
-    n: int
-    limit: str
-    keeps: bool | None
 
 
 def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subject="") -> Finding:
@@ -98,15 +91,8 @@ def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     return frame.loc[rank.sort_values(kind="stable").index]
 
 
-class InputLicense(NamedTuple):
+class InputLicense(namedtuple("InputLicense", "what license hub url terms restricts")):
     """The terms of one input; `restricts` names conditions that reach what is made from it."""
-
-    what: str
-    license: str = "unknown"
-    hub: str = "unknown"
-    url: str = ""
-    terms: str = ""
-    restricts: Sequence[str] = ()
 
 
 def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
@@ -117,7 +103,7 @@ def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
     for kind, what, name in inputs:
         table = paths.load("input_licenses")[kind]
         terms = next((row for row in table if re.search(row["pattern"], name, re.IGNORECASE)), {})
-        rows.append(InputLicense(what, **{k: v for k, v in terms.items() if k != "pattern"}))
+        rows.append(InputLicense(what, **UNKNOWN | {k: terms[k] for k in UNKNOWN if k in terms}))
     return rows
 
 
@@ -143,23 +129,17 @@ def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[st
     models = Counter(row.provenance.model or "unknown" for row in examples)
     explored = manifest.load(folder).get("01_explore_seeds", {}).get("values", {})
     licenses = input_licenses(seeds=explored.get("seeds", "own"), models=models)
-    words = {name: median(lengths(examples, name) or [0]) for name in ("instruction", "output")}
-    results = {name: folder / f"{name}.json" for name in ("generation", "audits", "agreement")}
+    digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    facts = {"file": file, "sha256": digest, "models": dict(models), "examples": len(examples)}
+    facts["with_input"] = sum(bool(row.input) for row in examples)
+    facts["labels"] = {axis: label_counts(examples, axis) for axis in labels.VALUES}
+    facts["words"] = {n: median(lengths(examples, n) or [0]) for n in ("instruction", "output")}
     aside = {name: folder / f"{name}.jsonl" for name in SET_ASIDE}
-    return {
-        "file": file,
-        "sha256": hashlib.sha256((folder / file).read_bytes()).hexdigest(),
-        "examples": len(examples),
-        "with_input": sum(bool(row.input) for row in examples),
-        "models": dict(models),
-        "labels": {axis: label_counts(examples, axis) for axis in labels.VALUES},
-        "words": words,
-        "set_aside": {n: len(records.rows(path)) for n, path in aside.items() if path.exists()},
-        "licenses": licenses,
-        "conflicts": license_conflicts(licenses),
-        "stand_in": any("stand-in" in model for model in models),
-        **{n: paths.read_json(p) for n, p in results.items() if p.exists()},
-    }
+    facts["set_aside"] = {n: len(records.rows(p)) for n, p in aside.items() if p.exists()}
+    facts |= {"licenses": licenses, "conflicts": license_conflicts(licenses)}
+    facts["stand_in"] = any("stand-in" in model for model in models)
+    results = {name: folder / f"{name}.json" for name in ("generation", "audits", "agreement")}
+    return facts | {n: paths.read_json(p) for n, p in results.items() if p.exists()}
 
 
 def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from medinstruct import labels, stats
 from medinstruct.audits import texts
@@ -35,8 +36,6 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
     A vanished label is an alarm if it had 1% or more before and chance would put all of it on
     one side less than once in a hundred.
     """
-    from scipy.stats import ks_2samp
-
     rows, share = [], len(before) / max(len(before) + len(after), 1)
     for axis in labels.VALUES:
         a, b = (label_counts(version, axis) for version in (before, after))
@@ -50,7 +49,7 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
         words = [lengths(version, name) for version in (before, after)]
         value = limit = float("nan")
         if all(words):  # 1% of random splits exceed the limit
-            value = float(ks_2samp(*words, method="asymp").statistic)
+            value = float(scipy.stats.ks_2samp(*words, method="asymp").statistic)
             limit = max(KS_LIMIT, 1.628 * (1 / len(before) + 1 / len(after)) ** 0.5)
         rows.append((f"words of {name}", "KS", value, limit, "", "", value > limit))
     columns = ["axis", "measure", "value", "limit", "new", "gone", "alarm"]

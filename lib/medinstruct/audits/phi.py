@@ -1,9 +1,9 @@
 """Protected health information (PHI): identifiers in texts, found by rule and shown masked."""
 
 import re
+from collections import namedtuple
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,12 +14,8 @@ OVERLAP = 1000  # so that no cut goes through an identifier and its cue
 YEAR = re.compile(r"\d{4}|\d[-/.]\d+[-/.]\d")
 
 
-class Hit(NamedTuple):
+class Hit(namedtuple("Hit", "kind start text")):
     """One identifier: its kind, start in the text, and words."""
-
-    kind: str
-    start: int
-    text: str
 
     def overlaps(self, other: "Hit") -> bool:
         """Return whether two hits share a character."""
@@ -57,21 +53,16 @@ def find_identifiers(text: str) -> list[Hit]:
 
 
 def _matches(text: str) -> list[Hit]:
-    """Return the hits of all rules, also overlapping ones."""
-    hits = []
+    """Return the hits of all rules, also overlapping ones; of names, none that is no name."""
+    hits, not_names = [], paths.load("phi_rules")["not_names"]
     for kind, patterns in rules().items():
         for match in (match for pattern in patterns for match in pattern.finditer(text)):
-            end = match.end("hit")
-            if kind != "name" or _is_name(match["hit"], text[end : end + 20]):
-                hits.append(Hit(kind, match.start("hit"), match["hit"].rstrip(" \t-")))
+            words, end = match["hit"], match.end("hit")
+            wider = words + re.match(r"([ \t]+\w+)?", text[end : end + 20])[0]
+            is_name = re.search(r"\w\w", words) and not re.search(not_names, wider)
+            if kind != "name" or is_name:
+                hits.append(Hit(kind, match.start("hit"), words.rstrip(" \t-")))
     return hits
-
-
-def _is_name(words: str, after: str) -> bool:
-    """Return whether words are a name, by themselves and with the word that follows."""
-    following = re.match(r"([ \t]+\w+)?", after)[0]
-    not_names = paths.load("phi_rules")["not_names"]
-    return bool(re.search(r"\w\w", words)) and not re.search(not_names, words + following)
 
 
 def masked(text: str, hits: Iterable[Hit]) -> str:

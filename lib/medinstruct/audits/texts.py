@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import pandas as pd
+import scipy
 
 from medinstruct import labels, paths, stats
 from medinstruct.llm import is_refusal, is_unfinished
@@ -31,16 +32,14 @@ def mentions(text: str) -> dict[str, set[str]]:
         trait: {name for name, words in patterns.items() if re.search(words, text, re.IGNORECASE)}
         for trait, patterns in paths.load("demographics").items()
     }
-    groups["age"] |= {_age_group(match) for match in AGE.finditer(text)}
+    for match in AGE.finditer(text):
+        is_years = not match[2] or match[2].lower().startswith("year")
+        years = int(match[1] or match[3] or match[4]) if is_years else 0
+        older = (name for limit, name in AGES["groups"].items() if years < limit)
+        groups["age"].add(next(older, "older"))
     if "uninsured" in groups["insurance"]:
         groups["insurance"].discard("insured")
     return groups
-
-
-def _age_group(match: re.Match[str]) -> str:
-    number = int(match[1] or match[3] or match[4])
-    years = number if not match[2] or match[2].lower().startswith("year") else 0
-    return next((name for limit, name in AGES["groups"].items() if years < limit), "older")
 
 
 def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
@@ -93,12 +92,11 @@ def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.D
 
 def reading_gap(levels: pd.DataFrame) -> dict[str, float]:
     """Return the mean grade of lay and expert texts, and the gap with Welch's 95% interval."""
-    from scipy.stats import ttest_ind
-
     a, b = (levels.loc[levels["view"] == view, "grade"] for view in VIEWS)
     low = high = math.nan
     if min(len(a), len(b)) > 1:
-        low, high = map(float, ttest_ind(b, a, equal_var=False).confidence_interval())
+        test = scipy.stats.ttest_ind(b, a, equal_var=False)
+        low, high = map(float, test.confidence_interval())
     means = {"lay": float(a.mean()), "expert": float(b.mean()), "gap": float(b.mean() - a.mean())}
     return means | {"low": low, "high": high, "lay_n": len(a), "expert_n": len(b)}
 

@@ -70,7 +70,15 @@ def _fields(row: dict[str, Any], where: str) -> dict[str, str]:
 def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the rows of a source with their places; only `hf:` asks the Hugging Face hub."""
     if source.startswith(HUB):
-        return _hub_rows(source.removeprefix(HUB))
+        do = "Check name and network and install medinstruct[train], or give the path of a file."
+        try:
+            from datasets import load_dataset
+
+            rows = load_dataset(source.removeprefix(HUB), split="train")
+            return [(f"row {n}", row) for n, row in enumerate(rows, 1)]
+        except Exception as error:  # the hub's own errors are many
+            got = f"{source}: {error}".split("\n")[0]
+            raise UserError("The hub did not return the dataset.", got=got, do=do) from None
     runs = paths.outputs("demo").parent
     folder = Path(source) if Path(source).is_dir() else runs / source
     if folder.is_dir():
@@ -83,17 +91,6 @@ def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
         do = f"Check the path; a dataset of the Hugging Face hub is written {HUB}{source}."
         raise UserError("The dataset is no file, no run and no folder.", got=source, do=do)
     return records.table(source)
-
-
-def _hub_rows(name: str) -> list[tuple[str, dict[str, Any]]]:
-    do = "Check name and network and install medinstruct[train], or give the path of a file."
-    try:
-        from datasets import load_dataset
-
-        return [(f"row {n}", row) for n, row in enumerate(load_dataset(name, split="train"), 1)]
-    except Exception as error:  # the hub's own errors are many
-        problem = f"{name}: {error}".split("\n")[0]
-        raise UserError("The hub did not return the dataset.", got=problem, do=do) from None
 
 
 def by_axis(frame: pd.DataFrame, pairs: Sequence[Pair] = ()) -> dict[str, dict]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
+import scipy
 
 from medinstruct.errors import UserError
 from medinstruct.stats import NONE
@@ -52,11 +53,11 @@ def extrapolated_interval(counts: Iterable[int], *, more: int, rounds=200, seed=
 
 def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> float:
     """Return the Jensen-Shannon divergence in bits: 0 for equal shares, 1 for no common label."""
-    from scipy.spatial.distance import jensenshannon
-
     names = list(dict.fromkeys([*one, *other]))
     counts = [[table.get(name, 0) for name in names] for table in (one, other)]
-    return float(jensenshannon(*counts, base=2) ** 2) if all(map(any, counts)) else float("nan")
+    if not all(map(any, counts)):
+        return float("nan")
+    return float(scipy.spatial.distance.jensenshannon(*counts, base=2) ** 2)
 
 
 def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:

@@ -3,12 +3,13 @@
 import re
 import string
 import sys
+from collections import namedtuple
 from collections.abc import Sequence
 from functools import cache, partial
 from itertools import chain
 from multiprocessing import get_context
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from medinstruct import paths
 from medinstruct.errors import UserError
@@ -30,19 +31,12 @@ _TEXTS = _TABLES["patterns"].items()
 PATTERN = SimpleNamespace(**{name: re.compile(text.format(**_FIELDS)) for name, text in _TEXTS})
 
 
-class Clause(NamedTuple):
+class Clause(namedtuple("Clause", "text imperative")):
     """The part of a text that is parsed; an imperative begins with its verb."""
 
-    text: str
-    imperative: bool
 
-
-class Lexicon(NamedTuple):
+class Lexicon(namedtuple("Lexicon", "verbs nouns modifiers")):
     """Lemmas that may be verbs, nouns, and adjectives or adverbs."""
-
-    verbs: set[str]
-    nouns: set[str]
-    modifiers: set[str]
 
     def american(self, verb: str) -> str:
         """Return a verb in lower case, -ise and -yse spelled -ize and -yze where that is a verb."""
@@ -194,9 +188,11 @@ def _with_subject(clause: Clause) -> str:
 
 
 def _pair(document: Any, clause: Clause, lexicon: Lexicon) -> Pair:
-    """Return verb and object of a parsed clause."""
-    verb = _asking_verb(document, clause)
-    if verb is None:
+    """Return verb (an imperative's first word, else a root) and object of a parsed clause."""
+    roots = (token for token in document if token.dep_ == "ROOT")
+    if clause.imperative and len(document) > 2 and document[2].is_alpha:
+        verb = document[2].head if document[2].dep_ in ("aux", "auxpass") else document[2]
+    elif not (verb := next(filter(None, map(_main_verb, roots)), None)):
         return None, None
     if clause.imperative and verb.i == 2:
         lemma = clause.text.split()[0].strip(PUNCTUATION)
@@ -204,15 +200,6 @@ def _pair(document: Any, clause: Clause, lexicon: Lexicon) -> Pair:
         lemma = verb.lemma_ if verb.pos_ in VERBAL else verb.text
     nouns = (word for word in _objects(verb) if word.pos_ in ("NOUN", "PROPN"))
     return lexicon.american(lemma) or None, next((_singular(word, lexicon) for word in nouns), None)
-
-
-def _asking_verb(document: Any, clause: Clause) -> Any:
-    """Return the verb of a clause: the first word of an imperative, else its first verbal root."""
-    if clause.imperative and len(document) > 2 and document[2].is_alpha:
-        verb = document[2]
-        return verb.head if verb.dep_ in ("aux", "auxpass") else verb
-    verbs = (_main_verb(token) for token in document if token.dep_ == "ROOT")
-    return next((verb for verb in verbs if verb is not None), None)
 
 
 def _main_verb(root: Any) -> Any:

@@ -16,17 +16,7 @@ from medinstruct.records import Task, TestItem
 LIMIT = 0.7  # of ROUGE-L
 GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
-QUESTIONS = (
-    "question",
-    "QUESTION",
-    "prompt",
-    "instruction",
-    "query",
-    "sent1",
-    "text",
-    "CHQ",
-    "input",
-)
+FIELDS = "question", "QUESTION", "prompt", "instruction", "query", "sent1", "text", "CHQ", "input"
 OWN = ("freeform", "mcq", "safety")
 MEASURES = ("none", "ROUGE-L", "8-grams", "exact")  # the last that matches a task is listed
 NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the item
@@ -60,10 +50,10 @@ def read_items(path: Path) -> pd.DataFrame:
 
 def _question(row: dict[str, Any], where: str) -> dict[str, Any]:
     """Return text, options and id of a row; free-form items have the id of their content."""
-    asked = [*(row.get(name) for name in QUESTIONS), records.first_turns(row).get("user")]
+    asked = [*(row.get(name) for name in FIELDS), records.first_turns(row).get("user")]
     texts = [text.strip() for text in map(records.plain, asked) if isinstance(text, str)]
     if not any(texts):
-        do = f"Each row needs a conversation or one of these fields: {', '.join(QUESTIONS)}."
+        do = f"Each row needs a conversation or one of these fields: {', '.join(FIELDS)}."
         raise UserError(f"{where} holds no question.", got=", ".join(row)[:120], do=do)
     if str(records.plain(row.get("instruction", ""))).strip():
         known = {name: row[name] for name in ("instruction", "input") if name in row}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from typing import Any
 
 from medinstruct import labels, paths
@@ -18,15 +19,12 @@ def rules() -> dict[str, dict[str, Any]]:
     """Return the table of rules by name; each has `finds`, an `example` and its conditions."""
     table = paths.load("content_rules")
     names = {name: f"(?:{'|'.join(words.split())})" for name, words in table["names"].items()}
-    for rule in table["rules"].values():
-        for kind in ("pattern", "unless"):
-            fields = rule.get(kind, {}).items()
-            rule[kind] = {field: _compile("|".join(texts), names) for field, texts in fields}
+    for rule, kind in product(table["rules"].values(), ("pattern", "unless")):
+        rule[kind] = {field: "|".join(texts) for field, texts in rule.get(kind, {}).items()}
+        for field, pattern in rule[kind].items():
+            pattern = re.sub(r"\{([A-Z]+)\}", lambda name: names[name[1]], pattern)
+            rule[kind][field] = re.compile(pattern, re.IGNORECASE)
     return table["rules"]
-
-
-def _compile(pattern: str, names: dict[str, str]) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\{([A-Z]+)\}", lambda name: names[name[1]], pattern), re.IGNORECASE)
 
 
 def enabled(rules_off: Sequence[str] = ()) -> list[str]:
@@ -56,21 +54,17 @@ def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
 
 def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict[str, int]) -> bool:
     """Return whether all conditions of a rule hold; cheap ones come first."""
-    if rule.get("no_input") and task.input:
-        return False
-    if "types" in rule and labels.canonical("type", task.type) not in rule["types"]:
-        return False
-    if any(words[field] > most for field, most in rule.get("at_most", {}).items()):
-        return False
-    more_than = rule.get("more_than", {})
-    if more_than and not any(words[field] > most for field, most in more_than.items()):
-        return False
-    if rule["pattern"] and not _matches(rule["pattern"], texts):
-        return False
-    if _matches(rule["unless"], texts):
-        return False
+    more_than = rule.get("more_than")
     is_short = len(texts["text"].split()) <= rule.get("trusted", -1)
-    return not (is_short and labels.canonical("topic", task.topic) is not None)
+    return (
+        not (rule.get("no_input") and task.input)
+        and ("types" not in rule or labels.canonical("type", task.type) in rule["types"])
+        and all(words[field] <= most for field, most in rule.get("at_most", {}).items())
+        and (not more_than or any(words[field] > most for field, most in more_than.items()))
+        and (not rule["pattern"] or _matches(rule["pattern"], texts))
+        and not _matches(rule["unless"], texts)
+        and not (is_short and labels.canonical("topic", task.topic))
+    )
 
 
 def _matches(patterns: dict[str, re.Pattern[str]], texts: dict[str, str]) -> bool:

@@ -18,6 +18,8 @@ from itertools import chain, count
 from typing import Any
 
 import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
 
 from medinstruct.errors import UserError, check_choice
 from medinstruct.records import Dropped, Task
@@ -144,9 +146,6 @@ def nearest(
 
     Without a pool, the texts are compared with each other. Of equals the first is returned.
     """
-    from rapidfuzz import process
-    from rapidfuzz.distance import Indel
-
     encoder, own = Encoder(tokenizer), pool is None
     index = Index(encoder.encode(texts if own else pool))
     queries = index.texts if own else encoder.encode(texts)
@@ -256,9 +255,6 @@ class Index:
 
     def _search(self, queries: np.ndarray, folds: dict, own: bool, block: tuple) -> Pairs:
         """Return the pairs of one block: filter by fingerprints, verify by RapidFuzz."""
-        from rapidfuzz import process
-        from rapidfuzz.distance import Indel
-
         rows, start, bounds, words = block
         columns = folds[words][:, None, start : start + len(bounds)]
         lines = _fold(queries["bits"][rows], words)[:, :, None]

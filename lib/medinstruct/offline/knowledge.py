@@ -2,28 +2,17 @@
 
 import re
 import string
+from collections import namedtuple
 from functools import cache
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from medinstruct import paths
 
 TEXTS = paths.load("offline/templates")
-Sentences = Annotated[str, Field(pattern=r"[.!?]$")]
 
 
-class Part(BaseModel):
-    """A piece of knowledge without unknown or empty fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_min_length=1)
-
-
-class Finding(Part):
+class Finding(namedtuple("Finding", "test finding")):
     """A test and what it typically shows in this condition."""
-
-    test: str
-    finding: str
 
     @property
     def clause(self) -> str:
@@ -33,42 +22,15 @@ class Finding(Part):
         return f"{called(self.test)} {'show' if is_plural else 'shows'} {self.finding}"
 
 
-class Mimic(Part):
-    """A condition that this one is mistaken for, and the feature that tells them apart."""
-
-    condition: str
-    feature: str
-
-
-class Drug(Part):
-    """A drug class with an example, its use, an adverse effect and a contraindication."""
-
-    class_: str = Field(alias="class")
-    example: str
-    use: str
-    adverse_effect: str
-    contraindication: str  # begins with "none" where there is none
+Mimic = namedtuple("Mimic", "condition feature")  # it is mistaken for, that tells them apart
+Drug = namedtuple("Drug", "class_ example use adverse_effect contraindication")
+PARTS = {"tests": Finding, "differential": Mimic}
+TEXT_FIELDS = "name specialty definition mechanism typical_patient drug patient pearl"
+LIST_FIELDS = "also causes presentation red_flags tests differential treatment prevention"
 
 
-class Condition(Part):
-    """One condition, general knowledge at textbook level; the schema of `data/knowledge`."""
-
-    name: str
-    also: tuple[str, ...] = Field(max_length=4)
-    specialty: str
-    definition: Sentences
-    causes: tuple[str, ...] = Field(min_length=3)
-    mechanism: Sentences
-    typical_patient: str
-    presentation: tuple[str, ...] = Field(min_length=4)
-    red_flags: tuple[str, ...] = Field(min_length=2)
-    tests: tuple[Finding, ...] = Field(min_length=2)
-    differential: tuple[Mimic, ...] = Field(min_length=3)
-    treatment: tuple[str, ...] = Field(min_length=3)
-    drug: Drug
-    prevention: tuple[str, ...] = Field(min_length=2)
-    patient: Sentences
-    pearl: Sentences
+class Condition(namedtuple("Condition", f"{TEXT_FIELDS} {LIST_FIELDS}")):
+    """One condition, general knowledge at textbook level; the fields of `data/knowledge`."""
 
     @property
     def plain_tests(self) -> tuple[Finding, ...]:
@@ -86,7 +48,13 @@ def conditions() -> tuple[Condition, ...]:
     """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
     files = sorted(paths.data("knowledge").glob("*.yaml"))
     rows = (row for file in files for row in paths.load(f"knowledge/{file.stem}"))
-    return tuple(map(Condition.model_validate, rows))
+    return tuple(map(_condition, rows))
+
+
+def _condition(row: dict[str, Any]) -> Condition:
+    row = row | {"drug": Drug(**row["drug"])}
+    row |= {name: [kind(**part) for part in row[name]] for name, kind in PARTS.items()}
+    return Condition(**row | {name: tuple(row[name]) for name in LIST_FIELDS.split()})
 
 
 def called(name: str) -> str:
@@ -144,7 +112,7 @@ def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
     wait = TEXTS["wait"]
     wait = wait["at_once" if re.search(wait["emergencies"], name) else "soon"]
     return {
-        **dict(condition),
+        **condition._asdict(),
         **{name: listed(getattr(condition, name)[:most]) for name in TEXTS["any"].values()},
         "c": c,
         "flags": listed(condition.red_flags[:3]),

@@ -124,9 +124,14 @@ def _lead(c: Condition, text: str, context: str, *, kind: str) -> list[str]:
     given = next((t for t in c.tests if t.finding.lower() in case), c.plain_tests[0])
     signs = [sign for sign in c.presentation if sign.lower() in case][:4]
     signs = signs or [sign for sign in c.presentation if sign not in text][:2]
-    values = {"option": _chosen_option(context, c), "test": given, "signs": knowledge.listed(signs)}
+    values = {"test": given, "signs": knowledge.listed(signs)}
     lead = RULES["leads"].get(kind)
-    if values["option"]:
+    pairs = reversed(re.findall(RULES["option"], context))
+    options = {text.lower().rstrip("."): f"({letter}) {text.rstrip('.')}" for letter, text in pairs}
+    known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
+    known += [text for test in c.tests for text in (test.finding, test.clause)]
+    if fitting := [options[fact.lower()] for fact in known if fact.lower() in options]:
+        values["option"] = fitting[0]
         lead = RULES["leads"].get(f"{kind}, option", RULES["leads"]["option"])
     elif kind == "classification":
         mimics = {case.find(m.condition.lower()) % (len(case) + 1): m for m in c.differential[::-1]}
@@ -139,15 +144,6 @@ def _lead(c: Condition, text: str, context: str, *, kind: str) -> list[str]:
     elif kind == "text generation":
         lead = next((s for form, s in knowledge.TEXTS["forms"].items() if form in text), lead)
     return [knowledge.Filler().format(lead, **knowledge.facts(c) | values)] if lead else []
-
-
-def _chosen_option(context: str, c: Condition) -> str:
-    """Return the lettered option with the condition or one of its facts, "" without options."""
-    pairs = reversed(re.findall(RULES["option"], context))
-    options = {text.lower().rstrip("."): f"({letter}) {text.rstrip('.')}" for letter, text in pairs}
-    known = [c.name, c.drug.adverse_effect, c.drug.class_, *c.also, *c.causes, *c.treatment]
-    known += [text for test in c.tests for text in (test.finding, test.clause)]
-    return next((options[fact.lower()] for fact in known if fact.lower() in options), "")
 
 
 @cache

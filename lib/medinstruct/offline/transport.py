@@ -63,7 +63,10 @@ def respond(body: dict[str, Any], *, rate: writer.Rates = writer.RATES) -> dict[
     chance = random.Random(digest.digest())
     text, is_cut = _reply(texts[-1], chance=chance, rate=rate, as_json=as_json)
     limit = int(body.get("max_completion_tokens") or body.get("max_tokens") or 4096)
-    text, reason = _truncated(text, min(limit, int(_tokens(text) * 0.6)) if is_cut else limit)
+    limit = min(limit, int(_tokens(text) * 0.6)) if is_cut else limit
+    reason, words = "length" if _tokens(text) > limit else "stop", limit * 3 // 4
+    if reason == "length":
+        text = re.match(rf"(?:\s*\S+){{{max(words, 0)}}}", text)[0]
     asked, written = sum(map(_tokens, texts)), _tokens(text)
     usage = {"prompt_tokens": asked, "completion_tokens": written, "total_tokens": asked + written}
     head = {"id": f"offline-{digest.hexdigest()[:12]}", "object": "chat.completion", "created": 0}
@@ -137,14 +140,6 @@ def _task(text: str) -> dict[str, str]:
 def _tokens(text: str) -> int:
     """Return the tokens of a text, four for three words."""
     return -(-len(text.split()) * 4 // 3)
-
-
-def _truncated(text: str, limit: int) -> tuple[str, str]:
-    """Return a text of at most `limit` tokens, and why it ends."""
-    if _tokens(text) <= limit:
-        return text, "stop"
-    words = list(re.finditer(r"\S+", text))
-    return text[: words[limit * 3 // 4 - 1].end()] if limit * 3 // 4 > 0 else "", "length"
 
 
 def error_body(message: str) -> dict[str, Any]:

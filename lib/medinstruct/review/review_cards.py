@@ -6,7 +6,7 @@ import re
 from collections import Counter, namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from medinstruct import audits, labels, paths, records
 from medinstruct.errors import UserError
@@ -16,11 +16,12 @@ from medinstruct.review.store import Vote
 AXES = ("type", "difficulty", "topic")
 EDITABLE = ("instruction", "input", "output")
 HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+FIELDS = "id hash kind texts item tags reasons flags earlier weight sides"
 Flag = namedtuple("Flag", "field start words reason means")  # suspicious words in a text
 Answers = Mapping[str, Mapping[str, str]]  # model -> item id -> text
 
 
-class Card(NamedTuple):
+class Card(namedtuple("Card", FIELDS, defaults=[None, (), (), (), (), 1.0, {}])):
     """One item for review; `hash` identifies its texts, so that votes on older texts do not count.
 
     `texts` are shown in order; in a comparison (kind answers) they are the question and the answer
@@ -28,18 +29,6 @@ class Card(NamedTuple):
     make an item suspicious, `flags` are the words behind them, `earlier` are votes for the
     adjudicator, `weight` is how many items of the dataset a sampled one represents.
     """
-
-    id: str
-    hash: str
-    kind: str
-    texts: dict[str, str]
-    item: Task | None = None
-    tags: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    flags: tuple[Flag, ...] = ()
-    earlier: tuple[str, ...] = ()
-    weight: float = 1.0
-    sides: dict[str, str] = {}
 
     @property
     def key(self) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from medinstruct import paths, records
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 from medinstruct.filtering import Pool, compared_texts
 from medinstruct.labels import VALUES
 from medinstruct.llm import Client, Reply, Request
@@ -67,8 +68,7 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
 def first_requests(seeds: list[Task], **settings: Any) -> list[Request]:
     """Return the requests of the first round of `generate`, which a pilot may ask without waste.
 
-    `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`,
-    `machine_examples` (examples in a prompt that the teacher wrote, as in self-instruct), `form`
+    `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`, `form`
     (blocks or json), `focus` (see `load_focus`), `seed`, the `sampling` parameters; and for the
     novelty of tasks `novelty_limit`, `novelty_fields` and `tokenizer`, as in `filtering`.
     """
@@ -84,7 +84,6 @@ class _Planner:
     steer: str = "none"
     seeds_per_request: int = 3
     tasks_per_request: int = 9
-    machine_examples: int = 0
     form: str = "blocks"
     focus: Sequence[Mapping[str, Any]] = ()
     seed: int = 42
@@ -96,14 +95,12 @@ class _Planner:
 
     def __post_init__(self) -> None:
         most, size, is_steered = len(self.seeds), self.seeds_per_request, self.steer == "coverage"
-        is_known, is_valid = self.steer in ("none", "coverage"), 0 <= self.machine_examples < size
+        check_choice("steer", self.steer, ("none", "coverage"))
+        check_choice("output_format", self.form, TEXTS["forms"])
         checks = {
-            "steer": (self.steer, is_known, "none (published) or coverage"),
             "requests": (self.requests, self.requests > 0, "at least 1"),
-            "output_format": (self.form, self.form in TEXTS["forms"], "blocks or json"),
             "focus": (self.steer, is_steered or not self.focus, "empty unless steer is coverage"),
             "seeds_per_request": (size, size <= most, f"at most {most}, the number of seeds"),
-            "machine_examples": (self.machine_examples, is_valid, f"0 to {size - 1}"),
         }
         for name, (value, is_right, valid) in checks.items():
             if not is_right:
@@ -112,31 +109,26 @@ class _Planner:
         self.coverage = Coverage(total, focus=self.focus) if is_steered else None
         texts = compared_texts(self.seeds, self.novelty_fields)
         self._pool = Pool(texts, limit=self.novelty_limit, tokenizer=self.tokenizer)
-        self.asked, self._novel, self._chance = 0, [], random.Random(self.seed)
+        self.asked, self._chance = 0, random.Random(self.seed)
 
     def next_round(self) -> list[tuple[Request, tuple[str, ...]]]:
         """Return the requests of the next round, each with the ids of its examples."""
-        is_one_round = not self.coverage and not self.machine_examples
         steered = max(self.least, min(self.requests // 12 + 1, 200))
-        size = self.requests if is_one_round else steered
+        size = steered if self.coverage else self.requests
         start, self.asked = self.asked, min(self.asked + size, self.requests)
         return [self._request(n) for n in range(start, self.asked)]
 
     def add(self, tasks: list[Task]) -> dict[str, float]:
         """Add the novel tasks of a round; return their number and the share of filled cells."""
         is_novel = self._pool.add_novel(compared_texts(tasks, self.novelty_fields))
-        novel = [task for task, new in zip(tasks, is_novel, strict=True) if new]
-        self._novel += novel
         if self.coverage:
-            self.coverage.add(novel)
-        return {"novel": len(novel), "filled": self.coverage.filled if self.coverage else 0.0}
+            self.coverage.add(compress(tasks, is_novel))
+        return {"novel": sum(is_novel), "filled": self.coverage.filled if self.coverage else 0.0}
 
     def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
         new = self.tasks_per_request
         cells = self.coverage.plan(new, self._chance) if self.coverage else []
-        machine = min(self.machine_examples, len(self._novel))
-        examples = self._chance.sample(self.seeds, self.seeds_per_request - machine)
-        examples += self._chance.sample(self._novel, machine)
+        examples = self._chance.sample(self.seeds, self.seeds_per_request)
         messages = task_prompt(examples, new=new, cells=cells, form=self.form)
         schema = {"response_format": TEXTS["schema"]} if self.form == "json" else {}
         request = Request(messages=messages, parameters={**self.sampling, **schema}, sample=number)
