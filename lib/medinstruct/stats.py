@@ -151,10 +151,7 @@ class Agreement(namedtuple("Agreement", "value low high units")):
 
 
 def cohen_kappa(first: Sequence, second: Sequence, *, weights="identity", values=()) -> Agreement:
-    """Return Cohen's kappa of two raters, weighted (linear, quadratic) on an ordered scale.
-
-    `values` are the steps of the scale.
-    """
+    """Return Cohen's kappa of two raters; weighted (linear, quadratic) on a scale of `values`."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
     steps = list(values) or _values(pairs)
     if not pairs or len(steps) < 2:

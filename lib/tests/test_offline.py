@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from support import stand_in_server
 
-from medinstruct import evaluation, filtering, labels, offline, tasks
+from medinstruct import evaluation, filtering, labels, offline, paths, tasks
 from medinstruct.errors import UserError
 from medinstruct.offline import knowledge, responder, writer
 from medinstruct.offline.knowledge import Condition, conditions
@@ -50,7 +50,7 @@ def test_every_condition_has_all_its_facets():
         Condition(name="Asthma")
     least = {"causes": 3, "presentation": 4, "red_flags": 2, "tests": 2}
     least |= {"differential": 3, "treatment": 3, "prevention": 2}
-    for c in conditions():
+    for c in (*conditions(), *map(knowledge.parsed, paths.load("korean/knowledge"))):
         assert len(c.also) <= 4 and all(len(getattr(c, name)) >= n for name, n in least.items())
         texts = [c.definition, c.mechanism, c.patient, c.pearl]
         assert all(text.endswith((".", "!", "?")) for text in texts), c.name

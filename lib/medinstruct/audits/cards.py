@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import huggingface_hub as hub
 import pandas as pd
 
 from medinstruct import labels, manifest, paths, records, stats
@@ -144,19 +145,17 @@ def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[st
 
 def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Path:
     """Write README.md, the dataset card with its datasheet, beside the data."""
-    from huggingface_hub import DatasetCard, DatasetCardData
-
     licenses = facts["licenses"]
-    hub = {row.hub for row in licenses if row.restricts} or {row.hub for row in licenses}
-    head = DatasetCardData(
+    names = {row.hub for row in licenses if row.restricts} or {row.hub for row in licenses}
+    head = hub.DatasetCardData(
         pretty_name=name,
-        license=hub.pop() if len(hub) == 1 else "other",
+        license=names.pop() if len(names) == 1 else "other",
         size_categories=[next((s for n, s in SIZES.items() if facts["examples"] < n), "n>1M")],
         **paths.load("dataset_card"),
         configs=[{"config_name": "default", "data_files": facts["file"]}],
     )
     template = str(paths.data("dataset_card.md.j2"))
-    card = DatasetCard.from_template(head, template_path=template, name=name, facts=facts)
+    card = hub.DatasetCard.from_template(head, template_path=template, name=name, facts=facts)
     return records.write_text(Path(folder) / "README.md", str(card))
 
 
@@ -175,9 +174,7 @@ def push_to_hub(folder: str | Path, repo: str, *, facts: Mapping, private=True) 
         do = "Look at them in notebook 07, and reject or edit them in its review."
         got = f"{hits['where'].nunique()} texts"
         raise UserError("The dataset may name people and is not uploaded.", got=got, do=do)
-    from huggingface_hub import HfApi
-
-    api = HfApi()
+    api = hub.HfApi()
     url = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
     card = write_card(folder, facts, name=repo.rpartition("/")[2])
     files = {"folder_path": str(folder), "allow_patterns": [facts["file"], card.name]}

@@ -22,9 +22,7 @@ MEASURES = ("none", "ROUGE-L", "8-grams", "exact")  # the last that matches a ta
 NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the item
 
 
-def load_items(
-    test_set="own", files=(), sets: Mapping[str, Sequence] | None = None
-) -> pd.DataFrame:
+def load_items(test_set="own", files=(), sets: Mapping | None = None) -> pd.DataFrame:
     """Return questions (set, id, text, options) of own sets, `test_set`, `files`, benchmarks."""
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
     sources |= {"freeform": test_set} if test_set != "own" else {}

@@ -48,11 +48,12 @@ def conditions() -> tuple[Condition, ...]:
     """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
     files = sorted(paths.data("knowledge").glob("*.yaml"))
     rows = (row for file in files for row in paths.load(f"knowledge/{file.stem}"))
-    return tuple(map(_condition, rows))
+    return tuple(map(parsed, rows))
 
 
-def _condition(row: dict[str, Any]) -> Condition:
-    row = row | {"drug": Drug(**row["drug"])}
+def parsed(row: dict[str, Any]) -> Condition:
+    """Return the condition of a row of `data/knowledge`."""
+    row = row | {"drug": Drug(*(row["drug"][name.strip("_")] for name in Drug._fields))}
     row |= {name: [kind(**part) for part in row[name]] for name, kind in PARTS.items()}
     return Condition(**row | {name: tuple(row[name]) for name in LIST_FIELDS.split()})
 

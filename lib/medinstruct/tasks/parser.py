@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -67,25 +68,15 @@ def _json_rows(text: str) -> tuple[list[Any] | None, str]:
     body = body.strip().removesuffix("```").strip()
     if not re.match(r"[\[{]\s*[\[{\"]", body):
         return None, ""
-    try:
+    with suppress(ValueError, RecursionError):
         value = json.loads(body)
-    except (ValueError, RecursionError):
-        return _complete_objects(body)
-    rows = value.get("tasks", [value]) if isinstance(value, dict) else value
-    return (rows, "") if isinstance(rows, list) else (None, "")
-
-
-def _complete_objects(body: str) -> tuple[list[Any] | None, str]:
-    """Return the complete objects of a cut JSON list, and the broken rest."""
-    rows: list[Any] = []
-    wrapper = re.match(r'(?:\{\s*"\w+"\s*:\s*)?\[', body)
-    end = wrapper.end() if wrapper else 0
-    while start := re.compile(r"[\s,]*(?=\{)").match(body, end):
-        try:
+        rows = value.get("tasks", [value]) if isinstance(value, dict) else value
+        return (rows, "") if isinstance(rows, list) else (None, "")
+    rows, end = [], re.match(r'(?:(?:\{\s*"\w+"\s*:\s*)?\[)?', body).end()
+    with suppress(ValueError, RecursionError):  # of a cut list the complete objects
+        while start := re.compile(r"[\s,]*(?=\{)").match(body, end):
             row, end = json.JSONDecoder().raw_decode(body, start.end())
-        except (ValueError, RecursionError):
-            break
-        rows.append(row)
+            rows.append(row)
     rest = body[end:].strip(" \n,]}")
     return (rows, rest) if rows or rest.startswith("{") else (None, "")
 
