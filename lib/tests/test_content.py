@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field
 
 from medinstruct import evaluation, filtering, labels, paths, records
-from medinstruct.offline.knowledge import Condition, conditions
+from medinstruct.offline.knowledge import conditions, parsed
 from medinstruct.records import Record, SafetyPrompt, Task, TestItem
 
 LAY = ("patient", "parent", "caregiver", "family member", "school pupil", "athlete")
@@ -498,7 +498,7 @@ def test_korean_seeds_cover_types_views_and_styles_and_share_no_specialty_with_t
 
 
 def test_twelve_korean_conditions_have_the_facets_of_the_english_ones():
-    rows = [Condition.model_validate(row) for row in paths.load("korean/knowledge")]
+    rows = [parsed(row) for row in paths.load("korean/knowledge")]
     names = [name for row in rows for name in (row.name, *row.also)]
     assert len(rows) == 12 and len(set(names)) == len(names)
     assert {row.specialty for row in rows} <= set(labels.SPECIALTIES)
