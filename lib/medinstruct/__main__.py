@@ -70,6 +70,15 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
         from medinstruct import report
 
         yield from report.compare(given.one, given.other).lines(every=given.all)
+    elif given.command == "export":
+        from medinstruct.pipeline import export
+
+        yield from export.export(given.run, to=given.to, model=given.model)
+    elif given.command == "parity":
+        from medinstruct.pipeline import parity
+
+        form = {"folder": given.folder, "servers": given.servers, "prompts": given.prompts}
+        yield from parity.lines(given.run, **form)
     elif given.command == "doctor":
         from medinstruct.pipeline import doctor
 

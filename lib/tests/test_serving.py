@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from medinstruct import evaluation, llm, paths, records, tasks, training
 from medinstruct.errors import UserError
 from medinstruct.evaluation import judge
+from medinstruct.pipeline import export, parity
 from medinstruct.records import Answer, Task
 
 QUESTION = ("Name three causes of cough.", "")
@@ -27,13 +30,21 @@ WAIT = 120  # seconds until the server must have loaded the model
 
 
 @pytest.fixture(scope="module")
-def folder():
-    """The folder with SmolLM2."""
+def folder(tmp_path_factory):
+    """SmolLM2 as the demo tuned it, exported: the merged folder."""
     pytest.importorskip("torch", reason="no torch")
     try:
-        return llm.model_folder("smollm2")
+        llm.model_folder("smollm2")
     except (UserError, OSError, ImportError) as error:
         pytest.skip(f"SmolLM2 is not here: {error}")
+    outputs = tmp_path_factory.mktemp("outputs")
+    files = shutil.ignore_patterns("*.ipynb", "*.sqlite*", "export", "pages", "figures")
+    shutil.copytree(paths.root() / "outputs" / "demo", outputs / "demo", ignore=files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDINSTRUCT_OUTPUTS", str(outputs))
+        lines = export.export("demo", model="tuned", to=str(outputs / "to" / "tuned"))
+        assert "Exported tuned" in lines[0] and lines[1].startswith("vllm serve HuggingFaceTB")
+        yield str(outputs / "to" / "tuned" / "merged")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,26 @@ def server(folder, tmp_path_factory):
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_the_run_its_export_and_a_server_of_it_give_the_same_answers(server, folder):
+    """Token by token; another prompt around the same weights is noticed."""
+    place = Path(folder).parent
+    form = {"folder": place, "prompts": 3, "tokens": 6, "run": "demo"}
+    table = parity.parity(servers={"served": f"{folder}@{server}"}, **form)
+    assert [*table.index] == [parity.ADAPTER, parity.MERGED, "served"]
+    shift = table.loc[parity.MERGED, "shift"]
+    assert 0 < shift < 1 and table.loc[parity.ADAPTER, "shift"] == 0
+    apart = table[table["equal"] < 3]
+    assert (apart["gap"] < shift).all() and table["equal"].iloc[0] == 3
+    template = place / "merged" / "chat_template.jinja"
+    right = template.read_text()
+    try:
+        template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+        wrong = parity.parity(servers={}, **form).loc[parity.MERGED]
+        assert wrong["equal"] < 3 and wrong["shift"] > 2 * shift
+    finally:
+        template.write_text(right)
 
 
 def asked(messages, **parameters):

@@ -1,0 +1,242 @@
+"""Export: merged model, adapter, chat template, Modelfile, card; the same prompt everywhere."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medinstruct import audits, evaluation, llm, models, paths, records, report, training
+from medinstruct.errors import UserError
+from medinstruct.llm import local
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM takes for --max-lora-rank
+ROLES = ("system", "user", "assistant", "user", "assistant", "user")
+CHAT = [{"role": role, "content": f"⟦{n}⟧"} for n, role in enumerate(ROLES)]
+Turns = list[dict[str, str]]
+
+
+class Prompt(NamedTuple):
+    """The text around the turns of a chat, as training wrote it.
+
+    start or system + text + after_system; a user's text; between + an assistant's text + end …;
+    generate instead of `between` where the answer begins.
+    """
+
+    bos: str
+    start: str
+    system: str
+    after_system: str
+    between: str
+    next: str
+    generate: str
+    end: str
+    stops: tuple[str, ...]
+
+    def render(self, turns: Turns) -> str:
+        """Return a chat up to its answer, as the exported templates write it."""
+        has_system = turns[0]["role"] == "system"
+        head = self.system + turns[0]["content"] + self.after_system if has_system else self.start
+        texts = [turn["content"] for turn in turns[has_system:]]
+        marks = [self.between, self.next] * len(texts)
+        pieces = [text + mark for text, mark in zip(texts, marks, strict=False)]
+        return self.bos + head + "".join(pieces[:-1]) + texts[-1] + self.generate
+
+
+def prompt_of(tokenizer: Any, *, template: str) -> Prompt:
+    """Return the text around turns, read off chats that are rendered as for training.
+
+    Raises where a template does more than put text around turns, such as counting them.
+    """
+    s, u, a, v, *_ = (turn["content"] for turn in CHAT)
+    render = _alpaca(tokenizer) if template == "alpaca" else _chat(tokenizer)
+    (first, end), (whole, _), (led, _) = (render(part) for part in (CHAT[1:2], CHAT[1:4], CHAT[:2]))
+    bos = _added(tokenizer) if first.startswith(_added(tokenizer)) else ""
+    start, _, generate = first.removeprefix(bos).partition(u)
+    between, next = (whole.partition(x)[2].partition(y)[0] for x, y in ((u, a), (a, v)))
+    system, _, rest = led.removeprefix(bos).partition(s)
+    marks = [end.partition(tokenizer.eos_token)[0].strip(), tokenizer.eos_token, next.strip()]
+    marks += evaluation.answers.ALPACA_STOPS if template == "alpaca" else ()
+    stops = [mark for n, mark in enumerate(marks) if mark and mark not in marks[:n]]
+    after, about = rest.partition(u)[0], (between, next, generate, end)
+    made = Prompt(bos, start, system, after, *about, tuple(stops))
+    if any(made.render(CHAT[m:n]) != render(CHAT[m:n])[0] for m in (0, 1) for n in (2, 4, 6)):
+        do = "Serve the merged folder by vLLM, or a GGUF file with llama.cpp's --jinja."
+        what = "The chat template is more than text around turns, which no Modelfile can say."
+        raise UserError(what, got=Path(tokenizer.name_or_path).name, do=do)
+    return made
+
+
+def _chat(tokenizer: Any) -> Any:
+    return lambda turns: llm.render_chat(tokenizer, turns)
+
+
+def _alpaca(tokenizer: Any) -> Any:
+    """Return a function that writes chats as Alpaca's blocks, the first as training wrote it."""
+    before, _, after = training.prompt("\0").partition("\0")
+    block = "\n\n### Instruction:\n"
+
+    def render(turns: Turns) -> tuple[str, str]:
+        texts, is_led = [turn["content"] for turn in turns], turns[0]["role"] == "system"
+        head, *rest = texts[is_led:]
+        text = (f"{texts[0]}\n\n" if is_led else "") + before + head
+        marks = [after, tokenizer.eos_token + block] * len(rest)
+        text += "".join(mark + turn for mark, turn in zip(marks, rest, strict=False))
+        return _added(tokenizer) + text + after, tokenizer.eos_token
+
+    return render
+
+
+def _added(tokenizer: Any) -> str:
+    """Return the token that the tokenizer itself, and so a server, puts before a text."""
+    is_added = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
+    return tokenizer.bos_token if is_added else ""
+
+
+def jinja_template(prompt: Prompt) -> str:
+    """Return the chat template for transformers, vLLM and llama.cpp's --jinja."""
+    q = {name: json.dumps(text) for name, text in prompt._asdict().items()}
+    is_led = "messages[0]['role'] == 'system'"
+    led = f"{q['system']} + messages[0]['content'] + {q['after_system']}"
+    asked = f"({q['generate']} if add_generation_prompt else '')"
+    return (
+        f"{{{{ {q['bos']} + ({led} if {is_led} else {q['start']}) }}}}"
+        f"{{% for message in (messages[1:] if {is_led} else messages) %}}"
+        "{{ message['content'] }}{% if message['role'] == 'user' %}"
+        f"{{{{ {asked} if loop.last else {q['between']} }}}}{{% else %}}"
+        f"{{{{ {q['end']} if loop.last else {q['next']} }}}}{{% endif %}}{{% endfor %}}"
+    )
+
+
+def _says_the_same(tokenizer: Any, prompt: Prompt) -> bool:
+    """Return whether the tokenizer's own template, with nothing set, writes the prompt."""
+    if not tokenizer.chat_template:
+        return False
+    form = {"tokenize": False, "add_generation_prompt": True}
+    return tokenizer.apply_chat_template(CHAT, **form) == prompt.render(CHAT)
+
+
+def modelfile(prompt: Prompt, *, folder: str = ".", context: int = 0) -> str:
+    """Return Ollama's Modelfile: its Go template writes the text of training, without the BOS.
+
+    Ollama adds the token that begins a text itself, where the tokenizer says so.
+    """
+
+    def text(part: str) -> str:
+        return part.replace("{{", '{{ "{{" }}')
+
+    if any('"""' in part for part in prompt[:-1]):
+        raise UserError('A Modelfile cannot hold """.', do="Choose another template.")
+    last = "eq (len (slice $.Messages $i)) 1"
+    template = (
+        f"{{{{ if .System }}}}{text(prompt.system)}{{{{ .System }}}}{text(prompt.after_system)}"
+        f"{{{{ else }}}}{text(prompt.start)}{{{{ end }}}}{{{{ range $i, $m := .Messages }}}}"
+        f'{{{{ if eq .Role "user" }}}}{{{{ .Content }}}}{{{{ if {last} }}}}{text(prompt.generate)}'
+        f"{{{{ else }}}}{text(prompt.between)}{{{{ end }}}}"
+        f'{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}'
+        f"{{{{ if not ({last}) }}}}{text(prompt.next)}{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}"
+    )
+    stops = [f"PARAMETER stop {json.dumps(mark, ensure_ascii=False)}" for mark in prompt.stops]
+    room = [f"PARAMETER num_ctx {context}"] if context else []
+    lines = [f"FROM {folder}", f'TEMPLATE """{template}"""', *stops, *room]
+    return "\n".join([*lines, "PARAMETER temperature 0", ""])
+
+
+def vllm_line(folder: Path, *, base: str, name: str) -> tuple[str, str]:
+    """Return the command that serves base and adapter by vLLM, or "" and why it cannot."""
+    settings = paths.read_json(folder / "adapter" / "adapter_config.json")
+    if not settings:
+        return f"vllm serve merged --served-model-name {name}", ""
+    reasons = {"use_dora": "DoRA", "modules_to_save": "whole layers (modules_to_save)"}
+    reasons |= {"target_parameters": "adapted parameters of experts (target_parameters)"}
+    refused = [reason for key, reason in reasons.items() if settings.get(key)]
+    ranks = [settings["r"], *(settings.get("rank_pattern") or {}).values()]
+    rank = next((size for size in RANKS if size >= max(ranks)), 0)
+    refused += [] if rank else [f"rank {max(ranks)}, more than {RANKS[-1]}"]
+    if refused:
+        return "", f"vLLM serves no adapter with {' and '.join(refused)}: serve the merged folder."
+    line = f"vllm serve {base} --enable-lora --max-lora-rank {rank}"
+    return f"{line} --lora-modules {name}=adapter --chat-template chat_template.jinja", ""
+
+
+def export(run: str, *, to: str = "", model: str = "") -> list[str]:
+    """Write a run's tuned model for other programs; return lines to print.
+
+    The folder is outputs/<run>/export/<model>, or `to`, and gets merged/ (bfloat16), adapter/,
+    chat_template.jinja, Modelfile, dataset_info.json, axolotl.yaml and README.md. `model` is tuned
+    or aligned; empty takes the last one trained. A folder that is there is replaced only whole.
+    """
+    out = paths.outputs(run)
+    trained = paths.read_json(out / "training.json")
+    if not trained:
+        raise paths.missing(out / "training.json")
+    adapters = training.adapters(out)
+    name = model or [*adapters][-1]
+    if name not in adapters:
+        do = f"Choose {' or '.join(adapters)}."
+        raise UserError("The run has no such model.", got=name, do=do)
+    target = Path(to) if to else out / "export" / name
+    if target.exists() and any(target.iterdir()) and not (target / "Modelfile").exists():
+        do = "Name an empty folder, or one that an export wrote."
+        raise UserError("The folder holds other files.", got=target, do=do)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with paths.writing(target), tempfile.TemporaryDirectory(dir=target.parent) as place:
+        draft = Path(place) / "export"
+        lines = _write(draft, out, trained, adapters[name], name)
+        draft.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    return [f"Exported {name} to {target}", *lines]
+
+
+def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> list[str]:
+    """Write all files of an export; return the commands that serve it."""
+    base = llm.model_folder(trained["base_model"])
+    tokenizer = local.load_tokenizer(base)
+    prompt = prompt_of(tokenizer, template=trained["template"])
+    if not _says_the_same(tokenizer, prompt):
+        tokenizer.chat_template = jinja_template(prompt)
+    _merge(base, adapter, draft / "merged")
+    tokenizer.save_pretrained(draft / "merged")
+    if (adapter / "adapter_config.json").exists():
+        shutil.copytree(adapter, draft / "adapter", ignore=shutil.ignore_patterns("made.json"))
+    records.write_text(draft / "chat_template.jinja", tokenizer.chat_template)
+    room = paths.read_json(draft / "merged" / "config.json").get("max_position_embeddings", 0)
+    records.write_text(draft / "Modelfile", modelfile(prompt, folder="merged", context=room))
+    public = llm.public_name(base)
+    line, reason = vllm_line(draft, base=public, name=name)
+    facts = {"base": Path(public).name if Path(public).is_dir() else public, "name": name}
+    facts |= {"vllm": line, "reason": reason, "trained": trained, "stops": prompt.stops}
+    facts |= {"run": out.name, "has_adapter": (draft / "adapter").exists()}
+    _write_card(draft, out, facts)
+    return [line or reason, f"ollama create {name} -f Modelfile"]
+
+
+def _merge(base: str, adapter: Path, folder: Path) -> None:
+    """Save the weights with the adapter added to them, in bfloat16."""
+    import torch
+
+    with llm.LocalModel(base, adapter={"merged": adapter}) as model, model.network() as network:
+        if hasattr(network, "merge_and_unload"):
+            network = network.merge_and_unload()
+        network.to(torch.bfloat16).save_pretrained(folder)
+    for file in folder.glob("*.safetensors"):
+        file.chmod(0o644)  # not only for its owner
+
+
+def _write_card(draft: Path, out: Path, facts: dict[str, Any]) -> None:
+    """Write README.md: commands, license chain, data, measured results, the standing notice."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    data = audits.dataset_facts(out, file=training.training_file(out).name)
+    base = audits.cards.input_licenses(seeds="own", models=[facts["base"]])[-1]
+    chain = [base._replace(what=f"the base model {facts['base']}")]
+    numbers = report.read_numbers(report.read_run(out, reproducible=True))
+    results = numbers[numbers["headline"].eq(True)]
+    facts |= {"data": data, "licenses": chain + data["licenses"], "stand_in": models.STAND_IN}
+    facts |= {"results": results.to_dict("records")}
+    form = {"library_name": "transformers", "pipeline_tag": "text-generation"}
+    head = ModelCardData(base_model=facts["base"], tags=["medical"], **form)
+    template = str(paths.data("export_card.md.j2"))
+    card = ModelCard.from_template(head, template_path=template, **facts)
+    records.write_text(draft / "README.md", f"{card}\n")

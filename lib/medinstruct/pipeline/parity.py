@@ -1,0 +1,121 @@
+"""Parity: the same greedy answers from a run's adapter, its export, and servers of the export."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from medinstruct import evaluation, llm, paths, records, training
+from medinstruct.errors import UserError
+from medinstruct.llm import LocalModel, Reply, Request
+
+ADAPTER, MERGED, END = "transformers, adapter", "transformers, merged", "(end)"
+
+
+def lines(run: str, *, folder="", servers: Iterable[str] = (), prompts=20) -> Iterator[str]:
+    """Compare, write parity.json beside the export, yield the table and what it says."""
+    out = paths.outputs(run)
+    place = Path(folder) if folder else out / "export" / [*training.adapters(out)][-1]
+    pairs = [entry.partition("=") for entry in servers]
+    if wrong := [name for name, _, model in pairs if not model]:
+        do = "Write name=model@url."
+        raise UserError("A server has no address.", got=", ".join(wrong), do=do)
+    named = {name: model for name, _, model in pairs}
+    table = parity(place, run=run, servers=named, prompts=prompts)
+    records.write_json(place / "parity.json", table.reset_index().to_dict("records"))
+    yield table.to_string(na_rep="")
+    apart = table[table["gap"] > table["shift"].max()]
+    yield (
+        f"Another prompt or other weights: {', '.join(apart.index)} differ where it was no tie."
+        if len(apart)
+        else f"The same everywhere, but for rounding: {table['equal'].min()} of {prompts} equal."
+    )
+
+
+def parity(
+    folder: str | Path, *, run: str, servers: Mapping[str, str], prompts=20, tokens=32
+) -> pd.DataFrame:
+    """Return one row a route: how many greedy answers equal those of the run's own model.
+
+    The routes are the run's base model with its adapter, the merged folder of the export, and
+    `servers`, {name: model@url}. token, expected, got: the first token that differs, in the first
+    prompt where one does; gap: what the reference's best token leads the second by there, in nats;
+    shift: the largest difference of a log-probability along the reference's answers, for models
+    in this process. A gap below the shift is a tie that rounding decides; a larger one is a fault.
+    """
+    folder, out = Path(folder), paths.outputs(run)
+    trained = paths.read_json(out / "training.json")
+    name = next((n for n in ("aligned", "tuned") if n == folder.name), "tuned")
+    if not (folder / "merged").is_dir():
+        do = "Run `python -m medinstruct export` first."
+        raise UserError("The folder holds no export.", got=folder, do=do)
+    wording = training.prompt if trained["template"] == "alpaca" else training.message
+    items = evaluation.load_items("own", limit=prompts)
+    texts = {ADAPTER: [wording(item.instruction, item.input) for item in items]}
+    plain = [training.message(item.instruction, item.input) for item in items]
+    adapter = {"merged": training.adapters(out)[name]}
+    base, is_chat = llm.model_folder(trained["base_model"]), trained["template"] == "chat"
+    places = {ADAPTER: lambda: LocalModel(base, adapter=adapter, chat=is_chat)}
+    places[MERGED] = lambda: LocalModel(folder / "merged", chat=True)
+    places |= {
+        n: lambda place=place: nullcontext(llm.connect(place)) for n, place in servers.items()
+    }
+    answers, marks = {}, {}
+    for route, connected in places.items():
+        asks = [_request(text, tokens) for text in texts.get(route, plain)]
+        with connected() as model:
+            answers[route] = asyncio.run(model.ask_all(asks, label=route))
+            if isinstance(model, LocalModel):
+                prompts_of = [model._prompt(ask) for ask in asks]
+                texts_of = [reply.text for reply in answers[ADAPTER]]
+                marks[route] = _log_probabilities(model, prompts_of, texts_of)
+    return _table(answers, marks, training.load_tokenizer(base))
+
+
+def _request(text: str, tokens: int) -> Request:
+    parameters = {"max_tokens": tokens, "temperature": 0.0}
+    return Request(messages=[{"role": "user", "content": text}], parameters=parameters)
+
+
+def _log_probabilities(model: Any, prompts: list[str], answers: list[str]) -> list[Any]:
+    """Return for each answer the log-probabilities of all tokens at each of its places."""
+    import torch
+
+    rows = []
+    with model.network() as network, torch.inference_mode():
+        for prompt, answer in zip(prompts, answers, strict=True):
+            asked, whole = (
+                model.tokenizer(text, add_special_tokens=not model.chat, return_tensors="pt")
+                for text in (prompt, prompt + answer)
+            )
+            begin = asked["input_ids"].shape[1]
+            logits = network(**whole.to(model.device)).logits[0, begin - 1 :]
+            rows.append(logits.float().log_softmax(dim=-1).cpu())
+    return rows
+
+
+def _table(answers: dict[str, list[Reply]], marks: dict[str, list], tokenizer: Any) -> pd.DataFrame:
+    """Return the comparison of all routes with the first, whose answers may be cut at the room."""
+    rows = []
+    for route, replies in answers.items():
+        row = {"route": route, "prompts": len(replies), "equal": len(replies)}
+        for n, (one, other) in enumerate(zip(answers[ADAPTER], replies, strict=True)):
+            first, second = ([*tokenizer.tokenize(r.text), END] for r in (one, other))
+            if one.finish_reason == "length":  # servers count the room in their own way
+                first, second = first[:-1], second[: len(first) - 1]
+            places = [k for k, (x, y) in enumerate(zip(first, second, strict=False)) if x != y]
+            row["equal"] -= bool(places)
+            if places and "token" not in row:
+                k = places[0]
+                best = marks[ADAPTER][n][min(k, len(marks[ADAPTER][n]) - 1)].topk(2).values
+                row |= {"prompt": n, "token": k, "expected": first[k], "got": second[k]}
+                row["gap"] = float(best[0] - best[1])
+        if route in marks:
+            pairs = zip(marks[ADAPTER], marks[route], strict=True)
+            row["shift"] = max(float((x - y).abs().max()) for x, y in pairs)
+        rows.append(row)
+    columns = ["route", "prompts", "equal", "prompt", "token", "expected", "got", "gap", "shift"]
+    return pd.DataFrame(rows, columns=columns).set_index("route")

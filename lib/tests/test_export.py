@@ -1,0 +1,168 @@
+"""An exported model gets the prompt of training from every program, or the export says why not."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import tiny_model
+
+from medinstruct import llm
+from medinstruct.errors import UserError
+from medinstruct.pipeline import export
+
+TEMPLATES = sorted(
+    Path(importlib.util.find_spec("trl").origin).with_name("chat_templates").glob("*.jinja")
+)
+TURNS = [
+    {"role": "user", "content": 'Why {{x}} or {{ "y" }}?\n\n ""a'},
+    {"role": "assistant", "content": "Yes, é."},
+    {"role": "user", "content": "And then?"},
+]
+CHATS = [TURNS[:1], TURNS, [{"role": "system", "content": "Be brief."}, *TURNS]]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tiny_model.build(tmp_path_factory.mktemp("model") / "student", steps=0)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def prompts(tokenizer):
+    """The prompt of each of TRL's chat templates, and of Alpaca's, by name."""
+    made = {"alpaca": export.prompt_of(tokenizer, template="alpaca")}
+    for file in TEMPLATES:
+        tokenizer.chat_template = file.read_text(encoding="utf-8")
+        made[file.stem] = export.prompt_of(tokenizer, template="chat")
+        for chat in CHATS:
+            assert made[file.stem].render(chat) == llm.render_chat(tokenizer, chat)[0], file.stem
+    tokenizer.chat_template = None
+    return made
+
+
+def test_the_exported_chat_template_writes_the_prompt_of_training(prompts, tokenizer):
+    for name, prompt in prompts.items():
+        tokenizer.chat_template = export.jinja_template(prompt)
+        form = {"tokenize": False, "add_generation_prompt": True}
+        for chat in CHATS:
+            assert tokenizer.apply_chat_template(chat, **form) == prompt.render(chat), name
+        ended = tokenizer.apply_chat_template(TURNS[:2], tokenize=False)
+        assert ended.endswith(TURNS[1]["content"] + prompt.end), name
+    assert prompts["alpaca"].render(CHATS[0]).startswith("<s>Below is an instruction")
+
+
+def test_the_modelfile_writes_it_byte_by_byte_in_ollamas_language(prompts):
+    """Rendered by a reader of the few words that we write, and by Go where it is installed."""
+    asked, expected = [], []
+    for prompt in prompts.values():
+        text = export.modelfile(prompt)
+        template = re.search(r'TEMPLATE """(.*?)"""\n', text, re.DOTALL)[1]
+        for chat in CHATS:
+            system = chat[0]["content"] if chat[0]["role"] == "system" else ""
+            rows = [{k.capitalize(): v for k, v in turn.items()} for turn in chat]
+            asked.append({"Template": template, "System": system, "Messages": rows})
+            expected.append(prompt.render(chat).removeprefix(prompt.bos))
+    assert [rendered(**row) for row in asked] == expected
+    if go := shutil.which("go"):
+        program = Path(__file__).parent / "support" / "render_template.go"
+        form = {"input": json.dumps(asked), "capture_output": True, "text": True, "check": True}
+        assert json.loads(subprocess.run([go, "run", program], **form).stdout) == expected
+
+
+def rendered(Template, System, Messages):  # noqa: N803
+    """The text of a Go template of the kind that `modelfile` writes."""
+    tokens, place = re.split(r"{{ (.*?) }}", Template), 0
+
+    def block(message, rest, is_on):
+        """Render up to the block's end, and leave `place` there."""
+        nonlocal place
+        text = ""
+        while place < len(tokens):
+            literal, words = place % 2 == 0, tokens[place]
+            place += 1
+            if literal:
+                text += words if is_on else ""
+            elif words.startswith(("end", "else")):
+                return text, words
+            elif words.startswith("range"):
+                begin = place
+                for n, row in enumerate(Messages):
+                    place = begin
+                    text += block(row, Messages[n:], is_on)[0]
+            elif words.startswith("if"):
+                is_done = False
+                while words != "end":
+                    holds = not words.startswith(("if", "else if")) or true(words, message, rest)
+                    part, words = block(message, rest, is_on and holds and not is_done)
+                    text, is_done = text + part, is_done or holds
+            elif is_on:
+                values = {".System": System, ".Content": message and message["Content"]}
+                text += values[words] if words in values else json.loads(words)
+        return text, "end"
+
+    def true(words, message, rest):
+        checks = {
+            ".System": bool(System),
+            'eq .Role "user"': message and message["Role"] == "user",
+            'eq .Role "assistant"': message and message["Role"] == "assistant",
+            "eq (len (slice $.Messages $i)) 1": rest and len(rest) == 1,
+            "not (eq (len (slice $.Messages $i)) 1)": rest and len(rest) != 1,
+        }
+        return checks[re.sub("^(else )?if ", "", words)]
+
+    return block(None, None, True)[0]
+
+
+def test_an_answer_stops_where_its_turn_ends(prompts):
+    stops = {name: prompt.stops for name, prompt in prompts.items()}
+    assert all(stops.values()) and all(all(marks) for marks in stops.values())
+    assert stops["qwen3"][0] == "<|im_end|>" and stops["llama3"][0] == "<|eot_id|>"
+    assert "\n### Instruction" in stops["alpaca"]
+    text = export.modelfile(prompts["alpaca"], folder="merged", context=2048)
+    assert r'PARAMETER stop "\n### Instruction"' in text and "PARAMETER num_ctx 2048" in text
+
+
+def test_a_template_that_counts_turns_is_refused_for_ollama(tokenizer, monkeypatch):
+    counting = "{% for m in messages %}[{{ loop.index }}]{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    monkeypatch.setattr(tokenizer, "chat_template", counting)
+    with pytest.raises(UserError, match="more than text around turns(.|\n)*--jinja"):
+        export.prompt_of(tokenizer, template="chat")
+
+
+@pytest.mark.parametrize(
+    "settings, line",
+    [
+        ({"r": 12}, "--max-lora-rank 16 --lora-modules tuned=adapter"),
+        ({"r": 8, "rank_pattern": {"q_proj": 40}}, "--max-lora-rank 64"),
+        ({"r": 8, "use_dora": True}, "DoRA"),
+        ({"r": 8, "modules_to_save": ["lm_head"]}, "whole layers"),
+        ({"r": 600}, "rank 600"),
+    ],
+)
+def test_the_line_for_vllm_serves_the_adapter_or_says_why_it_cannot(tmp_path, settings, line):
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    command, reason = export.vllm_line(tmp_path, base="base", name="tuned")
+    assert line in command + reason and bool(command) != bool(reason)
+
+
+def test_an_export_replaces_no_folder_of_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    with pytest.raises(UserError, match=r"training\.json"):
+        export.export("none")
+    run = tmp_path / "run"
+    (run / "adapter").mkdir(parents=True)
+    (run / "training.json").write_text('{"base_model": "smollm2", "template": "chat"}')
+    with pytest.raises(UserError, match=r"no such model(.|\n)*best(.|\n)*tuned"):
+        export.export("run", model="best")
+    (run / "mine").mkdir()
+    (run / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other files"):
+        export.export("run", to=str(run / "mine"))
+    assert (run / "mine" / "notes.txt").read_text() == "mine"
