@@ -8,15 +8,24 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from support import tiny_model
 
-from medinstruct import llm
+from medinstruct import llm, records, training
 from medinstruct.errors import UserError
 from medinstruct.pipeline import export
+from medinstruct.records import Example
 
 TEMPLATES = sorted(
     Path(importlib.util.find_spec("trl").origin).with_name("chat_templates").glob("*.jinja")
 )
+TASK = {
+    "task": "t1",
+    "type": "open Q&A",
+    "topic": "Pulmonology",
+    "view": "patient",
+    "difficulty": 1,
+}
 TURNS = [
     {"role": "user", "content": 'Why {{x}} or {{ "y" }}?\n\n ""a'},
     {"role": "assistant", "content": "Yes, é."},
@@ -166,3 +175,44 @@ def test_an_export_replaces_no_folder_of_others(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="holds other files"):
         export.export("run", to=str(run / "mine"))
     assert (run / "mine" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("template", ["chat", "alpaca"])
+def test_the_exported_dataset_is_read_by_other_programs(tmp_path, template, monkeypatch):
+    """`datasets` and TRL's CLI themselves; LLaMA-Factory and Axolotl by their documented schema."""
+    import datasets
+    from trl import DatasetMixtureConfig
+    from trl.scripts.utils import get_dataset
+
+    run = tmp_path / "run"
+    run.mkdir()
+    example = Example(**TASK, instruction="Why?", input="Cough.", output="A cold.")
+    records.write(run / "dataset.jsonl", [example])
+    pair = {"prompt": "Why?", "chosen": "A cold.", "rejected": "No."}
+    (run / "preferences.jsonl").write_text(json.dumps(pair) + "\n")
+    folder = tmp_path / "export" / "dataset"
+    folder.mkdir(parents=True)
+    (folder.parent / "adapter").mkdir()
+    (folder.parent / "adapter/adapter_config.json").write_text('{"r": 4, "lora_alpha": 8}')
+    export.write_dataset(folder, run, base="base", trained={"template": template})
+    files = str(folder / "train.jsonl")
+    (row,) = datasets.load_dataset("json", data_files=files, split="train")
+    assert (row["instruction"], row["input"], row["output"]) == ("Why?", "Cough.", "A cold.")
+    monkeypatch.chdir(folder)
+    trl = yaml.safe_load((folder / "trl.yaml").read_text())
+    (row,) = get_dataset(DatasetMixtureConfig(datasets=trl["datasets"]))["train"]
+    asked = training.prompt("Why?", "Cough.") if template == "alpaca" else "Why?\n\nCough."
+    texts = [part if template == "alpaca" else part[0]["content"] for part in row.values()]
+    assert set(row) == {"prompt", "completion"} and set(texts) == {asked, "A cold."}
+    assert trl["lora_r"] == 4 and trl["model_name_or_path"] == "base"
+    info = json.loads((folder / "dataset_info.json").read_text())
+    for entry in info.values():
+        first = json.loads((folder / entry["file_name"]).read_text().splitlines()[0])
+        assert set(entry["columns"].values()) <= set(first)
+    assert info["medinstruct_preferences"]["ranking"] is True
+    (axolotl,) = yaml.safe_load((folder / "axolotl.yaml").read_text())["datasets"]
+    assert axolotl["type"] == ("alpaca" if template == "alpaca" else "chat_template")
+    assert (folder / axolotl["path"]).exists()
+    (run / "preferences.jsonl").unlink()
+    export.write_dataset(folder, run, base="base", trained={"template": template})
+    assert set(json.loads((folder / "dataset_info.json").read_text())) == {"medinstruct"}

@@ -6,9 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from medinstruct import audits, evaluation, llm, models, paths, records, report, training
 from medinstruct.errors import UserError
 from medinstruct.llm import local
+from medinstruct.records import Example
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM takes for --max-lora-rank
 ROLES = ("system", "user", "assistant", "user", "assistant", "user")
@@ -209,6 +212,8 @@ def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> l
     facts |= {"vllm": line, "reason": reason, "trained": trained, "stops": prompt.stops}
     facts |= {"run": out.name, "has_adapter": (draft / "adapter").exists()}
     _write_card(draft, out, facts)
+    (draft / "dataset").mkdir()
+    write_dataset(draft / "dataset", out, base=facts["base"], trained=trained)
     return [line or reason, f"ollama create {name} -f Modelfile"]
 
 
@@ -222,6 +227,42 @@ def _merge(base: str, adapter: Path, folder: Path) -> None:
         network.to(torch.bfloat16).save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod(0o644)  # not only for its owner
+
+
+def write_dataset(folder: Path, out: Path, *, base: str, trained: dict[str, Any]) -> None:
+    """Write the dataset as LLaMA-Factory, Axolotl, TRL and `datasets` read it, with their settings.
+
+    A row has instruction, input and output, and the same as prompt and completion, which are chats
+    if a chat template was trained; preferences follow as prompt, chosen and rejected.
+    """
+    rows, is_chat = [], trained["template"] == "chat"
+    for example in records.read(training.training_file(out), Example):
+        fields = {k: getattr(example, k) for k in ("instruction", "input", "output")}
+        asked = training.message(example.instruction, example.input)
+        turns = [{"role": "user", "content": asked}, {"role": "assistant"}]
+        turns[1]["content"] = example.output
+        text = training.prompt(example.instruction, example.input)
+        pair = (turns[:1], turns[1:]) if is_chat else (text, example.output)
+        rows.append(fields | {"prompt": pair[0], "completion": pair[1], "messages": turns})
+    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    records.write_text(folder / "train.jsonl", lines)
+    known = [out / "preferences.jsonl"] if (out / "preferences.jsonl").exists() else []
+    for file in known:
+        shutil.copy(file, folder)
+    tools, lora = (
+        paths.load("export"),
+        paths.read_json(folder.parent / "adapter/adapter_config.json"),
+    )
+    size = {"lora_r": lora["r"], "lora_alpha": lora["lora_alpha"]} if lora else {}
+    info = (
+        tools["llama_factory"] if known else {"medinstruct": tools["llama_factory"]["medinstruct"]}
+    )
+    records.write_json(folder / "dataset_info.json", info)
+    for name in ("axolotl", "trl"):
+        settings = {"base_model" if name == "axolotl" else "model_name_or_path": base}
+        settings |= tools[name]["common"] | size | tools[name][trained["template"]]
+        text = yaml.safe_dump(settings, sort_keys=False)
+        records.write_text(folder / f"{name}.yaml", f"{tools[name]['use']}\n{text}")
 
 
 def _write_card(draft: Path, out: Path, facts: dict[str, Any]) -> None:
