@@ -74,6 +74,11 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
         from medinstruct.pipeline import export
 
         yield from export.export(given.run, to=given.to, model=given.model)
+    elif given.command == "push":
+        from medinstruct.pipeline import export
+
+        form = {"public": given.public, "dry_run": given.dry_run}
+        yield from export.push(given.run, given.repo, **form)
     elif given.command == "parity":
         from medinstruct.pipeline import parity
 

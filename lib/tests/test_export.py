@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -216,3 +217,37 @@ def test_the_exported_dataset_is_read_by_other_programs(tmp_path, template, monk
     (run / "preferences.jsonl").unlink()
     export.write_dataset(folder, run, base="base", trained={"template": template})
     assert set(json.loads((folder / "dataset_info.json").read_text())) == {"medinstruct"}
+
+
+def test_a_push_shows_what_goes_and_sends_no_identifier(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
+    run, sent = tmp_path / "run", []
+    adapter = run / "export" / "tuned" / "adapter"
+    adapter.mkdir(parents=True)
+    for file in ("adapter_config.json", "adapter_model.safetensors", "made.json", "../README.md"):
+        (adapter / file).write_text("{}")
+    for file in ("chat_template.jinja", "Modelfile"):
+        (adapter.parent / file).write_text("")
+    example = Example(**TASK, instruction="Why?", output="A cold.")
+    records.write(run / "dataset.jsonl", [example])
+
+    class Api:
+        def create_repo(self, repo, *, private, **form):
+            sent.append((repo, private))
+
+        def create_commit(self, repo, operations, **form):
+            sent.append([operation.path_in_repo for operation in operations])
+            return SimpleNamespace(commit_url=f"https://hub.test/{repo}")
+
+    monkeypatch.setattr(export, "HfApi", Api)
+    shown = list(export.push("run", "me/data", dry_run=True))
+    assert not sent and "would go to the private dataset me/data:" in shown[0]
+    assert list(export.push("run", "me/data"))[-1].strip() == "https://hub.test/me/data-tuned"
+    data, files = sent[1], sent[3]
+    assert sent[::2] == [("me/data", True), ("me/data-tuned", True)]
+    assert data == ["dataset.jsonl", "README.md"]
+    assert "adapter_model.safetensors" in files and "made.json" not in files
+    named = '{"prompt": "Call Dr. John Smith at 212-555-0147.", "chosen": "a", "rejected": "b"}'
+    (run / "preferences.jsonl").write_text(named + "\n")
+    with pytest.raises(UserError, match="may name people"):
+        list(export.push("run", "me/data", dry_run=True))

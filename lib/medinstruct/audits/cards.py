@@ -159,21 +159,29 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
     return records.write_text(Path(folder) / "README.md", str(card))
 
 
-def push_to_hub(folder: str | Path, repo: str, *, facts: Mapping, private=True) -> str:
-    """Upload data and card to `repo` (if any); never identifiers, nor conflicts in public."""
-    if not repo:
-        return ""
+def check_release(folder: str | Path, facts: Mapping, *, private: bool) -> None:
+    """Raise before identifiers leave this machine, or license conflicts in public."""
     if facts["conflicts"] and not private:
         got = "; ".join(facts["conflicts"])
         do = "Settle them first, or upload privately."
         raise UserError("The dataset has license conflicts and is not published.", got=got, do=do)
     rows = records.read(Path(folder) / facts["file"], Example)
-    answered = {row.id: f"{row.instruction} {row.input} {row.output}" for row in rows}
-    hits = scan_identifiers(answered).query("counted")
+    texts = {row.id: f"{row.instruction} {row.input} {row.output}" for row in rows}
+    pairs = Path(folder) / "preferences.jsonl"
+    for place, row in records.table(pairs) if pairs.exists() else ():
+        texts[f"pair {place}"] = " ".join(str(row.get(k)) for k in ("prompt", "chosen", "rejected"))
+    hits = scan_identifiers(texts).query("counted")
     if len(hits):
         do = "Look at them in notebook 07, and reject or edit them in its review."
         got = f"{hits['where'].nunique()} texts"
         raise UserError("The dataset may name people and is not uploaded.", got=got, do=do)
+
+
+def push_to_hub(folder: str | Path, repo: str, *, facts: Mapping, private=True) -> str:
+    """Upload data and card to `repo` (if any); never identifiers, nor conflicts in public."""
+    if not repo:
+        return ""
+    check_release(folder, facts, private=private)
     api = hub.HfApi()
     url = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
     card = write_card(folder, facts, name=repo.rpartition("/")[2])

@@ -3,10 +3,12 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
 
 from medinstruct import audits, evaluation, llm, models, paths, records, report, training
 from medinstruct.errors import UserError
@@ -267,8 +269,6 @@ def write_dataset(folder: Path, out: Path, *, base: str, trained: dict[str, Any]
 
 def _write_card(draft: Path, out: Path, facts: dict[str, Any]) -> None:
     """Write README.md: commands, license chain, data, measured results, the standing notice."""
-    from huggingface_hub import ModelCard, ModelCardData
-
     data = audits.dataset_facts(out, file=training.training_file(out).name)
     base = audits.cards.input_licenses(seeds="own", models=[facts["base"]])[-1]
     chain = [base._replace(what=f"the base model {facts['base']}")]
@@ -281,3 +281,36 @@ def _write_card(draft: Path, out: Path, facts: dict[str, Any]) -> None:
     template = str(paths.data("export_card.md.j2"))
     card = ModelCard.from_template(head, template_path=template, **facts)
     records.write_text(draft / "README.md", f"{card}\n")
+
+
+def push(run: str, repo: str, *, public: bool = False, dry_run: bool = False) -> Iterator[str]:
+    """Upload dataset and card to `repo`, adapter and card to `repo`-<model>; yield what goes.
+
+    Nothing goes that the check of identifiers counts, or in public against a license; with
+    `dry_run` nothing goes at all.
+    """
+    out = paths.outputs(run)
+    name = [*training.adapters(out)][-1]
+    place, facts = (
+        out / "export" / name,
+        audits.dataset_facts(out, file=training.training_file(out).name),
+    )
+    if not (place / "adapter").is_dir():
+        do = f"Run `python -m medinstruct export {run}` first."
+        raise UserError("The run has no exported adapter.", got=place, do=do)
+    audits.cards.check_release(out, facts, private=not public)
+    card = audits.write_card(out, facts, name=repo.rpartition("/")[2])
+    pairs = [path for path in [out / "preferences.jsonl"] if path.exists()]
+    own = [place / file for file in ("README.md", "chat_template.jinja", "Modelfile")]
+    uploads = {("dataset", repo): [training.training_file(out), card, *pairs]}
+    uploads["model", f"{repo}-{name}"] = [*own, *sorted((place / "adapter").glob("adapter_*"))]
+    api = None if dry_run else HfApi()
+    for (kind, target), files in uploads.items():
+        seen = "public" if public else "private"
+        yield f"{'would go' if dry_run else 'goes'} to the {seen} {kind} {target}:"
+        yield from (f"  {file.name}  {file.stat().st_size:,} bytes  ({file})" for file in files)
+        if api:
+            api.create_repo(target, repo_type=kind, private=not public, exist_ok=True)
+            added = [CommitOperationAdd(file.name, str(file)) for file in files]
+            form = {"repo_type": kind, "commit_message": f"Upload run {out.name}"}
+            yield f"  {api.create_commit(target, added, **form).commit_url}"
