@@ -291,10 +291,8 @@ def push(run: str, repo: str, *, public: bool = False, dry_run: bool = False) ->
     """
     out = paths.outputs(run)
     name = [*training.adapters(out)][-1]
-    place, facts = (
-        out / "export" / name,
-        audits.dataset_facts(out, file=training.training_file(out).name),
-    )
+    place, data = out / "export" / name, training.training_file(out)
+    facts = audits.dataset_facts(out, file=data.name)
     if not (place / "adapter").is_dir():
         do = f"Run `python -m medinstruct export {run}` first."
         raise UserError("The run has no exported adapter.", got=place, do=do)
@@ -302,7 +300,7 @@ def push(run: str, repo: str, *, public: bool = False, dry_run: bool = False) ->
     card = audits.write_card(out, facts, name=repo.rpartition("/")[2])
     pairs = [path for path in [out / "preferences.jsonl"] if path.exists()]
     own = [place / file for file in ("README.md", "chat_template.jinja", "Modelfile")]
-    uploads = {("dataset", repo): [training.training_file(out), card, *pairs]}
+    uploads = {("dataset", repo): [data, card, *pairs]}
     uploads["model", f"{repo}-{name}"] = [*own, *sorted((place / "adapter").glob("adapter_*"))]
     api = None if dry_run else HfApi()
     for (kind, target), files in uploads.items():
