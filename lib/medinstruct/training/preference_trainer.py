@@ -164,9 +164,11 @@ def load_policy(base: str | Path, adapter: str | Path, values: Mapping[str, Any]
 
     form = config.weight_arguments(values)
     network = local.load_pretrained(local.model_class(base).from_pretrained, base, **form)
-    return local.load_pretrained(
+    policy = local.load_pretrained(
         lambda folder: PeftModel.from_pretrained(network, folder, is_trainable=True), adapter
     )
+    policy.peft_config["default"].base_model_name_or_path = str(base)  # where checkpoints find it
+    return policy
 
 
 def _build(*, args: Any, **form: Any) -> Any:
