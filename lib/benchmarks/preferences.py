@@ -1,6 +1,6 @@
 """What preferences do to a small real model: a planted one is learned, and length is not, if balanced.
 
-python lib/benchmarks/preferences.py [--pairs 60] [--answers 20]     about 15 minutes on two CPU cores
+python lib/benchmarks/preferences.py [--part planted] [--pairs 60] [--answers 20]     about 15 minutes on two CPU cores
 
 Begins with the adapter of outputs/demo. 1: chosen answers begin with "In short,"; how many answers to
 other questions do so before and after. 2: a judge that prefers the longer answer in eight of ten pairs;
@@ -109,13 +109,16 @@ def main():
     parser.add_argument("--answers", type=int, default=20)
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--part", choices=["planted", "length", "both"], default="both")
     given = parser.parse_args()
     form = {"learning_rate": given.rate, "epochs": given.epochs}
     with tempfile.TemporaryDirectory() as folder:
-        print("Planted:")
-        planted(Path(folder) / "planted", given.pairs, given.answers, form)
-        print("Length:")
-        lengths(Path(folder), given.pairs, given.answers, form)
+        if given.part != "length":
+            print("Planted:")
+            planted(Path(folder) / "planted", given.pairs, given.answers, form)
+        if given.part != "planted":
+            print("Length:")
+            lengths(Path(folder), given.pairs, given.answers, form)
 
 
 if __name__ == "__main__":
