@@ -50,7 +50,7 @@ def invent(folder, *, change=0.0, **freeform):
     tests = content["benchmarks"]
     tests["scores"] = tuned_rows([row for row in tests["scores"] if row["group"] == "medical"])
     about = [row | {"task": "own_ll", "change": 0.0, "low": -0.1, "high": 0.1} for row in about]
-    tests["paired"], tests["forgetting"] = about, []
+    tests |= {"paired": about, "forgetting": [], "general": []}
     content["preferences"] = PREFERENCES | {"start": fingerprint(folder / "adapter")}
     for name, value in content.items():
         records.write_json(folder / f"{name}.json", value)
@@ -574,13 +574,13 @@ def test_the_audits_of_the_title_are_those_that_are_drawn(folder, drawing):
 def test_no_difference_between_groups_is_marked_where_none_would_have_been_detected(folder, quick):
     safety = json.loads((folder / "safety.json").read_text())
     rows = [row for row in safety["findings"] if row["audit"] == "biased differences"]
-    for row, keeps in zip(rows, (True, None, False), strict=False):
+    for row, keeps in zip(rows, (True, None, False, True), strict=True):
         row |= {"keeps": keeps, "value": float(keeps is False)}
     records.write_json(folder / "safety.json", safety)
     numbers = report.read_numbers(report.read_run(folder))
     shown = numbers[numbers["name"] == "groups with other urgent advice"]
-    assert shown["doubt"].tolist() == ["", "not shown", ""]
-    assert shown["value"].tolist() == [0, 0, 1] and not shown["headline"].eq(True).any()
+    assert shown["doubt"].tolist() == ["", "not shown", "", ""]
+    assert shown["value"].tolist() == [0, 0, 1, 0] and not shown["headline"].eq(True).any()
 
 
 def test_a_run_that_a_focus_steered_says_so_beside_its_scores(folder, quick):
@@ -672,9 +672,12 @@ def cells(text):
 def test_all_models_meet_in_one_table_and_a_failed_judge_names_no_winner(drawn):
     text, content = drawn.text, drawn.content
     rows, part = cells(text)
+    tests = json.loads((DEMO / "benchmarks.json").read_text())["scores"]
+    [score] = [r["score"] for r in tests if (r["task"], r["model"]) == ("own_ll", "tuned")]
+    own = f"{score:.1%}"  # of the invented model too
     assert list(rows) == ["base", "tuned", "aligned"], "no responder and no reference"
     assert {row["model"] for row in content["models"]} == rows.keys()
-    assert rows["aligned"] == ["50.0%", "60\xa0words", "50.0%", "25.0%", "50.0%", "–", "28.3%"]
+    assert rows["aligned"] == ["50.0%", "60\xa0words", "50.0%", "25.0%", "50.0%", "–", own]
     assert rows["base"][4] == "–" and part.count("judge failed</span>") == 6
     assert part.count('class="doubt"') == 6 and part.count("learned from a stand-in") == 2
     assert part.count(">n 6<") == 2, "few items have their n and no interval"
