@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.message import Message
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -205,9 +206,9 @@ def _download(link: str) -> Path:
 
 def _fetch(url: str) -> tuple[str, bytes]:
     """Return name and content of a file; its kind is that of the URL's path, else the server's."""
-    response = network.fetch(url)
-    named = re.search('filename="?([^";]+)', response.headers.get("content-disposition", ""))
-    content, places = response.content, [urlsplit(url).path, named[1] if named else ""]
+    response, header = network.fetch(url), Message()
+    header["Content-Disposition"] = response.headers.get("content-disposition", "")
+    content, places = response.content, [urlsplit(url).path, header.get_filename("")]
     name = next((Path(p).name for p in [*places, response.url.path] if Path(p).suffix), "file")
     got = f"{network.public(url)}: {response.status_code} {response.reason_phrase}"
     do = "Check the address and the network, or download the file and give its path."

@@ -116,7 +116,7 @@ def test_a_served_model_that_writes_no_task_is_named_and_its_answers_are_account
     client = llm.Client(url=server, model=folder, concurrency=1)
     seeds = [seed for seed in records.read(paths.data("seeds.jsonl"), Task) if not seed.input]
     form = {"requests": 1, "seeds_per_request": 1, "tasks_per_request": 1}
-    with pytest.raises(UserError, match="no usable task in 1 round(.|\n)*cut at the token limit"):
+    with pytest.raises(UserError, match="no usable task in 1 round(.|\n)*no field in it"):
         asyncio.run(
             tasks.generate(client, seeds, sampling={"temperature": 0.0, "max_tokens": 60}, **form)
         )
