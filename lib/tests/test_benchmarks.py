@@ -916,7 +916,10 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
     monkeypatch.setattr(question_sets, "hub_answers", lambda: True)
     tasks = [name for name in question_sets.task_files() if not name.startswith(("own", "meqsum"))]
     found = {one.task: one for one in benchmarks.load(tasks)}
-    assert not [one.problem for one in found.values() if one.problem]
+    problems = {task: one.problem for task, one in found.items() if one.problem}
+    if "install lm-eval[ifeval]" in problems.get("ifeval_gen", ""):
+        problems.pop("ifeval_gen")  # its packages are no dependency of ours
+    assert not problems
     sizes = {
         "bbh_gen": 54,
         "medqa_ll": 2,
