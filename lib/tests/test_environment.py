@@ -602,6 +602,16 @@ def test_an_unknown_certificate_points_to_those_of_the_organization():
     assert "SSL_CERT_FILE" in str(connection.problem(connection.read(error)))
 
 
+@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+def test_organization_and_project_are_read_like_a_key(name, monkeypatch):
+    monkeypatch.setenv(name, " org-x1\r\n")
+    with api() as (place, seen):
+        assert ask(f"http://{place}/v1") and "org-x1" in seen[0][2].values()
+        monkeypatch.setenv(name, "org-…")
+        with pytest.raises(UserError, match=name):
+            ask(f"http://{place}/v1")
+
+
 # YAML of other programs
 
 
@@ -629,7 +639,9 @@ def test_a_file_that_is_not_utf_8_is_one_message(encoding, tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     "text, line, words",
-    [("run: a\n\tseed: 1\n", 2, "Indent with blanks"), ("run: a\nb:\n\t- 1\n", 3, "blanks")]
+    [("run: a\nseed: 1\nrun: b\n", 3, "`run` is stated twice")]
+    + [("answer_models:\n  chat: a\n  chat: b\n", 3, "`chat` is stated twice")]
+    + [("run: a\n\tseed: 1\n", 2, "Indent with blanks"), ("run: a\nb:\n\t- 1\n", 3, "blanks")]
     + [("run: a\nseed: [1,\n", 3, "key: value"), ("run: a\nseed:\t@1\n", 2, "")],
 )
 def test_a_fault_in_yaml_is_named_by_its_line(text, line, words, tmp_path):

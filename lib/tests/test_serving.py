@@ -89,17 +89,21 @@ def test_the_run_its_export_and_a_server_of_it_give_the_same_answers(server, fol
     table = parity.parity(servers={"served": f"{folder}@{server}"}, **form)
     assert [*table.index] == [parity.ADAPTER, parity.MERGED, "served"]
     shift = table.loc[parity.MERGED, "shift"]
-    assert 0 < shift < 1 and table.loc[parity.ADAPTER, "shift"] == 0
-    apart = table[table["equal"] < 3]
-    assert (apart["gap"] < shift).all() and table["equal"].iloc[0] == 3
+    assert 0 < shift < parity.ROUNDING and table.loc[parity.ADAPTER, "shift"] == 0
+    assert table["equal"].iloc[0] == 3 and not (table["gap"] > parity.ROUNDING).any()
     template = place / "merged" / "chat_template.jinja"
     right = template.read_text()
     try:
         template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
-        wrong = parity.parity(servers={}, **form).loc[parity.MERGED]
-        assert wrong["equal"] < 3 and wrong["shift"] > 2 * shift
+        with pytest.raises(UserError, match=r"more than rounding(.|\n)*transformers, merged"):
+            list(parity.lines("demo", folder=str(place), prompts=2))
+        [row] = [r for r in paths.read_json(place / "parity.json") if r["route"] == parity.MERGED]
+        assert row["equal"] < 2 and row["shift"] > parity.ROUNDING
     finally:
         template.write_text(right)
+    (Path(os.environ["MEDINSTRUCT_OUTPUTS"]) / "demo/adapter/adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="no export of this run's model"):
+        parity.parity(servers={}, **form)
 
 
 def asked(messages, **parameters):

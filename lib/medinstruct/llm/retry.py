@@ -22,6 +22,7 @@ RETRIES = 20
 FIRST_RETRIES = 4  # while the server has not answered at all
 BARE_RETRIES = 8  # where it answers, and its answer holds none
 MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
+ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
 ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
@@ -185,7 +186,8 @@ class Connection:
         """Return the SDK's client, an `AsyncOpenAI`, to be closed after use."""
         import openai  # here and below, since its import takes two seconds
 
-        form = {"max_retries": 0, "timeout": openai.Timeout(600, connect=60)} | options
+        form = {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
+        form |= {"max_retries": 0, "timeout": openai.Timeout(600, connect=60)} | options
         if self.transport:
             url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
         else:

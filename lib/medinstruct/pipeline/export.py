@@ -168,7 +168,7 @@ def export(run: str, *, to: str = "", model: str = "") -> list[str]:
     """Write a run's tuned model for other programs; return lines to print.
 
     The folder is outputs/<run>/export/<model>, or `to`, and gets merged/ (bfloat16), adapter/,
-    chat_template.jinja, Modelfile, dataset_info.json, axolotl.yaml and README.md. `model` is tuned
+    chat_template.jinja, Modelfile, dataset/, export.json and README.md. `model` is tuned
     or aligned; empty takes the last one trained. A folder that is there is replaced only whole.
     """
     out = paths.outputs(run)
@@ -181,7 +181,7 @@ def export(run: str, *, to: str = "", model: str = "") -> list[str]:
         do = f"Choose {' or '.join(adapters)}."
         raise UserError("The run has no such model.", got=name, do=do)
     target = Path(to) if to else out / "export" / name
-    if target.exists() and any(target.iterdir()) and not (target / "Modelfile").exists():
+    if target.exists() and any(target.iterdir()) and not (target / "export.json").exists():
         do = "Name an empty folder, or one that an export wrote."
         raise UserError("The folder holds other files.", got=target, do=do)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -210,6 +210,8 @@ def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> l
     records.write_text(draft / "Modelfile", modelfile(prompt, folder="merged", context=room))
     public = llm.public_name(base)
     line, reason = vllm_line(draft, base=public, name=name)
+    made = {"run": out.name, "model": name, "adapter": local.fingerprint(adapter)}
+    records.write_json(draft / "export.json", made)
     facts = {"base": Path(public).name if Path(public).is_dir() else public, "name": name}
     facts |= {"vllm": line, "reason": reason, "trained": trained, "stops": prompt.stops}
     facts |= {"run": out.name, "has_adapter": (draft / "adapter").exists()}

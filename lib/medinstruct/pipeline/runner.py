@@ -240,7 +240,7 @@ def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:
     """Return the notebooks of the numbers or names in `only`, in order; all without any."""
     names = {notebook.stem[:2]: notebook for notebook in available}
     numbers = {text.partition("_")[0].zfill(2): text for text in only}
-    for unknown in numbers.keys() - names:
+    if unknown := numbers.keys() - names:
         do = f"Choose from {', '.join(names)}."
-        raise UserError("There is no such notebook.", got=numbers[unknown], do=do)
+        raise UserError("There is no such notebook.", got=numbers[min(unknown)], do=do)
     return [names[number] for number in sorted(numbers)] or available

@@ -1,7 +1,12 @@
 """Tasks: prompts, parser, generation and steering, the ledger of what became of each task."""
 
-from medinstruct.tasks.generation import first_requests, generate, load_ledger, task_prompt
-
-from medinstruct.tasks.generation import response_requests, responses_from  # isort: skip
+from medinstruct.tasks.generation import (
+    first_requests,
+    generate,
+    load_ledger,
+    response_requests,
+    responses_from,
+    task_prompt,
+)
 from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.steering import Coverage, focus_items, load_focus
