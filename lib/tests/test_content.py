@@ -399,7 +399,9 @@ def test_the_listed_overlap_of_concepts_names_seeds_and_items_that_exist(
     overlap, seeds, questions, items, prompts
 ):
     shipped = {"seeds": seeds, "mcq": questions, "freeform": items, "safety": prompts}
-    ids = {name: {record.id for record in records} for name, records in shipped.items()}
+    ids = {name: {record.id for record in rows} for name, rows in shipped.items()}
+    ids["seeds"] |= {row["id"] for row in korean("seeds")}
+    ids["freeform"] |= {row["id"] for row in korean("test_freeform")}
     assert len({row["concept"] for row in overlap}) == len(overlap)
     for row in overlap:
         assert row.keys() <= {"concept", *ids} and row["seeds"] and len(row) >= 3, row
