@@ -65,7 +65,10 @@ class Record(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True):
 
 
 class Task(Record):
-    """A medical task: raw labels (no style in older files), an instruction, an input or none."""
+    """A medical task: raw labels (no style in older files), an instruction, an input or none.
+
+    `language` is an ISO code in runs of another language or of several, else empty.
+    """
 
     _content = ("instruction", "input")
     type: Text
@@ -75,6 +78,7 @@ class Task(Record):
     style: Text = ""
     instruction: Text = Field(min_length=1)
     input: Text = ""
+    language: Text = ""
 
     @pydantic.field_validator("input", mode="after")
     @classmethod
