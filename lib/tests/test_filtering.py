@@ -2,6 +2,7 @@
 
 import json
 import random
+import unicodedata
 
 import numpy as np
 import pytest
@@ -217,6 +218,70 @@ def test_only_the_unicode_tokenizer_reads_other_scripts():
     assert filtering.tokenize("喘息とは") == []
     assert filtering.tokenize("喘息とは", tokenizer="unicode") == list("喘息とは")
     assert filtering.tokenize("Объясните астму!", tokenizer="unicode") == ["объясните", "астму"]
+
+
+SCRIPTS = st.lists(st.text(alphabet="천식喘息ぜんそ asthma é1.", max_size=24), max_size=6)
+
+
+def tokens_by_hand(text):
+    """Letters and digits: a run of one script with spaces, or one character of another."""
+    tokens, run = [], ""
+    for letter in [*unicodedata.normalize("NFC", text).lower(), " "]:
+        alone = any(
+            name in unicodedata.name(letter, "") for name in ("HANGUL", "CJK", "HIRAGANA", "THAI")
+        )
+        if alone or not letter.isalnum():
+            tokens += [run] * bool(run) + [letter] * alone
+        run = run + letter if letter.isalnum() and not alone else ""
+    return tokens
+
+
+def rouge_by_hand(one, other):
+    """Lin's definition: F1 of the longest common subsequence, row by row of its table."""
+    one, other = tokens_by_hand(one), tokens_by_hand(other)
+    row = [0] * (len(other) + 1)
+    for token in one:
+        above, row = row, [0]
+        for n, letter in enumerate(other):
+            row.append(above[n] + 1 if token == letter else max(above[n + 1], row[n]))
+    return 2 * row[-1] / max(len(one) + len(other), 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SCRIPTS, st.sampled_from(LIMITS))
+def test_in_any_script_decisions_and_scores_are_those_of_the_definition(texts, limit):
+    texts = [unicodedata.normalize("NFD" if n % 2 else "NFC", text) for n, text in enumerate(texts)]
+    kept, flags = [], []
+    for text in texts:
+        flags.append(all(rouge_by_hand(text, other) <= limit + 1e-12 for other in kept))
+        kept += [text] * flags[-1]
+    assert filtering.keep_novel(texts, limit=limit, tokenizer="unicode") == flags
+    near = filtering.nearest(texts, texts[:3], tokenizer="unicode")
+    for text, (_, score) in zip(texts, near, strict=True):
+        best = max((rouge_by_hand(text, other) for other in texts[:3]), default=0)
+        assert score == pytest.approx(best)
+
+
+def test_hangul_is_read_by_syllables_also_where_they_are_taken_apart():
+    apart = unicodedata.normalize("NFD", "천식 약은?")
+    assert filtering.tokenize(apart, tokenizer="unicode") == list("천식약은")
+    assert filtering.keep_novel(["천식 약은?", apart], tokenizer="unicode") == [True, False]
+
+
+def test_the_tokenizer_follows_the_letters_of_the_texts():
+    english = ["What is asthma?", "Naïve café, 37.5 °C", "12/80", ""] * 60
+    assert filtering.tokenizer_of(english) == filtering.tokenizer_of([]) == "rouge"
+    assert filtering.tokenizer_of(["¿Qué es la hipertensión?", "Was ist Übelkeit?"]) == "rouge"
+    assert filtering.tokenizer_of([*english, "천식이란?"]) == "rouge", "less than one text in 100"
+    for other in ("천식이란 무엇인가요?", "什么是哮喘？", "Что такое астма?"):
+        assert filtering.tokenizer_of([*english[:90], other]) == "unicode"
+
+
+def test_a_length_in_words_does_not_need_spaces():
+    assert filtering.count_words("My chest hurts, 3-4 times a day.") == 7
+    assert filtering.count_words("가슴이 자주 아파요.") == 3
+    assert filtering.count_words("我每天胸口疼痛三四次") == 5
+    assert filtering.count_words("患者有 COPD 病史") == 4
 
 
 def test_a_tie_with_the_limit_is_exact():

@@ -1,4 +1,4 @@
-"""Content rules, contamination, paraphrases, and the filter on Dask workers."""
+"""Content rules, contamination and paraphrases."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medinstruct import filtering, paths, records
+from medinstruct import paths, records
 from medinstruct.errors import UserError
 from medinstruct.filtering import contamination, content_rules
 from medinstruct.records import Example, Task
@@ -245,24 +245,6 @@ def test_without_a_model_there_are_no_paraphrases_and_a_missing_extra_is_named(m
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(UserError, match="embedding_model"):
         contamination.paraphrases(["a", "b"], "mini")
-
-
-def test_dask_workers_decide_as_one_machine(real_data):
-    distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
-    from test_filtering import sentences
-
-    texts = sentences(real_data, 1200)
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**settings, silence_logs=50) as cluster:
-        address = cluster.scheduler_address
-        keep = filtering.keep_novel(texts, pool=texts[:3], scheduler=address)
-    assert keep == filtering.keep_novel(texts, pool=texts[:3])
-    assert 0 < sum(keep) < len(keep)
-
-
-def test_a_scheduler_that_cannot_be_reached_is_one_clear_problem():
-    with pytest.raises(UserError, match="scheduler"):
-        filtering.keep_novel(["a"], scheduler="nowhere")
 
 
 def test_the_notebook_drops_each_task_for_its_reason_and_the_ledger_adds_up(tmp_path, monkeypatch):

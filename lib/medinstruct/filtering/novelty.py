@@ -1,4 +1,4 @@
-"""Novelty by exact ROUGE-L F1: tokens of any script, keep-first and drop-all, nearest texts, Dask.
+"""Novelty by exact ROUGE-L F1: tokens of any script, keep-first and drop-all, nearest texts.
 
 ROUGE-L F1 is 2 LCS / (m + n). It exceeds a limit only if fewer than (1 - limit)(m + n) tokens are
 unmatched, that is, not part of the longest common subsequence. Three filters bound the unmatched
@@ -9,6 +9,7 @@ RapidFuzz verifies the remaining candidates.
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +26,12 @@ from medinstruct.errors import UserError, check_choice
 from medinstruct.records import Dropped, Task
 
 # Thai, Lao, Burmese, Khmer, kana and Han are written without spaces: each letter is a token.
-SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+# Hangul has spaces, but particles join its words: each syllable is a token.
+SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
+SPACELESS += "\uff66-\uff9f\U00020000-\U000323af"
+HANGUL = "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
 TOKENIZERS = {"rouge": re.compile("[a-z0-9]+")}
-TOKENIZERS["unicode"] = re.compile(rf"[^\W_{SPACELESS}]+|[^\W_]")
+TOKENIZERS["unicode"] = re.compile(rf"[^\W_{SPACELESS}{HANGUL}]+|[^\W_]")
 LAST_CHARACTER = 0x10FFFF
 FINGERPRINT_WORDS = 16  # of 64 bits
 # A sequence is a string of one character a token, or a tuple if there are more distinct tokens than
@@ -42,27 +46,20 @@ SEARCHED = 0.5  # above this score the index searches a nearest text; below, all
 
 
 def keep_novel(
-    texts: Sequence[str], *, limit=0.7, pool=(), rule="keep_first", tokenizer="rouge", scheduler=""
+    texts: Sequence[str], *, limit=0.7, pool=(), rule="keep_first", tokenizer="rouge"
 ) -> list[bool]:
     """Return for each text whether it is novel.
 
     keep_first: its ROUGE-L F1 to all of `pool` and all texts kept before it is at most `limit`.
     drop_all, the published rule: to all of `pool` and all other texts. The result is exact. Texts
-    without a token are always kept. `scheduler` is the address of a Dask scheduler whose workers
-    search the pairs (the extra `scale`).
+    without a token are always kept.
     """
     check_choice("rule", rule, ("keep_first", "drop_all"))
-    settings = {"limit": limit, "tokenizer": tokenizer}
-    if rule == "keep_first" and not scheduler:
-        return Pool(pool, **settings).add_novel(texts)
-    every = [*pool, *texts]
-    search = partial(_dask_pairs, scheduler) if scheduler else _pairs
-    pairs = search(np.arange(len(every)), every, **settings)
     if rule == "keep_first":
-        keep = _keep_first(len(every), *pairs[:, pairs[0] >= len(pool)])
-    else:
-        keep = ~np.isin(np.arange(len(every)), pairs)
-    return keep[len(pool) :].tolist()
+        return Pool(pool, limit=limit, tokenizer=tokenizer).add_novel(texts)
+    every = Encoder(tokenizer).encode([*pool, *texts])
+    later, earlier, _ = Index(every).pairs(every, limit, own=True)
+    return (~np.isin(np.arange(len(every)), [later, earlier]))[len(pool) :].tolist()
 
 
 class Pool:
@@ -113,32 +110,6 @@ def _keep_first(size: int, later: np.ndarray, earlier: np.ndarray) -> np.ndarray
     return keep
 
 
-def _pairs(rows: np.ndarray, texts: Sequence[str], *, limit: float, tokenizer: str) -> np.ndarray:
-    """Return pairs (2, n) of a row and an earlier one whose texts are above the limit."""
-    encoded = Encoder(tokenizer).encode(texts)
-    own = len(rows) == len(texts)
-    later, earlier, _ = Index(encoded).pairs(encoded[rows], limit, own=own)
-    pairs = np.stack([rows[later], earlier])
-    return pairs[:, pairs[0] > pairs[1]]
-
-
-def _dask_pairs(scheduler: str, rows: np.ndarray, texts: list[str], **settings: Any) -> np.ndarray:
-    """Return what `_pairs` returns, searched by Dask workers, each for a part of the rows."""
-    try:
-        from distributed import Client
-
-        client = Client(scheduler)
-        client.wait_for_workers(1, timeout=30)
-    except (ImportError, OSError, ValueError) as error:
-        do = "Install the extra `scale`; give the address of a Dask scheduler that has workers."
-        raise UserError("`scheduler` cannot be reached.", got=error, do=do) from None
-    with client:
-        (every,) = client.scatter([texts], broadcast=True, hash=False)
-        parts = np.array_split(rows, len(client.nthreads()))
-        tasks = [client.submit(_pairs, part, every, **settings) for part in parts]
-        return np.concatenate(client.gather(tasks), axis=1)
-
-
 def nearest(
     texts: Sequence[str], pool: Sequence[str] | None = None, *, floor=0.0, tokenizer="rouge"
 ) -> list[Nearest]:
@@ -184,10 +155,24 @@ def tokenize(text: str, *, tokenizer: str = "rouge") -> list[str]:
     """Return the lower-case tokens of a text.
 
     rouge: runs of a-z and 0-9, as the package `rouge_score` without stemming. unicode: runs of
-    letters and digits of any script; in scripts without spaces each letter is a token.
+    letters and digits of any script; in scripts without spaces each letter is a token, in Hangul
+    each syllable, also where it is composed of several characters.
     """
     check_choice("tokenizer", tokenizer, TOKENIZERS)
+    text = unicodedata.normalize("NFC", text) if tokenizer == "unicode" else text
     return TOKENIZERS[tokenizer].findall(text.lower())
+
+
+def tokenizer_of(texts: Iterable[str], *, share: float = 0.01) -> str:
+    """Return rouge, or unicode where at least `share` of the texts have mostly other letters."""
+    letters = [re.sub(r"[\W\d_]+", "", text.lower()) for text in texts]
+    others = sum(2 * len(re.findall("[a-z]", word)) < len(word) for word in letters)
+    return "unicode" if others and others >= share * len(letters) else "rouge"
+
+
+def count_words(text: str) -> int:
+    """Return the runs between spaces; in scripts without spaces, two characters are a word."""
+    return len(re.sub(f"[{SPACELESS}]{{2}}", r"\g<0> ", text).split())
 
 
 class Encoder:
