@@ -77,12 +77,6 @@ def coverage(rounds: int) -> dict[str, float]:
                 hits.setdefault(f"{name}, planted {truth:.2f}", []).append(
                     row[f"{name}_low"] <= truth <= row[f"{name}_high"]
                 )
-        truth = (chance.random(660) < 0.6) * 1.0
-        judged = np.where(chance.random(660) < 0.8, truth, 1.0)
-        estimate = stats.prediction_powered(truth[:60], judged[:60], judged[60:])
-        hits.setdefault("60 human labels with 600 verdicts, truth 0.6", []).append(
-            estimate.low <= 0.6 <= estimate.high
-        )
     return {name: float(np.mean(held)) for name, held in hits.items()}
 
 

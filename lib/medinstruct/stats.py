@@ -1,4 +1,4 @@
-"""Statistics: intervals, proportions, paired tests, power, agreement, prediction-powered means.
+"""Statistics: intervals, proportions, paired tests, power, agreement.
 
 Textbook methods are those of scipy and statsmodels, with the field's defaults set.
 """
@@ -237,40 +237,3 @@ def _weights(size: int, kind: str) -> np.ndarray:
 def _unit_agreement(counts: np.ndarray, weight: np.ndarray) -> np.ndarray:
     raters = counts.sum(axis=1)
     return (counts * (counts @ weight - 1)).sum(axis=1) / (raters * (raters - 1))
-
-
-Calibrated = namedtuple(
-    "Calibrated", "value low high human human_low human_high weight labels worth"
-)
-
-
-def prediction_powered(human: Sequence, judged: Sequence, others: Sequence) -> Calibrated:
-    """Return the mean human label of all items from few human labels and many of a judge.
-
-    `human` and `judged` label the same items, `others` are the judge's labels of all other items.
-    The mean and that of the human labels alone have 95% intervals from `LEAST` labels on; `weight`
-    is how much the judge's labels count (0 to 1), `worth` how many human labels alone would give
-    an interval as narrow. The weight makes it narrowest (Angelopoulos et al. 2023, "PPI++"); both
-    intervals have one pseudo-item of each kind, as Agresti and Coull add four: errors may be rare.
-    """
-    y, f, rest = (np.asarray(values, dtype=float) for values in (human, judged, others))
-    n, many = len(y), len(rest)
-    if n < 3 or n != len(f):
-        raise ValueError(f"at least 3 items need both labels, not {n} and {len(f)}")
-    spread = np.var(np.concatenate([f, rest]), ddof=1)
-    weight = 0.0
-    if spread and many:
-        weight = float(np.clip(np.cov(y, f)[0, 1] / spread / (1 + n / many), 0, 1))
-    reach = t_quantile(0.975, n - 1) if n >= LEAST else float("nan")
-
-    def estimate(weight: float) -> tuple[list[float], float]:
-        gaps = np.concatenate([y - weight * f, [0.0, 1.0, -weight, 1.0 - weight]])
-        variance = np.var(gaps, ddof=1) / n
-        variance += weight**2 * np.var(rest, ddof=1) / many if many > 1 else 0
-        mean = np.mean(y - weight * f) + (weight * np.mean(rest) if many else 0)
-        half = reach * math.sqrt(variance)
-        return np.clip([mean, mean - half, mean + half], 0, 1).tolist(), variance
-
-    (powered, variance), (alone, human_variance) = estimate(weight), estimate(0.0)
-    worth = n * human_variance / variance if n >= LEAST else float("nan")
-    return Calibrated(*powered, *alone, weight, n, worth)

@@ -50,7 +50,6 @@ def test_without_a_taste_for_length_control_changes_nothing():
     assert row["length_low"] < 0 < row["length_high"] and row["lc_score"] == pytest.approx(
         row["score"], abs=0.03
     )
-    assert row["longer_wins_low"] < 0.5 < row["longer_wins_high"]
 
 
 def test_a_judge_who_always_agrees_with_himself_gives_no_fit_and_no_crash():
@@ -88,7 +87,7 @@ def test_the_panel_tells_a_biased_stand_in_from_an_honest_one():
     honest, first, longer = rows.values()
     assert honest["position_bias"] == 0 and honest["consistency"] == 1
     assert first["position_bias_low"] > 0.2 and first["consistency"] < 0.8
-    assert longer["longer_wins"] > 0.9 and honest["longer_wins"] < 0.7
+    assert longer["length_low"] > 0 and longer["length"] > honest["length"]
     assert 0.4 < honest["truncated_model"] <= 0.5 and honest["truncated_reference"] == 0
 
 
@@ -101,7 +100,7 @@ def by(judge, winners, model="m", reference="r"):
     ]
 
 
-def test_agreement_and_majority_of_several_judges():
+def test_agreement_of_several_judges():
     a, b, c = (
         ["model"] * 30 + ["reference"] * 30,
         ["model"] * 28 + ["reference"] * 32,
@@ -114,13 +113,6 @@ def test_agreement_and_majority_of_several_judges():
         and abs(table[("a", "c")]) < 0.2
         and 0.1 < table[("all (alpha)", "")] < 0.6
     )
-    most = evaluation.judge_checks.on_shared_pairs(verdicts)["majority of 3"]
-    assert len(most) == 60 and {v.judge for v in most} == {"majority of 3"}
-    assert [v.winner for v in most[:28]] == ["model"] * 28
-    split = evaluation.judge_checks.on_shared_pairs(by("a", ["model"]) + by("b", ["reference"]))
-    assert [v.winner for v in split["majority of 2"]] == ["tie"]
-    unread = evaluation.judge_checks.on_shared_pairs(by("a", [None, None]) + by("b", [None, "tie"]))
-    assert [v.winner for v in unread["majority of 2"]] == [None, "tie"]
 
 
 def votes_of(verdicts, count, path):
@@ -133,17 +125,14 @@ def votes_of(verdicts, count, path):
     return evaluation.judge_checks.load_votes(path)
 
 
-def test_three_raters_give_a_majority_and_calibrate_a_judge_that_is_too_kind(tmp_path):
+def test_three_raters_give_a_majority_and_show_a_judge_that_is_too_kind(tmp_path):
     chance = np.random.default_rng(5)
     truth = by("people", ["model" if chance.random() < 0.4 else "reference" for _ in range(400)])
     judge = by("judge", ["model" if chance.random() < 0.25 else v.winner for v in truth])
     votes = votes_of(truth, 100, tmp_path / "votes.jsonl")
     result = evaluation.judge_checks.vote_results(votes).iloc[0]
     assert (result["n"], result["raters"], result["alpha"]) == (100, 3, pytest.approx(1.0))
-    row = evaluation.judge_checks.calibrated(votes, judge).iloc[0]
-    true = np.mean([v.winner == "model" for v in truth])
-    assert row["low"] <= true <= row["high"] and row["worth"] > row["labels"] == 100
-    assert evaluation.win_rates(judge).loc["r", "low"] > row["value"]  # the judge alone is too kind
+    assert evaluation.win_rates(judge).loc["r", "low"] > result["score"]  # this judge is too kind
     with pytest.raises(UserError, match="twice"):
         votes_of(truth[:1] * 2, 2, tmp_path / "again.jsonl")
     (tmp_path / "wrong.jsonl").write_text('{"id": "1", "winner": "left"}')
@@ -435,10 +424,6 @@ def test_an_item_with_one_readable_order_says_nothing_of_position_or_length():
     ]
     rows = CHECKS.summary(half).loc[["consistency", "position bias"]]
     assert rows["value"].tolist() == [1.0, 0.0] and (rows["n"] == 25).all()
-    words = {"m": "w " * 20, "r": "w " * 10}
-    texts = [Answer(item=str(n), model=m, text=words[m]) for n in range(40) for m in words]
-    panel = CHECKS.bias_panel(half, texts).iloc[0]
-    assert (panel["decisive"], panel["longer_wins"]) == (25, 0.2)
     single = [v for v in verdicts if v.order == "model_first"]
     seen = CHECKS.summary(single)["finding"]
     assert (seen[["consistency", "position bias"]] == "not measured").all()

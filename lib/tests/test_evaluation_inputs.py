@@ -165,17 +165,17 @@ def winner(reply, order):
 
 
 @pytest.mark.parametrize(
-    ("reply", "finding"),
+    ("reply", "check"),
     [
-        ("Output (a)", "always chooses the first answer"),
-        ("Tie", "always ties"),
-        ("I'm sorry, but I can't help with that.", "refuses to judge"),
-        ("두 번째 답변이 더 정확하고 완전합니다.", "cannot be read"),
-        ("Both have merits.", "cannot be read"),
+        ("Output (a)", "position bias"),
+        ("Tie", "ties"),
+        ("I'm sorry, but I can't help with that.", "unreadable"),
+        ("두 번째 답변이 더 정확하고 완전합니다.", "unreadable"),
+        ("Both have merits.", "unreadable"),
     ],
 )
-def test_a_judge_that_does_not_judge_is_named(reply, finding):
-    assert finding in evaluation.verdicts.judge_health(says(reply))["finding"].item()
+def test_a_judge_that_does_not_judge_is_named(reply, check):
+    assert evaluation.judge_checks.summary(says(reply)).loc[check, "finding"] == "alarm"
 
 
 def test_a_judge_that_always_says_a_leaves_parity_without_consistency():

@@ -65,8 +65,7 @@ def test_what_the_published_table_does_not_say(example):
         round(100 * panel.loc["claude-2", "position_bias"]) == 29
         and panel.loc["claude-2", "position_bias_low"] > 0.2
     )
-    longer = (panel["longer_wins"] * panel["decisive"]).sum() / panel["decisive"].sum()
-    assert 0.79 < longer < 0.82 and (panel["length_low"] > 0).all()
+    assert (panel["length_low"] > 0).all()
     assert (
         panel["lc_score"] < panel["score"]
     ).all()  # at equal lengths the model would score less against all four
@@ -92,7 +91,6 @@ def test_what_the_published_table_does_not_say(example):
         "gpt-4": 0.246,
         "text-davinci-003": 0.65,
     }
-    assert evaluation.verdicts.judge_health(verdicts)["finding"].tolist() == [""]
 
 
 def test_harder_questions_are_lost_more_often_once_verdicts_are_aligned_by_item(example):

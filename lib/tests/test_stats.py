@@ -141,16 +141,7 @@ INTERVALS = {
     "kappa": lambda chance, n, p: stats.cohen_kappa(*raters(chance, n, p))[:3],
     "alpha": lambda chance, n, p: stats.krippendorff_alpha(raters(chance, n, p))[:3],
     "AC1": lambda chance, n, p: stats.gwet(raters(chance, n, p), values=(False, True))[:3],
-    "people alone": lambda chance, n, p: stats.prediction_powered(*labels_of(chance, n, p))[3:6],
-    "people and judge": lambda chance, n, p: stats.prediction_powered(*labels_of(chance, n, p))[:3],
 }
-
-
-def labels_of(chance, n, p):
-    """Return labels of people, of a judge that is too kind, and of the judge on 600 others."""
-    truth = (chance.random(n + 600) < p) * 1.0
-    judged = np.where(chance.random(n + 600) < 0.8, truth, 1.0)
-    return truth[:n], judged[:n], judged[n:]
 
 
 @pytest.mark.parametrize("p", [0.5, 0.8, 0.95, 1.0])
@@ -229,36 +220,3 @@ def test_kappa_is_that_of_statsmodels():
         theirs = cohens_kappa(table, wt=wt)
         assert own.value == pytest.approx(theirs.kappa)
         assert own[1:3] == pytest.approx((theirs.kappa_low, theirs.kappa_upp), abs=0.04)
-
-
-def judge_and_people(seed, n, many, honest=0.8):
-    chance = np.random.default_rng(seed)
-    truth = (chance.random(n + many) < 0.6) * 1.0
-    judged = np.where(chance.random(n + many) < honest, truth, 1.0)  # a judge that is too kind
-    return truth[:n], judged[:n], judged[n:]
-
-
-def test_few_people_and_many_verdicts_hold_the_truth_and_are_narrower_than_people_alone():
-    found = [stats.prediction_powered(*judge_and_people(seed, 60, 600)) for seed in range(300)]
-    assert 0.92 <= np.mean([one.low <= 0.6 <= one.high for one in found]) <= 0.98
-    assert np.mean([one.worth for one in found]) > 80
-    naive = np.mean(np.concatenate(judge_and_people(0, 60, 600)[1:]))
-    assert naive > 0.63  # the judge alone is wrong, and its many verdicts do not help
-
-
-def test_people_alone_are_widened_like_people_with_a_judge():
-    found = stats.prediction_powered([1.0] * 20, [1.0] * 20, [1.0] * 300)
-    assert found.human_low < 1 and found.low < 1
-    assert found.worth == pytest.approx(found.labels), "a judge that never varies adds nothing"
-    few = stats.prediction_powered([1.0, 0, 1, 0], [1.0, 0, 1, 0], [1.0, 0] * 9)
-    assert few.human == 0.5 and np.isnan([few.low, few.human_low, few.worth]).all()
-
-
-def test_a_useless_judge_costs_next_to_nothing():
-    chance = np.random.default_rng(3)
-    found = stats.prediction_powered(
-        (chance.random(80) < 0.5) * 1.0, chance.random(80), chance.random(500)
-    )
-    assert found.high - found.low <= 1.02 * (found.human_high - found.human_low)
-    with pytest.raises(ValueError):
-        stats.prediction_powered([1.0], [1.0], [1.0])

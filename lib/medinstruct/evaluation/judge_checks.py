@@ -112,15 +112,13 @@ def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.D
     """Return one row a model and reference: what may have moved its score besides quality.
 
     score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
-    `length_controlled`; longer_wins: share of the `decisive` items (both orders agree on a winner)
-    that the longer answer wins; truncated_model, truncated_reference: shares of `answers` (which
-    hold the references too); kin: the side of the judge's own family of models, by its name or
-    by those in `origins`: model -> its base and the writers of its training data.
+    `length_controlled`; truncated_model, truncated_reference: shares of `answers` (which hold the
+    references too); kin: the side of the judge's own family of models, by its name or by those in
+    `origins`: model -> its base and the writers of its training data.
     """
     rates = win_rate.win_rates(verdicts, by_model=True)
     names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
     rows = rates[["low", "high", *names]].join(win_rate.length_controlled(verdicts, answers))
-    rows = rows.join(win_rate.by_pair(win_rate.with_lengths(verdicts, answers), _longer_wins))
     truncated, judge = statistics(answers)["truncated"], verdicts[0].snapshot or verdicts[0].judge
     for side in PAIR:
         rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
@@ -227,21 +225,6 @@ def agreement(verdicts: Verdicts) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["judge", "other", "value", "low", "high", "pairs"])
 
 
-def on_shared_pairs(verdicts: Verdicts) -> dict[str, list[Verdict]]:
-    """Return {judge: verdicts} and the majority of several judges on pairs that all judges saw."""
-    votes: dict[tuple[str, ...], list] = {}
-    for verdict in verdicts:
-        votes.setdefault(pair_key(verdict), []).append(verdict.winner)
-    judges = len(by_judge(verdicts))
-    shared = {key: majority(row) for key, row in votes.items() if len(row) == judges}
-    groups = by_judge(verdict for verdict in verdicts if pair_key(verdict) in shared)
-    name = f"majority of {judges}"
-    for key, winner in shared.items() if judges > 1 else ():
-        verdict = Verdict(**dict(zip(KEY, key, strict=True)), winner=winner, judge=name)
-        groups.setdefault(name, []).append(verdict)
-    return groups
-
-
 def load_votes(path: str | Path) -> pd.DataFrame:
     """Load people's blinded votes: one row a vote with the columns VOTE and winner; "" for none."""
     names, rows = [*VOTE, "winner"], []
@@ -269,31 +252,6 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
         rows.append((*key, len(scores), len(wide), *stats.mean_interval(scores), *alpha))
     columns = ["n", "raters", "score", "low", "high", "alpha", "alpha_low", "alpha_high"]
     return pd.DataFrame(rows, columns=[*PAIR, "question", *columns])
-
-
-def calibrated(votes: pd.DataFrame, verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """Return the scores people would give on all items (`stats.prediction_powered`), from three."""
-    scores = win_rate.item_scores(verdicts).sort_index()
-    rows = []
-    for key, group in votes.groupby([*PAIR, "question"], sort=False):
-        judged = scores.get(key[:2], pd.Series(dtype=float)).dropna()
-        human = group.groupby("id", sort=False)["winner"].agg(majority).map(SCORE)
-        human = human[human.index.isin(judged.index)]
-        if len(human) >= 3:
-            others = judged.drop(human.index)
-            rows.append((*key, *stats.prediction_powered(human, judged[human.index], others)))
-    return pd.DataFrame(rows, columns=[*PAIR, "question", *stats.Calibrated._fields])
-
-
-def _longer_wins(group: pd.DataFrame) -> dict[str, float]:
-    """Return the share of decisive items that the longer answer wins, with its interval."""
-    items = group.groupby("id")[["score", "log_ratio"]].agg(["min", "max", "size", "count"])
-    low, ratio = items["score", "min"], items["log_ratio", "max"]
-    is_read = items["score", "count"] == items["score", "size"]
-    decisive = is_read & (low == items["score", "max"]) & (low != 0.5) & (ratio.abs() > 0)
-    wins = ((low == 1.0) == (ratio > 0))[decisive]
-    names = ("longer_wins", "longer_wins_low", "longer_wins_high")
-    return dict(zip(names, stats.mean_interval(wins), strict=True)) | {"decisive": len(wins)}
 
 
 def summary(

@@ -1,4 +1,4 @@
-"""Verdicts: parsing of replies, winners and ties, tables by judge, health of a judge."""
+"""Verdicts: parsing of replies, winners and ties, tables by judge."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ import pandas as pd
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
-from medinstruct.llm.messages import is_refusal, split_thought
+from medinstruct.llm.messages import split_thought
 from medinstruct.records import TestItem, Verdict
 
 Winner = Literal["model", "reference", "tie"]
@@ -167,23 +167,6 @@ def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "")
     """
     rows = records.rows(paths.resolve(path))
     return [_parse_row(row, items, model, where=f"{path}, {place}") for place, row in rows]
-
-
-def judge_health(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return one row a judge: verdicts, rates, and a finding ("" for a judge that works).
-
-    first, second: wins of that place; tie; invalid: unreadable; refused. The scores of a judge with
-    a finding say nothing about the models.
-    """
-    frame = table(verdicts)
-    winner, first = frame["winner"], frame["order"] == frame["winner"] + "_first"
-    rates = {"first": first, "second": winner.isin(PAIR) & ~first, "tie": winner == "tie"}
-    rates |= {"invalid": winner.isna(), "refused": [is_refusal(v.reply) for v in verdicts]}
-    groups = pd.DataFrame(rates).groupby(frame["instrument"].rename("judge"), sort=False)
-    health = groups.mean().assign(verdicts=groups.size(), finding="")
-    for rate, (limit, least, finding) in TEXTS["findings"].items():
-        health.loc[(health[rate] > limit) & (health["verdicts"] >= least), "finding"] = finding
-    return health
 
 
 def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) -> Verdict:
