@@ -76,6 +76,15 @@ def test_wilson_is_that_of_version_1():
     assert np.isnan(stats.wilson(0, 0).low)
 
 
+def test_holms_correction_is_that_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    chance = np.random.default_rng(1)
+    for count in (1, 2, 5, 40):
+        p = chance.choice([0, 0.001, 0.01, 0.04, 0.3, 0.7, 1, *chance.random(3)], count)
+        assert stats.holm(p) == multipletests(p, method="holm")[1].tolist()
+
+
 def test_paired_tests_and_power_are_those_of_version_1():
     assert stats.holm([0.01, 0.04, 0.03, 0.5, 0.001]) == pytest.approx(
         [0.04, 0.09, 0.09, 0.5, 0.005]
