@@ -105,6 +105,13 @@ def test_lexical_metrics_equal_those_of_version_1():
     )
 
 
+def test_lexical_metrics_read_characters_where_words_have_no_spaces():
+    assert metrics.distinct_n(["哮喘哮喘"], 1) == metrics.distinct_n(["천식 천식"], 1) == 0.5
+    assert metrics.distinct_n(["哮喘的 COPD"], 2) == 1
+    assert metrics.vendi(["咳嗽三周", "什么原因"]) == pytest.approx(2)
+    assert metrics.mtld(["咳" * 200]) < 15 < metrics.mtld([chr(0x4E00 + n) for n in range(60)])
+
+
 def test_mtld_of_a_text_that_repeats_one_word_is_short():
     different = [" ".join(f"word{n}" for n in range(200))]
     assert metrics.mtld(["pain " * 200]) < 15 < metrics.mtld(different)

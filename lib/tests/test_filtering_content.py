@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -192,6 +193,47 @@ def test_the_paraphrase_nearest_to_a_pool_is_returned(monkeypatch):
     module.SentenceTransformer, module.util = Encoder, types.SimpleNamespace(semantic_search=search)
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     assert contamination.paraphrases(["a", "x"], "mini", pool=["b", "a"]) == [(1.0, 0, 1)]
+
+
+CHINESE = [
+    "一位六十五岁的男性患者因胸痛三小时来急诊，心电图显示下壁导联抬高，请说明最初的处理步骤。",
+    "孩子从昨晚开始发烧到三十九度，吃了退烧药以后又烧起来了，什么情况下必须马上去医院？",
+    "请用通俗的语言向老年患者解释为什么服用华法林期间需要定期抽血检查凝血功能。",
+]
+
+
+@pytest.mark.parametrize("language", ["ko", "zh"])
+def test_near_copies_of_questions_without_spaces_are_caught_and_other_texts_are_not(language):
+    korean = str(paths.data("korean/test_freeform.jsonl"))
+    items = contamination.load_items(korean).query("set == 'freeform'")
+    if language == "zh":
+        items = pd.DataFrame({"set": "zh", "id": ["1", "2", "3"], "text": CHINESE})
+    edits = {
+        "shortened": lambda row: "".join(c for n, c in enumerate(row.text) if n % 6),
+        "decomposed": lambda row: unicodedata.normalize("NFD", row.text),
+        "inside a longer text": lambda row: f"{CHINESE[0][:20]}{row.text}{CHINESE[1]}",
+        "start moved": lambda row: row.text[9:] + row.text[:9],
+    }
+    for edit in edits.values():
+        assert contamination.plant(items, edit)["caught"].mean() > 0.9
+    seeds = records.read(paths.data("korean/seeds.jsonl"), Task)
+    formulas = [task("어떻게 해야 하는지 알려 주세요."), task("什么情况下必须马上去医院？")]
+    assert contamination.find([*seeds, *formulas], items).empty
+
+
+def test_the_length_limits_count_words_in_any_script():
+    for word in ("기침 ", "咳嗽", "cough "):
+        assert "too_long" not in content_rules.broken(task(word * 200))
+        assert "too_long" in content_rules.broken(task(word * 201))
+
+
+def test_the_rules_spare_the_korean_seeds_and_catch_a_missing_text():
+    seeds = records.read(paths.data("korean/seeds.jsonl"), Task)
+    assert [content_rules.broken(seed) for seed in seeds] == [[]] * len(seeds)
+    assert content_rules.broken(task("다음 초록을 쉬운 말로 요약해 주세요.")) == ["missing_input"]
+    assert content_rules.broken(task("기차에 대한 시를 써 주세요.", topic="Poetry")) == [
+        "not_medical"
+    ]
 
 
 def test_the_ids_are_those_that_the_later_notebooks_use():

@@ -123,6 +123,17 @@ def test_a_text_in_plain_words_is_easier_than_the_same_in_latin():
     assert reading.grade(plain) < 4 < 15 < reading.grade(hard)
 
 
+def test_the_english_formula_grades_no_other_language():
+    texts = {
+        "ko": "COPD 환자에게 LAMA와 LABA를 함께 쓰는 까닭을 설명해 주세요. " * 20,
+        "de": "Nehmen Sie jeden Morgen eine Tablette und rufen Sie uns bei Schwindel an. " * 3,
+        "en": "Take one tablet in the morning and call us if you feel dizzy. " * 3,
+    }
+    assert list(reading.reading_levels(texts, {}).index) == ["en"]
+    assert reading.no_formula(texts.values()) == "Korean (1), German (1)"
+    assert reading.no_formula(["Take one tablet in the morning.", "500"]) == ""
+
+
 def test_clinicians_read_harder_texts_in_the_published_seeds(real_data):
     rows = [
         json.loads(line)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from medinstruct import labels, stats
+from medinstruct import filtering, labels, stats
 from medinstruct.audits import texts
 
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
@@ -70,7 +70,7 @@ def label_counts(version: Sequence[Any], axis: str) -> Counter[str]:
 
 def lengths(version: Sequence[Any], name: str) -> list[int]:
     """Return the number of words of a field in each record of a version."""
-    return [len(getattr(row, name, "").split()) for row in version]
+    return [filtering.count_words(getattr(row, name, "")) for row in version]
 
 
 def compare_rates(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> pd.DataFrame:

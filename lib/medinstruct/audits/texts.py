@@ -7,6 +7,7 @@ dictionary. Patients need grade 6 to 8.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 import scipy
 
-from medinstruct import labels, paths, stats
+from medinstruct import labels, languages, paths, stats
 from medinstruct.llm import is_refusal, is_unfinished
 
 AGES = paths.load("ages")
@@ -23,6 +24,7 @@ ONE_SEX = ({"female"}, {"male"})
 VIEWS = ("patient/public", "clinician")  # lay and expert
 SENTENCE = re.compile(r"(?<![.!?])[.!?]++(?=\s|$)|\n+")
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
+ENGLISH = ("en", "")  # also where a text is too short to tell
 LONGEST = 60  # letters of a word that are read
 
 
@@ -74,20 +76,28 @@ def syllables(word: str) -> int:
 
 
 def grade(text: str) -> float:
-    """Return the Flesch-Kincaid grade (Kincaid et al. 1975), or nan without words."""
+    """Return the Flesch-Kincaid grade (Kincaid et al. 1975) of an English text, else nan."""
     sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
-    if not (words := [word[:LONGEST] for word in WORD.findall(text)]):
+    words = [word[:LONGEST] for word in WORD.findall(text)]
+    if not words or languages.detect(text) not in ENGLISH:
         return math.nan
     return 0.39 * len(words) / sentences + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
 
 
 def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:
-    """Return view, words and grade of each text with at least `minimum` words."""
+    """Return view, words and grade of each English text with at least `minimum` words."""
     rows = []
     for name, text in texts.items():
         if (size := len(WORD.findall(text))) >= minimum:
             rows.append((name, views.get(name) or "none", size, grade(text)))
-    return pd.DataFrame(rows, columns=["id", "view", "words", "grade"]).set_index("id")
+    levels = pd.DataFrame(rows, columns=["id", "view", "words", "grade"]).set_index("id")
+    return levels.dropna(subset="grade")
+
+
+def no_formula(texts: Iterable[str]) -> str:
+    """Return the languages of texts that have no grade, such as "Korean (24)"."""
+    counts = Counter(map(languages.detect, texts)).most_common()
+    return ", ".join(f"{languages.NAMES[c]} ({n})" for c, n in counts if c not in ENGLISH)
 
 
 def reading_gap(levels: pd.DataFrame) -> dict[str, float]:

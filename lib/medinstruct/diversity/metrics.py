@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 from medinstruct.errors import UserError
+from medinstruct.filtering.novelty import spaced
 from medinstruct.stats import NONE
 
 TOKEN = re.compile(r"n['’]t\b|['’](?:s|d|ll|re|ve|m)\b|\w+(?=n['’]t\b)|\w+(?:[-/]\w+)*")
@@ -61,7 +62,10 @@ def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> fl
 
 
 def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:
-    """Return distinct-1 and -2, MTLD and Vendi of at most `sample` texts; compare equal sizes."""
+    """Return distinct-1 and -2, MTLD and Vendi of at most `sample` texts; compare equal sizes.
+
+    Words are tokens as of `filtering.tokenize`: compare only texts of one language.
+    """
     if len(texts) > sample:
         chosen = np.random.default_rng(seed).choice(len(texts), sample, replace=False)
         texts = [texts[i] for i in sorted(chosen)]
@@ -109,4 +113,5 @@ def vendi(texts: Sequence[str]) -> float:
 
 
 def _words(text: str) -> list[str]:
+    text = spaced(text)
     return [token.lower() for token in TOKEN.findall(text) if token[0].isalnum()]

@@ -18,6 +18,7 @@ from medinstruct.evaluation import win_rate
 from medinstruct.evaluation.answers import evenly, statistics
 from medinstruct.evaluation.judge import Answers, Items, Judge, Pair, pair_key
 from medinstruct.evaluation.verdicts import KEY, PAIR, SCORE, TEXTS, by_judge, majority, table
+from medinstruct.filtering import count_words
 from medinstruct.llm import Client, is_refusal
 from medinstruct.records import Answer, Verdict
 
@@ -321,7 +322,7 @@ def _mean(values: pd.Series) -> tuple[float, ...]:
 def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, ...]:
     """Return how much oftener the right one of two references wins where it is the longer one."""
     texts = {(p.answer.item, p.reference.model): (p.answer.text, p.reference.text) for p in pairs}
-    words = {key: len(one.split()) - len(other.split()) for key, (one, other) in texts.items()}
+    words = {key: count_words(one) - count_words(other) for key, (one, other) in texts.items()}
     frame = frame[frame["reference"] == ENTRANCE[0]]
     right = (frame["winner"] == "model").groupby(frame["id"]).mean()
     sign = pd.Series({id: words.get((id, ENTRANCE[0]), 0) for id in right.index}, dtype=float)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from medinstruct import labels, stats
 from medinstruct.evaluation.verdicts import ORDERS, PAIR, single_judge_table
+from medinstruct.filtering import count_words
 from medinstruct.records import Answer, TestItem, Verdict
 
 Verdicts = Iterable[Verdict | dict[str, Any]]  # a dict needs id, reference, order, winner
@@ -99,7 +100,7 @@ def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataF
 def with_lengths(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
     """Return the table of one judge with log_ratio, the log of model's over reference's words."""
     frame = single_judge_table(verdicts)
-    words = {(answer.model, answer.item): len(answer.text.split()) + 1 for answer in answers}
+    words = {(answer.model, answer.item): count_words(answer.text) + 1 for answer in answers}
     keys = [zip(frame[side], frame["id"], strict=True) for side in PAIR]
     own, other = ([words.get(key, np.nan) for key in side] for side in keys)
     return frame.assign(log_ratio=np.log(own) - np.log(other))

@@ -1,8 +1,9 @@
 """Contamination: tasks that repeat a question of a test set, by three measures."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from medinstruct.records import Task, TestItem
 
 LIMIT = 0.7  # of ROUGE-L
 GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
+THAI = "\u0e00"  # from here on, a token of one character is half a word
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
 FIELDS = "question", "QUESTION", "prompt", "instruction", "query", "sent1", "text", "CHQ", "input"
 OWN = ("freeform", "mcq", "safety")
@@ -66,9 +68,10 @@ def _question(row: dict[str, Any], where: str) -> dict[str, Any]:
 def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:
     """Return the tasks that repeat a test item: task, measure (how), shared part, closest item.
 
-    exact: the same words. 8-grams: at least half of the 8-grams of the shorter text occur in the
-    other, without formulas. ROUGE-L: F1 above 0.7. Compared are the instruction, the input
-    and both; a task that several measures find is listed with the first of these.
+    exact: the same words. 8-grams: at least half of the runs of 8 words (16 characters or Hangul
+    syllables) of the shorter text occur in the other, without formulas. ROUGE-L: F1 above 0.7.
+    Compared are the instruction, the input and both; a task that several measures find is listed
+    with the first of these.
     """
     texts = [view for task in tasks for view in _views(task)]
     names = [task.id for task in tasks for _ in _views(task)]
@@ -105,7 +108,10 @@ def _by_grams(texts: Sequence[str], items: pd.DataFrame) -> Iterator[tuple[int, 
 
 def _grams(text: str) -> set[str]:
     words = tokenize(text, tokenizer="unicode")
-    return {" ".join(words[n : n + GRAM]) for n in range(len(words) - GRAM + 1)}
+    sizes = (0.5 if word >= THAI and len(word) == 1 else 1 for word in words)
+    starts = list(accumulate(sizes, initial=0))
+    ends = (bisect_left(starts, start + GRAM) for start in starts)
+    return {" ".join(words[n:end]) for n, end in enumerate(ends) if end < len(starts)}
 
 
 def _views(task: Task) -> list[str]:

@@ -6,11 +6,12 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from medinstruct import labels, paths
+from medinstruct import labels, languages, paths
 from medinstruct.errors import UserError
-from medinstruct.filtering.novelty import tokenize
+from medinstruct.filtering.novelty import count_words
 from medinstruct.records import Task
 
+SIGNS = re.compile(r"[\W_]")
 LONGEST = 12_000  # characters that patterns read; longer tasks are too long by words
 
 
@@ -47,7 +48,7 @@ def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
     """Return the names of the rules that a task breaks."""
     texts = {"instruction": task.instruction, "input": task.input}
     texts["text"] = f"{task.instruction}\n{task.input}"
-    words = {field: len(tokenize(text, tokenizer="unicode")) for field, text in texts.items()}
+    words = {field: count_words(SIGNS.sub(" ", text)) for field, text in texts.items()}
     texts = {field: text[:LONGEST] for field, text in texts.items()}
     return [name for name in enabled(rules_off) if _breaks(task, rules()[name], texts, words)]
 
@@ -55,7 +56,6 @@ def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
 def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict[str, int]) -> bool:
     """Return whether all conditions of a rule hold; cheap ones come first."""
     more_than = rule.get("more_than")
-    is_short = len(texts["text"].split()) <= rule.get("trusted", -1)
     return (
         not (rule.get("no_input") and task.input)
         and ("types" not in rule or labels.canonical("type", task.type) in rule["types"])
@@ -63,8 +63,15 @@ def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict
         and (not more_than or any(words[field] > most for field, most in more_than.items()))
         and (not rule["pattern"] or _matches(rule["pattern"], texts))
         and not _matches(rule["unless"], texts)
-        and not (is_short and labels.canonical("topic", task.topic))
+        and not (rule.get("trusted") and _is_trusted(task, texts["text"], rule["trusted"]))
     )
+
+
+def _is_trusted(task: Task, text: str, longest: int) -> bool:
+    """Return whether a known topic replaces medical words: in a short text, or not in English."""
+    if not labels.canonical("topic", task.topic):
+        return False
+    return len(text.split()) <= longest or languages.detect(text) not in ("en", "")
 
 
 def _matches(patterns: dict[str, re.Pattern[str]], texts: dict[str, str]) -> bool:

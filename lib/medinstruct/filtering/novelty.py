@@ -30,8 +30,7 @@ from medinstruct.records import Dropped, Task
 SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
 SPACELESS += "\uff66-\uff9f\U00020000-\U000323af"
 HANGUL = "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
-TOKENIZERS = {"rouge": re.compile("[a-z0-9]+")}
-TOKENIZERS["unicode"] = re.compile(rf"[^\W_{SPACELESS}{HANGUL}]+|[^\W_]")
+TOKENIZERS = {"rouge": re.compile("[a-z0-9]+"), "unicode": re.compile(r"[^\W_]+")}
 LAST_CHARACTER = 0x10FFFF
 FINGERPRINT_WORDS = 16  # of 64 bits
 # A sequence is a string of one character a token, or a tuple if there are more distinct tokens than
@@ -159,8 +158,13 @@ def tokenize(text: str, *, tokenizer: str = "rouge") -> list[str]:
     each syllable, also where it is composed of several characters.
     """
     check_choice("tokenizer", tokenizer, TOKENIZERS)
-    text = unicodedata.normalize("NFC", text) if tokenizer == "unicode" else text
+    text = spaced(text) if tokenizer == "unicode" else text
     return TOKENIZERS[tokenizer].findall(text.lower())
+
+
+def spaced(text: str) -> str:
+    """Return a text in composed form (NFC) with spaces around what is a token by itself."""
+    return re.sub(f"[{SPACELESS}{HANGUL}]", r" \g<0> ", unicodedata.normalize("NFC", text))
 
 
 def tokenizer_of(texts: Iterable[str], *, share: float = 0.01) -> str:

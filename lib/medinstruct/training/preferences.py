@@ -14,7 +14,7 @@ from pydantic import Field
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError, check_choice
-from medinstruct.filtering import contamination
+from medinstruct.filtering import contamination, count_words
 from medinstruct.records import Answer, Example, Record, Task, Verdict
 from medinstruct.training.examples import message
 
@@ -201,7 +201,7 @@ def save(folder: Path, rows: Sequence[Preference]) -> None:
 
 def length_ratios(pairs: Iterable[Preference]) -> np.ndarray:
     """Return for each pair the log of words chosen by words rejected; above 0: chosen is longer."""
-    sizes = [[len(text.split()) for text in (pair.chosen, pair.rejected)] for pair in pairs]
+    sizes = [[count_words(text) for text in (pair.chosen, pair.rejected)] for pair in pairs]
     return np.log(np.maximum(np.reshape(sizes, (-1, 2)), 1)) @ [1, -1]
 
 
