@@ -23,7 +23,11 @@ QUANTITY = QUANTITY.replace("UNITS", _either(UNITS).replace("μ", "[µμ]"))
 QUANTITY = re.compile(QUANTITY, re.IGNORECASE | re.VERBOSE)
 NAME_BEFORE = re.compile(rf"\b(?:{_either(TABLES['names_before'])})[\s-]$", re.IGNORECASE)
 LIST_BEFORE = re.compile(r"(?:^|\n)[\s*#-]*$")
-YEAR_OR_CALL = re.compile(r"(?:19|20)\d\d|11[12]|911|988|999")  # emergency numbers are calls
+YEAR_OR_CALL = re.compile(  # emergency numbers are calls; behind the bar is what follows
+    r"(?:(?:19|20)\d\d|11[12]|911|988|999)\|.*|(?:109|119|1336)\| ?[에로번을를나과와신구상].*"
+    r"|\d+\|(?:[형급차종군]|단계|유도).*",
+    re.DOTALL,
+)
 
 
 class Mark(namedtuple("Mark", "start end kind reason")):
@@ -86,10 +90,11 @@ def _number(digits: str) -> float:
 def _is_label(match: re.Match[str]) -> bool:
     """Return whether a number is a list item, a year, an emergency number or part of a name."""
     before, first = match.string[max(match.start() - 40, 0) : match.start()], match["first"]
+    after = match.string[match.end() : match.end() + 2]
     if NAME_BEFORE.search(before[-12:]) or match["unit"] or match["second"]:
         return bool(NAME_BEFORE.search(before[-12:]))
     is_item = LIST_BEFORE.search(before) and match.string.startswith((".", ")"), match.end())
-    return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(first))
+    return bool(is_item or first[0].isalpha() or YEAR_OR_CALL.fullmatch(f"{first}|{after}"))
 
 
 def _ungrounded(number: float, unit: str, inputs: list[tuple]) -> str:

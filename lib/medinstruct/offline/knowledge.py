@@ -1,4 +1,4 @@
-"""Knowledge: conditions with twelve facets each, their names and facets inside a sentence."""
+"""Knowledge: conditions with twelve facets each, their names and facets, in English or Korean."""
 
 import re
 import string
@@ -8,7 +8,20 @@ from typing import Any
 
 from medinstruct import paths
 
-TEXTS = paths.load("offline/templates")
+
+def language_of(text: str) -> str:
+    """Return "korean" for a text with Hangul, else "" for English."""
+    return "korean" if re.search("[가-힣]", text) else ""
+
+
+@cache
+def texts(file: str, language: str = "") -> dict[str, Any]:
+    """Return a file of `data/offline`, under what a language has in place of its entries."""
+    own = paths.load(f"{language}/templates").get(file, {}) if language else {}
+    return paths.load(f"offline/{file}") | own
+
+
+TEXTS = texts("templates")
 
 
 class Finding(namedtuple("Finding", "test finding")):
@@ -16,10 +29,12 @@ class Finding(namedtuple("Finding", "test finding")):
 
     @property
     def clause(self) -> str:
-        """Return the clause "spirometry shows …" or "blood cultures show …"."""
+        """Return the clause "spirometry shows …" or "blood cultures show …", or the Korean one."""
         head = re.split(r" (?:of|in|at|with|before|after|to|from|or|by|on|as|when)\b", self.test)[0]
         is_plural = " and " in head or re.search(r"(?!gas)\w\w[^sui]s$", head)
-        return f"{called(self.test)} {'show' if is_plural else 'shows'} {self.finding}"
+        words = {"test": called(self.test), "shows": "show" if is_plural else "shows"}
+        form = texts("templates", language_of(self.finding))["clause"]
+        return form.format(**words, finding=self.finding)
 
 
 Mimic = namedtuple("Mimic", "condition feature")  # it is mistaken for, that tells them apart
@@ -33,21 +48,28 @@ class Condition(namedtuple("Condition", f"{TEXT_FIELDS} {LIST_FIELDS}")):
     """One condition, general knowledge at textbook level; the fields of `data/knowledge`."""
 
     @property
+    def texts(self) -> dict[str, Any]:
+        """Return the sentences in the language of the condition."""
+        return texts("templates", language_of(self.definition))
+
+    @property
     def plain_tests(self) -> tuple[Finding, ...]:
         """Return the tests whose finding speaks for the condition; all where none does."""
-        plain = (t for t in self.tests if not re.search(TEXTS["hedges"], f"{t.test} {t.finding}"))
+        hedges = self.texts["hedges"]
+        plain = (t for t in self.tests if not re.search(hedges, f"{t.test} {t.finding}"))
         return tuple(plain) or self.tests
 
 
 FACETS = list(TEXTS["facets"])
-BETWEEN = r"\s+(?=[A-Z\d(])"  # between two sentences
+BETWEEN = r"\s+(?=[A-Z\d(가-힣])"  # between two sentences
 
 
 @cache
-def conditions() -> tuple[Condition, ...]:
-    """Return all conditions of `data/knowledge/*.yaml`, in the order of the files."""
+def conditions(language: str = "") -> tuple[Condition, ...]:
+    """Return all conditions of `data/knowledge/*.yaml` in order, or those in another language."""
     files = sorted(paths.data("knowledge").glob("*.yaml"))
-    rows = (row for file in files for row in paths.load(f"knowledge/{file.stem}"))
+    names = [f"{language}/knowledge"] if language else [f"knowledge/{file.stem}" for file in files]
+    rows = (row for name in names for row in paths.load(name))
     return tuple(map(parsed, rows))
 
 
@@ -67,8 +89,9 @@ def called(name: str) -> str:
 
 
 def listed(phrases: tuple[str, ...] | list[str]) -> str:
-    """Return "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
+    """Return "a, b and c", or "a, b, c" in Korean."""
+    joiner = texts("templates", language_of(" ".join(phrases)))["joiner"]
+    return joiner.join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))
 
 
 def capital(text: str) -> str:
@@ -103,33 +126,34 @@ class Filler(string.Formatter):
 def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
     """Return the values of a condition by their names in the templates, lists of at most `most`."""
     warning, name, c = condition.drug.contraindication, condition.name, called(condition.name)
+    texts = condition.texts
     tests = [called(test.test) for test in condition.tests]
     mimics = {called(mimic.condition): mimic.feature for mimic in condition.differential[:most]}
-    lists = {name: getattr(condition, values) for name, values in TEXTS["any"].items()}
+    lists = {name: getattr(condition, values) for name, values in texts["any"].items()}
     lists |= {"test_name": tests, "mimic": list(mimics), "feature": list(mimics.values())}
-    care = [step for step in condition.treatment if not re.search(TEXTS["some"], step)]
-    lists["sign"] = [sign for sign in condition.presentation if not re.match(TEXTS["none"], sign)]
-    lists |= {"form": list(TEXTS["forms"]), "care": care or condition.treatment}
-    wait = TEXTS["wait"]
+    care = [step for step in condition.treatment if not re.search(texts["some"], step)]
+    lists["sign"] = [sign for sign in condition.presentation if not re.match(texts["none"], sign)]
+    lists |= {"form": list(texts["forms"]), "care": care or condition.treatment}
+    wait = texts["wait"]
     wait = wait["at_once" if re.search(wait["emergencies"], name) else "soon"]
     return {
         **condition._asdict(),
-        **{name: listed(getattr(condition, name)[:most]) for name in TEXTS["any"].values()},
+        **{name: listed(getattr(condition, name)[:most]) for name in texts["any"].values()},
         "c": c,
         "flags": listed(condition.red_flags[:3]),
         "wait": wait.format(c=c, flag=condition.red_flags[0]),
         "decides": condition.plain_tests[0].clause,
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
-        "warning": "" if warning.lower().startswith("none") else TEXTS["warning"].format(warning),
+        "warning": "" if warning.lower().startswith("none") else texts["warning"].format(warning),
         "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests[:most]),
         "test_names": listed(tests[:most]),
-        "mimics": " ".join(f"{capital(n)} would show {mark}." for n, mark in mimics.items()),
-        "any": TEXTS["words"] | lists,
+        "mimics": " ".join(texts["mimic"].format(capital(n), mark) for n, mark in mimics.items()),
+        "any": texts["words"] | lists,
     }
 
 
 def facet_text(condition: Condition, facet: str, *, plain: bool = False, most: int = 9) -> str:
     """Return one facet in one to four sentences; `plain` is for lay readers, "" where too hard."""
-    texts = TEXTS["facets"] | (TEXTS["plain"] if plain else {})
+    texts = condition.texts["facets"] | (condition.texts["plain"] if plain else {})
     return Filler().format(texts[facet], **facts(condition, most))

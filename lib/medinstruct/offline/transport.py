@@ -13,6 +13,7 @@ import httpx2
 
 from medinstruct import models
 from medinstruct.offline import responder, writer
+from medinstruct.offline.knowledge import language_of
 
 PACE = 0.02  # seconds between two words of a streamed answer
 FORMS = responder.RULES["requests"]
@@ -102,10 +103,10 @@ def _reply(text: str, *, as_json: bool, **form: Any) -> tuple[str, bool]:
     if read := _fenced(text, "question", "answer"):
         return responder.second_reading(*read), False
     if task := _task(text):
-        is_refused = chance.random() < rate["answer_refusal"]
-        reply = responder.RULES["no_answer"] if is_refused else responder.answer(**task)
+        is_refused, rules = chance.random() < rate["answer_refusal"], responder.rules_for(text)
+        reply = rules["no_answer"] if is_refused else responder.answer(**task)
         return reply, chance.random() < rate["cut"]
-    return responder.RULES["help"], False
+    return responder.rules_for(text)["help"], False
 
 
 def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> str:
@@ -114,9 +115,10 @@ def _tasks(text: str, count: int, first: int, *, as_json: bool, **form: Any) -> 
     numbers = range(first, first + min(count, 100))
     fields = (re.findall(FORMS["field"], lines.get(number, "")) for number in numbers)
     wanted = [{name.lower(): value.strip() for name, value in pairs} for pairs in fields]
-    tasks = writer.write_tasks(wanted, **form)
+    prompt = text.partition(FORMS["list"])[0]
+    tasks = writer.write_tasks(wanted, language=language_of(prompt), **form)
     if tasks is None:
-        return responder.RULES["no_tasks"]
+        return responder.rules_for(prompt)["no_tasks"]
     return writer.as_json(tasks) if as_json else writer.as_blocks(tasks, first=first, **form)
 
 

@@ -7,16 +7,16 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from medinstruct import labels, paths
+from medinstruct import labels
 from medinstruct.errors import UserError
 from medinstruct.offline import knowledge
-from medinstruct.offline.knowledge import TEXTS, Condition, conditions
+from medinstruct.offline.knowledge import Condition, conditions, language_of, texts
 
-RULES = paths.load("offline/writer")
+RULES = texts("writer")
 Rates = Mapping[str, float]
 RATES: Rates = RULES["rates"]
 FIELDS = ("Type", "Topic", "View", "Difficulty", "Style", "Instruction", "Input")
-STYLES = paths.load("offline/styles")
+STYLES = texts("styles")
 MAX_INPUT_WORDS = 190
 
 
@@ -29,21 +29,24 @@ def rates(changes: Rates) -> dict[str, float]:
     return {**RATES, **changes}
 
 
-def write_tasks(wanted: Sequence[Mapping], *, chance: Random, rate: Rates) -> list[dict] | None:
+def write_tasks(
+    wanted: Sequence[Mapping], *, chance: Random, rate: Rates, language: str = ""
+) -> list[dict] | None:
     """Return tasks as fields by name, by the labels `wanted`, with failures; None for a refusal."""
+    rules = texts("writer", language)
     if chance.random() < rate["refusal"]:
         return None
     tasks: list[dict[str, str]] = []
     clean: dict[str, str] = {}
     for asked in wanted:
         again = bool(clean) and chance.random() < rate["near_duplicate"]
-        clean = clean if again else compose(chance, asked=asked, rate=rate)[0]
-        form = chance.choice(RULES["near_duplicates"]) if again else "{}"
+        clean = clean if again else compose(chance, asked=asked, rate=rate, language=language)[0]
+        form = chance.choice(rules["near_duplicates"]) if again else "{}"
         fields = clean | {"Instruction": form.format(clean["Instruction"])}
         if chance.random() < rate["label_variant"]:
             fields["Type"] = RULES["type_variants"][fields["Type"]]
         if chance.random() < rate["word_input"]:
-            fields["Instruction"] += RULES["word_input"]
+            fields["Instruction"] += rules["word_input"]
         if chance.random() < rate["missing_field"]:
             del fields[chance.choice(["View", "Difficulty", "Topic"])]
         tasks.append(fields)
@@ -70,13 +73,16 @@ def as_json(tasks: list[dict[str, str]]) -> str:
     return json.dumps({"tasks": rows}, ensure_ascii=False)
 
 
-def compose(chance: Random, *, asked: Mapping = {}, rate: Rates = RATES) -> tuple[dict, Condition]:
+def compose(
+    chance: Random, *, asked: Mapping = {}, rate: Rates = RATES, language: str = ""
+) -> tuple[dict, Condition]:
     """Return one clean task and the condition that it is about."""
     kept = (axis for axis in labels.VALUES if chance.random() >= rate["disobedience"])
     asked = {axis: asked[axis] for axis in kept if axis in asked}
     topic = asked.get("topic", "")
-    topic = topic if topic in topics() else _favorite(topics(), chance, steep=1)
-    condition = chance.choice(_about(topic))
+    known = topics(language)
+    topic = topic if topic in known else _favorite(known, chance, steep=1)
+    condition = chance.choice(_about(topic, language))
     facets = RULES["fields"].get(topic, ()) if condition.specialty != topic else ()
     kind = _label("type", asked, chance)
     view = _view(asked.get("view", ""), chance)
@@ -98,20 +104,23 @@ def _label(axis: str, asked: Mapping[str, str], chance: Random) -> Any:
 
 
 @cache
-def topics() -> tuple[str, ...]:
+def topics(language: str = "") -> tuple[str, ...]:
     """Return the topics that the stand-in can write about, favorites first."""
-    names, favorites = {c.specialty for c in conditions()}, RULES["favorite_topics"]
-    return (*favorites, *sorted((names | set(RULES["fields"])) - set(favorites)))
+    names = {c.specialty for c in conditions(language)} | set(RULES["fields"])
+    favorites = [name for name in RULES["favorite_topics"] if name in names]
+    return (*favorites, *sorted(names - set(favorites)))
 
 
 @cache
-def _about(topic: str) -> tuple[Condition, ...]:
+def _about(topic: str, language: str) -> tuple[Condition, ...]:
     """Return the conditions of a topic: its own, and all for a field."""
+    known = conditions(language)
     if topic == "Radiology":
-        is_imaging = re.compile("|".join(RULES["imaging"]), re.IGNORECASE).search
-        return tuple(c for c in conditions() if any(is_imaging(f"{t.test} ") for t in c.tests))
-    own = tuple(condition for condition in conditions() if condition.specialty == topic)
-    return own + (conditions() if topic in RULES["fields"] else ())
+        imaging = "|".join(texts("writer", language)["imaging"])
+        is_imaging = re.compile(imaging, re.IGNORECASE).search
+        return tuple(c for c in known if any(is_imaging(f"{t.test} ") for t in c.tests))
+    own = tuple(condition for condition in known if condition.specialty == topic)
+    return own + (known if topic in RULES["fields"] else ())
 
 
 def _view(asked: str, chance: Random) -> str:
@@ -136,30 +145,34 @@ class Draws(knowledge.Filler):
 
     def __init__(self, condition: Condition, facets: Sequence[str], chance: Random) -> None:
         self.condition, self.facets, self.chance = condition, facets, chance
+        self.texts, self.language = condition.texts, language_of(condition.definition)
         self.values = dict(knowledge.facts(condition))
         person = f"{condition.name} {condition.typical_patient}"
-        self.people = next(row for row in TEXTS["people"] if re.search(row["of"], person))
+        self.people = next(row for row in self.texts["people"] if re.search(row["of"], person))
         self.values["any"] = self.values["any"] | {"who": self.people["who"]}
 
     def task(self, kind: str, *, view: str, level: int) -> tuple[str, str]:
         """Return instruction and input of a task of this type, view and level of difficulty."""
         is_lay = view in RULES["lay_views"]
-        forms = TEXTS["kinds"]
+        forms = self.texts["kinds"]
         form = forms.get(f"{kind}, lay" if is_lay else kind, forms[kind])
-        self.values |= {"view": article(view), "texts": form["texts"], "kind": kind}
+        names, other = texts("writer", self.language)["view_names"], article(view)
+        name = names.get(view, view if names else other)
+        self.values |= {"view": name, "texts": form["texts"], "kind": kind, "asker": view}
         self.draw_all(form["draws"])
         text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
         self.draw_all(form.get("input_draws", {}))
         context = self.format(form.get("input", ""))
         self.values["case"] = f"{text} {context}".lower()
-        tails = TEXTS[form.get("tails", "tails_lay" if is_lay else "tails")][level]
+        tails = self.texts[form.get("tails", "tails_lay" if is_lay else "tails")][level]
         tails = [t for t in tails if self.values["warning"] or "contraindication" not in t]
-        self.draw_all(TEXTS["tail_draws"])
+        self.draw_all(self.texts["tail_draws"])
         return f"{text} {self.format(self.chance.choice(tails))}".strip(), context
 
     def styled(self, text: str, context: str, *, style: str) -> tuple[str, str]:
         """Return instruction and input in a style; a passage keeps its words."""
-        form, is_passage = STYLES[style], self.values["kind"] in RULES["passages"]
+        is_passage = self.values["kind"] in RULES["passages"]
+        form = texts("styles", self.language)[style]
         parts = [text] if is_passage else [text, context]
         for pattern, words in form.get("words", {}).items():
             parts = [re.sub(pattern, words, part) for part in parts]
@@ -180,14 +193,14 @@ class Draws(knowledge.Filler):
         """Return a value, a filled template, or a draw for a name such as any_sign."""
         if key in self.values:
             return self.values[key]
-        if key in TEXTS:
-            return self.format(TEXTS[key])
+        if key in self.texts:
+            return self.format(self.texts[key])
         method, name = key.split("_")
         return getattr(self, method)(name)
 
     def pick(self, name: str = "texts") -> str:
         """Fill all alternatives of a template and choose one of them."""
-        return self.chance.choice(list(map(self.format, self.values.get(name) or TEXTS[name])))
+        return self.chance.choice(list(map(self.format, self.values.get(name) or self.texts[name])))
 
     def any(self, name: str) -> str:
         """Draw a word of this name, or one of the condition's signs, causes, …."""
@@ -202,12 +215,12 @@ class Draws(knowledge.Filler):
     def absent(self) -> str:
         """Draw a sign that the case does not hold, for a task that calls it missing."""
         others = [s for s in self.condition.presentation if s.lower() not in self.values["case"]]
-        return self.chance.choice(others or ["fever"])
+        return self.chance.choice(others or [self.texts["fever"]])
 
     def notes(self) -> str:
         """Return whose notes they are: a patient's own, unless the condition is one of children."""
-        is_own = self.people["adult"] and self.values["view"] == "a patient"
-        return "my notes" if is_own else f"{self.values['who']}'s notes"
+        is_own = self.people["adult"] and self.values["asker"] == "patient"
+        return self.texts["notes"]["own" if is_own else "other"].format(who=self.values["who"])
 
     def test(self, last: str = "99") -> str:
         """Draw one of the first tests as a clause; set test_name and finding."""
@@ -217,21 +230,21 @@ class Draws(knowledge.Filler):
 
     def facet(self, *options: str) -> str:
         """Draw a facet of the topic but `one`, "all" of any topic, "lay" one for lay people."""
-        facets = TEXTS["aspects"] if "all" in options or not self.facets else self.facets
-        allowed = TEXTS["lay_aspects" if "lay" in options else "aspects"]
+        facets = self.texts["aspects"] if "all" in options or not self.facets else self.facets
+        allowed = self.texts["lay_aspects" if "lay" in options else "aspects"]
         known = [f for f in facets if f in allowed and f != self.values.get("one")]
         return self.chance.choice(known or list(allowed))
 
     def aspect(self, name: str, table: str = "aspects") -> str:
         """Draw a noun phrase for a facet, such as "the causes of asthma"."""
-        phrase = self.chance.choice(TEXTS[table][self.values[name]])
+        phrase = self.chance.choice(self.texts[table][self.values[name]])
         also = self.condition.also[:2] if table == "lay_aspects" else ()
-        names = [article(n) if re.match(TEXTS["countable"], n) else n for n in also]
+        names = [article(n) if re.match(self.texts["countable"], n) else n for n in also]
         return phrase.format(c=self.chance.choice([self.values["c"], *names]))
 
     def passage(self, *names: str) -> str:
         """Return whole sentences on three facets or more, of 50 words to the limit of an input."""
-        more = self.chance.sample(TEXTS["passage"], len(TEXTS["passage"]))
+        more = self.chance.sample(self.texts["passage"], len(self.texts["passage"]))
         facets = dict.fromkeys([*names[:1], self.values["facet"], *names[1:], *more])
         texts = [knowledge.facet_text(self.condition, facet) for facet in facets]
         texts = next(texts[:n] for n in range(3, 9) if len(" ".join(texts[:n]).split()) >= 50)
