@@ -27,7 +27,7 @@ TRUNCATED = 0.5  # weight of an answer that stops in the middle of a sentence
 def answer(instruction: str, *, context: str = "", view: str = "", kind: str = "") -> str:
     """Return the answer in the language of an instruction; `unknown` outside the knowledge."""
     kind, rules = labels.canonical("type", kind) or kind, rules_for(instruction)
-    swaps = SWAPS if rules is RULES else {}
+    swaps = {} if knowledge.language_of(instruction) else SWAPS
     instruction, context = (swapped(text[:MAX_READ], swaps) for text in (instruction, context))
     c = subject(instruction, context)
     if c is None:
