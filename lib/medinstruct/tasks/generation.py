@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from medinstruct import paths, records
+from medinstruct import languages, paths, records
 from medinstruct.errors import UserError, check_choice
 from medinstruct.filtering import Pool, compared_texts
 from medinstruct.labels import VALUES
 from medinstruct.llm import Client, Reply, Request
 from medinstruct.records import Dropped, Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.steering import Coverage
+from medinstruct.tasks.steering import GIVE_UP_AFTER, Coverage
 
 TEXTS = paths.load("task_prompts")
 Messages = list[dict[str, str]]
@@ -32,7 +32,7 @@ STAGES = (  # stage, its output, its losses, the field with the reason
 
 
 class Generated(BaseModel):
-    """Tasks, rejects, rounds (counts, share of filled cells), topics that are not delivered."""
+    """Tasks, rejects, rounds (counts, filled cells), topics and languages not delivered."""
 
     tasks: list[Task] = []
     rejects: list[Reject] = []
@@ -50,9 +50,9 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
     least = settings["requests"] // BATCH_ROUNDS + 1 if client.mode == "batch" else 4
     planner, result = _Planner(seeds, **settings, least=least), Generated()
     while planner.asked < planner.requests and not _is_done(result.rounds):
-        requests, parents = zip(*planner.next_round(), strict=True)
+        requests, origins = zip(*planner.next_round(), strict=True)
         replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
-        parsed = _add_tasks(result, replies, parents)
+        parsed = _add_tasks(result, replies, origins)
         asked = len(requests) * planner.tasks_per_request
         counts = {"requests": len(requests), "asked": asked, "parsed": len(parsed)}
         result.rounds.append(counts | planner.add(parsed))
@@ -61,7 +61,7 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
         do = "Name another teacher, or look at what it wrote: its replies are in the cache."
         what = f"The teacher wrote no usable task in {len(result.rounds)} round(s)."
         raise UserError(what, got=got or "no reply", do=do)
-    result.given_up = planner.coverage.given_up if planner.coverage else []
+    result.given_up = planner.given_up
     return result
 
 
@@ -69,8 +69,9 @@ def first_requests(seeds: list[Task], **settings: Any) -> list[Request]:
     """Return the requests of the first round of `generate`, which a pilot may ask without waste.
 
     `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`, `form`
-    (blocks or json), `focus` (see `load_focus`), `seed`, the `sampling` parameters; and for the
-    novelty of tasks `novelty_limit`, `novelty_fields` and `tokenizer`, as in `filtering`.
+    (blocks or json), `focus` (see `load_focus`), `languages` (a mix such as "en 0.7, ko 0.3"),
+    `seed`, the `sampling` parameters; and for the novelty of tasks `novelty_limit` and
+    `novelty_fields`, as in `filtering`.
     """
     return [request for request, _ in _Planner(seeds, **settings).next_round()]
 
@@ -90,7 +91,7 @@ class _Planner:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     novelty_limit: float = 0.7
     novelty_fields: str = "instruction"
-    tokenizer: str = "rouge"
+    languages: str = "en"
     least: int = 4  # requests of a round
 
     def __post_init__(self) -> None:
@@ -108,11 +109,27 @@ class _Planner:
         total = self.requests * self.tasks_per_request
         self.coverage = Coverage(total, focus=self.focus) if is_steered else None
         texts = compared_texts(self.seeds, self.novelty_fields)
-        self._pool = Pool(texts, limit=self.novelty_limit, tokenizer=self.tokenizer)
+        self.mix = languages.shares(self.languages)
+        self._is_english, self._by_language = [*self.mix] == ["en"], {}
+        if not self._is_english:
+            for task in self.seeds:
+                code = task.language or languages.detect(f"{task.instruction} {task.input}")
+                self._by_language.setdefault(code, []).append(task)
+        tokenizer = "rouge" if self._is_english else "unicode"
+        self._pool = Pool(texts, limit=self.novelty_limit, tokenizer=tokenizer)
         self.asked, self._chance = 0, random.Random(self.seed)
+        self._novel, self._planned, self._requests = Counter(), Counter(), Counter()
 
-    def next_round(self) -> list[tuple[Request, tuple[str, ...]]]:
-        """Return the requests of the next round, each with the ids of its examples."""
+    @property
+    def given_up(self) -> list[str]:
+        """Return the topics and languages that the teacher does not deliver."""
+        asked = [code for code in self.mix if self._requests[code] >= GIVE_UP_AFTER]
+        never = [languages.NAMES[code] for code in asked if not self._novel[code]]
+        return [*self.coverage.given_up, *never] if self.coverage else []
+
+    def next_round(self) -> list[tuple[Request, tuple[tuple[str, ...], str]]]:
+        """Return the requests of the next round, each with the ids of its examples, language."""
+        self._planned = self._novel.copy()
         steered = max(self.least, min(self.requests // 12 + 1, 200))
         size = steered if self.coverage else self.requests
         start, self.asked = self.asked, min(self.asked + size, self.requests)
@@ -121,18 +138,36 @@ class _Planner:
     def add(self, tasks: list[Task]) -> dict[str, float]:
         """Add the novel tasks of a round; return their number and the share of filled cells."""
         is_novel = self._pool.add_novel(compared_texts(tasks, self.novelty_fields))
+        self._novel.update(task.language for task in compress(tasks, is_novel))
         if self.coverage:
             self.coverage.add(compress(tasks, is_novel))
         return {"novel": sum(is_novel), "filled": self.coverage.filled if self.coverage else 0.0}
 
-    def _request(self, number: int) -> tuple[Request, tuple[str, ...]]:
-        new = self.tasks_per_request
+    def _language(self) -> str:
+        """Return the language of a request: by share, if steered where most are missing."""
+        if self._is_english:
+            return ""
+        if not self.coverage:
+            return self._chance.choices([*self.mix], [*self.mix.values()])[0]
+        codes = [code for code in self.mix if languages.NAMES[code] not in self.given_up]
+        total = self._planned.total() + self.tasks_per_request
+        gaps = {code: self.mix[code] * total - self._planned[code] for code in codes or self.mix}
+        code = max(gaps, key=gaps.get)
+        self._planned[code] += self.tasks_per_request
+        self._requests[code] += 1
+        return code
+
+    def _request(self, number: int) -> tuple[Request, tuple[tuple[str, ...], str]]:
+        new, language = self.tasks_per_request, self._language()
         cells = self.coverage.plan(new, self._chance) if self.coverage else []
-        examples = self._chance.sample(self.seeds, self.seeds_per_request)
-        messages = task_prompt(examples, new=new, cells=cells, form=self.form)
+        own = self._by_language.get(language, [])
+        seeds = own if len(own) >= self.seeds_per_request else self.seeds
+        examples = self._chance.sample(seeds, self.seeds_per_request)
+        form = {"form": self.form, "language": language}
+        messages = task_prompt(examples, new=new, cells=cells, **form)
         schema = {"response_format": TEXTS["schema"]} if self.form == "json" else {}
         request = Request(messages=messages, parameters={**self.sampling, **schema}, sample=number)
-        return request, tuple(task.id for task in examples)
+        return request, (tuple(task.id for task in examples), language)
 
 
 def response_requests(tasks: Iterable[Task], **parameters: Any) -> list[Request]:
@@ -143,11 +178,11 @@ def response_requests(tasks: Iterable[Task], **parameters: Any) -> list[Request]
 def responses_from(
     tasks: Iterable[Task], replies: Iterable[Reply]
 ) -> tuple[list[Example], list[Response]]:
-    """Return finished examples and, apart, responses that are cut, filtered, refused or empty."""
+    """Return finished examples and, apart, responses without an end or in another language."""
     examples, unfinished = [], []
     for task, reply in zip(tasks, replies, strict=True):
         origin = _origin(reply, task.id)
-        if reason := reply.incomplete_reason:
+        if reason := reply.incomplete_reason or languages.drifted(task.language, reply.text):
             fields = {"task": task.id, "text": reply.text, "finish_reason": reason}
             unfinished.append(Response(**fields, error=reply.error, provenance=origin))
         else:
@@ -157,22 +192,23 @@ def responses_from(
     return examples, unfinished
 
 
-def _add_tasks(result: Generated, replies: list[Reply], parents: list[tuple]) -> list[Task]:
-    """Add the tasks and rejects of replies, a repeated task as a reject; return the new tasks."""
+def _add_tasks(result: Generated, replies: list[Reply], origins: list[tuple]) -> list[Task]:
+    """Add tasks and rejects, also tasks repeated or in another language; return the new tasks."""
     known, old = {task.id for task in result.tasks}, len(result.tasks)
-    for reply, examples in zip(replies, parents, strict=True):
+    for reply, (examples, language) in zip(replies, origins, strict=True):
         origin = _origin(reply, *examples)
         parsed, rejects = parse_tasks(reply.text, reply.finish_reason, provenance=origin)
         if reply.error:
             rejects = [Reject(raw=reply.error, reason=reply.finish_reason, provenance=origin)]
         result.rejects += rejects
         for task in parsed:
-            if task.id in known:
-                fields = {"raw": task.instruction, "reason": "written before, word for word"}
+            reason = "written before, word for word" if task.id in known else ""
+            if reason := reason or languages.drifted(language, f"{task.instruction} {task.input}"):
+                fields = {"raw": task.instruction, "reason": reason}
                 result.rejects.append(Reject(**fields, provenance=origin))
             else:
                 known.add(task.id)
-                result.tasks.append(task)
+                result.tasks.append(task.model_copy(update={"language": language}))
     return result.tasks[old:]
 
 
@@ -185,11 +221,13 @@ def _is_done(rounds: list[dict[str, float]]) -> bool:
     return bool(rounds) and (rounds[-1]["filled"] >= 1 or is_poor == [True] * 3)
 
 
-def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> Messages:
+def task_prompt(
+    examples: list[Task], *, new: int, cells=(), form="blocks", language=""
+) -> Messages:
     """Return the messages that ask for `new` tasks after numbered examples.
 
     `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty, style; any
-    may be missing). `form` is blocks or json.
+    may be missing). `form` is blocks or json, `language` an ISO code, "" for English.
     """
     blocks = [_block(vars(task) | {"input": task.input or "<noinput>"}) for task in examples]
     listed = "".join(f"### {n}.\n{block}" for n, block in enumerate(blocks, 1))
@@ -197,7 +235,8 @@ def task_prompt(examples: list[Task], *, new: int, cells=(), form="blocks") -> M
     end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
     labels = "".join(f"### {n}.\n{_block(cell)}" for n, cell in enumerate(cells, first))
     order = TEXTS["order"].format(labels=labels) if labels else ""
-    settings = {"form": TEXTS["forms"][form], "order": order}
+    rule = _spoken(TEXTS["forms"][form], language, "tasks")
+    settings = {"form": rule, "order": order}
     rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
     return _messages(TEXTS["writer"], rules + listed + end)
 
@@ -206,7 +245,12 @@ def response_prompt(task: Task) -> Messages:
     """Return the messages that ask for a response to a task."""
     text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
     text += f"\nInput:\n{task.input}" if task.input else ""
-    return _messages(TEXTS["answerer"], text)
+    return _messages(_spoken(TEXTS["answerer"], task.language, "responses"), text)
+
+
+def _spoken(text: str, language: str, part: str) -> str:
+    """Return a prompt with what it adds for a language other than English."""
+    return f"{text}\n{languages.sentence(language, part)}".rstrip("\n")
 
 
 def _messages(system: str, user: str) -> Messages:
