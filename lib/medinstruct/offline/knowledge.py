@@ -36,6 +36,12 @@ class Finding(namedtuple("Finding", "test finding")):
         form = texts("templates", language_of(self.finding))["clause"]
         return form.format(**words, finding=self.finding)
 
+    @property
+    def sentence(self) -> str:
+        """Return the finding in a sentence."""
+        form = texts("templates", language_of(self.finding))["result"]
+        return form.format(clause=capital(self.clause), **self._asdict())
+
 
 Mimic = namedtuple("Mimic", "condition feature")  # it is mistaken for, that tells them apart
 Drug = namedtuple("Drug", "class_ example use adverse_effect contraindication")
@@ -146,7 +152,7 @@ def facts(condition: Condition, most: int = 9) -> dict[str, Any]:
         "patient": condition.typical_patient,
         "patient_text": condition.patient,
         "warning": "" if warning.lower().startswith("none") else texts["warning"].format(warning),
-        "findings": " ".join(f"{capital(test.clause)}." for test in condition.tests[:most]),
+        "findings": " ".join(test.sentence for test in condition.tests[:most]),
         "test_names": listed(tests[:most]),
         "mimics": " ".join(texts["mimic"].format(capital(n), mark) for n, mark in mimics.items()),
         "any": texts["words"] | lists,
