@@ -37,6 +37,16 @@ def pytest_runtest_call(item):
 
 
 @pytest.fixture
+def no_kernels(monkeypatch):
+    """Notebooks run in this process: for tests of what the runner does around them."""
+    from support import in_process  # noqa: F401
+
+    from medinstruct.pipeline import runner
+
+    monkeypatch.setattr(runner, "SETTINGS", runner.SETTINGS | {"engine_name": "in process"})
+
+
+@pytest.fixture
 def real_data():
     """The folder with published data; a test that needs it is skipped where it is not."""
     folder = paths.root().parent / "shared" / "data"

@@ -60,14 +60,14 @@ def house(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_what_is_up_to_date_is_not_run_again_and_a_new_value_is(house):
+def test_what_is_up_to_date_is_not_run_again_and_a_new_value_is(house, no_kernels):
     assert all("done" in line for line in run_lines())
     assert all("up to date" in line for line in run_lines())
     run_lines(sets=["size=3"], force=True)
     assert (house / "outputs/t/b.txt").read_text() == "x" * 6
 
 
-def test_files_that_other_values_wrote_are_not_overwritten(house):
+def test_files_that_other_values_wrote_are_not_overwritten(house, no_kernels):
     run_lines()
     with pytest.raises(
         UserError, match=r"other values(.|\n)*size was 1 in 01_one, is 3 now(.|\n)*read_from: t"
@@ -95,7 +95,7 @@ def test_the_manifest_keeps_no_password_of_the_address_of_a_model(house):
     assert "pa55" not in text and "m@http://127.0.0.1:9/v1" in text
 
 
-def test_one_run_reads_another_and_leaves_it_alone(house):
+def test_one_run_reads_another_and_leaves_it_alone(house, no_kernels):
     run_lines()
     before = manifest.of_path(house / "outputs/t")
     run_lines(only=["02"], sets=["run=u", "read_from=t"])
@@ -118,7 +118,7 @@ def test_a_missing_input_names_the_notebook_that_writes_it_and_no_folder_is_made
     assert not (house / "outputs").exists()
 
 
-def test_an_input_without_a_row_names_the_notebook_that_left_it_so(house):
+def test_an_input_without_a_row_names_the_notebook_that_left_it_so(house, no_kernels):
     """As when every answer was cut: the next notebook would only divide by nothing."""
     notebook(house, "01_one", [], ["dataset.jsonl"], '(out / "dataset.jsonl").write_text("")')
     notebook(house, "02_two", ["dataset.jsonl"], ["b.txt"], "1 / 0")
@@ -130,7 +130,9 @@ def test_an_input_without_a_row_names_the_notebook_that_left_it_so(house):
     assert all("done" in line for line in run_lines(sets=["run=u"])), "nothing dropped is well"
 
 
-def test_a_section_without_its_parameter_is_left_out_and_only_what_differs_is_injected(house):
+def test_a_section_without_its_parameter_is_left_out_and_only_what_differs_is_injected(
+    house, no_kernels
+):
     path = house / "notebooks" / "01_one.ipynb"
     book = nf.read(path, as_version=4)
     tagged = {"tags": ["needs-read_from"]}
@@ -181,7 +183,7 @@ def test_notebooks_whose_inputs_are_there_run_side_by_side(side_by_side):
     assert all("up to date" in line for line in run_lines(jobs=1))
 
 
-def test_two_at_a_time_leave_the_files_of_one_after_another(house):
+def test_two_at_a_time_leave_the_files_of_one_after_another(house, no_kernels):
     notebook(house, "03_three", ["a.txt"], ["c.txt"], '(out / "c.txt").write_text("c")')
     runs = []
     for run, jobs in (("u", 1), ("v", 2)):
@@ -213,7 +215,9 @@ def test_a_notebook_waits_for_those_that_write_what_it_reads_or_read_what_it_wri
     assert waits["15"] == waits.keys() - {"15"}
 
 
-def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_again(house):
+def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_again(
+    house, no_kernels
+):
     path = house / "notebooks" / "02_two.ipynb"
     book = nf.read(path, as_version=4)
     book.metadata["medinstruct"] = {
@@ -244,7 +248,7 @@ def test_a_typo_and_a_number_as_text_are_refused_before_anything_runs(house):
     assert not (house / "outputs").exists()
 
 
-def test_a_problem_in_a_notebook_is_told_once_with_its_place(house):
+def test_a_problem_in_a_notebook_is_told_once_with_its_place(house, no_kernels):
     code = 'from medinstruct.errors import UserError\nraise UserError("The file is bad.", got="x.json", do="Repair it.")'
     notebook(house, "02_two", ["a.txt"], ["b.txt"], code)
     with pytest.raises(UserError) as caught:
@@ -496,7 +500,7 @@ def test_only_a_notebook_that_is_there_is_chosen(house, number):
         run_lines(only=[number])
 
 
-def test_a_notebook_is_chosen_by_its_number_or_its_name(house):
+def test_a_notebook_is_chosen_by_its_number_or_its_name(house, no_kernels):
     assert [line.partition(":")[0] for line in run_lines(only=["1", "01_one"])] == ["01_one"]
 
 

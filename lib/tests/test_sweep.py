@@ -47,7 +47,9 @@ def house(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_failed_cell_ends_no_other_and_a_repeated_command_runs_only_what_is_missing(house):
+def test_a_failed_cell_ends_no_other_and_a_repeated_command_runs_only_what_is_missing(
+    house, no_kernels
+):
     form = {"grid": ["params/grid.yaml"]}
     with pytest.raises(UserError, match="dataset.jsonl"):
         list(grid.run_grid("params/p.yaml", **form))
