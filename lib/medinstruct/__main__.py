@@ -97,7 +97,7 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
         if given.command == "sweep":
             yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
             return
-        chosen = {"only": given.notebooks, "force": given.force, "jobs": given.jobs}
+        chosen = {"only": given.notebooks, "force": given.force}
         start = time.perf_counter()
         yield from pipeline.run(given.profile, sets=given.set, **chosen)
         yield f"together: {time.perf_counter() - start:.1f} s"

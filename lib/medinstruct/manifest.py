@@ -90,7 +90,7 @@ def forget(folder: Path, notebooks: list[str]) -> None:
 
 
 def _update(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    lock = FileLock(path.with_name(".manifest.lock"), timeout=60)  # of notebooks side by side
+    lock = FileLock(path.with_name(".manifest.lock"), timeout=60)  # of kernels side by side
     with paths.writing(path), lock:
         records.write_json(path, paths.read_json(path) | entries)
 

@@ -160,61 +160,6 @@ def test_each_executed_notebook_gets_a_page_and_the_command_says_where_the_time_
     assert page.exists(), "a page that is missing is written though its notebook is up to date"
 
 
-@pytest.fixture
-def side_by_side(house):
-    """Two notebooks that read `a.txt`, each of which ends only once the other has begun."""
-    code = (
-        "import time\n(out / '{own}').write_text('x')\nend = time.monotonic() + 60\n"
-        "while not (out / '{other}').exists() and time.monotonic() < end: time.sleep(0.05)\n"
-        "assert (out / '{other}').exists()\n"
-    )
-    for name, own, other in (("02_two", "b.txt", "c.txt"), ("03_three", "c.txt", "b.txt")):
-        notebook(house, name, ["a.txt"], [own], code.format(own=own, other=other))
-    notebook(house, "04_four", ["b.txt", "c.txt"], ["d.txt"], '(out / "d.txt").write_text("d")')
-    return house
-
-
-def test_notebooks_whose_inputs_are_there_run_side_by_side(side_by_side):
-    lines = run_lines(jobs=2)
-    assert [line[:2] for line in lines] == ["01", "02", "03", "04"]
-    assert all("done" in line for line in lines)
-    entries = manifest.load(side_by_side / "outputs/t")
-    assert all(entries[line.partition(":")[0]]["written"] for line in lines), "no entry is lost"
-    assert all("up to date" in line for line in run_lines(jobs=1))
-
-
-def test_two_at_a_time_leave_the_files_of_one_after_another(house, no_kernels):
-    notebook(house, "03_three", ["a.txt"], ["c.txt"], '(out / "c.txt").write_text("c")')
-    runs = []
-    for run, jobs in (("u", 1), ("v", 2)):
-        run_lines(jobs=jobs, sets=[f"run={run}"])
-        entries = manifest.load(house / "outputs" / run).items()
-        runs.append({name: (entry["read"], entry["written"]) for name, entry in entries})
-    assert runs[0] == runs[1] and len(runs[0]) == 3
-
-
-def test_a_failure_lets_the_running_notebook_end_and_starts_no_other(side_by_side):
-    code = "import time\nwhile not (out / 'c.txt').exists(): time.sleep(0.05)\n1 / 0"
-    notebook(side_by_side, "02_two", ["a.txt"], ["b.txt"], code)
-    code = "(out / 'c.txt').write_text('x')\nimport time\ntime.sleep(4)"
-    notebook(side_by_side, "03_three", ["a.txt"], ["c.txt"], code)
-    notebook(side_by_side, "04_four", ["a.txt"], ["d.txt"], '(out / "d.txt").write_text("d")')
-    with pytest.raises(UserError, match=r"02_two stopped at cell `work`"):
-        run_lines(jobs=2)
-    assert {*manifest.load(side_by_side / "outputs/t")} == {"01_one", "03_three"}
-    assert not (side_by_side / "outputs/t/d.txt").exists()
-
-
-def test_a_notebook_waits_for_those_that_write_what_it_reads_or_read_what_it_writes():
-    waits = {book.stem[:2]: before for book, before in runner.waits(paths.notebooks()).items()}
-    waits = {number: {book.stem[:2] for book in before} for number, before in waits.items()}
-    assert "05" not in waits["06"] and "10" not in waits["12"] | waits["13"] | waits["14"]
-    assert "06" in waits["07"] and "07" in waits["08"] and "10" in waits["11"]
-    assert {"07", "08"} <= waits["09"], "votes and the tuned adapter come before preferences"
-    assert "07" in waits["10"], "07 reads the answers of the last run, if there are any"
-    assert waits["15"] == waits.keys() - {"15"}
-
-
 def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_again(
     house, no_kernels
 ):

@@ -56,7 +56,7 @@ def test_an_error_that_nothing_foresaw_is_one_message_with_its_log(
     error, outputs, monkeypatch, capsys
 ):
     (outputs / "mine").mkdir()
-    monkeypatch.setattr(runner, "_in_turn", fail(error))
+    monkeypatch.setattr(runner, "_run_one", fail(error))
     assert cli.main(["run", "demo", "--set", "run=mine"]) == 2
     message = capsys.readouterr().err
     assert type(error).__name__ in message and message.count("do:") == 1
@@ -105,7 +105,7 @@ def test_no_secret_is_in_the_message_or_the_log(outputs, monkeypatch, capsys):
     for name, value in values.items():
         monkeypatch.setenv(name, f" {value}\r\n")  # as copied, with what is about it
     (outputs / "mine").mkdir()
-    monkeypatch.setattr(runner, "_in_turn", fail(ValueError(f"sent {' '.join(values.values())}")))
+    monkeypatch.setattr(runner, "_run_one", fail(ValueError(f"sent {' '.join(values.values())}")))
     assert cli.main(["run", "demo", "--set", "run=mine"]) == 2
     written = capsys.readouterr().err + (outputs / "mine/error.log").read_text()
     assert not [value for value in values.values() if value in written]

@@ -1,16 +1,12 @@
-"""Runner: execute notebooks with papermill, some side by side, and skip those up to date."""
+"""Runner: execute notebooks with papermill and skip those up to date."""
 
 import errno
 import logging
 import os
 import re
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +22,12 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
 
 
-def run(
-    profile: str, *, only: Sequence = (), sets: Sequence = (), force=False, jobs: int = 0
-) -> list[str]:
+def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) -> list[str]:
     """Run a profile's notebooks into `outputs/<run>/`; return a line on each.
 
     `only` selects notebooks by number, `sets` overrides parameters as key=value, `force` reruns
-    current ones and overwrites files that other values wrote. At most `jobs` run side by side (0:
-    `default_jobs`), each after those in `waits`, so that the files are those of one after another.
-    The first failure starts no further one and names notebook, cell and cause.
+    current ones and overwrites files that other values wrote. The first failure ends the run and
+    names notebook, cell and cause.
     """
     values = params.merged(profile, sets)
     selected = _selected(paths.notebooks(), only)
@@ -43,69 +36,18 @@ def run(
         logging.getLogger("medinstruct").warning(text)
     if force:
         manifest.forget(out, [notebook.stem for notebook in selected])
-    own = {book: {name: values[name] for name in params.declared(book)} for book in selected}
-    one = partial(_run_one, out=out, timings=timings)
-    lines = {}
-    with tqdm(total=len(selected), unit="notebook", dynamic_ncols=True) as bar:
-        for notebook, lines[notebook] in _in_turn(one, own, jobs or default_jobs(), bar):
+    lines = []
+    with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
+        for notebook in bar:
+            bar.set_description(notebook.stem)
+            own = {name: values[name] for name in params.declared(notebook)}
+            lines.append(_run_one(notebook, own, out=out, timings=timings))
             page = out / "pages" / f"{notebook.stem}.html"
             if not page.exists():
                 text = plotting.display.to_html(out / notebook.name)
                 text = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text)
                 records.write_text(page, text)
-    return [lines[notebook] for notebook in selected]
-
-
-def default_jobs() -> int:
-    """Return 2 notebooks at a time; 1 on one core, under 8 GB, or where models fill a GPU."""
-    import psutil
-
-    has_room = (os.cpu_count() or 1) > 1 and psutil.virtual_memory().total > 8e9
-    return 2 if has_room and not shutil.which("nvidia-smi") else 1
-
-
-def waits(notebooks: list[Path]) -> dict[Path, set[Path]]:
-    """Return which end first: those that write what one reads or writes, or read what it writes."""
-    io = {book: paths.metadata(book) for book in notebooks}
-    reads = {book: set(manifest.inputs(io[book])) for book in notebooks}
-    writes = {book: set(io[book].get("writes", [])) for book in notebooks}
-    before = {}
-    for n, book in enumerate(notebooks):
-        shared = {b: writes[b] & (reads[book] | writes[book]) for b in notebooks[:n]}
-        before[book] = {b for b in shared if shared[b] or reads[b] & writes[book]}
-    return before
-
-
-def _in_turn(one: Any, own: dict[Path, dict], jobs: int, bar: tqdm) -> Iterator[tuple[Path, str]]:
-    """Yield notebooks with the lines of `one`, `jobs` at a time; Ctrl-C ends the kernels."""
-    waiting, running, done, ended = waits(list(own)), {}, set(), []
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            while waiting or running or ended:
-                ready = [book for book, before in waiting.items() if before <= done]
-                for book in ready[: jobs - len(running)]:
-                    running[pool.submit(one, book, own[book])] = book
-                    del waiting[book]
-                bar.set_description(", ".join(book.stem for book in running.values()))
-                yield from ended  # their pages are written while the next notebooks run
-                futures = wait(running, return_when=FIRST_COMPLETED).done
-                ended = [(running.pop(future), future.result()) for future in futures]
-                done |= {book for book, _ in ended}
-                bar.update(len(ended))
-        except (KeyboardInterrupt, GeneratorExit):
-            _end_kernels(list(running))
-            raise
-
-
-def _end_kernels(running: list[Future]) -> None:
-    """End the kernels that this process has started, until no notebook runs."""
-    import psutil
-
-    while wait(running, timeout=0.5).not_done:
-        for child in psutil.Process().children():
-            with suppress(psutil.Error):  # it has ended by itself
-                if "ipykernel_launcher" in child.cmdline():
-                    child.kill()
+    return lines
 
 
 def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> str:
