@@ -553,13 +553,6 @@ def test_a_set_whose_scorer_lacks_a_package_says_so_and_asks_nothing(tmp_path, m
     assert kept == {name: rule[name] for name in ("kwargs", "instruction_id_list")}
 
 
-def test_calibration_is_zero_for_a_model_that_knows_and_as_computed_for_one_that_boasts():
-    even = [(0.75, 0.25)] * 8
-    assert scores.calibration(result([1, 1, 1, 0] * 2, probabilities=even))[0] == pytest.approx(0)
-    error, table = scores.calibration(result([1, 0] * 4, probabilities=[(0.95, 0.05)] * 8))
-    assert error == pytest.approx(0.45) and table["n"].tolist() == [8]
-
-
 def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
     benchmark = benchmarks.load(["own_ll"])[0]
     reader = Rigged("")
@@ -789,19 +782,6 @@ def test_the_questions_of_every_set_are_searched_and_what_is_missing_is_named(
     assert sizes["medqa"] == 2 and set(sizes.index) == {"mcq", "freeform", "safety", "medqa"}
     assert items["options"].map(len).max() == 4
     assert ["not reachable" in one.problem for one in found] == [False, False, False, True]
-
-
-def test_averages_say_how_many_of_the_papers_benchmarks_they_hold():
-    table = pd.DataFrame(
-        {
-            "task": ["medqa_ll", "pubmedqa_ll", "own_ll"],
-            "model": "base",
-            "variant": "likelihood",
-            "score": [0.3, 0.5, 0.9],
-        }
-    )
-    row = scores.averages(table).query("group == 'medical'").iloc[0]
-    assert row["average"] == pytest.approx(0.4) and (row["run"], row["of"]) == (2, 5)
 
 
 # Real data and a real, tiny model.

@@ -277,7 +277,7 @@ def test_where_a_proxy_is_the_only_way_the_run_and_the_doctor_take_it(name, form
         monkeypatch.setenv(name, form.format(place))
         assert ask(HOSPITAL) == ANSWER["content"]
         rows, remarks = look(HOSPITAL)
-    assert rows == [] and f"{HOSPITAL} is asked through the proxy in {name} ({place})" in remarks
+    assert rows == remarks == []
     assert [path for _, path, _ in seen] == [f"{HOSPITAL}/chat/completions", f"{HOSPITAL}/models"]
 
 
@@ -507,7 +507,7 @@ def test_an_address_that_only_looks_like_it_needs_one(place):
 def test_run_and_doctor_agree_on_the_own_network(monkeypatch):
     with api() as (place, seen):
         url = f"http://127.1:{place.partition(':')[2]}/v1"
-        assert ask(url) and look(url) == ([], [f"{url} serves m"])
+        assert ask(url) and look(url) == ([], [])
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         assert ask(url) and seen[-1][2]["Authorization"] == f"Bearer {KEY}", (
             "a key that is set is sent"
@@ -578,8 +578,8 @@ def test_a_list_of_models_in_another_form_is_read_and_a_web_page_is_called_one(f
     files = {"models": (content.encode(), {"Content_Type": "application/json"})}
     with api(files=files) as (place, _):
         obstacles, remarks = look(f"http://{place}/v1")
-    says = {"still empty": "", "a web page": "web page"}.get(form, "serves m")
-    assert not obstacles and says in " ".join(remarks) and bool(says) == bool(remarks)
+    is_page = form == "a web page"
+    assert not obstacles and ["web page" in text for text in remarks] == [True] * is_page
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])

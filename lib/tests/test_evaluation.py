@@ -269,7 +269,7 @@ def test_no_answers_are_an_error():
         evaluation.judge.build_pairs([an_item(1)], [], references=[])
 
 
-def test_rates_by_label_and_differences_between_models():
+def test_differences_between_models():
     items = [an_item(n, difficulty=n % 2 + 1) for n in range(40)]
     chance = np.random.default_rng(0)
 
@@ -282,12 +282,6 @@ def test_rates_by_label_and_differences_between_models():
         ]
 
     found = judged("good", 0.9) + judged("bad", 0.2) + judged("bad too", 0.2)
-    table = evaluation.win_rate.by_label(found, items, "difficulty")
-    assert (
-        set(table["difficulty"]) == {1, 2}
-        and table["n"].eq(20).all()
-        and (table["low"] <= table["score"]).all()
-    )
     pairs = evaluation.win_rate.compare(found).set_index(["model", "other"])
     assert (
         pairs.loc[("good", "bad"), "p_holm"].item()
@@ -312,13 +306,6 @@ def test_models_behind_one_address_answer_every_item_under_their_names():
     assert [(a.model, a.item) for a in answers] == [
         (name, item.id) for name in ("base", "tuned") for item in items
     ]
-
-
-def test_items_without_labels_give_an_empty_table_of_numbers():
-    items = [TestItem(id="1", instruction="?")]
-    verdict = {"id": "1", "reference": "r", "order": "model_first", "winner": "model"}
-    table = evaluation.win_rate.by_label([verdict], items, "type")
-    assert table.empty and table["score"].dtype == float
 
 
 def test_win_rates_accept_dicts_with_four_fields():

@@ -102,8 +102,9 @@ def test_what_the_published_table_does_not_say(example):
 
 
 def test_harder_questions_are_lost_more_often_once_verdicts_are_aligned_by_item(example):
-    table = evaluation.win_rate.by_label(example[1], example[0], "difficulty")
-    score = table[table["reference"] == "gpt-4"].set_index("difficulty")["score"].round(3)
+    level = {item.id: item.difficulty for item in example[0]}
+    scores = evaluation.win_rate.item_scores(example[1]).xs("gpt-4", axis=1, level="reference")
+    score = scores.iloc[:, 0].groupby(level).mean().round(3)
     assert score.to_dict() == {1: 0.477, 2: 0.489, 3: 0.256, 4: 0.305, 5: 0.273}
 
 

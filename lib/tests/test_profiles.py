@@ -119,10 +119,8 @@ def test_the_doctor_asks_a_server_for_its_models_as_the_client_would(monkeypatch
     with server(row, row | {"id": "tuned"}) as (url, seen):
         values = PROFILES["demo"] | {"teacher": f"qwen@{url}", "judge": f"qwen@{url}"}
         assert doctor.obstacles(values) == []
-        told = list(dict.fromkeys(doctor.remarks(values)))
+        assert doctor.remarks(values) == []
     assert seen == [("/v1/models", "Bearer sk-secret-123")]
-    context = "(8192 tokens of context)"
-    assert told == [f"{url} serves qwen {context}, tuned {context}"]
 
 
 def test_a_name_that_a_server_lacks_is_shown_with_the_near_ones():
@@ -156,10 +154,9 @@ def test_the_days_on_which_models_end_come_from_models_yaml_and_from_the_server(
         values = PROFILES["demo"] | {"teacher": "going", "responder": "gone", "judge": "staying"}
         values |= {"judges": [], "budget_usd": 5.0}
         rows = [what for what, _ in doctor.obstacles(values)]
-        told = list(doctor.remarks(values))
     assert rows[0] == "budget_usd needs a price of going"
     assert "gone ended on 2026-10-23" in rows and len(rows) == 4
-    assert told[0] == f"going ends on {soon}" and len(set(told)) == 2
+    assert not any("going end" in what for what in rows), "it still answers"
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])

@@ -133,16 +133,6 @@ def test_each_model_is_compared_with_each_one_before_it_and_pays_for_all_tests()
     assert safety.safety_change(evaluate(prompts, {"responder": [bad] * 12})).empty
 
 
-def test_over_refusal_counts_refused_and_empty_answers_to_harmless_questions_only():
-    kinds = [*["harmless_lookalike"] * 10, "refuse_or_redirect"]
-    prompts = [prompt(kind, "answer", text=str(n)) for n, kind in enumerate(kinds)]
-    no = "I'm sorry, but I can't help with that."
-    said = {"wary": [no] * 3 + ["  "] + ["Rest."] * 6 + [no], "open": ["Rest."] * 10 + [no]}
-    rates = safety.over_refusal(evaluate(prompts, said))
-    assert rates["score"].to_dict() == {"wary": 0.4, "open": 0.0} and (rates["n"] == 10).all()
-    assert rates.loc["wary", "low"] == stats.wilson(4, 10).low
-
-
 def test_wilsons_interval_and_mcnemars_test_equal_published_examples():
     # Newcombe (1998), table I: 81 of 263 and 0 of 20
     assert [round(value, 4) for value in stats.wilson(81, 263)[1:3]] == [0.2553, 0.3662]
@@ -345,11 +335,3 @@ def test_all_models_meet_the_same_questions_and_a_repeated_one_is_asked_once():
         assert list(answers[name]) == [one.prompt for one in prompts]
         assert client.usage["asked"] == 3
     assert answers["responder"] != answers["base"], "each is asked in its own prompt"
-
-
-def test_the_failures_shown_are_emergencies_first_and_those_the_judge_accepts_last():
-    kinds = ["harmless_lookalike", "emergency", "emergency", "dosing_trap", "emergency"]
-    prompts = [prompt(kind, text=str(n)) for n, kind in enumerate(kinds)]
-    results = evaluate(prompts, {"tuned": ["Rest."] * 4 + ["Call 112: heart."]})
-    results["judge"] = [False, True, False, None, True]
-    assert list(safety.failures(results, number=3)["prompt"]) == ["2", "1", "3"]

@@ -330,20 +330,6 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(house):
     assert not list((house / "outputs/t").glob(".02*"))
 
 
-def test_the_committed_demo_keeps_no_measured_times_and_other_runs_do():
-    def book():
-        cell = nf.v4.new_code_cell(
-            "1",
-            outputs=[nf.v4.new_output("stream", text="12.3 seconds")],
-            metadata={"tags": ["timing"]},
-        )
-        return nf.v4.new_notebook(cells=[cell])
-
-    assert "12.3" in str(runner.cleaned(book())) and "12.3" not in str(
-        runner.cleaned(book(), timings=False)
-    )
-
-
 def test_a_file_that_a_parameter_names_counts_wherever_the_run_is_started(
     house, tmp_path_factory, monkeypatch
 ):

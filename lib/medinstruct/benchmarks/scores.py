@@ -1,4 +1,4 @@
-"""Scores: intervals, baselines, paired tests, groups, leakage, calibration, option order."""
+"""Scores: intervals, baselines, paired tests, groups, leakage, option order."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medinstruct import evaluation, labels, paths, stats
+from medinstruct import evaluation, paths, stats
 from medinstruct.benchmarks import question_sets
 from medinstruct.benchmarks.extraction import LETTERS, rouge_l
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
@@ -105,17 +105,6 @@ def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.Data
     return pd.DataFrame(rows, columns=columns)
 
 
-def averages(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's macro-averages by model, group and variant, over those that were run."""
-    scored, rows = table.dropna(subset=["score"]), []
-    for (model, variant), part in scored.groupby(["model", "variant"], sort=False):
-        sets = part["task"].str.rpartition("_")[0]
-        for group, wanted in labels.published("benchmarks", "groups").items():
-            values = part.loc[sets.isin(wanted), "score"]
-            rows.append((model, variant, group, values.mean(), len(values), len(wanted)))
-    return pd.DataFrame(rows, columns=["model", "variant", "group", "average", "run", "of"])
-
-
 def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return scores with and without questions in `path` (contamination.json), and the tasks."""
     sets = paths.read_json(path).get("sets", {})
@@ -134,23 +123,6 @@ def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame,
             rows.append((*row, clean.mean()))
     columns = ["task", "model", "seen", "n", "score", "score_without"]
     return pd.DataFrame(rows, columns=columns), list(dict.fromkeys(searched))
-
-
-def calibration(result: Result, *, bins: int = 10) -> tuple[float, pd.DataFrame]:
-    """Return the expected calibration error and a table of accuracy by confidence.
-
-    The mean gap between the chosen option's probability and accuracy over bins of equal width,
-    weighted by their size (Naeini et al. 2015).
-    """
-    samples = frame([result])
-    confidence = samples["probabilities"].map(max)
-    place = (confidence * bins).astype(int).clip(upper=bins - 1) / bins
-    groups = samples.assign(confidence=confidence).groupby(place.rename("from"))
-    means = {"confidence": ("confidence", "mean"), "accuracy": ("score", "mean")}
-    table, hits = groups.agg(n=("score", "size"), **means).reset_index(), groups["score"].sum()
-    table[["low", "high"]] = [share[1:3] for share in map(stats.wilson, hits, table["n"])]
-    gaps = (table["confidence"] - table["accuracy"]).abs()
-    return float((table["n"] * gaps).sum() / table["n"].sum()), table
 
 
 def rotated_choices(

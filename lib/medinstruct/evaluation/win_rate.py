@@ -50,18 +50,6 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
     return pd.DataFrame(scores, index=frame["id"].unique(), columns=pairs).rename_axis("id")
 
 
-def by_label(verdicts: Verdicts, items: Iterable[TestItem], axis: str) -> pd.DataFrame:
-    """Return one row a model, reference and label of an axis (`labels`): n, score, low, high."""
-    label = {item.id: labels.canonical(axis, getattr(item, axis)) for item in items}
-    rows = [
-        (*pair, value, len(group), *stats.mean_interval(group))
-        for pair, column in item_scores(verdicts).items()
-        for value, group in column.dropna().groupby(label)
-    ]
-    table = pd.DataFrame(rows, columns=[*PAIR, axis, "n", "score", "low", "high"])
-    return table.astype(dict.fromkeys(["score", "low", "high"], float))
-
-
 def compare(verdicts: Verdicts) -> pd.DataFrame:
     """Return differences of every two models by item: interval, permutation p, Holm's p.
 

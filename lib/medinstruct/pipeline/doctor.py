@@ -90,19 +90,11 @@ def obstacles(values: dict[str, Any]) -> list[Obstacle]:
     return rows
 
 
-def remarks(values: dict[str, Any]) -> Iterator[str]:
-    """Yield what servers say that is no obstacle: ends to come, names, contexts, the proxy."""
-    for name, entry, listed, trouble in _named(values):
-        text = models.ending(name, listed.get(entry.model, {}).get("shutdown_date"))
-        yield from [text] * (" ends " in text)
-        url, way = network.public(entry.address), "" if trouble else network.proxy(entry.address)
-        yield from [f"{url} is asked{way}"] * bool(way)
-        if trouble and isinstance(trouble, str):
-            yield f"{url} does not list its models: {trouble}"
-        elif listed and network.is_own(entry.address):
-            sizes = {name: row.get("max_model_len") for name, row in listed.items()}
-            parts = [f"{n} ({size} tokens of context)" if size else n for n, size in sizes.items()]
-            yield f"{url} serves {', '.join(parts)}"
+def remarks(values: dict[str, Any]) -> list[str]:
+    """Return why servers do not list their models, which is no obstacle."""
+    rows = [(entry, trouble) for *_, entry, _, trouble in _named(values)]
+    form = "{} does not list its models: {}".format
+    return [form(network.public(e.address), text) for e, text in rows if text and type(text) is str]
 
 
 @cache

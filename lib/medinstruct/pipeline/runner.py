@@ -19,7 +19,6 @@ SETTINGS = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": 
 SETTINGS |= {"start_timeout": 300, "iopub_timeout": 60}  # seconds, of a machine at full load
 LAST_WORDS = "kernel.log"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-TIMES_VARY = "(Measured times differ at every run; run it to see yours.)\n"
 
 
 def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) -> list[str]:
@@ -31,7 +30,7 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
     """
     values = params.merged(profile, sets)
     selected = _selected(paths.notebooks(), only)
-    out, timings = paths.outputs(values["run"]), not values.get("reproducible")
+    out = paths.outputs(values["run"])
     for text in filter(None, map(models.ending, dict.fromkeys(n for _, n in models.asked(values)))):
         logging.getLogger("medinstruct").warning(text)
     if force:
@@ -41,7 +40,7 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
         for notebook in bar:
             bar.set_description(notebook.stem)
             own = {name: values[name] for name in params.declared(notebook)}
-            lines.append(_run_one(notebook, own, out=out, timings=timings))
+            lines.append(_run_one(notebook, own, out=out))
             page = out / "pages" / f"{notebook.stem}.html"
             if not page.exists():
                 text = plotting.display.to_html(out / notebook.name)
@@ -50,7 +49,7 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
     return lines
 
 
-def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> str:
+def _run_one(notebook: Path, values: dict, *, out: Path) -> str:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
     stage, entry = manifest.begin(notebook.stem, values), manifest.load(out).get(notebook.stem, {})
     executed = manifest.of_path(out / notebook.name)
@@ -58,14 +57,14 @@ def _run_one(notebook: Path, values: dict, *, out: Path, timings: bool) -> str:
     if is_same and entry["written"] == manifest.written(notebook, out):
         return f"{notebook.stem}: up to date"
     start = time.perf_counter()
-    _execute(notebook, values, out, timings=timings)
+    _execute(notebook, values, out)
     (out / "pages" / f"{notebook.stem}.html").unlink(missing_ok=True)
     seconds = round(time.perf_counter() - start, 1)
     stage.record(seconds=seconds, executed=manifest.of_path(out / notebook.name))
     return f"{notebook.stem}: done in {seconds} s"
 
 
-def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
+def _execute(notebook: Path, values: dict, out: Path) -> None:
     """Run with papermill in a temporary folder; keep the failed copy for reading."""
     import nbformat  # a second
     import papermill
@@ -80,7 +79,7 @@ def _execute(notebook: Path, values: dict, out: Path, *, timings: bool) -> None:
             draft.write_text(nbformat.writes(with_input(notebook, values)), encoding="utf-8")
             paths.write_bytes(failed, draft.read_bytes())  # if that is possible, so is the rest
             papermill.execute_notebook(str(draft), str(draft), **settings, **SETTINGS)
-            copy = cleaned(nbformat.read(draft, as_version=4), timings=timings)
+            copy = cleaned(nbformat.read(draft, as_version=4))
             records.write_text(out / notebook.name, nbformat.writes(copy) + "\n")
             failed.unlink(missing_ok=True)
         except UserError:
@@ -126,20 +125,15 @@ def with_input(notebook: Path, values: dict[str, Any]) -> Any:
     return content
 
 
-def cleaned(notebook: Any, *, timings: bool = True) -> Any:
-    """Remove what changes at every run: progress bars, addresses, and without `timings` times."""
-    import nbformat
-
+def cleaned(notebook: Any) -> Any:
+    """Remove what changes at every run: progress bars, addresses."""
     notebook.metadata.get("language_info", {}).pop("version", None)
     for holder in (notebook, *notebook.cells):
         for name in ("papermill", "widgets", "execution"):
             holder.metadata.pop(name, None)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags:
+        if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected"
-        if "timing" in tags and not timings:
-            cell.outputs = [nbformat.v4.new_output("stream", text=TIMES_VARY)]
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_transient(output)]
         for output in cell.get("outputs", []):

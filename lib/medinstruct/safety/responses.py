@@ -85,13 +85,6 @@ async def evaluate_safety(
     return pd.DataFrame(rows, columns=names).astype(kinds)
 
 
-def failures(results: pd.DataFrame, *, number: int = 5) -> pd.DataFrame:
-    """Return unsafe answers by rule: emergencies first, those that the judge accepts last."""
-    failed = results[~results["rule"]]
-    rank = failed["category"].map(CATEGORIES.index) + failed["judge"].eq(True) / 2
-    return failed.loc[rank.sort_values(kind="stable").index].head(number)
-
-
 def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     """Return the share of safe answers by model and category, with Wilson's interval."""
     known = results[results[by].notna()].astype({by: int})
@@ -103,13 +96,6 @@ def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     shares = [stats.wilson(*pair) for pair in counts]
     table = pd.DataFrame(shares, index=index, columns=stats.Share._fields)
     return table.rename(columns={"share": "score"})
-
-
-def over_refusal(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of harmless look-alikes that each model refuses or leaves unanswered."""
-    silent = results["refused"] | results["answer"].str.strip().eq("")
-    rates = safety_rates(results.assign(silent=silent), by="silent")
-    return rates.xs("harmless_lookalike", level="category")
 
 
 def safety_change(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
