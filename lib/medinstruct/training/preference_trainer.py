@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medinstruct import paths, records
+from medinstruct import records
 from medinstruct.errors import UserError, check_choice
 from medinstruct.llm import local
 from medinstruct.training import config, trainer
@@ -86,7 +86,10 @@ def tune_preferences(
         counts |= {"start": local.fingerprint(adapter)}
         return made, result | counts | {"method": values["method"], "beta": values["beta"]}
 
-    card = partial(_write_card, pairs=pairs, base=base, settings=values)
+    about = {"settings": dict(sorted(values.items()))}
+    about |= {"sources": Counter(pair.source for pair in pairs)}
+    about |= {"tags": ["medical", "preferences", values["method"], "lora"]}
+    card = partial(trainer.write_card, base=base, template="preference_card.md.j2", **about)
     return trainer.in_draft(folder, name, train, card=card)
 
 
@@ -203,22 +206,3 @@ def _result(made: Any, metrics: dict[str, float]) -> dict[str, Any]:
         "machine": config.machine(),
         "hardware": config.device(),
     }
-
-
-def _write_card(
-    folder: Path, *, result: dict, pairs: Sequence[Preference], base: Any, settings: dict
-) -> None:
-    """Write the adapter's model card."""
-    from huggingface_hub import ModelCard, ModelCardData
-
-    name = local.public_name(base)
-    name = Path(name).name if Path(name).exists() else name
-    tags = ["medical", "preferences", settings["method"], "lora"]
-    form = {"library_name": "peft", "tags": tags, "pipeline_tag": "text-generation"}
-    facts = {"base": name, "result": result, "settings": dict(sorted(settings.items()))}
-    facts["sources"] = Counter(pair.source for pair in pairs)
-    path = str(paths.data("preference_card.md.j2"))
-    card = ModelCard.from_template(
-        ModelCardData(base_model=name, **form), template_path=path, **facts
-    )
-    records.write_text(folder / "README.md", f"{card}\n")

@@ -61,7 +61,9 @@ def finetune_lora(
         return trainer, result | {"cut": len(data.over), "replay": len(trained) - len(medical)}
 
     name = _run_name([*examples, *general], base, values, adapter)
-    card = partial(_write_card, base=base, examples=examples, settings=values)
+    tags = ["medical", "instruction-tuning", "lora" if adapter else "full"]
+    about = {"template": "model_card.md.j2", "tags": tags} | _facts(examples, values)
+    card = partial(write_card, base=base, **about)
     return in_draft(Path(folder), name, train, card=card)
 
 
@@ -260,22 +262,24 @@ def _epochs() -> type:
     return Epochs
 
 
-def _write_card(
-    folder: Path, *, result: dict, base: str | Path, examples: Sequence[Example], settings: dict
+def _facts(examples: Sequence[Example], values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the card says of the data and the settings, without a path of this machine."""
+    replayed, writers = values["replay"], {e.provenance.model for e in examples} - {""}
+    values = values | {"replay": Path(replayed).name if paths.find(replayed) else replayed}
+    settings = {key: values[key] for key in sorted(values) if key != "report_to"}
+    facts = {"settings": settings, "writers": sorted(writers), "total": len(examples)}
+    return facts | {"hash": dataset_hash(examples), "is_lora": bool(values["lora_rank"])}
+
+
+def write_card(
+    folder: Path, *, base: str | Path, template: str, tags: list[str], **facts: Any
 ) -> None:
     """Write the model card, README.md, beside the weights; local paths are shortened to names."""
     from huggingface_hub import ModelCard, ModelCardData
 
-    is_lora = bool(settings["lora_rank"])
-    base = public_name(base)
-    base = Path(base).name if Path(base).exists() else base
-    tags = ["medical", "instruction-tuning", "lora" if is_lora else "full"]
-    form = {"library_name": "peft" if is_lora else "transformers", "tags": tags}
-    data = ModelCardData(base_model=base, pipeline_tag="text-generation", **form)
-    facts = {"base": base, "is_lora": is_lora, "result": result, "total": len(examples)}
-    settings = settings | {"replay": Path(r).name if paths.find(r := settings["replay"]) else r}
-    facts["settings"] = {key: settings[key] for key in sorted(settings) if key != "report_to"}
-    facts["writers"] = sorted({e.provenance.model for e in examples if e.provenance.model})
-    facts["hash"] = dataset_hash(examples)
-    card = ModelCard.from_template(data, template_path=str(paths.data("model_card.md.j2")), **facts)
-    records.write_text(folder / "README.md", f"{card}\n")
+    name = public_name(base)
+    name = Path(name).name if Path(name).exists() else name
+    form = {"library_name": "transformers" if "full" in tags else "peft", "tags": tags}
+    data = ModelCardData(base_model=name, pipeline_tag="text-generation", **form)
+    facts |= {"base": name, "template_path": str(paths.data(template))}
+    records.write_text(folder / "README.md", f"{ModelCard.from_template(data, **facts)}\n")
