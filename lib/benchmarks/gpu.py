@@ -280,8 +280,8 @@ def generate(place: Path, chosen) -> list[dict]:
     form = {"adapter": adapter if adapter.exists() else "", "batch_size": 32}
     rows = []
     with llm.LocalModel(place, **form) as model:
-        views = {"adapter off": model.base}
-        views |= {"adapter on": model.tuned} if adapter.exists() else {}
+        views = {"adapter off": model.views["base"]}
+        views |= {"adapter on": model.views["tuned"]} if adapter.exists() else {}
         for name, view in views.items():
             asyncio.run(view.ask_all(prompts(2, 4, "warm-up")))
             synchronize()

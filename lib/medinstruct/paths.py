@@ -72,22 +72,11 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} cannot be read as JSON.", got=error, do=do) from None
 
 
-class _Profile(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a map; an error where a key is in it twice."""
-        keys = [(key.tag, str(key.value)) for key, _ in node.value]
-        for n, (key, _) in enumerate(node.value):
-            if keys[n] in keys[:n]:
-                what = f"`{key.value}` is stated twice: keep one of them"
-                raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path, *, do: str) -> Any:
     """Return the value in a user's YAML file, UTF-8 or UTF-16; `do` is the remedy for bad YAML."""
     try:
         content = path.read_bytes()
-        return yaml.load(content, _Profile)
+        return yaml.safe_load(content)
     except yaml.reader.ReaderError as error:
         got = f"line {content[: error.position].count(10) + 1}: {error.reason}"
         raise UserError(f"{path} is not UTF-8 text.", got=got, do="Save it as UTF-8.") from None

@@ -154,14 +154,14 @@ class Agreement(namedtuple("Agreement", "value low high units")):
     """A coefficient (1 full agreement, 0 chance) with its 95% interval over `units` units."""
 
 
-def cohen_kappa(first: Sequence, second: Sequence, *, weights="identity", values=()) -> Agreement:
-    """Return Cohen's kappa of two raters; weighted (linear, quadratic) on a scale of `values`."""
+def cohen_kappa(first: Sequence, second: Sequence) -> Agreement:
+    """Return Cohen's kappa of two raters."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
-    steps = list(values) or _values(pairs)
+    steps = _values(pairs)
     if not pairs or len(steps) < 2:
         return Agreement(float("nan"), *NONE, len(pairs))
     places = [steps.index(a) * len(steps) + steps.index(b) for a, b in pairs]
-    kappa = partial(_chance_corrected, distance=1 - _weights(len(steps), weights))
+    kappa = partial(_chance_corrected, distance=1 - np.eye(len(steps)))
     return Agreement(*jackknife(np.eye(len(steps) ** 2)[places], kappa), len(pairs))
 
 
@@ -177,27 +177,25 @@ def percent_agreement(ratings: Ratings) -> Agreement:
     """Return the share of equal pairs of ratings of a unit, averaged over units."""
     counts = _counts(ratings)
     counts = counts[counts.sum(axis=1) >= 2]
-    agreed = _unit_agreement(counts, np.eye(counts.shape[1]))
+    agreed = _unit_agreement(counts)
     return Agreement(*mean_interval(agreed), len(agreed))
 
 
-def gwet(ratings: Ratings, *, weights="identity", values: Sequence = ()) -> Agreement:
-    """Return Gwet's AC1 (identity weights) or AC2 (linear, quadratic) of raters (Gwet 2008).
+def gwet(ratings: Ratings) -> Agreement:
+    """Return Gwet's AC1 of raters (Gwet 2008).
 
     Unlike kappa it stays near the percent agreement where almost all units have the same value.
-    `values` are the steps of the scale in order, also those that no rater used.
     """
-    counts = _counts(ratings, values)
+    counts = _counts(ratings)
     counts = counts[counts.sum(axis=1) >= 1]
     several, size = counts.sum(axis=1) >= 2, counts.shape[1]
-    weight = _weights(size, weights)
-    agreed = _unit_agreement(counts[several], weight)
+    agreed = _unit_agreement(counts[several])
     if not several.any() or size < 2:  # with one value chance agreement is not defined
         return Agreement(*mean_interval(agreed, limits=(-1, 1)), len(agreed))
 
     def coefficient(sums: np.ndarray) -> np.ndarray:
         shares = sums[:, 2:] / sums[:, 2:].sum(axis=1, keepdims=True)
-        chance = weight.sum() / (size * (size - 1)) * (shares * (1 - shares)).sum(axis=1)
+        chance = (shares * (1 - shares)).sum(axis=1) / (size - 1)
         return (sums[:, 0] / sums[:, 1] - chance) / (1 - chance)
 
     rows = np.column_stack([np.zeros(len(counts)), several, counts / counts.sum(axis=1)[:, None]])
@@ -225,19 +223,13 @@ def _values(ratings: Ratings) -> list:
     return sorted(seen, key=lambda value: (isinstance(value, str), value))
 
 
-def _counts(ratings: Ratings, values: Sequence = ()) -> np.ndarray:
+def _counts(ratings: Ratings) -> np.ndarray:
     """Return units x values: how many raters gave each value."""
-    steps, units = list(values) or _values(ratings), list(zip(*ratings, strict=True))
+    steps, units = _values(ratings), list(zip(*ratings, strict=True))
     counts = [[unit.count(step) for step in steps] for unit in units]
     return np.array(counts, dtype=int).reshape(len(units), len(steps))
 
 
-def _weights(size: int, kind: str) -> np.ndarray:
-    """Return how much two steps of a scale agree: identity, linear or quadratic."""
-    gap = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) / max(size - 1, 1)
-    return {"identity": (gap == 0) * 1.0, "linear": 1 - gap, "quadratic": 1 - gap**2}[kind]
-
-
-def _unit_agreement(counts: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _unit_agreement(counts: np.ndarray) -> np.ndarray:
     raters = counts.sum(axis=1)
-    return (counts * (counts @ weight - 1)).sum(axis=1) / (raters * (raters - 1))
+    return (counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))

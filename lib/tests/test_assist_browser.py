@@ -42,7 +42,7 @@ rigged = Rigged(url="offline", model="rigged")
 2
 
 
-assist.open_chat({"base": model.base, "tuned": model.tuned, "stand-in": stand_in, "rigged": rigged}, folder=out, settings={"max_tokens": 30})
+assist.open_chat({**model.views, "stand-in": stand_in, "rigged": rigged}, folder=out, settings={"max_tokens": 30})
 """
 CHAT = ".mi-chat"
 LAST = f"{CHAT} .mi-turn:last-child"

@@ -87,7 +87,7 @@ def test_a_streamed_answer_equals_the_one_asked_for_at_once_and_is_not_cached():
 @pytest.mark.parametrize("stop", [[], ["treated"], ["\n### Instruction"]])
 def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(model, stop):
     async def both(tuned):
-        view = model.tuned if tuned else model.base
+        view = model.views["tuned"] if tuned else model.views["base"]
         pieces, reply = await read(view.stream(local(stop=stop)))
         return "".join(pieces), reply, (await view.ask_all([local(stop=stop)]))[0]
 
@@ -101,16 +101,21 @@ def test_a_local_model_streams_what_it_answers_at_once_as_base_and_as_tuned(mode
 
 def test_base_and_tuned_asked_at_the_same_moment_do_not_mix(model):
     async def together():
-        streams = [read(view.stream(local())) for view in (model.tuned, model.base) * 2]
+        streams = [
+            read(view.stream(local())) for view in (model.views["tuned"], model.views["base"]) * 2
+        ]
         return [reply.text for _, reply in await asyncio.gather(*streams)]
 
     told = asyncio.run(together())
-    alone = [asyncio.run(view.ask_all([local()]))[0].text for view in (model.tuned, model.base)]
+    alone = [
+        asyncio.run(view.ask_all([local()]))[0].text
+        for view in (model.views["tuned"], model.views["base"])
+    ]
     assert told == alone * 2
 
 
 def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(model):
-    with model.tuned.network() as inner:
+    with model.views["tuned"].network() as inner:
         pass
     seen, real = [], inner.forward
 
@@ -121,7 +126,7 @@ def test_stopping_a_local_model_ends_it_within_two_tokens_and_keeps_nothing(mode
         return real(*given, **more)
 
     async def stopped():
-        stream = model.tuned.stream(local(max_tokens=400))
+        stream = model.views["tuned"].stream(local(max_tokens=400))
         await anext(stream)
         await stream.aclose()
         at = len(seen)
@@ -407,7 +412,10 @@ def test_a_full_disk_is_reported_and_later_turns_are_saved(tmp_path, monkeypatch
 
 def test_base_and_tuned_answer_one_question_and_each_says_what_it_is(tmp_path, model):
     sent, before = [], model.cache.keys()
-    views = {"base": model.base, "mine": model.tuned}  # what a model is does not hang on its name
+    views = {
+        "base": model.views["base"],
+        "mine": model.views["tuned"],
+    }  # what a model is does not hang on its name
     ask = {"act": "ask", "text": "What helps?"}
     form = {"settings": {"max_tokens": 25}, "dataset": "529d"}
     session = talked(tmp_path, views, ask, told=sent, **form)
@@ -438,7 +446,7 @@ def test_stop_ends_every_model_and_says_so(tmp_path, model):
     steps = [{"act": "ask", "text": "What is asthma?", "go_on": True}, {"act": "stop"}]
     talk = talked(
         tmp_path,
-        {"stand-in": client(pace=0.2), "base": model.base, "tuned": model.tuned},
+        {"stand-in": client(pace=0.2), "base": model.views["base"], "tuned": model.views["tuned"]},
         *steps,
         settings={"max_tokens": 2000},
     )

@@ -639,9 +639,7 @@ def test_a_file_that_is_not_utf_8_is_one_message(encoding, tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     "text, line, words",
-    [("run: a\nseed: 1\nrun: b\n", 3, "`run` is stated twice")]
-    + [("answer_models:\n  chat: a\n  chat: b\n", 3, "`chat` is stated twice")]
-    + [("run: a\n\tseed: 1\n", 2, "Indent with blanks"), ("run: a\nb:\n\t- 1\n", 3, "blanks")]
+    [("run: a\n\tseed: 1\n", 2, "Indent with blanks"), ("run: a\nb:\n\t- 1\n", 3, "blanks")]
     + [("run: a\nseed: [1,\n", 3, "key: value"), ("run: a\nseed:\t@1\n", 2, "")],
 )
 def test_a_fault_in_yaml_is_named_by_its_line(text, line, words, tmp_path):

@@ -60,9 +60,11 @@ def test_a_family_is_estimated_tuned_and_answers_otherwise_with_its_adapter(tune
     assert memory["weights"] * 1024**3 == pytest.approx(4 * result["parameters"])
     assert result["eval_after"] < result["eval_before"]
     model = llm.LocalModel(base, adapter=adapter)
-    together = ask(model.tuned, requests(4))
-    assert together != ask(model.base, requests(4)) == ask(llm.LocalModel(base), requests(4))
-    assert together == [ask(model.tuned, [request])[0] for request in requests(4)]
+    together = ask(model.views["tuned"], requests(4))
+    assert (
+        together != ask(model.views["base"], requests(4)) == ask(llm.LocalModel(base), requests(4))
+    )
+    assert together == [ask(model.views["tuned"], [request])[0] for request in requests(4)]
 
 
 def test_experts_are_adapted_and_towers_for_images_are_not(tuned):

@@ -81,12 +81,12 @@ def test_the_same_request_to_another_adapter_or_the_base_is_another_question(
     monkeypatch.setattr(local, "COPIED", copied)
     one = llm.LocalModel(student, adapter=tmp_path / "1")
     assert [r.text for r in ask(one, requests(3))] == switched
-    keys = {view.key(requests(1)[0]) for view in (one.base, one.tuned)}
+    keys = {view.key(requests(1)[0]) for view in (one.views["base"], one.views["tuned"])}
     keys.add(llm.LocalModel(student, adapter=tmp_path / "2").key(requests(1)[0]))
     assert len(keys) == 3
     plain = ask(llm.LocalModel(student), requests(3))
-    assert [r.text for r in ask(one.base, requests(3))] == [r.text for r in plain]
-    assert [r.text for r in ask(one.tuned, requests(3))] != [r.text for r in plain]
+    assert [r.text for r in ask(one.views["base"], requests(3))] == [r.text for r in plain]
+    assert [r.text for r in ask(one.views["tuned"], requests(3))] != [r.text for r in plain]
     both = llm.LocalModel(student, adapter={"tuned": tmp_path / "1", "aligned": tmp_path / "2"})
     assert [*both.views] == ["base", "tuned", "aligned"]
     answers = {name: [r.text for r in ask(v, requests(3))] for name, v in both.views.items()}

@@ -150,7 +150,7 @@ def test_an_adapter_is_saved_with_its_card_and_answers_beside_the_base(student, 
     assert str(student) not in card and "base_model: student" in card
     assert not list(folder.glob("checkpoint*")) and not list(folder.glob("*.bin"))
     prompts = [training.prompt(e.instruction, e.input) for e in examples(3)]
-    model = llm.LocalModel(student, adapter=folder).tuned
+    model = llm.LocalModel(student, adapter=folder).views["tuned"]
     parameters = {"max_tokens": 8}
     requests = [
         llm.Request(messages=[{"role": "user", "content": text}], parameters=parameters)
@@ -290,9 +290,9 @@ def test_all_parameters_are_trained_by_parameter_and_the_folder_is_a_whole_model
     assert result["eval_after"] < result["eval_before"]
     model = llm.LocalModel(student, adapter=folder)
     request = llm.Request(messages=[])
-    assert model.tuned.key(request) != model.base.key(request)
+    assert model.views["tuned"].key(request) != model.views["base"].key(request)
     ask = llm.Request(messages=[{"role": "user", "content": "Rest"}], parameters={"max_tokens": 4})
-    assert asyncio.run(model.tuned.ask_all([ask]))[0].completion_tokens
+    assert asyncio.run(model.views["tuned"].ask_all([ask]))[0].completion_tokens
 
 
 def test_replay_is_trained_on_beside_the_dataset_and_never_held_out(

@@ -72,18 +72,6 @@ class LocalModel(AbstractContextManager):
             view._view = name
         return views
 
-    @property
-    def base(self) -> Self:
-        """Return the view that answers without an adapter."""
-        return self.views["base"]
-
-    @property
-    def tuned(self) -> Self:
-        """Return the view that answers with the first adapter."""
-        if not self._hashes:
-            raise UserError("This model has no adapter.", got=self.name, do="Give `adapter=`.")
-        return self.views[next(iter(self._hashes))]
-
     @contextmanager
     def network(self) -> Iterator[Any]:
         """Yield the torch module of this view: with its adapter on, or with all of them off."""

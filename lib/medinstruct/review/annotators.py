@@ -12,27 +12,28 @@ from medinstruct.review.review_cards import Card
 from medinstruct.review.reviewed import decide
 from medinstruct.review.store import SCALES, Vote
 
-NOMINAL = ("nominal", "Gwet's AC1", "Cohen's kappa", "identity")
-ORDINAL = ("ordinal", "Gwet's AC2", "weighted kappa", "quadratic")
 Estimate = namedtuple("Estimate", "score low high items")
 Summary = namedtuple("Summary", "items counts people reviewers text")
 
 
 def agreement(votes: Sequence[Vote]) -> pd.DataFrame:
-    """Return agreement by question and statistic, over reviewers of one text; kappa for two."""
+    """Return agreement by question and statistic, over reviewers of one text; kappa for two.
+
+    On the scales a near miss counts less than a far one, by ordinal alpha.
+    """
     table, rows = vote_table(votes).query("role == 'reviewer'"), []
     for question in ("decision", *SCALES):
-        scale, rated = SCALES.get(question, []), table.dropna(subset=question)
+        rated = table.dropna(subset=question)
         wide = rated.pivot(index="reviewer", columns=["kind", "item", "hash"], values=question)
         ratings = wide.astype(object).where(wide.notna(), None).to_numpy().tolist()
-        level, gwet, kappa, weights = ORDINAL if scale else NOMINAL
         if len(ratings) < 2:
             continue
         values = {"percent": stats.percent_agreement(ratings)}
-        if len(ratings) == 2:
-            values[kappa] = stats.cohen_kappa(*ratings, weights=weights, values=scale)
+        if question == "decision":
+            values |= {"Cohen's kappa": stats.cohen_kappa(*ratings)} if len(ratings) == 2 else {}
+            values["Gwet's AC1"] = stats.gwet(ratings)
+        level = "nominal" if question == "decision" else "ordinal"
         values["Krippendorff's alpha"] = stats.krippendorff_alpha(ratings, level=level)
-        values[gwet] = stats.gwet(ratings, weights=weights, values=scale)
         rows += [(question, name, *row) for name, row in values.items() if row.units]
     return pd.DataFrame(rows, columns=["question", "statistic", "value", "low", "high", "items"])
 
