@@ -535,7 +535,7 @@ def test_the_table_of_agreement_leaves_adjudicators_out(store):
         cast(store, "Eve", n, "reject", role="adjudicator")
     table = review.annotators.agreement(store.votes()).set_index(["question", "statistic"])
     assert table.loc[("decision", "percent"), "value"] == pytest.approx(0.9)
-    assert table.loc[("correctness", "weighted kappa"), "value"] == 1
+    assert table.loc[("correctness", "Krippendorff's alpha"), "value"] == 1
     assert set(table["items"]) == {10}
 
 
