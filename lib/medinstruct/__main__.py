@@ -2,14 +2,16 @@
 
 import argparse
 import errno
+import importlib
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import medinstruct
 from medinstruct.errors import UserError
+
+OWN = ("command", "debug")  # arguments that no command's function takes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,54 +58,18 @@ def _unforeseen(error: Exception, given: argparse.Namespace) -> UserError:
         return UserError("A package cannot be imported.", got=worse, do=do)
     folder = None
     with suppress(Exception):  # whatever else is broken, the error is shown
-        folder = paths.outputs(params.merged(given.profile, given.set)["run"])
+        folder = paths.outputs(params.merged(given.profile, given.sets)["run"])
     return failures.unforeseen(error, f"`{given.command}` stopped at an error.", folder=folder)
 
 
 def _lines(given: argparse.Namespace) -> Iterator[str]:
-    """Run the command and yield the lines to print."""
-    from medinstruct import params, paths  # `pipeline` and `report` take seconds: where needed
+    """Run the command's function of data/commands.yaml and yield the lines to print."""
+    from medinstruct import paths
 
-    if given.command == "params":
-        yield from params.table(given.profile, given.notebook)
-    elif given.command == "compare":
-        from medinstruct import report
-
-        yield from report.compare(given.one, given.other).lines(every=given.all)
-    elif given.command == "export":
-        from medinstruct.pipeline import export
-
-        yield from export.export(given.run, to=given.to, model=given.model)
-    elif given.command == "push":
-        from medinstruct.pipeline import export
-
-        form = {"public": given.public, "dry_run": given.dry_run}
-        yield from export.push(given.run, given.repo, **form)
-    elif given.command == "parity":
-        from medinstruct.pipeline import parity
-
-        form = {"folder": given.folder, "servers": given.servers, "prompts": given.prompts}
-        yield from parity.lines(given.run, **form)
-    elif given.command == "doctor":
-        from medinstruct.pipeline import doctor
-
-        lines, would_run = doctor.diagnose(given.profile)
-        yield from lines
-        if not would_run:
-            sys.exit(1)
-    else:
-        from medinstruct import pipeline
-
-        if given.command == "sweep":
-            yield from pipeline.sweep.run_grid(given.profile, grid=given.grid, sets=given.set)
-            return
-        chosen = {"only": given.notebooks, "force": given.force}
-        start = time.perf_counter()
-        yield from pipeline.run(given.profile, sets=given.set, **chosen)
-        yield f"together: {time.perf_counter() - start:.1f} s"
-        page = paths.outputs(params.merged(given.profile, given.set)["run"]) / "report.html"
-        if page.exists():
-            yield f"The report is {page.resolve().as_uri()}"
+    module, function = paths.load("commands")[given.command]["calls"].split(":")
+    options = {name: value for name, value in vars(given).items() if name not in OWN}
+    call = getattr(importlib.import_module(f"medinstruct.{module}"), function)  # seconds, for some
+    yield from call(**options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -129,13 +129,13 @@ def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:
     return {name: typed(name, value, known[name][0]) for name, value in values.items()}
 
 
-def table(path: str | Path, number: str = "") -> list[str]:
+def table(profile: str | Path, notebook: str = "") -> list[str]:
     """Return parameters of a profile or one notebook as `papermill -f` reads them, described."""
-    values, lines, books = merged(path), {}, paths.notebooks()
-    chosen = [book for book in books if not number or book.stem.startswith(number.zfill(2))]
+    values, lines, books = merged(profile), {}, paths.notebooks()
+    chosen = [book for book in books if not notebook or book.stem.startswith(notebook.zfill(2))]
     if not chosen:
         known = ", ".join(book.stem[:2] for book in books)
-        raise UserError("There is no such notebook.", got=number, do=f"Choose from {known}.")
+        raise UserError("There is no such notebook.", got=notebook, do=f"Choose from {known}.")
     for book in chosen:
         rows = [row for row in _parameters_cell(book).splitlines() if ": " in row]
         for name, words in ((row.partition(":")[0], row.partition("  # ")[2]) for row in rows):

@@ -392,9 +392,8 @@ def test_two_runs_stand_side_by_side(folder, drawn, monkeypatch):
         and row["difference"].startswith("+")
     )
     assert (found.numbers.loc["benchmarks"]["other"] == "–").all()
-    assert "1 of" in found.lines()[-1] and "score against written, tuned" in "\n".join(
-        found.lines()
-    )
+    lines = list(report.results.lines(folder, "other"))
+    assert "1 of" in lines[-1] and "score against written, tuned" in "\n".join(lines)
     text, _ = written(folder, parts=drawn.parts, beside=found.numbers)
     assert "Beside another run" in text
     with pytest.raises(UserError, match="no such run"):

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +25,14 @@ KEYS = ("OPENAI_API_KEY", "HF_TOKEN")
 FILE_KEYS = ("seeds", "test_set", "references", "focus", "earlier", "votes", "safety_set")
 FILE_KEYS += ("benchmark_data", "answer_models", "review_merge", "safety_pairs")
 Obstacle = tuple[str, str]  # what is wrong, what to do
+
+
+def lines(profile: str = "") -> Iterator[str]:
+    """Yield the report to print; the command's status is 1 if something would not run."""
+    report, would_run = diagnose(profile)
+    yield from report
+    if not would_run:
+        sys.exit(1)
 
 
 def diagnose(profile: str = "") -> tuple[list[str], bool]:

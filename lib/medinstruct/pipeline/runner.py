@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,16 @@ SETTINGS = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": 
 SETTINGS |= {"start_timeout": 300, "iopub_timeout": 60}  # seconds, of a machine at full load
 LAST_WORDS = "kernel.log"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def lines(profile: str, **chosen: Any) -> Iterator[str]:
+    """Run a profile as `run` does; yield its lines, the time, and where the report is."""
+    start = time.perf_counter()
+    yield from run(profile, **chosen)
+    yield f"together: {time.perf_counter() - start:.1f} s"
+    page = paths.outputs(params.merged(profile, chosen["sets"])["run"]) / "report.html"
+    if page.exists():
+        yield f"The report is {page.resolve().as_uri()}"
 
 
 def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) -> list[str]:

@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -294,18 +295,18 @@ class Comparison(NamedTuple):
     parameters: pd.DataFrame
     numbers: pd.DataFrame
 
-    def lines(self, *, every: bool = False) -> list[str]:
-        """Return both tables as text; only numbers that differ unless `every`."""
-        same = self.numbers.iloc[:, 0] == self.numbers.iloc[:, 1]
-        rows = self.numbers if every else self.numbers[~same]
-        apart, overlap = ((self.numbers["intervals"] == w).sum() for w in ("apart", "overlap"))
-        return [
-            "No parameter differs." if self.parameters.empty else self.parameters.to_string(),
-            "No number differs." if rows.empty else rows.to_string(),
-            f"{same.sum()} numbers are the same in both runs.",
-            "A * marks numbers in which a stand-in had a part.",
-            f"{apart} of {apart + overlap} numbers with intervals in both runs are apart.",
-        ]
+
+def lines(one: str, other: str, *, every: bool = False) -> Iterator[str]:
+    """Compare two runs; yield both tables as text, only numbers that differ unless `every`."""
+    parameters, numbers = compare(one, other)
+    same = numbers.iloc[:, 0] == numbers.iloc[:, 1]
+    rows = numbers if every else numbers[~same]
+    apart, overlap = ((numbers["intervals"] == word).sum() for word in ("apart", "overlap"))
+    yield "No parameter differs." if parameters.empty else parameters.to_string()
+    yield "No number differs." if rows.empty else rows.to_string()
+    yield f"{same.sum()} numbers are the same in both runs."
+    yield "A * marks numbers in which a stand-in had a part."
+    yield f"{apart} of {apart + overlap} numbers with intervals in both runs are apart."
 
 
 def differing(first: dict[str, Any], second: dict[str, Any], names: list[str]) -> pd.DataFrame:
