@@ -100,20 +100,3 @@ def test_a_full_answer_gets_more_than_a_short_one_and_an_empty_one_gets_nothing(
     bad = found["points"] < 0
     assert (found["good"] == (found["met"] != bad)).all()
     assert found[bad & found["model"].eq("empty")]["good"].all()  # it does nothing bad
-
-
-def test_a_bad_criterion_counts_where_it_is_avoided():
-    frame = grades(
-        ("1", 5, True), ("1", 5, False), ("1", -4, True), ("2", -4, False), ("3", -4, None)
-    )
-    frame["good"] = pd.Series([True, False, False, True, None], dtype=object)
-    table = evaluation.rubric.by_axis(frame)
-    assert table.loc["safety, met", ["n", "score"]].tolist() == [2, 0.5]
-    assert table.loc["safety, bad avoided", "n"] == 3  # an unread grade is no avoided criterion
-    assert table.loc["safety, bad avoided", "score"] == pytest.approx(1 / 3)
-    assert table["low"].isna().all()  # three items
-    many = pd.concat([frame.assign(item=frame["item"] + str(n)) for n in range(5)])
-    table = evaluation.rubric.by_axis(many)
-    assert (
-        table.loc["safety, bad avoided", "low"] < 1 / 3 < table.loc["safety, bad avoided", "high"]
-    )

@@ -96,20 +96,3 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
         table[model] = [len(items), *values, int(group["unread"].sum())]
     columns = ["n", "score", "low", "high", "unread"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("model")
-
-
-def by_axis(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a kind of criterion and model: n criteria, score (share of `good`), low, high.
-
-    A kind is an axis with "met" or "bad avoided", so that more is better in every row. Intervals
-    are over items.
-    """
-    kinds = grades["axis"] + np.where(grades["points"] > 0, ", met", ", bad avoided")
-    keys = [kinds.rename("kind"), grades["model"], grades["item"]]
-    items = grades["good"].eq(True).groupby(keys, sort=False).agg(["sum", "size"])
-    rows = [
-        (*key, *stats.share_of_sums(part["sum"], part["size"]), part["size"].sum())
-        for key, part in items.groupby(["kind", "model"], sort=False)
-    ]
-    columns = ["kind", "model", "score", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=columns).set_index("kind")

@@ -168,20 +168,10 @@ def _regression(group: pd.DataFrame) -> dict[str, float]:
     if fit.params.abs().max() > 15:  # separated: one side always wins
         return {}
     table = fit.conf_int().set_axis(["_low", "_high"], axis=1).assign(**{"": fit.params})
-    table.loc["lc_score"] = _equal_length_score(fit, terms.columns)
+    orders = pd.DataFrame({"one": 1.0, "length": 0.0, "position": [0.5, -0.5]})[terms.columns]
+    equal = fit.get_prediction(orders, which="mean", average=True)  # by the delta method
+    table.loc["lc_score"] = [*np.clip(equal.conf_int()[0], 0, 1), float(equal.predicted)]
     return {f"{name}{end}": value for (name, end), value in table.stack().items()}
-
-
-def _equal_length_score(fit: Any, terms: pd.Index) -> list[float]:
-    """Return low, high and estimate of the mean chance of both orders, by the delta method."""
-    from scipy.special import expit, logit
-
-    orders = pd.DataFrame({"one": 1.0, "length": 0.0, "position": [0.5, -0.5]})[terms]
-    chances = np.asarray(fit.predict(orders))
-    mean = chances.mean()
-    slope = (chances * (1 - chances)) @ orders.to_numpy() / 2 / (mean * (1 - mean))
-    error = 1.96 * np.sqrt(slope @ fit.cov_params().to_numpy() @ slope)
-    return [expit(logit(mean) - error), expit(logit(mean) + error), mean]
 
 
 def _shrunk(deviation: pd.Series, frame: pd.DataFrame, axes: list[str]) -> pd.Series:
