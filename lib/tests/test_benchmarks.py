@@ -649,21 +649,6 @@ def test_turning_keeps_the_right_option_right_and_a_full_turn_changes_nothing(si
     assert scores.rotate(one, size)["options"] == one["options"]
 
 
-def test_scores_with_and_without_what_training_has_seen(tmp_path):
-    path = tmp_path / "contamination.json"
-    assert len(scores.without_leaked([result([1, 0, 0, 1])], path)[0]) == 0
-    path.write_text(
-        json.dumps(
-            {"sets": {"mcq": {"items": 4, "hit": ["0", "3"]}, "other": {"items": 2, "hit": ["1"]}}}
-        )
-    )
-    row = scores.without_leaked([result([1, 0, 0, 1])], path)[0].iloc[0]
-    assert (row["seen"], row["score"], row["score_without"]) == (2, 0.5, 0.0)
-    assert scores.without_leaked(
-        [result([1.0]), result([1.0], task="bbh_gen").model_copy(update={"set": "bbh"})], path
-    )[1] == ["own_ll"]
-
-
 def test_the_majority_is_that_of_the_whole_set_and_not_of_the_questions_asked(tmp_path):
     named = {"A": "w", "B": "x"}
     keys = [{"answer_idx": "ABBB"[n % 4], "answer": named["ABBB"[n % 4]]} for n in range(40)]

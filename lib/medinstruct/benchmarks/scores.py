@@ -1,15 +1,13 @@
-"""Scores: intervals, baselines, paired tests, groups, leakage, option order."""
+"""Scores: intervals, baselines, paired tests, groups, option order."""
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medinstruct import evaluation, paths, stats
-from medinstruct.benchmarks import question_sets
+from medinstruct import evaluation, stats
 from medinstruct.benchmarks.extraction import LETTERS, rouge_l
 from medinstruct.benchmarks.harness import Contestant, Result, Sample, run
 from medinstruct.benchmarks.question_sets import Benchmark, Question
@@ -103,26 +101,6 @@ def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.Data
     ]
     columns = ["task", "model", by, "n", "score", "error", "low", "high", "unread"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def without_leaked(results: Sequence[Result], path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return scores with and without questions in `path` (contamination.json), and the tasks."""
-    sets = paths.read_json(path).get("sets", {})
-    rows, searched = [], []
-    for result in results:
-        about = question_sets.sets()[result.set]["metadata"]
-        own = {result.set, *about.get("aliases", [])} & sets.keys()
-        if not own:
-            continue
-        leaked = {str(item) for key in own for item in sets[key]["hit"]}
-        searched.append(result.task)
-        samples = frame([result])
-        clean = samples.loc[~samples["id"].isin(leaked), "score"]
-        if seen := len(samples) - len(clean):
-            row = (result.task, result.model, seen, len(samples), samples["score"].mean())
-            rows.append((*row, clean.mean()))
-    columns = ["task", "model", "seen", "n", "score", "score_without"]
-    return pd.DataFrame(rows, columns=columns), list(dict.fromkeys(searched))
 
 
 def rotated_choices(
