@@ -73,10 +73,10 @@ def test_any_text_is_searched_and_every_hit_stands_in_it(text):
 
 
 def test_an_identifier_is_found_wherever_it_stands_in_a_long_text():
-    text = "word " * 60_000 + "Her mail is tessa@example.org."
+    text = "word " * 20_000 + "Her mail is tessa@example.org."
     assert [hit.text for hit in audits.find_identifiers(text)] == ["tessa@example.org"]
     assert text[audits.find_identifiers(text)[0].start :].startswith("tessa@")
-    for before in range(199_970, 200_010):  # where a long text is cut into pieces
+    for before in (*range(8_970, 9_010), *range(9_970, 10_010)):  # where a long text is cut
         assert [
             hit.text
             for hit in audits.find_identifiers("x" * (before - 1) + " Mr. Oskar Trell came.")
@@ -130,6 +130,58 @@ def test_no_text_of_ours_could_name_anybody():
         .query("counted")
         .empty
     )
+
+
+OTHERS = ("ko", "de", "es", "fr")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_identifiers_of_other_countries_are_recognized_without_false_alarms(language):
+    tuned, held = (
+        audits.phi.phi_accuracy(audits.phi.phi_snippets(split, language)).loc["all"]
+        for split in ("develop", "held_out")
+    )
+    assert tuned["recall"] == tuned["precision"] == 1 and tuned["labels"] >= 14
+    assert held["recall"] > 0.75 and held["precision"] == 1 and held["labels"] >= 10
+
+
+def test_hard_snippets_of_other_countries_are_missed():
+    for language in OTHERS:
+        hard = audits.phi.phi_accuracy(audits.phi.phi_snippets("hard", language)).loc["all"]
+        assert hard["labels"] == 3 and hard["recall"] == 0, "better now: say so in notebook 06"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "고혈압 환자와 신부전 환자 교육은 중요하다. 고위험군과 정상군을 비교하였다.",
+        "선생님, 보호자님, 신경과 교수님과 전문 간호사에게 물어보세요. 1577-0199에 전화하세요.",
+        "검진에서 혈압 142/91, 하루 3-4회, 3월 5일간. 90세 이상에서는 날씨에 주의한다.",
+        "Frau Doktor, am Morgen 5 mg; in der 12. Woche. Herr Kollege, Tel. siehe Anhang.",
+        "La paciente tiene dolor desde hace 90 años. Enfermedad de Crohn.",
+        "M. tuberculosis est une bactérie. Madame, le dossier est complet. Maladie de Crohn.",
+        "12345678A, X1234567A and 255081416802539 have wrong check letters and keys.",
+    ],
+)
+def test_ordinary_sentences_of_other_languages_hold_no_identifier(text):
+    assert audits.find_identifiers(text) == []
+
+
+def test_a_number_with_the_right_check_letter_or_key_needs_no_label():
+    for number in ("12345678Z", "X1234567L", "2 55 08 14 168 025 38", "2 01 03 2B 123 456 20"):
+        [hit] = audits.find_identifiers(f"({number})")
+        assert (hit.kind, hit.text) == ("id", number)
+
+
+def test_the_date_in_a_korean_resident_number_is_checked():
+    assert [hit.kind for hit in audits.find_identifiers("991231-3012345")] == ["id"]
+    assert audits.find_identifiers("991331-3012345") == []
+
+
+def test_no_korean_text_of_ours_could_name_a_person():
+    for path in sorted(paths.data("korean").iterdir()):
+        texts = dict(enumerate(path.read_text(encoding="utf-8").splitlines()))
+        assert audits.scan_identifiers(texts).query("counted").empty, path.name
 
 
 def test_a_masked_identifier_keeps_the_first_letters():

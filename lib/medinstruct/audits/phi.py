@@ -11,6 +11,12 @@ from medinstruct import paths, records, stats
 
 PIECE = 10_000  # characters searched at once; a longer text is cut into overlapping pieces
 OVERLAP = 1000  # so that no cut goes through an identifier and its cue
+CHECKS = {
+    "mod23": lambda n: "TRWAGMYFPDXBNJZSQVHLCKE"[n % 23],
+    "mod97": lambda n: f"{97 - n % 97:02}",
+}
+LETTERS = str.maketrans("XYZ", "012")  # of a Spanish NIE
+HANGUL = re.compile("[가-힣]")
 YEAR = re.compile(r"\d{4}|\d[-/.]\d+[-/.]\d")
 
 
@@ -24,8 +30,8 @@ class Hit(namedtuple("Hit", "kind start text")):
 
 
 @cache
-def rules() -> dict[str, list[re.Pattern[str]]]:
-    """Return the patterns by kind of identifier (data/phi_rules.yaml)."""
+def rules(*, hangul: bool = True) -> dict[str, list[re.Pattern[str]]]:
+    """Return the patterns by kind (data/phi_rules.yaml), on request those without Hangul."""
     content = paths.load("phi_rules")
 
     def expand(pattern: str) -> str:
@@ -33,7 +39,11 @@ def rules() -> dict[str, list[re.Pattern[str]]]:
             pattern = re.sub(r"<<(\w+)>>", lambda m: content["fragments"][m[1]], pattern)
         return pattern
 
-    return {kind: [re.compile(expand(p)) for p in rows] for kind, rows in content["rules"].items()}
+    table = {kind: map(expand, rows) for kind, rows in content["rules"].items()}
+    return {
+        kind: [re.compile(p) for p in patterns if hangul or not HANGUL.search(p)]
+        for kind, patterns in table.items()
+    }
 
 
 def find_identifiers(text: str) -> list[Hit]:
@@ -55,14 +65,24 @@ def find_identifiers(text: str) -> list[Hit]:
 def _matches(text: str) -> list[Hit]:
     """Return the hits of all rules, also overlapping ones; of names, none that is no name."""
     hits, not_names = [], paths.load("phi_rules")["not_names"]
-    for kind, patterns in rules().items():
+    for kind, patterns in rules(hangul=bool(HANGUL.search(text))).items():
         for match in (match for pattern in patterns for match in pattern.finditer(text)):
             words, end = match["hit"], match.end("hit")
             wider = words + re.match(r"([ \t]+\w+)?", text[end : end + 20])[0]
-            is_name = re.search(r"\w\w", words) and not re.search(not_names, wider)
-            if kind != "name" or is_name:
+            is_name = re.search(r"\w\w|[가-힣]", words) and not re.search(not_names, wider)
+            if _has_check(match) if kind != "name" else is_name:
                 hits.append(Hit(kind, match.start("hit"), words.rstrip(" \t-")))
     return hits
+
+
+def _has_check(match: re.Match[str]) -> bool:
+    """Return whether a number ends with its check letter or key, if its rule demands one."""
+    for name, check in CHECKS.items():
+        if number := match.groupdict().get(name):
+            number = number.replace("2A", "19").replace("2B", "18").translate(LETTERS)
+            end = check(int(re.sub(r"\D", "", number)))
+            return re.sub(r"\W", "", match["hit"]).endswith(end)
+    return True
 
 
 def masked(text: str, hits: Iterable[Hit]) -> str:
@@ -93,10 +113,11 @@ def scan_identifiers(texts: Mapping[str, str], *, mask: bool = True) -> pd.DataF
     return table.astype({"counted": bool})
 
 
-def phi_snippets(split: str = "") -> list[dict]:
+def phi_snippets(split: str = "", language: str = "en") -> list[dict]:
     """Return labeled snippets of a split: develop (tuned on), held_out, hard; or all."""
-    rows = [row for _, row in records.rows(paths.data("phi_snippets.jsonl"))]
-    return [row for row in rows if split in ("", row["split"])]
+    name = "phi_snippets" if language == "en" else "phi_snippets_other"
+    rows = [{"language": "en"} | row for _, row in records.rows(paths.data(f"{name}.jsonl"))]
+    return [r for r in rows if split in ("", r["split"]) and r["language"] == language]
 
 
 def phi_accuracy(snippets: Iterable[Mapping]) -> pd.DataFrame:
