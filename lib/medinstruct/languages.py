@@ -1,7 +1,7 @@
 """Languages: shares of a mix, the language of a text, sentences for prompts, names of labels."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from medinstruct import paths
@@ -10,7 +10,9 @@ from medinstruct.errors import UserError
 _RULES = paths.load("languages")
 NAMES: dict[str, str] = _RULES["names"]
 _SCRIPTS = {code: re.compile(signs) for code, signs in _RULES["scripts"].items()}
+MOST_SIGNS = 500  # of a text that are spelled out: enough to tell, a third of the time
 _SHARE = re.compile(r"\s*(\w+)(?:[\s:]+(0?\.\d*[1-9]\d*|1(?:\.0*)?))?\s*")
+_DRIFT, _CODES = re.compile(r"in (\w+), asked for (\w+)"), {name: c for c, name in NAMES.items()}
 _SENTENCE = re.compile(_RULES["sentence"])
 
 
@@ -28,6 +30,7 @@ def shares(text: str) -> dict[str, float]:
     return sizes
 
 
+@lru_cache(maxsize=100_000)
 def detect(text: str) -> str:
     """Return the ISO code of a text's language; "" where it is too short or too mixed to tell.
 
@@ -50,7 +53,7 @@ def detect(text: str) -> str:
 
 
 def _spelled(text: str) -> str:
-    code, confidence = _identifier().classify(text)
+    code, confidence = _identifier().classify(text[:MOST_SIGNS])
     return code if confidence >= _RULES["least_confidence"] else ""
 
 
@@ -71,6 +74,16 @@ def drifted(asked: str, text: str) -> str:
     """
     code = detect(text) if asked else ""
     return f"in {NAMES[code]}, asked for {NAMES[asked]}" if code not in ("", asked) else ""
+
+
+def drift_of(reason: str) -> tuple[str, str] | None:
+    """Return the languages of a reason of `drifted`, asked for and written; None of another reason.
+
+    >>> drift_of("in English, asked for Korean"), drift_of("missing view")
+    (('ko', 'en'), None)
+    """
+    match = _DRIFT.fullmatch(reason)
+    return tuple(_CODES[name] for name in match.group(2, 1)) if match else None
 
 
 def sentence(language: str, part: str) -> str:

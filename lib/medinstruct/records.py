@@ -193,8 +193,10 @@ FIELDS = paths.load("dataset_fields")
 NOT_BLANK = re.compile(r"\S")
 
 
-def read(path: str | Path, kind: type[R]) -> list[R]:
-    """Read the records of a JSONL file, or of a JSON file that holds one list."""
+def read(path: str | Path, kind: type[R], *, optional: bool = False) -> list[R]:
+    """Read the records of a JSONL file, or of a JSON list; none of an absent `optional` file."""
+    if optional and not Path(path).exists():
+        return []
     return [parse(kind, fields, where=f"{path}, {place}") for place, fields in rows(path)]
 
 

@@ -1,4 +1,4 @@
-"""Drift between two versions of a dataset: PSI of labels, KS of lengths, rates."""
+"""Drift: between two versions of a dataset (labels, lengths, rates), and from a language."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from medinstruct import filtering, labels, stats
+from medinstruct import filtering, labels, languages, stats
 from medinstruct.audits import texts
 
 PSI_LIMIT = 0.2  # common rule of thumb: above 0.2 a distribution has changed
@@ -61,6 +61,34 @@ def compare_flags(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
     rates = [texts.flag_rates(texts.flagged(v), n=len(v)) for v in (before, after)]
     counts = [{name: (row.hits, row.n) for name, row in table.iterrows()} for table in rates]
     return compare_rates(*counts)
+
+
+def language_drift(
+    examples: Sequence[Any], *, tasks: Sequence[Any] = (), set_aside: Sequence[Any] = ()
+) -> pd.DataFrame:
+    """Return the share of texts in another language, by kind (tasks, answers) and that asked for.
+
+    Records without a language are asked in that of most texts; a text whose language cannot be
+    identified does not count, of records `set_aside` those in another language do. `others` has
+    the number of each other language.
+    """
+    rows = [("tasks", row.language, f"{row.instruction} {row.input}") for row in tasks or examples]
+    rows += [("answers", row.language, row.output) for row in examples]
+    rows = [(kind, asked, languages.detect(text)) for kind, asked, text in rows]
+    for row in set_aside:
+        reason = getattr(row, "reason", "")  # of a reject
+        if codes := languages.drift_of(reason or row.finish_reason):
+            rows.append(("tasks" if reason else "answers", *codes))
+    frame, table = (
+        pd.DataFrame([row for row in rows if row[2]], columns=["kind", "asked", "is"]),
+        {},
+    )
+    frame["asked"] = frame["asked"].replace("", next(iter(frame["is"].mode()), "en"))
+    for (kind, asked), part in frame.groupby(["kind", "asked"], sort=False):
+        others = part.loc[part["is"] != asked, "is"].map(languages.NAMES).value_counts().to_dict()
+        share = stats.wilson(sum(others.values()), len(part))._asdict()
+        table[kind, languages.NAMES[asked]] = share | {"others": others}
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis(["kind", "asked"])
 
 
 def label_counts(version: Sequence[Any], axis: str) -> Counter[str]:

@@ -290,5 +290,4 @@ def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFr
 
 
 def _read(folder: str | Path, name: str, kind: type[records.Record]) -> list[Any]:
-    path = Path(folder) / f"{name}.jsonl"
-    return records.read(path, kind) if path.exists() else []
+    return records.read(Path(folder) / f"{name}.jsonl", kind, optional=True)
