@@ -1,4 +1,4 @@
-"""The six profiles at the end of 2026: models that exist, honest pairs, and a walk by the doctor."""
+"""The profiles at the end of 2026: models that exist, honest pairs, and a walk by the doctor."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from medinstruct.pipeline import doctor
 
 PROFILES = {path.stem: params.merged(path) for path in params.profiles()}
 HEADS = {path.stem: path.read_text().splitlines()[0] for path in params.profiles()}
+OF_THE_STAND_IN = ("demo", "korean", "paper")
 OF_THE_MACHINE = (
     "does not answer",
     "is not set",
@@ -73,7 +74,8 @@ def test_nothing_but_keys_servers_and_hardware_keeps_a_profile_from_running(name
     )
     lines, would_run = doctor.diagnose(name)
     rows = lines[lines.index("What would run here:") + 1 :]
-    assert would_run == (name == "demo") and rows[0].startswith("  yes" if would_run else "  no ")
+    assert would_run == (name in ("demo", "korean"))
+    assert rows[0].startswith("  yes" if would_run else "  no ")
     assert f"base_model {PROFILES[name]['base_model']}" in rows[0]
     assert all(any(words in row for words in OF_THE_MACHINE) for row in rows[1:]), rows
 
@@ -98,7 +100,7 @@ def test_the_paper_profile_says_first_that_its_models_no_longer_exist():
         assert deviation in text
 
 
-@pytest.mark.parametrize("name", [name for name in PROFILES if name not in ("demo", "paper")])
+@pytest.mark.parametrize("name", [name for name in PROFILES if name not in OF_THE_STAND_IN])
 def test_a_base_model_has_alpacas_template_and_a_chat_model_its_own(name):
     values = PROFILES[name]
     is_base = values["base_model"].endswith("-Base")
@@ -107,7 +109,7 @@ def test_a_base_model_has_alpacas_template_and_a_chat_model_its_own(name):
     assert values["answer_models"] == (released if is_base else {})
 
 
-@pytest.mark.parametrize("name", [name for name in PROFILES if name not in ("demo", "paper")])
+@pytest.mark.parametrize("name", [name for name in PROFILES if name not in OF_THE_STAND_IN])
 def test_what_was_trained_can_be_read_and_judged_at_length(name):
     values = PROFILES[name]
     assert values["training_options"]["max_length"] == 2048 and values["answer_max_tokens"] == 1024
