@@ -39,11 +39,9 @@ def pytest_runtest_call(item):
 @pytest.fixture
 def no_kernels(monkeypatch):
     """Notebooks run in this process: for tests of what the runner does around them."""
-    from support import in_process  # noqa: F401
+    from support import in_process
 
-    from medinstruct.pipeline import runner
-
-    monkeypatch.setattr(runner, "SETTINGS", runner.SETTINGS | {"engine_name": "in process"})
+    in_process.instead_of_kernels(monkeypatch)
 
 
 @pytest.fixture

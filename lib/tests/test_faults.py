@@ -6,13 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Queue
 from threading import Event, Thread
 
 import pytest
-from support import stand_in_server
+from support import in_process, stand_in_server
 from support.troubled_server import ITEMS, REFUSED, SHAPES, TROUBLES, WORDS, Troubled
 
 from medinstruct import evaluation, llm, pipeline
@@ -95,16 +94,14 @@ def runs(tmp_path_factory):
     services = {"clean": Troubled(), "troubled": Troubled(0.2, items=0.2, refused=REFUSED)}
     with pytest.MonkeyPatch.context() as patch, serving() as start:
         patch.setenv("MEDINSTRUCT_OUTPUTS", str(folder))
+        in_process.instead_of_kernels(patch)
         pipeline.run("demo", only=["01"], sets=["run=seeds"])
 
-        def run(name):
-            model = f"m@{start(services[name])}"
+        for name, service in services.items():
+            model = f"m@{start(service)}"
             sets = [f"run={name}", "read_from=seeds", "steer=none", "requests=12"]
             sets += [f"teacher={model}", f"responder={model}"]
-            return pipeline.run("demo", only=["02", "03", "04"], sets=sets)
-
-        with ThreadPoolExecutor() as pool:
-            assert all(len(done) == 3 for done in pool.map(run, services))
+            assert len(pipeline.run("demo", only=["02", "03", "04"], sets=sets)) == 3
     return [folder / name for name in services], services["troubled"]
 
 

@@ -191,7 +191,9 @@ def judged(sets, tmp_path, monkeypatch, profile="paper"):
     return json.loads((tmp_path / profile / "freeform.json").read_text(encoding="utf-8"))
 
 
-def test_published_verdicts_are_replayed_without_a_model_or_a_key(real_data, tmp_path, monkeypatch):
+def test_published_verdicts_are_replayed_without_a_model_or_a_key(
+    real_data, tmp_path, monkeypatch, no_kernels
+):
     """The win rates that the authors of these verdicts published."""
     name = "Alpaca-Llama-2-7b-chat"
     stored = real_data / "judge_verdicts" / name
@@ -207,7 +209,9 @@ def test_published_verdicts_are_replayed_without_a_model_or_a_key(real_data, tmp
         assert ours[row["reference"]] == pytest.approx(theirs, abs=0.06)  # one decimal
 
 
-def test_three_contestants_are_judged_and_a_stand_in_gives_no_p_value(tmp_path, monkeypatch):
+def test_three_contestants_are_judged_and_a_stand_in_gives_no_p_value(
+    tmp_path, monkeypatch, no_kernels
+):
     items = evaluation.load_items("own", limit=10)
     written = {item.id: item.references["written"] for item in items}
     for name, words in {"base": 5, "tuned": 60, "chat": 40}.items():
@@ -231,7 +235,9 @@ def test_three_contestants_are_judged_and_a_stand_in_gives_no_p_value(tmp_path, 
     assert numbers["stand_in"] and not {"p", "p_holm"} & set(numbers["compare"][0])
 
 
-def test_a_run_that_a_focus_steered_is_scored_on_the_other_questions(tmp_path, monkeypatch):
+def test_a_run_that_a_focus_steered_is_scored_on_the_other_questions(
+    tmp_path, monkeypatch, no_kernels
+):
     """One round: judge, write tasks for what was lost, judge again; through the notebooks."""
     items = evaluation.load_items("own", limit=24)
     rows = [{"item": one.id, "output": one.references["written"][:150]} for one in items]
