@@ -98,6 +98,12 @@ def sentence(language: str, part: str) -> str:
     return own.get(part) or _RULES["sentences"][part].format(name=NAMES[language])
 
 
+def spoken(text: str, language: str, part: str) -> str:
+    """Return a prompt with its `sentence` for a language, on a line of its own."""
+    added = sentence(language, part)
+    return f"{text}\n{added}" if added else text
+
+
 def label_name(axis: str, label: object, language: str) -> str:
     """Return the name of a canonical label in a language, or the label where it has none there.
 

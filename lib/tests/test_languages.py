@@ -2,7 +2,7 @@
 
 import pytest
 
-from medinstruct import languages, paths, records
+from medinstruct import evaluation, languages, paths, records
 from medinstruct.errors import UserError
 
 
@@ -67,3 +67,20 @@ def test_only_prompts_in_another_language_have_a_sentence():
     assert "Swedish" in languages.sentence("sv", "tasks")
     assert languages.label_name("topic", "Surgery", "ko") == "외과"
     assert languages.label_name("topic", "no such", "ko") == "no such"
+
+
+def test_judge_and_grader_read_of_the_language_only_where_it_is_not_english():
+    def prompts(item):
+        answers = [records.Answer(item=item.id, model=name, text="…") for name in ("a", "b")]
+        pair = evaluation.judge.build_pairs([item], answers[:1], references=answers[1:])[0]
+        parts = {"question": pair.question, "answer": "…", "criterion": "…"}
+        graded = evaluation.rubric.criterion_request(parts, wording="Is it met?")
+        return evaluation.judge.judge_request(pair).messages[1]["content"], str(graded.messages)
+
+    path = str(paths.data("korean/test_freeform.jsonl"))
+    korean, english = evaluation.load_items(path)[0], evaluation.load_items("own")[0]
+    judge, grader = prompts(korean)
+    assert (
+        languages.sentence("ko", "judge") in judge and languages.sentence("ko", "grader") in grader
+    )
+    assert not [text for text in prompts(english) if "한국어" in text]

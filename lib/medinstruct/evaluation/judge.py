@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from medinstruct import languages
 from medinstruct.errors import UserError, check_choice
 from medinstruct.evaluation import verdicts
 from medinstruct.evaluation.answers import evenly, question
@@ -133,7 +134,8 @@ def judge_request(pair: Pair, judge: Client | None = None) -> Request:
     outputs = [pair.answer.text, pair.reference.text]
     first, second = outputs if pair.order == "model_first" else outputs[::-1]
     body = fenced({"question": pair.question, "output_a": first, "output_b": second})
-    user = f"{criteria(pair.policy)}\n{STYLES[style]}\n\n{body}"
+    form = languages.spoken(STYLES[style], languages.detect(pair.question), "judge")
+    user = f"{criteria(pair.policy)}\n{form}\n\n{body}"
     system = {"role": "system", "content": TEXTS["judge"]}
     messages = [system, {"role": "user", "content": user}]
     return Request(messages=messages, parameters=decoding(judge, style))

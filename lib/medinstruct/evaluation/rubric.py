@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from medinstruct import paths, records, stats
+from medinstruct import languages, paths, records, stats
 from medinstruct.evaluation.answers import question
 from medinstruct.evaluation.judge import decoding, fenced, unread
 from medinstruct.evaluation.verdicts import TEXTS, stated_value
@@ -28,6 +28,7 @@ def criterion_request(
     parts: Mapping[str, str], *, wording: str, system: str = "", judge: Client | None = None
 ) -> Request:
     """Return the request that asks whether the answer in `parts` meets the criterion in them."""
+    wording = languages.spoken(wording, languages.detect(parts.get("question", "")), "grader")
     messages = [{"role": "system", "content": system}] if system else []
     messages += [{"role": "user", "content": f"{wording}\n\n{fenced(parts)}"}]
     return Request(messages=messages, parameters=decoding(judge, "grade"))

@@ -235,7 +235,7 @@ def task_prompt(
     end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
     labels = "".join(f"### {n}.\n{_block(cell)}" for n, cell in enumerate(cells, first))
     order = TEXTS["order"].format(labels=labels) if labels else ""
-    rule = _spoken(TEXTS["forms"][form], language, "tasks")
+    rule = languages.spoken(TEXTS["forms"][form], language, "tasks")
     settings = {"form": rule, "order": order}
     rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
     return _messages(TEXTS["writer"], rules + listed + end)
@@ -245,12 +245,8 @@ def response_prompt(task: Task) -> Messages:
     """Return the messages that ask for a response to a task."""
     text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
     text += f"\nInput:\n{task.input}" if task.input else ""
-    return _messages(_spoken(TEXTS["answerer"], task.language, "responses"), text)
-
-
-def _spoken(text: str, language: str, part: str) -> str:
-    """Return a prompt with what it adds for a language other than English."""
-    return f"{text}\n{languages.sentence(language, part)}".rstrip("\n")
+    system = languages.spoken(TEXTS["answerer"], task.language, "responses")
+    return _messages(system, text)
 
 
 def _messages(system: str, user: str) -> Messages:
