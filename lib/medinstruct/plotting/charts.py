@@ -6,6 +6,7 @@ A title may hold fields such as {n} that the chart fills in from its data: see `
 import itertools
 import re
 import textwrap
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -321,6 +322,7 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
     from matplotlib.figure import Figure
 
     style.use(paths.data("figures.mplstyle"))
+    warnings.filterwarnings("ignore", "Glyph .* missing")  # `show` sets fonts, or logs it once
     width += max(0, panels - 2)
     figure = Figure(figsize=(width, height))  # without pyplot: no window, nothing to close
     axes = figure.subplots(1, panels, squeeze=False, sharey=True)
