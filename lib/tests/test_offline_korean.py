@@ -1,6 +1,7 @@
 """The stand-in in Korean: tasks of all types, answers to what is asked, verdicts, and English."""
 
 import hashlib
+import json
 import random
 import re
 
@@ -107,6 +108,15 @@ def test_the_verdict_prefers_the_right_answer_in_both_orders():
         assert verdicts in (("a", "b"), ("b", "a"), ("tie", "tie"))
         right.append(verdicts == ("a", "b"))
     assert sum(right) >= 0.93 * len(right), sum(right)
+
+
+def test_a_sign_alone_is_not_taken_for_a_condition():
+    """Before, a Korean question on tiredness was answered as one on iron deficiency."""
+    items = paths.data("korean/test_freeform.jsonl").read_text(encoding="utf-8").splitlines()
+    for item in map(json.loads, items):
+        text = f"{item['instruction']} {item.get('input', '')}"
+        c = responder.subject(item["instruction"], item.get("input", ""))
+        assert c is None or any(name in text for name in (c.name, *c.also)), (c.name, text)
 
 
 def test_outside_the_knowledge_the_reply_says_so_in_korean():

@@ -124,14 +124,15 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     """Return the condition that a task names, the first first, or whose phrases it has, or None."""
     language, rules = knowledge.language_of(instruction), rules_for(instruction)
     text = f"{instruction[:MAX_READ]}\n{re.sub(rules['option'], '', context[:MAX_READ])}".lower()
-    text = re.sub(rules["beside_the_subject"], "", text)
+    for pattern, words in rules["read"].items():
+        text = re.sub(pattern, words, text)
     pattern, owners = _names(language)
     points = [sum(weight for phrase, weight in row if phrase in text) for row in _phrases(language)]
     named = dict.fromkeys(owners[match.group()] for match in pattern.finditer(text))
     for rank, number in enumerate(named):
         points[number] += 1 if rank else 4
     best = points.index(max(points))
-    return conditions(language)[best] if points[best] >= 1 else None
+    return conditions(language)[best] if points[best] >= rules["least"] else None
 
 
 def _lead(c: Condition, text: str, context: str, *, kind: str) -> list[str]:

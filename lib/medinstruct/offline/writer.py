@@ -156,8 +156,8 @@ class Draws(knowledge.Filler):
         is_lay = view in RULES["lay_views"]
         forms = self.texts["kinds"]
         form = forms.get(f"{kind}, lay" if is_lay else kind, forms[kind])
-        names, other = texts("writer", self.language)["view_names"], article(view)
-        name = names.get(view, view if names else other)
+        names = texts("writer", self.language)["view_names"]
+        name = names.get(view) or (view if names else article(view))
         self.values |= {"view": name, "texts": form["texts"], "kind": kind, "asker": view}
         self.draw_all(form["draws"])
         text = (form.get("mine", "") if is_lay else "") + (self.values.get("text") or self.pick())
