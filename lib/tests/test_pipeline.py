@@ -86,7 +86,7 @@ def test_a_held_out_loss_that_rises_is_a_warning_and_the_later_notebooks_have_th
 
 
 def test_the_published_seeds_and_test_set_go_through_the_same_notebooks(
-    real_data, tmp_path, monkeypatch
+    real_data, tmp_path, monkeypatch, no_kernels
 ):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
     data = real_data / "alpacare"

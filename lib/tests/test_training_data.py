@@ -18,7 +18,7 @@ from medinstruct.records import Example
 def tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "tiny"
     texts = ["Rest and fluids help with cough and fever.", training.prompt("a", "b")]
-    tiny_model.build(folder, texts)
+    tiny_model.build(folder, texts, steps=0)
     return training.load_tokenizer(folder)
 
 
