@@ -17,7 +17,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/ruff check lib notebooks
-	$(BIN)/python -m pytest lib -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest lib -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 # Writes what notebooks and README repeat: set-up cells, navigation, badges, tables.
 contents: .venv/ready

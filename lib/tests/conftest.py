@@ -16,9 +16,8 @@ if (
 ):  # beside other workers a second thread would only wait for the processor
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-LONGEST = (
-    "pipeline training jupyterlab run trouble faults reruns smollm2 serving environment folders"
-)
+LONGEST = "pipeline training jupyterlab serving preferences smollm2 run trouble faults profiles"
+LONGEST += " reruns benchmarks environment folders"
 LOADED = pytest.StashKey()  # modules at the last freeze
 
 
