@@ -14,7 +14,13 @@ import pandas as pd
 
 from medinstruct import labels, manifest, paths, records, stats
 from medinstruct.audits import texts
-from medinstruct.audits.drift import compare_flags, compare_versions, label_counts, lengths
+from medinstruct.audits.drift import (
+    compare_flags,
+    compare_versions,
+    label_counts,
+    language_drift,
+    lengths,
+)
 from medinstruct.audits.phi import phi_accuracy, phi_snippets, scan_identifiers
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Task
@@ -53,9 +59,17 @@ def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subje
 
 
 def dataset_findings(
-    examples: Sequence[Example], *, seeds: Sequence[Task], versions: Sequence, snippets=None
+    examples: Sequence[Example],
+    *,
+    seeds: Sequence[Task],
+    versions: Sequence,
+    snippets=None,
+    drift: pd.DataFrame | None = None,
 ) -> list[Finding]:
-    """Return the findings of all audits of a dataset; `snippets`: sets for `phi_accuracy`."""
+    """Return the findings of all audits of a dataset.
+
+    `snippets`: sets for `phi_accuracy`; `drift`: `language_drift`, if more is known than the texts.
+    """
     answered = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
     asked = {row.id: f"{row.instruction} {row.input}" for row in seeds}
     rows = {}
@@ -75,6 +89,10 @@ def dataset_findings(
     rows["patients' grade", ""] = (*stats.mean_interval(lay, limits=()), len(lay))
     rates = texts.flag_rates(texts.flagged(examples), n=len(examples)).filter(LIMITS, axis="index")
     rows |= {(name, ""): row for name, row in rates[["share", "low", "high", "n"]].iterrows()}
+    drift = language_drift(examples) if drift is None else drift
+    for kind, part in drift.groupby("kind", sort=False):
+        share = stats.wilson(part["hits"].sum(), part["n"].sum())
+        rows["language drift", kind] = (*share[:3], share.n)
     tables = compare_versions(*versions), compare_flags(*versions)
     alarms = pd.concat(table["alarm"] for table in tables)
     rows["version alarms", ""] = (alarms.sum(), math.nan, math.nan, len(alarms))
