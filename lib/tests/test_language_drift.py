@@ -90,3 +90,20 @@ def test_a_language_that_is_never_delivered_is_given_up_and_the_rest_is_written(
     made = asyncio.run(write())
     assert "Swedish" in made.given_up and {task.language for task in made.tasks} == {"en"}
     assert 40 < sum(row.reason == "in English, asked for Swedish" for row in made.rejects) < 90
+
+
+def test_the_card_names_languages_shares_drift_and_labels_in_the_language(written, tmp_path):
+    made, examples, unfinished = written
+    records.write(tmp_path / "dataset.jsonl", examples)
+    aside = [*made.rejects, *unfinished]
+    drift = audits.drift.language_drift(examples, tasks=made.tasks, set_aside=aside)
+    halves = examples[::2], examples[1::2]
+    findings = audits.dataset_findings(examples, seeds=[], versions=halves, drift=drift)
+    findings = [row._asdict() for row in findings if row.audit.startswith("language drift")]
+    assert [row["keeps"] for row in findings] == [False, False]
+    records.write_json(tmp_path / "audits.json", {"findings": findings})
+    card = audits.write_card(tmp_path, audits.dataset_facts(tmp_path), name="x").read_text()
+    assert "language:\n- ko\n" in card and f"**language**: Korean {len(examples)}\n" in card
+    rate = f"{drift.loc[('answers', 'Korean'), 'share']:.1%}"
+    assert f"{rate} of the answers came in another language" in card
+    assert f"언어로 쓰인 답의 비율은 {rate}" in card and "summarization (요약)" in card

@@ -271,6 +271,15 @@ def version_alarms(planted):
     return audits.drift.compare_versions(before, after)["alarm"].sum(), {}
 
 
+def language_drift(planted):
+    rows = [
+        example("Rest in bed and drink plenty of water.", instruction=f"{n}?") for n in range(90)
+    ]
+    rows += [example("Descanse en la cama y beba mucha agua.")] * 20 * planted
+    row = audits.drift.language_drift(rows).loc["answers", "English"]
+    return row["share"], dict(row[["low", "high"]])
+
+
 OFFENDERS = {
     "identifiers": counted_identifiers,
     "PHI recall": phi_recall,
@@ -284,6 +293,7 @@ OFFENDERS = {
     "answer is": flag("answer is", "The answer is (B)."),
     "refusal": flag("refusal", "I'm sorry, but I can't help with that."),
     "machine speaks": flag("machine speaks", "As an AI language model, I think so."),
+    "language drift": language_drift,
     "version alarms": version_alarms,
 }
 OFFENDERS |= {category: safe_answers(category) for category in safety.responses.CATEGORIES}

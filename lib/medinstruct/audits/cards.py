@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter, namedtuple
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import huggingface_hub as hub
 import pandas as pd
 
-from medinstruct import labels, manifest, paths, records, stats
+from medinstruct import labels, languages, manifest, paths, records, stats
 from medinstruct.audits import texts
 from medinstruct.audits.drift import (
     compare_flags,
@@ -116,7 +116,9 @@ class InputLicense(namedtuple("InputLicense", "what license hub url terms restri
 
 def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
     """Return the license of the seeds and of every model that wrote."""
-    inputs = [("seeds", "the seed tasks", seeds if "://" in seeds else Path(seeds).name)]
+    is_ours = (paths.find(seeds) or Path()).resolve().is_relative_to(paths.data("korean"))
+    name = "own" if is_ours else seeds if "://" in seeds else Path(seeds).name
+    inputs = [("seeds", "the seed tasks", name)]
     inputs += [("models", f"the texts of {model}", Path(model).name) for model in models]
     rows = []
     for kind, what, name in inputs:
@@ -153,12 +155,25 @@ def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[st
     facts["with_input"] = sum(bool(row.input) for row in examples)
     facts["labels"] = {axis: label_counts(examples, axis) for axis in labels.VALUES}
     facts["words"] = {n: median(lengths(examples, n) or [0]) for n in ("instruction", "output")}
+    codes = (row.language or languages.detect(row.instruction + row.input) for row in examples)
+    facts["languages"] = Counter(filter(None, codes))
     aside = {name: folder / f"{name}.jsonl" for name in SET_ASIDE}
     facts["set_aside"] = {n: len(records.rows(p)) for n, p in aside.items() if p.exists()}
     facts |= {"licenses": licenses, "conflicts": license_conflicts(licenses)}
     facts["stand_in"] = any("stand-in" in model for model in models)
     results = {name: folder / f"{name}.json" for name in ("generation", "audits", "agreement")}
-    return facts | {n: paths.read_json(p) for n, p in results.items() if p.exists()}
+    facts |= {n: paths.read_json(p) for n, p in results.items() if p.exists()}
+    return facts | {"sections": dict(_sections(facts))}
+
+
+def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the English name of each further language and what the card says in it."""
+    findings = {row["audit"]: row["value"] for row in facts.get("audits", {}).get("findings", ())}
+    total, drift = facts["examples"], findings.get("language drift, answers")
+    numbers = {"total": total, "drift": "–" if drift is None else f"{drift:.1%}"}
+    for code, n in facts["languages"].items():
+        if text := languages.sentence(code, "card"):
+            yield languages.NAMES[code], text.format(n=n, share=f"{n / total:.0%}", **numbers)
 
 
 def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Path:
@@ -169,11 +184,13 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
         pretty_name=name,
         license=names.pop() if len(names) == 1 else "other",
         size_categories=[next((s for n, s in SIZES.items() if facts["examples"] < n), "n>1M")],
+        language=[c for c, n in facts["languages"].most_common() if 100 * n >= facts["examples"]],
         **paths.load("dataset_card"),
         configs=[{"config_name": "default", "data_files": facts["file"]}],
     )
     template = str(paths.data("dataset_card.md.j2"))
-    card = hub.DatasetCard.from_template(head, template_path=template, name=name, facts=facts)
+    given = {"name": name, "facts": facts, "languages": languages}
+    card = hub.DatasetCard.from_template(head, template_path=template, **given)
     return records.write_text(Path(folder) / "README.md", str(card))
 
 
