@@ -35,7 +35,7 @@ Verdicts = Sequence[Verdict]
 
 
 async def entrance(
-    judge: Judge, test_items: Items, references: Answers, *, items: int = 40, style: str = ""
+    judge: Judge, test_items: Items, references: Answers, *, items: int = 40
 ) -> list[Verdict]:
     """Return verdicts on reference answers against texts that are clearly worse, in both orders.
 
@@ -45,13 +45,11 @@ async def entrance(
     """
     if isinstance(judge, judging.Replay):
         return []
-    pairs = entrance_pairs(test_items, references, items=items, style=style)
+    pairs = entrance_pairs(test_items, references, items=items)
     return await judging.ask(judge, pairs, label="entrance test")
 
 
-def entrance_pairs(
-    test_items: Items, references: Answers, *, items: int = 40, style: str = ""
-) -> list[Pair]:
+def entrance_pairs(test_items: Items, references: Answers, *, items: int = 40) -> list[Pair]:
     """Return the comparisons of the entrance test: the model is always the better text."""
     first = {answer.item: answer for answer in reversed(references) if answer.text}
     chosen = evenly([item for item in test_items if item.id in first], items)
@@ -59,7 +57,7 @@ def entrance_pairs(
         do = "Give reference answers to two items or more."
         raise UserError("The entrance test compares references.", got=len(chosen), do=do)
     written = [first[item.id] for item in chosen]
-    return judging.build_pairs(chosen, written, references=_worse_texts(written), style=style)
+    return judging.build_pairs(chosen, written, references=_worse_texts(written))
 
 
 def entrance_results(verdicts: Verdicts) -> pd.DataFrame:

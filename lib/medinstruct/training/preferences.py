@@ -59,11 +59,7 @@ class Preference(Record):
 
 
 def from_verdicts(
-    verdicts: Iterable[Verdict],
-    answers: Iterable[Answer],
-    tasks: Sequence[Task],
-    *,
-    source: str = "judge",
+    verdicts: Iterable[Verdict], answers: Iterable[Answer], tasks: Sequence[Task]
 ) -> list[Preference]:
     """Return the pairs whose verdict survives the swap: both orders name the same winner.
 
@@ -82,7 +78,7 @@ def from_verdicts(
             continue
         names = (model, reference) if winners == {"model"} else (reference, model)
         chosen, rejected = (texts[item, name] for name in names)
-        about = {"source": source, "verdicts": tuple(v.provenance.request for v in group)}
+        about = {"source": "judge", "verdicts": tuple(v.provenance.request for v in group)}
         pairs += _pair(prompts[item], chosen, rejected, **about) if chosen and rejected else []
     return pairs
 
