@@ -418,11 +418,6 @@ def test_an_adapter_trained_on_what_people_left_belongs_to_its_run(folder):
     assert "run notebook 08 again" in " ".join(report.results.mismatches(report.read_run(folder)))
 
 
-def test_a_run_is_not_compared_with_itself(folder):
-    with pytest.raises(UserError, match="one run, not two"):
-        report.compare(folder, f"{folder}/../mine")
-
-
 def test_a_single_answer_beside_a_clinician_has_its_n_and_no_interval(folder):
     row = {"way": "decision", "answers": [{"name": "base", "finish_reason": "length"}]}
     (folder / "consultations.jsonl").write_text(json.dumps(row) + "\n")

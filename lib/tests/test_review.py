@@ -860,12 +860,6 @@ def test_the_widget_is_made_only_where_the_page_is_live(store, monkeypatch):
     assert made.view["who"] and len(made.cards) == 1 and "Ada" not in str(made.get_state())
 
 
-def test_two_items_with_one_id_are_refused():
-    one = example(1)
-    with pytest.raises(UserError, match="same id"):
-        review.cards([one, one.model_copy(update={"output": "Else."})])
-
-
 @given(st.text())
 @settings(max_examples=100, deadline=None)
 def test_no_invisible_character_reaches_a_reader(text):

@@ -251,9 +251,6 @@ def load_tokenizer(base: str | Path, **arguments: Any) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = load_pretrained(AutoTokenizer.from_pretrained, base, **arguments)
-    if tokenizer.eos_token is None:
-        do = "Choose another base model."
-        raise UserError("The tokenizer has no end-of-sequence token.", got=base, do=do)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
 

@@ -320,9 +320,6 @@ def differing(first: dict[str, Any], second: dict[str, Any], names: list[str]) -
 def compare(first: str | Path, second: str | Path) -> Comparison:
     """Compare two runs by name or folder; numbers that only one has are kept."""
     folders = [_folder(run) for run in (first, second)]
-    if folders[0].resolve() == folders[1].resolve():
-        do = "Give another run to compare it with."
-        raise UserError("These are one run, not two.", got=folders[0], do=do)
     runs = [read_run(folder) for folder in folders]
     names = [folder.name for folder in folders]
     names = names if names[0] != names[1] else [str(first), str(second)]

@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections import Counter, namedtuple
+from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,7 @@ class Card(namedtuple("Card", FIELDS, defaults=[None, (), (), (), (), 1.0, {}]))
 
 
 def cards(items: Sequence[Task], *, kind: str = "dataset") -> list[Card]:
-    """Return the cards of examples, or of tasks (`kind` seeds). Each id may occur once."""
-    ids = Counter(item.id for item in items)
-    if repeated := [name for name, count in ids.items() if count > 1]:
-        raise UserError("Two items have the same id.", got=repeated[0], do="Change one of them.")
+    """Return the cards of examples, or of tasks (`kind` seeds)."""
     deck = []
     for item in items:
         tags = (item.type, item.topic, item.view, f"level {item.difficulty}")

@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from medinstruct.errors import UserError
 from medinstruct.llm import local
 from medinstruct.training import config
 
@@ -70,9 +69,6 @@ def fit_adapter(adapter: Any, model: Any) -> Any:
     # A mixture of experts has a layer's experts in one parameter, which is no linear layer.
     experts = {_expert(name, part) for name, part in model.named_parameters()} - {""}
     adapter.target_parameters = sorted(experts) or None
-    if experts and adapter.lora_dropout:
-        got, do = f"lora_dropout: {adapter.lora_dropout}", "Set lora_dropout: 0.0."
-        raise UserError("Adapters of a mixture of experts take no dropout.", got=got, do=do)
     return adapter
 
 
