@@ -192,6 +192,15 @@ ROWS = {
 }
 
 
+def test_kormedmcqa_counts_its_five_options_from_one_and_is_asked_in_korean():
+    row = dict(zip("ABCDE", "vwxyz", strict=True)) | {"subject": "doctor", "question": "무엇인가?"}
+    made = question_sets.convert("kormedmcqa", row | {"answer": 4})
+    assert (made["target"], made["letters"], made["answer"]) == ("y", list("ABCDE"), 3)
+    assert made["question"] == "무엇인가?"
+    tasks = [name for name in question_sets.task_files() if name.startswith("kormedmcqa")]
+    assert tasks == ["kormedmcqa_gen", "kormedmcqa_ll"]
+
+
 def test_each_published_form_becomes_the_same_question():
     made = {name: question_sets.convert(name, row) for name, row in ROWS.items()}
     for name in ("medqa", "medmcqa", "headqa", "mmlu"):
