@@ -132,7 +132,8 @@ def test_every_link_of_a_notebook_and_of_the_readme_leads_somewhere():
         )
         for book in BOOKS
     }
-    texts[paths.root() / "README.md"] = (paths.root() / "README.md").read_text(encoding="utf-8")
+    readmes = [paths.root() / name for name in ("README.md", "README.ko.md")]
+    texts |= {file: file.read_text(encoding="utf-8") for file in readmes}
     links = [
         (file, link) for file, text in texts.items() for link in re.findall(r"\]\(([^)#]+)\)", text)
     ]
@@ -143,6 +144,28 @@ def test_every_link_of_a_notebook_and_of_the_readme_leads_somewhere():
         if "://" not in link and not (file.parent / link).exists()
     ]
     assert not missing
+
+
+def test_the_korean_readme_keeps_step_with_the_english_one():
+    """Its commands and notebooks are the same; its own command runs the Korean profile."""
+    english, korean = (
+        (paths.root() / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")
+    )
+
+    def commands(text):
+        blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+        lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+        return [line for line in lines if line]
+
+    own = [line for line in commands(korean) if "korean" in line]
+    shared = [line for line in commands(korean) if line not in own]
+    assert own[0].startswith(".venv/bin/python -m medinstruct run korean ")
+    assert shared and shared == commands(english)[: len(shared)]
+    table = re.findall(r"\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\)", korean)
+    assert [one for one, _ in table] == [other for _, other in table] == [b.stem for b in BOOKS]
+    assert f"노트북 {len(BOOKS)}개" in korean and "시드 과제 261개" in korean
+    assert "params/korean.yaml" in korean and "README.ko.md" in english
+    assert "의학적 조언이 아닙니다" in korean and "임상의의 검토를 받지 않았습니다" in korean
 
 
 def test_the_readme_is_short():
