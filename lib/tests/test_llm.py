@@ -178,11 +178,10 @@ def test_what_may_pass_is_asked_again_and_a_used_up_quota_ends_at_once(
     assert service.asked == asked
 
 
-@pytest.mark.parametrize("rpm, least", [(0, 0.45), (60_000, 0.0)])
-def test_requests_keep_to_the_servers_limit_unless_the_user_gives_another(rpm, least):
+@pytest.mark.parametrize("rpm, least", [(1200, 0.45), (60_000, 0.0), (0, 0.0)])
+def test_requests_keep_to_the_limit_of_models_yaml(rpm, least):
     async def waits():
-        limiter = RateLimiter(rpm=rpm)
-        limiter.read_limits({"x-ratelimit-limit-requests": "1200"})  # 20 at once, then 20 a second
+        limiter = RateLimiter(rpm=rpm)  # 1,200: 20 at once, then 20 a second
         start = time.monotonic()
         for _ in range(31):
             await limiter.wait(100)

@@ -133,11 +133,10 @@ def room_left(text: str, room: int, first: int) -> int:
 
 
 class RateLimiter:
-    """Even rates a minute, of bursts of a second; where `rpm` or `tpm` is 0, the server's own."""
+    """Even rates a minute, of bursts of a second; 0 for no limit."""
 
     def __init__(self, rpm: float = 0, tpm: float = 0) -> None:
         self._per_minute = {"requests": rpm, "tokens": tpm}
-        self._learned = [name for name, given in self._per_minute.items() if not given]
         self._free_at = {"requests": 0.0, "tokens": 0.0}
 
     async def wait(self, tokens: int) -> None:
@@ -147,13 +146,6 @@ class RateLimiter:
                 start = max(self._free_at[name], time.monotonic() - 1.0)
                 self._free_at[name] = start + amount * 60 / per_minute
                 await asyncio.sleep(start - time.monotonic())
-
-    def read_limits(self, headers: Mapping[str, str]) -> None:
-        """Adopt the limits in the server's headers, unless the user gave their own."""
-        for name in self._learned:
-            text = headers.get(f"x-ratelimit-limit-{name}", "")
-            if re.fullmatch("0*[1-9][0-9]*", text):
-                self._per_minute[name] = float(text)
 
 
 class Connection:
@@ -234,7 +226,6 @@ class Connection:
                     await asyncio.sleep(min(fault.wait, 120.0) + jitter)
             else:
                 self.has_answered, self.failed = True, 0
-                self.limiter.read_limits(raw.headers)
                 return answer
 
     def read(self, error: object, sent: Mapping = {}, status: int | None = None) -> Fault:
