@@ -20,8 +20,9 @@ STATED = {
 NOTEBOOKS = paths.notebooks()
 
 
-def test_there_are_six_profiles_and_none_is_over_40_lines():
-    assert [path.stem for path in PROFILES] == ["demo", "colab", "gpu", "local", "openai", "paper"]
+def test_there_are_seven_profiles_and_none_is_over_40_lines():
+    names = ["demo", "colab", "gpu", "korean", "local", "openai", "paper"]
+    assert [path.stem for path in PROFILES] == names
     assert max(len(path.read_text().splitlines()) for path in PROFILES) <= 40
 
 
