@@ -2,6 +2,7 @@
 
 import re
 from functools import cache, lru_cache
+from itertools import permutations
 from typing import Any
 
 from medinstruct import paths
@@ -12,7 +13,8 @@ NAMES: dict[str, str] = _RULES["names"]
 _SCRIPTS = {code: re.compile(signs) for code, signs in _RULES["scripts"].items()}
 MOST_SIGNS = 500  # of a text that are spelled out: enough to tell, a third of the time
 _SHARE = re.compile(r"\s*(\w+)(?:[\s:]+(0?\.\d*[1-9]\d*|1(?:\.0*)?))?\s*")
-_DRIFT, _CODES = re.compile(r"in (\w+), asked for (\w+)"), {name: c for c, name in NAMES.items()}
+_PAIRS = permutations(NAMES, 2)  # language written, language asked for
+DRIFTS = {f"in {NAMES[a]}, asked for {NAMES[b]}": (b, a) for a, b in _PAIRS}  # by reason
 _SENTENCE = re.compile(_RULES["sentence"])
 
 
@@ -41,7 +43,9 @@ def detect(text: str) -> str:
     letters, signs = sum(map(str.isalpha, text)), sum(counts.values())
     share = signs / max(letters, 1)
     if share < _RULES["least_share"]:
-        return _spelled(text) if letters >= _RULES["least_letters"] else ""
+        is_long = letters >= _RULES["least_letters"]
+        code, confidence = _identifier().classify(text[:MOST_SIGNS]) if is_long else ("", 0.0)
+        return code if confidence >= _RULES["least_confidence"] else ""
     is_mixed = share < _RULES["most_share"] and _SENTENCE.search(text)
     if is_mixed or signs < _RULES["least_signs"]:
         return ""
@@ -50,11 +54,6 @@ def detect(text: str) -> str:
     if counts["ko"] > (1 - _RULES["one_script"]) * signs:
         return ""
     return "ja" if counts["ja"] >= _RULES["kana_share"] * (signs - counts["ko"]) else "zh"
-
-
-def _spelled(text: str) -> str:
-    code, confidence = _identifier().classify(text[:MOST_SIGNS])
-    return code if confidence >= _RULES["least_confidence"] else ""
 
 
 @cache
@@ -74,16 +73,6 @@ def drifted(asked: str, text: str) -> str:
     """
     code = detect(text) if asked else ""
     return f"in {NAMES[code]}, asked for {NAMES[asked]}" if code not in ("", asked) else ""
-
-
-def drift_of(reason: str) -> tuple[str, str] | None:
-    """Return the languages of a reason of `drifted`, asked for and written; None of another reason.
-
-    >>> drift_of("in English, asked for Korean"), drift_of("missing view")
-    (('ko', 'en'), None)
-    """
-    match = _DRIFT.fullmatch(reason)
-    return tuple(_CODES[name] for name in match.group(2, 1)) if match else None
 
 
 def sentence(language: str, part: str) -> str:

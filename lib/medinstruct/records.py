@@ -65,10 +65,7 @@ class Record(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True):
 
 
 class Task(Record):
-    """A medical task: raw labels (no style in older files), an instruction, an input or none.
-
-    `language` is an ISO code in runs of another language or of several, else empty.
-    """
+    """A medical task: raw labels (no style in older files), an instruction, an input or none."""
 
     _content = ("instruction", "input")
     type: Text
@@ -78,7 +75,7 @@ class Task(Record):
     style: Text = ""
     instruction: Text = Field(min_length=1)
     input: Text = ""
-    language: Text = ""
+    language: Text = ""  # ISO code; empty in runs that are in English alone
 
     @pydantic.field_validator("input", mode="after")
     @classmethod

@@ -98,7 +98,7 @@ def test_the_card_names_languages_shares_drift_and_labels_in_the_language(writte
     aside = [*made.rejects, *unfinished]
     drift = audits.drift.language_drift(examples, tasks=made.tasks, set_aside=aside)
     halves = examples[::2], examples[1::2]
-    findings = audits.dataset_findings(examples, seeds=[], versions=halves, drift=drift)
+    findings = audits.dataset_findings(examples, seeds=[], versions=halves, language_drift=drift)
     findings = [row._asdict() for row in findings if row.audit.startswith("language drift")]
     assert [row["keeps"] for row in findings] == [False, False]
     records.write_json(tmp_path / "audits.json", {"findings": findings})

@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter, namedtuple
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,14 +13,7 @@ import huggingface_hub as hub
 import pandas as pd
 
 from medinstruct import labels, languages, manifest, paths, records, stats
-from medinstruct.audits import texts
-from medinstruct.audits.drift import (
-    compare_flags,
-    compare_versions,
-    label_counts,
-    language_drift,
-    lengths,
-)
+from medinstruct.audits import drift, texts
 from medinstruct.audits.phi import phi_accuracy, phi_snippets, scan_identifiers
 from medinstruct.errors import UserError
 from medinstruct.records import Example, Task
@@ -64,11 +57,11 @@ def dataset_findings(
     seeds: Sequence[Task],
     versions: Sequence,
     snippets=None,
-    drift: pd.DataFrame | None = None,
+    language_drift: pd.DataFrame | None = None,
 ) -> list[Finding]:
     """Return the findings of all audits of a dataset.
 
-    `snippets`: sets for `phi_accuracy`; `drift`: `language_drift`, if more is known than the texts.
+    `snippets`: sets for `phi_accuracy`; `language_drift`: that of all texts, also set aside.
     """
     answered = {row.id: f"{row.instruction} {row.input} {row.output}" for row in examples}
     asked = {row.id: f"{row.instruction} {row.input}" for row in seeds}
@@ -89,11 +82,11 @@ def dataset_findings(
     rows["patients' grade", ""] = (*stats.mean_interval(lay, limits=()), len(lay))
     rates = texts.flag_rates(texts.flagged(examples), n=len(examples)).filter(LIMITS, axis="index")
     rows |= {(name, ""): row for name, row in rates[["share", "low", "high", "n"]].iterrows()}
-    drift = language_drift(examples) if drift is None else drift
-    for kind, part in drift.groupby("kind", sort=False):
+    table = drift.language_drift(examples) if language_drift is None else language_drift
+    for kind, part in table.groupby("kind", sort=False):
         share = stats.wilson(part["hits"].sum(), part["n"].sum())
         rows["language drift", kind] = (*share[:3], share.n)
-    tables = compare_versions(*versions), compare_flags(*versions)
+    tables = drift.compare_versions(*versions), drift.compare_flags(*versions)
     alarms = pd.concat(table["alarm"] for table in tables)
     rows["version alarms", ""] = (alarms.sum(), math.nan, math.nan, len(alarms))
     return [
@@ -153,8 +146,9 @@ def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[st
     digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
     facts = {"file": file, "sha256": digest, "models": dict(models), "examples": len(examples)}
     facts["with_input"] = sum(bool(row.input) for row in examples)
-    facts["labels"] = {axis: label_counts(examples, axis) for axis in labels.VALUES}
-    facts["words"] = {n: median(lengths(examples, n) or [0]) for n in ("instruction", "output")}
+    facts["labels"] = {axis: drift.label_counts(examples, axis) for axis in labels.VALUES}
+    words = {n: drift.lengths(examples, n) for n in ("instruction", "output")}
+    facts["words"] = {name: median(counts or [0]) for name, counts in words.items()}
     codes = (row.language or languages.detect(row.instruction + row.input) for row in examples)
     facts["languages"] = Counter(filter(None, codes))
     aside = {name: folder / f"{name}.jsonl" for name in SET_ASIDE}
@@ -162,18 +156,7 @@ def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[st
     facts |= {"licenses": licenses, "conflicts": license_conflicts(licenses)}
     facts["stand_in"] = any("stand-in" in model for model in models)
     results = {name: folder / f"{name}.json" for name in ("generation", "audits", "agreement")}
-    facts |= {n: paths.read_json(p) for n, p in results.items() if p.exists()}
-    return facts | {"sections": dict(_sections(facts))}
-
-
-def _sections(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the English name of each further language and what the card says in it."""
-    findings = {row["audit"]: row["value"] for row in facts.get("audits", {}).get("findings", ())}
-    total, drift = facts["examples"], findings.get("language drift, answers")
-    numbers = {"total": total, "drift": "–" if drift is None else f"{drift:.1%}"}
-    for code, n in facts["languages"].items():
-        if text := languages.sentence(code, "card"):
-            yield languages.NAMES[code], text.format(n=n, share=f"{n / total:.0%}", **numbers)
+    return facts | {n: paths.read_json(p) for n, p in results.items() if p.exists()}
 
 
 def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Path:

@@ -77,7 +77,7 @@ def language_drift(
     rows = [(kind, asked, languages.detect(text)) for kind, asked, text in rows]
     for row in set_aside:
         reason = getattr(row, "reason", "")  # of a reject
-        if codes := languages.drift_of(reason or row.finish_reason):
+        if codes := languages.DRIFTS.get(reason or row.finish_reason):
             rows.append(("tasks" if reason else "answers", *codes))
     frame, table = (
         pd.DataFrame([row for row in rows if row[2]], columns=["kind", "asked", "is"]),

@@ -110,11 +110,9 @@ class _Planner:
         self.coverage = Coverage(total, focus=self.focus) if is_steered else None
         texts = compared_texts(self.seeds, self.novelty_fields)
         self.mix = languages.shares(self.languages)
-        self._is_english, self._by_language = [*self.mix] == ["en"], {}
-        if not self._is_english:
-            for task in self.seeds:
-                code = task.language or languages.detect(f"{task.instruction} {task.input}")
-                self._by_language.setdefault(code, []).append(task)
+        self._is_english = [*self.mix] == ["en"]
+        asked = [] if self._is_english else [f"{t.instruction} {t.input}" for t in self.seeds]
+        self._spoken = [languages.detect(text) for text in asked]
         tokenizer = "rouge" if self._is_english else "unicode"
         self._pool = Pool(texts, limit=self.novelty_limit, tokenizer=tokenizer)
         self.asked, self._chance = 0, random.Random(self.seed)
@@ -160,7 +158,7 @@ class _Planner:
     def _request(self, number: int) -> tuple[Request, tuple[tuple[str, ...], str]]:
         new, language = self.tasks_per_request, self._language()
         cells = self.coverage.plan(new, self._chance) if self.coverage else []
-        own = self._by_language.get(language, [])
+        own = list(compress(self.seeds, (code == language for code in self._spoken)))
         seeds = own if len(own) >= self.seeds_per_request else self.seeds
         examples = self._chance.sample(seeds, self.seeds_per_request)
         form = {"form": self.form, "language": language}
