@@ -260,4 +260,5 @@ def _words(text: str) -> Counter[str]:
     """Return the words in Latin letters, and the pairs of neighboring syllables in Hangul."""
     matches = re.finditer(r"[a-z0-9]+|(?=([가-힣]{2}))[가-힣]", text[:MAX_READ].lower())
     words = (match[1] or match[0] for match in matches)
-    return Counter(word for word in words if word not in GRADING["stop_words"])
+    stop_words = texts("grader", knowledge.language_of(text))["stop_words"]
+    return Counter(word for word in words if word not in stop_words)
