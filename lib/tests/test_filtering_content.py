@@ -1,13 +1,18 @@
 """Content rules, contamination and paraphrases."""
 
+import asyncio
 import json
+import queue
+import re
 import sys
+import threading
 import types
 import unicodedata
 
 import numpy as np
 import pandas as pd
 import pytest
+from support import stand_in_server
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
@@ -176,25 +181,6 @@ def test_questions_of_benchmarks_are_searched_and_saved_for_later(tmp_path):
     assert len(contamination.read_items(tmp_path / "absent")) == len(items) - 1
 
 
-def test_the_paraphrase_nearest_to_a_pool_is_returned(monkeypatch):
-    class Encoder:
-        def __init__(self, name, trust_remote_code):
-            pass
-
-        def encode(self, texts):
-            return texts
-
-    def search(queries, corpus, top_k):
-        same = [max(range(len(corpus)), key=lambda n: corpus[n] == query) for query in queries]
-        rows = zip(queries, same, strict=True)
-        return [[{"corpus_id": n, "score": float(corpus[n] == query)}] for query, n in rows]
-
-    module = types.ModuleType("sentence_transformers")
-    module.SentenceTransformer, module.util = Encoder, types.SimpleNamespace(semantic_search=search)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    assert contamination.paraphrases(["a", "x"], "mini", pool=["b", "a"]) == [(1.0, 0, 1)]
-
-
 CHINESE = [
     "一位六十五岁的男性患者因胸痛三小时来急诊，心电图显示下壁导联抬高，请说明最初的处理步骤。",
     "孩子从昨晚开始发烧到三十九度，吃了退烧药以后又烧起来了，什么情况下必须马上去医院？",
@@ -267,19 +253,74 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
         contamination.load_items("own", ["nowhere.jsonl"])
 
 
+PAINS = ["What causes chest pain?", "가슴 통증의 원인은 무엇인가요?", "How is gout treated?"]
+
+
+class Embeddings(stand_in_server.Service):
+    """Vectors by meaning: texts on pain are near each other in any language."""
+
+    def handle(self, method, place, headers, content):
+        asked = json.loads(content)
+        if place.strip("/") != "embeddings" or asked["model"] != "mini":
+            return 404, {"error": {"message": f"no {place}"}}
+        vectors = [
+            [2.0, 0.2 * ("통증" in t)] if re.search("pain|통증", t) else [0, 1]
+            for t in asked["input"]
+        ]
+        rows = [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]
+        return 200, {"object": "list", "data": rows[::-1]}
+
+
+@pytest.fixture
+def embedder():
+    """Serve in a thread and return the model's name with its address."""
+    loop, places = asyncio.new_event_loop(), queue.Queue()
+
+    async def start():
+        places.put(stand_in_server.listen(service=Embeddings()))
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(start(), loop)
+    yield f"mini@{places.get(timeout=20)}"
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(timeout=5)
+
+
+def test_a_translation_is_near_where_a_server_embeds_both_languages(embedder):
+    model = embedder
+    assert contamination.paraphrases(PAINS, model) == [(0.995, 0, 1)]
+    near = contamination.paraphrases(PAINS[1:], model, pool=[PAINS[2], PAINS[0]])
+    assert near == [(1.0, 1, 0), (0.995, 0, 1)]
+    many = contamination.paraphrases([PAINS[2]] * 600 + PAINS[:2], model, least=0.9)
+    assert len(many) == 600 * 599 / 2 + 1 and many[-1] == (0.995, 600, 601)
+    with pytest.raises(UserError, match="embedding_model"):
+        contamination.paraphrases(PAINS, model.replace("mini", "maxi"))
+
+
+def test_a_page_in_two_languages_says_that_translations_are_not_compared():
+    items = pd.DataFrame({"text": PAINS[:1] + PAINS[2:]})
+    assert "English and Korean" in contamination.not_compared(PAINS[1:2], items, "")
+    assert contamination.not_compared(PAINS[1:2], items, "mini") == ""
+    assert contamination.not_compared(PAINS[:1], items, "") == ""
+
+
 def test_paraphrases_come_from_the_named_model(monkeypatch):
     class Encoder:
         def __init__(self, name, trust_remote_code):
             assert (name, trust_remote_code) == ("mini", False)
 
+        def encode(self, texts):
+            return [[1, "a" in text] for text in texts]
+
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = Encoder
-    module.util = types.SimpleNamespace(
-        paraphrase_mining=lambda encoder, texts: [(0.96, 0, 2), (0.86, 1, 2), (0.4, 0, 1)]
-    )
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    found = contamination.paraphrases(["a", "b", "c"], "mini", least=0.85)
-    assert found == [(0.96, 0, 2), (0.86, 1, 2)]
+    assert contamination.paraphrases(["a", "b", "a c"], "mini") == [(1.0, 0, 2)]
+    assert contamination.paraphrases(["a", "b"], "mini", pool=["x", "a"]) == [
+        (1.0, 0, 1),
+        (1.0, 1, 0),
+    ]
 
 
 def test_without_a_model_there_are_no_paraphrases_and_a_missing_extra_is_named(monkeypatch):

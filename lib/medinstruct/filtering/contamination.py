@@ -2,19 +2,22 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import numpy as np
 import pandas as pd
 
-from medinstruct import paths, records
+from medinstruct import languages, models, network, paths, records
 from medinstruct.errors import UserError
 from medinstruct.filtering.novelty import nearest, tokenize
 from medinstruct.records import Task, TestItem
 
 LIMIT = 0.7  # of ROUGE-L
+BLOCK = 256  # texts embedded or compared at once
 GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
 THAI = "\u0e00"  # from here on, a token of one character is half a word
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
@@ -141,18 +144,62 @@ def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -
 
 
 def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> list[tuple]:
-    """Return (cosine, row, row) of pairs, or of texts and the closest of `pool`, at `least`."""
+    """Return (cosine, row, row) of pairs, or of texts and the closest of `pool`, at `least`.
+
+    `model` embeds texts, translations near each other if it knows both languages: a folder, a name
+    on the hub, or "model@url" of a server with /v1/embeddings.
+    """
     if not model or not texts:
         return []
-    try:
-        from sentence_transformers import SentenceTransformer, util
+    vectors, pairs = _embedded([*texts, *pool], model), []
+    others = vectors[len(texts) :] if pool else vectors
+    for start in range(0, len(texts), BLOCK):
+        cosines = vectors[start : min(start + BLOCK, len(texts))] @ others.T
+        near = cosines >= least
+        if pool:
+            near &= np.arange(len(pool)) == cosines.argmax(axis=1)[:, None]
+        else:
+            near = np.triu(near, start + 1)  # each pair once
+        pairs += [
+            (round(float(cosines[n, m]), 4), int(start + n), int(m)) for n, m in np.argwhere(near)
+        ]
+    return sorted(pairs, key=lambda pair: -pair[0])
 
-        encoder = SentenceTransformer(model, trust_remote_code=False)
-    except (ImportError, OSError, ValueError) as error:
-        got, do = str(error)[:200], "Install the extra `semantic`; name a folder or a Hub model."
-        raise UserError("`embedding_model` cannot be loaded.", got=got, do=do) from None
-    pairs = [] if pool else util.paraphrase_mining(encoder, list(texts))
-    if pool:
-        near = util.semantic_search(*map(encoder.encode, map(list, (texts, pool))), top_k=1)
-        pairs = [(hits[0]["score"], n, hits[0]["corpus_id"]) for n, hits in enumerate(near)]
-    return [(round(cosine, 4), first, second) for cosine, first, second in pairs if cosine >= least]
+
+def _embedded(texts: list[str], model: str) -> np.ndarray:
+    """Return the unit vectors (n, d) of texts."""
+    do = "Install the extra `semantic` and name a folder or a Hub model, or give model@url."
+    try:
+        if "@http" in model:
+            parts = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
+            vectors = np.concatenate([_served(part, models.load(model)) for part in parts])
+        else:
+            from sentence_transformers import SentenceTransformer
+
+            vectors = SentenceTransformer(model, trust_remote_code=False).encode(texts)
+        vectors = np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+    except (ImportError, OSError, ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
+        got = network.public(str(error))[:200]
+        raise UserError("`embedding_model` cannot be used.", got=got, do=do) from None
+
+
+def _served(texts: list[str], entry: models.Model) -> np.ndarray:
+    """Return the embeddings of texts from an OpenAI-compatible server, in their order."""
+    key = {"Authorization": f"Bearer {network.key(entry.key) or 'none-needed'}"}
+    with network.client(httpx2.Client, entry.address, timeout=600) as api:
+        body = {"model": entry.model, "input": texts}
+        answer = api.post(f"{entry.address}/embeddings", json=body, headers=key)
+    rows = answer.raise_for_status().json()["data"]
+    return np.array([row["embedding"] for row in sorted(rows, key=lambda row: row["index"])])
+
+
+def not_compared(texts: Iterable[str], items: pd.DataFrame, model: str) -> str:
+    """Return which languages meet without an embedding model, which alone sees translations."""
+    counts = Counter(map(languages.detect, [*texts, *items["text"]]))
+    codes = {code for code, n in counts.items() if code and n >= 0.01 * counts.total()}
+    if model or len(codes) < 2:
+        return ""
+    names = " and ".join(sorted(languages.NAMES[code] for code in codes))
+    do = "set embedding_model to one that knows them, such as BAAI/bge-m3"
+    return f"Texts are in {names}, and a translation shares no words. To list translations, {do}."
