@@ -327,7 +327,7 @@ def test_files_that_are_no_adapter_are_never_replaced(student, tmp_path):
 
 def test_an_adapter_of_another_base_is_refused(undisturbed, tmp_path):
     wide = tmp_path / "wide"
-    tiny_model.build(wide, hidden_size=64)
+    tiny_model.build(wide, hidden_size=64, steps=0)
     with pytest.raises(UserError, match="adapter could not be loaded"):
         llm.LocalModel(wide, adapter=undisturbed[0])
 
