@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import cache
 
 import nbformat as nf
 import papermill
@@ -65,21 +66,15 @@ def test_the_whole_pipeline_runs_and_is_up_to_date_after_that(small_run):
 
 
 def test_a_held_out_loss_that_rises_is_a_warning_and_the_later_notebooks_have_their_files(
-    small_run, monkeypatch
+    small_run, worse, executed, monkeypatch
 ):
     """The result of a training that made the model worse, as the adapter's folder keeps it."""
     out, sets, _, _ = small_run
+    folder, before = worse
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(out.parent))
-    kept = shutil.ignore_patterns("*.ipynb", "*manifest*", ".state.json", "pages")
-    worse = shutil.copytree(out, out.parent / "worse", ignore=kept)
-    made = json.loads((worse / "adapter/made.json").read_text())
-    before = made["result"]["eval_before"]
-    made["result"]["eval_after"] = before + 1
-    (worse / "adapter/made.json").write_text(json.dumps(made))
-    pipeline.run("demo", only=["08"], sets=[*sets, "run=worse"])
-    training = json.loads((worse / "training.json").read_text())
+    page = executed("model")[1]
+    training = json.loads((folder / "training.json").read_text())
     assert training["warning"].endswith(f" {before} → {before + 1}")
-    page = (worse / "08_finetune_lora.ipynb").read_text()
     assert "did not lower the held-out loss" in page and "Held-out loss rises" in page
     assert "warning" not in json.loads((out / "training.json").read_text())
     assert manifest.begin("12_run_benchmarks", params.merged("demo", [*sets, "run=worse"]))
@@ -97,41 +92,72 @@ def test_the_published_seeds_and_test_set_go_through_the_same_notebooks(
     assert searched["freeform"]["items"] == 216
 
 
-def doubled(notebook, sets):
-    """The cells of a notebook, code twice, after its values, and the answers to its exercises."""
+def code(notebook, sets, *, times):
+    """The code cells of a notebook, each that often after its values, in an emptied kernel."""
     values = params.merged("demo", sets)
     own = {name: values[name] for name in params.declared(notebook)}
-    book = pipeline.runner.with_input(notebook, values)
-    code = [cell for cell in book.cells if cell.cell_type == "code"]
     cells = [nf.v4.new_code_cell("%reset -f", metadata={"notebook": notebook.stem})]
-    for cell in code:
-        times = 1 if cell.id in ("setup", "parameters") else 2
-        cells += [nf.v4.new_code_cell(cell.source) for _ in range(times)]
+    for cell in pipeline.runner.with_input(notebook, values).cells:
+        if cell.cell_type == "code":
+            often = 1 if cell.id in ("setup", "parameters") else times
+            cells += [nf.v4.new_code_cell(cell.source) for _ in range(often)]
         if cell.id == "parameters":
             lines = [f"{name} = {value!r}" for name, value in own.items()]
             cells.append(nf.v4.new_code_cell("\n".join(lines)))
+    return cells
+
+
+def answers(notebook):
+    """The answers to the exercises of a notebook."""
+    book = nf.read(notebook, as_version=4)
     text = next(cell.source for cell in book.cells if cell.id == "exercises")
-    answers = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(answers) == 2 and all("assert " in answer for answer in answers)
-    return cells + [nf.v4.new_code_cell(answer) for answer in answers]
+    texts = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(texts) == 2 and all("assert " in text for text in texts)
+    return [nf.v4.new_code_cell(text) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def worse(small_run):
+    """A copy of the run whose training says that the loss rose; and the loss before."""
+    out = small_run[0]
+    kept = shutil.ignore_patterns("*.ipynb", "*manifest*", ".state.json", "pages")
+    folder = shutil.copytree(out, out.parent / "worse", ignore=kept)
+    made = json.loads((folder / "adapter/made.json").read_text())
+    before = made["result"]["eval_before"]
+    made["result"]["eval_after"] = before + 1
+    (folder / "adapter/made.json").write_text(json.dumps(made))
+    return folder, before
+
+
+@pytest.fixture(scope="module")
+def executed(small_run, worse, tmp_path_factory):
+    """A function that runs an act once: the files that changed, and what the cells put out.
+
+    Many notebooks share a kernel, emptied between them, so that packages are imported once.
+    """
+    out, sets, _, _ = small_run
+
+    @cache
+    def run(act):
+        chosen = [book for book in paths.notebooks() if (book.stem < "08") == (act == "data")]
+        assert len(chosen) >= 7
+        cells = [nf.v4.new_code_cell(VECTORS_ALONE)]
+        cells += [c for one in chosen for c in (*code(one, sets, times=2), *answers(one))]
+        if act == "model":
+            cells += code(paths.notebook("08_finetune_lora"), [*sets, "run=worse"], times=1)
+        file, before = tmp_path_factory.mktemp("twice") / f"{act}.ipynb", contents(out)
+        nf.write(nf.v4.new_notebook(cells=cells), file)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MEDINSTRUCT_OUTPUTS", str(out.parent))
+            quiet = {"kernel_name": "python3", "progress_bar": False}
+            book = papermill.execute_notebook(file, None, **quiet)  # saved at no cell
+        after = contents(out)
+        changed = {name for name in before | after if before.get(name) != after.get(name)}
+        return changed, str([cell.get("outputs") for cell in book.cells])
+
+    return run
 
 
 @pytest.mark.parametrize("act", ["data", "model"])
-def test_every_cell_may_run_twice_and_every_exercise_has_a_right_answer(
-    act, small_run, tmp_path, monkeypatch
-):
-    """Many notebooks share a kernel, emptied between them, so that packages are imported once."""
-    out, sets, _, _ = small_run
-    monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(out.parent))
-    chosen = [book for book in paths.notebooks() if (book.stem < "08") == (act == "data")]
-    assert len(chosen) >= 7
-    before = contents(out)
-    cells = [nf.v4.new_code_cell(VECTORS_ALONE)]
-    cells += [cell for one in chosen for cell in doubled(one, sets)]
-    book = nf.v4.new_notebook(cells=cells)
-    nf.write(book, tmp_path / "twice.ipynb")
-    quiet = {"kernel_name": "python3", "progress_bar": False}
-    papermill.execute_notebook(tmp_path / "twice.ipynb", None, **quiet)
-    after = contents(out)
-    changed = {name for name in before | after if before.get(name) != after.get(name)}
-    assert not changed
+def test_every_cell_may_run_twice_and_every_exercise_has_a_right_answer(act, executed):
+    assert not executed(act)[0]
