@@ -14,7 +14,7 @@ from support import tiny_model
 
 from medinstruct import llm, records, training
 from medinstruct.errors import UserError
-from medinstruct.pipeline import export
+from medinstruct.pipeline import export, parity
 from medinstruct.records import Example
 
 TEMPLATES = sorted(
@@ -135,7 +135,7 @@ def test_an_answer_stops_where_its_turn_ends(prompts):
     assert stops["qwen3"][0] == "<|im_end|>" and stops["llama3"][0] == "<|eot_id|>"
     assert "\n### Instruction" in stops["alpaca"]
     text = export.modelfile(prompts["alpaca"], folder="merged", context=2048)
-    assert r'PARAMETER stop "\n### Instruction"' in text and "PARAMETER num_ctx 2048" in text
+    assert 'PARAMETER stop "\n### Instruction"' in text and "PARAMETER num_ctx 2048" in text
 
 
 def test_a_template_that_counts_turns_is_refused_for_ollama(tokenizer, monkeypatch):
@@ -160,6 +160,27 @@ def test_the_line_for_vllm_serves_the_adapter_or_says_why_it_cannot(tmp_path, se
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
     command, reason = export.vllm_line(tmp_path, base="base", name="tuned")
     assert line in command + reason and bool(command) != bool(reason)
+
+
+@pytest.mark.parametrize("scaling", ["default", "llama3"])
+def test_a_merged_folder_has_the_names_that_older_programs_read(tmp_path, scaling):
+    """transformers 4 takes 10,000 for a rotary base that it does not see."""
+    from transformers import AutoConfig
+
+    rotary = {"rope_type": scaling, "rope_theta": 5e5}
+    if scaling == "llama3":
+        sizes = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+        rotary |= {"factor": 8.0, "original_max_position_embeddings": 1024, **sizes}
+    shape = {"model_type": "llama", "rope_parameters": rotary, "max_position_embeddings": 8192}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "TokenizersBackend"}')
+    before = AutoConfig.from_pretrained(tmp_path).to_dict()
+    export._name_as_before(tmp_path)
+    old = json.loads((tmp_path / "config.json").read_text())
+    assert old["rope_theta"] == 5e5
+    assert old["rope_scaling"] == (rotary if scaling == "llama3" else None)
+    assert "Fast" in (tmp_path / "tokenizer_config.json").read_text()
+    assert AutoConfig.from_pretrained(tmp_path).to_dict() == before
 
 
 def test_an_export_replaces_no_folder_of_others(tmp_path, monkeypatch):
@@ -210,6 +231,15 @@ def test_the_exported_dataset_is_read_by_other_programs(tmp_path, template, monk
     for entry in info.values():
         first = json.loads((folder / entry["file_name"]).read_text().splitlines()[0])
         assert set(entry["columns"].values()) <= set(first)
+    entry, row = info["medinstruct"], json.loads((folder / "train.jsonl").read_text())
+    tags = entry.get("tags")
+    turns = (
+        [turn[tags["content_tag"]] for turn in row[entry["columns"]["messages"]]] if tags else []
+    )
+    assert (turns or [row[entry["columns"][key]] for key in ("prompt", "response")]) == [
+        asked,
+        "A cold.",
+    ]
     assert info["medinstruct_preferences"]["ranking"] is True
     (axolotl,) = yaml.safe_load((folder / "axolotl.yaml").read_text())["datasets"]
     assert axolotl["type"] == ("alpaca" if template == "alpaca" else "chat_template")
@@ -217,6 +247,22 @@ def test_the_exported_dataset_is_read_by_other_programs(tmp_path, template, monk
     (run / "preferences.jsonl").unlink()
     export.write_dataset(folder, run, base="base", trained={"template": template})
     assert set(json.loads((folder / "dataset_info.json").read_text())) == {"medinstruct"}
+
+
+def test_a_tie_in_one_answer_hides_no_fault_in_another():
+    """The reference has two best tokens in the first answer, and one in the second."""
+    torch = pytest.importorskip("torch", reason="no torch")
+    replies = {parity.ADAPTER: ["a b", "a b"], "server": ["a c", "x b"]}
+    answers = {
+        route: [llm.Reply(key="", model="m", text=text, finish_reason="stop") for text in texts]
+        for route, texts in replies.items()
+    }
+    tie, sure = torch.tensor([[-0.7, -0.7]] * 3), torch.tensor([[-0.1, -3.1]] * 3)
+    marks = {parity.ADAPTER: [(tie, tie[:2, :1]), (sure, sure[:2, :1])]}
+    table = parity._table(answers, marks, SimpleNamespace(tokenize=str.split))
+    row = table.loc["server"]
+    assert (row["equal"], row["prompt"], row["token"], row["got"]) == (0, 1, 0, "x")
+    assert row["gap"] == pytest.approx(3.0)
 
 
 def test_a_push_shows_what_goes_and_sends_no_identifier(tmp_path, monkeypatch):
@@ -228,6 +274,10 @@ def test_a_push_shows_what_goes_and_sends_no_identifier(tmp_path, monkeypatch):
         (adapter / file).write_text("{}")
     for file in ("chat_template.jinja", "Modelfile"):
         (adapter.parent / file).write_text("")
+    (run / "adapter").mkdir()
+    (run / "adapter" / "adapter_model.safetensors").write_text("{}")
+    made = json.dumps({"adapter": llm.fingerprint(run / "adapter")})
+    (adapter.parent / "export.json").write_text(made)
     example = Example(**TASK, instruction="Why?", output="A cold.")
     records.write(run / "dataset.jsonl", [example])
 
@@ -250,4 +300,7 @@ def test_a_push_shows_what_goes_and_sends_no_identifier(tmp_path, monkeypatch):
     named = '{"prompt": "Call Dr. John Smith at 212-555-0147.", "chosen": "a", "rejected": "b"}'
     (run / "preferences.jsonl").write_text(named + "\n")
     with pytest.raises(UserError, match="may name people"):
+        list(export.push("run", "me/data", dry_run=True))
+    (run / "adapter" / "adapter_model.safetensors").write_text("trained anew")
+    with pytest.raises(UserError, match="no export of its present adapter"):
         list(export.push("run", "me/data", dry_run=True))

@@ -124,7 +124,8 @@ def _says_the_same(tokenizer: Any, prompt: Prompt) -> bool:
 def modelfile(prompt: Prompt, *, folder: str = ".", context: int = 0) -> str:
     """Return Ollama's Modelfile: its Go template writes the text of training, without the BOS.
 
-    Ollama adds the token that begins a text itself, where the tokenizer says so.
+    Ollama adds the token that begins a text itself, where the tokenizer says so. Its quotation
+    marks hold line breaks as they are and know no escapes.
     """
 
     def text(part: str) -> str:
@@ -141,7 +142,7 @@ def modelfile(prompt: Prompt, *, folder: str = ".", context: int = 0) -> str:
         f'{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}'
         f"{{{{ if not ({last}) }}}}{text(prompt.next)}{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}"
     )
-    stops = [f"PARAMETER stop {json.dumps(mark, ensure_ascii=False)}" for mark in prompt.stops]
+    stops = [f'PARAMETER stop "{mark}"' for mark in prompt.stops]
     room = [f"PARAMETER num_ctx {context}"] if context else []
     lines = [f"FROM {folder}", f'TEMPLATE """{template}"""', *stops, *room]
     return "\n".join([*lines, "PARAMETER temperature 0", ""])
@@ -203,6 +204,7 @@ def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> l
         tokenizer.chat_template = jinja_template(prompt)
     _merge(base, adapter, draft / "merged")
     tokenizer.save_pretrained(draft / "merged")
+    _name_as_before(draft / "merged")
     if (adapter / "adapter_config.json").exists():
         shutil.copytree(adapter, draft / "adapter", ignore=shutil.ignore_patterns("made.json"))
     records.write_text(draft / "chat_template.jinja", tokenizer.chat_template)
@@ -213,7 +215,12 @@ def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> l
     made = {"run": out.name, "model": name, "adapter": local.fingerprint(adapter)}
     records.write_json(draft / "export.json", made)
     facts = {"base": Path(public).name if Path(public).is_dir() else public, "name": name}
-    facts |= {"vllm": line, "reason": reason, "trained": trained, "stops": prompt.stops}
+    facts |= {
+        "vllm": line.replace(public, facts["base"]),
+        "reason": reason,
+        "trained": trained,
+        "stops": prompt.stops,
+    }
     facts |= {"run": out.name, "has_adapter": (draft / "adapter").exists()}
     _write_card(draft, out, facts)
     (draft / "dataset").mkdir()
@@ -231,6 +238,23 @@ def _merge(base: str, adapter: Path, folder: Path) -> None:
         network.to(torch.bfloat16).save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod(0o644)  # not only for its owner
+
+
+def _name_as_before(folder: Path) -> None:
+    """Add the names by which transformers 4 reads the rotary base and the tokenizer's class.
+
+    Without them it takes 10,000 as the base, silently, and loads no tokenizer; vLLM and others
+    installed it for long (vllm-project/vllm#42624, hiyouga/LlamaFactory#10310).
+    """
+    config, tokens = folder / "config.json", folder / "tokenizer_config.json"
+    shape, form = paths.read_json(config), paths.read_json(tokens)
+    rotary = shape.get("rope_parameters") or {}
+    if "rope_theta" in rotary:  # else one for each kind of layer
+        is_scaled = rotary.get("rope_type", "default") != "default"
+        shape |= {"rope_theta": rotary["rope_theta"], "rope_scaling": rotary if is_scaled else None}
+        records.write_json(config, shape)
+    if form.get("tokenizer_class") == "TokenizersBackend":
+        records.write_json(tokens, form | {"tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def write_dataset(folder: Path, out: Path, *, base: str, trained: dict[str, Any]) -> None:
@@ -258,13 +282,13 @@ def write_dataset(folder: Path, out: Path, *, base: str, trained: dict[str, Any]
         paths.read_json(folder.parent / "adapter/adapter_config.json"),
     )
     size = {"lora_r": lora["r"], "lora_alpha": lora["lora_alpha"]} if lora else {}
-    info = (
-        tools["llama_factory"] if known else {"medinstruct": tools["llama_factory"]["medinstruct"]}
-    )
+    forms = tools["llama_factory"]
+    info = {"medinstruct": forms[trained["template"]]}
+    info |= {"medinstruct_preferences": forms["preferences"]} if known else {}
     records.write_json(folder / "dataset_info.json", info)
     for name in ("axolotl", "trl"):
         settings = {"base_model" if name == "axolotl" else "model_name_or_path": base}
-        settings |= tools[name]["common"] | size | tools[name][trained["template"]]
+        settings |= tools[name]["common"] | size | tools[name].get(trained["template"], {})
         text = yaml.safe_dump(settings, sort_keys=False)
         records.write_text(folder / f"{name}.yaml", f"{tools[name]['use']}\n{text}")
 
@@ -295,9 +319,10 @@ def push(run: str, repo: str, *, public: bool = False, dry_run: bool = False) ->
     name = [*training.adapters(out)][-1]
     place, data = out / "export" / name, training.training_file(out)
     facts = audits.dataset_facts(out, file=data.name)
-    if not (place / "adapter").is_dir():
+    made = paths.read_json(place / "export.json").get("adapter")
+    if not (place / "adapter").is_dir() or made != local.fingerprint(training.adapters(out)[name]):
         do = f"Run `python -m medinstruct export {run}` first."
-        raise UserError("The run has no exported adapter.", got=place, do=do)
+        raise UserError("The run has no export of its present adapter.", got=place, do=do)
     audits.cards.check_release(out, facts, private=not public)
     card = audits.write_card(out, facts, name=repo.rpartition("/")[2])
     pairs = [path for path in [out / "preferences.jsonl"] if path.exists()]

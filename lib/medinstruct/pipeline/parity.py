@@ -42,8 +42,8 @@ def parity(
     """Return one row a route: how many greedy answers equal those of the run's own model.
 
     The routes are the run's base model with its adapter, the merged folder of the export, and
-    `servers`, {name: model@url}. token, expected, got: the first token that differs, in the first
-    prompt where one does; gap: what the reference's best token leads the second by there, in nats;
+    `servers`, {name: model@url}. token, expected, got: the first token that differs in an answer,
+    of all answers where the gap is largest: the lead of the reference's best token there, in nats;
     shift: the largest difference of the log-probability of a token of the reference's answers, for
     models in this process. Above `ROUNDING`, either is a fault and no tie.
     """
@@ -108,12 +108,12 @@ def _table(answers: dict[str, list[Reply]], marks: dict[str, list], tokenizer: A
                 first, second = first[:-1], second[: len(first) - 1]
             places = [k for k, (x, y) in enumerate(zip(first, second, strict=False)) if x != y]
             row["equal"] -= bool(places)
-            if places and "token" not in row:
-                k = places[0]
-                every, _ = marks[ADAPTER][n]
+            if places:
+                k, every = places[0], marks[ADAPTER][n][0]
                 best = every[min(k, len(every) - 1)].topk(2).values
-                row |= {"prompt": n, "token": k, "expected": first[k], "got": second[k]}
-                row["gap"] = float(best[0] - best[1])
+                if (gap := float(best[0] - best[1])) > row.get("gap", -1.0):
+                    row |= {"prompt": n, "token": k, "expected": first[k], "got": second[k]}
+                    row["gap"] = gap
         if route in marks:
             pairs = zip(marks[ADAPTER], marks[route], strict=True)
             gaps = [gap for (_, x), (_, y) in pairs for gap in (x - y).abs().flatten().tolist()]
