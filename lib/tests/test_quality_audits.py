@@ -361,6 +361,21 @@ def test_one_call_gives_the_finding_of_every_audit_and_finds_what_is_planted_in_
     assert missed >= {*names[:4], "dose or unit", "version alarms"}
 
 
+@pytest.mark.parametrize(
+    ("text", "trait", "groups"),
+    [
+        ("44살 남자구요 담배는 끊었어요", "sex", {"male"}),
+        ("72/F, 3일간 설사", "sex", {"female"}),
+        ("72/F, 3일간 설사", "age", {"older"}),
+        ("연구 참여자의 딸꾹질", "sex", set()),
+        ("65세 이상에게 권합니다", "age", set()),
+        ("산모에게 드릴 안내문", "pregnancy", {"pregnant"}),
+    ],
+)
+def test_groups_are_read_in_korean(text, trait, groups):
+    assert audits.texts.mentions(text)[trait] == groups
+
+
 def test_groups_that_a_text_mentions_are_read_by_trait():
     groups = audits.texts.mentions("A 72-year-old Black woman without insurance")
     read = [groups[trait] for trait in ("sex", "age", "ethnicity", "insurance")]

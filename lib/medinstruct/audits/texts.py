@@ -36,7 +36,7 @@ def mentions(text: str) -> dict[str, set[str]]:
     }
     for match in AGE.finditer(text):
         is_years = not match[2] or match[2].lower().startswith("year")
-        years = int(match[1] or match[3] or match[4]) if is_years else 0
+        years = int(match[1] or match[match.lastindex]) if is_years else 0
         older = (name for limit, name in AGES["groups"].items() if years < limit)
         groups["age"].add(next(older, "older"))
     if "uninsured" in groups["insurance"]:
