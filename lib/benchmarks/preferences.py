@@ -3,14 +3,14 @@
 python lib/benchmarks/preferences.py [--part planted] [--pairs 60] [--answers 20]     about 15 minutes on two CPU cores
 
 Begins with the adapter of outputs/demo. 1: chosen answers begin with "In short,"; how many answers to
-other questions do so before and after. 2: a judge that prefers the longer answer in eight of ten pairs;
-mean words of answers before, after unbalanced pairs, and after as many matched ones.
+other questions do so before and after. 2: a judge that prefers the longer of two sampled answers in
+eight of ten pairs; mean words of answers before, after unbalanced pairs, and after as many matched
+ones.
 """
 
 import argparse
 import asyncio
 import random
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +23,7 @@ from medinstruct.records import Example
 from medinstruct.training import preferences
 from medinstruct.training.preferences import Preference
 
+LONGER_WINS = 0.8  # of the pairs: the judge prefers the longer answer
 ADAPTER = paths.root() / "outputs/demo/adapter"
 FORM = {"template": "chat", "max_length": 384, "batch_size": 4, "micro_batch_size": 2}
 
@@ -71,36 +72,49 @@ def preferences_evenly(rows, count):
     return [rows[n] for n in np.linspace(0, len(rows) - 1, count).astype(int)]
 
 
+def sampled(examples, *, room=160):
+    """Return for each example the two sampled answers of the tuned model that end by themselves."""
+    turns = [
+        [{"role": "user", "content": training.message(e.instruction, e.input)}] for e in examples
+    ]
+    form = {"max_tokens": room, "temperature": 0.8}
+    asks = [llm.Request(messages=t, parameters=form, sample=n) for t in turns for n in (0, 1)]
+    with llm.LocalModel(llm.model_folder("smollm2"), adapter=ADAPTER, chat=True) as model:
+        replies = asyncio.run(model.ask_all(asks))
+    couples = zip(turns, replies[::2], replies[1::2], strict=True)
+    return [
+        (turn[0]["content"], one.text, other.text)
+        for turn, one, other in couples
+        if one.finish_reason == other.finish_reason == "stop"
+        and len(one.text.split()) != len(other.text.split())
+    ]
+
+
 def lengths(folder, number, count, form):
     """Print the mean words of answers before, and after unbalanced and matched pairs."""
     chance = random.Random(1)
     examples = records.read(paths.root() / "outputs/demo/dataset.jsonl", Example)
     held = set(paths.read_json(paths.root() / "outputs/demo/training.json")["lora"]["held_out_ids"])
     questions = [training.message(e.instruction, e.input) for e in examples if e.id in held][:count]
+    pool = chance.sample([e for e in examples if e.id not in held], 4 * number)
     pairs = []
-    for example in chance.sample(
-        [e for e in examples if e.id not in held], len(examples) - len(held)
-    ):
-        sentences = re.findall(r"[^.!?]+[.!?]", example.output)
-        if not (len(sentences) >= 4 and len(example.output.split()) < 110):
-            continue
-        long, short = (
-            " ".join(example.output.split()),
-            "".join(sentences[: len(sentences) // 2]).strip(),
-        )
-        chosen, rejected = (long, short) if chance.random() < 0.8 else (short, long)
-        text = training.message(example.instruction, example.input)
+    for text, *both in sampled(pool):
+        short, long = sorted(both, key=lambda answer: len(answer.split()))
+        chosen, rejected = (long, short) if chance.random() < LONGER_WINS else (short, long)
         pairs.append(Preference(prompt=text, chosen=chosen, rejected=rejected, source="judge"))
-    matched = preferences.balance(pairs[: 4 * number])[:number]
+    matched = preferences.balance(pairs)[:number]
+    print(f"  {len(pairs)} pairs of answers that end by themselves, {len(matched)} after matching")
     sets = {"none": pairs[: len(matched)], "match": matched}
-    rows = {"before": answers(ADAPTER, questions, room=128)}
+    rows = {"before": answers(ADAPTER, questions, room=192)}
     for name, part in sets.items():
         print(f"  {name}: chosen longer in {(preferences.length_ratios(part) > 0).mean():.0%}")
         tune(part, folder / name, **form)
-        rows[name] = answers(folder / name, questions, room=128)
+        rows[name] = answers(folder / name, questions, room=192)
     words = pd.DataFrame({name: [len(t.split()) for t in part] for name, part in rows.items()})
-    change = words.mean() / words["before"].mean() - 1
-    print(pd.DataFrame({"mean words": words.mean(), "change": change.map("{:+.0%}".format)}))
+    change = words.div(words["before"].mean()).sub(words["before"] / words["before"].mean(), axis=0)
+    table = pd.DataFrame({"mean words": words.mean(), "change": change.mean()})
+    table["95 %"] = 1.96 * change.std() / len(words) ** 0.5
+    print(table.round(2).to_string())
 
 
 def main():
