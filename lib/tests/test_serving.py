@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import write_gguf
 
 from medinstruct import evaluation, llm, paths, records, tasks, training
 from medinstruct.errors import UserError
@@ -58,28 +59,45 @@ def server(folder, tmp_path_factory):
     """The address of SmolLM2, really served; its name is its folder."""
     if not all(map(importlib.util.find_spec, ("transformers", "fastapi", "uvicorn"))):
         pytest.skip("`transformers serve` is not installed: pip install 'medinstruct[serving]'")
+    call = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder]
+    call += ["--host", "127.0.0.1", "--dtype", "float32", "--port"]
+    with started(call, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+@contextmanager
+def started(call, log):
+    """The address of a server that `call` starts on the port it is given last."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    call = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder]
-    call += ["--host", "127.0.0.1", "--port", port, "--dtype", "float32"]
-    log = tmp_path_factory.mktemp("server") / "log"
-    env = os.environ | {"HF_HUB_OFFLINE": "1"}
+    call, env = [*call, port], os.environ | {"HF_HUB_OFFLINE": "1"}
     with log.open("w") as lines:
         process = subprocess.Popen(call, stdout=lines, stderr=lines, env=env)
     try:
         for _ in range(4 * WAIT):
             if process.poll() is not None:
-                pytest.fail(f"`transformers serve` ended: {log.read_text()[-2000:]}")
-            try:
+                pytest.fail(f"The server ended: {log.read_text()[-2000:]}")
+            with suppress(httpx2.HTTPError):
                 if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
                     break
-            except httpx2.HTTPError:
-                time.sleep(0.25)
+            time.sleep(0.25)  # also where it answers that it loads
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_a_gguf_file_of_the_export_gives_the_same_answers_in_llama_cpp(folder, tmp_path):
+    """Its own HTTP server; the file holds the weights and the template of the merged folder."""
+    pytest.importorskip("xllamacpp", reason="no llama.cpp: pip install 'medinstruct[llama]'")
+    write_gguf.write(folder, tmp_path / "tuned.gguf")
+    program = Path(__file__).parent / "support" / "llama_server.py"
+    with started([sys.executable, program, tmp_path / "tuned.gguf"], tmp_path / "log") as url:
+        form = {"folder": Path(folder).parent, "prompts": 2, "tokens": 6, "run": "demo"}
+        row = parity.parity(servers={"llama.cpp": f"tuned@{url}"}, **form).loc["llama.cpp"]
+    assert row["prompts"] == 2 and not row["gap"] > parity.ROUNDING
+    assert row["equal"] or row["token"]  # none differs at its first token
 
 
 def test_the_run_its_export_and_a_server_of_it_give_the_same_answers(server, folder):
