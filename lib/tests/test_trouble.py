@@ -16,7 +16,7 @@ import pytest
 from support import tiny_model
 
 from medinstruct import __main__ as cli
-from medinstruct import failures, llm, params, paths, pipeline, plotting, tasks, training
+from medinstruct import failures, llm, params, paths, plotting, tasks, training
 from medinstruct.errors import UserError
 from medinstruct.pipeline import runner
 from medinstruct.records import Example
@@ -66,7 +66,7 @@ def test_an_error_that_nothing_foresaw_is_one_message_with_its_log(
 
 
 def test_a_traceback_is_shown_with_debug_alone(outputs, monkeypatch):
-    monkeypatch.setattr(pipeline, "run", fail(ValueError("some value")))
+    monkeypatch.setattr(runner, "lines", fail(ValueError("some value")))
     with pytest.raises(ValueError, match="some value"):
         cli.main(["run", "demo", "--debug"])
 
@@ -93,7 +93,7 @@ def test_where_no_log_can_be_written_the_message_says_so(outputs, monkeypatch, c
     monkeypatch.setattr(
         tempfile, "NamedTemporaryFile", fail(PermissionError(13, "Permission denied"))
     )
-    monkeypatch.setattr(pipeline, "run", fail(ValueError("some value")))
+    monkeypatch.setattr(runner, "lines", fail(ValueError("some value")))
     assert cli.main(["run", "demo"]) == 2
     message = capsys.readouterr().err
     assert "some value" in message and "--debug" in message
