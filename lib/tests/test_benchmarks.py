@@ -188,6 +188,7 @@ ROWS = {
         "CHQ": "SUBJECT: a\nMESSAGE: I want to know who makes it.",
         "Summary": "Who makes it?",
     },
+    "kormedmcqa": dict(zip("ABCDE", "vwxyz", strict=True)) | {"question": "Q?", "answer": 3},
     "bbh": {"input": "Q?", "target": "(B)"},
 }
 
@@ -283,7 +284,7 @@ def test_the_harness_alone_reads_our_task_files():
     manager = TaskManager(include_path=str(paths.data("benchmarks")), include_defaults=False)
     assert (
         manager.all_subtasks == list(question_sets.task_files())
-        and len(list(question_sets.task_files())) == 20
+        and len(list(question_sets.task_files())) == 22
     )
     task = manager.load(["own_ll"])["tasks"]["own_ll"]
     assert len(task.test_docs()) == 212 and task.doc_to_choice(task.test_docs()[0]) == [
@@ -881,7 +882,8 @@ def test_what_the_hub_holds_is_read_by_split_subject_and_official_ids(monkeypatc
             for n, subject in enumerate(("anatomy", "law"))
         ]
         whole = datasets.Dataset.from_list(rows)
-        return datasets.DatasetDict(train=whole, test=whole, validation=whole, dev=whole)
+        splits = ("train", "test", "validation", "dev", "fewshot")
+        return datasets.DatasetDict(dict.fromkeys(splits, whole))
 
     ids = tmp_path / "ids.json"
     ids.write_text('{"1": "maybe"}')

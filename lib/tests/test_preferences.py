@@ -443,3 +443,8 @@ def test_a_judge_that_looks_at_the_position_has_no_say(run):
     end = asyncio.run(page("verdicts", lambda sent, number: replied("[[A]]"), **run))
     assert len(end["server"].sent) == 240  # the entrance test and nothing else
     assert end["judged"] == [] and "its verdicts are refused" in end["refused"]
+
+
+def test_a_preference_without_an_answer_is_refused():
+    with pytest.raises(ValueError, match="a chosen or a rejected answer"):
+        preferences.Preference(prompt="Why do I cough?", source="thumb")

@@ -79,11 +79,9 @@ def language_drift(
         reason = getattr(row, "reason", "")  # of a reject
         if codes := languages.DRIFTS.get(reason or row.finish_reason):
             rows.append(("tasks" if reason else "answers", *codes))
-    frame, table = (
-        pd.DataFrame([row for row in rows if row[2]], columns=["kind", "asked", "is"]),
-        {},
-    )
-    frame["asked"] = frame["asked"].replace("", next(iter(frame["is"].mode()), "en"))
+    table, frame = {}, pd.DataFrame(rows, columns=["kind", "asked", "is"]).query("`is` != ''")
+    usual = next(iter(frame["is"].mode()), "en")
+    frame = frame.assign(asked=frame["asked"].replace("", usual))
     for (kind, asked), part in frame.groupby(["kind", "asked"], sort=False):
         others = part.loc[part["is"] != asked, "is"].map(languages.NAMES).value_counts().to_dict()
         share = stats.wilson(sum(others.values()), len(part))._asdict()

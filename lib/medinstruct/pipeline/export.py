@@ -215,12 +215,8 @@ def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> l
     made = {"run": out.name, "model": name, "adapter": local.fingerprint(adapter)}
     records.write_json(draft / "export.json", made)
     facts = {"base": Path(public).name if Path(public).is_dir() else public, "name": name}
-    facts |= {
-        "vllm": line.replace(public, facts["base"]),
-        "reason": reason,
-        "trained": trained,
-        "stops": prompt.stops,
-    }
+    facts |= {"vllm": line.replace(public, facts["base"]), "reason": reason}
+    facts |= {"trained": trained, "stops": prompt.stops}
     facts |= {"run": out.name, "has_adapter": (draft / "adapter").exists()}
     _write_card(draft, out, facts)
     (draft / "dataset").mkdir()

@@ -138,14 +138,12 @@ def _size(field: tuple[str, Any]) -> int:
 
 
 def _dataset(rows: list[dict], values: dict) -> Any:
-    """Return TRL's dataset; KTO estimates its KL term from each batch's answers, moved by one."""
+    """Return TRL's dataset; KTO estimates its KL term from the answers, moved by one row."""
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
-    size = values["micro_batch_size"]
     if values["method"] == "kto":
-        parts = [rows[n : n + size] for n in range(0, len(rows), size)]
-        moved = [part[n - 1]["completion_ids"] for part in parts for n in range(len(part))]
+        moved = [row["completion_ids"] for row in (*rows[-1:], *rows[:-1])]
         rows = [row | {"KL_completion_ids": ids} for row, ids in zip(rows, moved, strict=True)]
     return Dataset.from_list(rows) if rows else None
 

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError, check_choice
@@ -38,6 +38,12 @@ class Preference(Record):
     source: str
     weight: float = Field(1.0, gt=0)
     verdicts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_answer(self) -> Self:
+        if not (self.chosen or self.rejected):
+            raise ValueError("a preference needs a chosen or a rejected answer")
+        return self
 
     @property
     def is_pair(self) -> bool:
