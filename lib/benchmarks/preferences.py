@@ -3,8 +3,8 @@
 python lib/benchmarks/preferences.py [--part planted] [--pairs 60] [--answers 20]     about 15 minutes on two CPU cores
 
 Begins with the adapter of outputs/demo. 1: chosen answers begin with "In short,"; how many answers to
-other questions do so before and after. 2: a judge that prefers the longer of two sampled answers in
-eight of ten pairs; mean words of answers before, after unbalanced pairs, and after as many matched
+other questions do so before and after. 2: the pairs of the safety set, labeled by a judge that prefers
+the longer answer in eight of ten; mean words of answers before, after unbalanced pairs, and after as many matched
 ones.
 """
 
@@ -72,44 +72,27 @@ def preferences_evenly(rows, count):
     return [rows[n] for n in np.linspace(0, len(rows) - 1, count).astype(int)]
 
 
-def sampled(examples, *, room=160):
-    """Return for each example the two sampled answers of the tuned model that end by themselves."""
-    turns = [
-        [{"role": "user", "content": training.message(e.instruction, e.input)}] for e in examples
-    ]
-    form = {"max_tokens": room, "temperature": 0.8}
-    asks = [llm.Request(messages=t, parameters=form, sample=n) for t in turns for n in (0, 1)]
-    with llm.LocalModel(llm.model_folder("smollm2"), adapter=ADAPTER, chat=True) as model:
-        replies = asyncio.run(model.ask_all(asks))
-    couples = zip(turns, replies[::2], replies[1::2], strict=True)
-    return [
-        (turn[0]["content"], one.text, other.text)
-        for turn, one, other in couples
-        if one.finish_reason == other.finish_reason == "stop"
-        and len(one.text.split()) != len(other.text.split())
-    ]
-
-
-def lengths(folder, number, count, form):
+def lengths(folder, count, more):
     """Print the mean words of answers before, and after unbalanced and matched pairs."""
     chance = random.Random(1)
     examples = records.read(paths.root() / "outputs/demo/dataset.jsonl", Example)
     held = set(paths.read_json(paths.root() / "outputs/demo/training.json")["lora"]["held_out_ids"])
     questions = [training.message(e.instruction, e.input) for e in examples if e.id in held][:count]
-    pool = chance.sample([e for e in examples if e.id not in held], 4 * number)
     pairs = []
-    for text, *both in sampled(pool):
-        short, long = sorted(both, key=lambda answer: len(answer.split()))
+    for row in chance.sample(records.load_table(paths.data("safety_pairs.jsonl")), 60):
+        both = row["chosen"], row["rejected"]
+        short, long = sorted(both, key=lambda text: len(text.split()))
         chosen, rejected = (long, short) if chance.random() < LONGER_WINS else (short, long)
-        pairs.append(Preference(prompt=text, chosen=chosen, rejected=rejected, source="judge"))
-    matched = preferences.balance(pairs)[:number]
-    print(f"  {len(pairs)} pairs of answers that end by themselves, {len(matched)} after matching")
+        form = {"prompt": row["prompt"], "chosen": chosen, "rejected": rejected}
+        pairs.append(Preference(**form, source="judge"))
+    matched = preferences.balance(pairs)
+    print(f"  {len(pairs)} pairs, {len(matched)} after matching")
     sets = {"none": pairs[: len(matched)], "match": matched}
-    rows = {"before": answers(ADAPTER, questions, room=192)}
+    rows = {"before": answers(ADAPTER, questions, room=160)}
     for name, part in sets.items():
         print(f"  {name}: chosen longer in {(preferences.length_ratios(part) > 0).mean():.0%}")
-        tune(part, folder / name, **form)
-        rows[name] = answers(folder / name, questions, room=192)
+        tune(part, folder / name, **more)
+        rows[name] = answers(folder / name, questions, room=160)
     words = pd.DataFrame({name: [len(t.split()) for t in part] for name, part in rows.items()})
     change = words.div(words["before"].mean()).sub(words["before"] / words["before"].mean(), axis=0)
     table = pd.DataFrame({"mean words": words.mean(), "change": change.mean()})
@@ -132,7 +115,7 @@ def main():
             planted(Path(folder) / "planted", given.pairs, given.answers, form)
         if given.part != "planted":
             print("Length:")
-            lengths(Path(folder), given.pairs, given.answers, form)
+            lengths(Path(folder), given.answers, form)
 
 
 if __name__ == "__main__":
