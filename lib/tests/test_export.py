@@ -197,6 +197,13 @@ def test_an_export_replaces_no_folder_of_others(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="holds other files"):
         export.export("run", to=str(run / "mine"))
     assert (run / "mine" / "notes.txt").read_text() == "mine"
+    older = run / "export" / "tuned"
+    older.mkdir(parents=True)
+    for name in ("export.json", "README.md", "tuned.gguf"):  # the last as the card says
+        (older / name).write_text("{}")
+    with pytest.raises(UserError, match=r"holds other files(.|\n)*tuned\.gguf in"):
+        export.export("run")
+    assert (older / "tuned.gguf").exists()
 
 
 @pytest.mark.parametrize("template", ["chat", "alpaca"])

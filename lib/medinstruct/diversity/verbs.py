@@ -77,11 +77,8 @@ def unparsed(texts: Sequence[str], *, model: str = MODEL) -> str:
     notes = []
     for code, count in Counter(map(languages.detect, texts)).most_common():
         if code not in ("en", "") and not _load_other(code, model):
-            do = (
-                f"run `python -m spacy download {MODELS[code]}`"
-                if code in MODELS
-                else "none exists"
-            )
+            model_of = MODELS.get(code)
+            do = f"run `python -m spacy download {model_of}`" if model_of else "none exists"
             notes.append(f"{count} in {languages.NAMES[code]} ({do})")
     return f"Texts without a spaCy pipeline for their language: {', '.join(notes)}." * bool(notes)
 

@@ -160,9 +160,8 @@ def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> lis
             near &= np.arange(len(pool)) == cosines.argmax(axis=1)[:, None]
         else:
             near = np.triu(near, start + 1)  # each pair once
-        pairs += [
-            (round(float(cosines[n, m]), 4), int(start + n), int(m)) for n, m in np.argwhere(near)
-        ]
+        rows = np.argwhere(near).tolist()
+        pairs += [(round(float(cosines[n, m]), 4), start + n, m) for n, m in rows]
     return sorted(pairs, key=lambda pair: -pair[0])
 
 

@@ -18,6 +18,8 @@ from medinstruct.records import Example
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM takes for --max-lora-rank
 ROLES = ("system", "user", "assistant", "user", "assistant", "user")
 CHAT = [{"role": role, "content": f"⟦{n}⟧"} for n, role in enumerate(ROLES)]
+FILES = {"merged", "adapter", "chat_template.jinja", "Modelfile", "dataset"}
+FILES |= {"export.json", "parity.json", "README.md"}
 Turns = list[dict[str, str]]
 
 
@@ -170,7 +172,8 @@ def export(run: str, *, to: str = "", model: str = "") -> list[str]:
 
     The folder is outputs/<run>/export/<model>, or `to`, and gets merged/ (bfloat16), adapter/,
     chat_template.jinja, Modelfile, dataset/, export.json and README.md. `model` is tuned
-    or aligned; empty takes the last one trained. A folder that is there is replaced only whole.
+    or aligned; empty takes the last one trained. An older export is replaced whole, but not
+    where it holds files of others, such as a GGUF file.
     """
     out = paths.outputs(run)
     trained = paths.read_json(out / "training.json")
@@ -182,9 +185,11 @@ def export(run: str, *, to: str = "", model: str = "") -> list[str]:
         do = f"Choose {' or '.join(adapters)}."
         raise UserError("The run has no such model.", got=name, do=do)
     target = Path(to) if to else out / "export" / name
-    if target.exists() and any(target.iterdir()) and not (target / "export.json").exists():
-        do = "Name an empty folder, or one that an export wrote."
-        raise UserError("The folder holds other files.", got=target, do=do)
+    held = {path.name for path in target.iterdir()} if target.exists() else set()
+    if others := held - FILES if "export.json" in held else held:
+        do = "Move them, or name an empty folder, or one that an export wrote."
+        got = f"{', '.join(sorted(others))[:100]} in {target}"
+        raise UserError("The folder holds other files.", got=got, do=do)
     target.parent.mkdir(parents=True, exist_ok=True)
     with paths.writing(target), tempfile.TemporaryDirectory(dir=target.parent) as place:
         draft = Path(place) / "export"

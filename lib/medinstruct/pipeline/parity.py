@@ -19,7 +19,8 @@ ROUNDING = 0.5  # nats: bfloat16 moves the log-probability of a token by less (0
 def lines(run: str, *, folder="", servers: Iterable[str] = (), prompts=20) -> Iterator[str]:
     """Compare, write parity.json beside the export, yield the table; raise if it shows a fault."""
     out = paths.outputs(run)
-    place = Path(folder) if folder else out / "export" / [*training.adapters(out)][-1]
+    places = [out / "export" / name for name in reversed(training.adapters(out))]
+    place = Path(folder or next(filter(Path.exists, places), places[0]))
     pairs = [entry.partition("=") for entry in servers]
     if wrong := [name for name, _, model in pairs if not model]:
         do = "Write name=model@url."
