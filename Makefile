@@ -10,7 +10,7 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 unexport PYTHONDONTWRITEBYTECODE
 HEAVY := import lm_eval.models.huggingface, papermill, peft, seaborn, sklearn, spacy, statsmodels.api; from trl import SFTTrainer
 
-.PHONY: demo test contents lock audit clean
+.PHONY: demo test contents pictures lock audit clean
 
 demo: .venv/ready
 	$(BIN)/python -m medinstruct run params/demo.yaml
@@ -22,6 +22,10 @@ test: .venv/ready
 # Writes what notebooks and README repeat: set-up cells, navigation, badges, tables.
 contents: .venv/ready
 	$(BIN)/python lib/tests/support/notebook_docs.py
+
+# Takes the pictures of README.md from outputs/demo, in Chromium.
+pictures: .venv/ready
+	PYTHONPATH=lib/tests $(BIN)/python -m support.make_pictures
 
 # The lock names every package, and Python compiles what is imported: both save a third of the time. uv unpacks on
 # every core, with a fifth of pip's work; where it cannot be had, or its index not reached, pip does the same.

@@ -1,4 +1,4 @@
-"""The README's ways to run again: another profile, one parameter, one notebook alone, two runs side by side, another folder."""
+"""The ways of README and docs to run again: another profile, one parameter, one notebook alone, two runs side by side, another folder."""
 
 import os
 import shutil
@@ -11,7 +11,8 @@ import pytest
 from medinstruct import manifest, paths
 
 SHIPPED = paths.root() / "outputs/demo"
-README = (paths.root() / "README.md").read_text(encoding="utf-8")
+PAGES = [paths.root() / "README.md", *sorted((paths.root() / "docs").glob("*.md"))]
+DOCS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def given(tmp_path, monkeypatch):
 
 
 def command(*words):
-    """A command of the README, with this environment's programs, from the folder that the test is in."""
+    """A command of the pages, with this environment's programs, from the folder that the test is in."""
     program = [sys.executable, "-m", words[0]]
     return subprocess.run(
         [*program, *map(str, words[1:])], capture_output=True, text=True, env=os.environ
@@ -40,10 +41,10 @@ def kept(folder):
 
 
 def test_papermill_alone_from_another_folder_reads_one_run_and_writes_another(given, tmp_path):
-    assert "medinstruct params demo 03 > 03.yaml" in README
+    assert "medinstruct params demo 03 > 03.yaml" in DOCS
     assert (
         "papermill notebooks/03_filter_tasks.ipynb out.ipynb -f 03.yaml -p run strict -p read_from demo -p novelty_limit 0.6"
-        in README
+        in DOCS
     )
     before = manifest.of_path(given / "demo")
     Path("03.yaml").write_text(command("medinstruct", "params", "demo", "03").stdout)
@@ -66,19 +67,19 @@ def test_another_profile_is_another_file(given, tmp_path):
     assert len((given / "mine/raw_tasks.jsonl").read_text().splitlines()) > 50
 
 
-def test_every_command_of_the_readme_is_one_that_the_program_knows():
+def test_every_command_of_readme_and_docs_is_one_that_the_program_knows():
     """Each line is given to the program's own reader; nothing is run."""
     import shlex
 
     from medinstruct.__main__ import _parser
 
-    joined = README.replace("\\\n", " ")
+    joined = DOCS.replace("\\\n", " ")
     lines = [
         line.partition("  #")[0]
         for line in joined.splitlines()
         if line.startswith(".venv/bin/python -m medinstruct ")
     ]
-    assert len(lines) >= 9
+    assert len(lines) >= 15
     for line in lines:
         words = shlex.split(line.partition(" > ")[0])[3:]
         found = _parser().parse_args(words)

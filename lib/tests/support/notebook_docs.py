@@ -16,6 +16,7 @@ from medinstruct import params, paths, records
 from medinstruct.errors import UserError
 
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+TABLES = {"notebooks": "README.md", "profiles": "docs/profiles.md"}
 COLAB = "https://colab.research.google.com/github/{}/blob/main/notebooks/{}"
 
 
@@ -42,16 +43,17 @@ def current() -> dict[Path, str]:
         title["source"] = text.splitlines(keepends=True)
         setup["source"] = _fill("setup", scope).splitlines(keepends=True)
         files[path] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    text = (root / "README.md").read_text(encoding="utf-8")
-    for name in ("notebooks", "profiles"):
+    for name, file in TABLES.items():
+        text = (root / file).read_text(encoding="utf-8")
         table = f"<!-- {name} -->\n{_fill(name, scope)}\n<!-- /{name} -->"
         text, n = re.subn(
             f"<!-- {name} -->.*<!-- /{name} -->", lambda _, table=table: table, text, flags=re.S
         )
         if not n:
             do = f"Write <!-- {name} --> and <!-- /{name} --> there."
-            raise UserError(f"README.md has no place for the table of {name}.", do=do)
-    return {root / "README.md": text} | files
+            raise UserError(f"{file} has no place for the table of {name}.", do=do)
+        files[root / file] = text
+    return files
 
 
 def _fill(name: str, scope: dict[str, Any]) -> str:
