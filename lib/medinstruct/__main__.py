@@ -1,4 +1,4 @@
-"""Command line: `python -m medinstruct run params/demo.yaml`."""
+"""Command line: `medinstruct run demo`, or `python -m medinstruct run demo`."""
 
 import argparse
 import errno
@@ -21,10 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
         setattr(sys, name, stream)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    given, status = argparse.Namespace(debug=False, command="medinstruct"), 2
+    given, status = argparse.Namespace(debug=False, command=""), 2
     try:
-        given = _parser().parse_args(arguments, given)
-        for line in _lines(given):
+        parser = _parser()
+        given = parser.parse_args(arguments, given)
+        for line in _lines(given) if given.command else [parser.format_help()]:
             _print(line)
         return 0
     except KeyboardInterrupt:
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     about = "Medical instruction tuning in notebooks."
     parser = argparse.ArgumentParser(prog="medinstruct", description=about)
     parser.add_argument("--version", action="version", version=medinstruct.__version__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="command")
     for name, command in paths.load("commands").items():
         subparser = commands.add_parser(name, help=command["help"])
         subparser.register("type", "int", int)

@@ -25,21 +25,40 @@ FREE = {"run", "read_from", "budget_usd", "push_to_hub", "reproducible", "beside
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook at work: its run's folder, its values, and the hashes of what it reads."""
+    """One notebook at work: its run's folder, its values, and the hashes of what it depends on."""
 
     notebook: str
     folder: Path
     values: dict[str, Any]
     read: dict[str, str]
-    fingerprint: str
+    parts: dict[str, str]
 
     def record(self, **more: Any) -> None:
         """Enter the notebook in the run's manifest, with the hashes of the files it wrote."""
         source = paths.notebook(self.notebook)
         files = {"read": self.read, "written": written(source, self.folder)}
         _update(self.folder / FILES[0], {self.notebook: {"values": self.values} | files})
-        state = {"fingerprint": self.fingerprint} | more
-        _update(self.folder / FILES[1], {self.notebook: state})
+        _update(self.folder / FILES[1], {self.notebook: {"parts": self.parts} | more})
+
+    def changes(self) -> list[str]:
+        """Return why the notebook would run; nothing if what it wrote is up to date."""
+        entry, name = load(self.folder).get(self.notebook, {}), f"{self.notebook}.ipynb"
+        if "parts" not in entry:
+            return ["never run here"]
+        outputs = written(paths.notebook(self.notebook), self.folder)
+        outputs[name] = of_path(self.folder / name)
+        pairs = {
+            "parameter ": (entry["values"], self.values),
+            "input ": (entry["read"], self.read),
+            "": (entry["parts"], self.parts),
+            "output ": (entry["written"] | {name: entry.get("executed")}, outputs),
+        }
+        return [
+            f"{kind}{key} changed"
+            for kind, (old, new) in pairs.items()
+            for key in sorted({*old, *new} - {"run", "read_from"})
+            if old.get(key) != new.get(key)
+        ]
 
 
 def begin(notebook: str, values: dict[str, Any]) -> Stage:
@@ -47,32 +66,40 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
 
     What the run lacks is copied from the run `read_from`. Other values, or no input: UserError.
     """
-    source = paths.notebook(notebook)
-    folder = paths.outputs(values["run"])
-    models.named_in(values)  # an unknown name is refused before anything is copied or paid for
-    shown = json.loads(network.public(json.dumps(values)))  # without passwords
-    _refuse_other_values(source, shown, folder)
+    stage, io = look(notebook, values), paths.metadata(paths.notebook(notebook))
+    if changes := other_values(stage):
+        other = f"Write to another run (run: mine, read_from: {stage.folder.name})"
+        do = f"{other}, or overwrite: `run` the notebooks named here with --force."
+        what = f"The files of run {stage.folder.name} were written with other values."
+        raise UserError(what, got="; ".join(changes), do=do)
     origin = paths.outputs(values.get("read_from") or values["run"])
     if values.get("read_from") and not origin.exists():
         do = "Correct it, or leave it empty."
         raise UserError("`read_from` names no run.", got=origin, do=do)
-    io = paths.metadata(source)
     for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
-        file = next(filter(Path.exists, (folder / name, origin / name)), origin / name)
+        file = _place(name, origin, stage.folder)
         if not file.exists() or (name not in MAY_BE_EMPTY and not file.stat().st_size):
             raise paths.missing(file)
-    if origin != folder:
-        _copy_inputs(inputs(io), origin, folder)
-    read = {name: digest for name in inputs(io) if (digest := of_path(folder / name))}
+    if origin != stage.folder:
+        _copy_inputs(inputs(io), origin, stage.folder)
+    return stage
+
+
+def look(notebook: str, values: dict[str, Any]) -> Stage:
+    """Return the stage of a notebook as it would begin now; nothing is checked or copied."""
+    named = models.named_in(values)  # an unknown name is refused before anything is paid for
+    source, folder = paths.notebook(notebook), paths.outputs(values["run"])
+    origin = paths.outputs(values.get("read_from") or values["run"])
+    read = {name: of_path(_place(name, origin, folder)) for name in inputs(paths.metadata(source))}
     parts = {
-        "cells": ["".join(cell["source"]) for cell in paths.cells(source)],
-        "values": {key: value for key, value in values.items() if key not in ("run", "read_from")},
-        "models": models.named_in(values),
-        "inputs": dict.fromkeys(inputs(io), "") | read,
-        "files": {key: of_path(path) for key, path in files_of(values).items()},
-        "library": of_path(paths.PACKAGE),
+        "source": ["".join(cell["source"]) for cell in paths.cells(source)],
+        "entry in params/models.yaml": named,
+        "file of a parameter": {key: of_path(path) for key, path in files_of(values).items()},
+        "package": of_path(paths.PACKAGE),
     }
-    return Stage(notebook, folder, shown, read, records.content_hash(parts))
+    parts = {kind: records.content_hash(part) for kind, part in parts.items()}
+    shown = json.loads(network.public(json.dumps(values)))  # without passwords
+    return Stage(notebook, folder, shown, {name: h for name, h in read.items() if h}, parts)
 
 
 def load(folder: Path) -> dict[str, dict[str, Any]]:
@@ -139,31 +166,34 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(part)
 
 
-def _refuse_other_values(source: Path, values: dict[str, Any], folder: Path) -> None:
-    """Raise if this or an earlier notebook wrote files, still there, with other values."""
+def other_values(stage: Stage) -> list[str]:
+    """Return the values with which this or an earlier notebook wrote files that are still there."""
     changes = [
-        f"{key} was {old!r} in {name}, is {values[key]!r} now"
-        for name, entry in load(folder).items()
-        if name <= source.stem and any((folder / n).exists() for n in entry.get("written", ()))
+        f"{key} was {old!r} in {name}, is {stage.values[key]!r} now"
+        for name, entry in load(stage.folder).items()
+        if name <= stage.notebook
+        if any((stage.folder / file).exists() for file in entry.get("written", ()))
         for key, old in entry.get("values", {}).items()
-        if key not in FREE and values.get(key, old) != old
+        if key not in FREE and stage.values.get(key, old) != old
     ]
-    if changes:
-        other = f"Write to another run (run: mine, read_from: {folder.name})"
-        do = f"{other}, or overwrite: `run` the notebooks named here with --force."
-        what = f"The files of run {folder.name} were written with other values."
-        raise UserError(what, got="; ".join(dict.fromkeys(changes)), do=do)
+    return list(dict.fromkeys(changes))
+
+
+def _place(name: str, origin: Path, folder: Path) -> Path:
+    """Return the file that counts: the run's own, else that of the run it reads."""
+    own, other = folder / name, origin / name
+    is_copy = load(folder).get("copied", {}).get(name) == of_path(own)
+    return other if not own.exists() or (is_copy and other.exists()) else own
 
 
 def _copy_inputs(names: list[str], origin: Path, folder: Path) -> None:
     """Copy what a run lacks from the run it reads; a copy of an older version is replaced."""
     copied = load(folder).get("copied", {})
     for name in names:
-        source, target = origin / name, folder / name
-        is_own = target.exists() and copied.get(name) != of_path(target)
-        if source.exists() and not is_own:
-            _copy(source, target)
-            copied[name] = of_path(target)
+        source = _place(name, origin, folder)
+        if source.exists() and source != folder / name:
+            _copy(source, folder / name)
+            copied[name] = of_path(source)
     _update(folder / FILES[0], {"copied": copied})
 
 

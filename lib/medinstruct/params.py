@@ -3,6 +3,8 @@
 import ast
 import difflib
 import logging
+import os
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,6 +18,7 @@ from medinstruct.errors import UserError
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 IPYTHON_NAMES = {"In", "Out"}  # its list of inputs and map of outputs are in every notebook
+FORM = {"profile", "run_name", "keep_on_drive"}  # of the set-up cell
 
 
 def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
@@ -23,9 +26,11 @@ def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
 
     Call it with `globals()` and the notebook's name right after that cell, since papermill injects
     the text "2e-4" for a number, and unknown names. Names are checked once a kernel, as later there
-    are the notebook's own variables. Without a name there is no stage.
+    are the notebook's own variables. Without a name there is no stage. The profile that
+    MEDINSTRUCT_PROFILE names replaces values that neither papermill nor the reader has set.
     """
     network.tidy_proxies()
+    injected = _injected(scope)
     kinds = scope.get("__annotations__", {})
     kinds = {name: kind.__name__ for name, kind in kinds.items() if kind in TYPES.values()}
     for name, kind in kinds.items():
@@ -37,11 +42,40 @@ def check(scope: dict[str, Any], notebook: str = "") -> manifest.Stage | None:
         known = set(kinds).union(*map(declared, paths.notebooks()))
         for name, value in scope.items():
             is_value = not name.startswith("_") and type(value) in TYPES.values()
-            if is_value and name not in known | IPYTHON_NAMES:
+            if is_value and name not in known | IPYTHON_NAMES | (FORM - injected):
                 raise unknown(name, known)
     if not notebook:
         return None
-    return manifest.begin(notebook, {name: scope[name] for name in kinds})
+    values = {name: scope[name] for name in kinds}
+    scope |= (new := _from_environment(notebook, values, injected))
+    return manifest.begin(notebook, values | new)
+
+
+def _injected(scope: dict[str, Any]) -> set[str]:
+    """Return the names that papermill has set, in the cell that it adds."""
+    cells = [cell for cell in scope.get("In", ()) if cell.startswith("# Parameters\n")]
+    return {name for cell in cells for name in re.findall(r"^(\w+) =", cell, re.MULTILINE)}
+
+
+def _from_environment(notebook: str, values: dict, injected: set[str]) -> dict[str, Any]:
+    """Return what the profile and run of the environment set in place of the notebook's defaults.
+
+    A notebook that is run alone, as in Colab, reads what its run lacks from the shipped demo.
+    """
+    if not (name := os.environ.get("MEDINSTRUCT_PROFILE")):
+        return {}
+    given, source = merged(name), paths.notebook(notebook)
+    given["run"] = os.environ.get("MEDINSTRUCT_RUN") or given["run"]
+    defaults = {key: default for key, (_, default) in declared(source).items()}
+    free = {key for key in defaults.keys() - injected if values[key] == defaults[key]}
+    new = {key: given[key] for key in free if given[key] != values[key]}
+    out, reads = paths.outputs(new.get("run") or values["run"]), paths.metadata(source)["reads"]
+    if "read_from" in free and out.name != "demo" and not all((out / n).exists() for n in reads):
+        new["read_from"] = "demo"
+    if new:
+        shown = ", ".join(f"{key} = {value!r}" for key, value in sorted(new.items()))
+        logging.getLogger("medinstruct").warning(f"The profile {name} sets {shown}.")
+    return new
 
 
 def typed(name: str, value: Any, kind: str) -> Any:

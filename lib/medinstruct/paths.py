@@ -8,7 +8,6 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from email.message import Message
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from medinstruct import network
 from medinstruct.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -206,6 +204,10 @@ def _download(link: str) -> Path:
 
 def _fetch(url: str) -> tuple[str, bytes]:
     """Return name and content of a file; its kind is that of the URL's path, else the server's."""
+    from email.message import Message
+
+    from medinstruct import network  # a tenth of a second
+
     response, header = network.fetch(url), Message()
     header["Content-Disposition"] = response.headers.get("content-disposition", "")
     content, places = response.content, [urlsplit(url).path, header.get_filename("")]

@@ -17,9 +17,9 @@ import httpx
 import openai
 import pytest
 
-from medinstruct import llm, models, network, params, paths, pipeline, records
+from medinstruct import llm, models, network, params, paths, records
 from medinstruct.errors import UserError
-from medinstruct.pipeline import doctor
+from medinstruct.pipeline import doctor, sweep
 
 KEY = "sk-abcdefgh12345"
 SECRET = "abcdefgh12345"
@@ -628,7 +628,7 @@ def test_a_file_that_is_not_utf_8_is_one_message(encoding, tmp_path, monkeypatch
     path = tmp_path / "params" / "models.yaml"
     path.parent.mkdir()
     path.write_bytes("a: 1\nrun: Prüfung\n".encode(encoding))
-    reads = [lambda: params.profile(path), lambda: pipeline.sweep.read_grid([str(path)])]
+    reads = [lambda: params.profile(path), lambda: sweep.read_grid([str(path)])]
     for read in reads:
         with pytest.raises(UserError, match="is not UTF-8 text(.|\n)*line (.|\n)*Save it as UTF-8"):
             read()

@@ -5,10 +5,11 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
-from medinstruct import paths
+from medinstruct import params, paths
 
 BOOKS = sorted((paths.root() / "notebooks").glob("[0-9]*.ipynb"))
 CELLS = {book.stem: json.loads(book.read_text(encoding="utf-8"))["cells"] for book in BOOKS}
@@ -61,8 +62,8 @@ def test_a_notebook_is_an_essay_of_at_most_60_cells_and_8_figures(name):
 def test_prose_stands_before_code_and_cells_are_short(name):
     assert CELLS[name][0]["source"][0].startswith(f"# {int(name[:2])}. ")
     long = {cell["id"]: len(cell["source"]) for cell in code(name) if len(cell["source"]) > 15}
-    long.pop("parameters", None)
-    long.pop("imports", None)
+    for plumbing in ("setup", "parameters", "imports"):
+        long.pop(plumbing, None)
     assert not long
     runs = [
         (a["id"], b["id"], c["id"], d["id"])
@@ -103,8 +104,12 @@ def test_no_notebook_takes_the_figure_of_another():
     assert len(kept) > 30
 
 
-def test_the_set_up_cell_is_the_same_everywhere():
-    assert len({"".join(code(name)[0]["source"]) for name in CELLS}) == 1
+def test_the_set_up_cell_is_the_same_everywhere_and_has_a_form():
+    [text] = {"".join(code(name)[0]["source"]) for name in CELLS}
+    lines = text.splitlines()
+    assert lines[0].startswith("# @title ") and len(lines) <= 32
+    names = [line.partition(" =")[0] for line in lines if "# @param" in line]
+    assert set(names) == params.FORM
 
 
 def test_papermill_can_document_every_parameter():
@@ -123,6 +128,23 @@ def test_navigation_badges_and_the_readmes_tables_are_current():
         path.name for path, text in current().items() if path.read_text(encoding="utf-8") != text
     ]
     assert not stale, "run: make contents"
+
+
+def test_badges_appear_once_the_repository_is_published_and_lead_to_the_release():
+    from support.notebook_docs import current
+
+    about = tomllib.loads((paths.root() / "pyproject.toml").read_text(encoding="utf-8"))
+    address, tag = about["project"]["urls"]["Repository"], f"v{about['project']['version']}"
+    for is_published in (True, False):
+        for path, text in current(is_published).items():
+            if path.suffix == ".md" and "<!-- notebooks -->" not in text:
+                continue
+            places = re.findall(r"\]\((https://(?:colab|kaggle)[^)]*\.ipynb)\)", text)
+            assert bool(places) == is_published != ("badges appear when" in text), path.name
+            assert all(f"{address[8:].partition('/')[2]}/blob/{tag}/" in url for url in places)
+    address = address.removeprefix("https://")
+    named = [path.name for path in BOOKS if address in path.read_text(encoding="utf-8")]
+    assert len(named) == len(BOOKS), "in the set-up cell, by `make contents`"
 
 
 def test_every_link_of_a_notebook_leads_somewhere():

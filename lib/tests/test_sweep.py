@@ -64,6 +64,8 @@ def test_a_failed_cell_ends_no_other_and_a_repeated_command_runs_only_what_is_mi
     content = json.loads((house / "outputs/t/sweep_lora_rank_seed.json").read_text())
     assert [row["seeds"] for row in content["means"]] == [2] and len(content["cells"]) == 2
     assert content["means"][0]["low"] is None, "two seeds give no interval"
+    words = "lowest at lora_rank 4: from 3.01 to 2.62 nats a token (too few seeds)."
+    assert lines[-1].endswith(words)
     figures = house / "outputs/t/figures"
     assert (figures / "sweep_lora_rank_seed.svg").exists()
     assert (figures / "sweep_lora_rank_seed.csv").read_text().startswith("lora_rank,examples,base")
@@ -104,6 +106,14 @@ def test_the_interval_of_three_seeds_is_students_and_the_gain_is_paired():
     assert ends == pytest.approx([1.05, 1.05]), "each seed has its own held-out examples"
     few = grid.summary(cells([1, 2]), ["train_share", "seed"])
     assert few["mean"].notna().all() and few[["low", "high", "gain_low"]].isna().all(axis=None)
+
+
+def test_an_axis_may_hold_maps():
+    rows = [r for n in (8, 16) for r in cells([1, 2, 3], (1.0,), options={"batch_size": n})]
+    table = grid.summary(rows, ["options", "seed"])
+    assert table["options"].tolist() == ["{batch_size: 8}", "{batch_size: 16}"]
+    assert table["seeds"].tolist() == [3, 3]
+    assert grid._sets({"options": {"a": 1, "b": [2]}}, ["x=1"]) == ["x=1", "options={a: 1, b: [2]}"]
 
 
 def test_a_line_is_a_value_of_the_other_axis_and_base_is_dashed():

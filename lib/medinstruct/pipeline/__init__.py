@@ -1,4 +1,3 @@
-"""Pipeline: run notebooks in order, sweep a grid, diagnose a machine, write repeated text."""
+"""Pipeline: run notebooks in order, sweep a grid, diagnose a machine, export a model."""
 
-from medinstruct.pipeline import doctor, runner, sweep
 from medinstruct.pipeline.runner import run

@@ -12,12 +12,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from medinstruct import failures, manifest, models, params, paths, plotting, records
+from medinstruct import failures, manifest, models, params, paths, records
 from medinstruct.errors import UserError
 
 SETTINGS = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=50"]}
 SETTINGS |= {"start_timeout": 300, "iopub_timeout": 60}  # seconds, of a machine at full load
 LAST_WORDS = "kernel.log"
+# A kernel of a run has its values from the run, not from the set-up cell for Colab and Kaggle.
+HIDDEN = {"COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "MEDINSTRUCT_PROFILE", "MEDINSTRUCT_RUN"}
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -53,6 +55,8 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
             lines.append(_run_one(notebook, own, out=out))
             page = out / "pages" / f"{notebook.stem}.html"
             if not page.exists():
+                from medinstruct import plotting  # seconds
+
                 text = plotting.display.to_html(out / notebook.name)
                 text = re.sub(r'href="(\d\d_\w+)\.ipynb"', r'href="\1.html"', text)
                 records.write_text(page, text)
@@ -61,10 +65,9 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
 
 def _run_one(notebook: Path, values: dict, *, out: Path) -> str:
     """Run one notebook unless it is up to date, and enter it in the manifest."""
-    stage, entry = manifest.begin(notebook.stem, values), manifest.load(out).get(notebook.stem, {})
-    executed = manifest.of_path(out / notebook.name)
-    is_same = (entry.get("fingerprint"), entry.get("executed")) == (stage.fingerprint, executed)
-    if is_same and entry["written"] == manifest.written(notebook, out):
+    stage = manifest.begin(notebook.stem, values)
+    if not stage.changes():
+        (out / f"{notebook.stem}_failed.ipynb").unlink(missing_ok=True)  # with values of before
         return f"{notebook.stem}: up to date"
     start = time.perf_counter()
     _execute(notebook, values, out)
@@ -119,7 +122,8 @@ def own_kernel(folder: Path) -> Any:
         async def start_kernel(self, **settings: Any) -> None:
             with (folder / LAST_WORDS).open("wb") as file:
                 where = {"stdout": file, "stderr": file}
-                where["env"] = os.environ | {"IPYTHONDIR": str(folder)} | paths.other_caches()
+                known = {name: os.environ[name] for name in os.environ.keys() - HIDDEN}
+                where["env"] = known | {"IPYTHONDIR": str(folder)} | paths.other_caches()
                 await super().start_kernel(**settings | where)
 
     return OwnKernel

@@ -31,7 +31,7 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
         if not (out / name).exists():
             raise paths.missing(out / name)
     for cell in cells:
-        name = "-".join(f"{key}-{value}" for key, value in cell.items())
+        name = "-".join(f"{key}-{_text(value)}" for key, value in cell.items())
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))
         where = [f"run={folder.name}", f"read_from={out.name}"]
         try:
@@ -67,7 +67,12 @@ def read_grid(grid: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _sets(cell: dict[str, Any], sets: Sequence[str]) -> list[str]:
-    return [*sets, *(f"{k}={yaml.safe_dump(v).splitlines()[0]}" for k, v in cell.items())]
+    return [*sets, *(f"{key}={_text(value)}" for key, value in cell.items())]
+
+
+def _text(value: Any) -> str:
+    """Return a value as one line of YAML, such as {max_length: 512}."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).splitlines()[0]
 
 
 def summary(rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> pd.DataFrame:
@@ -75,6 +80,8 @@ def summary(rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> pd.DataFrame
 
     `gain` is the fall from the base model, which each seed tests on the same held-out examples.
     """
+    maps = {name for name in axes if any(isinstance(row[name], list | dict) for row in rows)}
+    rows = [row | {name: _text(row[name]) for name in maps} for row in rows]
     frame = pd.DataFrame(rows).assign(all="tuned")
     frame["gain"] = frame["eval_before"] - frame["eval_after"]
     groups = frame.groupby([name for name in axes if name != "seed"] or "all", sort=False)
@@ -98,6 +105,11 @@ def _compare(rows: list[dict[str, Any]], axes: list[str], out: Path) -> Iterator
     plotting.show(figure, name, folder=out, data=means.set_index(means.columns[0]))
     yield from (means.round(3).to_string(index=False), VARIES)
     yield f"The figure is {out / 'figures' / name}.svg"
+    best = min(means.to_dict("records"), key=lambda row: row["mean"])
+    place = ", ".join(f"{axis} {best[axis]}" for axis in axes if axis != "seed") or "all cells"
+    text = f"The held-out loss is lowest at {place}: from {best['base']:.2f} to {best['mean']:.2f}"
+    ends = f"95% t interval {best['low']:.2f} to {best['high']:.2f}, {best['seeds']} seeds"
+    yield f"{text} nats a token ({ends if best['seeds'] >= LEAST else 'too few seeds'})."
 
 
 def _chart(means: pd.DataFrame, axes: list[str]) -> Any:

@@ -304,9 +304,12 @@ def lines(one: str, other: str, *, every: bool = False) -> Iterator[str]:
     apart, overlap = ((numbers["intervals"] == word).sum() for word in ("apart", "overlap"))
     yield "No parameter differs." if parameters.empty else parameters.to_string()
     yield "No number differs." if rows.empty else rows.to_string()
-    yield f"{same.sum()} numbers are the same in both runs."
     yield "A * marks numbers in which a stand-in had a part."
-    yield f"{apart} of {apart + overlap} numbers with intervals in both runs are apart."
+    text = f"{(~same).sum()} of {len(same)} numbers differ"
+    if (largest := numbers.attrs["largest"]) is not None:
+        before, after, *_ = numbers.loc[largest]
+        text += f"; the largest change is {' '.join(largest)}, from {before} to {after}"
+    yield f"{text}; of {apart + overlap} with intervals in both runs, {apart} are apart."
 
 
 def differing(first: dict[str, Any], second: dict[str, Any], names: list[str]) -> pd.DataFrame:
@@ -343,6 +346,9 @@ def _numbers(first: pd.DataFrame, second: pd.DataFrame, names: list[str]) -> pd.
     known = np.isfinite(low + high).all(axis=0)
     numbers["intervals"] = np.select([~known | failed, apart], ["", "apart"], "overlap")
     numbers.loc[failed, "difference"] = ""
+    sizes = np.where(units == "points", 1, np.fmax(a["value"].abs(), b["value"].abs()))
+    sizes = ((b["value"] - a["value"]).abs() / sizes)[~failed].dropna()
+    numbers.attrs["largest"] = sizes.idxmax() if sizes.any() else None
     return numbers
 
 

@@ -1,4 +1,4 @@
-"""Rewrite what notebooks and README repeat: set-up cells, navigation, badges, tables.
+"""Rewrite what notebooks, README and docs repeat: set-up cells, navigation, badges, tables.
 
 `make contents` calls it; a test says when it must be called.
 """
@@ -14,59 +14,69 @@ from jinja2 import Template
 
 from medinstruct import params, paths, records
 from medinstruct.errors import UserError
+from medinstruct.pipeline import status
 
 TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-TABLES = {"notebooks": "README.md", "profiles": "docs/profiles.md"}
-COLAB = "https://colab.research.google.com/github/{}/blob/main/notebooks/{}"
+COLAB = "https://colab.research.google.com/github/{}/blob/{}/notebooks/{}"
+KAGGLE = "https://kaggle.com/kernels/welcome?src={}/blob/{}/notebooks/{}"
+LAST = re.compile(rf"\n\n(\[!\[Open in Colab\]|{re.escape(TEXTS['unpublished'])}).*$")
 
 
 def write_docs() -> list[str]:
-    """Rewrite the repeated text of notebooks and README; return the files that changed."""
+    """Rewrite the repeated text of notebooks and pages; return the files that changed."""
     stale = {p: text for p, text in current().items() if p.read_text(encoding="utf-8") != text}
     return [str(records.write_text(path, text)) for path, text in stale.items()]
 
 
-def current() -> dict[Path, str]:
+def current(published: bool | None = None) -> dict[Path, str]:
     """Return each file with repeated text and the content it should have."""
-    root = paths.root()
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    about = tomllib.loads((paths.root() / "pyproject.toml").read_text(encoding="utf-8"))
+    address, tag = about["project"]["urls"]["Repository"], f"v{about['project']['version']}"
+    if published is None:
+        published = about["tool"]["medinstruct"]["published"]
     contents = {p: json.loads(p.read_text(encoding="utf-8")) for p in paths.notebooks()}
-    profiles = params.profiles()
-    address = project["urls"]["Repository"]
-    books = [_facts(path, content, address) for path, content in contents.items()]
-    scope = {"address": address, "books": books, "profiles": profiles}
+    scope = {"address": address, "tag": tag, "published": published}
+    scope |= {"unpublished": TEXTS["unpublished"], "profiles": params.profiles()}
+    scope["books"] = [_facts(path, content, address, tag) for path, content in contents.items()]
+    scope["clone_failed"] = _fill("clone_failed", scope)
     files = {}
     for n, (path, content) in enumerate(contents.items()):
         title, setup = content["cells"][:2]
-        body = re.sub(r"\n\n\[!\[Open in Colab\].*$", "", "".join(title["source"]))
+        body = LAST.sub("", "".join(title["source"]))
         text = f"{body}\n\n{_fill('navigation', scope | {'n': n})}"
         title["source"] = text.splitlines(keepends=True)
         setup["source"] = _fill("setup", scope).splitlines(keepends=True)
         files[path] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    for name, file in TABLES.items():
-        text = (root / file).read_text(encoding="utf-8")
-        table = f"<!-- {name} -->\n{_fill(name, scope)}\n<!-- /{name} -->"
-        text, n = re.subn(
-            f"<!-- {name} -->.*<!-- /{name} -->", lambda _, table=table: table, text, flags=re.S
-        )
-        if not n:
-            do = f"Write <!-- {name} --> and <!-- /{name} --> there."
-            raise UserError(f"{file} has no place for the table of {name}.", do=do)
-        files[root / file] = text
-    return files
+    return files | _pages(scope)
+
+
+def _pages(scope: dict[str, Any]) -> dict[Path, str]:
+    """Return README and docs pages with the tables that their markers name."""
+    root = paths.root()
+    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    for name in ("notebooks", "profiles"):
+        place = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+        if not any(map(place.search, texts.values())):
+            do = f"Write <!-- {name} --> and <!-- /{name} --> in README.md or a page of docs/."
+            raise UserError(f"No page has a place for the table of {name}.", do=do)
+        for page, text in texts.items():
+            rows = _fill(name, scope | {"up": "" if page.parent == root else "../"})
+            table = f"<!-- {name} -->\n{rows}\n<!-- /{name} -->"
+            texts[page] = place.sub(lambda _, table=table: table, text)
+    return texts
 
 
 def _fill(name: str, scope: dict[str, Any]) -> str:
     return Template(TEXTS[name]).render(scope)
 
 
-def _facts(notebook: Path, content: dict[str, Any], address: str) -> dict[str, Any]:
-    """Return what the templates need of a notebook: names, purpose, files, time, link."""
-    title = "".join(content["cells"][0]["source"])
-    takes = re.search(r"\n\| --- \| --- \| --- \|\n.*\| (.*?)(?:; .*)? \|(?:\n|$)", title)[1]
+def _facts(notebook: Path, content: dict[str, Any], address: str, tag: str) -> dict[str, Any]:
+    """Return what the templates need of a notebook: names, purpose, files, time, links."""
+    names = {"stem": notebook.stem, "name": notebook.name, "takes": status.takes(notebook)}
     repository = address.removeprefix("https://github.com/")
-    names = {"stem": notebook.stem, "name": notebook.name}
-    links = {"takes": takes, "colab": COLAB.format(repository, notebook.name)}
+    links = {"colab": COLAB.format(repository, tag, notebook.name)}
+    links["kaggle"] = KAGGLE.format(address, tag, notebook.name)
     return content["metadata"]["medinstruct"] | names | links
 
 

@@ -1,0 +1,65 @@
+"""Status: what a command would run, why and how long; the report in a browser."""
+
+import re
+import webbrowser
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from medinstruct import manifest, params, paths
+from medinstruct.errors import UserError
+
+
+def lines(profile: str, *, sets: Sequence[str] = ()) -> Iterator[str]:
+    """Yield for each notebook of a profile or a run what `run` would do, why, and how long."""
+    values, writers, seconds = _values(profile, sets), {}, []
+    out = paths.outputs(values["run"])
+    for source in paths.notebooks():
+        stage = manifest.look(source.stem, {name: values[name] for name in params.declared(source)})
+        about, reasons = paths.metadata(source), stage.changes()
+        earlier = sorted({writers[n] for n in manifest.inputs(about) if n in writers})
+        reasons = reasons or [f"{n} runs before and writes its input" for n in earlier[:1]]
+        measured = manifest.load(out).get(source.stem, {}).get("seconds")
+        time = f"{measured} s measured" if measured else f"{takes(source)} (stated)"
+        if conflict := manifest.other_values(stage):
+            yield f"would stop  {source.stem}: {conflict[0]}; --force overwrites"
+        elif reasons:
+            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+            yield f"would run   {source.stem}: {', '.join(reasons[:3])}{more}; {time}"
+            writers |= dict.fromkeys(about.get("writes", []), source.stem[:2])
+            seconds.append(measured)
+        else:
+            yield f"up to date  {source.stem}"
+    known = [one for one in seconds if one]
+    total = f"; {len(known)} of them took {sum(known):.0f} s last time" if known else ""
+    yield f"{len(seconds)} of {len(paths.notebooks())} notebooks would run in {out}{total}."
+
+
+def takes(source: Path) -> str:
+    """Return the time that a notebook's title cell states for the demo."""
+    title = "".join(paths.cells(source)[0]["source"])
+    row = re.search(r"\n\| --- \| --- \| --- \|\n.*\| (.*?)(?:; .*)? \|(?:\n|$)", title)
+    return row[1] if row else "no time"
+
+
+def open_report(run: str) -> Iterator[str]:
+    """Open a run's report in the browser; yield its address."""
+    page = paths.outputs(run) / "report.html"
+    if not page.exists():
+        runs = sorted(file.parent.name for file in page.parent.parent.glob("*/report.html"))
+        do = f"Run `medinstruct run PROFILE 15 --set run={run}`"
+        do += f", or open one of {', '.join(runs)}." if runs else "."
+        raise UserError("The run has no report.", got=f"no file {page}", do=do)
+    yield page.resolve().as_uri()
+    webbrowser.open(page.resolve().as_uri())
+
+
+def _values(name: str, sets: Sequence[str]) -> dict:
+    """Return the values of a profile, or those with which a run's notebooks were last run."""
+    entries = manifest.load(paths.outputs(name)) if re.fullmatch(r"[^/\\]+", name) else {}
+    if name in (file.stem for file in params.profiles()) or not entries:
+        return params.merged(name, sets)
+    used = [entry["values"] for entry in entries.values() if "values" in entry]
+    kept = {key: value for own in used for key, value in own.items()}
+    known = params.defaults()
+    values = {key: default for key, (_, default) in known.items()} | kept | params.set_values(sets)
+    return {key: values[key] for key in known} | {"run": name}
