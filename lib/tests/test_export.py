@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from support import tiny_model
+from support import parity, tiny_model
 
 from medinstruct import llm, records, training
 from medinstruct.errors import UserError
-from medinstruct.pipeline import export, parity
+from medinstruct.pipeline import export
 from medinstruct.records import Example
 
 TEMPLATES = sorted(

@@ -18,12 +18,12 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import write_gguf
+from support import parity, write_gguf
 
 from medinstruct import evaluation, llm, paths, records, tasks, training
 from medinstruct.errors import UserError
 from medinstruct.evaluation import judge
-from medinstruct.pipeline import export, parity
+from medinstruct.pipeline import export
 from medinstruct.records import Answer, Task
 
 QUESTION = ("Name three causes of cough.", "")

@@ -4,9 +4,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jinja2
 import yaml
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
 
@@ -21,14 +23,14 @@ CHAT = [{"role": role, "content": f"⟦{n}⟧"} for n, role in enumerate(ROLES)]
 FILES = {"merged", "adapter", "chat_template.jinja", "Modelfile", "dataset"}
 FILES |= {"export.json", "parity.json", "README.md"}
 Turns = list[dict[str, str]]
+SIGNS = ("block_start", "block_end", "variable_start", "variable_end")  # others than of templates
+SIGNS = {f"{k}_string": sign for k, sign in zip(SIGNS, ("<%", "%>", "<<", ">>"), strict=True)}
+FORMS = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, **SIGNS)
+FORMS.loader = jinja2.FileSystemLoader(paths.data(""))
 
 
 class Prompt(NamedTuple):
-    """The text around the turns of a chat, as training wrote it.
-
-    start or system + text + after_system; a user's text; between + an assistant's text + end …;
-    generate instead of `between` where the answer begins.
-    """
+    """The text around the turns of a chat, as training wrote it; see data/chat_template.j2."""
 
     bos: str
     start: str
@@ -42,12 +44,8 @@ class Prompt(NamedTuple):
 
     def render(self, turns: Turns) -> str:
         """Return a chat up to its answer, as the exported templates write it."""
-        has_system = turns[0]["role"] == "system"
-        head = self.system + turns[0]["content"] + self.after_system if has_system else self.start
-        texts = [turn["content"] for turn in turns[has_system:]]
-        marks = [self.between, self.next] * len(texts)
-        pieces = [text + mark for text, mark in zip(texts, marks, strict=False)]
-        return self.bos + head + "".join(pieces[:-1]) + texts[-1] + self.generate
+        form = {"messages": turns, "add_generation_prompt": True}
+        return jinja2.Template(jinja_template(self)).render(form)
 
 
 def prompt_of(tokenizer: Any, *, template: str) -> Prompt:
@@ -56,7 +54,7 @@ def prompt_of(tokenizer: Any, *, template: str) -> Prompt:
     Raises where a template does more than put text around turns, such as counting them.
     """
     s, u, a, v, *_ = (turn["content"] for turn in CHAT)
-    render = _alpaca(tokenizer) if template == "alpaca" else _chat(tokenizer)
+    render = _alpaca(tokenizer) if template == "alpaca" else partial(llm.render_chat, tokenizer)
     (first, end), (whole, _), (led, _) = (render(part) for part in (CHAT[1:2], CHAT[1:4], CHAT[:2]))
     bos = _added(tokenizer) if first.startswith(_added(tokenizer)) else ""
     start, _, generate = first.removeprefix(bos).partition(u)
@@ -72,10 +70,6 @@ def prompt_of(tokenizer: Any, *, template: str) -> Prompt:
         what = "The chat template is more than text around turns, which no Modelfile can say."
         raise UserError(what, got=Path(tokenizer.name_or_path).name, do=do)
     return made
-
-
-def _chat(tokenizer: Any) -> Any:
-    return lambda turns: llm.render_chat(tokenizer, turns)
 
 
 def _alpaca(tokenizer: Any) -> Any:
@@ -102,25 +96,8 @@ def _added(tokenizer: Any) -> str:
 
 def jinja_template(prompt: Prompt) -> str:
     """Return the chat template for transformers, vLLM and llama.cpp's --jinja."""
-    q = {name: json.dumps(text) for name, text in prompt._asdict().items()}
-    is_led = "messages[0]['role'] == 'system'"
-    led = f"{q['system']} + messages[0]['content'] + {q['after_system']}"
-    asked = f"({q['generate']} if add_generation_prompt else '')"
-    return (
-        f"{{{{ {q['bos']} + ({led} if {is_led} else {q['start']}) }}}}"
-        f"{{% for message in (messages[1:] if {is_led} else messages) %}}"
-        "{{ message['content'] }}{% if message['role'] == 'user' %}"
-        f"{{{{ {asked} if loop.last else {q['between']} }}}}{{% else %}}"
-        f"{{{{ {q['end']} if loop.last else {q['next']} }}}}{{% endif %}}{{% endfor %}}"
-    )
-
-
-def _says_the_same(tokenizer: Any, prompt: Prompt) -> bool:
-    """Return whether the tokenizer's own template, with nothing set, writes the prompt."""
-    if not tokenizer.chat_template:
-        return False
-    form = {"tokenize": False, "add_generation_prompt": True}
-    return tokenizer.apply_chat_template(CHAT, **form) == prompt.render(CHAT)
+    texts = {name: json.dumps(text) for name, text in prompt._asdict().items()}
+    return FORMS.get_template("chat_template.j2").render(texts).strip()
 
 
 def modelfile(prompt: Prompt, *, folder: str = ".", context: int = 0) -> str:
@@ -129,25 +106,11 @@ def modelfile(prompt: Prompt, *, folder: str = ".", context: int = 0) -> str:
     Ollama adds the token that begins a text itself, where the tokenizer says so. Its quotation
     marks hold line breaks as they are and know no escapes.
     """
-
-    def text(part: str) -> str:
-        return part.replace("{{", '{{ "{{" }}')
-
     if any('"""' in part for part in prompt[:-1]):
         raise UserError('A Modelfile cannot hold """.', do="Choose another template.")
-    last = "eq (len (slice $.Messages $i)) 1"
-    template = (
-        f"{{{{ if .System }}}}{text(prompt.system)}{{{{ .System }}}}{text(prompt.after_system)}"
-        f"{{{{ else }}}}{text(prompt.start)}{{{{ end }}}}{{{{ range $i, $m := .Messages }}}}"
-        f'{{{{ if eq .Role "user" }}}}{{{{ .Content }}}}{{{{ if {last} }}}}{text(prompt.generate)}'
-        f"{{{{ else }}}}{text(prompt.between)}{{{{ end }}}}"
-        f'{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}'
-        f"{{{{ if not ({last}) }}}}{text(prompt.next)}{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}"
-    )
-    stops = [f'PARAMETER stop "{mark}"' for mark in prompt.stops]
-    room = [f"PARAMETER num_ctx {context}"] if context else []
-    lines = [f"FROM {folder}", f'TEMPLATE """{template}"""', *stops, *room]
-    return "\n".join([*lines, "PARAMETER temperature 0", ""])
+    texts = {name: str(text).replace("{{", '{{ "{{" }}') for name, text in prompt._asdict().items()}
+    texts |= {"stops": prompt.stops, "folder": folder, "context": context}
+    return FORMS.get_template("modelfile.j2").render(texts)
 
 
 def vllm_line(folder: Path, *, base: str, name: str) -> tuple[str, str]:
@@ -205,7 +168,9 @@ def _write(draft: Path, out: Path, trained: dict, adapter: Path, name: str) -> l
     base = llm.model_folder(trained["base_model"])
     tokenizer = local.load_tokenizer(base)
     prompt = prompt_of(tokenizer, template=trained["template"])
-    if not _says_the_same(tokenizer, prompt):
+    form = {"tokenize": False, "add_generation_prompt": True}
+    own = tokenizer.chat_template and tokenizer.apply_chat_template(CHAT, **form)
+    if own != prompt.render(CHAT):
         tokenizer.chat_template = jinja_template(prompt)
     _merge(base, adapter, draft / "merged")
     tokenizer.save_pretrained(draft / "merged")
@@ -266,27 +231,23 @@ def write_dataset(folder: Path, out: Path, *, base: str, trained: dict[str, Any]
     """
     rows, is_chat = [], trained["template"] == "chat"
     for example in records.read(training.training_file(out), Example):
-        fields = {k: getattr(example, k) for k in ("instruction", "input", "output")}
         asked = training.message(example.instruction, example.input)
-        turns = [{"role": "user", "content": asked}, {"role": "assistant"}]
-        turns[1]["content"] = example.output
+        turns = [{"role": "user", "content": asked}]
+        turns.append({"role": "assistant", "content": example.output})
         text = training.prompt(example.instruction, example.input)
+        row = example.model_dump(include={"instruction", "input", "output"})
         pair = (turns[:1], turns[1:]) if is_chat else (text, example.output)
-        rows.append(fields | {"prompt": pair[0], "completion": pair[1], "messages": turns})
+        rows.append(row | {"prompt": pair[0], "completion": pair[1], "messages": turns})
     lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     records.write_text(folder / "train.jsonl", lines)
-    known = [out / "preferences.jsonl"] if (out / "preferences.jsonl").exists() else []
-    for file in known:
-        shutil.copy(file, folder)
-    tools, lora = (
-        paths.load("export"),
-        paths.read_json(folder.parent / "adapter/adapter_config.json"),
-    )
-    size = {"lora_r": lora["r"], "lora_alpha": lora["lora_alpha"]} if lora else {}
-    forms = tools["llama_factory"]
-    info = {"medinstruct": forms[trained["template"]]}
-    info |= {"medinstruct_preferences": forms["preferences"]} if known else {}
+    tools = paths.load("export")
+    info = {"medinstruct": tools["llama_factory"][trained["template"]]}
+    if (out / "preferences.jsonl").exists():
+        shutil.copy(out / "preferences.jsonl", folder)
+        info["medinstruct_preferences"] = tools["llama_factory"]["preferences"]
     records.write_json(folder / "dataset_info.json", info)
+    lora = paths.read_json(folder.parent / "adapter/adapter_config.json")
+    size = {"lora_r": lora["r"], "lora_alpha": lora["lora_alpha"]} if lora else {}
     for name in ("axolotl", "trl"):
         settings = {"base_model" if name == "axolotl" else "model_name_or_path": base}
         settings |= tools[name]["common"] | size | tools[name].get(trained["template"], {})

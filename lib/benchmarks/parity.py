@@ -1,6 +1,11 @@
-"""Parity: the same greedy answers from a run's adapter, its export, and servers of the export."""
+"""Parity: the same greedy answers from a run's adapter, its export, and servers of the export.
 
+python lib/benchmarks/parity.py RUN [--folder FOLDER] [--servers NAME=MODEL@URL …] [--prompts 20]
+"""
+
+import argparse
 import asyncio
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -122,3 +127,21 @@ def _table(answers: dict[str, list[Reply]], marks: dict[str, list], tokenizer: A
         rows.append(row)
     columns = ["route", "prompts", "equal", "prompt", "token", "expected", "got", "gap", "shift"]
     return pd.DataFrame(rows, columns=columns).set_index("route")
+
+
+def main() -> None:
+    """Compare what the command line names; a fault is one message and status 1."""
+    parser = argparse.ArgumentParser(description="Compare an export with its run.")
+    parser.add_argument("run", help="a run's name, such as demo")
+    parser.add_argument("--folder", default="", help="default: outputs/<run>/export/<model>")
+    parser.add_argument("--servers", nargs="*", default=[], metavar="name=model@url")
+    parser.add_argument("--prompts", type=int, default=20, help="how many")
+    try:
+        for line in lines(**vars(parser.parse_args())):
+            print(line)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
