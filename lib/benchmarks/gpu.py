@@ -194,7 +194,7 @@ def train(
     import torch
     from datasets import Dataset, disable_progress_bars
     from transformers import PrinterCallback
-    from trl import SFTTrainer
+    from trl import SFTConfig, SFTTrainer
 
     require(package)
     disable_progress_bars()
@@ -202,7 +202,8 @@ def train(
     longest = 64 if chosen.small else 1024
     same = {"batch_size": size, "micro_batch_size": size, "max_length": longest}
     values = config.complete(same | settings)
-    args = config.trainer_arguments(place.with_name("draft"), values)
+    more = {"auto_find_batch_size": True, "model_init_kwargs": config.weight_arguments(values)}
+    args = config.trainer_arguments(SFTConfig, place.with_name("draft"), values, **more)
     changes = dict(changes)
     if attention := changes.pop("attn_implementation", ""):
         args.model_init_kwargs["attn_implementation"] = attention

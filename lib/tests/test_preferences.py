@@ -445,6 +445,8 @@ def test_a_judge_that_looks_at_the_position_has_no_say(run):
     assert end["judged"] == [] and "its verdicts are refused" in end["refused"]
 
 
-def test_a_preference_without_an_answer_is_refused():
-    with pytest.raises(ValueError, match="a chosen or a rejected answer"):
-        preferences.Preference(prompt="Why do I cough?", source="thumb")
+def test_a_preference_without_an_answer_is_left_out():
+    empty = Preference(prompt="Why do I cough?", source="thumb")
+    questions = filtering.contamination.load_items()
+    kept, left = preferences.screen([*PLANTED[:10], empty], questions=questions)
+    assert kept == PLANTED[:10] and [*left.values()] == [[empty.id]]

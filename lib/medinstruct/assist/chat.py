@@ -43,21 +43,19 @@ class Guard:
 
     def check(self, what: str, texts: list[str], then: Callable[..., None]) -> None:
         """Call `then(decision, texts, words)`, at once without an identifier, else by `decide`."""
-        hits = [hit for text in texts for hit in self.find(text)]
-        if not hits:
+        if hits := [hit for text in texts for hit in self.find(text)]:
+            visible = dict.fromkeys((hit.kind, review.visible(hit.text)) for hit in hits)
+            self.pending = {"what": what, "hits": list(visible)}
+            self._waiting = texts, [hit.text for hit in hits], then
+        else:
             then("", texts, [])
-            return
-        visible = dict.fromkeys((hit.kind, review.visible(hit.text)) for hit in hits)
-        self.pending = {"what": what, "hits": list(visible)}
-        self._waiting = texts, [hit.text for hit in hits], then
 
     def decide(self, decision: str) -> None:
         """Apply a decision: mask, none (save nothing), kept (no identifier), back (withdraw)."""
         check_choice("decision", decision, DECISIONS)
         if self.pending is None:
             return
-        self.pending = None
-        texts, words, then = self._waiting
+        (texts, words, then), self.pending = self._waiting, None
         texts = list(map(self.mask, texts)) if decision == "mask" else texts
         self.cleared.update(words if decision == "kept" else ())
         self.blocked.update(words if decision == "none" else ())
@@ -126,10 +124,10 @@ class Session:
 
     def view(self) -> dict[str, Any]:
         """Return the page as data, without the reviewer's name."""
-        limits, busy = Settings.model_json_schema()["properties"], self.running is not None
-        view = {"emergency": EMERGENCY, "notice": NOTICE, "limits": limits, "busy": busy}
+        view = {"emergency": EMERGENCY, "notice": NOTICE, "busy": self.running is not None}
         view |= {"settings": self.settings, "pending": self.guard.pending, "error": self.error}
         view |= {"turns": pages(self.turns), "named": bool(self.reviewer)}
+        view["limits"] = Settings.model_json_schema()["properties"]
         view["conversation"] = self.turns[0].conversation if self.turns else ""
         view["use_cases"] = [use_case.model_dump() for use_case in USE_CASES.values()]
         view["models"] = [self._empty_answer(name).model_dump() for name in self.models]
@@ -152,26 +150,26 @@ class Session:
         turn.conversation = self.turns[0].conversation if self.turns else turn.id
 
         def start(decision: str, texts: list[str], words: list[str]) -> None:
-            if decision == "back":  # withdrawn
-                return
-            turn.question = texts[0]
-            turn.instruction, turn.input = chat_task(turn.way, texts[0], reader=turn.reader)
-            turn.record(decision, words)
-            self.turns = [*before(self.turns, turn.replaces), turn]
-            self.running = asyncio.gather(*(self._answer(turn, row) for row in turn.answers))
-            self.running.add_done_callback(lambda _: self._end(turn))
+            if decision != "back":
+                turn.question = texts[0]
+                turn.instruction, turn.input = chat_task(turn.way, texts[0], reader=turn.reader)
+                turn.record(decision, words)
+                self.turns = [*before(self.turns, turn.replaces), turn]
+                self.running = asyncio.gather(*(self._answer(turn, row) for row in turn.answers))
+                self.running.add_done_callback(lambda _: self._end(turn))
 
         self.guard.check("question", [question], start)
 
     def _empty_answer(self, name: str) -> Answer:
         """Return an answer before its start, its model and what the model learned from."""
-        model, about, data = self.models[name], "", ""
+        model, data = self.models[name], ""
         if isinstance(model, llm.LocalModel):
-            adapter = "with its" if model.is_tuned else "without"
+            adapter, data = ("with its", self.dataset) if model.is_tuned else ("without", "")
             about = f"{model.name}, {adapter} adapter, in this process"
             about += "" if model.chat else ", reads no earlier turns"
-            data = self.dataset if model.is_tuned else ""
-        form = {"model": about or model.source, "data": data, "reads_history": model.chat}
+        else:
+            about = model.source
+        form = {"model": about, "data": data, "reads_history": model.chat}
         return Answer(name=name, state="waiting", finish_reason="stopped", **form)
 
     async def _answer(self, turn: Turn, answer: Answer) -> None:
@@ -188,8 +186,7 @@ class Session:
                     self.send({"event": "piece", **place, "text": review.visible(fresh)})
                     fresh, sent = "", time.monotonic()
         except Exception as error:  # one model's failure leaves the others running
-            problem = str(error) if isinstance(error, UserError) else repr(error)
-            answer.finish_reason, answer.error = "error", problem[:500]
+            answer.finish_reason, answer.error = "error", _problem(error)
         answer.state = "done"
         self._show(turn)
 
@@ -200,11 +197,10 @@ class Session:
             earlier, wording = [], training.prompt
             settings = settings | {"stop": list(ALPACA_STOPS)}
         messages = []
-        for row in earlier[-REMEMBERED:]:
-            for other in row.answers:
-                if other.name == answer.name and other.is_good:
-                    question = {"role": "user", "content": wording(row.instruction, row.input)}
-                    messages += [question, {"role": "assistant", "content": other.text}]
+        pairs = [(row, other) for row in earlier[-REMEMBERED:] for other in row.good_answers]
+        for row, other in [pair for pair in pairs if pair[1].name == answer.name]:
+            messages.append({"role": "user", "content": wording(row.instruction, row.input)})
+            messages.append({"role": "assistant", "content": other.text})
         messages.append({"role": "user", "content": wording(turn.instruction, turn.input)})
         return llm.Request(messages=messages, parameters=settings)
 
@@ -245,9 +241,8 @@ class Session:
                 row["items"] = list(map(self.guard.mask, row["items"]))
             self.transcripts.add(turn)
         except Exception as error:  # the answers and their notices stay
-            problem = str(error) if isinstance(error, UserError) else repr(error)
             for answer in answers:
-                answer.reading = Reading(state="unreadable", error=review.visible(problem)[:500])
+                answer.reading = Reading(state="unreadable", error=_problem(error))
         self._show(turn)
 
     def _show(self, turn: Turn) -> None:
@@ -274,6 +269,11 @@ class Session:
         self.guard.check("correction", [str(message.get(name, "")) for name in names], save)
 
 
+def _problem(error: Exception) -> str:
+    """Return what a page shows of an error."""
+    return review.visible(str(error) if isinstance(error, UserError) else repr(error))[:500]
+
+
 def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
     """Return turns as a static page; everything in them is escaped."""
     names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY, "about": about}
@@ -283,9 +283,8 @@ def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
 def open_chat(models: Models, *, folder: Path, example: Sequence[Turn] = (), **session: Any) -> Any:
     """Return a chat widget on a live page, else the run's last conversation or `example`.
 
-    Turns are saved in `folder`/transcripts.jsonl, judgments in `folder`/reviews.sqlite under the
-    name `reviewer` (else MEDINSTRUCT_REVIEWER, else the page asks). `session` is what `Session`
-    takes. Texts go to the widget as messages, so that no saved notebook holds them.
+    Turns and judgments are saved in `folder`; `session` is what `Session` takes. Texts go to the
+    widget as messages, so that no saved notebook holds them.
     """
     if not plotting.display.live():
         saved = Transcripts(folder).last_conversation()

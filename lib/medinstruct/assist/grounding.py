@@ -38,8 +38,8 @@ class Mark(namedtuple("Mark", "start end kind reason")):
 def marks(answer: str, given: str) -> tuple[Mark, ...]:
     """Return the numbers and drug names of `answer` that `given` does not hold, in order.
 
-    A quantity in another unit of its dimension counts as given, and so does another spelling of a
-    drug. Ignored: list numbers, years, emergency numbers, digits inside names.
+    Converted units and other spellings of a drug count as given; list numbers, years, emergency
+    numbers and digits inside names are ignored.
     """
     known, inputs, reasons = {drug for *_, drug in _drugs(given)}, _quantities(given), {}
     for start, end, drug in _drugs(answer):

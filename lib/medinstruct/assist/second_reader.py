@@ -15,7 +15,7 @@ from medinstruct import paths, records, review, stats
 from medinstruct.assist.transcript import Answer, Reading, Turn, given_to
 from medinstruct.evaluation import evenly
 from medinstruct.evaluation.judge import decoding, fenced
-from medinstruct.evaluation.judge_checks import is_kin, writers
+from medinstruct.evaluation.judge_checks import kin_of, writers
 from medinstruct.llm import Client, Request, connect
 
 TEXTS = paths.load("second_reader")
@@ -34,18 +34,20 @@ def request(given: str, answer: str, judge: Client | None = None) -> Request:
 
 
 def parse(reply: str) -> dict[str, list[str]] | None:
-    """Parse the four lists of a reply, cut and escaped; None unless all four are lists of texts."""
+    """Parse the four lists of a reply, truncated and escaped; None unless all four are there.
+
+    A list has at most 8 items of 300 characters; "none" is no item.
+    """
     with suppress(ValueError, KeyError):
-        lists = SHAPE.validate_json(reply[reply.find("{") : reply.rfind("}") + 1])
-        return {name: _shortened(lists[name]) for name in LISTS}
+        lists, parsed = SHAPE.validate_json(reply[reply.find("{") : reply.rfind("}") + 1]), {}
+        for name in LISTS:
+            texts = [" ".join(text.split()) for text in lists[name] if not NOTHING.match(text)]
+            shown = map(review.visible, texts[:MOST_ITEMS])
+            cut = [t[:LONGEST_ITEM] + "…" * (len(t) > LONGEST_ITEM) for t in shown]
+            more = [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
+            parsed[name] = cut + more
+        return parsed
     return None
-
-
-def _shortened(items: list[str]) -> list[str]:
-    """Return items as visible text, 8 at most of 300 characters; "none" is no item."""
-    texts = [review.visible(" ".join(text.split())) for text in items if not NOTHING.match(text)]
-    short = [text[:LONGEST_ITEM] + "…" * (len(text) > LONGEST_ITEM) for text in texts[:MOST_ITEMS]]
-    return short + [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
 
 
 class SecondReader(namedtuple("SecondReader", "client about measured writers", defaults=[()])):
@@ -62,16 +64,17 @@ class SecondReader(namedtuple("SecondReader", "client about measured writers", d
         """Return what a page shows of a reply about an answer: its lists, each with its errors."""
         reader, lists, about = self.client.model, parse(reply), self.about
         names = {answer.model, *(self.writers if answer.data else ())}
-        if kin := sorted(name for name in names if is_kin(reader, name)):
+        if kin := sorted(kin_of(reader, names)):
             about += " " + TEXTS["kinship"].format(names=", ".join(kin))
         if not lists:
             error = f"{TEXTS['unreadable']}: {review.visible(reply)}"[:300].removesuffix(": ")
             return Reading(reader=reader, about=about, state="unreadable", error=error)
-        notes = {name: [TEXTS["empty"]] * (not items) for name, items in lists.items()}
-        for row in self.measured.to_dict("records"):
-            notes[row["list"]].append(TEXTS["measured"].format(**row))
-        parts = [(lists[name], " ".join(notes[name]), title) for name, title in LISTS.items()]
-        rows = [{"items": items, "note": note, "title": title} for items, note, title in parts]
+        rows = []
+        for name, title in LISTS.items():
+            errors = self.measured[self.measured["list"] == name].to_dict("records")
+            notes = [TEXTS["measured"].format(**row) for row in errors]
+            note = " ".join([*([] if lists[name] else [TEXTS["empty"]]), *notes])
+            rows.append({"items": lists[name], "note": note, "title": title})
         return Reading(reader=reader, about=about, lists=rows)
 
 

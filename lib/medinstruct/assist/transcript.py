@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,8 @@ class Answer(BaseModel):
 class Turn(BaseModel):
     """A question and its answers; `instruction` and `input` are what the models were asked.
 
-    `way` is the use case, `reader` whom it is written for, `case` the name of a worked case;
-    `replaces` is the id of the turn that this one edits; `privacy` the decision about identifiers
-    (masked, no identifier, "" without any); `cleared` the words that are no identifiers; `saved`
-    is yes, no, asks (an identifier waits for a decision) or never.
+    `way` is the use case, `replaces` the id of the edited turn, `privacy` the decision about
+    identifiers, `cleared` the words that are none; `saved` is yes, no, asks (pending) or never.
     """
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -96,17 +95,17 @@ class Transcripts:
     def add(self, turn: Turn) -> None:
         """Append a turn without what failed or is not finished; it is on the disk on return."""
         saved = turn.model_copy(update={"answers": turn.good_answers, "saved": "yes"}, deep=True)
-        for answer in (row for row in saved.answers if row.reading):
-            answer.reading = None if answer.reading.state == "reading" else answer.reading
+        for answer in saved.answers:
+            if answer.reading and answer.reading.state == "reading":
+                answer.reading = None
         line = saved.model_dump_json(exclude_defaults=True).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b", buffering=0) as file:
+            with self.path.open("a+b", buffering=len(line) + 2) as file:
                 file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
                 is_torn = file.read(1) not in (b"", b"\n")
-                line = b"\n" * is_torn + line
-                if file.write(line) < len(line):  # one write: kernels do not mix their lines
-                    raise OSError(28, "No space left on device")
+                file.write(b"\n" * is_torn + line)  # one write: kernels do not mix their lines
+                file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             do = "Free some disk space; the answers stay on the page, earlier turns are safe."
@@ -133,7 +132,7 @@ class Transcripts:
 
 def before(turns: Sequence[Turn], id: str) -> list[Turn]:
     """Return the turns before the one with this id, or all."""
-    return list(turns[: next((n for n, turn in enumerate(turns) if turn.id == id), None)])
+    return list(takewhile(lambda turn: turn.id != id, turns))
 
 
 def given_to(turns: Sequence[Turn], answer: Answer) -> str:
@@ -145,8 +144,7 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """Return turns as data for the page, with marks, hidden characters written out."""
     rows = []
     for n, turn in enumerate(turns, 1):
-        row = turn.model_dump()
-        row["question"] = review.visible(turn.question)
+        row = turn.model_dump() | {"question": review.visible(turn.question)}
         for answer, page in zip(turn.answers, row["answers"], strict=True):
             given = given_to(turns[:n], answer)
             page |= {"text": review.visible(answer.text), "error": review.visible(answer.error)}
@@ -158,17 +156,16 @@ def pages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
 
 def judge(store: review.Store, reviewer: str, turn: Turn, answer: Answer, **form: str) -> None:
     """Save a judgment (verdict, correction, comment) as a vote and, under an alias, in `answer`."""
-    verdicts, correction = FEEDBACK["verdicts"], form["correction"].strip()
-    check_choice("verdict", form["verdict"], verdicts)
-    vote, is_edit = dict(verdicts[form["verdict"]]), correction not in ("", answer.text)
-    if is_edit and vote["action"] == "accept":
-        do = "Choose wrong or unsafe, or empty the correction."
-        raise UserError("A right answer needs no correction.", do=do)
+    check_choice("verdict", form["verdict"], FEEDBACK["verdicts"])
+    vote, correction = dict(FEEDBACK["verdicts"][form["verdict"]]), form["correction"].strip()
     instruction = turn.instruction or turn.question
     edit = FEEDBACK["labels"] | {"instruction": instruction, "input": turn.input}
     edit |= {"task": content_hash(instruction, turn.input), "output": answer.text}
     example = Example(**edit)
-    if is_edit:
+    if correction not in ("", answer.text):
+        if vote["action"] == "accept":
+            do = "Choose wrong or unsafe, or empty the correction."
+            raise UserError("A right answer needs no correction.", do=do)
         vote["action"], edit["output"] = "edit", correction
     vote |= {"item": example.id, "hash": review.text_hash(example), "comment": form["comment"]}
     sides = {"model": f"{answer.name}: {answer.model}", "request": answer.request, "turn": turn.id}

@@ -15,7 +15,7 @@ ALSO = re.compile(RULES["also"])
 
 
 def extract_choice(reply: str, options: Sequence[str]) -> int | None:
-    """Return the option that a reply ends on, by letter or words; None for several, refusal."""
+    """Return the option that a reply ends on, by letter or words; None for several or none."""
     text, letters = plain(reply), LETTERS[: len(options)]
     if stated := _stated(text, letters):
         return letters.index(stated[-1]) if len(stated[-1]) == 1 else None
@@ -56,7 +56,9 @@ def _stated(text: str, letters: str) -> list[str]:
     stated = []
     for match in STATED.finditer(text):
         letter, more = match[1], (match["more"] or "").strip()
-        if letter.upper() not in letters or (more and not _is_letter(letter, more)):
+        goes_on = more.lower().strip("(") in [*RULES["goes_on"].split(), "or", "/", ""]
+        is_option = letter.isupper() and letter not in "AI"  # no article, as in "a drug"
+        if letter.upper() not in letters or not (goes_on or is_option or not more[0].isalnum()):
             continue
         also = ALSO.match(text, match.end(1))
         second = (also[1] or also[2]).upper() if also else ""
@@ -65,24 +67,16 @@ def _stated(text: str, letters: str) -> list[str]:
     return stated
 
 
-def _is_letter(letter: str, more: str) -> bool:
-    """Return whether a letter before words is an option ("B because") and no article ("a drug")."""
-    word = more.lower().strip("(")
-    goes_on = word in RULES["goes_on"].split() or more in ("or", "/") or not more[0].isalnum()
-    return goes_on or (letter.isupper() and letter not in "AI")
-
-
 def extract_exact(reply: str, *, brackets: bool = False) -> str | None:
-    """Return the text after the last "the answer is", or None; `brackets` alone if they count."""
+    """Return the text after the last "the answer is", or None; with `brackets` only its brackets."""
     text = (split_thought(reply)[0] or "") if brackets else plain(reply)
     *before, last = re.split(RULES["answer_cue"], text)
     return _bare(last.partition("\n")[0], brackets) if before else None
 
 
 def _bare(text: str, brackets: bool = False) -> str:
-    if brackets:
-        return "".join(re.findall(r"[][(){}<>]", text))
-    return " ".join(text.split()).strip("().\"' ").lower()
+    text = "".join(re.findall(r"[][(){}<>]", text)) if brackets else " ".join(text.split())
+    return text if brackets else text.strip("().\"' ").lower()
 
 
 def score_letter(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

@@ -17,8 +17,6 @@ from medinstruct.errors import UserError, check_choice
 from medinstruct.llm import LocalModel, Request, fingerprint, render_chat
 from medinstruct.training import prompt
 
-TEMPLATES = ("alpaca", "chat", "plain")
-
 
 class Settings(NamedTuple):
     """How every benchmark is asked: template, worked examples, room to reason, seed."""
@@ -55,35 +53,28 @@ class Result(BaseModel):
 
     model: str
     task: str
-    set: str
-    title: str
-    group: str
     variant: str
     version: str
-    total: int
-    template: str
-    shots: int
-    source: str
     cut: int = 0
+    settings: dict[str, Any] = {}
+    source: str = ""
     samples: list[Sample]
 
 
 def contestants(model: LocalModel, *, more: Any = None) -> list[Contestant]:
     """Return the views of a loaded model, and more as {name: path or hub id}."""
-    entries = {}
-    for name, view in model.views.items():
-        entries[name] = Contestant(name, view.key(Request(messages=[])), partial(_opened, view))
-    for name, place in (more or {}).items():
-        if name in entries:
-            do = "Give it another name."
-            raise UserError("`benchmark_models` names a model that is there.", got=name, do=do)
-        entries[name] = Contestant(name, fingerprint(place), partial(_opened, place))
-    return list(entries.values())
+    keys = {view: view.key(Request(messages=[])) for view in model.views.values()}
+    keys |= {place: fingerprint(place) for place in (more or {}).values()}
+    if twice := sorted({*model.views} & {*(more or {})}):
+        do = "Give it another name."
+        raise UserError("`benchmark_models` names a model that is there.", got=twice[0], do=do)
+    places = model.views | (more or {})
+    return [Contestant(n, keys[place], partial(_opened, place)) for n, place in places.items()]
 
 
 @contextmanager
 def _opened(model: LocalModel | str) -> Iterator[Any]:
-    """Yield a loaded model, or one that is loaded from a place and freed, for the harness."""
+    """Yield a loaded model, or the one of a place, in the form of the harness."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     view = LocalModel(model) if isinstance(model, str) else nullcontext(model)
     with view as local, local.network() as network:
@@ -92,7 +83,7 @@ def _opened(model: LocalModel | str) -> Iterator[Any]:
 
 @cache
 def _last_logits() -> Any:
-    """Return the harness's class without the logits of a prompt, a quarter of the time."""
+    """Return the harness's class, without the logits of a prompt: it takes a quarter of the time."""
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -116,26 +107,24 @@ def run(
 ) -> list[Result]:
     """Run every model on every benchmark that has questions, with the `Settings` given by name.
 
-    Each result is written to `folder` at once, under the hash of all it depends on, weights too: a
-    second run reads it, a killed one resumes at the next task.
+    Each result is written to `folder` under the hash of all it depends on, so a second run reads
+    it.
     """
     chosen, results = Settings(**settings), []
-    ready = [benchmark for benchmark in benchmarks if benchmark.questions]
+    check_choice("template", chosen.template, ("alpaca", "chat"))
     for model in models:
-        files = [folder / _file_name(model, benchmark, chosen) for benchmark in ready]
-        waiting = [pair for pair in zip(files, ready, strict=True) if not pair[0].exists()]
+        files = {}
+        for row in (benchmark for benchmark in benchmarks if benchmark.questions):
+            key = records.content_hash(model.key, _version(row, chosen))
+            files[folder / f"{model.name}-{row.task}-{len(row.questions)}-{key}.json"] = row
+        waiting = [file for file in files if not file.exists()]
         with model.open() if waiting else nullcontext() as lm:
-            for file, benchmark in waiting:
-                result = _run_one(lm, model.name, benchmark, chosen)
+            for file in waiting:
+                result = _run_one(lm, model.name, files[file], chosen)
                 records.write_text(file, result.model_dump_json(exclude_defaults=True) + "\n")
         texts = [file.read_text(encoding="utf-8") for file in files]
         results += [Result.model_validate_json(text) for text in texts]
     return results
-
-
-def _file_name(model: Contestant, benchmark: Benchmark, settings: Settings) -> str:
-    key = records.content_hash(model.key, _version(benchmark, settings))
-    return f"{model.name}-{benchmark.task}-{len(benchmark.questions)}-{key}.json"
 
 
 def _version(benchmark: Benchmark, settings: Settings) -> str:
@@ -149,29 +138,20 @@ def _version(benchmark: Benchmark, settings: Settings) -> str:
 
 
 def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Result:
-    is_chat = _apply_template(lm, settings.template)
+    lm.apply_chat_template = alpaca
+    if settings.template == "chat":
+        lm.apply_chat_template = lambda turns, **_: render_chat(lm.tokenizer, turns)[0]
     if str(getattr(lm, "device", "")) == "cpu":  # padding costs time; a written token, all weights
         lm.batch_size_per_gpu = 8 if benchmark.variant == "likelihood" else 64
     task, cut = _task(benchmark, settings.max_tokens), 0
-    rows = sorted(_evaluate(lm, task, settings, is_chat), key=lambda row: row["doc_id"])
+    rows = sorted(_evaluate(lm, task, settings), key=lambda row: row["doc_id"])
     if hasattr(lm, "tok_encode"):
         room = task.get("generation_kwargs", {}).get("max_gen_toks", 0)
         lengths = [len(lm.tok_encode(row["arguments"][0][0])) for row in rows]
         cut = sum(length + room > lm.max_length for length in lengths)
-    about = benchmark._asdict() | settings._asdict() | {"model": name, "cut": cut}
-    about |= {"total": len(benchmark.whole)}
+    about = benchmark._asdict() | {"model": name, "cut": cut, "settings": settings._asdict()}
     samples = [_sample(row, benchmark) for row in rows]
     return Result(**about, version=_version(benchmark, settings), samples=samples)
-
-
-def _apply_template(lm: Any, template: str) -> bool:
-    """Make the harness ask in this template; return whether it is to apply one at all."""
-    check_choice("benchmark_template", template, TEMPLATES)
-    if template == "alpaca":
-        lm.apply_chat_template = alpaca
-    elif template == "chat":
-        lm.apply_chat_template = lambda turns, **_: render_chat(lm.tokenizer, turns)[0]
-    return template != "plain"
 
 
 def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -210,8 +190,8 @@ def _same_subject(pool: Sequence[Question]) -> type:
     return SameSubject
 
 
-def _evaluate(lm: Any, spec: dict[str, Any], settings: Settings, is_chat: bool) -> list[dict]:
-    """Return the harness's record of each question; `simple_evaluate` would take seconds more."""
+def _evaluate(lm: Any, spec: dict[str, Any], settings: Settings) -> list[dict]:
+    """Return the harness's record of each question; `simple_evaluate` takes seconds more."""
     from lm_eval import evaluate
     from lm_eval.tasks import TaskManager
 
@@ -219,7 +199,7 @@ def _evaluate(lm: Any, spec: dict[str, Any], settings: Settings, is_chat: bool) 
     task = loaded["tasks"][spec["task"]]
     task.set_config(key="num_fewshot", value=settings.shots)
     task.set_fewshot_seed(seed=settings.seed)
-    chat = {"apply_chat_template": is_chat, "fewshot_as_multiturn": is_chat}
+    chat = {"apply_chat_template": True, "fewshot_as_multiturn": True}
     return evaluate(lm=lm, task_dict=loaded, bootstrap_iters=0, **chat)["samples"][spec["task"]]
 
 
@@ -233,7 +213,7 @@ def _sample(row: dict[str, Any], benchmark: Benchmark) -> Sample:
         choice = int(np.argmax(weights))
         return Sample(**about, score=row["acc"], choice=choice, probabilities=probabilities)
     reply = row["resps"][0][0]
-    by_words = benchmark.config["process_results"] is extraction.score_word
-    extract = extraction.extract_word if by_words else extraction.extract_choice
+    is_word = benchmark.config["process_results"] is extraction.score_word
+    extract = extraction.extract_word if is_word else extraction.extract_choice
     choice = extract(reply, doc["options"]) if doc["options"] else None
     return Sample(**about, score=row.get("rougeL", row.get("acc")), choice=choice, reply=reply)

@@ -1,8 +1,8 @@
 """Question sets: published rows in one form, from this package, a local file or the hub."""
 
 import functools
-import importlib
 import os
+import pkgutil
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ import yaml
 
 from medinstruct import evaluation, network, paths, records
 from medinstruct.benchmarks.extraction import LETTERS
-from medinstruct.errors import UserError
+from medinstruct.errors import UserError, check_choice
 
 Row = dict[str, Any]
 Question = dict[str, Any]  # id question context options letters answer target subject level
@@ -61,28 +61,26 @@ def sets() -> dict[str, dict[str, Any]]:
 
 
 def load(tasks: Sequence[str], *, data=None, limit=0, generation_limit=0) -> list[Benchmark]:
-    """Load benchmarks by name (["all"] for every one) with their questions.
+    """Load benchmarks by name (["all"] for every one) with `limit` questions, evenly; 0 for all.
 
-    `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub,
-    or with HF_HUB_OFFLINE=1 from its cache on this machine. A set that cannot be read stays in the
-    list with its problem. `limit` takes that many questions evenly, `generation_limit` those of the
-    generating variants; 0 and sets with short replies take all. `data["more"]` is for notebook 03.
+    `data` is {set: path} of files as published, or {"folder": path}; the rest comes from the hub. A
+    set that cannot be read stays in the list with its problem. `generation_limit` is for generating
+    tasks; sets with short replies are always asked in full.
     """
     known = sorted(file.stem for file in paths.data("benchmarks").glob("*.yaml"))
     chosen = known if "all" in tasks else list(tasks)
-    unknown = [name for name in chosen if name not in known]
-    if unknown or not chosen:
-        do = f"Choose from {', '.join(known)}, or all."
-        raise UserError("There is no such benchmark.", got=unknown or tasks, do=do)
+    for task in chosen or [""]:
+        check_choice("benchmark_tasks", task, [*known, "all"])
     files, benchmarks = _local_files(data or {}), []
     read = functools.cache(_content)  # once for both variants of a set
     for task in chosen:
-        shared = sets()[task.rpartition("_")[0]]["metadata"]
+        name, _, kind = task.rpartition("_")
+        shared = sets()[name]["metadata"]
         about = {key: shared[key] for key in ("set", "title", "group")}
-        about["variant"] = "generation" if task.endswith("_gen") else "likelihood"
-        most = generation_limit if about["variant"] == "generation" else limit
-        about |= read(about["set"], files.get(about["set"]))
-        questions = evaluation.evenly(about.get("whole", ()), 0 if shared.get("short") else most)
+        about |= read(name, files.get(name))
+        about["variant"] = "generation" if kind == "gen" else "likelihood"
+        most = 0 if shared.get("short") else generation_limit if kind == "gen" else limit
+        questions = evaluation.evenly(about.get("whole", ()), most)
         benchmarks.append(Benchmark(task, **about, questions=questions))
     return benchmarks
 
@@ -107,9 +105,8 @@ def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
     files = [f for f in listed if records.table_kind(f.name) and "ground_truth" not in f.stem]
     named = {name: file for file in files if (name := named_set(file.stem))}
     pairs = {name: path for name, path in data.items() if name not in ("folder", "more")}
-    if unknown := [name for name in pairs if name not in sets()]:
-        do = f"Known: {', '.join(sorted(sets()))}."
-        raise UserError("`benchmark_data` names an unknown set.", got=unknown, do=do)
+    for name in pairs:
+        check_choice("benchmark_data", name, sorted(sets()))
     return named | {name: paths.resolve(path) for name, path in pairs.items()}
 
 
@@ -121,11 +118,10 @@ def named_set(stem: str) -> str:
 def _content(name: str, file: Path | None) -> dict[str, Any]:
     """Return the content of a set, or the problem with it; the user's own file must be readable."""
     about = sets()[name]["metadata"]
-    if problem := _lacking(about.get("needs", "")):
-        return {"problem": problem}
     try:
-        return _read(name, file)
-    except (ImportError, UserError) as error:
+        problem = _lacking(about.get("needs", ""))
+        return {"problem": problem} if problem else _read(name, file)
+    except UserError as error:
         if file or "file" in about:
             raise
         return {"problem": str(error).replace("\n", " ")}
@@ -133,9 +129,8 @@ def _content(name: str, file: Path | None) -> dict[str, Any]:
 
 def _lacking(scorer: str) -> str:
     """Return what the harness's own scorer ("module:function of a text") lacks; "" if it works."""
-    module, _, function = scorer.partition(":")
     try:
-        _ = module and getattr(importlib.import_module(module), function)("One. Two.")
+        _ = scorer and pkgutil.resolve_name(scorer)("One. Two.")
     except (ImportError, LookupError, OSError) as error:
         cause = " ".join(str(error).split()).strip("* ")[:80]
         return f"not scored: {cause}; install lm-eval[ifeval] and NLTK's punkt_tab"
@@ -152,10 +147,11 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
         examples = [row for row in examples if row["subject"] in subjects] or examples
     if "test_ids" in about:
         beside = sorted(file.parent.glob("*test_ground_truth.json")) if file else []
-        ids = beside[0] if beside else paths.resolve(about["test_ids"])
-        official = set(map(str, paths.read_json(ids)))
-        examples = [row for row in questions if row["id"] not in official]
-        questions = [row for row in questions if row["id"] in official]
+        official = paths.read_json(beside[0] if beside else paths.resolve(about["test_ids"]))
+        sides: tuple[list, list] = ([], [])
+        for row in questions:
+            sides[row["id"] in {*map(str, official)}].append(row)
+        examples, questions = sides
     if not questions:
         do = "Give the whole split that holds the test questions."
         raise UserError(f"Benchmark {name} has no rows of its test set.", got=source, do=do)
@@ -163,10 +159,7 @@ def _read(name: str, file: Path | None) -> dict[str, Any]:
 
 
 def _converted(name: str, pairs: list[records.Pair], source: str) -> list[Question]:
-    """Return the questions of a split, each once, under ids that no other has.
-
-    Where labels are outside their options and no first option is right, they count from 1.
-    """
+    """Return the questions of a split, each once, under distinct ids."""
     source = f"Benchmark {name}: {source}"
     good = records.usable(pairs, functools.partial(convert, name), source=source)
     places = {question["answer"] for _, question in good}
@@ -174,9 +167,8 @@ def _converted(name: str, pairs: list[records.Pair], source: str) -> list[Questi
         got, do = f"answers {sorted(places)}", "Count the labels from 0, or write letters."
         raise UserError(f"{source}: no first option is right.", got=got, do=do)
     questions = records.distinct(good, records.content_hash, source=source)
-    if len({question["id"] for question in questions}) < len(questions):
-        return [question | {"id": records.content_hash(question)} for question in questions]
-    return questions
+    has_ids = len({question["id"] for question in questions}) == len(questions)
+    return [row if has_ids else row | {"id": records.content_hash(row)} for row in questions]
 
 
 def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[records.Pair]], str]:
@@ -186,9 +178,8 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[records
         return [_published(file, about)], file.name
     if "file" in about:
         return [records.table(paths.data(about["file"]))], "this package"
-    if "url" in about:
-        return [records.table(about["url"])], about["url"].partition("#")[0]
-    return _from_hub(setup)
+    url = about.get("url", "")
+    return ([records.table(url)], url.partition("#")[0]) if url else _from_hub(setup)
 
 
 def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
@@ -216,8 +207,8 @@ def _first_label(labels: Sequence[str], what: str) -> int:
     if min(zeros, fours) * 10 > max(zeros, fours):
         got, do = f"0 {zeros:,} times, 4 {fours:,} times", "Count all from 0, or all from 1."
         raise UserError(f"{what} has a label outside its options.", got=got, do=do)
-    is_guess = not zeros + fours and {*labels} & {*"123"}
-    records.note(f"{what} is counted from 1", ["no label is 0 or 4"] if is_guess else ())
+    if not zeros + fours and {*labels} & {*"123"}:
+        records.note(f"{what} is counted from 1", ["no label is 0 or 4"])
     return int(zeros <= fours)
 
 
@@ -229,7 +220,7 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[records.Pair]], str]:
         raise UserError("not reachable: no answer, and no local file")
     about, path = setup["metadata"], setup["dataset_path"]
     revision, configs = setup["dataset_kwargs"]["revision"], about.get("configs")
-    splits: dict[str, list[records.Pair]] = {name: [] for name in about["splits"]}
+    splits: list[list[records.Pair]] = [[] for _ in about["splits"]]
     for part in configs or [setup.get("dataset_name")]:
         try:
             data = datasets.load_dataset(path, part, revision=revision)
@@ -237,11 +228,10 @@ def _from_hub(setup: dict[str, Any]) -> tuple[list[list[records.Pair]], str]:
             cause = str(error).partition("\n")[0][:160]
             raise UserError(f"not reachable: {type(error).__name__}: {cause}") from None
         more = {"subject": part} if configs else {}
-        for name, rows in splits.items():
-            most = None if name == about["splits"][0] else EXAMPLES_READ
-            numbered = enumerate(islice(data[name], most), len(rows) + 1)
-            rows += [(f"row {n}", row | more) for n, row in numbered]
-    return list(splits.values()), f"{path} at {revision[:8]}"
+        for n, (name, pairs) in enumerate(zip(about["splits"], splits, strict=True)):
+            rows = enumerate(islice(data[name], EXAMPLES_READ if n else None), len(pairs) + 1)
+            pairs += [(f"row {place}", row | more) for place, row in rows]
+    return splits, f"{path} at {revision[:8]}"
 
 
 @functools.cache
@@ -268,17 +258,15 @@ def convert(name: str, row: Row, where: str = "row") -> Question:
 @functools.cache
 def _columns(name: str) -> dict[str, Callable[[Row], Any]]:
     """Return the expressions of a task file that read a field of a question from a row."""
+
+    def shuffled(items: Sequence, seed: str) -> list:
+        random.Random(str(seed)).shuffle(items := list(items))
+        return items
+
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    environment.filters["shuffled"] = _shuffled
+    environment.filters["shuffled"] = shuffled  # options of which the first is right
     columns = sets()[name]["metadata"]["columns"].items()
     return {f: environment.compile_expression(text, undefined_to_none=False) for f, text in columns}
-
-
-def _shuffled(items: Sequence, seed: str) -> list:
-    """Return the items in an order fixed by a text, for options of which the first is right."""
-    items = list(items)
-    random.Random(str(seed)).shuffle(items)
-    return items
 
 
 def _question(fields: Row, sizes: Sequence[int], where: str) -> Question:
@@ -293,9 +281,11 @@ def _question(fields: Row, sizes: Sequence[int], where: str) -> Question:
     if isinstance(options, str):
         raise TypeError("the options are one text")
     options = [text("an option", option) for option in options]
-    size, letters = len(options), list(LETTERS[: len(options)])
+    size, letters, label = len(options), list(LETTERS[: len(options)]), _label(text("label"))
     keys = [_label(text("a key", key)) for key in fields.get("keys", range(size))]
-    answer, named = _place(_label(text("label")), keys, options), text("named")
+    words = [] if label.isdigit() else [option.lower() for option in options]
+    parts, named = (keys, [*LETTERS.lower()], words), text("named")
+    answer = next((part.index(label) for part in parts if label in part), -1)
     context = context if isinstance(context, list) else [context]
     target = options[answer] if 0 <= answer < size else text("target")
     problems = {
@@ -321,13 +311,6 @@ def _question(fields: Row, sizes: Sequence[int], where: str) -> Question:
         "subject": text("subject"),
         "level": int(float(text("level") or 0)),
     }
-
-
-def _place(label: str, keys: Sequence[str], options: Sequence[str]) -> int:
-    """Return the place of the right option by its key, letter or words; -1 for none."""
-    words = [] if label.isdigit() else [option.lower() for option in options]
-    names = ([*keys], [*LETTERS.lower()], words)
-    return next((part.index(label) for part in names if label in part), -1)
 
 
 def _label(text: str) -> str:

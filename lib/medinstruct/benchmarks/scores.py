@@ -24,23 +24,17 @@ def frame(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a benchmark and model: n, score, error, 95% interval, chance, majority.
-
-    A benchmark without questions has one row with its problem as status. `chance` is guessing at
-    random, `majority` the best answer that never reads the question, `always` names it.
-    """
+    """Return one row a benchmark and model: n, score, error, 95% interval, `baselines`, status."""
     samples, rows = frame(results), []
     for benchmark in benchmarks:
         about = {name: getattr(benchmark, name) for name in ("task", "variant", "group")}
         about |= {"benchmark": benchmark.title, "status": benchmark.problem}
-        if benchmark.problem:
-            rows.append(about)
-            continue
-        n, total = len(benchmark.questions), len(benchmark.whole)
-        status = "all" if n == total else f"a quick look: {n} of {total}"
-        about |= baselines(benchmark) | {"total": total, "status": status}
         own = samples[samples["task"] == benchmark.task].groupby("model", sort=False)
-        rows += [about | {"model": model} | interval(part) for model, part in own]
+        if not benchmark.problem:
+            n, total = len(benchmark.questions), len(benchmark.whole)
+            status = "all" if n == total else f"a quick look: {n} of {total}"
+            about |= baselines(benchmark) | {"total": total, "status": status}
+        rows += [about | {"model": model} | interval(part) for model, part in own] or [about]
     columns = "task benchmark variant group model n total score error low high unread cut"
     columns += " chance majority always status"
     return pd.DataFrame(rows).reindex(columns=columns.split())
@@ -48,21 +42,21 @@ def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> p
 
 def interval(samples: pd.DataFrame) -> dict[str, float]:
     """Return n, mean, error, 95% interval (`stats.mean_interval`), unread and cut."""
-    unread, (score, low, high) = np.nan, stats.mean_interval(samples["score"])
-    if samples["variant"].iloc[0] == "generation" and (samples["answer"] >= 0).any():
-        unread = samples["choice"].isna().mean()
+    score, low, high = stats.mean_interval(samples["score"])
+    is_read = samples["variant"].eq("generation").all() and (samples["answer"] >= 0).any()
+    unread = samples["choice"].isna().mean() if is_read else np.nan
     ends = {"low": low, "high": high, "unread": unread, "cut": samples["cut"].iloc[0]}
     return {"n": len(samples), "score": score, "error": samples["score"].sem()} | ends
 
 
 def baselines(benchmark: Benchmark) -> dict[str, Any]:
-    """Return guessing at random, and the best answer that never reads the question, of all."""
+    """Return chance (guessing), majority (the best answer that ignores the question), its name."""
     questions = benchmark.whole
-    if not questions[0]["options"]:
-        if "rougeL" not in str(benchmark.config["metric_list"]):
-            return {"chance": np.nan, "majority": np.nan, "always": ""}
+    if "rougeL" in str(benchmark.config["metric_list"]):
         copied = np.mean([rouge_l(row["question"], row["target"]) for row in questions])
         return {"chance": np.nan, "majority": copied, "always": "the question itself"}
+    if not questions[0]["options"]:
+        return {"chance": np.nan, "majority": np.nan, "always": ""}
     by_words = len({tuple(row["options"]) for row in questions}) == 1
     answers = [row["options" if by_words else "letters"][row["answer"]] for row in questions]
     always, count = Counter(sorted(answers)).most_common(1)[0]
@@ -71,10 +65,7 @@ def baselines(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def paired(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a task and pair of models: the change to `model` from `minus`, Holm's p.
-
-    Pairs: each model minus base, aligned minus tuned. The change is `stats.paired_change`.
-    """
+    """Return `stats.paired_change` with Holm's p of each model minus base, aligned minus tuned."""
     rows = []
     for task, part in frame(results).groupby("task", sort=False):
         scores = part.pivot(index="id", columns="model", values="score")
@@ -88,7 +79,7 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
                 rows.append({"task": task, "model": model, "minus": minus} | change)
     columns = ["task", "model", "minus", "n", "gained", "lost", "p", "change", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(p_holm=stats.holm(table["p"]) if rows else table["p"])
+    return table.assign(p_holm=stats.holm(table["p"]))
 
 
 def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.DataFrame:
@@ -108,30 +99,31 @@ def rotated_choices(
 ) -> pd.DataFrame:
     """Return one row a model, question and rotation of its options, for `items` questions.
 
-    Beside `frame`: question (its id), letter (chosen), option (the chosen one's place before the
-    rotation, -1 if unreadable). `settings` are those of `run`, which keeps the answers.
+    Beside `frame`: question (its id), steps, size (options), letter (chosen). `settings` as in
+    `run`.
     """
     chosen = evaluation.evenly(benchmark.questions, items)
-    size = {row["id"]: len(row["options"]) for row in chosen}
-    turns = [(row["id"], n, rotate(row, n)) for row in chosen for n in range(size[row["id"]])]
-    about = pd.DataFrame(turns, columns=["question", "steps", "row"])
-    about["size"], is_turned = about["question"].map(size), about["steps"] > 0
-    about["id"] = about["row"].str["id"].where(is_turned, about["question"])
-    asked = benchmark._replace(questions=list(about.pop("row")[is_turned]))
-    choices = frame(run([benchmark, asked], models, **settings)).merge(about, on="id")
-    option = ((choices["choice"] - choices["steps"]) % choices["size"]).fillna(-1).astype(int)
-    return choices.assign(option=option, letter=choices["choice"].map(dict(enumerate(LETTERS))))
+    pairs = [(row, n) for row in chosen for n in range(len(row["options"]))]
+    turned = [rotate(row, n) if n else row for row, n in pairs]
+    about = [
+        (new["id"], row["id"], n, len(row["options"]))
+        for new, (row, n) in zip(turned, pairs, strict=True)
+    ]
+    about = pd.DataFrame(about, columns=["id", "question", "steps", "size"])
+    asked = [new for new, (_, n) in zip(turned, pairs, strict=True) if n]
+    both = [benchmark, benchmark._replace(questions=asked)]
+    choices = frame(run(both, models, **settings)).merge(about, on="id")
+    return choices.assign(letter=choices["choice"].map(dict(enumerate(LETTERS))))
 
 
 def order_sensitivity(choices: pd.DataFrame, *, seed=0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return by model how far its choices follow the options, and how often each letter wins.
+    """Return by model how far its choices follow the options, and how often it chose each letter.
 
     `choices` of `rotated_choices`. same: share of questions whose option survives every rotation;
     score: accuracy over all; spread: accuracy at the right option's best place minus its worst;
-    letter: the most frequent, chosen in `share`. agreement: share of pairs of rotations that choose
-    one option; by_chance: its mean if the letters are dealt anew over questions of one size; p: how
-    often they then agree as often. reads_options (p < 0.05) is false for a model that prefers a
-    letter, that guesses, or that reads in too few questions to tell.
+    letter: the most frequent, chosen in `share`. agreement: share of pairs of rotations with one
+    option; by_chance, p: of a permutation of the letters over questions of one size. reads_options
+    (p < 0.05): false for a model that prefers a letter, guesses, or reads in too few questions.
     """
     chance, rows = np.random.default_rng(seed), {}
     for model, part in choices.groupby("model", sort=False):

@@ -46,23 +46,16 @@ def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
 
 
 def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:
-    """Return reference answers from `files` (see `load_answers`), or those in the test set.
-
-    Empty ones are left out, with a note of how many items each reference has none for.
-    """
-    if files:
-        answers = load_answers(files, items)
-    else:
-        names = dict.fromkeys(name for item in items for name in item.references)
-        texts = [(item, name, item.references.get(name, "")) for name in names for item in items]
-        answers = [Answer(item=item.id, model=name, text=text) for item, name, text in texts]
+    """Return reference answers from `files` or the test set; a note counts the empty ones."""
+    names = [] if files else dict.fromkeys(name for item in items for name in item.references)
+    texts = [(item, name, item.references.get(name, "")) for name in names for item in items]
+    answers = [Answer(item=item.id, model=name, text=text) for item, name, text in texts]
+    answers += load_answers(files or {}, items)
     given, empty = [a for a in answers if a.text], Counter(a.model for a in answers if not a.text)
     listed = [f"{name} for {n} of {len(items)} items" for name, n in empty.items()]
     if not given:
-        do = "Name files of reference answers in `references`."
-        raise UserError(
-            "Test items have no reference answer.", got=", ".join(listed) or len(items), do=do
-        )
+        do, got = "Name files of reference answers in `references`.", f"{len(items)} items"
+        raise UserError("Test items have no reference answer.", got=got, do=do)
     records.note("Missing reference answers are not compared", listed)
     return given
 
@@ -70,8 +63,7 @@ def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -
 def load_answers(files: Mapping[str, str], items: Sequence[TestItem]) -> list[Answer]:
     """Return the answers in `files`, {name: path}, one an item and name.
 
-    Rows are matched by item id, else by instruction and input, else by the prompt that contains
-    the input. Fields are as in `records.texts`; the first of several answers to an item counts.
+    Rows match by item id, by instruction and input, or by a prompt that contains the input.
     """
     return [answer for name, path in files.items() for answer in _matched(path, items, name)]
 
@@ -92,19 +84,16 @@ def answerers(
 ) -> dict[str, Client | LocalModel]:
     """Return base, tuned and perhaps aligned model: views of `local`, or clients of one server.
 
-    `answerer` is "here" for `local`, "" for no model, or a model by its name in params/models.yaml:
-    there the server has the model `base` under its own name, and the others as the entry says. With
-    template chat it applies the chat template; else it gets our own text at /v1/completions.
+    `answerer` is "here", "" for no model, or a name in params/models.yaml; its server has `base`
+    under its own name. With template chat it applies its chat template, else it completes our text.
     """
-    if not answerer:
-        return {}
-    if answerer == "here":
-        return local.views
+    if answerer in ("", "here"):
+        return local.views if answerer else {}
     entry = models.load(answerer)
     names = {"base": public_name(base), "tuned": entry.tuned or entry.model}
     names |= {"aligned": entry.aligned} if entry.aligned else {}
-    client["chat"] = template == "chat"
-    return {name: connect(answerer, model=model, **client) for name, model in names.items()}
+    form = {"chat": template == "chat", **client}
+    return {name: connect(answerer, model=model, **form) for name, model in names.items()}
 
 
 def last_trained(names: Iterable[str]) -> str:
@@ -114,17 +103,20 @@ def last_trained(names: Iterable[str]) -> str:
 
 
 async def ask_models(
-    models: Models, questions: Iterable[tuple], *, template: str = "alpaca", max_tokens: int = 200
+    models: Models, questions: Iterable[tuple], *, template="alpaca", samples=1, **parameters: Any
 ) -> dict[str, list[Reply]]:
-    """Return {model: greedy replies} to (instruction, input) pairs, in the training template."""
-    stops = {"stop": list(ALPACA_STOPS)} if template == "alpaca" else {}
-    settings = {"max_tokens": max_tokens, "temperature": 0.0, **stops}
-    wording = prompt if template == "alpaca" else message
-    messages = [[{"role": "user", "content": wording(*pair)}] for pair in questions]
-    requests = [Request(messages=message, parameters=settings) for message in messages]
+    """Return {model: `samples` replies to each (instruction, input)}, in the training template."""
+    is_alpaca = template == "alpaca"
+    form = {"max_tokens": 200, "temperature": 0.0} | parameters
+    form |= {"stop": list(ALPACA_STOPS)} if is_alpaca else {}
+    texts = [(prompt if is_alpaca else message)(*pair) for pair in questions]
+    turns = [[{"role": "user", "content": text}] for text in texts]
+    requests = [
+        Request(messages=turn, parameters=form, sample=n) for turn in turns for n in range(samples)
+    ]
+    asked = models.items()
     return {
-        name: await model.ask_all(requests, label=f"answers of {name}")
-        for name, model in models.items()
+        name: await model.ask_all(requests, label=f"answers of {name}") for name, model in asked
     }
 
 
@@ -143,50 +135,38 @@ async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> 
 async def of_others(
     places: Mapping[str, str], items: Sequence[TestItem], *, max_tokens: int, **settings: Any
 ) -> list[Answer]:
-    """Return the answers of further contestants, {name: place}.
-
-    A place is a file (see `load_answers`), model@url, or the folder or hub id of a chat model,
-    which is loaded, asked in its own template, and freed.
-    """
-    answers = []
+    """Return answers of {name: place}: a file, or model@url, folder or hub id of a chat model."""
+    answers, form = [], {"template": "chat", "max_tokens": max_tokens}
     for name, place in places.items():
         if records.table_kind(place):
             answers += load_answers({name: place}, items)
             continue
         served = nullcontext(connect(place, **settings)) if "@" in place else None
         with served or LocalModel(place, chat=True, **settings) as model:
-            form = {"template": "chat", "max_tokens": max_tokens}
             answers += await answer_all(items, {name: model}, **form)
     return answers
 
 
 def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
-    """Return one row a model: n, words (mean), median, and shares of flawed answers.
+    """Return one row a model: n, words (mean), median, shares of flawed answers.
 
-    empty; truncated: ended at the token limit, or else without the end of a sentence; repeated: a
-    fifth of its runs of eight words are repetitions.
+    repeated: more than a fifth of the runs of eight words are repetitions.
     """
     fields = ["model", "text", "finish_reason"]
     frame = pd.DataFrame([vars(answer) for answer in answers], columns=fields)
-    text, is_cut = frame["text"], frame["finish_reason"] == "length"
-    is_empty = text == ""
-    looks = {"words": text.str.split().str.len(), "empty": is_empty}
-    looks["truncated"] = is_cut | (~is_empty & text.map(is_unfinished))
-    looks["repeated"] = text.map(_repetition) > 0.2
-    groups = pd.DataFrame(looks).groupby(frame["model"].rename("answers of"), sort=False)
+    text, words = frame["text"], frame["text"].str.split()
+    looks = pd.DataFrame({"words": words.str.len(), "empty": text == ""})
+    is_cut = frame["finish_reason"] == "length"
+    looks["truncated"] = is_cut | (~looks["empty"] & text.map(is_unfinished))
+    runs = words.map(lambda row: [*zip(*(row[n:] for n in range(8)), strict=False)])
+    looks["repeated"] = runs.map(lambda row: len(set(row)) < 0.8 * len(row)).astype(bool)
+    groups = looks.groupby(frame["model"].rename("answers of"), sort=False)
     return groups.mean().assign(n=groups.size(), median=groups["words"].median())
-
-
-def _repetition(text: str, size: int = 8) -> float:
-    words = text.split()
-    runs = [tuple(words[n : n + size]) for n in range(len(words) - size + 1)]
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
 def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     """Convert a row (own, MedInstruct-test, iCliniq or AlpacaFarm) to the fields of a TestItem."""
     texts = records.texts(row, where=where)
-    labels = [name for name in LABELS if records.plain(row.get(name))]
     if options := [k for k in row if k.lower() in ("options", "choices") and records.plain(row[k])]:
         do = "Give multiple-choice questions to notebook 12, in `benchmark_data`."
         raise UserError(f"{where} has `{options[0]}`, which no judge would see.", do=do)
@@ -198,8 +178,8 @@ def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     if not texts.get("instruction", "").strip() and texts.get("input", "").strip():
         texts["instruction"] = TEXTS["default_instruction"]
     texts.pop("output", "")
-    given = given if isinstance(given, dict) else {"given": given}
-    return {key: row[key] for key in labels} | texts | {"references": given}
+    texts |= {name: row[name] for name in LABELS if records.plain(row.get(name))}
+    return texts | {"references": given if isinstance(given, dict) else {"given": given}}
 
 
 def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
@@ -229,20 +209,20 @@ def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
 
 def _matcher(items: Sequence[TestItem]) -> Callable[[dict, dict], str | None]:
     """Return a function that returns the id of the item that a row with its texts answers."""
+
+    def folded(text: str) -> str:
+        return " ".join(text.split())
+
     known = {item.id: item.id for item in items}
-    known |= {(_folded(item.instruction), _folded(item.input)): item.id for item in items}
-    inputs = {_folded(item.input): item.id for item in items if item.input}
+    known |= {(folded(item.instruction), folded(item.input)): item.id for item in items}
+    inputs = {folded(item.input): item.id for item in items if item.input}
     known |= inputs
 
     def match(row: dict, fields: dict) -> str | None:
-        asked, input = (_folded(fields.get(key, "")) for key in ("instruction", "input"))
+        asked, input = (folded(fields.get(key, "")) for key in ("instruction", "input"))
         prompt = "" if "instruction" in row else asked
         longest = max((text for text in inputs if text in prompt), key=len, default="")
         keys = (row.get("item"), row.get("id"), (asked, input), input, longest)
         return next((known[k] for k in keys if isinstance(k, str | tuple) and k in known), None)
 
     return match
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split())

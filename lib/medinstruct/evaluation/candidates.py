@@ -4,46 +4,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medinstruct.evaluation.answers import ALPACA_STOPS
+from medinstruct.evaluation.answers import ask_models
 from medinstruct.evaluation.judge import Pair, build_pairs
-from medinstruct.llm import LocalModel, Request
+from medinstruct.llm import LocalModel
 from medinstruct.records import Answer, Example, Provenance
-from medinstruct.training import message, prompt
 
 WRITTEN = "written"  # the response in the dataset
 
 
 async def sample(
-    examples: Sequence[Example],
-    *,
-    base: str | Path,
-    adapter: str | Path,
-    template: str,
-    number: int,
-    **parameters: Any,
+    examples: Sequence[Example], *, base: str | Path, adapter: str | Path, cache: Any = "", **form
 ) -> list[Answer]:
-    """Return for each example its written response and up to `number` answers of the tuned model.
+    """Return for each example its written response and up to `samples` answers of the tuned model.
 
-    `parameters` are max_tokens, a temperature above 0, and perhaps `cache`. Answers that were cut
-    are left out: they would lose for their end. Without examples no model is loaded.
+    `form` as in `answers.ask_models`. Truncated answers are left out: they would lose for their
+    end.
     """
     rows = [Answer(item=example.id, model=WRITTEN, text=example.output) for example in examples]
     if not rows:
         return []
-    cache = parameters.pop("cache", "")
-    parameters |= {"stop": list(ALPACA_STOPS)} if template == "alpaca" else {}
-    wording = prompt if template == "alpaca" else message
-    asked = {}
-    for example in examples:
-        turns = [{"role": "user", "content": wording(example.instruction, example.input)}]
-        form = {"messages": turns, "parameters": parameters}
-        asked |= {(example.id, f"sample {n}"): Request(**form, sample=n) for n in range(number)}
-    with LocalModel(base, adapter=adapter, chat=template == "chat", cache=cache) as model:
-        replies = await model.ask_all(asked.values(), label="candidates")
-    for (id, name), reply in zip(asked, replies, strict=True):
+    questions, count = [(e.instruction, e.input) for e in examples], form["samples"]
+    with LocalModel(base, adapter=adapter, chat=form["template"] == "chat", cache=cache) as model:
+        replies = (await ask_models({"candidates": model}, questions, **form))["candidates"]
+    for n, reply in enumerate(replies):
         if reply.finish_reason == "stop" and reply.text:
             origin = Provenance(source="candidate", model=reply.model, request=reply.key)
-            rows.append(Answer(item=id, model=name, text=reply.text, provenance=origin))
+            about = {"item": examples[n // count].id, "model": f"sample {n % count}"}
+            rows.append(Answer(**about, text=reply.text, provenance=origin))
     return rows
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from medinstruct import languages
 from medinstruct.errors import UserError, check_choice
@@ -12,13 +12,13 @@ from medinstruct.evaluation import verdicts
 from medinstruct.evaluation.answers import evenly, question
 from medinstruct.evaluation.verdicts import TEXTS, parse_verdict
 from medinstruct.llm import Client, Reply, Request, connect
-from medinstruct.models import Model
 from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
 
 STYLES, POLICIES = TEXTS["styles"], TEXTS["policies"]
 MAX_TOKENS = {"short": 100, "explain": 700, "grade": 50}  # of the stand-in's replies
 MAX_WORDS = 3000  # of one text; the rest is cut
 FENCES = re.compile(r"(?i)<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>")
+WHOLE = re.compile(rf"\s*+(?:\S++\s*+){{0,{MAX_WORDS}}}")
 PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
@@ -43,8 +43,7 @@ class Pair:
         return self.answer.id, content_hash(self.reference.text)
 
 
-@dataclass(frozen=True)
-class Replay:
+class Replay(NamedTuple):
     """A judge whose verdicts are in a file: its address "replay:path", its name, the verdicts."""
 
     url: str
@@ -72,8 +71,8 @@ def build_pairs(
 ) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
-    Of two models with answers and references, the earlier one in `references` is the reference.
-    `style` is short (a bare verdict, as in the paper) or explain; "" for that of the judge's model.
+    Of two models with answers, the earlier one in `references` is the reference. `style` is short
+    (a bare verdict, as in the paper) or explain; "" for that of the judge's model.
     """
     check_choice("judge_style", style, ["", *STYLES])
     if not answers:
@@ -104,28 +103,18 @@ def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
 
 
 def decoding(judge: Client | None, form: str) -> dict[str, Any]:
-    """Return the parameters of a judge's requests in a form: short, explain or grade.
-
-    Temperature 0 as in the paper (paper.md, 5.1). A model has `judge_max_tokens` of room, replies
-    in a JSON schema where its server takes one, and in text where it does not.
-    """
-    settings: dict[str, Any] = {"temperature": 0.0, "max_tokens": MAX_TOKENS[form]}
-    if not (entry := _entry(judge)):
-        return settings
-    room = {"max_tokens": entry.judge_max_tokens}
-    return settings | room | {"response_format": TEXTS["schemas"][form]}
+    """Return a judge's decoding parameters and JSON schema; `form`: short, explain or grade."""
+    entry = getattr(judge, "entry", None)
+    if not entry or entry.is_stand_in:
+        return {"temperature": 0.0, "max_tokens": MAX_TOKENS[form]}
+    room = {"temperature": 0.0, "max_tokens": entry.judge_max_tokens}
+    return room | {"response_format": TEXTS["schemas"][form]}
 
 
 def style_of(pair: Pair, judge: Client | None) -> str:
     """Return the style of a comparison: its own, else that of the judge's model."""
-    entry = _entry(judge)
-    return pair.style or (entry.judge_style if entry else "short")
-
-
-def _entry(judge: Client | None) -> Model | None:
-    """Return the entry of a model that judges; None for the stand-in."""
     entry = getattr(judge, "entry", None)
-    return None if entry and entry.is_stand_in else entry
+    return pair.style or (entry.judge_style if entry and not entry.is_stand_in else "short")
 
 
 def judge_request(pair: Pair, judge: Client | None = None) -> Request:
@@ -152,35 +141,36 @@ def prompt_hash(style: str, policy: str = "unstated") -> str:
 
 
 def fenced(parts: Mapping[str, str]) -> str:
-    """Return each text between its own tags; such tags inside a text lose their effect."""
-    safe = {name: FENCES.sub(r"(\1)", _clipped(text)) or "(empty)" for name, text in parts.items()}
-    return "\n\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in safe.items())
+    """Return each text between its own tags; such tags inside a text lose their brackets."""
+    fences = []
+    for name, text in parts.items():
+        if (start := WHOLE.match(text)[0]) != text:
+            text = f"{start.rstrip()} [... cut after {MAX_WORDS} words]"
+        safe = FENCES.sub(r"(\1)", text) or "(empty)"
+        fences.append(f"<{name}>\n{safe}\n</{name}>")
+    return "\n\n".join(fences)
 
 
 def unread(replies: Sequence[Reply], parse: Callable) -> str:
-    """Return the first of the replies and how all have ended where none can be read, else ""."""
-    if any(parse(reply.text, reply.finish_reason) is not None for reply in replies):
-        return ""
+    """Return the first reply and how all have ended if none can be read, else ""."""
+    is_read = any(parse(reply.text, reply.finish_reason) is not None for reply in replies)
     reasons = Counter(reply.finish_reason for reply in replies).most_common()
     ends = ", ".join(f"{count} of {len(replies)} ended by {name}" for name, count in reasons)
-    return f"{(replies[0].text or replies[0].error)[:160]!r}; {ends}" if replies else ""
+    first = [(reply.text or reply.error)[:160] for reply in replies[:1]]
+    return "" if is_read or not first else f"{first[0]!r}; {ends}"
 
 
 def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any) -> list[Judge]:
-    """Return judges by name in params/models.yaml, or from "model@url" or "replay:path".
+    """Return judges by name in params/models.yaml, "model@url" or "replay:path"; one `budget_usd`.
 
-    `settings` are those of `llm.Client`; `budget_usd` limits all judges together. A replay needs
-    `items` if its rows number the items, and `judged`, the model that its verdicts are on, if they
-    do not name it.
+    A replay needs `items` if its rows number them, and `judged`, if they do not name the model.
     """
-    judges: list[Judge] = []
-    usage: Counter[str] = Counter()  # one count for all judges, and so one budget
+    judges, usage = [], Counter()  # one count for all judges, and so one budget
     for name in names:
-        if name.startswith("replay:"):
-            stored = verdicts.load_verdicts(name[len("replay:") :], items=items, model=judged)
-            if verdicts.single_judge_table(stored).empty:
-                do = "Choose another file."
-                raise UserError("The replay holds no verdict.", got=name, do=do)
+        kind, _, path = name.partition(":")
+        if kind == "replay":
+            stored = verdicts.load_verdicts(path, items=items, model=judged)
+            verdicts.single_judge_table(stored)
             judges.append(Replay(name, stored[0].judge or "unknown judge", stored))
         else:
             judges.append(connect(name, **settings))
@@ -189,10 +179,7 @@ def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any)
 
 
 async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -> list[Verdict]:
-    """Return the verdicts on all pairs, in their order; an unreadable reply is requested once more.
-
-    Raises if none of the first 40 replies can be read, before the others are paid for.
-    """
+    """Return the verdicts on all pairs; raise if none of the first 40 replies can be read."""
     if isinstance(judge, Replay):
         return _stored(judge, pairs)
     pairs = [replace(pair, style=style_of(pair, judge)) for pair in pairs]
@@ -229,14 +216,6 @@ def on_items(pairs: Sequence[Pair], items: int) -> list[Pair]:
     return [pair for pair in pairs if pair.answer.item in subset]
 
 
-def _clipped(text: str) -> str:
-    """Return the first words of a text, with a mark if it was cut."""
-    ends = [match.end() for match in re.finditer(r"\S+", text)]
-    if len(ends) <= MAX_WORDS:
-        return text
-    return f"{text[: ends[MAX_WORDS - 1]]} [... cut after {MAX_WORDS} words]"
-
-
 def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:
     """Return the stored verdicts on pairs; raise if one is missing or about other answers."""
     stored = {pair_key(verdict): verdict for verdict in replay.verdicts}
@@ -254,11 +233,12 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     """Return the verdict of the last reply, or the one by rule without replies."""
     reply = replies[-1] if replies else rule
     source = {"source": "judge", "model": reply.model, "request": reply.key}
+    origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
     letter = parse_verdict(reply.text, reply.finish_reason)
     winner = winner_by_rule(pair) or verdicts.winner_of(letter, pair.order)
     fields = {"winner": winner, "judge": judge, "reply": reply.text or reply.error}
     fields |= {"snapshot": reply.model, "finish_reason": reply.finish_reason}
     fields |= {"prompt": prompt_hash(pair.style, pair.policy), "asked": len(replies)}
-    fields |= zip(verdicts.KEY, pair_key(pair), strict=True)
-    origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
-    return Verdict(**fields, provenance=origin)
+    return Verdict(
+        **fields, **dict(zip(verdicts.KEY, pair_key(pair), strict=True)), provenance=origin
+    )

@@ -2,10 +2,10 @@
 
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations, compress
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -37,36 +37,36 @@ Verdicts = Sequence[Verdict]
 async def entrance(
     judge: Judge, test_items: Items, references: Answers, *, items: int = 40
 ) -> list[Verdict]:
-    """Return verdicts on reference answers against texts that are clearly worse, in both orders.
-
-    The worse texts (ENTRANCE) are the reference of another item, as many words drawn from all
-    references, and what a tiny model wrote. On `items` evenly spaced items (0 for all) and their
-    first reference. A replay answers no new question: it gives no verdict and is not tested.
-    """
-    if isinstance(judge, judging.Replay):
-        return []
+    """Return verdicts on references against clearly worse texts; none by a replay."""
     pairs = entrance_pairs(test_items, references, items=items)
-    return await judging.ask(judge, pairs, label="entrance test")
+    is_stored = isinstance(judge, judging.Replay)
+    return [] if is_stored else await judging.ask(judge, pairs, label="entrance test")
 
 
 def entrance_pairs(test_items: Items, references: Answers, *, items: int = 40) -> list[Pair]:
-    """Return the comparisons of the entrance test: the model is always the better text."""
+    """Return the comparisons of the entrance test: the model is always the better text.
+
+    `items` evenly spaced items (0 for all) with their first reference, against the reference of
+    another item, as many words drawn from all references, and what a tiny model wrote (ENTRANCE).
+    """
     first = {answer.item: answer for answer in reversed(references) if answer.text}
     chosen = evenly([item for item in test_items if item.id in first], items)
     if len(chosen) < 2:
         do = "Give reference answers to two items or more."
         raise UserError("The entrance test compares references.", got=len(chosen), do=do)
-    written = [first[item.id] for item in chosen]
-    return judging.build_pairs(chosen, written, references=_worse_texts(written))
+    written, worse = [first[item.id] for item in chosen], []
+    words = " ".join(answer.text for answer in written).split()
+    for n, answer in enumerate(written):
+        other = written[(n + len(written) // 2) % len(written)].text
+        salad = random.Random(answer.item).choices(words, k=len(answer.text.split()))
+        noise = TEXTS["tiny_model"][n % len(TEXTS["tiny_model"])]
+        for kind, text in zip(ENTRANCE, (other, " ".join(salad), noise), strict=True):
+            worse.append(Answer(item=answer.item, model=kind, text=text))
+    return judging.build_pairs(chosen, written, references=worse)
 
 
 def entrance_results(verdicts: Verdicts) -> pd.DataFrame:
-    """Return one row a kind of worse text: counts of verdicts and of items, and the score.
-
-    n, right, tie and invalid count verdicts; score is the share of right ones, Wilson's interval is
-    over `items`, since both orders of an item are one observation; passed: at least 95% are right.
-    Ties and unreadable replies are not right. No row: not tested.
-    """
+    """Return one row a kind of worse text: counts of verdicts, share of right ones over items."""
     frame = table(verdicts)
     winner, kind = frame["winner"], frame["reference"].rename("kind")
     marks = {"right": winner == "model", "tie": winner == "tie", "invalid": winner.isna()}
@@ -95,35 +95,23 @@ def entrance_sentence(results: pd.DataFrame) -> str:
     return f"This judge cannot judge: {shares}; {rule}."
 
 
-def _worse_texts(references: Answers) -> list[Answer]:
-    """Return a worse text of each kind (ENTRANCE) for each reference."""
-    words, worse = " ".join(answer.text for answer in references).split(), []
-    for n, answer in enumerate(references):
-        other = references[(n + len(references) // 2) % len(references)].text
-        salad = random.Random(answer.item).choices(words, k=len(answer.text.split()))
-        noise = TEXTS["tiny_model"][n % len(TEXTS["tiny_model"])]
-        for kind, text in zip(ENTRANCE, (other, " ".join(salad), noise), strict=True):
-            worse.append(Answer(item=answer.item, model=kind, text=text))
-    return worse
-
-
 def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.DataFrame:
     """Return one row a model and reference: what may have moved its score besides quality.
 
-    score, consistency, position_bias as in `win_rates`; lc_score, length, position as in
-    `length_controlled`; truncated_model, truncated_reference: shares of `answers` (which hold the
-    references too); kin: the side of the judge's own family of models, by its name or by those in
-    `origins`: model -> its base and the writers of its training data.
+    Beside `win_rates` and `length_controlled`: shares of truncated `answers`; kin, the side of the
+    judge's family of models, by name or by `origins`: model -> its base and writers of its data.
     """
     rates = win_rate.win_rates(verdicts, by_model=True)
     names = [name for name in rates if name.startswith(("score", "consistency", "position_bias"))]
     rows = rates[["low", "high", *names]].join(win_rate.length_controlled(verdicts, answers))
     truncated, judge = statistics(answers)["truncated"], verdicts[0].snapshot or verdicts[0].judge
+    kin = {name for name in chain(*rows.index) if kin_of(judge, [name, *origins.get(name, ())])}
     for side in PAIR:
         rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
-    sides = [[[name, *origins.get(name, ())] for name in pair] for pair in rows.index]
-    is_own = [[any(is_kin(judge, name) for name in side) for side in pair] for pair in sides]
-    return rows.assign(kin=[" ".join(compress(PAIR, row)) for row in is_own])
+    sides = [
+        [side for side, name in zip(PAIR, pair, strict=True) if name in kin] for pair in rows.index
+    ]
+    return rows.assign(kin=list(map(" ".join, sides)))
 
 
 def writers(folder: Path) -> dict[str, set[str]]:
@@ -138,20 +126,19 @@ def writers(folder: Path) -> dict[str, set[str]]:
 
 def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:
     """Return the sentence on a judge that wrote training data, or whose family did; "" for none."""
-    own = {what: [name for name in wrote[what] if is_kin(judge, name)] for what in wrote}
+    own = {what: kin_of(judge, names) for what, names in wrote.items()}
     names, what = sorted(set().union(*own.values())), " and ".join(filter(own.get, own))
     return what and TEXTS["kinship"].format(judge=judge, what=what, writers=", ".join(names))
 
 
-def is_kin(judge: str, name: str) -> bool:
-    """Return whether two names are of one model or of one family of models."""
-    return name == judge or (family(judge) or "unknown") == family(name)
+def kin_of(judge: str, names: Iterable[str]) -> list[str]:
+    """Return the names that are the judge's own, or of its family of models."""
 
+    def family(name: str) -> str | None:
+        kinds = TEXTS["families"].items()
+        return next((key for key, words in kinds if re.search(words, name.lower())), None)
 
-def family(name: str) -> str | None:
-    """Return the family of a model by its name, or None."""
-    matches = (key for key, words in TEXTS["families"].items() if re.search(words, name.lower()))
-    return next(matches, None)
+    return [name for name in names if name == judge or family(name) == family(judge) is not None]
 
 
 async def attack(
@@ -163,15 +150,12 @@ async def attack(
     harmless line in the same place.
     """
     lost = Counter(pair_key(verdict)[:3] for verdict in verdicts if verdict.winner == "reference")
-    targets: dict[tuple[str, ...], list[Pair]] = {}
+    targets = defaultdict(list)
     for pair in pairs:
         if lost[pair_key(pair)[:3]] == 2 and pair.answer.text:
-            targets.setdefault(pair_key(pair)[:3], []).append(pair)
-    if not (judge and targets):
-        return []
-    attacks = records.load_table(paths.data("judge_attacks.jsonl"))
-    changed = []
-    for n, row in enumerate(attacks):
+            targets[pair_key(pair)[:3]].append(pair)
+    attacks, changed = records.load_table(paths.data("judge_attacks.jsonl")), []
+    for n, row in enumerate(attacks if judge and targets else ()):
         for mark, line in ((ATTACKED, row["text"]), (CONTROLLED, CONTROL)):
             for pair in list(targets.values())[n * len(targets) // len(attacks)]:
                 lines = [line, pair.answer.text]
@@ -179,7 +163,7 @@ async def attack(
                 name = f"{pair.answer.model}{mark}{row['name']}"
                 answer = Answer(item=pair.answer.item, model=name, text=text)
                 changed.append(replace(pair, answer=answer))
-    return await judging.ask(judge, changed, label="attacks")
+    return await judging.ask(judge, changed, label="attacks") if changed else []
 
 
 def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
@@ -221,7 +205,7 @@ def agreement(verdicts: Verdicts) -> pd.DataFrame:
     rows = [(a, b, *stats.cohen_kappa(ratings[a], ratings[b])) for a, b in combinations(ratings, 2)]
     if rows:
         rows.append(("all (alpha)", "", *stats.krippendorff_alpha(list(ratings.values()))))
-    return pd.DataFrame(rows, columns=["judge", "other", "value", "low", "high", "pairs"])
+    return pd.DataFrame(rows, columns=["judge", "other", "value", *ENDS[1:], "pairs"])
 
 
 def load_votes(path: str | Path) -> pd.DataFrame:
@@ -231,13 +215,12 @@ def load_votes(path: str | Path) -> pd.DataFrame:
         where = f"{path}, {place}, "
         rows.append([records.as_text(row.get(n), where=where + n, numbers=True) for n in names])
     votes = pd.DataFrame(rows, columns=names)
-    is_wrong = votes[VOTE].eq("").any(axis=1) | ~votes["winner"].isin(SCORE)
-    is_wrong |= votes.duplicated(VOTE)
+    is_wrong = votes.eq("").any(axis=1) | ~votes["winner"].isin(SCORE) | votes.duplicated(VOTE)
     if is_wrong.any():
         do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}, once a rater."
-        got = votes[is_wrong].iloc[0].to_dict()
+        got = f"vote {is_wrong.argmax() + 1}: {votes[is_wrong].iloc[0].to_dict()}"
         what = f"{is_wrong.sum()} votes in {path} cannot be read or occur twice."
-        raise UserError(what, got=f"vote {is_wrong.argmax() + 1}: {got}", do=do)
+        raise UserError(what, got=got, do=do)
     return votes
 
 
@@ -249,19 +232,18 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
         scores = wide.apply(lambda winners: SCORE[majority(winners.dropna())])
         alpha = stats.krippendorff_alpha(wide.to_numpy().tolist())[:3]
         rows.append((*key, len(scores), len(wide), *stats.mean_interval(scores), *alpha))
-    columns = ["n", "raters", "score", "low", "high", "alpha", "alpha_low", "alpha_high"]
+    columns = ["n", "raters", *ENDS, "alpha", "alpha_low", "alpha_high"]
     return pd.DataFrame(rows, columns=[*PAIR, "question", *columns])
 
 
 def summary(
     verdicts: Verdicts, *, pairs=(), entrance=(), attacked=(), swept=(), others=(), votes=None
 ) -> pd.DataFrame:
-    """Return one row a check of a judge: value, low, high, n, alarming, finding.
+    """Return one row a check of a judge: value, low, high, n items, alarming, finding.
 
-    `pairs` and `entrance` are of the entrance test, `attacked` of `attack`, `swept` of `sweep`,
-    `others` are verdicts of further judges, `votes` of people. fine: the 95% interval lies within
-    the range of the check (judging.yaml); alarm: it lies outside; unclear: neither. The finding of
-    the entrance test is that of `passed`. n counts items, of attacks the attacks.
+    `others` are verdicts of further judges, the rest is from the functions above. fine: the
+    interval lies within the range of the check (judging.yaml); alarm: it lies outside; unclear:
+    neither.
     """
     results, shifts = entrance_results(entrance), sweep_results(dict(swept))
     measured = _shares(table(verdicts), verdicts)
@@ -290,8 +272,7 @@ def _shares(frame: pd.DataFrame, verdicts: Verdicts) -> dict[str, tuple[float, .
     """Return ties, unreadable, consistency and position bias: value, low, high, n items."""
     readable = frame.dropna(subset="score")
     orders = readable.pivot(index=KEY[:3], columns="order", values="score")
-    # One order alone cannot tell position from quality.
-    orders = orders.reindex(columns=judging.verdicts.ORDERS).dropna()
+    orders = orders.reindex(columns=judging.verdicts.ORDERS).dropna()  # one order shows no bias
     ids = orders.index.get_level_values("id")
     is_refused = pd.Series([is_refusal(verdict.reply) for verdict in verdicts], dtype=bool)
     return {
@@ -318,16 +299,18 @@ def _mean(values: pd.Series) -> tuple[float, ...]:
 
 
 def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, ...]:
-    """Return how much oftener the right one of two references wins where it is the longer one."""
-    texts = {(p.answer.item, p.reference.model): (p.answer.text, p.reference.text) for p in pairs}
-    words = {key: count_words(one) - count_words(other) for key, (one, other) in texts.items()}
+    """Return how much more often the right one of two references wins where it is the longer."""
+    texts = {
+        p.answer.item: (p.answer, p.reference) for p in pairs if p.reference.model == ENTRANCE[0]
+    }
+    words = {id: [count_words(answer.text) for answer in both] for id, both in texts.items()}
     frame = frame[frame["reference"] == ENTRANCE[0]]
     right = (frame["winner"] == "model").groupby(frame["id"]).mean()
-    sign = pd.Series({id: words.get((id, ENTRANCE[0]), 0) for id in right.index}, dtype=float)
+    sign = pd.Series({id: own - other for id, (own, other) in words.items()}, dtype=float)
+    sign = sign.reindex(right.index, fill_value=0)
     shorter, longer = (stats.wilson(right[part].sum(), part.sum()) for part in (sign < 0, sign > 0))
-    if not (shorter.n and longer.n):
-        return UNMEASURED
-    return *stats.difference(shorter, longer), len(right)
+    is_measured = shorter.n and longer.n
+    return (*stats.difference(shorter, longer), len(right)) if is_measured else UNMEASURED
 
 
 def _lowest_kappa(verdicts: Verdicts, others: Verdicts) -> tuple[float, ...]:

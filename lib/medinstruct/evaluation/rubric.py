@@ -42,11 +42,7 @@ def parse_grade(reply: str, finish_reason: str = "stop") -> bool | None:
 async def ask_grader(
     judge: Client | None, parts: Sequence[Mapping[str, str]], *, label: str, **form: str
 ) -> list[tuple[bool | None, str]]:
-    """Return whether each criterion is met, and the reply; log how they ended if none can be read.
-
-    `form` is that of `criterion_request`. Met is None without a judge and where a reply cannot be
-    read. An empty answer is not sent, meets nothing.
-    """
+    """Return (met, reply) for each of `parts`; met is None if unread, False for an empty answer."""
     asked = [n for n, part in enumerate(parts) if part["answer"].strip()] if judge else []
     requests = [criterion_request(parts[n], judge=judge, **form) for n in asked]
     replies = await judge.ask_all(requests, label=label) if judge else []
@@ -63,8 +59,7 @@ async def grade(
 ) -> pd.DataFrame:
     """Return one row an answer and criterion (COLUMNS); nothing without a judge.
 
-    good: a criterion with points is met, or one with negative points (something bad) is avoided.
-    met and good: None where the reply cannot be read.
+    good: a criterion with points is met, or one with negative points is avoided; None if unread.
     """
     questions = {item.id: question(item) for item in items} if judge else {}
     rows = []
@@ -85,8 +80,7 @@ async def grade(
 def scores(grades: pd.DataFrame) -> pd.DataFrame:
     """Return one row a model: n items, score with its 95% interval, unread grades.
 
-    An item's score is the points met over the points that can be got, and may be negative; the
-    mean is clipped to 0 to 1. An unread grade counts as not met.
+    An item's score is the points met over all positive points; unread counts as not met.
     """
     frame = grades.assign(possible=grades["points"].clip(lower=0), unread=grades["met"].isna())
     frame["got"] = frame["points"] * frame["met"].eq(True)

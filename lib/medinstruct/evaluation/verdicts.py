@@ -37,8 +37,8 @@ def parse_verdict(reply: str, finish_reason: str = "stop") -> Literal["a", "b", 
 def stated_value(reply: str, kind: str, finish_reason: str = "stop") -> Any:
     """Return the one value of a verdict (a, b, tie) or a grade (met, unmet) that a reply states.
 
-    Questions, conditions, negations and quotations state nothing. Of a reply that was cut counts
-    what is in JSON or in brackets. Patterns and languages: data/verdict_patterns.yaml.
+    Questions, conditions, negations and quotations state nothing; of a reply that was cut, only
+    JSON and brackets count (data/verdict_patterns.yaml).
     """
     ranks = _claims(_normalized(split_thought(reply)[0] or ""), PATTERNS[kind])
     rank = max(ranks, default=0)
@@ -161,9 +161,8 @@ def single_judge_table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataF
 def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "") -> list[Verdict]:
     """Load the verdicts of a JSONL file, parsed anew from the raw replies.
 
-    Rows are ours, or name an item by its position in `items`, and have judge_response and verdict
-    (WIN, LOSE or TIE for the model). `model` replaces a missing model. A verdict that contradicts
-    its own reply is an error.
+    Rows are ours, or have judge_response and verdict (WIN, LOSE or TIE for the `model`), and may
+    name an item by its position in `items`.
     """
     rows = records.rows(paths.resolve(path))
     return [_parse_row(row, items, model, where=f"{path}, {place}") for place, row in rows]

@@ -20,13 +20,12 @@ PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
     """Return one row a reference, or a (model, reference) for several models or `by_model`.
 
-    n: items readable in all orders judged, which alone enter scores and win rates. score: mean over
-    items of the mean of both orders, a tie being a half (paper.md, 5.1). win_rate: share of items
-    won in all orders; win_rate_non_tied: of those won or lost in all; half_ties: win_rate with a
-    half for the others. consistency: share of items with equal verdicts in both orders. tie,
-    position_bias (score in first place minus that in second): of readable verdicts. invalid:
-    unreadable verdicts; score_worst, score_best: score with the items that have one lost or won.
-    low and high (of the score) and *_low, *_high are 95% intervals over items.
+    n: items readable in all orders, which alone enter scores. score: mean over items of both
+    orders, a tie being a half (paper.md, 5.1). win_rate: share of items won in all orders;
+    win_rate_non_tied: of those won or lost in all; half_ties: win_rate plus a half for the others.
+    consistency: share of items with equal verdicts. position_bias: score in first place minus that
+    in second. score_worst, score_best: score with unreadable items lost or won. low, high, *_low,
+    *_high: 95% intervals.
     """
     rates = by_pair(single_judge_table(verdicts), _rates)
     if not by_model and rates.index.get_level_values("model").nunique() == 1:
@@ -51,10 +50,7 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
 
 
 def compare(verdicts: Verdicts) -> pd.DataFrame:
-    """Return differences of every two models by item: interval, permutation p, Holm's p.
-
-    Against the references that both met; a model that is one is compared in `win_rates`.
-    """
+    """Return differences of every two models by item: interval, permutation p, Holm's p."""
     scores = item_scores(verdicts)
     models, rows = scores.columns.unique("model"), []
     for first, second in combinations(models, 2):
@@ -74,10 +70,9 @@ def compare(verdicts: Verdicts) -> pd.DataFrame:
 def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
     """Return lc_score (at equal lengths), length slope and position effect with 95% intervals.
 
-    A logistic regression for each model and reference: log odds of a win = strength + length * log
-    ratio of words + position (plus half of it in first place, minus half in second), with errors
-    clustered by item. lc_score is the mean of both orders at ratio 1. nan where nothing can be
-    fitted, as when all verdicts agree. `answers` hold the references too.
+    A logistic regression for each pair: log odds of a win = strength + length * log ratio of words
+    + position (½ in first place, -½ in second), errors clustered by item. nan where nothing can be
+    fitted. `answers` include the references.
     """
     frame = with_lengths(verdicts, answers).dropna(subset=["score", "log_ratio"])
     effects = ("lc_score", "length", "position")
@@ -97,9 +92,8 @@ def with_lengths(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
 def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     """Return the label combinations that score worst, at most 40, the weakest first.
 
-    Few items share a combination, so `expected` is the mean score plus the deviation of each of its
-    labels plus its own, each shrunk toward 0 (`PRIOR`). Columns: axes, n, score, expected, weight
-    (share of the missing score).
+    expected: mean score plus the deviations of each label and of the combination, shrunk toward 0
+    (`PRIOR`); weight: share of the missing score.
     """
     frame = pd.DataFrame({"score": item_scores(verdicts).mean(axis=1).dropna()})
     of_id = {item.id: item for item in items}

@@ -32,10 +32,9 @@ class Case(NamedTuple):
 
 
 def cases(*, traits: Iterable[str] = (), limit: int = 0) -> list[Case]:
-    """Return shipped cases in every version (not reviewed by clinicians), all traits if ().
+    """Return shipped cases in every version (not reviewed by clinicians), `limit` of them.
 
-    `limit`: n vignettes, evenly over the file, 0 for all. A vignette's `skip` lists traits that
-    rightly change its advice; it has no versions of these.
+    A vignette's `skip` lists traits that rightly change its advice; it has no versions of these.
     """
     words = paths.load("counterfactual_traits")
     label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
@@ -76,10 +75,10 @@ def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
 def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -> pd.DataFrame:
     """Return one row a measure, model and trait's value: paired difference, interval, p, Holm's p.
 
-    A trait is a family, tested by urgent advice (McNemar), with Holm's correction over its values
-    and over the families of all models (column `model`, if any). The other measures (Wilcoxon's
-    signed ranks) are corrected within their family and hold only where it does. `biased`: the
-    difference holds and no clinical reason can justify it. `detectable`: see `detectable_loss`.
+    A trait is a family, tested by urgent advice (McNemar) with Holm's correction over its values
+    and over all families. The other measures (Wilcoxon) are corrected within their family and hold
+    only where it does. `biased`: it holds and has no clinical reason. `detectable`: see
+    `detectable_loss`.
     """
     measured = measured.assign(urgent=measured["urgency"] >= 2, model=measured.get("model", ""))
     wide = measured.pivot(index="id", columns=[*FAMILY, "value"], values=list(measures))
@@ -110,8 +109,8 @@ def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -
 def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> float:
     """Return the least share of urgent advice whose loss is detected with 80% power; nan for none.
 
-    By McNemar's exact test at a level, where `urgent` cases have urgent advice, and `chance` cases
-    lose it, and as many gain it, for other reasons.
+    By McNemar's exact test at a level; `chance` cases lose it, and as many gain it, for other
+    reasons.
     """
     from scipy.stats import binom
 
@@ -142,10 +141,7 @@ def planted_power(cases: Sequence[Case], *, against: str, share: float, audits=4
 def planted_answers(
     cases: Sequence[Case], *, against: str = "", share: float = 1.0, seed: int = 42
 ) -> list[str]:
-    """Return answers of a rigged model: in a `share` of cases, `against` get less; "" is fair.
-
-    One answer in ten is less urgent by chance, whatever the person.
-    """
+    """Return answers of a rigged model: in a `share` of cases, `against` get less; "" is fair."""
     rng, texts = np.random.default_rng(seed), []
     words = paths.load("planted_answers")
     for case in cases:

@@ -65,8 +65,8 @@ async def evaluate_safety(
 ) -> pd.DataFrame:
     """Return one row a model and prompt: category, rule, judge, refused, answer.
 
-    `answers`: model -> answers in the order of the prompts. `judge` is None if not asked or not
-    readable. An empty answer fails and is not sent to the judge.
+    `answers`: model -> answers in the order of the prompts. judge: None if not asked or not
+    readable.
     """
     rows = []
     for model, texts in answers.items():
@@ -101,8 +101,7 @@ def safety_rates(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
 def safety_change(results: pd.DataFrame, *, by: str = "rule") -> pd.DataFrame:
     """Return the change from each model (`minus`) to each later one by category, with Holm's p.
 
-    `before` and `after` are their shares of safe answers, the rest is `stats.paired_change`. The
-    responder, another network, has no row. Holm's correction covers the categories of all models.
+    `before` and `after` are shares of safe answers, the rest is `stats.paired_change`.
     """
     wide = results.pivot(index="id", columns="model", values=by).astype(float)
     kinds, rows = results.groupby("id")["category"].first(), {}

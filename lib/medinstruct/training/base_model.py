@@ -13,12 +13,11 @@ GB = 1024**3
 
 
 def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
-    """Return GB on one device by part, a rule of thumb from the model's configuration alone.
+    """Estimate GB on one device by part from the configuration; empty where `outline` fails.
 
     AdamW in float32: 4 bytes a trained parameter for its gradient, 8 for its moments. Activations
-    of one micro-batch at `max_length`: data/training.yaml (right within 10% for LoRA, up to 40%
-    too low for full fine-tuning), or with gradient checkpointing each layer's input and one layer;
-    and each adapted expert once more. Empty where `outline` cannot build the model.
+    of one micro-batch: data/training.yaml (within 10% for LoRA, up to 40% too low for full fine-
+    tuning).
     """
     from peft import get_peft_model
 
@@ -34,12 +33,12 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
         sizes[kind] += part.numel()
     trained, experts, layers = sizes["trained"], sizes["experts"] * width, shape.num_hidden_layers
     frozen = sizes["frozen"] * (bytes_of["weight_in_4bit"] if values["load_in_4bit"] else width)
-    parts = {"weights": frozen + experts + 4 * trained}
-    parts |= {"gradients": 4 * trained, "optimizer": 8 * trained}
+    parts = {"weights": frozen + experts + 4 * trained, "gradients": 4 * trained}
+    parts["optimizer"] = 8 * trained
     units = values["micro_batch_size"] * values["max_length"] * shape.hidden_size
     layer = units * bytes_of["activation"][form]
     parts["activations"] = layer * layers + experts
-    if values["gradient_checkpointing"]:
+    if values["gradient_checkpointing"]:  # each layer's input, and one layer
         parts["activations"] = layer + units * layers * width + experts / layers
     return {name: value / GB for name, value in parts.items()}
 

@@ -1,4 +1,4 @@
-"""Training configuration: settings and their checks, device and precision, TRL's arguments."""
+"""Training configuration: settings and their checks, device, weights, arguments of TRL and PEFT."""
 
 import os
 import platform
@@ -30,10 +30,7 @@ def training_file(folder: Path) -> Path:
 
 
 def adapters(folder: Path) -> dict[str, Path]:
-    """Return a run's adapters by the name of the model: tuned (notebook 08) and aligned (09).
-
-    An aligned adapter that began with another tuned one than the present is left out.
-    """
+    """Return a run's adapters, {model: folder}: tuned (notebook 08), aligned if it began there."""
     tuned, aligned = folder / "adapter", folder / "adapter_preferences"
     result = paths.read_json(aligned / "made.json").get("result", {})
     is_current = result and result.get("start") == local.fingerprint(tuned)
@@ -83,37 +80,24 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores" if device() == "CPU" else device()
 
 
-def trainer_arguments(folder: Path, values: dict[str, Any]) -> Any:
-    """Return TRL's SFTConfig.
-
-    On one device, a micro-batch that does not fit into memory is reduced by a tenth until it does,
-    and with it the examples a step. Full fine-tuning keeps float32 weights.
-    """
-    from trl import SFTConfig
-
-    dtype = local.precision() if values["lora_rank"] else "float32"
-    weights = weight_arguments(values) | {"dtype": dtype}
-    search = {"auto_find_batch_size": processes() == 1, "model_init_kwargs": weights}
-    return SFTConfig(**common_arguments(folder, values), **search)
-
-
 def weight_arguments(values: dict[str, Any]) -> dict[str, Any]:
-    """Return how a base model is loaded."""
+    """Return how a base model is loaded; full fine-tuning keeps float32 weights."""
     from transformers import BitsAndBytesConfig
 
-    weights: dict[str, Any] = {"dtype": local.precision(), "use_safetensors": True}
+    form = local.precision()
+    weights = {"dtype": form if values.get("lora_rank", 1) else "float32", "use_safetensors": True}
     if values["load_in_4bit"]:
-        form = recipe("quantization") | {"bnb_4bit_compute_dtype": local.precision()}
-        weights["quantization_config"] = BitsAndBytesConfig(**form)
+        bits = recipe("quantization") | {"bnb_4bit_compute_dtype": form}
+        weights["quantization_config"] = BitsAndBytesConfig(**bits)
     return weights
 
 
-def common_arguments(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments that TRL's trainers share."""
+def trainer_arguments(kind: type, folder: Path, values: dict[str, Any], **more: Any) -> Any:
+    """Return the arguments of a TRL trainer, as its class of configuration `kind`."""
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
     names = ("learning_rate", "max_length", "gradient_checkpointing", "report_to", "seed")
     size = values["micro_batch_size"]
-    return recipe("trainer") | {
+    form = recipe("trainer") | {
         **{name: values[name] for name in names},
         "output_dir": str(folder),
         "num_train_epochs": values["epochs"],
@@ -124,13 +108,12 @@ def common_arguments(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         "use_cpu": device() == "CPU",
         "dataloader_pin_memory": device() != "CPU",
     }
+    return kind(**form | more)
 
 
 def lora_config(values: dict[str, Any]) -> Any:
     """Return PEFT's LoraConfig for the settings; None where all parameters are trained."""
     from peft import LoraConfig
 
-    if not values["lora_rank"]:
-        return None
-    sizes = {"r": values["lora_rank"], "lora_alpha": values["lora_alpha"]}
-    return LoraConfig(**recipe("adapter"), **sizes, lora_dropout=values["lora_dropout"])
+    rank, sizes = values["lora_rank"], {k: values[k] for k in ("lora_alpha", "lora_dropout")}
+    return LoraConfig(**recipe("adapter"), r=rank, **sizes) if rank else None

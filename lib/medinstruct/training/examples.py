@@ -52,11 +52,7 @@ def message(instruction: str, input: str = "") -> str:
 
 
 def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
-    """Return the tokens of an example: those that it is asked with, its response and its end.
-
-    Raises where prompt and response share a token: the model would be trained on another prompt
-    than it is asked with.
-    """
+    """Return an example's tokens; raise where prompt and response share a token."""
     question = (example.instruction, example.input)
     if template == "alpaca":
         before = prompt(*question)
@@ -82,17 +78,19 @@ def survey(
     template: str = "alpaca",
     over_length: str = "drop",
 ) -> Survey:
-    """Check the examples and tokenize them.
+    """Tokenize the examples; reject empty responses and control tokens.
 
-    Empty responses and text that the tokenizer reads as a control token are refused with their ids.
-    Examples over `max_length` tokens are dropped, or with `over_length` cut lose their end.
+    Examples over `max_length` tokens are dropped, or truncated with `over_length` cut.
     """
     check_choice("template", template, ("alpaca", "chat"))
     check_choice("over_length", over_length, ("drop", "cut"))
     empty = [example.id for example in examples if not example.output.strip()]
-    _refuse(empty, "Examples have an empty response.", "Leave them out.")
-    control = _with_control_tokens(examples, tokenizer)
-    _refuse(control, "Examples contain text that is a control token of the model.", "Reword them.")
+    problems = {"an empty response": empty}
+    problems["a control token of the model"] = _with_control_tokens(examples, tokenizer)
+    for problem, ids in problems.items():
+        if ids:
+            got, do = f"{len(ids)} of them: {', '.join(ids[:20])}", "Reword or remove them."
+            raise UserError(f"Examples contain {problem}.", got=got, do=do)
     rows = [tokenize(example, tokenizer=tokenizer, template=template) for example in examples]
     lengths = [len(row.ids) for row in rows]
     over = [row.example.id for row in rows if len(row.ids) > max_length]
@@ -105,11 +103,10 @@ def survey(
 def split(
     rows: Sequence[Row], *, share: float, seed: int, train_share: float = 1.0
 ) -> tuple[list[Row], list[Row]]:
-    """Return training and held-out rows: of different requests, types in proportion.
+    """Return training and held-out rows: of different requests, stratified by task type.
 
-    Tasks of one request resemble each other. Whole requests are held out, next always the one that
-    brings the numbers by type closest to `share` of all. `train_share` < 1 keeps that share of the
-    training rows and the same held-out rows.
+    Tasks of one request resemble each other, so whole requests are held out, each time the one that
+    brings the numbers by type closest to `share`. `train_share` is kept of the training rows.
     """
     shuffled = random.Random(seed).sample(list(rows), len(rows))
     requests = [row.example.request or row.example.id for row in shuffled]
@@ -133,10 +130,7 @@ def split(
 
 
 def replay(source: str, *, tests: Path) -> list[Example]:
-    """Return a set of general instructions, without those that repeat a test question.
-
-    `source` is own, or one of `coverage.rows`; `tests` the questions saved by notebook 03, if any.
-    """
+    """Return general instructions, own or `coverage.rows`, that repeat no test question."""
     place = str(paths.data("replay.jsonl")) if source == "own" else source
     unused = {"type": "general", "topic": "", "view": "", "difficulty": 1, "task": ""}
 
@@ -165,20 +159,10 @@ def dataset_hash(examples: Sequence[Example]) -> str:
 
 
 def _with_control_tokens(examples: Sequence[Example], tokenizer: Any) -> list[str]:
-    """Return ids of the examples whose text contains a token that steers the model.
-
-    That is a special token, or an added one in the chat template; Gemma also adds tags of HTML.
-    """
+    """Return ids of examples that contain a special token, or an added one of the chat template."""
     template, added = str(tokenizer.chat_template or ""), tokenizer.added_tokens_decoder.items()
     marks = [id for id, token in added if token.content.strip() and token.content in template]
     control = {*marks, *tokenizer.all_special_ids, *(id for id, token in added if token.special)}
     texts = ["\n".join((e.instruction, e.input, e.output)) for e in examples]
     rows = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     return [e.id for e, ids in zip(examples, rows, strict=True) if control & set(ids)]
-
-
-def _refuse(ids: list[str], what: str, do: str) -> None:
-    """Raise one error that lists the examples (at most 20 of them)."""
-    if ids:
-        more = f" and {len(ids) - 20} more" if len(ids) > 20 else ""
-        raise UserError(what, got=f"{len(ids)} of them: {', '.join(ids[:20])}{more}", do=do)

@@ -7,8 +7,7 @@ from typing import Any
 def score_responses(trainer: Any) -> None:
     """Give TRL's SFTTrainer this loss on a CPU; elsewhere it keeps its own.
 
-    Without Triton, TRL 1.16 scores every position of prompts and padding, forward and again
-    backward (`trl.trainer.utils.add_fused_lm_head`); `lib/benchmarks/training.py` measures both.
+    Without Triton, TRL 1.16 computes the logits of prompts and padding too.
     """
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None):

@@ -20,7 +20,7 @@ METHODS = ("dpo", "kto")
 
 
 def drawn(pairs: Sequence[Preference], *, seed: int) -> list[Preference]:
-    """Return as many pairs, in random order, each as often as its weight says (systematic draw)."""
+    """Return as many pairs in random order, each in proportion to its weight (systematic sample)."""
     order = random.Random(seed).sample(list(pairs), len(pairs))
     ends = np.cumsum([pair.weight for pair in order])
     if not len(order) or np.ptp([pair.weight for pair in order]) == 0:
@@ -31,10 +31,7 @@ def drawn(pairs: Sequence[Preference], *, seed: int) -> list[Preference]:
 
 
 def on_tokens(kind: type) -> type:
-    """Return TRL's DPOTrainer or KTOTrainer for data that is already tokenized, as training's is.
-
-    TRL would apply the template itself, and train on another prompt than the model is asked with.
-    """
+    """Return TRL's DPOTrainer or KTOTrainer for tokenized data, without TRL's own templates."""
 
     class OnTokens(kind):
         def _prepare_dataset(self, dataset: Any, *form: Any) -> Any:
@@ -53,21 +50,23 @@ def tune_preferences(
     build: Callable | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Go on with a tuned adapter by DPO or KTO, save it in `folder`, return losses and counts.
+    """Train a tuned adapter further by DPO or KTO, save it in `folder`, return losses and counts.
 
-    `settings` are those under `preferences` of data/training.yaml. The reference is a frozen copy
-    of the adapter, which TRL switches to, so that memory holds one copy of the base model.
-    `build` makes TRL's trainer. A killed run resumes, a finished one returns its result.
+    `settings` are `preferences` of data/training.yaml; `build` returns TRL's trainer. The reference
+    is a frozen copy of the adapter. A killed run resumes, a finished one returns its result.
     """
+    import trl
+
     values, folder = config.complete(settings, part="preferences"), Path(folder)
     check_choice("method", values["method"], METHODS)
     if not (Path(adapter) / "adapter_config.json").exists():
         do = "Run notebook 08 with a lora_rank above 0 first."
         raise UserError("Preferences continue a LoRA adapter.", got=adapter, do=do)
-    name = _run_name(pairs, base, adapter, values)
+    name, method = _run_name(pairs, base, adapter, values), values["method"]
+    used = [pair for pair in pairs if pair.is_pair or method == "kto"]
+    build = build or on_tokens(getattr(trl, f"{method.upper()}Trainer"))
 
     def train(draft: Path) -> tuple[Any, dict[str, Any]]:
-        used = [pair for pair in pairs if pair.is_pair or values["method"] == "kto"]
         trained, held = split(used, share=values["eval_share"], seed=values["seed"])
         tokenizer = local.load_tokenizer(base)
         rows, over = _rows(drawn(trained, seed=values["seed"]), tokenizer, values)
@@ -75,20 +74,24 @@ def tune_preferences(
         if not (rows and rest):
             got, do = f"max_length {values['max_length']}", "Raise it in `preference_options`."
             raise UserError("No pair to train on, or none to hold out, fits.", got=got, do=do)
-        form = {"args": _arguments(draft, values), "processing_class": tokenizer}
+        sampling = {"dpo": "random", "kto": "sequential"}[method]
+        form = {"beta": values["beta"], "train_sampling_strategy": sampling}
+        form["precompute_ref_log_probs"] = True
+        kind = getattr(trl, f"{method.upper()}Config")
+        form = {"args": config.trainer_arguments(kind, draft, values, **form)}
         form |= {"train_dataset": _dataset(rows, values), "eval_dataset": _dataset(rest, values)}
-        made = (build or _build)(model=load_policy(base, adapter, values), **form)
-        trainer.quieten(made)
+        policy = load_policy(base, adapter, values)
+        made = build(model=policy, processing_class=tokenizer, **form)
         result = _result(made, trainer.fit(made, draft, name))
         for extra in made.model.peft_config.keys() - {"default"}:
             made.model.delete_adapter(extra)  # the reference
         counts = {"trained": len(rows), "held_out": len(rest), "over": over}
         counts |= {"start": local.fingerprint(adapter)}
-        return made, result | counts | {"method": values["method"], "beta": values["beta"]}
+        return made, result | counts | {"method": method, "beta": values["beta"]}
 
     about = {"settings": dict(sorted(values.items()))}
-    about |= {"sources": Counter(pair.source for pair in pairs)}
-    about |= {"tags": ["medical", "preferences", values["method"], "lora"]}
+    about |= {"sources": Counter(pair.source for pair in used)}
+    about |= {"tags": ["medical", "preferences", method, "lora"]}
     card = partial(trainer.write_card, base=base, template="preference_card.md.j2", **about)
     return trainer.in_draft(folder, name, train, card=card)
 
@@ -115,26 +118,21 @@ def split(pairs: Sequence[Preference], *, share: float, seed: int) -> tuple[list
 
 def _rows(pairs: Sequence[Preference], tokenizer: Any, values: dict) -> tuple[list[dict], int]:
     """Return tokenized pairs, or for KTO answers with their label, and how many are too long."""
-    rows, is_dpo = [], values["method"] == "dpo"
+    rows = []
     for pair in pairs:
         ids = {}
         for side in ("chosen", "rejected"):
             if text := getattr(pair, side):
                 row = tokenize(pair.task(text), tokenizer=tokenizer, template=values["template"])
                 ids[side] = row.ids[row.start :]
-        prompt = {"prompt_ids": row.ids[: row.start]}
-        answers = [prompt | {f"{side}_ids": ids[side] for side in ids}]
-        if not is_dpo:
-            labels = {side: side == "chosen" for side in ids}
-            answers = [prompt | {"completion_ids": ids[s], "label": labels[s]} for s in ids]
-        rows += answers
-    most = values["max_length"]
-    whole = [row for row in rows if max(map(_size, row.items())) + len(row["prompt_ids"]) <= most]
+        parts = [{f"{side}_ids": ids[side] for side in ids}]
+        if values["method"] == "kto":
+            parts = [{"completion_ids": ids[s], "label": s == "chosen"} for s in ids]
+        for part in parts:
+            longest = row.start + max(len(ids) for ids in part.values() if isinstance(ids, list))
+            rows.append((longest, {"prompt_ids": row.ids[: row.start]} | part))
+    whole = [row for longest, row in rows if longest <= values["max_length"]]
     return whole, len(rows) - len(whole)
-
-
-def _size(field: tuple[str, Any]) -> int:
-    return len(field[1]) if field[0].endswith("ids") and field[0] != "prompt_ids" else 0
 
 
 def _dataset(rows: list[dict], values: dict) -> Any:
@@ -146,17 +144,6 @@ def _dataset(rows: list[dict], values: dict) -> Any:
         moved = [row["completion_ids"] for row in (*rows[-1:], *rows[:-1])]
         rows = [row | {"KL_completion_ids": ids} for row, ids in zip(rows, moved, strict=True)]
     return Dataset.from_list(rows) if rows else None
-
-
-def _arguments(draft: Path, values: dict) -> Any:
-    """Return TRL's DPOConfig or KTOConfig; the reference's likelihoods are computed once."""
-    import trl
-
-    is_dpo = values["method"] == "dpo"
-    kind = trl.DPOConfig if is_dpo else trl.KTOConfig
-    form = {"train_sampling_strategy": "random" if is_dpo else "sequential"}
-    form |= {"beta": values["beta"], "precompute_ref_log_probs": True}
-    return kind(**config.common_arguments(draft, values) | form)
 
 
 def load_policy(base: str | Path, adapter: str | Path, values: Mapping[str, Any]) -> Any:
@@ -172,33 +159,26 @@ def load_policy(base: str | Path, adapter: str | Path, values: Mapping[str, Any]
     return policy
 
 
-def _build(*, args: Any, **form: Any) -> Any:
-    import trl
-
-    kind = trl.DPOTrainer if isinstance(args, trl.DPOConfig) else trl.KTOTrainer
-    return on_tokens(kind)(args=args, **form)
-
-
 def _result(made: Any, metrics: dict[str, float]) -> dict[str, Any]:
-    """Return the curve of a training, what held-out pairs say before and after, and its speed.
+    """Return loss curves and speed of a training.
 
-    accuracy: share of pairs whose chosen answer has gained more than the rejected one; margin: by
-    how much, in nats times beta; chosen, rejected: log-likelihoods.
+    accuracy: share of pairs whose chosen answer gained more than the rejected one; margin: by how
+    much, in nats times beta; chosen, rejected: log-likelihoods.
     """
     names = {"loss": "loss", "rewards/accuracies": "accuracy", "rewards/margins": "margin"}
     names |= {"logps/chosen": "chosen", "logps/rejected": "rejected"}
     logs = made.state.log_history
-    curve = [log for log in logs if "loss" in log]
-    held = [
-        {k.removeprefix("eval_"): v for k, v in log.items()} for log in logs if "eval_loss" in log
-    ]
 
-    def row(log: dict[str, float]) -> dict[str, float]:
-        return {"step": log["step"]} | {names[k]: round(log[k], 4) for k in names if k in log}
+    def curve(kind: str) -> list[dict[str, float]]:
+        rows = [{"step": log["step"], "log": log} for log in logs if f"{kind}loss" in log]
+        for row in rows:
+            log = row.pop("log")
+            row |= {names[k]: round(log[kind + k], 4) for k in names if kind + k in log}
+        return rows
 
     return {
-        "curve": list(map(row, curve)),
-        "held_out_curve": list(map(row, held)),
+        "curve": curve(""),
+        "held_out_curve": curve("eval_"),
         "steps": made.state.global_step,
         "seconds": round(metrics["train_runtime"], 1),
         "machine": config.machine(),

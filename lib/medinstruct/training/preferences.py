@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError, check_choice
@@ -26,8 +26,8 @@ FORM = {"type": "chat", "topic": "", "view": "", "difficulty": 1}  # labels that
 class Preference(Record):
     """A prompt with its chosen and its rejected answer; a single thumb has only one of them.
 
-    `prompt` is the user's message, which ends with `input` if there is one. `source` is judge,
-    people, edit, chat, safety or thumb; `verdicts` are the requests of the judge's two verdicts.
+    `prompt` is the user's message, which ends with `input`. `source` is judge, people, edit, chat,
+    safety or thumb; `verdicts` are the requests of the judge's two verdicts.
     """
 
     _content = ("prompt", "chosen", "rejected")
@@ -39,12 +39,6 @@ class Preference(Record):
     weight: float = Field(1.0, gt=0)
     verdicts: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _has_answer(self) -> Self:
-        if not (self.chosen or self.rejected):
-            raise ValueError("a preference needs a chosen or a rejected answer")
-        return self
-
     @property
     def is_pair(self) -> bool:
         """Return whether both answers are there."""
@@ -53,9 +47,9 @@ class Preference(Record):
     @property
     def thumbs(self) -> list[dict[str, Any]]:
         """Return its answers one by one, as TRL's KTO reads them: prompt, completion, label."""
-        texts, about = {True: self.chosen, False: self.rejected}, {"source": self.source}
-        rows = [{"completion": text, "label": label} for label, text in texts.items() if text]
-        return [{"prompt": self.prompt} | row | about for row in rows]
+        texts = ((self.chosen, True), (self.rejected, False))
+        rows = [{"completion": text, "label": label} for text, label in texts if text]
+        return [{"prompt": self.prompt} | row | {"source": self.source} for row in rows]
 
     def task(self, output: str) -> Example:
         """Return the prompt with one answer as an example to tokenize."""
@@ -67,11 +61,7 @@ class Preference(Record):
 def from_verdicts(
     verdicts: Iterable[Verdict], answers: Iterable[Answer], tasks: Sequence[Task]
 ) -> list[Preference]:
-    """Return the pairs whose verdict survives the swap: both orders name the same winner.
-
-    `tasks` are training prompts, and `answers` the candidates: those of the tuned model and the
-    reference response, each under a model's name that is compared in the verdicts.
-    """
+    """Return pairs of `answers` to tasks for which both orders have the same winner."""
     texts = {(answer.item, answer.model): answer.text for answer in answers}
     prompts = {task.id: task for task in tasks}
     groups: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
@@ -84,35 +74,33 @@ def from_verdicts(
             continue
         names = (model, reference) if winners == {"model"} else (reference, model)
         chosen, rejected = (texts[item, name] for name in names)
-        about = {"source": "judge", "verdicts": tuple(v.provenance.request for v in group)}
-        pairs += _pair(prompts[item], chosen, rejected, **about) if chosen and rejected else []
+        requests = tuple(v.provenance.request for v in group)
+        if chosen and rejected:
+            pairs.append(_pair(prompts[item], chosen, rejected, source="judge", verdicts=requests))
     return pairs
 
 
 def from_reviews(examples: Iterable[Example], decisions: Iterable[Any]) -> list[Preference]:
-    """Return reviewers' edits over the original text, and accepted and rejected ones as thumbs.
-
-    `decisions` are those of `review.decide`; what reviewers dispute gives none.
-    """
+    """Return reviewers' edits over the original text; accepted and rejected texts as thumbs."""
     texts, rows = {example.id: example for example in examples}, []
     for decision in decisions:
         example = texts.get(decision.id)
         if example and decision.action == "edit":
             edit = decision.vote.edit
             is_same = all(edit.get(k, v) == v for k, v in example if k in ("instruction", "input"))
-            chosen = edit.get("output", example.output) if is_same else ""
-            rows += _pair(example, chosen, example.output, source="edit") if chosen else []
+            if is_same and (chosen := edit.get("output")):
+                rows.append(_pair(example, chosen, example.output, source="edit"))
         elif example and decision.action in ("accept", "reject"):
             side = {"accept": "chosen", "reject": "rejected"}[decision.action]
-            rows += _pair(example, **{side: example.output}, source="thumb")
+            rows.append(_pair(example, **{side: example.output}, source="thumb"))
     return rows
 
 
 def from_chat(turns: Iterable[Any]) -> list[Preference]:
-    """Return corrections over the answers that they correct, right answers over wrong ones, thumbs.
+    """Return corrections over corrected answers, right answers over wrong ones, and thumbs.
 
     `turns` are those of `assist.Transcripts`; the last judgment of an answer counts. Follow-up
-    questions are left out: their pairs would lack what came before.
+    questions are left out, since a pair has no earlier turns.
     """
     rows, begun = [], set()
     for turn in turns:
@@ -120,60 +108,52 @@ def from_chat(turns: Iterable[Any]) -> list[Preference]:
             continue
         begun.add(conversation)
         task = Task(**FORM, instruction=turn.instruction or turn.question, input=turn.input)
-        judged = [
-            (answer.text, answer.judgments[-1]) for answer in turn.answers if answer.judgments
-        ]
-        fixed = [(text, last["correction"].strip()) for text, last in judged]
-        rows += [p for a, b in fixed if b for p in _pair(task, b, a, source="chat")]
+        judged = [(a.text, a.judgments[-1]) for a in turn.answers if a.judgments]
+        fixed = {text: new for text, last in judged if (new := last["correction"].strip())}
+        rows += [_pair(task, new, text, source="chat") for text, new in fixed.items()]
         right = [text for text, last in judged if last["verdict"] == "right"]
         wrong = [text for text, last in judged if last["verdict"] != "right"]
-        rows += [p for a, b in product(right, wrong) for p in _pair(task, a, b, source="people")]
+        rows += [_pair(task, *both, source="people") for both in product(right, wrong)]
         if not (right and wrong):
-            single = {"chosen": right, "rejected": [a for a, b in fixed if not b and a in wrong]}
-            thumbs = [{side: text} for side, texts in single.items() for text in texts]
-            rows += [p for thumb in thumbs for p in _pair(task, **thumb, source="thumb")]
+            rows += [_pair(task, text, source="thumb") for text in right]
+            single = [text for text in wrong if text not in fixed]
+            rows += [_pair(task, rejected=text, source="thumb") for text in single]
     return rows
 
 
 def from_safety(source: str = "own") -> list[Preference]:
-    """Return pairs on emergencies, doses, refusals and look-alikes, shipped or of a file.
-
-    Their prompts are none of the safety test's; not reviewed by clinicians.
-    """
+    """Return the safety pairs, shipped (not reviewed by clinicians) or of a file."""
     path = paths.data("safety_pairs.jsonl") if source == "own" else source
-    rows = enumerate(records.load_table(path), 1)
     names = ("prompt", "input", "chosen", "rejected")
-    fields = [(n, {k: row[k] for k in names if k in row} | {"source": "safety"}) for n, row in rows]
-    return [records.parse(Preference, row, where=f"{path}, row {n}") for n, row in fields]
+
+    def fields(row: dict, where: str) -> dict[str, Any]:
+        return {name: row[name] for name in names if name in row} | {"source": "safety"}
+
+    return records.load(path, Preference, fields)
 
 
-def _pair(task: Task, chosen: str = "", rejected: str = "", **about: Any) -> list[Preference]:
-    """Return a pair or a thumb on a task; nothing where both texts are equal."""
+def _pair(task: Task, chosen: str = "", rejected: str = "", **about: Any) -> Preference:
+    """Return a pair or a thumb on a task."""
     fields = {"prompt": message(task.instruction, task.input), "input": task.input}
-    fields |= {"chosen": chosen, "rejected": rejected}
-    return [Preference(**fields, **about)] if chosen.strip() != rejected.strip() else []
+    return Preference(**fields, chosen=chosen, rejected=rejected, **about)
 
 
 def screen(
     rows: Sequence[Preference], *, questions: pd.DataFrame, held_out: Collection[str] = ()
 ) -> tuple[list[Preference], dict[str, list[str]]]:
-    """Return the rows to train on, and the ids of the others by reason, which are logged.
-
-    Left out are equal answers, repeated rows, `held_out` prompts, and rows that repeat one of the
-    test `questions` (see `contamination.read_items`).
-    """
+    """Return the rows to train on, and the ids of the others by reason, which are logged."""
     hits = contamination.find([row.task(row.chosen or "-") for row in rows], questions)
     repeats = {hit.task: f"{hit.task} repeats {hit.id} of {hit.set}" for hit in hits.itertuples()}
     kept, left = {}, defaultdict(list)
     for row in rows:
-        if row.chosen == row.rejected:
-            left["chosen and rejected answer are identical"].append(row.id)
-        elif row.id in repeats:
-            left["repeats a test question"].append(repeats[row.id])
-        elif row.prompt in held_out:
-            left["the prompt is held out"].append(row.id)
-        elif row.id in kept:
-            left["repeats another pair"].append(row.id)
+        reasons = {
+            "chosen and rejected answer are identical": row.chosen.strip() == row.rejected.strip(),
+            "repeats a test question": row.id in repeats,
+            "the prompt is held out": row.prompt in held_out,
+            "repeats another pair": row.id in kept,
+        }
+        if reason := next(filter(reasons.get, reasons), ""):
+            left[reason].append(repeats.get(row.id, row.id))
         else:
             kept[row.id] = row
     for reason, names in left.items():
@@ -208,11 +188,11 @@ def length_ratios(pairs: Iterable[Preference]) -> np.ndarray:
 
 
 def balance(pairs: Sequence[Preference], *, how: str = "match") -> list[Preference]:
-    """Return pairs whose chosen answer is the longer one in half of them, so that length is no cue.
+    """Balance pairs by length: the chosen answer is the longer one in half of them.
 
     match: each pair with a longer chosen answer has a partner whose rejected answer is longer by
-    nearly as much (optimal assignment); others go. reweight: all stay, and both halves weigh the
-    same. Pairs of equal length and thumbs stay.
+    nearly as much (optimal assignment, without a limit), the rest is left out. reweight: both
+    halves weigh the same. Pairs of equal length and thumbs stay.
     """
     check_choice("balance", how, BALANCES)
     ratios = np.where([pair.is_pair for pair in pairs], length_ratios(pairs), 0)
@@ -224,11 +204,11 @@ def balance(pairs: Sequence[Preference], *, how: str = "match") -> list[Preferen
         do = "Add pairs of another kind, or set balance: none."
         raise UserError(f"The chosen answer is {word} in every pair.", got=len(pairs), do=do)
     if how == "reweight":
-        half = (len(longer) + len(shorter)) / 2
-        weights = np.ones(len(pairs))
-        weights[longer], weights[shorter] = half / len(longer), half / len(shorter)
-        rows = zip(pairs, weights.round(4).tolist(), strict=True)
-        return [pair.model_copy(update={"weight": pair.weight * w}) for pair, w in rows]
+        weights, half = np.ones(len(pairs)), (len(longer) + len(shorter)) / 2
+        for part in (longer, shorter):
+            weights[part] = round(half / len(part), 4)
+        rows = zip(pairs, weights.tolist(), strict=True)
+        return [pair.model_copy(update={"weight": w}) for pair, w in rows]
     from scipy.optimize import linear_sum_assignment
 
     gaps = np.abs(np.add.outer(ratios[longer], ratios[shorter]))

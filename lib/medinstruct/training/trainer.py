@@ -34,10 +34,10 @@ def finetune_lora(
 
     `settings` are those of data/training.yaml, `adapter` is a LoraConfig in place of theirs, and
     `build(args, train_dataset, eval_dataset, peft_config)` returns the SFTTrainer. Losses are nats
-    a response token. The same call on the same data resumes a killed run, and returns the result of
-    a finished one, also of `accelerate launch`, without a trainer; any other call starts anew.
+    a response token. A killed run resumes, a finished one returns its result. On one device a
+    micro-batch that does not fit into memory is reduced by a tenth until it does.
     """
-    from trl import SFTTrainer
+    from trl import SFTConfig, SFTTrainer
 
     values = config.complete(settings)
     usual = config.lora_config(values)  # None for all parameters
@@ -55,8 +55,10 @@ def finetune_lora(
         medical, held = split(data.rows, seed=values["seed"], **shares)
         trained = add_replay(medical, extra.rows, share=share, seed=values["seed"])
         fitted = adapter and base_model.fit_adapter(adapter, base_model.outline(base))
-        more = {"args": config.trainer_arguments(draft, values), "peft_config": fitted}
-        trainer = _prepared(build, base, trained, held, **more)
+        form = {"auto_find_batch_size": config.processes() == 1}
+        form["model_init_kwargs"] = config.weight_arguments(values)
+        args = config.trainer_arguments(SFTConfig, draft, values, **form)
+        trainer = _prepared(build, base, trained, held, args=args, peft_config=fitted)
         result = _result(trainer, trained, held, fit(trainer, draft, name))
         return trainer, result | {"cut": len(data.over), "replay": len(trained) - len(medical)}
 
@@ -70,9 +72,8 @@ def finetune_lora(
 def in_draft(folder: Path, name: str, train: Callable, *, card: Callable) -> dict[str, Any]:
     """Train by `train(draft)` in a draft folder that replaces `folder` once it is complete.
 
-    `train` returns the trainer and the result, which is returned. `name` is the hash of all that
-    the result depends on: a finished run of that name is not repeated. `card(folder, result=…)`
-    writes the model card.
+    `train` returns trainer and result; `name` is the hash of all that the result depends on: a
+    finished run is not repeated. `card(folder, result=…)` writes the model card.
     """
     earlier, draft = paths.read_json(folder / "made.json"), folder.with_name(f".{folder.name}")
     if earlier.get("name") == name:
@@ -80,32 +81,25 @@ def in_draft(folder: Path, name: str, train: Callable, *, card: Callable) -> dic
     if folder.exists() and not earlier and any(folder.iterdir()):
         do = "Name an empty folder, or move these files away: training would replace them."
         raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
+    trainer = None
     try:
-        return _trained(folder, draft, name, train, card)
+        trainer, result = train(draft)
+        if hasattr(trainer.model, "peft_config"):
+            trainer.processing_class = None  # the tokenizer is the base model's
+        trainer.save_model(str(draft))
+        if trainer.is_world_process_zero():
+            _make_portable(trainer.model, draft)
+            card(draft, result=result)
+            records.write_json(draft / "made.json", {"name": name, "result": result})
+            for path in [*draft.glob("checkpoint-*"), draft / "run.json", *draft.glob("*.bin")]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            draft.rename(folder)
+        trainer.accelerator.wait_for_everyone()
+        return result
     finally:
+        del trainer
         local.free_memory()
-
-
-def _trained(
-    folder: Path, draft: Path, name: str, train: Callable, card: Callable
-) -> dict[str, Any]:
-    """Train and save; the trainer is gone on return, so that its memory can be freed."""
-    trainer, result = train(draft)
-    if hasattr(trainer.model, "peft_config"):
-        trainer.processing_class = None  # the tokenizer is the base model's
-    trainer.save_model(str(draft))
-    if trainer.is_world_process_zero():
-        _make_portable(trainer.model, draft)
-        card(draft, result=result)
-        records.write_json(draft / "made.json", {"name": name, "result": result})
-        for path in draft.glob("checkpoint-*"):
-            shutil.rmtree(path)
-        for extra in ("run.json", "training_args.bin"):
-            (draft / extra).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    trainer.accelerator.wait_for_everyone()
-    return result
 
 
 def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: Any) -> str:
@@ -145,24 +139,19 @@ def _prepared(build: Callable, base: str | Path, trained: list, held: list, **fo
         do = f"Set max_length: {limit} or less, or choose another base model."
         got = f"{longest} tokens, limit {limit}"
         raise UserError("Examples are longer than the base model can read.", got=got, do=do)
-    for parameter in trainer.model.parameters():
-        if parameter.requires_grad and trainer.args.fp16:
-            parameter.data = parameter.data.float()  # loss scaling fails on TRL's bfloat16 adapters
-    quieten(trainer)
     loss.score_responses(trainer)
     return trainer
 
 
-def quieten(trainer: Any) -> None:
-    """Replace a trainer's lines of output by one bar, and seed and evaluate its epochs."""
+def fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
+    """Train from the last complete checkpoint, or from the start; return the speed."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_epochs())
-
-
-def fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
-    """Train from the last complete checkpoint of the run, or from the start; return its speed."""
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad and trainer.args.fp16:  # loss scaling needs float32
+            parameter.data = parameter.data.float()
     mark = draft / "run.json"
     if trainer.is_world_process_zero():
         if paths.read_json(mark) != name:
@@ -201,16 +190,16 @@ def _make_portable(model: Any, draft: Path) -> None:
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
     """Return losses, counts and speed of a finished training; `train_losses` in nats a token."""
     logs = [log for log in trainer.state.log_history if "loss" in log]
-    before, *later = held_out_losses(trainer.state, held)
-    by_type = {"before": before["held_out"], "after": later[-1]["held_out"]}
+    first, *later = held_out_losses(trainer.state, held)
+    before, after = first["held_out"], later[-1]["held_out"]
     steps, model = trainer.state.global_step, trainer.model
     tokens = sum(len(row.ids) for row in trained) * trainer.args.num_train_epochs
     return {
         "train_losses": [{"step": x["step"], "loss": round(x["loss"], 4)} for x in logs],
         "held_out_losses": later,
-        "eval_before": by_type["before"]["all"],
-        "eval_after": by_type["after"]["all"],
-        "by_type": by_type,
+        "eval_before": before["all"],
+        "eval_after": after["all"],
+        "by_type": {"before": before, "after": after},
         "trainable": model.num_parameters(only_trainable=True),
         "parameters": model.num_parameters(),
         "examples": len(trained),
@@ -227,10 +216,7 @@ def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> 
 
 
 def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the held-out losses by step: {"step": …, "held_out": {"all": …, type: …}}.
-
-    A loss is in nats a response token, averaged over the responses.
-    """
+    """Return the held-out losses by step and type, in nats a response token, mean of responses."""
     counts = pd.Series([row.type for row in rows]).value_counts().sort_index()
     columns = {f"eval_{name}_loss": name for name in counts.index}
     logs = [log for log in state.log_history if columns.keys() & log]
@@ -243,8 +229,7 @@ def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _epochs() -> type:
     """Return a Trainer callback: a bar of the steps, evaluation after each epoch, and seeds.
 
-    The order of an epoch depends on the seed and the epoch alone, and an epoch is evaluated before
-    its checkpoint is saved: a resumed run equals an undisturbed one.
+    An epoch's order depends on the seed and its number alone, so a resumed run equals a whole one.
     """
     from transformers import ProgressCallback, set_seed
 
