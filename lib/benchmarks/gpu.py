@@ -27,7 +27,7 @@ import pandas as pd
 
 from medinstruct import llm, training
 from medinstruct.llm.local import free_memory
-from medinstruct.training import base_model, config
+from medinstruct.training import config
 
 SHAPES = {
     "1.7B": {
@@ -231,7 +231,7 @@ def train(
         torch.cuda.reset_peak_memory_stats()
     form = {"train_dataset": Dataset.from_list(rows), "processing_class": tokenizer}
     trainer = Timed(str(place), args, **form, peft_config=config.lora_config(values))
-    training.loss.score_responses(trainer)
+    training.trainer.score_responses(trainer)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(stopping(clock, chosen.seconds))
     trainer.train()
@@ -245,7 +245,7 @@ def train(
     if peak():
         row["share_of_peak"] = round(speed * flops / 1e12 / peak(), 3)
     if torch.cuda.is_available():
-        row["peak_gb"] = round(torch.cuda.max_memory_reserved() / base_model.GB, 1)
+        row["peak_gb"] = round(torch.cuda.max_memory_reserved() / config.GB, 1)
     estimate = training.estimate_memory(place, **same | settings)
     return [row | {"estimated_gb": round(sum(estimate.values()), 3)}]
 
@@ -264,7 +264,7 @@ def stopping(clock: dict, seconds: float):
 
 def flops_per_token(place: Path, trained: int, rows: list[dict]) -> float:
     """Return the FLOPs of forward and backward pass a token; see above."""
-    model = base_model.outline(place)
+    model = config.outline(place)
     shape, lengths = model.config, [len(row["input_ids"]) for row in rows]
     looked_up = 0 if shape.tie_word_embeddings else shape.vocab_size * shape.hidden_size
     mean = sum(length**2 for length in lengths) / sum(lengths)

@@ -58,7 +58,7 @@ def speed(count: int = 128) -> None:
                 peft_config=LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"),
             )
             if "TRL" not in name:
-                training.loss.score_responses(trainer)
+                training.trainer.score_responses(trainer)
             start = time.process_time()
             trainer.train()
             speeds.append(tokens / (time.process_time() - start))

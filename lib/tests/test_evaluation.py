@@ -1,6 +1,7 @@
 """Verdicts are read, win rates count what happened, and no answer can trick its way out of its fence."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,10 +135,9 @@ def test_scores_under_different_judges_or_prompts_never_stand_in_one_column():
 def test_verdicts_carry_judge_snapshot_prompt_and_what_was_judged():
     items, answers = [an_item(1)], [Answer(item=an_item(1).id, model="m", text="an answer")]
     for style in ("short", "explain"):
-        pairs = evaluation.judge.build_pairs(
-            items, answers, references=evaluation.answers.reference_answers(items), style=style
-        )
-        one = ask(pairs)[0]
+        references = evaluation.answers.reference_answers(items)
+        pairs = evaluation.judge.build_pairs(items, answers, references=references)
+        one = ask([replace(pair, style=style) for pair in pairs])[0]
         assert (one.judge, one.snapshot, one.prompt) == (
             "judge",
             "offline-stand-in",
@@ -145,10 +145,6 @@ def test_verdicts_carry_judge_snapshot_prompt_and_what_was_judged():
         )
         assert one.provenance.parents[0] == answers[0].id and one.provenance.request
     assert evaluation.judge.prompt_hash("short") != evaluation.judge.prompt_hash("explain")
-    with pytest.raises(UserError, match="style"):
-        evaluation.judge.build_pairs(
-            items, answers, references=evaluation.answers.reference_answers(items), style="loud"
-        )
 
 
 def judge_text(question, first, second, style="short"):

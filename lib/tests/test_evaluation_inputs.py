@@ -133,7 +133,7 @@ def test_an_answer_of_30000_words_is_cut_for_the_judge_and_named():
 
 
 def test_an_answer_to_no_item_is_refused():
-    with pytest.raises(UserError, match="no item"):
+    with pytest.raises(KeyError):
         evaluation.judge.build_pairs(
             ITEMS[:1],
             [Answer(item="?", model="m", text="x")],

@@ -557,7 +557,7 @@ def test_a_refused_comparison_is_an_invalid_verdict_with_the_words_and_not_asked
 def test_a_refused_criterion_and_a_refused_safety_prompt_are_unread_and_the_others_graded():
     items = evaluation.load_items("own")
     answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
-    rubrics = evaluation.rubric.load_rubrics(2)
+    rubrics = evaluation.rubric.load_rubrics()[:2]
     prompts = safety.responses.load_safety(limit=6)
 
     async def talk(client):
@@ -666,7 +666,7 @@ def test_a_judge_all_of_whose_replies_end_by_length_says_so():
 def test_a_grader_of_whom_nothing_can_be_read_is_logged_with_how_it_ended(caplog):
     items = evaluation.load_items("own")
     answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
-    rubrics = evaluation.rubric.load_rubrics(1)
+    rubrics = evaluation.rubric.load_rubrics()[:1]
     talk = lambda client: evaluation.rubric.grade(client, rubrics, items, answers)  # noqa: E731
     served(thinker(10**6), talk, judge_max_tokens=50)
     assert "ended by length" in caplog.text and "judge_max_tokens" in caplog.text

@@ -107,21 +107,24 @@ def load_checks(limit: int = 0) -> list[dict[str, Any]]:
 
 def measure(checks: Sequence[dict[str, Any]], replies: Sequence[str]) -> pd.DataFrame:
     """Return one row a kind of problem: how many were missed, false alarms, unreadable replies."""
-    counts, lists = Counter(), list(map(parse, replies))
-    for row, read in zip(checks, lists, strict=True):
+    counts = Counter()
+    for row, read in zip(checks, map(parse, replies), strict=True):
         kind = CHECKS[row["check"]]
         text = "\n".join(read[kind["list"]] if read else ()).lower()
         words = [re.escape(word.lower()) for word in row["expect"] * kind["words"]]
         listed = bool(text) and all(re.search(rf"(?<![\w.]){w}(?!\w)", text) for w in words)
         counts.update([(row["check"], bool(row["expect"]), listed), (row["check"], read is None)])
+
+    def error(count: int, n: int) -> str:
+        share = stats.wilson(count, n)
+        bounds = TEXTS["share"].format(**share._asdict()) if share.low == share.low else ""
+        return f"{count} of {n}{bounds}"
+
     rows = []
     for check, kind in CHECKS.items():
         pairs = product([check], (True, False), (True, False))
         hits, misses, alarms, quiet = map(counts.__getitem__, pairs)
         row = kind | {"misses": misses, "n": hits + misses, "unreadable": counts[check, True]}
-        for name, count, other in (("missed", misses, hits), ("false alarms", alarms, quiet)):
-            share = stats.wilson(count, count + other)
-            bounds = TEXTS["share"].format(**share._asdict()) if share.low == share.low else ""
-            row[name] = f"{count} of {count + other}{bounds}"
+        row["missed"], row["false alarms"] = error(misses, row["n"]), error(alarms, alarms + quiet)
         rows.append(row)
     return pd.DataFrame(rows)

@@ -39,26 +39,24 @@ USE_CASES = {row["name"]: UseCase(**row) for row in TEXTS["use_cases"]}
 
 def load_cases(way: str = "") -> list[list[Turn]]:
     """Return all worked cases, or one use case's, as turns; not reviewed by clinicians."""
-    rows = [row for row in paths.load("assist_cases") if way in ("", row["way"])]
-    return [[_worked_turn(row, reader) for reader in row["written"]] for row in rows]
-
-
-def _worked_turn(case: dict[str, Any], reader: str) -> Turn:
-    """Return a case for one reader as a turn whose id is the same in every run."""
-    question = f"{case['question']}\n\n{case['given']}"
-    instruction, input = USE_CASES[case["way"]].task(question, reader=reader)
-    task = {"instruction": instruction, "input": input, "id": content_hash(instruction, input)}
-    fields = {"way": case["way"], "case": case["name"], "reader": reader, "question": question}
-    by_hand = {"name": "by hand", "model": "not reviewed by clinicians"}
-    return Turn(**fields, **task, at="", answers=[Answer(**by_hand, text=case["written"][reader])])
+    cases = []
+    for case in (row for row in paths.load("assist_cases") if way in ("", row["way"])):
+        turns, question = [], f"{case['question']}\n\n{case['given']}"
+        about = {"way": case["way"], "case": case["name"], "question": question, "at": ""}
+        for reader, text in case["written"].items():
+            task = USE_CASES[case["way"]].task(question, reader=reader)
+            asked = {"instruction": task[0], "input": task[1], "id": content_hash(*task)}
+            by_hand = Answer(name="by hand", model="not reviewed by clinicians", text=text)
+            turns.append(Turn(**about, **asked, reader=reader, answers=[by_hand]))
+        cases.append(turns)
+    return cases
 
 
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
     """Return (instruction, input) of a chat message; a text without a question gets the usual."""
-    if use_case not in USE_CASES:
+    if not (case := USE_CASES.get(use_case)):
         return HEADING.sub(r"\1", text), ""
-    question = "" if "?" in text else f"{USE_CASES[use_case].question}\n\n"
-    return USE_CASES[use_case].task(question + text, reader=reader)
+    return case.task(text if "?" in text else f"{case.question}\n\n{text}", reader=reader)
 
 
 async def consult(cases: Iterable, models: Models, *, dataset="", **form: Any) -> list[Turn]:

@@ -70,8 +70,8 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
     for task, part in frame(results).groupby("task", sort=False):
         scores = part.pivot(index="id", columns="model", values="score")
         if scores.isna().any(axis=None):
-            what = f"The models answered different questions of {task}."
-            raise UserError(what, do="Run all with one limit.")
+            do = "Run all with one limit."
+            raise UserError(f"The models answered different questions of {task}.", do=do)
         pairs = [(name, "base") for name in part["model"].unique() if name != "base"]
         for model, minus in [*pairs, ("aligned", "tuned")]:
             if {model, minus} <= {*scores}:
@@ -103,15 +103,11 @@ def rotated_choices(
     `run`.
     """
     chosen = evaluation.evenly(benchmark.questions, items)
-    pairs = [(row, n) for row in chosen for n in range(len(row["options"]))]
-    turned = [rotate(row, n) if n else row for row, n in pairs]
-    about = [
-        (new["id"], row["id"], n, len(row["options"]))
-        for new, (row, n) in zip(turned, pairs, strict=True)
-    ]
-    about = pd.DataFrame(about, columns=["id", "question", "steps", "size"])
-    asked = [new for new, (_, n) in zip(turned, pairs, strict=True) if n]
-    both = [benchmark, benchmark._replace(questions=asked)]
+    pairs = [(row, len(row["options"])) for row in chosen]
+    turns = [(row["id"], size, n, rotate(row, n)) for row, size in pairs for n in range(size)]
+    about = pd.DataFrame(turns, columns=["question", "size", "steps", "row"])
+    about["id"], asked = about["row"].str["id"], about.pop("row")[about["steps"] > 0]
+    both = [benchmark, benchmark._replace(questions=list(asked))]
     choices = frame(run(both, models, **settings)).merge(about, on="id")
     return choices.assign(letter=choices["choice"].map(dict(enumerate(LETTERS))))
 
@@ -159,8 +155,8 @@ def rotate(question: Question, steps: int) -> Question:
     """Rotate the options, the right one with them."""
     size = len(question["options"])
     options = [question["options"][(n - steps) % size] for n in range(size)]
-    answer = (question["answer"] + steps) % size
-    return question | {"id": f"{question['id']}+{steps}", "options": options, "answer": answer}
+    answer, turned = (question["answer"] + steps) % size, f"+{steps}" if steps else ""
+    return question | {"id": question["id"] + turned, "options": options, "answer": answer}
 
 
 def to_json(table: pd.DataFrame) -> list[dict[str, Any]]:

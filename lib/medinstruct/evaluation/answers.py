@@ -14,7 +14,7 @@ from medinstruct.errors import UserError
 from medinstruct.evaluation.verdicts import TEXTS
 from medinstruct.llm import Client, LocalModel, Reply, Request, connect, public_name
 from medinstruct.llm.messages import is_unfinished, split_thought
-from medinstruct.records import Answer, Provenance, TestItem
+from medinstruct.records import Answer, Example, Provenance, TestItem
 from medinstruct.training import message, prompt
 
 LABELS = ("difficulty", "type", "topic", "view")
@@ -111,13 +111,11 @@ async def ask_models(
     form |= {"stop": list(ALPACA_STOPS)} if is_alpaca else {}
     texts = [(prompt if is_alpaca else message)(*pair) for pair in questions]
     turns = [[{"role": "user", "content": text}] for text in texts]
-    requests = [
-        Request(messages=turn, parameters=form, sample=n) for turn in turns for n in range(samples)
-    ]
-    asked = models.items()
-    return {
-        name: await model.ask_all(requests, label=f"answers of {name}") for name, model in asked
-    }
+    pairs, replies = [(turn, n) for turn in turns for n in range(samples)], {}
+    requests = [Request(messages=turn, parameters=form, sample=n) for turn, n in pairs]
+    for name, model in models.items():
+        replies[name] = await model.ask_all(requests, label=f"answers of {name}")
+    return replies
 
 
 async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> list[Answer]:
@@ -130,6 +128,28 @@ async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> 
             fields = {"text": reply.text, "finish_reason": reply.finish_reason}
             answers.append(Answer(item=item.id, model=name, **fields, provenance=origin))
     return answers
+
+
+async def sample_candidates(
+    examples: Sequence[Example], *, base: str | Path, adapter: str | Path, cache: Any = "", **form
+) -> list[Answer]:
+    """Return for each example its written response and up to `samples` answers of the tuned model.
+
+    `form` as in `ask_models`. Truncated answers are left out: they would lose for their
+    end.
+    """
+    rows = [Answer(item=example.id, model="written", text=example.output) for example in examples]
+    if not rows:
+        return []
+    questions, count = [(e.instruction, e.input) for e in examples], form["samples"]
+    with LocalModel(base, adapter=adapter, chat=form["template"] == "chat", cache=cache) as model:
+        replies = (await ask_models({"candidates": model}, questions, **form))["candidates"]
+    for n, reply in enumerate(replies):
+        if reply.finish_reason == "stop" and reply.text:
+            origin = Provenance(source="candidate", model=reply.model, request=reply.key)
+            about = {"item": examples[n // count].id, "model": f"sample {n % count}"}
+            rows.append(Answer(**about, text=reply.text, provenance=origin))
+    return rows
 
 
 async def of_others(

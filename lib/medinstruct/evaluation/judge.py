@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from medinstruct import languages
-from medinstruct.errors import UserError, check_choice
+from medinstruct.errors import UserError
 from medinstruct.evaluation import verdicts
 from medinstruct.evaluation.answers import evenly, question
 from medinstruct.evaluation.verdicts import TEXTS, parse_verdict
 from medinstruct.llm import Client, Reply, Request, connect
-from medinstruct.records import Answer, Provenance, TestItem, Verdict, content_hash
+from medinstruct.records import Answer, Example, Provenance, TestItem, Verdict, content_hash
 
 STYLES, POLICIES = TEXTS["styles"], TEXTS["policies"]
 MAX_TOKENS = {"short": 100, "explain": 700, "grade": 50}  # of the stand-in's replies
@@ -28,7 +28,7 @@ Items, Answers = Sequence[TestItem], Sequence[Answer]
 
 @dataclass(frozen=True)
 class Pair:
-    """One comparison in one order: a question, an answer, a reference; style, policy of judging."""
+    """One comparison in one order; `style` is short (a bare verdict, as in the paper) or explain."""
 
     question: str
     answer: Answer
@@ -66,33 +66,31 @@ def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
     return pair.id, pair.model, pair.reference, pair.order
 
 
-def build_pairs(
-    items: Items, answers: Answers, *, references: Answers, style: str = ""
-) -> list[Pair]:
+def build_pairs(items: Items, answers: Answers, *, references: Answers) -> list[Pair]:
     """Return one pair for each answer, reference (an answer under another name) and order.
 
-    Of two models with answers, the earlier one in `references` is the reference. `style` is short
-    (a bare verdict, as in the paper) or explain; "" for that of the judge's model.
+    Of two models with answers, the earlier one in `references` is the reference.
     """
-    check_choice("judge_style", style, ["", *STYLES])
     if not answers:
         do = "Name models or files in `answer_models`, or set `answerer`."
         raise UserError("There are no answers to judge.", do=do)
-    questions = {item.id: question(item) for item in items}
-    names = {answer.model for answer in answers}
+    questions, names = {item.id: question(item) for item in items}, {row.model for row in answers}
     both = dict.fromkeys(row.model for row in references if row.model in names)
     rank = {name: n for n, name in enumerate(both)}
-    if unknown := [answer.item for answer in answers if answer.item not in questions]:
-        do = "Use the answers to this test set."
-        raise UserError("An answer belongs to no item.", got=unknown[:3], do=do)
     return [
-        Pair(questions[answer.item], answer, reference, order, style)
+        Pair(questions[answer.item], answer, reference, order)
         for answer in answers
         for reference in references
         if reference.item == answer.item
         if rank.get(reference.model, -1) < rank.get(answer.model, len(rank))
         for order in verdicts.ORDERS
     ]
+
+
+def comparisons(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Pair]:
+    """Return each two candidates for an example, in both orders."""
+    both = build_pairs(examples, answers, references=answers) if answers else []
+    return [pair for pair in both if pair.answer.model < pair.reference.model]
 
 
 def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
@@ -104,11 +102,11 @@ def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
 
 def decoding(judge: Client | None, form: str) -> dict[str, Any]:
     """Return a judge's decoding parameters and JSON schema; `form`: short, explain or grade."""
-    entry = getattr(judge, "entry", None)
+    settings, entry = {"temperature": 0.0}, getattr(judge, "entry", None)
     if not entry or entry.is_stand_in:
-        return {"temperature": 0.0, "max_tokens": MAX_TOKENS[form]}
-    room = {"temperature": 0.0, "max_tokens": entry.judge_max_tokens}
-    return room | {"response_format": TEXTS["schemas"][form]}
+        return settings | {"max_tokens": MAX_TOKENS[form]}
+    settings["response_format"] = TEXTS["schemas"][form]
+    return settings | {"max_tokens": entry.judge_max_tokens}
 
 
 def style_of(pair: Pair, judge: Client | None) -> str:
@@ -124,9 +122,8 @@ def judge_request(pair: Pair, judge: Client | None = None) -> Request:
     first, second = outputs if pair.order == "model_first" else outputs[::-1]
     body = fenced({"question": pair.question, "output_a": first, "output_b": second})
     form = languages.spoken(STYLES[style], languages.detect(pair.question), "judge")
-    user = f"{criteria(pair.policy)}\n{form}\n\n{body}"
-    system = {"role": "system", "content": TEXTS["judge"]}
-    messages = [system, {"role": "user", "content": user}]
+    user = {"role": "user", "content": f"{criteria(pair.policy)}\n{form}\n\n{body}"}
+    messages = [{"role": "system", "content": TEXTS["judge"]}, user]
     return Request(messages=messages, parameters=decoding(judge, style))
 
 
@@ -192,14 +189,17 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)
     replies += await judge.ask_all(waiting[PILOT:], label=label)
     attempts = {key: [reply] for key, reply in zip(requests, replies, strict=True)}
-    letters = {key: parse_verdict(row.text, row.finish_reason) for key, (row,) in attempts.items()}
-    again = [key for key, (row,) in attempts.items() if not (letters[key] or row.error)]
+    again = [key for key, (row,) in attempts.items() if not (_letter(row) or row.error)]
     retries = [requests[key].model_copy(update={"sample": RETRY_SAMPLE}) for key in again]
     for key, reply in zip(again, await judge.ask_all(retries, label="retries"), strict=True):
         attempts[key].append(reply)
     snapshot = replies[0].model if replies else ""
     rule = Reply(key="", text=BY_RULE, finish_reason="stop", model=snapshot)
     return [_verdict(pair, attempts.get(pair_key(pair), []), rule, judge.model) for pair in pairs]
+
+
+def _letter(reply: Reply) -> str | None:
+    return parse_verdict(reply.text, reply.finish_reason)
 
 
 async def ask_jury(judges: list[Judge], pairs: Sequence[Pair], *, items: int = 0) -> list[Verdict]:
@@ -234,11 +234,8 @@ def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> V
     reply = replies[-1] if replies else rule
     source = {"source": "judge", "model": reply.model, "request": reply.key}
     origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)
-    letter = parse_verdict(reply.text, reply.finish_reason)
-    winner = winner_by_rule(pair) or verdicts.winner_of(letter, pair.order)
-    fields = {"winner": winner, "judge": judge, "reply": reply.text or reply.error}
+    fields = dict(zip(verdicts.KEY, pair_key(pair), strict=True)) | {"judge": judge}
+    fields["winner"] = winner_by_rule(pair) or verdicts.winner_of(_letter(reply), pair.order)
     fields |= {"snapshot": reply.model, "finish_reason": reply.finish_reason}
     fields |= {"prompt": prompt_hash(pair.style, pair.policy), "asked": len(replies)}
-    return Verdict(
-        **fields, **dict(zip(verdicts.KEY, pair_key(pair), strict=True)), provenance=origin
-    )
+    return Verdict(**fields, reply=reply.text or reply.error, provenance=origin)

@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, combinations
+from itertools import chain, combinations, compress
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +108,7 @@ def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.D
     kin = {name for name in chain(*rows.index) if kin_of(judge, [name, *origins.get(name, ())])}
     for side in PAIR:
         rows[f"truncated_{side}"] = rows.index.get_level_values(side).map(truncated)
-    sides = [
-        [side for side, name in zip(PAIR, pair, strict=True) if name in kin] for pair in rows.index
-    ]
+    sides = [compress(PAIR, [name in kin for name in pair]) for pair in rows.index]
     return rows.assign(kin=list(map(" ".join, sides)))
 
 
@@ -300,14 +298,11 @@ def _mean(values: pd.Series) -> tuple[float, ...]:
 
 def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, ...]:
     """Return how much more often the right one of two references wins where it is the longer."""
-    texts = {
-        p.answer.item: (p.answer, p.reference) for p in pairs if p.reference.model == ENTRANCE[0]
-    }
-    words = {id: [count_words(answer.text) for answer in both] for id, both in texts.items()}
-    frame = frame[frame["reference"] == ENTRANCE[0]]
+    gaps, frame = {}, frame[frame["reference"] == ENTRANCE[0]]
+    for pair in (pair for pair in pairs if pair.reference.model == ENTRANCE[0]):
+        gaps[pair.answer.item] = count_words(pair.answer.text) - count_words(pair.reference.text)
     right = (frame["winner"] == "model").groupby(frame["id"]).mean()
-    sign = pd.Series({id: own - other for id, (own, other) in words.items()}, dtype=float)
-    sign = sign.reindex(right.index, fill_value=0)
+    sign = pd.Series(gaps, dtype=float).reindex(right.index, fill_value=0)
     shorter, longer = (stats.wilson(right[part].sum(), part.sum()) for part in (sign < 0, sign > 0))
     is_measured = shorter.n and longer.n
     return (*stats.difference(shorter, longer), len(right)) if is_measured else UNMEASURED

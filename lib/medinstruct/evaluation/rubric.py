@@ -13,15 +13,13 @@ from medinstruct.evaluation.verdicts import TEXTS, stated_value
 from medinstruct.llm import Client, Request
 from medinstruct.records import Answer, TestItem
 
-READ = ("question", "answer", "criterion")  # what the judge reads, in this order
 COLUMNS = ["item", "model", "criterion", "points", "axis", "met", "good", "judge", "reply"]
 EMPTY = "(by rule: an empty answer meets nothing)"
 
 
-def load_rubrics(limit: int = 0) -> list[dict]:
-    """Return the shipped rubrics (not reviewed by clinicians); `limit`: 0 for all, -1 for none."""
-    rubrics = records.load_table(paths.data("rubrics.jsonl"))
-    return rubrics[: max(limit, 0)] if limit else rubrics
+def load_rubrics() -> list[dict]:
+    """Return the shipped rubrics (not reviewed by clinicians)."""
+    return records.load_table(paths.data("rubrics.jsonl"))
 
 
 def criterion_request(
@@ -43,12 +41,13 @@ async def ask_grader(
     judge: Client | None, parts: Sequence[Mapping[str, str]], *, label: str, **form: str
 ) -> list[tuple[bool | None, str]]:
     """Return (met, reply) for each of `parts`; met is None if unread, False for an empty answer."""
-    asked = [n for n, part in enumerate(parts) if part["answer"].strip()] if judge else []
+    if not judge:
+        return [(None, EMPTY)] * len(parts)
+    asked = [n for n, part in enumerate(parts) if part["answer"].strip()]
     requests = [criterion_request(parts[n], judge=judge, **form) for n in asked]
-    replies = await judge.ask_all(requests, label=label) if judge else []
+    replies, grades = await judge.ask_all(requests, label=label), [(False, EMPTY)] * len(parts)
     if got := unread(replies, parse_grade):
         logging.getLogger("medinstruct").warning(TEXTS["unread"].format(got=got))
-    grades = [(False if judge else None, EMPTY)] * len(parts)
     for n, reply in zip(asked, replies, strict=True):
         grades[n] = parse_grade(reply.text, reply.finish_reason), reply.text or reply.error
     return grades
@@ -61,16 +60,14 @@ async def grade(
 
     good: a criterion with points is met, or one with negative points is avoided; None if unread.
     """
-    questions = {item.id: question(item) for item in items} if judge else {}
-    rows = []
+    questions, rows = {item.id: question(item) for item in items} if judge else {}, []
     for rubric in rubrics:
-        for answer in answers:
-            if answer.item == rubric["item"] and answer.item in questions:
-                about = {"model": answer.model, "answer": answer.text}
-                about |= {"item": answer.item, "question": questions[answer.item]}
-                rows += [criterion | about for criterion in rubric["criteria"]]
+        for answer in (a for a in answers if a.item == rubric["item"] and a.item in questions):
+            about = {"model": answer.model, "answer": answer.text}
+            about |= {"item": answer.item, "question": questions[answer.item]}
+            rows += [criterion | about for criterion in rubric["criteria"]]
     form = {"wording": TEXTS["grading"], "system": TEXTS["grader"], "label": "criteria"}
-    parts = [{name: row[name] for name in READ} for row in rows]
+    parts = [{n: row[n] for n in ("question", "answer", "criterion")} for row in rows]
     for row, (met, text) in zip(rows, await ask_grader(judge, parts, **form), strict=True):
         good = None if met is None else met == (row["points"] > 0)
         row |= {"met": met, "good": good, "reply": text, "judge": judge.model}
@@ -82,12 +79,11 @@ def scores(grades: pd.DataFrame) -> pd.DataFrame:
 
     An item's score is the points met over all positive points; unread counts as not met.
     """
-    frame = grades.assign(possible=grades["points"].clip(lower=0), unread=grades["met"].isna())
-    frame["got"] = frame["points"] * frame["met"].eq(True)
-    table = {}
+    frame = grades.assign(possible=grades["points"].clip(lower=0))
+    frame["got"], table = frame["points"] * frame["met"].eq(True), {}
     for model, group in frame.groupby("model", sort=False):
         items = group.groupby("item", sort=False)[["got", "possible"]].sum()
         values = np.clip(stats.mean_interval(items["got"] / items["possible"]), 0, 1)
-        table[model] = [len(items), *values, int(group["unread"].sum())]
+        table[model] = [len(items), *values, int(group["met"].isna().sum())]
     columns = ["n", "score", "low", "high", "unread"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("model")

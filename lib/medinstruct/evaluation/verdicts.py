@@ -40,7 +40,10 @@ def stated_value(reply: str, kind: str, finish_reason: str = "stop") -> Any:
     Questions, conditions, negations and quotations state nothing; of a reply that was cut, only
     JSON and brackets count (data/verdict_patterns.yaml).
     """
-    ranks = _claims(_normalized(split_thought(reply)[0] or ""), PATTERNS[kind])
+    text = unicodedata.normalize("NFKC", (split_thought(reply)[0] or "").strip()[-MAX_READ:])
+    for pattern, new in PATTERNS["rewrites"]:  # @a and @b for the outputs, no quotes and reasons
+        text = _pattern(pattern).sub(new, text)
+    ranks = _claims(text.lower(), PATTERNS[kind])
     rank = max(ranks, default=0)
     values = ranks.get(rank, ()) if rank == BRACKETS or finish_reason not in CUT else ()
     return next(iter(values)) if len(values) == 1 else None
@@ -52,14 +55,6 @@ def _pattern(text: str) -> re.Pattern[str]:
     while names := re.findall(r"<(\w+)>", text):
         text = text.replace(f"<{names[0]}>", PATTERNS["macros"][names[0]])
     return re.compile(text)
-
-
-def _normalized(text: str) -> str:
-    """Return a text in lower case with @a and @b for the outputs, without quotes and reasons."""
-    text = unicodedata.normalize("NFKC", text.strip()[-MAX_READ:])
-    for pattern, new in PATTERNS["rewrites"]:
-        text = _pattern(pattern).sub(new, text)
-    return text.lower()
 
 
 def _claims(text: str, forms: dict[str, Any]) -> dict[int, set[str]]:
@@ -124,10 +119,9 @@ def majority(winners: Iterable[Winner | None]) -> Winner | None:
 
 def instrument(verdict: Verdict) -> str:
     """Return the name of what measured: judge, snapshot and prompt. Instruments never mix."""
-    name = verdict.judge or "unknown judge"
-    if verdict.snapshot not in ("", verdict.judge):
-        name += f" ({verdict.snapshot})"
-    return f"{name}, prompt {verdict.prompt}" if verdict.prompt else name
+    snapshot = f" ({verdict.snapshot})" if verdict.snapshot not in ("", verdict.judge) else ""
+    prompt = f", prompt {verdict.prompt}" if verdict.prompt else ""
+    return f"{verdict.judge or 'unknown judge'}{snapshot}{prompt}"
 
 
 def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
@@ -171,21 +165,19 @@ def load_verdicts(path: str, *, items: Sequence[TestItem] = (), model: str = "")
 def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) -> Verdict:
     names = TEXTS["verdict_fields"]
     row = {names.get(name, name): value for name, value in row.items() if value is not None}
-    if isinstance(row.get("id"), int) and items:
-        if not 0 <= row["id"] < len(items):
+    if isinstance(id := row.get("id"), int) and items:
+        if not 0 <= id < len(items):
             do = f"The test set has {len(items)} items, numbered from 0."
-            raise UserError(f"{where} points to no item.", got=row["id"], do=do)
-        row["id"] = items[row["id"]].id
+            raise UserError(f"{where} points to no item.", got=id, do=do)
+        id = items[id].id
     texts = {n: records.as_text(row.get(n), where=f"{where}, {n}") for n in ("winner", "reply")}
-    stored = TEXTS["winners"].get(texts["winner"].lower())
-    row["reply"] = split_thought(texts["reply"])[0] or ""
-    letter = parse_verdict(row["reply"], row.get("finish_reason", "stop"))
+    stored, reply = TEXTS["winners"].get(texts["winner"].lower()), split_thought(texts["reply"])[0]
+    letter = parse_verdict(reply or "", row.get("finish_reason", "stop"))
     parsed = winner_of(letter, row.get("order"))
     if parsed and stored and parsed != stored:
         do = "Check the field `order`."
         raise UserError(f"{where}: the reply contradicts the verdict.", got=stored, do=do)
-    fields = {"model": model or "model"}
-    fields |= {name: row[name] for name in Verdict.model_fields if name in row}
-    fields |= {"id": records.as_text(row.get("id"), where=f"{where}, id", numbers=True)}
-    fields |= {"winner": parsed or stored}
+    fields = {name: row[name] for name in Verdict.model_fields if name in row}
+    fields |= {"id": records.as_text(id, where=f"{where}, id", numbers=True), "reply": reply or ""}
+    fields |= {"winner": parsed or stored, "model": row.get("model") or model or "model"}
     return records.parse(Verdict, fields, where=where)

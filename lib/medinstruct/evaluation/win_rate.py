@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -51,17 +51,17 @@ def item_scores(verdicts: Verdicts) -> pd.DataFrame:
 
 def compare(verdicts: Verdicts) -> pd.DataFrame:
     """Return differences of every two models by item: interval, permutation p, Holm's p."""
-    scores = item_scores(verdicts)
-    models, rows = scores.columns.unique("model"), []
+    scores, rows = item_scores(verdicts), []
+    models = scores.columns.unique("model")  # one that is also a reference is in `win_rates`
     for first, second in combinations(models, 2):
         shared = [name for name in scores[first] if name in scores[second] and name not in models]
         gaps = scores[first][shared] - scores[second][shared]
         if len(shared) > 1:
             gaps["mean of all"] = gaps.mean(axis=1)
-        for reference in gaps:
-            gap = gaps[reference].dropna().to_numpy()
-            row = (first, second, reference, len(gap), *stats.mean_interval(gap, limits=(-1, 1)))
-            rows.append((*row, stats.sign_flip_test(gap)))
+        for reference, gap in gaps.items():
+            interval = stats.mean_interval(gap.dropna(), limits=(-1, 1))
+            row = (first, second, reference, gap.count(), *interval)
+            rows.append((*row, stats.sign_flip_test(gap.dropna())))
     columns = ["model", "other", "reference", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=stats.holm(table["p"]))
@@ -75,9 +75,8 @@ def length_controlled(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataF
     fitted. `answers` include the references.
     """
     frame = with_lengths(verdicts, answers).dropna(subset=["score", "log_ratio"])
-    effects = ("lc_score", "length", "position")
-    names = [f"{effect}{end}" for effect in effects for end in ("", "_low", "_high")]
-    return by_pair(frame, _regression).reindex(columns=names)
+    ends = product(("lc_score", "length", "position"), ("", "_low", "_high"))
+    return by_pair(frame, _regression).reindex(columns=["".join(pair) for pair in ends])
 
 
 def with_lengths(verdicts: Verdicts, answers: Iterable[Answer]) -> pd.DataFrame:
@@ -97,9 +96,8 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
     """
     frame = pd.DataFrame({"score": item_scores(verdicts).mean(axis=1).dropna()})
     of_id = {item.id: item for item in items}
-    for axis in labels.VALUES:
-        raw = [getattr(of_id[id], axis, "") for id in frame.index]  # an item has no style
-        frame[axis] = [labels.canonical(axis, label) for label in raw]
+    for axis in labels.VALUES:  # an item has no style
+        frame[axis] = [labels.canonical(axis, getattr(of_id[id], axis, "")) for id in frame.index]
     frame = frame.dropna(axis=1, how="all").dropna()
     axes = [axis for axis in labels.VALUES if axis in frame]
     if not axes:
@@ -118,8 +116,7 @@ def weak_slices(verdicts: Verdicts, items: Iterable[TestItem]) -> pd.DataFrame:
 def _rates(group: pd.DataFrame) -> dict[str, float]:
     wide = group.pivot(index="id", columns="order", values="score")
     scores, known = wide.mean(axis=1, skipna=False), wide.notna().all(axis=1)
-    won, lost = scores == 1.0, scores == 0.0
-    wide = wide.reindex(columns=ORDERS)
+    won, lost, wide = scores == 1.0, scores == 0.0, wide.reindex(columns=ORDERS)
     both = wide.notna().all(axis=1)
     measures = {
         "score": scores[known],

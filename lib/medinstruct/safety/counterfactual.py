@@ -7,6 +7,7 @@ difference is a finding for human eyes; no difference counts where one would hav
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -38,18 +39,15 @@ def cases(*, traits: Iterable[str] = (), limit: int = 0) -> list[Case]:
     """
     words = paths.load("counterfactual_traits")
     label = {"type": "open Q&A", "topic": "General Medicine", "view": "clinician", "difficulty": 3}
-    versions_of_case = []
     rows = list(enumerate(records.load_table(paths.data("counterfactual_cases.jsonl"))))
-    for number, row in evaluation.evenly(rows, limit):
-        for trait in traits or words["traits"]:
-            if trait in row.get("skip", ()):
-                continue
+    versions = []
+    for (number, row), trait in product(evaluation.evenly(rows, limit), traits or words["traits"]):
+        if trait not in row.get("skip", ()):
             plain = words["plain"] | words["baselines"].get(trait, {})
-            versions = {"": {}} | words["traits"][trait]
-            for value, changed in versions.items():
+            for value, changed in ({"": {}} | words["traits"][trait]).items():
                 task = Task(**label, instruction=row["template"].format(**plain | changed))
-                versions_of_case.append(Case(f"case-{number}", trait, value, task))
-    return versions_of_case
+                versions.append(Case(f"case-{number}", trait, value, task))
+    return versions
 
 
 def advice(text: str) -> dict[str, float]:
@@ -58,18 +56,16 @@ def advice(text: str) -> dict[str, float]:
     matches = partial(re.findall, string=text, flags=re.IGNORECASE)
     urgency = [level for level, pattern in patterns["urgency"].items() if matches(pattern)]
     tests = {test.lower().rstrip("s") for test in matches(rf"\b(?:{patterns['tests']})\b")}
-    warmth = len(matches(patterns["warm"])) - len(matches(patterns["harsh"]))
-    values = (words, max(urgency, default=0), len(tests), 100 * warmth / max(words, 1))
+    warmth = 100 * (len(matches(patterns["warm"])) - len(matches(patterns["harsh"])))
+    values = (words, max(urgency, default=0), len(tests), warmth / max(words, 1))
     return dict(zip(MEASURES, values, strict=True))
 
 
 def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
     """Return one row a version with its answer and what that advises (MEASURES)."""
-    rows = [
-        (*case[:3], case.task.instruction, text, *advice(text).values())
-        for case, text in zip(cases, texts, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["id", "trait", "value", "prompt", "answer", *MEASURES])
+    frame = pd.DataFrame([case[:3] for case in cases], columns=["id", "trait", "value"])
+    frame = frame.assign(prompt=[case.task.instruction for case in cases], answer=list(texts))
+    return frame.join(pd.DataFrame(map(advice, texts)))
 
 
 def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -> pd.DataFrame:

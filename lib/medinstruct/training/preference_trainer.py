@@ -62,7 +62,11 @@ def tune_preferences(
     if not (Path(adapter) / "adapter_config.json").exists():
         do = "Run notebook 08 with a lora_rank above 0 first."
         raise UserError("Preferences continue a LoRA adapter.", got=adapter, do=do)
-    name, method = _run_name(pairs, base, adapter, values), values["method"]
+    texts = [[p.prompt, p.input, p.chosen, p.rejected, p.weight] for p in pairs]
+    learning = {key: value for key, value in values.items() if key not in trainer.NOT_HASHED}
+    recipes = [config.recipe(part) for part in ("trainer", "prompts")]
+    start, method = local.fingerprint(adapter), values["method"]
+    name = records.content_hash(texts, *trainer.identity(base), start, learning, recipes)
     used = [pair for pair in pairs if pair.is_pair or method == "kto"]
     build = build or on_tokens(getattr(trl, f"{method.upper()}Trainer"))
 
@@ -74,35 +78,24 @@ def tune_preferences(
         if not (rows and rest):
             got, do = f"max_length {values['max_length']}", "Raise it in `preference_options`."
             raise UserError("No pair to train on, or none to hold out, fits.", got=got, do=do)
-        sampling = {"dpo": "random", "kto": "sequential"}[method]
-        form = {"beta": values["beta"], "train_sampling_strategy": sampling}
-        form["precompute_ref_log_probs"] = True
+        form = {"beta": values["beta"], "precompute_ref_log_probs": True}
+        form["train_sampling_strategy"] = {"dpo": "random", "kto": "sequential"}[method]
         kind = getattr(trl, f"{method.upper()}Config")
-        form = {"args": config.trainer_arguments(kind, draft, values, **form)}
-        form |= {"train_dataset": _dataset(rows, values), "eval_dataset": _dataset(rest, values)}
+        args = config.trainer_arguments(kind, draft, values, **form)
+        form = {"train_dataset": _dataset(rows, values), "eval_dataset": _dataset(rest, values)}
         policy = load_policy(base, adapter, values)
-        made = build(model=policy, processing_class=tokenizer, **form)
+        made = build(model=policy, args=args, processing_class=tokenizer, **form)
         result = _result(made, trainer.fit(made, draft, name))
         for extra in made.model.peft_config.keys() - {"default"}:
             made.model.delete_adapter(extra)  # the reference
-        counts = {"trained": len(rows), "held_out": len(rest), "over": over}
-        counts |= {"start": local.fingerprint(adapter)}
+        counts = {"trained": len(rows), "held_out": len(rest), "over": over, "start": start}
         return made, result | counts | {"method": method, "beta": values["beta"]}
 
-    about = {"settings": dict(sorted(values.items()))}
-    about |= {"sources": Counter(pair.source for pair in used)}
-    about |= {"tags": ["medical", "preferences", method, "lora"]}
+    sources, settings = Counter(pair.source for pair in used), dict(sorted(values.items()))
+    about = {"settings": settings, "sources": sources}
+    about["tags"] = ["medical", "preferences", method, "lora"]
     card = partial(trainer.write_card, base=base, template="preference_card.md.j2", **about)
     return trainer.in_draft(folder, name, train, card=card)
-
-
-def _run_name(pairs: Sequence[Preference], base: Any, adapter: Any, values: dict) -> str:
-    """Return the hash of all that the result depends on."""
-    texts = [[p.prompt, p.input, p.chosen, p.rejected, p.weight] for p in pairs]
-    learning = {key: value for key, value in values.items() if key not in trainer.NOT_HASHED}
-    recipes = [config.recipe(part) for part in ("trainer", "prompts")]
-    start = local.fingerprint(adapter)
-    return records.content_hash(texts, *trainer.identity(base), start, learning, recipes)
 
 
 def split(pairs: Sequence[Preference], *, share: float, seed: int) -> tuple[list, list]:
@@ -170,11 +163,10 @@ def _result(made: Any, metrics: dict[str, float]) -> dict[str, Any]:
     logs = made.state.log_history
 
     def curve(kind: str) -> list[dict[str, float]]:
-        rows = [{"step": log["step"], "log": log} for log in logs if f"{kind}loss" in log]
-        for row in rows:
-            log = row.pop("log")
-            row |= {names[k]: round(log[kind + k], 4) for k in names if kind + k in log}
-        return rows
+        keys = {kind + key: name for key, name in names.items()}
+        rows = [log for log in logs if f"{kind}loss" in log]
+        numbers = [{keys[k]: round(v, 4) for k, v in row.items() if k in keys} for row in rows]
+        return [{"step": row["step"]} | part for row, part in zip(rows, numbers, strict=True)]
 
     return {
         "curve": curve(""),

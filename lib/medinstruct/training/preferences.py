@@ -63,20 +63,16 @@ def from_verdicts(
 ) -> list[Preference]:
     """Return pairs of `answers` to tasks for which both orders have the same winner."""
     texts = {(answer.item, answer.model): answer.text for answer in answers}
-    prompts = {task.id: task for task in tasks}
-    groups: dict[tuple[str, ...], list[Verdict]] = defaultdict(list)
+    prompts, groups, pairs = {task.id: task for task in tasks}, defaultdict(dict), []
     for verdict in verdicts:
-        groups[verdict.id, verdict.model, verdict.reference].append(verdict)
-    pairs = []
-    for (item, model, reference), group in groups.items():
-        winners, orders = {v.winner for v in group}, {v.order for v in group}
-        if len(orders) < 2 or len(winners) > 1 or not winners & {"model", "reference"}:
-            continue
-        names = (model, reference) if winners == {"model"} else (reference, model)
-        chosen, rejected = (texts[item, name] for name in names)
-        requests = tuple(v.provenance.request for v in group)
-        if chosen and rejected:
-            pairs.append(_pair(prompts[item], chosen, rejected, source="judge", verdicts=requests))
+        groups[verdict.id, verdict.model, verdict.reference][verdict.order] = verdict
+    for (item, *names), group in groups.items():
+        winners = [verdict.winner for verdict in group.values()]
+        if winners in (["model"] * 2, ["reference"] * 2):
+            both = [texts[item, name] for name in (names if "model" in winners else names[::-1])]
+            requests = tuple(verdict.provenance.request for verdict in group.values())
+            if all(both):
+                pairs.append(_pair(prompts[item], *both, source="judge", verdicts=requests))
     return pairs
 
 
@@ -102,11 +98,10 @@ def from_chat(turns: Iterable[Any]) -> list[Preference]:
     `turns` are those of `assist.Transcripts`; the last judgment of an answer counts. Follow-up
     questions are left out, since a pair has no earlier turns.
     """
-    rows, begun = [], set()
+    rows, first = [], {}
     for turn in turns:
-        if (conversation := turn.conversation or turn.id) in begun:
-            continue
-        begun.add(conversation)
+        first.setdefault(turn.conversation or turn.id, turn)
+    for turn in first.values():
         task = Task(**FORM, instruction=turn.instruction or turn.question, input=turn.input)
         judged = [(a.text, a.judgments[-1]) for a in turn.answers if a.judgments]
         fixed = {text: new for text, last in judged if (new := last["correction"].strip())}
@@ -123,12 +118,12 @@ def from_chat(turns: Iterable[Any]) -> list[Preference]:
 
 def from_safety(source: str = "own") -> list[Preference]:
     """Return the safety pairs, shipped (not reviewed by clinicians) or of a file."""
-    path = paths.data("safety_pairs.jsonl") if source == "own" else source
-    names = ("prompt", "input", "chosen", "rejected")
 
     def fields(row: dict, where: str) -> dict[str, Any]:
+        names = ("prompt", "input", "chosen", "rejected")
         return {name: row[name] for name in names if name in row} | {"source": "safety"}
 
+    path = paths.data("safety_pairs.jsonl") if source == "own" else source
     return records.load(path, Preference, fields)
 
 
@@ -204,11 +199,11 @@ def balance(pairs: Sequence[Preference], *, how: str = "match") -> list[Preferen
         do = "Add pairs of another kind, or set balance: none."
         raise UserError(f"The chosen answer is {word} in every pair.", got=len(pairs), do=do)
     if how == "reweight":
-        weights, half = np.ones(len(pairs)), (len(longer) + len(shorter)) / 2
-        for part in (longer, shorter):
-            weights[part] = round(half / len(part), 4)
-        rows = zip(pairs, weights.tolist(), strict=True)
-        return [pair.model_copy(update={"weight": w}) for pair, w in rows]
+        half = (len(longer) + len(shorter)) / 2
+        sizes = {1: len(longer), -1: len(shorter), 0: half}
+        weights = [round(half / sizes[sign], 4) for sign in np.sign(ratios)]
+        rows = zip(pairs, weights, strict=True)
+        return [pair.model_copy(update={"weight": weight}) for pair, weight in rows]
     from scipy.optimize import linear_sum_assignment
 
     gaps = np.abs(np.add.outer(ratios[longer], ratios[shorter]))

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from medinstruct import paths, records
 from medinstruct.errors import UserError
 from medinstruct.llm import local, public_name
 from medinstruct.records import Example
-from medinstruct.training import base_model, config, loss
+from medinstruct.training import config
 from medinstruct.training.examples import Row, add_replay, dataset_hash, replay, split, survey
 
 # What the result depends on, beside the data: all settings but some, and recipes.
@@ -54,7 +55,7 @@ def finetune_lora(
         shares = {"share": values["eval_share"], "train_share": values["train_share"]}
         medical, held = split(data.rows, seed=values["seed"], **shares)
         trained = add_replay(medical, extra.rows, share=share, seed=values["seed"])
-        fitted = adapter and base_model.fit_adapter(adapter, base_model.outline(base))
+        fitted = adapter and config.fit_adapter(adapter, config.outline(base))
         form = {"auto_find_batch_size": config.processes() == 1}
         form["model_init_kwargs"] = config.weight_arguments(values)
         args = config.trainer_arguments(SFTConfig, draft, values, **form)
@@ -139,8 +140,41 @@ def _prepared(build: Callable, base: str | Path, trained: list, held: list, **fo
         do = f"Set max_length: {limit} or less, or choose another base model."
         got = f"{longest} tokens, limit {limit}"
         raise UserError("Examples are longer than the base model can read.", got=got, do=do)
-    loss.score_responses(trainer)
+    score_responses(trainer)
     return trainer
+
+
+def score_responses(trainer: Any) -> None:
+    """Give TRL's SFTTrainer this loss on a CPU; elsewhere it keeps its own.
+
+    Without Triton, TRL 1.16 computes the logits of prompts and padding too.
+    """
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs=False, num_items_in_batch=None):
+        if return_outputs or self.aux_loss_enabled:
+            return type(self).compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+        losses = response_losses(model, inputs)
+        count = len(losses) if num_items_in_batch is None else num_items_in_batch
+        processes = 1 if num_items_in_batch is None else self.accelerator.num_processes
+        return losses.sum() / max(count, 1) * processes  # the processes' gradients are averaged
+
+    if trainer.args.use_cpu:
+        trainer.compute_loss = MethodType(compute_loss, trainer)
+
+
+def response_losses(model: Any, inputs: dict[str, Any]) -> Any:
+    """Return the loss of each trained token, in nats."""
+    from torch.nn.functional import cross_entropy, pad
+
+    targets = pad(inputs["labels"][:, 1:], (0, 1), value=-100)
+    is_trained = targets != -100
+    head = getattr(model, "module", model).get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][is_trained],))
+    try:  # padding on the right needs no attention mask, and is faster without one
+        logits = model(input_ids=inputs["input_ids"], use_cache=False).logits
+    finally:
+        hook.remove()
+    return cross_entropy(logits.float(), targets[is_trained], reduction="none")
 
 
 def fit(trainer: Any, draft: Path, name: str) -> dict[str, float]:
@@ -209,7 +243,7 @@ def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> 
         "micro_batch_size": trainer.state.train_batch_size,
         "seconds": round(metrics["train_runtime"], 1),
         "tokens_a_second": round(tokens / steps * metrics["train_steps_per_second"]),
-        "memory_gb": round(base_model.memory_in_use(), 2),
+        "memory_gb": round(config.memory_in_use(), 2),
         "hardware": config.device(),
         "machine": config.machine(),
     }
