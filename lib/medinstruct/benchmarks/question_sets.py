@@ -121,7 +121,7 @@ def _content(name: str, file: Path | None) -> dict[str, Any]:
     try:
         problem = _lacking(about.get("needs", ""))
         return {"problem": problem} if problem else _read(name, file)
-    except UserError as error:
+    except (ImportError, UserError) as error:
         if file or "file" in about:
             raise
         return {"problem": str(error).replace("\n", " ")}

@@ -166,7 +166,8 @@ def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any)
     for name in names:
         kind, _, path = name.partition(":")
         if kind == "replay":
-            stored = verdicts.load_verdicts(path, items=items, model=judged)
+            if not (stored := verdicts.load_verdicts(path, items=items, model=judged)):
+                raise UserError("The file holds no verdict.", got=path, do="Choose another file.")
             verdicts.single_judge_table(stored)
             judges.append(Replay(name, stored[0].judge or "unknown judge", stored))
         else:
