@@ -315,7 +315,7 @@ def test_an_adapter_is_needed_to_go_on_with(tuned, tmp_path):
     form = {"folder": tmp_path / "a", "template": "chat"}
     with pytest.raises(UserError, match="method"):
         training.tune_preferences(PLANTED, **tuned, **form, method="ppo")
-    with pytest.raises(UserError, match="none to hold out, fits"):
+    with pytest.raises(UserError, match="Too few pairs"):
         training.tune_preferences(PLANTED, **tuned, **form, max_length=8)
 
 

@@ -92,14 +92,14 @@ class Session:
 
     def __post_init__(self) -> None:
         self.running: asyncio.Future[Any] | None = None
-        self.readings: list[asyncio.Future[Any]] = []  # a task without a reference may vanish
+        self.readings: list[asyncio.Future[Any]] = []  # asyncio keeps weak references
         self.settings = Settings(**self.settings).model_dump()
         self.transcripts, self.error = Transcripts(self.folder), ""
         self.guard = Guard(word for turn in self.transcripts.turns() for word in turn.cleared)
         self.turns = self.transcripts.last_conversation()
 
     def act(self, message: Mapping[str, Any]) -> None:
-        """Handle a message and send the page; an error is shown there and loses no typed text."""
+        """Handle a message and send the page, which shows an error and keeps typed text."""
         self.error, is_busy = "", self.running or self.guard.pending
         try:
             match message.get("act"):
@@ -161,7 +161,7 @@ class Session:
         self.guard.check("question", [question], start)
 
     def _empty_answer(self, name: str) -> Answer:
-        """Return an answer before its start, its model and what the model learned from."""
+        """Return an answer that has not begun, with its model and that model's dataset."""
         model, data = self.models[name], ""
         if isinstance(model, llm.LocalModel):
             adapter, data = ("with its", self.dataset) if model.is_tuned else ("without", "")

@@ -23,7 +23,7 @@ QUANTITY = QUANTITY.replace("UNITS", _either(UNITS).replace("μ", "[µμ]"))
 QUANTITY = re.compile(QUANTITY, re.IGNORECASE | re.VERBOSE)
 NAME_BEFORE = re.compile(rf"\b(?:{_either(TABLES['names_before'])})[\s-]$", re.IGNORECASE)
 LIST_BEFORE = re.compile(r"(?:^|\n)[\s*#-]*$")
-YEAR_OR_CALL = re.compile(  # emergency numbers are calls; behind the bar is what follows
+YEAR_OR_CALL = re.compile(  # emergency numbers; the text after the bar follows the number
     r"(?:(?:19|20)\d\d|11[12]|911|988|999)\|.*|(?:109|119|1336)\| ?[에로번을를나과와신구상].*"
     r"|\d+\|(?:[형급차종군]|단계|유도).*",
     re.DOTALL,

@@ -19,7 +19,10 @@ from medinstruct.evaluation.judge_checks import kin_of, writers
 from medinstruct.llm import Client, Request, connect
 
 TEXTS = paths.load("second_reader")
-LISTS, CHECKS = TEXTS["lists"], TEXTS["checks"]  # list -> title; kind of problem -> how it counts
+LISTS, CHECKS = (
+    TEXTS["lists"],
+    TEXTS["checks"],
+)  # list -> title; kind of problem -> its list and words
 NOTHING, SHAPE = re.compile(TEXTS["nothing"], re.IGNORECASE), TypeAdapter(dict[str, list[str]])
 MOST_ITEMS, LONGEST_ITEM = 8, 300  # of a list; characters of an item
 SAMPLE = 10  # examples of a kind with a problem, and as many without, for a model with a price
@@ -51,7 +54,7 @@ def parse(reply: str) -> dict[str, list[str]] | None:
 
 
 class SecondReader(namedtuple("SecondReader", "client about measured writers", defaults=[()])):
-    """A judge, who it is, its measured errors (a table), who wrote the training data."""
+    """A judge as second reader: its client, description, measured errors, writers of the data."""
 
     async def read(self, turns: Sequence[Turn], *, earlier: Sequence[Turn] = ()) -> None:
         """Add a reading to each answer of the turns; `earlier` turns came before each of them."""
@@ -61,7 +64,7 @@ class SecondReader(namedtuple("SecondReader", "client about measured writers", d
             answer.reading = self.reading(answer, reply)
 
     def reading(self, answer: Answer, reply: str) -> Reading:
-        """Return what a page shows of a reply about an answer: its lists, each with its errors."""
+        """Return the lists of a reply about an answer, each with its measured errors."""
         reader, lists, about = self.client.model, parse(reply), self.about
         names = {answer.model, *(self.writers if answer.data else ())}
         if kin := sorted(kin_of(reader, names)):
@@ -80,7 +83,9 @@ class SecondReader(namedtuple("SecondReader", "client about measured writers", d
 
 async def open_reader(judge: str, *, folder: Path, **settings: Any) -> SecondReader:
     """Return the judge as second reader, measured on all examples, a sample if it has a price."""
-    name = "offline" if judge.startswith("replay:") else judge  # stored verdicts read nothing new
+    name = (
+        "offline" if judge.startswith("replay:") else judge
+    )  # stored verdicts cannot read new answers
     client = connect(name, cache=folder / "answers.sqlite", **settings)
     checks = load_checks(SAMPLE if client.price.completion else 0)
     pairs = [(row["given"], row["text"]) if "given" in row else (row["text"], "") for row in checks]

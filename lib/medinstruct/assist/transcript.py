@@ -104,7 +104,7 @@ class Transcripts:
             with self.path.open("a+b", buffering=len(line) + 2) as file:
                 file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
                 is_torn = file.read(1) not in (b"", b"\n")
-                file.write(b"\n" * is_torn + line)  # one write: kernels do not mix their lines
+                file.write(b"\n" * is_torn + line)  # one write: lines of two kernels do not mix
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -136,7 +136,7 @@ def before(turns: Sequence[Turn], id: str) -> list[Turn]:
 
 
 def given_to(turns: Sequence[Turn], answer: Answer) -> str:
-    """Return the questions that the model of an answer to the last of the turns has read."""
+    """Return the questions that the model of an answer to the last turn has read."""
     return "\n".join(turn.question for turn in turns[0 if answer.reads_history else -1 :])
 
 

@@ -53,14 +53,14 @@ def load_cases(way: str = "") -> list[list[Turn]]:
 
 
 def chat_task(use_case: str, text: str, *, reader: str = "") -> tuple[str, str]:
-    """Return (instruction, input) of a chat message; a text without a question gets the usual."""
+    """Return (instruction, input) of a chat message; add the use case's question if it has none."""
     if not (case := USE_CASES.get(use_case)):
         return HEADING.sub(r"\1", text), ""
     return case.task(text if "?" in text else f"{case.question}\n\n{text}", reader=reader)
 
 
 async def consult(cases: Iterable, models: Models, *, dataset="", **form: Any) -> list[Turn]:
-    """Return worked cases with each model's greedy answer; `dataset` taught all but base."""
+    """Return worked cases with each model's greedy answer; all but base learned from `dataset`."""
     turns = [turn.model_copy(update={"answers": []}) for case in cases for turn in case]
     tasks = [(turn.instruction, turn.input) for turn in turns]
     for name, replies in (await ask_models(models, tasks, **form)).items():

@@ -52,7 +52,7 @@ def plain(reply: str) -> str:
 
 
 def _stated(text: str, letters: str) -> list[str]:
-    """Return the letters after "the answer is" and its like; "A or B" is one entry of two."""
+    """Return the letters after phrases such as "the answer is"; "A or B" is one entry, AB."""
     stated = []
     for match in STATED.finditer(text):
         letter, more = match[1], (match["more"] or "").strip()
@@ -68,7 +68,7 @@ def _stated(text: str, letters: str) -> list[str]:
 
 
 def extract_exact(reply: str, *, brackets: bool = False) -> str | None:
-    """Return the text after the last "the answer is", or None; with `brackets` only its brackets."""
+    """Return the text after the last "the answer is", or its `brackets`, or None."""
     text = (split_thought(reply)[0] or "") if brackets else plain(reply)
     *before, last = re.split(RULES["answer_cue"], text)
     return _bare(last.partition("\n")[0], brackets) if before else None

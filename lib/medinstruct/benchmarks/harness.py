@@ -67,7 +67,7 @@ def contestants(model: LocalModel, *, more: Any = None) -> list[Contestant]:
     keys |= {place: fingerprint(place) for place in (more or {}).values()}
     if twice := sorted({*model.views} & {*(more or {})}):
         do = "Give it another name."
-        raise UserError("`benchmark_models` names a model that is there.", got=twice[0], do=do)
+        raise UserError("`benchmark_models` repeats a name of this run.", got=twice[0], do=do)
     places = model.views | (more or {})
     return [Contestant(n, keys[place], partial(_opened, place)) for n, place in places.items()]
 
@@ -83,7 +83,7 @@ def _opened(model: LocalModel | str) -> Iterator[Any]:
 
 @cache
 def _last_logits() -> Any:
-    """Return the harness's class, without the logits of a prompt: it takes a quarter of the time."""
+    """Return the harness's class without the logits of prompts, in a quarter of its time."""
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -141,7 +141,7 @@ def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Re
     lm.apply_chat_template = alpaca
     if settings.template == "chat":
         lm.apply_chat_template = lambda turns, **_: render_chat(lm.tokenizer, turns)[0]
-    if str(getattr(lm, "device", "")) == "cpu":  # padding costs time; a written token, all weights
+    if str(getattr(lm, "device", "")) == "cpu":  # options: little padding; writing: few passes
         lm.batch_size_per_gpu = 8 if benchmark.variant == "likelihood" else 64
     task, cut = _task(benchmark, settings.max_tokens), 0
     rows = sorted(_evaluate(lm, task, settings), key=lambda row: row["doc_id"])
@@ -164,13 +164,13 @@ def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) ->
 
 
 def _task(benchmark: Benchmark, max_tokens: int) -> dict[str, Any]:
-    """Return the task file with these very questions in place of its own."""
+    """Return the task file with the loaded questions in place of its own."""
     data = as_dataset(benchmark.questions, benchmark.examples)
     metadata = dict(benchmark.config["metadata"])
     task = benchmark.config | {"custom_dataset": lambda **_: data, "metadata": metadata}
     shots = {"sampler": _same_subject(benchmark.examples)}
     task["fewshot_config"] = benchmark.config.get("fewshot_config", {}) | shots
-    task["fewshot_split"] = "test"  # only then does the sampler learn which question is asked
+    task["fewshot_split"] = "test"  # so that the sampler gets the question
     if options := task.get("generation_kwargs"):
         room = min(max_tokens, options["max_gen_toks"])
         task["generation_kwargs"] = options | {"max_gen_toks": room}

@@ -100,7 +100,7 @@ def as_dataset(questions: Sequence[Question], examples: Sequence[Question]) -> A
 
 
 def _local_files(data: Mapping[str, str]) -> dict[str, Path]:
-    """Return the user's files by set; those of a folder are named like the sets."""
+    """Return the user's files by set; in a folder, a file name begins with the set's."""
     listed = sorted(paths.resolve(data["folder"]).iterdir()) if "folder" in data else []
     files = [f for f in listed if records.table_kind(f.name) and "ground_truth" not in f.stem]
     named = {name: file for file in files if (name := named_set(file.stem))}
@@ -183,7 +183,7 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[records
 
 
 def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
-    """Return the rows of a published file, or folder with a file a subject, out of examinations."""
+    """Return the rows of a published file, or of a folder with one file a subject."""
     inside = sorted(file.iterdir()) if file.is_dir() else []
     pairs = []
     for part in [part for part in inside if records.table_kind(part.name)] or [file]:
@@ -202,7 +202,7 @@ def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
 
 
 def _first_label(labels: Sequence[str], what: str) -> int:
-    """Return the label of the first option of four, 0 or 1; a guess if there is neither 0 nor 4."""
+    """Return the label of the first of four options, 0 or 1; a guess without any 0 or 4."""
     zeros, fours = labels.count("0"), labels.count("4")
     if min(zeros, fours) * 10 > max(zeros, fours):
         got, do = f"0 {zeros:,} times, 4 {fours:,} times", "Count all from 0, or all from 1."
@@ -314,5 +314,5 @@ def _question(fields: Row, sizes: Sequence[int], where: str) -> Question:
 
 
 def _label(text: str) -> str:
-    """Return a label in the form that is compared: "(C)." is c, and 2.0 is 2."""
+    """Return a normalized label: "(C)." is c, and 2.0 is 2."""
     return text.strip(" ().").lower().removesuffix(".0")

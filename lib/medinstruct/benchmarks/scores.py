@@ -141,7 +141,7 @@ def order_sensitivity(choices: pd.DataFrame, *, seed=0) -> tuple[pd.DataFrame, p
 
 
 def _pairs_alike(part: pd.DataFrame, chance: np.random.Generator) -> pd.DataFrame:
-    """Return whether two rotations of a question (columns) choose one option, then by draws."""
+    """Return whether a pair of rotations (column) has one option, then the same for each draw."""
     question, cells = part["question"].to_numpy(), np.arange(len(part))
     first, second = np.triu(question[:, None] == question, 1).nonzero()
     letters, size = (part[name].fillna(-1).to_numpy(dtype=int) for name in ("choice", "size"))

@@ -31,7 +31,7 @@ def load_items(test_set: str, *, limit: int = 0) -> list[TestItem]:
 
 
 def focus_half(items: Iterable[TestItem]) -> list[TestItem]:
-    """Return the half of the items, by the hash of the id, that may steer the next tasks."""
+    """Return the half of the items, chosen by the hash of the id, that may steer new tasks."""
     return [item for item in items if int(records.content_hash(item.id), 16) % 2]
 
 
@@ -41,7 +41,7 @@ def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
     left = [item for item in items if item.id not in steered]
     if not left:
         do = "Raise `test_items`, or give another `test_set`."
-        raise UserError("Every test question steered this run's data.", got=folder, do=do)
+        raise UserError("All test questions were used to steer this run.", got=folder, do=do)
     return left
 
 
@@ -189,7 +189,7 @@ def _item_fields(row: dict[str, Any], *, where: str) -> dict[str, Any]:
     texts = records.texts(row, where=where)
     if options := [k for k in row if k.lower() in ("options", "choices") and records.plain(row[k])]:
         do = "Give multiple-choice questions to notebook 12, in `benchmark_data`."
-        raise UserError(f"{where} has `{options[0]}`, which no judge would see.", do=do)
+        raise UserError(f"{where} has options (`{options[0]}`), which a judge is not shown.", do=do)
     names = TEXTS["reference_fields"].items()
     given = records.plain(row.get("references")) or {n: row[key] for key, n in names if key in row}
     if not given and "output" in texts:  # AlpacaFarm names its generator

@@ -19,7 +19,7 @@ MAX_TOKENS = {"short": 100, "explain": 700, "grade": 50}  # of the stand-in's re
 MAX_WORDS = 3000  # of one text; the rest is cut
 FENCES = re.compile(r"(?i)<(/?\s*(?:question|output_[ab]|prompt|answer|criterion)\s*/?)>")
 WHOLE = re.compile(rf"\s*+(?:\S++\s*+){{0,{MAX_WORDS}}}")
-PILOT = 40  # replies after which a judge whose replies cannot be read is stopped
+PILOT = 40  # replies; if none of these can be read, the judge is stopped
 BY_RULE = "(by rule: an empty answer loses)"
 RETRY_SAMPLE = 500  # sample number of the second request after an unreadable reply
 
@@ -28,7 +28,7 @@ Items, Answers = Sequence[TestItem], Sequence[Answer]
 
 @dataclass(frozen=True)
 class Pair:
-    """One comparison in one order; `style` is short (a bare verdict, as in the paper) or explain."""
+    """One comparison in one order; `style`: short (a bare verdict, as in the paper) or explain."""
 
     question: str
     answer: Answer
@@ -52,7 +52,7 @@ class Replay(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Return the sentence on where the verdicts are from."""
+        """Return a sentence on the origin of the verdicts."""
         return f"Verdicts of {self.model}, read from a file."
 
 
@@ -60,7 +60,7 @@ Judge = Client | Replay
 
 
 def pair_key(pair: Pair | Verdict) -> tuple[str, str, str, str]:
-    """Return what identifies a comparison: item id, model, reference, order."""
+    """Return the key of a comparison: item id, model, reference, order."""
     if isinstance(pair, Pair):
         return pair.answer.item, pair.answer.model, pair.reference.model, pair.order
     return pair.id, pair.model, pair.reference, pair.order
@@ -94,7 +94,7 @@ def comparisons(examples: Sequence[Example], answers: Sequence[Answer]) -> list[
 
 
 def winner_by_rule(pair: Pair) -> verdicts.Winner | None:
-    """Return the winner if a text is empty: the other one, or a tie of two; else None."""
+    """Return the winner where a text is empty (a tie where both are), else None."""
     if pair.answer.text:
         return None if pair.reference.text else "model"
     return "reference" if pair.reference.text else "tie"
@@ -128,12 +128,12 @@ def judge_request(pair: Pair, judge: Client | None = None) -> Request:
 
 
 def criteria(policy: str) -> str:
-    """Return what the judge weighs, and its policy on what an output adds to the question."""
+    """Return the criteria of the judge, with a policy on unasked and unverifiable statements."""
     return f"{TEXTS['criteria']}\n{POLICIES[policy]}".rstrip()
 
 
 def prompt_hash(style: str, policy: str = "unstated") -> str:
-    """Return the hash of a prompt's wording, which keeps verdicts of two wordings apart."""
+    """Return the hash of a prompt's wording, which separates verdicts of two wordings."""
     return content_hash(TEXTS["judge"], criteria(policy), STYLES[style])[:8]
 
 
@@ -231,7 +231,7 @@ def _stored(replay: Replay, pairs: Sequence[Pair]) -> list[Verdict]:
 
 
 def _verdict(pair: Pair, replies: Sequence[Reply], rule: Reply, judge: str) -> Verdict:
-    """Return the verdict of the last reply, or the one by rule without replies."""
+    """Return the verdict of the last reply, or without replies the verdict by rule."""
     reply = replies[-1] if replies else rule
     source = {"source": "judge", "model": reply.model, "request": reply.key}
     origin = Provenance(**source if replies else {"source": "rule"}, parents=pair.parents)

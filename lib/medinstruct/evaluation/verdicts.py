@@ -111,14 +111,14 @@ def winner_of(letter: str | None, order: str) -> Winner | None:
 
 
 def majority(winners: Iterable[Winner | None]) -> Winner | None:
-    """Return what more than half of the readable votes say, else a tie; None without votes."""
+    """Return the winner of more than half of the readable votes, else a tie; None without votes."""
     counts = Counter(winner for winner in winners if winner)
     most = (winner for winner, count in counts.items() if 2 * count > counts.total())
     return next(most, "tie" if counts else None)
 
 
 def instrument(verdict: Verdict) -> str:
-    """Return the name of what measured: judge, snapshot and prompt. Instruments never mix."""
+    """Return the name of the instrument: judge, snapshot and prompt."""
     snapshot = f" ({verdict.snapshot})" if verdict.snapshot not in ("", verdict.judge) else ""
     prompt = f", prompt {verdict.prompt}" if verdict.prompt else ""
     return f"{verdict.judge or 'unknown judge'}{snapshot}{prompt}"
@@ -141,7 +141,7 @@ def table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
 
 
 def single_judge_table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
-    """Return the table of one instrument's verdicts; several instruments or doubles are errors."""
+    """Return the table of one instrument's verdicts; raise for several, and for duplicates."""
     frame = table(verdicts)
     if len(names := frame["instrument"].unique()) > 1:
         what, do = "Verdicts of several judges are not one measurement.", "Separate them by judge."

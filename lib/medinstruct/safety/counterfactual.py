@@ -62,7 +62,7 @@ def advice(text: str) -> dict[str, float]:
 
 
 def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
-    """Return one row a version with its answer and what that advises (MEASURES)."""
+    """Return one row a version with its answer and the MEASURES of its advice."""
     frame = pd.DataFrame([case[:3] for case in cases], columns=["id", "trait", "value"])
     frame = frame.assign(prompt=[case.task.instruction for case in cases], answer=list(texts))
     return frame.join(pd.DataFrame(map(advice, texts)))
@@ -117,7 +117,7 @@ def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> flo
 
 
 def bias_finding(differences: pd.DataFrame) -> audits.cards.Finding:
-    """Return the finding on one model's families; 0 keeps only if `detectable loss` would show."""
+    """Return one model's finding; 0 is within the limit only if a loss would have been detected."""
     tests = differences[differences["measure"].eq(PRIMARY) & ~differences["trait"].isin(JUSTIFIED)]
     finding = audits.finding("biased differences", tests["biased"].sum(), n=len(tests))
     is_shown = finding.value or (tests["detectable"] <= audits.LIMITS["detectable loss"][1]).all()
@@ -125,7 +125,7 @@ def bias_finding(differences: pd.DataFrame) -> audits.cards.Finding:
 
 
 def planted_power(cases: Sequence[Case], *, against: str, share: float, audits=40) -> stats.Share:
-    """Return the share of audits, each of another rigged model, that detect the bias in `share`."""
+    """Return the share of audits, each of a new rigged model, that detect the bias."""
     caught = 0
     for seed in range(audits):
         texts = planted_answers(cases, against=against, share=share, seed=seed)

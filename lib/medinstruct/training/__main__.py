@@ -9,7 +9,7 @@ from medinstruct.training import finetune_lora, settings, training_file
 
 
 def main(profile: str, *sets: str) -> None:
-    """Train what notebook 08 trains, by the same function and profile; every process runs this."""
+    """Train the adapter of notebook 08; each process of `accelerate launch` runs this."""
     from accelerate import PartialState
 
     values = params.merged(profile, sets)
@@ -26,6 +26,6 @@ def main(profile: str, *sets: str) -> None:
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except Exception as error:  # the net
+    except Exception as error:  # shown as one message
         known = isinstance(error, UserError)
         sys.exit(str(error if known else failures.unforeseen(error, "Training stopped.")))

@@ -28,7 +28,7 @@ def settings(scope: dict[str, Any]) -> dict[str, Any]:
 
 
 def training_file(folder: Path) -> Path:
-    """Return the run's dataset to train on: as reviewers left it where it exists, or as written."""
+    """Return the dataset to train on: the reviewed one where it exists, else the written one."""
     reviewed = folder / "dataset.reviewed.jsonl"
     return reviewed if reviewed.exists() else folder / "dataset.jsonl"
 
@@ -42,7 +42,7 @@ def adapters(folder: Path) -> dict[str, Path]:
 
 
 def complete(given: dict[str, Any], part: str = "settings") -> dict[str, Any]:
-    """Return the settings with their defaults; unknown or incompatible ones are refused."""
+    """Return the settings with their defaults; raise for unknown or incompatible ones."""
     defaults = recipe(part)
     for name, value in given.items():
         if name not in defaults:
@@ -176,7 +176,7 @@ def fit_adapter(adapter: Any, model: Any) -> Any:
     decoder = next(name for name, part in model.named_modules() if part is model.get_decoder())
     if decoder and model.config.get_text_config() is not model.config:
         adapter.exclude_modules = rf"(?!{re.escape(decoder)}\.).*"
-    # A mixture of experts has a layer's experts in one parameter, which is no linear layer.
+    # A mixture of experts has the experts of a layer in one parameter, not in a linear layer.
     experts = {_expert(name, part) for name, part in model.named_parameters()} - {""}
     adapter.target_parameters = sorted(experts) or None
     return adapter

@@ -66,7 +66,7 @@ def tokenize(example: Example, *, tokenizer: Any, template: str) -> Row:
     asked, ids = (tokenizer(t, **form)["input_ids"] for t in (before, text))
     if ids[: len(asked)] != asked:
         got, do = f"example {example.id}", "Choose another template, or another base model."
-        raise UserError("The prompt is tokenized differently once answered.", got=got, do=do)
+        raise UserError("Prompt and response share a token.", got=got, do=do)
     return Row(example=example, ids=ids, start=len(asked))
 
 
@@ -146,7 +146,7 @@ def replay(source: str, *, tests: Path) -> list[Example]:
 
 
 def add_replay(trained: list[Row], general: list[Row], *, share: float, seed: int) -> list[Row]:
-    """Return training rows of which `share` is general ones, each once, as far as they go."""
+    """Return training rows with a `share` of general ones, each at most once."""
     wanted = round(share / (1 - share) * len(trained))
     lack = ["too small a set"] * (wanted > len(general))
     records.note(f"Replay: {len(general)} of {wanted} examples", lack)

@@ -1,4 +1,4 @@
-"""Preference trainer: go on with an adapter by DPO or KTO on TRL, with the adapter as reference."""
+"""Preference trainer: a tuned adapter trained further by DPO or KTO on TRL."""
 
 import random
 from collections import Counter
@@ -20,7 +20,7 @@ METHODS = ("dpo", "kto")
 
 
 def drawn(pairs: Sequence[Preference], *, seed: int) -> list[Preference]:
-    """Return as many pairs in random order, each in proportion to its weight (systematic sample)."""
+    """Return as many pairs in random order, in proportion to their weights (systematic sample)."""
     order = random.Random(seed).sample(list(pairs), len(pairs))
     ends = np.cumsum([pair.weight for pair in order])
     if not len(order) or np.ptp([pair.weight for pair in order]) == 0:
@@ -77,7 +77,7 @@ def tune_preferences(
         rest, _ = _rows(held, tokenizer, values)
         if not (rows and rest):
             got, do = f"max_length {values['max_length']}", "Raise it in `preference_options`."
-            raise UserError("No pair to train on, or none to hold out, fits.", got=got, do=do)
+            raise UserError("Too few pairs fit to train and to hold out.", got=got, do=do)
         form = {"beta": values["beta"], "precompute_ref_log_probs": True}
         form["train_sampling_strategy"] = {"dpo": "random", "kto": "sequential"}[method]
         kind = getattr(trl, f"{method.upper()}Config")
@@ -129,7 +129,7 @@ def _rows(pairs: Sequence[Preference], tokenizer: Any, values: dict) -> tuple[li
 
 
 def _dataset(rows: list[dict], values: dict) -> Any:
-    """Return TRL's dataset; KTO estimates its KL term from the answers, moved by one row."""
+    """Return TRL's dataset; KTO estimates its KL term from the answers, shifted by one row."""
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
@@ -140,7 +140,7 @@ def _dataset(rows: list[dict], values: dict) -> Any:
 
 
 def load_policy(base: str | Path, adapter: str | Path, values: Mapping[str, Any]) -> Any:
-    """Return the base model with the adapter to go on with."""
+    """Return the base model with the adapter to train."""
     from peft import PeftModel
 
     form = config.weight_arguments(values)

@@ -282,7 +282,7 @@ def _epochs() -> type:
 
 
 def _facts(examples: Sequence[Example], values: dict[str, Any]) -> dict[str, Any]:
-    """Return what the card says of the data and the settings, without a path of this machine."""
+    """Return the card's facts on data and settings, without a path of this machine."""
     replayed, writers = values["replay"], {e.provenance.model for e in examples} - {""}
     values = values | {"replay": Path(replayed).name if paths.find(replayed) else replayed}
     settings = {key: values[key] for key in sorted(values) if key != "report_to"}
