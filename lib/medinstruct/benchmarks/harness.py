@@ -63,13 +63,14 @@ class Result(BaseModel):
 
 def contestants(model: LocalModel, *, more: Any = None) -> list[Contestant]:
     """Return the views of a loaded model, and more as {name: path or hub id}."""
-    keys = {view: view.key(Request(messages=[])) for view in model.views.values()}
-    keys |= {place: fingerprint(place) for place in (more or {}).values()}
-    if twice := sorted({*model.views} & {*(more or {})}):
+    views, more = model.views, more or {}
+    if twice := sorted({*views} & {*more}):
         do = "Give it another name."
         raise UserError("`benchmark_models` repeats a name of this run.", got=twice[0], do=do)
-    places = model.views | (more or {})
-    return [Contestant(n, keys[place], partial(_opened, place)) for n, place in places.items()]
+    keys = {name: view.key(Request(messages=[])) for name, view in views.items()}
+    keys |= {name: fingerprint(place) for name, place in more.items()}
+    places = {name: partial(_opened, place) for name, place in (views | more).items()}
+    return [Contestant(name, key, places[name]) for name, key in keys.items()]
 
 
 @contextmanager
@@ -105,10 +106,9 @@ def _last_logits() -> Any:
 def run(
     benchmarks: Sequence[Benchmark], models: Sequence[Contestant], *, folder: Path, **settings: Any
 ) -> list[Result]:
-    """Run every model on every benchmark that has questions, with the `Settings` given by name.
+    """Run every model on every benchmark, with the `Settings` given by name.
 
-    Each result is written to `folder` under the hash of all it depends on, so a second run reads
-    it.
+    Each result is kept in `folder` under the hash of all it depends on.
     """
     chosen, results = Settings(**settings), []
     check_choice("template", chosen.template, ("alpaca", "chat"))

@@ -120,8 +120,7 @@ async def ask_models(
 
 async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> list[Answer]:
     """Return the answers of all models to all items; `form` as in `ask_models`."""
-    questions = [(item.instruction, item.input) for item in items]
-    answers = []
+    questions, answers = [(item.instruction, item.input) for item in items], []
     for name, replies in (await ask_models(models, questions, **form)).items():
         for item, reply in zip(items, replies, strict=True):
             origin = Provenance(source="answer", model=reply.model, request=reply.key)
@@ -133,11 +132,7 @@ async def answer_all(items: Sequence[TestItem], models: Models, **form: Any) -> 
 async def sample_candidates(
     examples: Sequence[Example], *, base: str | Path, adapter: str | Path, cache: Any = "", **form
 ) -> list[Answer]:
-    """Return for each example its written response and up to `samples` answers of the tuned model.
-
-    `form` as in `ask_models`. Truncated answers are left out: they would lose for their
-    end.
-    """
+    """Return for each example its written response and whole answers; `form` as in `ask_models`."""
     rows = [Answer(item=example.id, model="written", text=example.output) for example in examples]
     if not rows:
         return []
