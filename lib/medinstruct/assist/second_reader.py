@@ -19,10 +19,7 @@ from medinstruct.evaluation.judge_checks import kin_of, writers
 from medinstruct.llm import Client, Request, connect
 
 TEXTS = paths.load("second_reader")
-LISTS, CHECKS = (
-    TEXTS["lists"],
-    TEXTS["checks"],
-)  # list -> title; kind of problem -> its list and words
+LISTS, CHECKS = TEXTS["lists"], TEXTS["checks"]  # list -> title; problem -> its list, words
 NOTHING, SHAPE = re.compile(TEXTS["nothing"], re.IGNORECASE), TypeAdapter(dict[str, list[str]])
 MOST_ITEMS, LONGEST_ITEM = 8, 300  # of a list; characters of an item
 SAMPLE = 10  # examples of a kind with a problem, and as many without, for a model with a price
@@ -37,20 +34,18 @@ def request(given: str, answer: str, judge: Client | None = None) -> Request:
 
 
 def parse(reply: str) -> dict[str, list[str]] | None:
-    """Parse the four lists of a reply, truncated and escaped; None unless all four are there.
-
-    A list has at most 8 items of 300 characters; "none" is no item.
-    """
+    """Parse the four lists of a reply, cut and escaped; None unless all four are lists of texts."""
     with suppress(ValueError, KeyError):
-        lists, parsed = SHAPE.validate_json(reply[reply.find("{") : reply.rfind("}") + 1]), {}
-        for name in LISTS:
-            texts = [" ".join(text.split()) for text in lists[name] if not NOTHING.match(text)]
-            shown = map(review.visible, texts[:MOST_ITEMS])
-            cut = [t[:LONGEST_ITEM] + "…" * (len(t) > LONGEST_ITEM) for t in shown]
-            more = [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
-            parsed[name] = cut + more
-        return parsed
+        lists = SHAPE.validate_json(reply[reply.find("{") : reply.rfind("}") + 1])
+        return {name: _shortened(lists[name]) for name in LISTS}
     return None
+
+
+def _shortened(items: list[str]) -> list[str]:
+    """Return items as visible text, 8 at most of 300 characters; "none" is no item."""
+    texts = [review.visible(" ".join(text.split())) for text in items if not NOTHING.match(text)]
+    short = [text[:LONGEST_ITEM] + "…" * (len(text) > LONGEST_ITEM) for text in texts[:MOST_ITEMS]]
+    return short + [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
 
 
 class SecondReader(namedtuple("SecondReader", "client about measured writers", defaults=[()])):
@@ -72,20 +67,17 @@ class SecondReader(namedtuple("SecondReader", "client about measured writers", d
         if not lists:
             error = f"{TEXTS['unreadable']}: {review.visible(reply)}"[:300].removesuffix(": ")
             return Reading(reader=reader, about=about, state="unreadable", error=error)
-        rows = []
-        for name, title in LISTS.items():
-            errors = self.measured[self.measured["list"] == name].to_dict("records")
-            notes = [TEXTS["measured"].format(**row) for row in errors]
-            note = " ".join([*([] if lists[name] else [TEXTS["empty"]]), *notes])
-            rows.append({"items": lists[name], "note": note, "title": title})
+        notes = {name: [TEXTS["empty"]] * (not items) for name, items in lists.items()}
+        for row in self.measured.to_dict("records"):
+            notes[row["list"]].append(TEXTS["measured"].format(**row))
+        parts = [(lists[name], " ".join(notes[name]), title) for name, title in LISTS.items()]
+        rows = [{"items": items, "note": note, "title": title} for items, note, title in parts]
         return Reading(reader=reader, about=about, lists=rows)
 
 
 async def open_reader(judge: str, *, folder: Path, **settings: Any) -> SecondReader:
     """Return the judge as second reader, measured on all examples, a sample if it has a price."""
-    name = (
-        "offline" if judge.startswith("replay:") else judge
-    )  # stored verdicts cannot read new answers
+    name = "offline" if judge.startswith("replay:") else judge  # a file cannot read
     client = connect(name, cache=folder / "answers.sqlite", **settings)
     checks = load_checks(SAMPLE if client.price.completion else 0)
     pairs = [(row["given"], row["text"]) if "given" in row else (row["text"], "") for row in checks]
@@ -119,17 +111,14 @@ def measure(checks: Sequence[dict[str, Any]], replies: Sequence[str]) -> pd.Data
         words = [re.escape(word.lower()) for word in row["expect"] * kind["words"]]
         listed = bool(text) and all(re.search(rf"(?<![\w.]){w}(?!\w)", text) for w in words)
         counts.update([(row["check"], bool(row["expect"]), listed), (row["check"], read is None)])
-
-    def error(count: int, n: int) -> str:
-        share = stats.wilson(count, n)
-        bounds = TEXTS["share"].format(**share._asdict()) if share.low == share.low else ""
-        return f"{count} of {n}{bounds}"
-
     rows = []
     for check, kind in CHECKS.items():
         pairs = product([check], (True, False), (True, False))
         hits, misses, alarms, quiet = map(counts.__getitem__, pairs)
         row = kind | {"misses": misses, "n": hits + misses, "unreadable": counts[check, True]}
-        row["missed"], row["false alarms"] = error(misses, row["n"]), error(alarms, alarms + quiet)
+        for name, count, other in (("missed", misses, hits), ("false alarms", alarms, quiet)):
+            share = stats.wilson(count, count + other)
+            bounds = TEXTS["share"].format(**share._asdict()) if share.low == share.low else ""
+            row[name] = f"{count} of {count + other}{bounds}"
         rows.append(row)
     return pd.DataFrame(rows)
