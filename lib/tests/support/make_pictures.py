@@ -16,6 +16,7 @@ from test_jupyterlab import CHROMIUM, jupyterlab, run_all
 from medinstruct import paths
 
 MOST_BYTES = 150_000
+SIZE = {"width": 1300, "height": 1000}
 DEMO = paths.root() / "outputs/demo"
 DESK = """
 from medinstruct import paths, records, review
@@ -78,6 +79,7 @@ def crop(locator, height: int) -> bytes:
 
 def picture_of_report(page) -> Path:
     """Take the first screen of the report."""
+    page.set_viewport_size({"width": 1100, "height": 780})
     page.goto((DEMO / "report.html").as_uri())
     page.wait_for_timeout(500)
     return save(page.screenshot(), "report")
@@ -111,12 +113,12 @@ def main() -> None:
         write_notebook(folder / "notebooks/desk.ipynb", DESK)
         write_notebook(folder / "notebooks/chat.ipynb", CHAT)
         chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        size = {"viewport": {"width": 1100, "height": 780}, "device_scale_factor": 2}
-        print(picture_of_report(chromium.new_page(**size)))
-        size["viewport"] = {"width": 1300, "height": 1000}
+        context = chromium.new_context(viewport=SIZE, device_scale_factor=2)
+        context.set_default_timeout(180_000)
+        print(picture_of_report(context.new_page()))
         with jupyterlab(folder / "notebooks", folder) as url:
-            print(picture_of_desk(chromium.new_page(**size), url))
-            print(picture_of_chat(chromium.new_page(**size), url))
+            print(picture_of_desk(context.new_page(), url))
+            print(picture_of_chat(context.new_page(), url))
         chromium.close()
 
 
