@@ -47,7 +47,7 @@ pictures: .venv/ready
 lock: .venv/ready
 	$(BIN)/pip install --quiet uv
 	echo "# Exact versions for Python 3.11 to 3.13; made by \`make lock\`. PyTorch is installed before these, see the Makefile." > requirements.lock.new
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra train --extra dev --no-emit-package torch \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra train --extra dev --extra site --no-emit-package torch \
 	  --no-header --no-annotate pyproject.toml | grep -vE "^(nvidia-|cuda-|triton|rfc3987-syntax|lark)" >> requirements.lock.new
 	mv requirements.lock.new requirements.lock
 	{ sed "/- torch==/q" environment.yml; sed -n "/^[a-z]/s/^/      - /p" requirements.lock; } > environment.yml.new
