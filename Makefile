@@ -10,7 +10,7 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 unexport PYTHONDONTWRITEBYTECODE
 HEAVY := import lm_eval.models.huggingface, papermill, peft, seaborn, sklearn, spacy, statsmodels.api; from trl import SFTTrainer
 
-.PHONY: demo test contents pictures lock audit clean
+.PHONY: demo test contents pictures site site-check lock audit clean
 
 demo: .venv/ready
 	$(BIN)/python -m medinstruct run params/demo.yaml
@@ -26,6 +26,14 @@ contents: .venv/ready
 # Takes the pictures of README.md from outputs/demo, in Chromium.
 pictures: .venv/ready
 	PYTHONPATH=lib/tests $(BIN)/python -m support.make_pictures
+
+# Builds the site from the executed notebooks of the demo, README and docs/; nothing is executed again.
+site: .venv/ready
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . site
+
+# Builds the site, then checks every page in a browser, in light and dark.
+site-check: site
+	MEDINSTRUCT_SITE=all $(BIN)/python -m pytest lib/tests/test_site.py
 
 # The lock names every package, and Python compiles what is imported: both save a third of the time. uv unpacks on
 # every core, with a fifth of pip's work; where it cannot be had, or its index not reached, pip does the same.
@@ -63,4 +71,4 @@ audit: .venv/ready
 	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean:
-	rm -rf .venv
+	rm -rf .venv build site
