@@ -136,9 +136,10 @@ def copy_files(app, error):
     report = app.outdir / RUN / "report.html"
     page = re.sub(r'href="pages/([^"]+)"', r'href="\1"', report.read_text(encoding="utf-8"))
     report.write_text(page, encoding="utf-8")
-    for name in re.findall(r'href="([^":/#]+\.\w+)"', page):
+    for name in re.findall(r'href="([^":#]+\.\w+)"', page):
         if (ROOT / RUN / name).exists():
-            shutil.copyfile(ROOT / RUN / name, report.with_name(name))
+            (report.parent / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / RUN / name, report.parent / name)
 
 
 def setup(app):

@@ -587,8 +587,8 @@ def test_a_run_that_a_focus_steered_says_so_beside_its_scores(folder, quick):
 
 def lights(text):
     """The heading of each part on the first screen, and whether it is good."""
-    rows = re.findall(r'<li class="[a-z-]+"><a href="#(\w+)">[^<]*</a> <b>. ([a-z ]+)</b>', text)
-    return dict(rows)
+    rows = re.findall(r'<li class="[a-z-]+"><a href="#\w+">[^<]*</a> <b>. ([a-z ]+)</b>', text)
+    return dict(zip(report.results.REPORT["lights"], rows, strict=True))
 
 
 def test_the_first_screen_says_of_each_part_whether_it_works(folder, quick):
@@ -596,7 +596,7 @@ def test_the_first_screen_says_of_each_part_whether_it_works(folder, quick):
     training["gate"]["share"] = 0.95
     (folder / "training.json").write_text(json.dumps(training))
     first = lights(written(folder)[0])
-    assert len(first) == 9 and first["yield"] == "good" and first["safety"] == "not shown"
+    assert len(first) == 10 and first["yield"] == "good" and first["safety"] == "not shown"
     training["lora"]["eval_after"] = training["lora"]["eval_before"] + 1
     (folder / "training.json").write_text(json.dumps(training))
     safety = json.loads((folder / "safety.json").read_text())
@@ -651,9 +651,9 @@ def test_a_change_without_an_interval_counts_as_not_shown():
         {"model": "tuned", "minus": "chat", "low": 1},
     ]
     scope = {"benchmarks": {"paired": paired, "scores": [row]}}
-    assert not report.results.evaluate(report.results.REPORT["works"]["benchmarks"], scope)
+    assert not report.results.evaluate(report.results.REPORT["lights"]["benchmarks"]["good"], scope)
     scope["benchmarks"]["paired"].append(row | {"low": 0.1})
-    assert report.results.evaluate(report.results.REPORT["works"]["benchmarks"], scope)
+    assert report.results.evaluate(report.results.REPORT["lights"]["benchmarks"]["good"], scope)
 
 
 def cells(text):
