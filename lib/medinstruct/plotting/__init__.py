@@ -3,8 +3,6 @@
 from medinstruct.plotting import display
 from medinstruct.plotting.charts import (
     COLORS,
-    bars,
-    dumbbell,
     funnel,
     grouped_bars,
     heatmap,

@@ -1,4 +1,4 @@
-"""Charts: bars, grouped bars, heat map, intervals, lines, histogram, dumbbell, funnel, sunburst.
+"""Charts: grouped bars, heat map, intervals, lines, histogram, funnel, sunburst.
 
 A title may hold fields such as {n} that the chart fills in from its data: see `titles`.
 """
@@ -47,26 +47,11 @@ def colors(names: Iterable[Any]) -> dict[Any, str]:
     return {name: chosen.get(name) or next(free) for name in names}
 
 
-def bars(counts: Any, *, title: str, label: str, top=20, color=BLUE) -> Any:
-    """Draw horizontal bars, the largest first; the axis label counts those after `top`."""
-    pairs = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
-    if not pairs:
-        return _note(label)
-    names, values = zip(*pairs[:top], strict=True)
-    fields = titles.series_fields(pd.Series(dict(pairs)))
-    height = 0.9 + 0.27 * _stretch(names) * max(len(names), 2)
-    figure, (axes,) = _canvas(titles.fill(title, fields), height)
-    rows = axes.barh(_rows(axes, names), values, color=color, height=0.74)
-    axes.bar_label(rows, labels=map(number, values), padding=3, fontsize=9)
-    if hidden := sum(value for _, value in pairs[top:]):
-        label += f" ({len(pairs) - top:,} others with {number(hidden)} not shown)"
-    axes.set_xlabel(label)
-    axes.margins(x=0.08)
-    return figure
-
-
 def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
-    """Draw bars side by side: a row a name, a color a column of a table; missing values are 0."""
+    """Draw bars: a row a name, a color a column of a table; missing values are 0.
+
+    A single column has its numbers beside the bars.
+    """
     frame = pd.DataFrame(columns).fillna(0)
     if frame.empty:
         return _note(label)
@@ -78,6 +63,9 @@ def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
     axes.set_yticks(range(len(frame)), map(row_label, frame.index))
     axes.set_ylim(len(frame) - 0.4, -0.6)
     axes.set(xlabel=label, ylabel="")
+    for rows in axes.containers if frame.shape[1] == 1 else ():
+        axes.bar_label(rows, labels=map(number, rows.datavalues), padding=3, fontsize=9)
+        axes.margins(x=0.08)
     return _legend(figure, axes)
 
 
@@ -228,26 +216,6 @@ def histogram(
         axes.hist(column, bins=40, range=range, weights=weights, label=text, **look)
     axes.set(xlabel=label, ylabel=f"% of {unit}" if share else unit, xlim=range)
     _references(axes, reference)
-    return _legend(figure, axes)
-
-
-def dumbbell(table: Any, *, title: str, label: str, better: str = "") -> Any:
-    """Draw the change from a table's first column (ring) to its second; `better`: higher, lower."""
-    before, after = table.columns[:2]
-    table = table.dropna(subset=[before, after])
-    if table.empty:
-        return _note(label)
-    gain = (table[after] - table[before]) * {"higher": 1, "lower": -1, "": 0}[better]
-    fields = titles.column_fields(table[[before, after]]) | {"improved": int((gain > 0).sum())}
-    height = 1.3 + 0.3 * _stretch(table.index) * max(len(table), 2)
-    figure, (axes,) = _canvas(titles.fill(title, fields), height)
-    places = _rows(axes, table.index)
-    change = np.select([gain > 0, gain < 0], [GREEN, RED], GREY)
-    axes.hlines(places, table[before], table[after], color=change, lw=2.5, alpha=0.6)
-    axes.plot(table[before], places, "o", ms=7, color=GREY, mfc="white", label=short(before))
-    axes.plot(table[after], places, "o", ms=7, color=BLUE, label=short(after))
-    axes.set_xlabel(label)
-    axes.grid(axis="x")
     return _legend(figure, axes)
 
 

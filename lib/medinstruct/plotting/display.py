@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import cache
 from importlib.util import find_spec
@@ -25,18 +26,19 @@ LONGEST = 6000  # characters of one text
 MOST_STATIC, MOST_LIVE = 200, 2000  # records of a reader
 PLAIN_NUMBERS = {"id", "item", "seed", "year"}  # columns whose numbers have no separators
 HEADING = re.compile(r'<h([23]) id="([^"]*)"[^>]*>(.*?)<a class="anchor-link"')
-
-
 CJK = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
 FAMILIES = "Noto Sans (CJK|KR|JP|SC)|Source Han Sans|Nanum|Malgun|Apple ?SD|AppleGothic|Hiragino"
 FAMILIES += "|Yu Gothic|Microsoft YaHei|PingFang|WenQuanYi|IPAex"  # of these signs
+NO_FONT = "No font for Korean, Chinese and Japanese: figures show boxes in place of letters."
+NO_FONT += " Install the extra `cjk`, or a font such as Noto Sans CJK."
 
 
+@dataclass(frozen=True)
 class Output:
     """What a notebook displays: contents by MIME type, with their metadata."""
 
-    def __init__(self, data: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
-        self.data, self.metadata = data, metadata or {}
+    data: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict, dict]:
         return self.data, self.metadata
@@ -80,10 +82,7 @@ def _cjk_families() -> tuple[str, ...]:
             manager.addfont(path)
     names = sorted({font.name for font in manager.ttflist if re.match(FAMILIES, font.name)})
     if not names:
-        what = "No font for Korean, Chinese and Japanese: figures show boxes in place of letters. "
-        logging.getLogger("medinstruct").warning(
-            what + "Install the extra `cjk`, or a font such as Noto Sans CJK."
-        )
+        logging.getLogger("medinstruct").warning(NO_FONT)
     logging.getLogger(font_manager.__name__).setLevel(logging.ERROR)  # not on a missing bold
     return tuple(names)
 
@@ -203,8 +202,7 @@ def diff(before: str, after: str) -> Output:
     for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         pairs = [("", old[a:b])] if kind == "equal" else [("del", old[a:b]), ("ins", new[c:d])]
         parts += [(tag, " ".join(words)) for tag, words in pairs if words]
-    marks = {"": "{}", "del": "[-{}-]", "ins": "{{+{}+}}"}
-    plain = " ".join(marks[tag].format(text) for tag, text in parts)
+    plain = " ".join(f"{{{tag}: {text}}}" if tag else text for tag, text in parts)
     return Output({"text/html": render(READER, kind="diff", rows=parts), "text/plain": plain})
 
 
@@ -225,8 +223,8 @@ def reader(
         title = f"{title} ({most:,} of {total:,} records, evenly spaced)".strip()
     cards = [_card(row, text, labels) for row in rows]
     place = f"1 to {min(number, len(rows))} of {len(rows):,}" if rows else "No record matches."
-    names = [name.replace("_", " ") for name in labels]
-    parts = {"title": title, "place": place, "labels": names, "closed": closed}
+    parts = {"title": title, "place": place, "closed": closed}
+    parts["labels"] = [name.replace("_", " ") for name in labels]
     page = render(READER, kind="reader", rows=cards, fold=number, **parts)
     plain = f"{title}: {min(number, total)} of {total:,} records".lstrip(": ")
     return Output({"text/html": page, "text/plain": plain})

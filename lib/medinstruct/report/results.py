@@ -5,12 +5,13 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -147,8 +148,8 @@ def scope_of(run: Run) -> dict[str, Any]:
         for (way, model), ended in groups
     ]
     counts = {name: len(rows) for name, rows in run.rows.items()}
-    about = {"writers": run.writers, "values": run.values}
-    return run.files | {"counts": counts, "complete": complete} | about
+    own = {"counts": counts, "complete": complete, "writers": run.writers, "values": run.values}
+    return run.files | own
 
 
 def read_numbers(run: Run) -> pd.DataFrame:
@@ -224,18 +225,12 @@ def differences(run: Run) -> pd.DataFrame:
 
 
 def hashes(run: Run) -> dict[str, str]:
-    """Return hashes of dataset, adapter, parameters, library and notebooks; "" where absent."""
+    """Return hashes of dataset, adapters, parameters, library and notebooks; "" where absent."""
     values = {key: value for key, value in run.values.items() if key not in NAME_KEYS}
-    return {
-        "dataset.jsonl": manifest.of_path(run.folder / "dataset.jsonl"),
-        "adapter": manifest.of_path(run.folder / "adapter" / "adapter_model.safetensors"),
-        "aligned adapter": manifest.of_path(
-            run.folder / "adapter_preferences" / "adapter_model.safetensors"
-        ),
-        "parameters": records.content_hash(values) if values else "",
-        "library": manifest.of_path(paths.PACKAGE),
-        "notebooks": manifest.of_path(paths.root() / "notebooks"),
-    }
+    files = {name: manifest.of_path(run.folder / path) for name, path in REPORT["hashed"].items()}
+    folders = {"library": paths.PACKAGE, "notebooks": paths.root() / "notebooks"}
+    files["parameters"] = records.content_hash(values) if values else ""
+    return files | {name: manifest.of_path(path) for name, path in folders.items()}
 
 
 def versions(run: Run) -> dict[str, str]:
@@ -266,8 +261,8 @@ def mismatches(run: Run) -> list[str]:
     examples, measured = len(run.rows.get("dataset", [])), run.get("diversity", "examples")
     messages = []
     if examples and measured and examples != measured and not run.values.get("measure"):
-        counts = f"diversity.json counts {measured:,} examples, dataset.jsonl has {examples:,}: "
-        messages.append(counts + "run notebook 05 again.")
+        counts = f"diversity.json counts {measured:,} examples, dataset.jsonl has {examples:,}"
+        messages.append(f"{counts}: run notebook 05 again.")
     path = run.folder / run.get("training", "learned_from", default="dataset.jsonl")
     path = path if path.exists() else run.folder / "dataset.jsonl"
     trained = examples and run.get("training", "dataset")
@@ -289,11 +284,7 @@ def changed(run: Run) -> list[str]:
     return [name for name in names if written[name] != manifest.of_path(run.folder / name)]
 
 
-class Comparison(NamedTuple):
-    """`parameters` that differ; `numbers` of both runs, difference, whether intervals overlap."""
-
-    parameters: pd.DataFrame
-    numbers: pd.DataFrame
+Comparison = namedtuple("Comparison", "parameters numbers")  # both as tables
 
 
 def lines(one: str, other: str, *, every: bool = False) -> Iterator[str]:
