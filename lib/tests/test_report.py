@@ -17,6 +17,9 @@ from medinstruct.llm.local import fingerprint
 
 DEMO = paths.root() / "outputs" / "demo"
 WIDTHS = (380, 800, 1280)
+UNREAD = shutil.ignore_patterns(
+    "*.ipynb", "figures", "pages", "report.html", "*verdicts.jsonl", "grades.jsonl"
+)
 MEASURED = ("freeform", "safety", "benchmarks")
 PREFERENCES = {"pairs": [{"source": "safety", "n": 40}], "left_out": {"repeats a test question": 2}}
 PREFERENCES |= {"balance": "match", "longer_before": 0.7, "longer_after": 0.5, "held_out": 20}
@@ -59,7 +62,7 @@ def invent(folder, *, change=0.0, **freeform):
 @pytest.fixture
 def folder(tmp_path):
     """A copy of the executed demo under another name, so that it counts as a run of one's own."""
-    shutil.copytree(DEMO, tmp_path / "mine")
+    shutil.copytree(DEMO, tmp_path / "mine", ignore=UNREAD)
     return tmp_path / "mine"
 
 
@@ -120,18 +123,21 @@ def violations(page, *, contrast=True):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_is_cut_or_fetched(browser, drawn, scheme):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    asked, lines = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: lines.append(message.text))
+    page.goto(f"file://{drawn.folder}/report.html")
+    assert lines == [] and len(asked) == 1
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     for width in WIDTHS:
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        asked, told = [], []
-        page.on("request", lambda request, asked=asked: asked.append(request.url))
-        page.on("console", lambda message, told=told: told.append(message.text))
-        page.goto(f"file://{drawn.folder}/report.html")
-        assert violations(page, contrast=False) == [] and told == [] and len(asked) == 1
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        # colors do not depend on the width, and all texts are shown once the details are open
-        assert violations(page, contrast=width == WIDTHS[0]) == []
+        page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.close()
+    # colors do not depend on the width, and all texts are shown once the details are open
+    assert violations(page) == []
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    assert violations(page, contrast=False) == []
+    page.close()
 
 
 def test_a_missing_label_would_be_found(browser, drawn, tmp_path):  # noqa: F811
