@@ -34,7 +34,16 @@ author = project_copyright = ""
 root_doc = "README"
 extensions = ["myst_nb"]
 include_patterns = ["*.md", "docs/*.md", "lib/medinstruct/data/README.md", f"{RUN}/[0-9]*.ipynb"]
-exclude_patterns = [".*", "site", "build", "lib/tests", "lib/benchmarks", "notebooks", "params"]
+exclude_patterns = [
+    ".*",
+    "site",
+    "build",
+    "jupyter_execute",
+    "lib/tests",
+    "lib/benchmarks",
+    "notebooks",
+    "params",
+]
 exclude_patterns += ["outputs/[!d]*", f"{RUN}/*_failed.ipynb", f"{RUN}/*/"]
 nb_execution_mode = "off"
 nb_merge_streams = True
@@ -129,6 +138,7 @@ def link(app, node, path):
 
 def copy_files(app, error):
     """Copy what the pages link to; the front page and the report get their usual names."""
+    shutil.rmtree(app.outdir.parent / "jupyter_execute", ignore_errors=True)  # copies of MyST-NB
     for path in () if error else app.site_files:
         (app.outdir / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, app.outdir / path)
