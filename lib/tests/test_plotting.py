@@ -81,7 +81,7 @@ def test_a_chart_has_its_title_and_its_label_and_the_same_bytes_in_every_run(nam
 
 
 def font_of(letters, path):
-    """Write a font whose letters are squares, named as one that the charts look for."""
+    """Write a font whose letters are squares, named as one of the style."""
     from fontTools.fontBuilder import FontBuilder
     from fontTools.pens.ttGlyphPen import TTGlyphPen
 
@@ -98,44 +98,24 @@ def font_of(letters, path):
     font.setupHorizontalMetrics(dict.fromkeys(names, (1000, 0)))
     font.setupHorizontalHeader(ascent=800, descent=-200)
     font.setupNameTable(
-        {"familyName": "Nanum of the test", "styleName": "Regular", "psName": "NanumTest"}
+        {"familyName": "NanumGothic", "styleName": "Regular", "psName": "NanumTest"}
     )
     font.setupOS2()
     font.setupPost()
     font.save(path)
 
 
-@pytest.mark.parametrize("has_font", [True, False])
-def test_korean_labels_are_drawn_in_a_font_or_what_to_install_is_logged_once(
-    has_font, tmp_path, monkeypatch, caplog
-):
-    from matplotlib import font_manager
+def test_korean_labels_are_drawn_in_a_font_of_the_style(tmp_path, monkeypatch):
+    from matplotlib.font_manager import fontManager
 
-    display, manager = plotting.display, font_manager.fontManager
-    monkeypatch.setattr(manager, "ttflist", list(manager.ttflist))
-    monkeypatch.setattr(display, "FAMILIES", "Nanum of the test")
-    display._cjk_families.cache_clear()
-    if has_font:  # installed after matplotlib listed the fonts
-        font_of("심장과제", tmp_path / "nanum.ttf")
-        monkeypatch.setattr(
-            font_manager, "findSystemFonts", lambda: [str(tmp_path / "nanum.ttf"), "absent.ttf"]
-        )
-    for name in "ab":
-        figure = plotting.grouped_bars(
-            {"심": {"심장 heart": 2}, "장": {"과": 1}}, title="심장", label="과제"
-        )
-        plotting.show(figure, name, folder=tmp_path)
+    monkeypatch.setattr(fontManager, "ttflist", list(fontManager.ttflist))
+    font_of("심장과제", tmp_path / "nanum.ttf")
+    fontManager.addfont(tmp_path / "nanum.ttf")
+    columns = {"심": {"심장 heart": 2}, "장": {"과": 1}}
+    figure = plotting.grouped_bars(columns, title="심장", label="과제")
+    plotting.show(figure, "a", folder=tmp_path)
     drawn = (tmp_path / "figures" / "a.svg").read_text()
-    assert ("NanumTest-" in drawn) == has_font
-    logged = [record.message for record in caplog.records if "extra `cjk`" in record.message]
-    assert len(logged) == (not has_font)
-    display._cjk_families.cache_clear()
-
-
-@pytest.mark.parametrize("name", ["bars", "lines"])
-def test_fonts_of_other_scripts_leave_english_figures_alone(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(plotting.display, "_cjk_families", None)  # would fail if it were asked
-    plotting.show(CHARTS[name](), name, folder=tmp_path)
+    assert "NanumTest-" in drawn and "DejaVuSans-" in drawn
 
 
 @pytest.mark.parametrize("name", EMPTY)

@@ -4,10 +4,13 @@ A title may hold fields such as {n} that the chart fills in from its data: see `
 """
 
 import itertools
+import logging
 import re
 import textwrap
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -290,13 +293,24 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
     from matplotlib.figure import Figure
 
     style.use(paths.data("figures.mplstyle"))
-    warnings.filterwarnings("ignore", "Glyph .* missing")  # `show` sets fonts, or logs it once
+    _add_fonts()
     width += max(0, panels - 2)
     figure = Figure(figsize=(width, height))  # without pyplot: no window, nothing to close
     axes = figure.subplots(1, panels, squeeze=False, sharey=True)
     wrapped = textwrap.fill(title, width=round(width * 10.4))
     figure.suptitle(wrapped, x=0.008, ha="left", fontsize=12, fontweight="bold")
     return figure, axes[0]
+
+
+@cache
+def _add_fonts() -> None:
+    """Add the font of the extra `cjk`; those of the style need not be installed."""
+    from matplotlib import font_manager
+
+    logging.getLogger(font_manager.__name__).setLevel(logging.ERROR)
+    if package := find_spec("noto_cjk_sans_otc"):
+        path = Path(package.origin).with_name("NotoSansCJK-Regular.ttc")
+        font_manager.fontManager.addfont(path)
 
 
 def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:

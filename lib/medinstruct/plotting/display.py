@@ -1,15 +1,11 @@
 """Display: saved figures, one table, one reader of records, notebook pages; all text is escaped."""
 
 import io
-import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from functools import cache
-from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -26,11 +22,6 @@ LONGEST = 6000  # characters of one text
 MOST_STATIC, MOST_LIVE = 200, 2000  # records of a reader
 PLAIN_NUMBERS = {"id", "item", "seed", "year"}  # columns whose numbers have no separators
 HEADING = re.compile(r'<h([23]) id="([^"]*)"[^>]*>(.*?)<a class="anchor-link"')
-CJK = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
-FAMILIES = "Noto Sans (CJK|KR|JP|SC)|Source Han Sans|Nanum|Malgun|Apple ?SD|AppleGothic|Hiragino"
-FAMILIES += "|Yu Gothic|Microsoft YaHei|PingFang|WenQuanYi|IPAex"  # of these signs
-NO_FONT = "No font for Korean, Chinese and Japanese: figures show boxes in place of letters."
-NO_FONT += " Install the extra `cjk`, or a font such as Noto Sans CJK."
 
 
 @dataclass(frozen=True)
@@ -54,12 +45,7 @@ def live() -> bool:
 
 def show(figure: Any, name: str, *, folder: str | Path, alt: str = "", data: Any = None) -> Output:
     """Save a figure as figures/`name`.svg and its `data` as CSV; return it with its alt text."""
-    from matplotlib.text import Text
-
     files, svg = Path(folder) / "figures", io.StringIO()
-    for word in figure.findobj(Text):
-        if CJK.search(word.get_text()):
-            word.set_fontfamily([*word.get_fontfamily(), *_cjk_families()])
     figure.savefig(svg, format="svg", metadata={"Date": None}, bbox_inches="tight")
     records.write_text(files / f"{name}.svg", svg.getvalue())
     if data is not None:
@@ -67,24 +53,6 @@ def show(figure: Any, name: str, *, folder: str | Path, alt: str = "", data: Any
     text = " ".join((alt or figure.get_suptitle() or name).split())
     about = {"image/png": {"alt": text, "width": round(figure.get_figwidth() * 100)}}
     return Output({"text/plain": text, "image/png": _png(figure)}, about)
-
-
-@cache
-def _cjk_families() -> tuple[str, ...]:
-    """Return the installed families of `FAMILIES`, also new ones; log what to do without one."""
-    from matplotlib import font_manager
-
-    manager, new = font_manager.fontManager, set(font_manager.findSystemFonts())
-    if package := find_spec("noto_cjk_sans_otc"):  # the extra `cjk`
-        new.add(str(Path(package.origin).with_name("NotoSansCJK-Regular.ttc")))
-    for path in sorted(new - {font.fname for font in manager.ttflist}):
-        with suppress(OSError, RuntimeError):  # no font that matplotlib reads
-            manager.addfont(path)
-    names = sorted({font.name for font in manager.ttflist if re.match(FAMILIES, font.name)})
-    if not names:
-        logging.getLogger("medinstruct").warning(NO_FONT)
-    logging.getLogger(font_manager.__name__).setLevel(logging.ERROR)  # not on a missing bold
-    return tuple(names)
 
 
 def _png(figure: Any) -> bytes:

@@ -4,10 +4,10 @@
   {n} rows, {empty} of them 0 or missing, {total}, {median}; {first}, {last}, {largest}, {smallest}
   name a row, {largest_value} is its number, {largest_share} its part of the total; and the value of
   any row by its name: {surgery}.
-- Several columns (grouped bars, lines, histogram): these fields of the first column, of
-  a certain one {tuned.largest}; {widest} is the row whose values differ most, by {widest_gap}.
-- Besides, funnel: {left_share}, the last stage by the first; histogram: {over} values at or above the first reference; intervals: {above}, {below}: wholly on one side of
-  reference or marks.
+- Several columns (grouped bars, lines, histogram): these fields of the first column, of a certain
+  one {tuned.largest}; {widest} is the row whose values differ most, by {widest_gap}.
+- Besides, funnel: {left_share}, the last stage by the first; histogram: {over} values at or above
+  the first reference; intervals: {above}, {below}: wholly on one side of reference or marks.
 """
 
 import re
