@@ -19,16 +19,14 @@ NOTICE = 90  # days before a model's end at which a run warns
 
 
 class Price(NamedTuple):
-    """US dollars a million tokens, and the share of it that a batch costs."""
+    """US dollars a million tokens."""
 
     prompt: float
     completion: float
-    batch_share: float = 1.0
 
-    def of(self, prompt_tokens: float, completion_tokens: float, *, batch: bool = False) -> float:
+    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
         """Return the cost in US dollars."""
-        usd = (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
-        return usd * (self.batch_share if batch else 1.0)
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
 class Model(BaseModel, extra="forbid", frozen=True):
@@ -38,12 +36,9 @@ class Model(BaseModel, extra="forbid", frozen=True):
     model: str = Field(min_length=1)
     key: str = "OPENAI_API_KEY"
     usd_per_mtok: tuple[float, float] | None = None
-    batch_share: float = 1.0
     concurrency: int = Field(8, ge=1)
     rpm: int = Field(0, ge=0)
     tpm: int = Field(0, ge=0)
-    mode: str = Field("online", pattern="^(online|batch)$")
-    batch_tokens: int = Field(0, ge=0)
     room: int = Field(0, ge=0)
     thinking: bool | None = None
     reasoning_effort: str = ""
@@ -121,10 +116,11 @@ def ending(name: str, end: str | None = None, *, today: date | None = None) -> s
 
 
 def price(model: str) -> Price | None:
-    """Return the price of a model; a date at the end of its name does not matter."""
-    table = {entry.model: entry for entry in known().values() if entry.usd_per_mtok}
+    """Return the price of a model by its name, with or without the date at its end.
+
+    Entries with `extra` fields, such as a cheaper service tier, are not looked at.
+    """
+    entries = [entry for entry in known().values() if entry.usd_per_mtok and not entry.extra]
+    table = {entry.model: entry.usd_per_mtok for entry in entries}
     names = [name for name in table if re.match(rf"{re.escape(name)}(-[20]|$)", model)]
-    if not names:
-        return None
-    best = table[max(names, key=len)]
-    return Price(*best.usd_per_mtok, best.batch_share)
+    return Price(*table[max(names, key=len)]) if names else None

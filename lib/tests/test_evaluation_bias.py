@@ -215,7 +215,7 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
 class Knowing:
     """A judge that knows the references, but chooses another reply for `faults` of each 40 items."""
 
-    mode, model = "online", "knowing"
+    model = "knowing"
 
     def __init__(self, items, reply="Tie", faults=0):
         self.right = {

@@ -193,15 +193,13 @@ def test_a_judge_that_refuses_is_bounded_and_not_dropped():
     assert (row["n"], row["invalid"], row["score_worst"], row["score_best"]) == (0, 24, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("mode", ["online", "batch"])
-def test_a_judge_that_cannot_be_read_is_stopped_after_forty(mode):
+def test_a_judge_that_cannot_be_read_is_stopped_after_forty():
     items = evaluation.load_items("own", limit=100)
     answers = [Answer(item=item.id, model="m", text="Rest.") for item in items]
     pairs = evaluation.judge.build_pairs(
         items, answers, references=evaluation.answers.reference_answers(items)
     )
     client = llm.Client(url="offline?unclear=1", model="judge")
-    client.mode = mode
     with pytest.raises(UserError, match="None of the first 40"):
         asyncio.run(evaluation.judge.ask(client, pairs))
     assert client.usage["asked"] == 40

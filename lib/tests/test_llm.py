@@ -10,7 +10,6 @@ from support import stand_in_server
 
 from medinstruct import llm, models
 from medinstruct.errors import UserError
-from medinstruct.llm import batch_api
 from medinstruct.llm.retry import RateLimiter
 
 ASK = [
@@ -208,122 +207,6 @@ def test_what_never_becomes_whole_says_why(rate, trouble):
     )
 
 
-def test_a_batch_brings_the_same_answers_as_asking_online(tmp_path):
-    """Incomplete ones are requested once more, in a second batch."""
-
-    async def talk(url, seen):
-        client, online = batch_client(url, tmp_path), llm.Client(url=url, model="m")
-        asked = [await online.ask_all(MANY), await client.ask_all(MANY + MANY[:3])]
-        return *asked, online, client
-
-    online, replies, one, other = served(talk, rate={"cut": 0.2, "answer_refusal": 0.1})
-    assert [r.text for r in replies] == [r.text for r in [*online, *online[:3]]]
-    assert other.usage["asked"] == one.usage["asked"] > len(MANY)
-
-
-@pytest.mark.parametrize("own_limit", [0, 900])
-def test_batches_keep_to_the_tokens_that_the_queue_takes(tmp_path, monkeypatch, own_limit):
-    """A limit that the server states is learned from its first refusal, one of ours never met."""
-    monkeypatch.setattr("medinstruct.llm.batch_api.WAIT", 0.0)
-    service = stand_in_server.Service(rate={"cut": 0, "answer_refusal": 0})
-    service.queue = 1000
-
-    async def talk():
-        url = stand_in_server.listen(service=service)
-        form = {"mode": "batch", "cache": tmp_path / "c.sqlite", "batch_tokens": own_limit}
-        return await llm.Client(url=url, model="m", **form).ask_all(MANY)
-
-    assert len(asyncio.run(talk())) == len(MANY)
-    ends = [batch["status"] for batch in service.batches.values()]
-    assert ends.count("failed") == (own_limit == 0) and 2 < ends.count("completed") < 20
-
-
-def test_a_full_queue_is_waited_for_at_most_a_day(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.batch_api.WAIT", 1e-4)
-    monkeypatch.setattr("medinstruct.llm.batch_api.DAY", 2e-3)
-    service = stand_in_server.Service()
-    service.queue = 1
-
-    async def talk():
-        client = batch_client(stand_in_server.listen(service=service), tmp_path)
-        with pytest.raises(UserError, match="3 requests got no answer"):
-            await client.ask_all(MANY[:3])
-        service.queue = 0
-        return await client.ask_all(MANY[:3])
-
-    assert len(asyncio.run(talk())) == 3
-    assert 20 <= len(service.batches) <= 24
-
-
-def test_a_pilot_is_asked_online_in_batch_mode_too(tmp_path):
-    service = stand_in_server.Service()
-
-    async def talk():
-        client = batch_client(stand_in_server.listen(service=service), tmp_path)
-        forecast = await llm.forecast(client, MANY, pilot=5)
-        return forecast, service.batches, await client.ask_all(MANY), client
-
-    forecast, batches, replies, client = asyncio.run(talk())
-    assert forecast.pilot == 5 and len(replies) == len(MANY)
-    assert sum(reply.cached for reply in replies) == len(MANY) and len(batches) in (1, 2)
-    rows = [
-        row
-        for batch in batches.values()
-        for row in service.files[batch["input_file_id"]].splitlines()
-    ]
-    assert len(rows) < client.usage["asked"]
-
-
-@pytest.fixture(autouse=True)
-def _no_pause_between_polls(monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
-
-
-def batch_client(url, folder, model="m"):
-    return llm.Client(url=url, model=model, mode="batch", cache=folder / "c.sqlite")
-
-
-async def send_and_die(client, requests):
-    """Send batches as a run does that is killed before it fetches their answers."""
-    async with client.connection.open() as api:
-        missing = {client.key(request): request for request in requests}
-        await batch_api.send(client, api, missing)
-
-
-def test_a_batch_that_an_earlier_run_sent_is_fetched_and_not_sent_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("medinstruct.llm.batch_api.MAX_ROWS", 50)
-    service = stand_in_server.Service(rate={"cut": 0.0})
-
-    async def talk():
-        url = stand_in_server.listen(service=service)
-        await send_and_die(batch_client(url, tmp_path), MANY)
-        return await batch_client(url, tmp_path).ask_all(MANY)
-
-    assert len(asyncio.run(talk())) == len(MANY) and len(service.batches) == 3
-
-
-def test_expired_rows_of_a_batch_are_sent_again(tmp_path):
-    service = stand_in_server.Service(rate={"cut": 0.0})
-    service.lost = 40
-
-    async def talk():
-        client = batch_client(stand_in_server.listen(service=service), tmp_path)
-        return await client.ask_all(MANY), client
-
-    replies, client = asyncio.run(talk())
-    assert len(replies) == len(MANY) == client.usage["asked"] and len(service.batches) == 2
-
-
-def test_a_batch_that_could_exceed_the_budget_is_not_sent(tmp_path):
-    async def talk(url, seen):
-        form = {"budget_usd": 0.1, "usd_per_mtok": (1.0, 1.0), "mode": "batch"}
-        with pytest.raises(UserError, match="a batch of 120 requests could exceed"):
-            await llm.Client(url=url, model="m", **form).ask_all(MANY)
-        return seen["answered"]
-
-    assert served(talk) == 0
-
-
 @pytest.fixture
 def own_models(tmp_path, monkeypatch):
     """A folder whose models.yaml a test writes."""
@@ -382,7 +265,7 @@ def test_a_model_that_thinks_gets_its_room_and_extra_fields_reach_the_server():
     assert served(talk)[0].text and seen == [{"max_tokens": 5000}]
 
 
-@pytest.mark.parametrize("fields", [{"concurrency": 0}, {"mode": "later"}, {"modl": "m"}])
+@pytest.mark.parametrize("fields", [{"concurrency": 0}, {"rpm": -1}, {"modl": "m"}])
 def test_a_wrong_field_of_a_client_is_one_clear_error(fields):
     with pytest.raises(UserError, match=f"field `{next(iter(fields))}`"):
         llm.Client(**{"url": "offline", "model": "m"} | fields)
@@ -396,13 +279,12 @@ def test_an_unknown_model_is_refused_with_the_nearest_name():
 
 
 def test_a_forecast_keeps_the_answers_of_its_pilot_and_covers_the_cost():
-    prices = {"usd_per_mtok": (1.0, 2.0), "batch_share": 0.5}
-    client = llm.Client(url="offline?cut=0", model="m", **prices)
+    client = llm.Client(url="offline?cut=0", model="m", usd_per_mtok=(1.0, 2.0))
     cost = asyncio.run(llm.forecast(client, MANY, pilot=20))
     asked = client.usage["asked"]
     asyncio.run(client.ask_all(MANY))
     assert asked >= 20 and client.usage["asked"] == len(MANY)
-    assert cost.low - 1e-9 <= client.usage["usd"] <= cost.high + 1e-9 and cost.batch_usd < cost.usd
+    assert cost.low - 1e-9 <= client.usage["usd"] <= cost.high + 1e-9
 
 
 @pytest.mark.parametrize(("pilot", "spread"), [(10, 0.5), (10, 1.0), (30, 0.5), (30, 1.0)])
@@ -511,57 +393,16 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
     assert (tmp_path / "killed").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-def test_a_batch_of_another_stage_stays_open_until_that_stage_asks(tmp_path):
-    async def talk(url, seen):
-        judge, writer = (batch_client(url, tmp_path, name) for name in "jw")
-        await send_and_die(judge, MANY)
-        await writer.ask_all(MANY[:3])
-        still_open = judge.cache.open_batches(url)
-        await judge.ask_all(MANY)
-        return still_open, judge.usage["asked"], judge.cache.open_batches(url)
-
-    still_open, asked, at_the_end = served(talk)
-    assert len(still_open) == 1 and asked == len(MANY) and not at_the_end
-
-
-@pytest.mark.parametrize(
-    "text", ["- a", "a: [1]", "a: {url: x, prize: 3}", "a: {mode: later}", "a: ["]
-)
+@pytest.mark.parametrize("text", ["- a", "a: [1]", "a: {url: x, prize: 3}", "a: {rpm: -1}", "a: ["])
 def test_a_models_file_that_cannot_be_read_is_one_clear_error(own_models, text):
     own_models.write_text(text)
     with pytest.raises(UserError, match="models.yaml"):
         llm.connect("a")
 
 
-def test_a_batch_that_the_server_refused_is_met_once_and_sent_again_after_that(tmp_path):
-    service = stand_in_server.Service()
-
-    async def talk():
-        client = batch_client(stand_in_server.listen(service=service), tmp_path)
-        service.fails = True
-        with pytest.raises(UserError, match="refused a batch"):
-            await client.ask_all(MANY)
-        service.fails = False
-        return await client.ask_all(MANY)
-
-    assert len(asyncio.run(talk())) == len(MANY)
-
-
-def test_a_parameter_that_a_batch_refuses_is_left_out_in_the_next_one(tmp_path, caplog):
-    async def talk(url, seen):
-        client = batch_client(url, tmp_path)
-        asks = [r.model_copy(update={"parameters": {"temperature": 1.0}}) for r in MANY[:9]]
-        return await client.ask_all(asks)
-
-    replies = served(talk, refused=("temperature",))
-    assert len(replies) == 9 and len(notes(caplog)) == 1
-
-
 def test_a_url_that_is_neither_address_nor_transport_is_refused():
     with pytest.raises(UserError, match="install the package again"):
         llm.Client(url="ofline", model="m")
-    with pytest.raises(UserError, match="no Batch API"):
-        llm.Client(url="offline", model="m", mode="batch")
     assert "not by a clinician" in llm.Client(url="offline?cut=0", model="m").source
 
 

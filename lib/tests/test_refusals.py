@@ -599,39 +599,6 @@ def test_a_chat_shows_one_message_with_the_servers_words(tmp_path):
     assert "Your input was flagged" in message and "content filter refuses" in message
 
 
-@pytest.mark.parametrize("status, body", [(400, AZURE), (403, {"error": FLAGGED}), (413, {})])
-def test_a_row_that_a_batch_refuses_leaves_the_other_rows(status, body, monkeypatch, tmp_path):
-    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
-    form = {"mode": "batch", "cache": tmp_path / "c.sqlite"}
-    replies, sent, client = ask(refusing(status, body), [*MANY, request(BAD)], **form)
-    assert [row.text for row in replies] == [GOOD] * 4 + [""] and len(sent) == 5
-    assert replies[-1].error and len(client.cache.keys()) == 4
-
-
-def test_a_row_that_fails_in_each_round_is_set_aside_and_a_room_is_lowered(monkeypatch, tmp_path):
-    def behave(sent, number):
-        words = "maximum context length is 430 tokens. However, you requested 830 tokens"
-        if sent["max_tokens"] > 400:
-            return 400, openai(words)
-        return (500, openai("CUDA error")) if BAD in text_of(sent) else reply()
-
-    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
-    form = {"mode": "batch", "cache": tmp_path / "c.sqlite"}
-    asked = [*MANY, request("Why?", max_tokens=800), request(BAD)]
-    replies, sent, client = ask(behave, asked, **form)
-    assert [row.text for row in replies] == [GOOD] * 5 + [""]
-    assert "CUDA" in replies[-1].error and len(sent) <= 6 + 2 + 4
-    assert [row["max_tokens"] for row in sent if "Why?" in text_of(row)] == [800, 400]
-    assert [client.key(row) for row in asked[:-1]] == [row.key for row in replies[:-1]]
-
-
-def test_a_batch_whose_rows_are_all_refused_ends_with_the_words(monkeypatch, tmp_path):
-    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
-    form = {"mode": "batch", "cache": tmp_path / "c.sqlite"}
-    with pytest.raises(UserError, match="(?s)refused 4 of 4.*No such plan"):
-        ask(lambda sent, number: (400, openai("No such plan")), MANY, **form)
-
-
 # a judge without room, a server that cuts
 
 

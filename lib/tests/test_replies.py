@@ -12,7 +12,6 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from support import stand_in_server
 
 from medinstruct import evaluation, llm
 from medinstruct.errors import UserError
@@ -77,7 +76,6 @@ TLS = functools.cache(ssl.create_default_context)  # takes longer than a test
 def _hurry(monkeypatch):
     monkeypatch.setattr("ssl.create_default_context", TLS)
     monkeypatch.setattr("medinstruct.llm.retry.random.uniform", lambda low, high: low)
-    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
 
 
 def ask(*bodies, count=1, kind="application/json", room=50, **fields):
@@ -522,76 +520,6 @@ def test_the_first_good_answer_stays(tmp_path):
             for cache, text in zip(caches * 2, ("First.", "Second.", "Third.", "Fourth."), strict=True)]  # fmt: skip
     assert kept == ["First."] * 4
     assert isinstance(caches[1].get("k"), Reply)
-
-
-class Batches(stand_in_server.Service):
-    """A Batch API whose rows hold what a function says."""
-
-    def __init__(self, answer):
-        super().__init__()
-        self.answer, self.asked = answer, 0
-
-    def complete(self, content):
-        self.asked += 1
-        return 200, self.answer(json.loads(content) | {"number": self.asked})
-
-
-def batch(answer, count=5, **fields):
-    async def talk():
-        client = llm.Client(
-            url=stand_in_server.listen(service=service), model="m", mode="batch", **fields
-        )
-        return await client.ask_all([request(f"Question {n}") for n in range(count)])
-
-    service = Batches(answer)
-    return asyncio.run(talk()), service.asked
-
-
-@pytest.mark.parametrize("name", ["error of a provider", "error in the choice", "choices null", "choices empty", "message null", "web page", "null"])  # fmt: skip
-def test_a_row_of_a_batch_that_holds_no_answer_is_sent_again_and_not_kept(name, tmp_path):
-    failure = FAILURES[name][0]
-    failure = failure.decode() if isinstance(failure, bytes) else failure
-    replies, asked = batch(
-        lambda sent: failure if sent["number"] % 3 == 1 else body(), cache=tmp_path / "c.sqlite"
-    )
-    assert [reply.text for reply in replies] == [NOTE] * 5 and asked > 5
-    assert len(llm.Cache(tmp_path / "c.sqlite").keys()) == 5
-
-
-FLAGGED = {"error": {"message": "The prompt is flagged by the content filter", "code": 400}}
-
-
-@pytest.mark.parametrize("failure, rounds, reason, words", [
-    (FAILURES["error and null choices"][0], 4, "refused_by_server", "Upstream is down"),
-    (FAILURES["choices empty"][0], 4, "refused_by_server", "hand-7b"),
-    (FLAGGED, 0, "content_filter", "flagged by the content filter"),
-])  # fmt: skip
-def test_a_row_of_a_batch_that_never_succeeds_leaves_the_others_answered(
-    failure, rounds, reason, words
-):
-    def answer(sent):
-        return failure if sent["messages"][-1]["content"] == "Question 2" else body()
-
-    replies, asked = batch(answer)
-    assert [reply.text for reply in replies] == [NOTE] * 2 + [""] + [NOTE] * 2
-    assert replies[2].incomplete_reason == reason and asked == 5 + rounds
-    assert words in replies[2].error
-
-
-def test_a_row_that_fails_once_beside_one_that_always_fails_is_answered():
-    def answer(sent):
-        number = sent["messages"][-1]["content"][-1]
-        return FAILURES["choices null"][0] if number == "2" or sent["number"] == 2 else body()
-
-    replies, _ = batch(answer)
-    assert [reply.text for reply in replies] == [NOTE] * 2 + [""] + [NOTE] * 2
-
-
-def test_a_batch_that_never_answers_ends_in_the_servers_words():
-    with pytest.raises(UserError, match="Upstream is down"):
-        batch(lambda sent: FAILURES["error and null choices"][0])
-    with pytest.raises(UserError, match="No such key"):
-        batch(lambda sent: {"error": {"message": "No such key", "code": 401}})
 
 
 def test_a_judge_that_thinks_or_answers_in_parts_is_read():

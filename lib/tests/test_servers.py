@@ -293,17 +293,18 @@ def test_a_thought_without_its_opening_mark_is_taken_back_and_hidden_from_then_o
     assert {items[-1].thought for items in (first, second, declared)} == {THOUGHT}
 
 
-def test_a_batch_parts_thoughts_learns_refusals_and_gives_more_room(monkeypatch, tmp_path):
-    monkeypatch.setattr("medinstruct.llm.batch_api.POLL", 0.0)
-    form = {
-        "mode": "batch",
-        "thinking": "off",
-        "cache": tmp_path / "c.sqlite",
-        "name": "openai.com",
-    }
-    replies, sent, client = ask(gpt_5, **form)
-    assert [reply.text[-1] for reply in replies] == list("01234")
-    assert sent[-1]["reasoning_effort"] == "minimal" and client.usage["asked"] == 5
-    replies, sent, client = ask(in_context(9000, 320), mode="batch", cache=tmp_path / "d.sqlite")
-    assert [reply.text[-1] for reply in replies] == list("01234") and sent[-1]["max_tokens"] == 800
-    assert "joint" not in "".join(reply.text for reply in replies)
+def test_a_cheaper_tier_is_waited_for_and_never_given_up_for_the_full_price():
+    """What the flex tier of OpenAI sends while it has no room, and where a model has no such tier."""
+
+    def busy(sent, number):
+        return (429, {"error": {"message": "Resource Unavailable"}}) if number == 1 else reply("Ok")
+
+    flex = {"service_tier": "flex"}
+    replies, sent, _ = ask(busy, extra=flex, count=2)
+    assert [row.text for row in replies] == ["Ok"] * 2 and len(sent) == 3
+    assert {body["service_tier"] for body in sent} == {"flex"}
+    with pytest.raises(UserError, match="Invalid service_tier"):
+        ask(
+            lambda sent, n: refuses("Invalid service_tier argument", param="service_tier"),
+            extra=flex,
+        )

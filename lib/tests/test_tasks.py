@@ -372,24 +372,6 @@ def test_the_first_request_asks_for_the_labels_that_coverage_plans():
         assert f"Type: {cell['type']}\nTopic: {cell['topic']}\n" in request.messages[1]["content"]
 
 
-@pytest.mark.parametrize("mode, rounds", [("batch", 3), ("online", 6)])
-def test_steering_takes_at_most_three_rounds_in_batch_mode(mode, rounds):
-    """A round may take a day there. The first requests, which a pilot asks, are the same."""
-    client = llm.Client(url="offline", model="m")
-    client.mode, asked = mode, []
-    ask = client.ask_all
-
-    async def online(requests, **more):
-        asked.append(list(requests))
-        return await ask(requests, online=True)
-
-    client.ask_all = online
-    form = {"requests": 23, "steer": "coverage"}
-    made = asyncio.run(tasks.generate(client, seeds_of_ours(), **form))
-    assert len(made.rounds) == rounds and sum(map(len, asked)) == 23
-    assert asked[0][:4] == tasks.first_requests(seeds_of_ours(), **form)
-
-
 def test_a_topic_that_the_teacher_never_delivers_is_given_up():
     made, _ = made_with(steer="coverage")
     assert "Biostatistics" in made.given_up and "Cardiology" not in made.given_up

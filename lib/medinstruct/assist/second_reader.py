@@ -89,7 +89,7 @@ async def open_reader(judge: str, *, folder: Path, **settings: Any) -> SecondRea
 async def _ask(client: Client, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Return the replies to pairs of question and answer, "" where there is none."""
     requests = [request(*pair, client) for pair in pairs]
-    replies = await client.ask_all(requests, label="second reader", online=True)
+    replies = await client.ask_all(requests, label="second reader")
     return [reply.text or reply.error if reply else "" for reply in replies]
 
 

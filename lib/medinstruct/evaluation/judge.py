@@ -184,7 +184,7 @@ async def ask(judge: Judge, pairs: Sequence[Pair], *, label: str = "verdicts") -
     asked = [pair for pair in pairs if not winner_by_rule(pair)]
     requests = {pair_key(pair): judge_request(pair, judge) for pair in asked}
     waiting = list(requests.values())
-    replies = await judge.ask_all(waiting[:PILOT], label=label, online=True)
+    replies = await judge.ask_all(waiting[:PILOT], label=label)
     if len(replies) == PILOT and (got := unread(replies, parse_verdict)):
         do = "Raise `judge_max_tokens` or change `judge_style` in params/models.yaml."
         raise UserError(f"None of the first {PILOT} verdicts can be read.", got=got, do=do)

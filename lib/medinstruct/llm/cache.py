@@ -1,4 +1,4 @@
-"""Cache: answers by request key in append-only SQLite, and the batches under way."""
+"""Cache: answers by request key in append-only SQLite."""
 
 import asyncio
 import contextlib
@@ -67,16 +67,6 @@ class Cache:
     def keys(self) -> list[str]:
         """Return the keys of all answers."""
         return [row[0] for row in self._do("SELECT key FROM answers")]
-
-    def open_batches(self, address: str) -> dict[str, list[str]]:
-        """Return the unfetched batches of an address: id -> keys of their requests."""
-        query = "SELECT id, keys FROM batches WHERE address = ? AND status = 'open'"
-        return {name: json.loads(keys) for name, keys in self._do(query, address).fetchall()}
-
-    def note_batch(self, name: str, address: str, keys: list[str], *, status: str) -> None:
-        """Save a batch as "open" once sent, or as "done"."""
-        row = (name, address, json.dumps(keys), status)
-        self._do("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", *row)
 
     def close(self) -> None:
         """Close the file."""

@@ -30,11 +30,11 @@ MOST_REFUSED = 10  # first requests, all refused in the same words, after which 
 class Client:
     """Ask one model, save every answer, and count usage.
 
-    `fields` are those of `models.Model`; `source` says which model wrote what a page shows.
+    `fields` are those of `models.Model`; `source` names the model in what a page shows.
     `budget_usd`, never exceeded by one client, needs a price. Incomplete answers are requested once
-    more, truncated ones in twice the room, or eight times where thoughts took all. Without `chat`
-    the messages' text is the prompt of /v1/completions. A refused request has a reply without a
-    text, with the server's words, that is not saved; where all are refused alike, the run ends.
+    more, truncated ones with twice the room, or eight times if thoughts used it all. Without `chat`
+    the messages' text is the prompt of /v1/completions. A refused request has a reply without text
+    but with the server's error, and is not saved; if all are refused alike, the run ends.
     """
 
     def __init__(
@@ -42,21 +42,16 @@ class Client:
     ) -> None:
         entry = records.parse(models.Model, fields, where="The client's model")
         self.entry, self.connection = entry, Connection(entry, chat=chat)
-        if entry.mode == "batch" and (self.connection.transport or not chat):
-            raise UserError("This url has no Batch API.", got=entry.url, do="Set mode: online.")
         usd = entry.usd_per_mtok
-        known = models.Price(*usd, entry.batch_share) if usd else models.price(entry.model)
+        known = models.Price(*usd) if usd else models.price(entry.model)
         if budget_usd and not (known or self.connection.transport):
             do = "Give the model `usd_per_mtok: [prompt, completion]` in params/models.yaml."
             raise UserError("budget_usd needs a price.", got=f"none of {entry.model}", do=do)
-        self.url, self.model, self.mode = entry.url, entry.model, entry.mode
-        self.concurrency, self.room = entry.concurrency, entry.room
-        self.batch_tokens = entry.batch_tokens
+        self.url, self.model = entry.url, entry.model
         self.price, self.budget_usd = known or models.Price(0.0, 0.0), budget_usd
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
-        self.chat, self.most_read = chat, 0  # prompt tokens of one request
-        self.has_answers = False
-        self.declined, self.failed = {}, {}  # replies to rows of a batch without an answer, by key
+        self.chat, self.has_answers = chat, False
+        self.most_read = 0  # prompt tokens of one request
         self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
@@ -66,16 +61,10 @@ class Client:
         extra = self.connection.identity
         return request.key(self.url, self.model, *([extra] if extra else []))
 
-    async def ask_all(
-        self, requests: Iterable[Request], *, label: str = "", online: bool = False
-    ) -> list[Reply]:
-        """Return the replies in the order of the requests; `online`, as for a pilot, at once."""
-        requests = [request.with_room(self.room) for request in requests]
+    async def ask_all(self, requests: Iterable[Request], *, label: str = "") -> list[Reply]:
+        """Return the replies in the order of the requests; cached answers are not repeated."""
+        requests = [request.with_room(self.entry.room) for request in requests]
         async with self.cache.turn(map(self.key, requests)):
-            if self.mode == "batch" and not online:
-                from medinstruct.llm import batch_api
-
-                return await batch_api.ask_all(self, requests)
             return await self._ask_all(requests, label)
 
     async def _ask_all(self, requests: list[Request], label: str) -> list[Reply]:
@@ -87,20 +76,20 @@ class Client:
             for number, request in rows:
                 replies[number] = await self._ask(api, request)
                 if len(replies) == MOST_REFUSED and all(row.error for row in replies.values()):
-                    self.check_refused([*replies.values()])
+                    self._check_refused([*replies.values()])
 
         try:
             async with self.connection.open() as api, asyncio.TaskGroup() as workers:
-                for _ in range(self.concurrency):
+                for _ in range(self.entry.concurrency):
                     workers.create_task(work(api))
         except BaseExceptionGroup as errors:
             error = errors.exceptions[0]
         if error:  # out here, since IPython shows no message of an error behind a group
             raise error
-        return self.check_refused([replies[number] for number in range(len(requests))])
+        return self._check_refused([replies[number] for number in range(len(requests))])
 
-    def check_refused(self, replies: list[Reply]) -> list[Reply]:
-        """Return the replies and log how many are refused; raise where that can only be all."""
+    def _check_refused(self, replies: list[Reply]) -> list[Reply]:
+        """Return the replies and log how many are refused; raise if the server refuses all."""
         refused = [reply for reply in replies if reply.error]
         self.has_answers |= len(refused) < len(replies)
         if not refused:
@@ -116,16 +105,11 @@ class Client:
         logging.getLogger("medinstruct").warning(f"{text} It wrote: {refused[0].error}")
         return replies
 
-    def decline(self, key: str, refused: UserError, reason: str) -> Reply:
-        """Return the reply without a text to a request that the server refuses."""
-        form = {"text": "", "model": self.model, "error": refused.got}
-        return Reply(key=key, finish_reason=reason, **form)
-
     async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Yield the pieces of one answer, which is not cached, then its reply; closing ends it."""
         from openai import OpenAIError
 
-        request, sent, chunk = request.with_room(self.room), "", None
+        request, sent, chunk = request.with_room(self.entry.room), "", None
         body = messages.begun("interrupted", self.model)
         [choice] = body["choices"]
         form = {"stream": True, "stream_options": {"include_usage": True}}
@@ -150,13 +134,13 @@ class Client:
             yield piece
         yield Reply(**reply, key=self.key(request))
 
-    def save(self, key: str, request: Request, answer: dict, *, batch: bool = False) -> Reply:
+    def _save(self, key: str, request: Request, answer: dict[str, Any]) -> Reply:
         """Count an answer, save it, and return its reply; log once if the server cuts prompts.
 
-        Then it reports fewer tokens than any tokenizer makes; the largest so far are compared, as
-        some servers leave out what they have cached.
+        Such a server reports fewer tokens than any tokenizer makes. The largest count so far is
+        compared, since some servers leave out the tokens that they have cached.
         """
-        usd, least = self._count(answer, batch=batch), request.least_tokens()
+        usd, least = self._count(answer), request.least_tokens()
         self.most_read = max(self.most_read, answer["prompt_tokens"])
         if 0 < answer["prompt_tokens"] <= self.most_read < least:
             form = {"model": self.model, "read": self.most_read, "least": least}
@@ -164,35 +148,25 @@ class Client:
             self.most_read = sys.maxsize  # one warning is enough
         return self.cache.put(key, request, answer, usd=usd)
 
-    def highest_cost(self, request: Request, *, batch: bool = False) -> float:
-        """Return the most that a request can cost."""
-        return self.price.of(request.prompt_tokens(), request.max_tokens(4096), batch=batch)
-
-    def check_budget(self, usd: float, what: str) -> None:
-        """Raise if the budget, less what is spent and reserved, has no room for this cost."""
-        if self._exceeds(usd):
-            spent = f"{self.usage['usd']:.4f} of {self.budget_usd:.4f} USD"
-            do = "Raise budget_usd and start again: saved answers are not paid for twice."
-            raise UserError(f"The budget is used up: {what} could exceed it.", got=spent, do=do)
-
-    def _exceeds(self, usd: float) -> bool:
-        return 0 < self.budget_usd < self.usage["usd"] + self.reserved + usd
-
-    def _count(self, answer: dict[str, Any], *, batch: bool = False) -> float:
+    def _count(self, answer: dict[str, Any]) -> float:
         """Add an answer to the usage and return its cost."""
         tokens = {name: answer[name] for name in ("prompt_tokens", "completion_tokens")}
-        usd = self.price.of(**tokens, batch=batch)
+        usd = self.price.of(**tokens)
         tokens["reasoning_tokens"] = answer.get("reasoning_tokens", 0)
         self.usage.update(asked=1, usd=usd, **tokens)
         return usd
 
     @asynccontextmanager
     async def _reserve(self, request: Request) -> AsyncIterator[None]:
-        """Reserve the most that a request can cost; where that is too much, wait for others."""
-        usd = self.highest_cost(request)
-        while self.reserved > 1e-12 and self._exceeds(usd):
+        """Reserve the most that a request can cost, once requests under way leave room for it."""
+        usd = self.price.of(request.prompt_tokens(), request.max_tokens(4096))
+        while 0 < self.budget_usd < self.usage["usd"] + self.reserved + usd:
+            if self.reserved < 1e-12:
+                what = "The budget is used up: the next request could exceed it."
+                spent = f"{self.usage['usd']:.4f} of {self.budget_usd:.4f} USD"
+                do = "Raise budget_usd and start again: saved answers are not paid for twice."
+                raise UserError(what, got=spent, do=do)
             await asyncio.sleep(0.01)
-        self.check_budget(usd, "the next request")
         self.reserved += usd
         try:
             yield
@@ -209,9 +183,10 @@ class Client:
                 try:
                     async with self._reserve(request):
                         received = await self.connection.send(api, request, least=least)
-                        answer = self.save(key, request, received)
-                except Refused as refused:
-                    reply = reply or self.decline(key, refused, refused.reason)
+                        answer = self._save(key, request, received)
+                except Refused as error:
+                    form = {"text": "", "model": self.model, "error": error.got}
+                    reply = reply or Reply(key=key, finish_reason=error.reason, **form)
                     break
             reply = answer
             tokens += (reply.prompt_tokens, reply.completion_tokens)
@@ -230,20 +205,18 @@ class Forecast(NamedTuple):
     usd: float
     low: float
     high: float
-    batch_usd: float
 
     def __str__(self) -> str:
-        cost, batch = f"{self.usd:.2f} USD", f"about {self.batch_usd:.2f} USD by the Batch API"
-        if self.low == self.low:
+        cost = f"{self.usd:.2f} USD" if self.usd else "no cost"
+        if self.usd and self.low == self.low:
             cost += f" (95% interval {self.low:.2f} to {self.high:.2f})"
-        price = f"{cost}; {batch}" if self.usd else "no cost"
-        return f"All {self.requests} requests: {price} (from a pilot of {self.pilot})."
+        return f"All {self.requests} requests: {cost} (from a pilot of {self.pilot})."
 
 
 async def forecast(client: Client, requests: list[Request], *, pilot=30, total=0) -> Forecast:
     """Ask a random pilot, save its answers, and extrapolate the cost of all or `total` requests."""
     sample = random.Random(42).sample(requests, min(pilot, len(requests)))
-    replies = await client.ask_all(sample, label="pilot", online=True)
+    replies = await client.ask_all(sample, label="pilot")
     tokens = [reply.all_tokens for reply in replies]
     return extrapolate(tokens, max(total, len(requests)), price=client.price)
 
@@ -256,7 +229,7 @@ def extrapolate(tokens: Sequence, total: int, *, price: models.Price) -> Forecas
     reach = [math.nan if rest else 0.0] * 2
     if rest and pilot >= stats.LEAST:
         reach = rest * _reach(*parts.T, rest)
-    return Forecast(total, pilot, usd, usd - reach[0], usd + reach[1], usd * price.batch_share)
+    return Forecast(total, pilot, usd, usd - reach[0], usd + reach[1])
 
 
 def _reach(prompts: np.ndarray, answers: np.ndarray, rest: int) -> np.ndarray:

@@ -26,7 +26,7 @@ ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
 ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
-KEPT = {"model", "messages", "prompt", "stream"}  # parameters that are never left out
+KEPT = {"model", "messages", "prompt", "stream", "service_tier"}  # never left out
 LONGEST_WAIT = 3600.0  # seconds that a server may ask to wait; more ends a run
 REFUSALS = paths.load("refusals")
 PATTERNS, FLAGS = REFUSALS["patterns"], re.IGNORECASE | re.DOTALL | re.ASCII
@@ -179,7 +179,7 @@ class Connection:
         import openai  # here and below, since its import takes two seconds
 
         form = {name: network.key(variable) or None for name, variable in ACCOUNTS.items()}
-        form |= {"max_retries": 0, "timeout": openai.Timeout(600, connect=60)} | options
+        form |= {"max_retries": 0, "timeout": openai.Timeout(900, connect=60)} | options
         if self.transport:
             url, client = "http://offline.invalid/v1", self.transport.http_client(self.url)
         else:

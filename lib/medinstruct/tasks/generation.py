@@ -22,7 +22,6 @@ from medinstruct.tasks.steering import GIVE_UP_AFTER, Coverage
 
 TEXTS = paths.load("task_prompts")
 Messages = list[dict[str, str]]
-BATCH_ROUNDS = 3  # of steered generation at most: a batch may take a day
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 STAGES = (  # stage, its output, its losses, the field with the reason
     ("asked → parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
@@ -47,8 +46,7 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
     and one round. `steer` coverage asks for the labels that are rare among the novel tasks so far
     and stops when all cells are filled or three rounds in a row gain almost nothing.
     """
-    least = settings["requests"] // BATCH_ROUNDS + 1 if client.mode == "batch" else 4
-    planner, result = _Planner(seeds, **settings, least=least), Generated()
+    planner, result = _Planner(seeds, **settings), Generated()
     while planner.asked < planner.requests and not _is_done(result.rounds):
         requests, origins = zip(*planner.next_round(), strict=True)
         replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
@@ -92,7 +90,6 @@ class _Planner:
     novelty_limit: float = 0.7
     novelty_fields: str = "instruction"
     languages: str = "en"
-    least: int = 4  # requests of a round
 
     def __post_init__(self) -> None:
         most, size, is_steered = len(self.seeds), self.seeds_per_request, self.steer == "coverage"
@@ -128,7 +125,7 @@ class _Planner:
     def next_round(self) -> list[tuple[Request, tuple[tuple[str, ...], str]]]:
         """Return the requests of the next round, each with the ids of its examples, language."""
         self._planned = self._novel.copy()
-        steered = max(self.least, min(self.requests // 12 + 1, 200))
+        steered = max(4, min(self.requests // 12 + 1, 200))
         size = steered if self.coverage else self.requests
         start, self.asked = self.asked, min(self.asked + size, self.requests)
         return [self._request(n) for n in range(start, self.asked)]

@@ -1,4 +1,4 @@
-"""Stand-in server: the offline transport over a socket, with a Batch API and injected faults.
+"""Stand-in server: the offline transport over a socket, with injected faults.
 
 python lib/tests/support/stand_in_server.py --port 8000 --latency 0.2 --rate cut=0 --errors 0.1
 """
@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import json
 import random
-import re
 import time
 from typing import Any
 
@@ -45,34 +44,20 @@ class Faults:
 
 
 class Service:
-    """Chat completions, models, files and batches; a batch completes on the second status poll."""
+    """Chat completions and the list of models."""
 
     def __init__(self, *, rate=None, refused=()):
         self.rate, self.refused = offline.writer.rates(rate or {}), refused
-        self.files: dict[str, bytes] = {}
-        self.batches: dict[str, dict[str, Any]] = {}
-        self.lost = 0  # rows of the next batch that expire
-        self.fails = False  # whether batches end as failed
-        self.queue = 0  # tokens of prompts that may wait at once, 0 for no limit
 
     def handle(self, method, place, headers, content) -> tuple[int, Any]:
-        """Return status and body: an object, or the bytes of a file."""
+        """Return status and body."""
         parts = place.strip("/").split("/")
         if parts == ["chat", "completions"]:
             return self.complete(content)
         if parts == ["models"]:
             model = {"id": offline.MODEL, "object": "model", "created": 0, "owned_by": "us"}
             return 200, {"object": "list", "data": [model]}
-        if method == "POST" and parts in (["files"], ["batches"]):
-            return 200, self._upload(headers, content) if parts == ["files"] else self._create(
-                content
-            )
-        known = {"files": self.files, "batches": self.batches}.get(parts[0], {})
-        if len(parts) < 2 or parts[1] not in known:
-            return 404, offline.error_body(f"There is no {place} here.")
-        if parts[0] == "batches":
-            return 200, self._advance(parts[1])
-        return 200, self.files[parts[1]] if parts[2:] == ["content"] else self._file(parts[1])
+        return 404, offline.error_body(f"There is no {place} here.")
 
     def complete(self, content: bytes) -> tuple[int, Any]:
         """Return status and chat completion, as events where it is streamed; 400 where refused."""
@@ -84,65 +69,6 @@ class Service:
             body["error"] |= {"param": name, "code": "unsupported_parameter"}
             return 400, body
         return status, body
-
-    def _upload(self, headers, content) -> dict[str, Any]:
-        boundary = re.search(r"boundary=([^;]+)", headers["content-type"]).group(1).strip('"')
-        parts = content.split(b"--" + boundary.encode())
-        part = next(p for p in parts if b'name="file"' in p.partition(b"\r\n\r\n")[0])
-        return self._file(self._keep(part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")))
-
-    def _create(self, content) -> dict[str, Any]:
-        body, name = json.loads(content), f"batch_{len(self.batches)}"
-        files = {"output_file_id": None, "error_file_id": None}
-        form = {"id": name, "object": "batch", "status": "validating", "created_at": 0}
-        self.batches[name] = body | form | files
-        waiting = sum(map(self._tokens, self.batches.values()))
-        if waiting > self.queue > 0:
-            text = f"Enqueued token limit reached for m. Limit: {self.queue:,} enqueued tokens."
-            errors = {"data": [{"code": "token_limit_exceeded", "message": text}]}
-            self.batches[name] |= {"status": "failed", "errors": errors | {"object": "list"}}
-        return self.batches[name]
-
-    def _tokens(self, batch) -> int:
-        """Return the tokens of a batch that still waits, at four bytes each."""
-        rows = self.files[batch["input_file_id"]].splitlines()
-        texts = [m["content"] for row in rows for m in json.loads(row)["body"]["messages"]]
-        is_open = batch["status"] in ("validating", "in_progress")
-        return sum(len(text.encode()) // 4 for text in texts) if is_open else 0
-
-    def _advance(self, name) -> dict[str, Any]:
-        batch = self.batches[name]
-        if batch["status"] == "validating":
-            batch["status"] = "in_progress"
-        elif batch["status"] == "in_progress" and self.fails:
-            batch["status"] = "failed"
-        elif batch["status"] == "in_progress":
-            self._work(batch)
-        return batch
-
-    def _work(self, batch) -> None:
-        rows = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
-        end, outputs, errors = len(rows) - self.lost, [], []
-        batch["status"], self.lost = "expired" if self.lost else "completed", 0
-        for row in rows[:end]:
-            status, body = self.complete(json.dumps(row["body"]).encode())
-            line = {"custom_id": row["custom_id"], "error": None}
-            line["response"] = {"status_code": status, "body": body}
-            (outputs if status == 200 else errors).append(line)
-        expired = {"error": {"code": "batch_expired", "message": "expired"}, "response": None}
-        errors += [{"custom_id": row["custom_id"]} | expired for row in rows[end:]]
-        for field, lines in (("output_file_id", outputs), ("error_file_id", errors)):
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            batch[field] = self._keep(text.encode()) if lines else None
-
-    def _keep(self, content: bytes) -> str:
-        name = f"file-{len(self.files)}"
-        self.files[name] = content
-        return name
-
-    def _file(self, name: str) -> dict[str, Any]:
-        about = {"id": name, "object": "file", "bytes": len(self.files[name]), "created_at": 0}
-        return about | {"filename": "requests.jsonl", "purpose": "batch", "status": "processed"}
 
 
 class Behaving(Service):
