@@ -165,7 +165,8 @@ def test_a_schema_that_is_refused_in_any_words_is_left_out(words):
     client = llm.Client(url="http://127.0.0.1:9/v1", model="m")
     request = judging.judge_request(PAIRS[0], client)
     body = client.connection.body(request)
-    assert client.connection.learn(client.connection.read(words, body, 400), body)
+    error = llm.messages.NoAnswer(words, {"message": words, "code": 400})
+    assert client.connection.learn(client.connection.read(error, body), body)
     assert set(client.connection.body(request)) == {
         "model",
         "messages",

@@ -1,7 +1,6 @@
 """A thought is parted from its answer once, in every spelling, and reaches nothing that reads answers."""
 
 import json
-import sqlite3
 from collections import Counter
 from types import SimpleNamespace as Namespace
 
@@ -148,18 +147,6 @@ def test_a_long_stream_is_read_in_linear_time_and_shown_piece_by_piece(monkeypat
     text = streamed(answer, REQUEST)["text"]
     assert sum(read) < 250 * len(text) and longest < 0.02
     assert text.startswith(sent) and len(sent) > 0.99 * len(text)
-
-
-def test_rows_of_earlier_versions_are_read_and_their_thoughts_parted(tmp_path):
-    cache = llm.Cache(tmp_path / "c.sqlite")
-    old = {"text": f"<think>{THOUGHT}</think>{ANSWER}", "finish_reason": "stop", "model": "m"}
-    with sqlite3.connect(tmp_path / "c.sqlite") as base:
-        for key, row in {"a": old, "b": old | {"text": "<think>Gout or"}}.items():
-            base.execute("INSERT INTO answers VALUES (?, '{}', ?, 0, 0)", (key, json.dumps(row)))
-    assert (cache.get("a").text, cache.get("a").thought) == (ANSWER, THOUGHT)
-    request = llm.Request(messages=[], parameters={"max_tokens": 100})
-    assert cache.get("b").incomplete_reason == "length"
-    assert request.repeated(cache.get("b")).parameters == {"max_tokens": 800}
 
 
 def test_files_of_answers_and_of_verdicts_lose_their_thoughts(tmp_path):

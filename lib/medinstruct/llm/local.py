@@ -298,13 +298,9 @@ def _load(base: str, adapters: dict[str, str], device: str) -> tuple[Any, dict[s
             form = {"adapter_name": name}
             shared = load_pretrained(partial(PeftModel.from_pretrained, network, **form), folder)
         else:
-            load_pretrained(partial(_add_adapter, shared, name), folder)
+            load_pretrained(shared.load_adapter, folder, adapter_name=name)
         modules[name] = shared.merge_and_unload() if is_small else shared.eval()
     return tokenizer, modules if is_small or shared is None else modules | {"base": shared}
-
-
-def _add_adapter(shared: Any, name: str, folder: str) -> None:
-    shared.load_adapter(folder, adapter_name=name)
 
 
 def _network(name: str, device: str) -> Any:

@@ -153,20 +153,10 @@ class NoAnswer(Exception):
 
 
 def read_json(content: bytes) -> Any:
-    """Return the data of a JSON text, also of a stream, or the text where it is none (a page)."""
+    """Return the data of a JSON text, or the text itself if it is none, as of a web page."""
     text = content.decode("utf-8-sig", "replace")
     with suppress(ValueError, RecursionError):
         return json.loads(text)
-    lines = [line for line in text.split("\n") if not line.startswith((":", "event:"))]
-    parts = [line.removeprefix("data:").strip() for line in lines]
-    with suppress(ValueError, RecursionError):
-        if not any(line.startswith("data:") for line in lines):
-            return json.loads("\n".join(lines))
-        body = begun()
-        for part in parts:
-            if part not in ("", "[DONE]"):
-                add_chunk(body, json.loads(part))
-        return body
     return text
 
 
@@ -192,12 +182,6 @@ def normalize(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"model": whole(_flat(answer.get("model")))}
 
 
-def is_answer(answer: dict[str, Any]) -> bool:
-    """Return whether an answer holds a text, or was cut or at least counted."""
-    reason, names = answer["finish_reason"], ("text", "thought", "prompt_tokens")
-    return reason in CUT_OFF or (reason != "error" and any(map(answer.get, names)))
-
-
 def answer_of(body: Any, request: Request) -> dict[str, Any]:
     """Return the fields of a `Reply` from the API's completion; raises `NoAnswer`."""
     choice = choice_of(body)
@@ -210,7 +194,9 @@ def answer_of(body: Any, request: Request) -> dict[str, Any]:
     if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:  # it is cut
         answer["finish_reason"] = "length"
     is_bare = not message or (body.get("error") and not answer["text"])
-    if not is_answer(answer) or (is_bare and reason not in CUT_OFF):
+    is_counted = any(map(answer.get, ("text", "thought", "prompt_tokens")))
+    is_counted |= answer["finish_reason"] in CUT_OFF
+    if not is_counted or (is_bare and reason not in CUT_OFF):
         raise NoAnswer(body, body.get("error"))
     is_declined = isinstance(message, dict) and bool(message.get("refusal"))
     return answer | {"refused": is_declined or is_refusal(answer["text"])}
@@ -263,13 +249,9 @@ def streamed(body: dict[str, Any], request: Request) -> dict[str, Any]:
 
 
 def saved_reply(text: bytes | None, key: str) -> Reply | None:
-    """Return a reply of the cache, also of earlier versions; None for what is no answer."""
-    with suppress(TypeError, ValueError, KeyError, AttributeError):
-        row = json.loads(text)
-        counts = {name: _count(row, name) for name in row if name.endswith("_tokens")}
-        answer = normalize(row | counts) | {"key": key, "cached": True}
-        answer = {name: answer[name] for name in Reply.model_fields.keys() & answer.keys()}
-        return Reply(**answer) if is_answer(answer) else None
+    """Return a saved reply; None for a missing row, or one that is no reply."""
+    with suppress(TypeError, ValueError):
+        return Reply(**json.loads(text), key=key, cached=True)
 
 
 def _read(message: Any) -> tuple[str, str]:

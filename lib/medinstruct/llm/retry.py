@@ -101,9 +101,10 @@ def unquoted(text: str, contents: Iterable[str]) -> str:
 
 
 def refused_name(text: str, sent: Mapping[str, Any]) -> str:
-    """Return the parameter that an error refuses: the one it calls `param`, or the first it names.
+    """Return the parameter that an error refuses: its `param`, or the first one named; or "".
 
-    Each name may be spelled otherwise (presencePenalty). The room does not count for its value.
+    Names may be spelled otherwise (presencePenalty). An error about the value of the room does not
+    refuse that parameter.
     """
     places = []
     for name in sent.keys() - KEPT:
@@ -114,7 +115,8 @@ def refused_name(text: str, sent: Mapping[str, Any]) -> str:
             is_value = "tokens" not in name and (is_param or match(PATTERNS["value"], near))
             if is_value or match(PATTERNS["unsupported"], near):
                 places.append((not is_param, place.start(), name))
-    return min(places, default=("",))[-1]
+    has_schema = "response_format" in sent and match(PATTERNS["schema"], text)
+    return min(places)[-1] if places else "response_format" * bool(has_schema)
 
 
 def room_left(text: str, room: int, first: int) -> int:
@@ -228,49 +230,43 @@ class Connection:
                 self.has_answered, self.failed = True, 0
                 return answer
 
-    def read(self, error: object, sent: Mapping = {}, status: int | None = None) -> Fault:
+    def read(self, error: object, sent: Mapping = {}) -> Fault:
         """Return what an error means, without the key and what it quotes of `sent`."""
-        shown, text = (
-            self._clean(f"{words(error)} {getattr(error, more, None) or ''}", sent)
-            for more in ("__cause__", "body")
-        )
-        means = meaning(text, status or getattr(error, "status_code", None))
+        key = rf"(?<!\w){re.escape(self._key)}(?!\w)|(?<![\w-])[\w-]+\*{{3,}}[\w-]*"
+        contents = [*(m["content"] for m in sent.get("messages", ())), sent.get("prompt", "")]
+        more = [getattr(error, name, None) or "" for name in ("__cause__", "body")]
+        texts = (re.sub(key, "[key]", f"{words(error)} {text}"[:10_000]) for text in more)
+        shown, text = (unquoted(text, contents) for text in texts)
+        means = meaning(text, getattr(error, "status_code", None))
         headers = getattr(getattr(error, "response", None), "headers", {})
         return Fault(shown, text, *means, asked_wait(headers))
 
-    def _clean(self, text: str, sent: Mapping[str, Any]) -> str:
-        """Return a text without the key and what it quotes of `sent`."""
-        key = rf"(?<!\w){re.escape(self._key)}(?!\w)|(?<![\w-])[\w-]+\*{{3,}}[\w-]*"
-        contents = [m["content"] for m in sent.get("messages", ())]
-        text = re.sub(key, "[key]", text[:10_000])
-        return unquoted(text, [*contents, sent.get("prompt", "")])
-
     def learn(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
-        """Remember what of a request an error refuses; return False for other errors."""
-        is_about = fault.reason == ("" if fault.status in (500, 501) else "refused_by_server")
-        change = self._change(fault.text, fault.status, sent) if is_about else ""
-        if change and change not in self.notes:
+        """Leave out from now on what an error refuses of a request; return False for others."""
+        text, is_internal = fault.text, fault.status in (500, 501)
+        if fault.reason != ("" if is_internal else "refused_by_server"):
+            return False
+        has_system = any(m["role"] == "system" for m in sent.get("messages", ()))
+        forms = [] if is_internal else enumerate(self.forms[:-1])
+        forms = ((n, form) for n, form in forms if form.items() <= sent.items())
+        tried = [n for n, form in forms if match("|".join([PATTERNS["thinking"], *form]), text)]
+        if has_system and match(PATTERNS["system"], text):
+            self.has_system = False
+            change = "has no system role: that text begins the user's message"
+        elif tried:
+            self.form = max(self.form, tried[0] + 1)
+            change = f"does not take {self.forms[tried[0]]}: it is left out"
+        elif name := refused_name(text, sent):
+            self.refused.add(name)
+            other = self._accepted(name)
+            change = f"sent as `{other}`" if other else "left out"
+            change = f"does not take `{name}`: it is {change}"
+        else:
+            return False
+        if change not in self.notes:
             self.notes.add(change)
             logging.getLogger("medinstruct").warning(f"`{self.model}` {change} from now on.")
-        return bool(change)
-
-    def _change(self, text: str, status: int, sent: Mapping[str, Any]) -> str:
-        """Send no more what an error refuses, and return what changes; "" for other errors."""
-        is_system = any(m["role"] == "system" for m in sent.get("messages", ()))
-        if is_system and match(PATTERNS["system"], text):
-            self.has_system = False
-            return "has no system role: that text begins the user's message"
-        for number, form in enumerate(self.forms[:-1] if status < 500 else ()):
-            named = "|".join([PATTERNS["thinking"], *form])
-            if form.items() <= sent.items() and match(named, text):
-                self.form = max(self.form, number + 1)
-                return f"does not take {form}: it is left out"
-        name = refused_name(text, sent)
-        if not name and "response_format" in sent and match(PATTERNS["schema"], text):
-            name = "response_format"
-        self.refused.add(name)
-        change = f"sent as `{self._accepted(name)}`" if self._accepted(name) else "left out"
-        return name and f"does not take `{name}`: it is {change}"
+        return True
 
     def problem(self, fault: Fault, attempt: int = 0) -> UserError | None:
         """Return the message for an error, `Refused` for one request alone; None if it may pass."""
