@@ -37,8 +37,6 @@ class Model(BaseModel, extra="forbid", frozen=True):
     key: str = "OPENAI_API_KEY"
     usd_per_mtok: tuple[float, float] | None = None
     concurrency: int = Field(8, ge=1)
-    rpm: int = Field(0, ge=0)
-    tpm: int = Field(0, ge=0)
     room: int = Field(0, ge=0)
     thinking: bool | None = None
     reasoning_effort: str = ""

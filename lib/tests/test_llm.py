@@ -10,7 +10,6 @@ from support import stand_in_server
 
 from medinstruct import llm, models
 from medinstruct.errors import UserError
-from medinstruct.llm.retry import RateLimiter
 
 ASK = [
     llm.Request(
@@ -177,18 +176,6 @@ def test_what_may_pass_is_asked_again_and_a_used_up_quota_ends_at_once(
     assert service.asked == asked
 
 
-@pytest.mark.parametrize("rpm, least", [(1200, 0.45), (60_000, 0.0), (0, 0.0)])
-def test_requests_keep_to_the_limit_of_models_yaml(rpm, least):
-    async def waits():
-        limiter = RateLimiter(rpm=rpm)  # 1,200: 20 at once, then 20 a second
-        start = time.monotonic()
-        for _ in range(31):
-            await limiter.wait(100)
-        return time.monotonic() - start
-
-    assert least <= asyncio.run(waits()) < least + 2
-
-
 @pytest.mark.parametrize("repeats, trouble", [(0, "length"), (3, "")])
 def test_a_cut_answer_is_asked_for_again_with_twice_the_room(repeats, trouble, monkeypatch):
     monkeypatch.setattr("medinstruct.llm.client.REPEATS", repeats)
@@ -229,7 +216,7 @@ def test_a_model_is_named_once_with_address_key_price_limits_room_and_extra_fiel
     own_models, monkeypatch
 ):
     own_models.write_text(
-        "mine: {url: 'https://example.org/v1', model: m-1, key: MY_KEY, usd_per_mtok: [1, 2], rpm: 9,"
+        "mine: {url: 'https://example.org/v1', model: m-1, key: MY_KEY, usd_per_mtok: [1, 2],"
         " room: 5000, extra: {reasoning_effort: low}}"
     )
     monkeypatch.setenv("MY_KEY", "sk-mine")
@@ -265,7 +252,7 @@ def test_a_model_that_thinks_gets_its_room_and_extra_fields_reach_the_server():
     assert served(talk)[0].text and seen == [{"max_tokens": 5000}]
 
 
-@pytest.mark.parametrize("fields", [{"concurrency": 0}, {"rpm": -1}, {"modl": "m"}])
+@pytest.mark.parametrize("fields", [{"concurrency": 0}, {"room": -1}, {"modl": "m"}])
 def test_a_wrong_field_of_a_client_is_one_clear_error(fields):
     with pytest.raises(UserError, match=f"field `{next(iter(fields))}`"):
         llm.Client(**{"url": "offline", "model": "m"} | fields)
@@ -393,7 +380,9 @@ def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
     assert (tmp_path / "killed").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-@pytest.mark.parametrize("text", ["- a", "a: [1]", "a: {url: x, prize: 3}", "a: {rpm: -1}", "a: ["])
+@pytest.mark.parametrize(
+    "text", ["- a", "a: [1]", "a: {url: x, prize: 3}", "a: {room: -1}", "a: ["]
+)
 def test_a_models_file_that_cannot_be_read_is_one_clear_error(own_models, text):
     own_models.write_text(text)
     with pytest.raises(UserError, match="models.yaml"):

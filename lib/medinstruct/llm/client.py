@@ -1,4 +1,4 @@
-"""Client: ask one model, with cache, retries, rate limits and a budget; forecast the cost."""
+"""Client: ask one model, with cache, retries and a budget; forecast the cost."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Retry: connection to a server, rate limits, retries, refused parameters, error texts."""
+"""Retry: connection to a server, retries, refused parameters, error texts."""
 
 import asyncio
 import logging
@@ -19,13 +19,13 @@ from medinstruct.llm import messages
 from medinstruct.llm.messages import MARKS, TEXTS, NoAnswer, Request, without_system
 
 RETRIES = 20
-FIRST_RETRIES = 4  # while the server has not answered at all
-BARE_RETRIES = 8  # where it answers, and its answer holds none
-MOST_FAILED = 5  # requests in a row that fail at every try, which are taken for bad ones
+FIRST_RETRIES = 4  # until the server has answered once
+BARE_RETRIES = 8  # if it responds without an answer of a model
+MOST_FAILED = 5  # requests in a row that fail at every attempt before it counts as an outage
 ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
 PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
-ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # about the key, the account, model or address
+ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # errors of key, account, model or address
 KEPT = {"model", "messages", "prompt", "stream", "service_tier"}  # never left out
 LONGEST_WAIT = 3600.0  # seconds that a server may ask to wait; more ends a run
 REFUSALS = paths.load("refusals")
@@ -38,7 +38,7 @@ def match(pattern: str, text: str) -> re.Match[str] | None:
 
 
 class Refused(UserError):
-    """The refusal of one request; `reason` is content_filter, context or refused_by_server."""
+    """The refusal of one request: `reason` is content_filter, context or refused_by_server."""
 
     def __init__(self, what: str, reason: str, **more: Any) -> None:
         super().__init__(what, **more)
@@ -46,7 +46,10 @@ class Refused(UserError):
 
 
 class Fault(NamedTuple):
-    """An error as it was read: words to show, full text, its `meaning`, and seconds to wait."""
+    """An error as read: the text to show, all of it, status and reason, and seconds to wait.
+
+    Status and reason are those of `meaning`.
+    """
 
     shown: str
     text: str
@@ -72,9 +75,9 @@ def asked_wait(headers: Mapping[str, str]) -> float:
 
 
 def meaning(text: str, status: int | None) -> tuple[int | None, str]:
-    """Return the status that an error means, and why it refuses one request, "" if it does not.
+    """Return the status that an error means, and why one request is refused, "" if it is not.
 
-    A wrong key or an unknown model may come under any status, a refusal under those that pass.
+    Servers report a wrong key or an unknown model under any status, a refusal even under 5xx.
     """
     status = next((n for n, means in PATTERNS["means"].items() if match(means, text)), status)
     reason = next((n for n, why in PATTERNS["reasons"].items() if match(why, text)), "")
@@ -87,7 +90,7 @@ def meaning(text: str, status: int | None) -> tuple[int | None, str]:
 
 
 def unquoted(text: str, contents: Iterable[str]) -> str:
-    """Return an error's text without what it quotes of a prompt: all, or five words in a row."""
+    """Return an error's text without what it quotes of a prompt: five words in a row, or all."""
     runs, parts, end = set(), [], 0
     for content in contents:
         text = text.replace(content, "[…]") if len(content) > 10 else text
@@ -120,9 +123,9 @@ def refused_name(text: str, sent: Mapping[str, Any]) -> str:
 
 
 def room_left(text: str, room: int, first: int) -> int:
-    """Return the room for a reply that an error names, 0 for none below `room`.
+    """Return the room for a reply that an error states, 0 if it states none below `room`.
 
-    Where `room` is lower than the `first` one, it was named too large: at most half is left.
+    If `room` is already below the `first` one, the server stated too much: return at most half.
     """
     stated = next(filter(None, (match(pattern, text) for pattern in PATTERNS["room"])), None)
     groups = stated.groupdict().items() if stated else ()
@@ -134,29 +137,12 @@ def room_left(text: str, room: int, first: int) -> int:
     return left if 0 < left < room else 0
 
 
-class RateLimiter:
-    """Even rates a minute, of bursts of a second; 0 for no limit."""
-
-    def __init__(self, rpm: float = 0, tpm: float = 0) -> None:
-        self._per_minute = {"requests": rpm, "tokens": tpm}
-        self._free_at = {"requests": 0.0, "tokens": 0.0}
-
-    async def wait(self, tokens: int) -> None:
-        """Wait until a request that uses about this number of tokens fits into the minute."""
-        for name, amount in (("requests", 1), ("tokens", tokens)):
-            if per_minute := self._per_minute[name]:
-                start = max(self._free_at[name], time.monotonic() - 1.0)
-                self._free_at[name] = start + amount * 60 / per_minute
-                await asyncio.sleep(start - time.monotonic())
-
-
 class Connection:
-    """One model at one address: its key, rate limits, the bodies it accepts, and its errors."""
+    """One model at one address: its key, the parameters it accepts, retries, and its errors."""
 
     def __init__(self, entry: models.Model, *, chat: bool = True) -> None:
         self.url, self.model, self.extra, self.chat = entry.url, entry.model, entry.extra, chat
-        self.transport, self.limiter = transport(self.url), RateLimiter(entry.rpm, entry.tpm)
-        self.has_answered, self.failed = False, 0
+        self.transport, self.has_answered, self.failed = transport(self.url), False, 0
         self.refused: set[str] = set()  # parameters that the model does not take
         self.has_system, self.notes = True, set()
         forms = thinking_forms(entry) if chat and not self.transport else []
@@ -203,12 +189,14 @@ class Connection:
         return {name: value for name, value in body.items() if name not in self.refused | {""}}
 
     async def send(self, api: Any, request: Request, *, least: int = 0, **more: Any) -> Any:
-        """Return the answer or its chunks after retries, in room above `least`; else `Refused`."""
+        """Return the answer or its chunks after retries; raise for what will not pass.
+
+        Where the context is too small, a smaller room is asked for, as long as it is above `least`.
+        """
         attempt, room, is_stream = 0, request.max_tokens(0), more.get("stream", False)
         place = "/chat/completions" if self.chat else "/completions"
         while True:
             body = self.body(request, **more)
-            await self.limiter.wait(request.prompt_tokens() + request.max_tokens(500) // 2)
             try:
                 raw = await api.post(place, body=body, cast_to=httpx2.Response, stream=is_stream)
                 if is_stream:
@@ -269,7 +257,7 @@ class Connection:
         return True
 
     def problem(self, fault: Fault, attempt: int = 0) -> UserError | None:
-        """Return the message for an error, `Refused` for one request alone; None if it may pass."""
+        """Return the error to raise, `Refused` if it is about one request; None to try again."""
         status, reason = fault.status, fault.reason
         most = BARE_RETRIES if status == 520 else RETRIES
         most = most if self.has_answered else FIRST_RETRIES
@@ -290,7 +278,7 @@ class Connection:
         return Refused(what, reason, got=got, do=do) if reason else UserError(what, got=got, do=do)
 
     def _accepted(self, name: str) -> str:
-        """Return the name under which a parameter is sent, "" where it is left out."""
+        """Return the name under which a parameter is sent, "" if it is left out."""
         names = (name, REPLACEMENTS.get(name, ""))
         return next((name for name in names if name not in self.refused), "")
 
@@ -305,7 +293,7 @@ def thinking_forms(entry: models.Model) -> list[dict[str, Any]]:
 
 
 def words(error: object) -> str:
-    """Return an error's text, of a page without its marks; the SDK leaves out unusual bodies."""
+    """Return an error's text without HTML tags; with the body where the SDK leaves it out."""
     is_bare = re.fullmatch(r"Error code: \d+", str(error))
     text = f"{error}: {error.body or error.response.text}" if is_bare else str(error)
     text = text[:20_000]
@@ -332,7 +320,7 @@ async def chunks(raw: httpx2.Response, api: Any) -> AsyncIterator[Any]:
 
 
 async def list_models(entry: models.Model, *, timeout: float) -> list[dict[str, Any]]:
-    """Return what a server says of each of its models; raises the SDK's errors and `NoAnswer`."""
+    """Return a server's description of each of its models; raises SDK errors and `NoAnswer`."""
     async with Connection(entry).open(timeout=timeout) as api:
         raw = await api.get("/models", cast_to=httpx2.Response)
     body = messages.read_json(raw.content)
