@@ -12,6 +12,8 @@ _RULES = paths.load("languages")
 NAMES: dict[str, str] = _RULES["names"]
 _SCRIPTS = {code: re.compile(signs) for code, signs in _RULES["scripts"].items()}
 MOST_SIGNS = 500  # of a text that are spelled out: enough to tell, a third of the time
+ENGLISH = frozenset(_RULES["english"].split())
+_WORD = re.compile(r"[^\W\d_]+")
 _SHARE = re.compile(r"\s*(\w+)(?:[\s:]+(0?\.\d*[1-9]\d*|1(?:\.0*)?))?\s*")
 _PAIRS = permutations(NAMES, 2)  # language written, language asked for
 DRIFTS = {f"in {NAMES[a]}, asked for {NAMES[b]}": (b, a) for a, b in _PAIRS}  # by reason
@@ -32,7 +34,7 @@ def shares(text: str) -> dict[str, float]:
     return sizes
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=400_000)
 def detect(text: str) -> str:
     """Return the ISO code of a text's language; "" where it is too short or too mixed to tell.
 
@@ -43,6 +45,9 @@ def detect(text: str) -> str:
     letters, signs = sum(map(str.isalpha, text)), sum(counts.values())
     share = signs / max(letters, 1)
     if share < _RULES["least_share"]:
+        words = _WORD.findall(text[:MOST_SIGNS].lower())
+        if sum(word in ENGLISH for word in words) > _RULES["english_share"] * len(words):
+            return "en" if letters >= _RULES["least_letters"] else ""
         is_long = letters >= _RULES["least_letters"]
         code, confidence = _identifier().classify(text[:MOST_SIGNS]) if is_long else ("", 0.0)
         return code if confidence >= _RULES["least_confidence"] else ""

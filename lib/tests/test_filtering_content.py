@@ -1,18 +1,14 @@
 """Content rules, contamination and paraphrases."""
 
-import asyncio
 import json
-import queue
 import re
 import sys
-import threading
 import types
 import unicodedata
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import stand_in_server
 
 from medinstruct import paths, records
 from medinstruct.errors import UserError
@@ -26,17 +22,11 @@ def task(instruction, input="", *, type="chat", topic="Cardiology"):
     )
 
 
-@pytest.mark.parametrize("rule", content_rules.enabled())
-def test_each_rule_catches_its_example_and_can_be_switched_off(rule):
+@pytest.mark.parametrize("rule", content_rules.rules())
+def test_each_rule_catches_its_example(rule):
     offender = content_rules.example(rule)
     assert rule in content_rules.broken(offender)
-    assert rule not in content_rules.broken(offender, rules_off=[rule, "too_long"])
     assert content_rules.rules()[rule]["finds"]
-
-
-def test_a_rule_that_is_not_there_cannot_be_switched_off():
-    with pytest.raises(UserError, match="no such rule"):
-        content_rules.broken(task("Explain asthma."), rules_off=["to_short"])
 
 
 @pytest.mark.parametrize(
@@ -256,48 +246,6 @@ def test_a_benchmark_file_without_questions_is_one_clear_problem(tmp_path):
 PAINS = ["What causes chest pain?", "가슴 통증의 원인은 무엇인가요?", "How is gout treated?"]
 
 
-class Embeddings(stand_in_server.Service):
-    """Vectors by meaning: texts on pain are near each other in any language."""
-
-    def handle(self, method, place, headers, content):
-        asked = json.loads(content)
-        if place.strip("/") != "embeddings" or asked["model"] != "mini":
-            return 404, {"error": {"message": f"no {place}"}}
-        vectors = [
-            [2.0, 0.2 * ("통증" in t)] if re.search("pain|통증", t) else [0, 1]
-            for t in asked["input"]
-        ]
-        rows = [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]
-        return 200, {"object": "list", "data": rows[::-1]}
-
-
-@pytest.fixture
-def embedder():
-    """Serve in a thread and return the model's name with its address."""
-    loop, places = asyncio.new_event_loop(), queue.Queue()
-
-    async def start():
-        places.put(stand_in_server.listen(service=Embeddings()))
-
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(start(), loop)
-    yield f"mini@{places.get(timeout=20)}"
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(timeout=5)
-
-
-def test_a_translation_is_near_where_a_server_embeds_both_languages(embedder):
-    model = embedder
-    assert contamination.paraphrases(PAINS, model) == [(0.995, 0, 1)]
-    near = contamination.paraphrases(PAINS[1:], model, pool=[PAINS[2], PAINS[0]])
-    assert near == [(1.0, 1, 0), (0.995, 0, 1)]
-    many = contamination.paraphrases([PAINS[2]] * 600 + PAINS[:2], model, least=0.9)
-    assert len(many) == 600 * 599 / 2 + 1 and many[-1] == (0.995, 600, 601)
-    with pytest.raises(UserError, match="embedding_model"):
-        contamination.paraphrases(PAINS, model.replace("mini", "maxi"))
-
-
 def test_a_page_in_two_languages_says_that_translations_are_not_compared():
     items = pd.DataFrame({"text": PAINS[:1] + PAINS[2:]})
     assert "English and Korean" in contamination.not_compared(PAINS[1:2], items, "")
@@ -305,22 +253,32 @@ def test_a_page_in_two_languages_says_that_translations_are_not_compared():
     assert contamination.not_compared(PAINS[:1], items, "") == ""
 
 
-def test_paraphrases_come_from_the_named_model(monkeypatch):
+@pytest.fixture
+def encoder(monkeypatch):
+    """A model "mini" of unit vectors by meaning: texts on pain are near in any language."""
+
     class Encoder:
         def __init__(self, name, trust_remote_code):
             assert (name, trust_remote_code) == ("mini", False)
 
-        def encode(self, texts):
-            return [[1, "a" in text] for text in texts]
+        def encode(self, texts, normalize_embeddings):
+            rows = [
+                [1, 0.1 * ("통증" in t)] if re.search("pain|통증", t) else [0, 1] for t in texts
+            ]
+            vectors = np.array(rows, dtype=np.float32)
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = Encoder
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    assert contamination.paraphrases(["a", "b", "a c"], "mini") == [(1.0, 0, 2)]
-    assert contamination.paraphrases(["a", "b"], "mini", pool=["x", "a"]) == [
-        (1.0, 0, 1),
-        (1.0, 1, 0),
-    ]
+
+
+def test_a_translation_is_near_where_the_named_model_knows_both_languages(encoder):
+    assert contamination.paraphrases(PAINS, "mini") == [(0.995, 0, 1)]
+    near = contamination.paraphrases(PAINS[1:], "mini", pool=[PAINS[2], PAINS[0]])
+    assert near == [(1.0, 1, 0), (0.995, 0, 1)]
+    many = contamination.paraphrases([PAINS[2]] * 600 + PAINS[:2], "mini", least=0.9)
+    assert len(many) == 600 * 599 / 2 + 1 and many[-1] == (0.995, 600, 601)
 
 
 def test_without_a_model_there_are_no_paraphrases_and_a_missing_extra_is_named(monkeypatch):

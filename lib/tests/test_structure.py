@@ -23,6 +23,7 @@ ODD_WORDS = re.compile(r"\b(found|told|said|somebody|whoever|nobody)\b")
 RANKS = [
     {
         "errors",
+        "cues",
         "network",
         "database",
         "paths",

@@ -3,11 +3,11 @@
 import re
 from collections import namedtuple
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 import pandas as pd
 
-from medinstruct import paths, records, stats
+from medinstruct import cues, paths, records, stats
 
 PIECE = 10_000  # characters searched at once; a longer text is cut into overlapping pieces
 OVERLAP = 1000  # so that no cut goes through an identifier and its cue
@@ -16,7 +16,6 @@ CHECKS = {
     "mod97": lambda n: f"{97 - n % 97:02}",
 }
 LETTERS = str.maketrans("XYZ", "012")  # of a Spanish NIE
-HANGUL = re.compile("[가-힣]")
 YEAR = re.compile(r"\d{4}|\d[-/.]\d+[-/.]\d")
 
 
@@ -30,8 +29,8 @@ class Hit(namedtuple("Hit", "kind start text")):
 
 
 @cache
-def rules(*, hangul: bool = True) -> dict[str, list[re.Pattern[str]]]:
-    """Return the patterns by kind (data/phi_rules.yaml), on request those without Hangul."""
+def rules() -> dict[str, list[re.Pattern[str]]]:
+    """Return the patterns by kind (data/phi_rules.yaml)."""
     content = paths.load("phi_rules")
 
     def expand(pattern: str) -> str:
@@ -39,11 +38,7 @@ def rules(*, hangul: bool = True) -> dict[str, list[re.Pattern[str]]]:
             pattern = re.sub(r"<<(\w+)>>", lambda m: content["fragments"][m[1]], pattern)
         return pattern
 
-    table = {kind: map(expand, rows) for kind, rows in content["rules"].items()}
-    return {
-        kind: [re.compile(p) for p in patterns if hangul or not HANGUL.search(p)]
-        for kind, patterns in table.items()
-    }
+    return {k: [re.compile(expand(p)) for p in rows] for k, rows in content["rules"].items()}
 
 
 def find_identifiers(text: str) -> list[Hit]:
@@ -62,12 +57,16 @@ def find_identifiers(text: str) -> list[Hit]:
     return sorted(separate, key=lambda hit: hit.start)
 
 
+_remembered = lru_cache(maxsize=200_000)(find_identifiers)  # a page audits the same texts again
+
+
 def _matches(text: str) -> list[Hit]:
     """Return the hits of all rules, also overlapping ones; of names, none that is no name."""
     hits, not_names = [], paths.load("phi_rules")["not_names"]
-    for kind, patterns in rules(hangul=bool(HANGUL.search(text))).items():
-        for match in (match for pattern in patterns for match in pattern.finditer(text)):
-            words, end = match["hit"], match.end("hit")
+    kinds = {pattern: kind for kind, patterns in rules().items() for pattern in patterns}
+    for pattern in cues.possible(kinds, text):
+        for match in pattern.finditer(text):
+            kind, words, end = kinds[pattern], match["hit"], match.end("hit")
             wider = words + re.match(r"([ \t]+\w+)?", text[end : end + 20])[0]
             is_name = re.search(r"\w\w|[가-힣]", words) and not re.search(not_names, wider)
             if _has_check(match) if kind != "name" else is_name:
@@ -102,7 +101,7 @@ def scan_identifiers(texts: Mapping[str, str], *, mask: bool = True) -> pd.DataF
     """
     rows = []
     for where, text in texts.items():
-        hits = find_identifiers(text)
+        hits = _remembered(text)
         page = masked(text, hits) if mask else text
         counted = any(hit.kind != "date" or YEAR.search(hit.text) for hit in hits)
         for hit in hits:

@@ -9,17 +9,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pandas as pd
 import scipy
 
-from medinstruct import labels, languages, paths, stats
+from medinstruct import cues, labels, languages, paths, stats
 from medinstruct.llm import is_refusal, is_unfinished
 
 AGES = paths.load("ages")
 AGE = re.compile(AGES["figures"], re.IGNORECASE)
+KNOWN = 200_000  # texts whose results are kept: a page audits the same ones again
 ONE_SEX = ({"female"}, {"male"})
 VIEWS = ("patient/public", "clinician")  # lay and expert
 SENTENCE = re.compile(r"(?<![.!?])[.!?]++(?=\s|$)|\n+")
@@ -28,13 +29,22 @@ ENGLISH = ("en", "")  # also where a text is too short to tell
 LONGEST = 60  # letters of a word that are read
 
 
+@cache
+def _groups() -> dict[re.Pattern[str], tuple[str, str]]:
+    """Return trait and group by pattern; ages in figures have none."""
+    table = paths.load("demographics")
+    groups = {re.compile(p, re.I): (t, name) for t in table for name, p in table[t].items()}
+    return groups | {AGE: ("", "")}
+
+
+@lru_cache(maxsize=KNOWN)
 def mentions(text: str) -> dict[str, set[str]]:
     """Return the groups that a text mentions, by trait; an age in figures counts for its group."""
-    groups = {
-        trait: {name for name, words in patterns.items() if re.search(words, text, re.IGNORECASE)}
-        for trait, patterns in paths.load("demographics").items()
-    }
-    for match in AGE.finditer(text):
+    groups, known = {trait: set() for trait in paths.load("demographics")}, _groups()
+    possible = cues.possible(known, text)
+    for trait, name in (known[pattern] for pattern in possible if pattern.search(text)):
+        groups.get(trait, set()).add(name)
+    for match in AGE.finditer(text) if AGE in possible else ():
         is_years = not match[2] or match[2].lower().startswith("year")
         years = int(match[1] or match[match.lastindex]) if is_years else 0
         older = (name for limit, name in AGES["groups"].items() if years < limit)
@@ -75,6 +85,7 @@ def syllables(word: str) -> int:
     return max(len(re.findall(r"[aeiouy]+", word)) + added - dropped, 1)
 
 
+@lru_cache(maxsize=KNOWN)
 def grade(text: str) -> float:
     """Return the Flesch-Kincaid grade (Kincaid et al. 1975) of an English text, else nan."""
     sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
@@ -113,12 +124,16 @@ def reading_gap(levels: pd.DataFrame) -> dict[str, float]:
 
 def risks(example: Any) -> dict[str, str]:
     """Return the flags of one example, each with the words that raised it."""
-    text, kind = example.output.strip(), labels.canonical("type", example.type)
-    words = {}
+    return _risks(example.output.strip(), labels.canonical("type", example.type))
+
+
+@lru_cache(maxsize=KNOWN)
+def _risks(text: str, kind: str | None) -> dict[str, str]:
+    words: dict[str, str] = {}
     for flag, rule in paths.load("risk_flags").items():
         if "pattern" in rule and kind not in rule.get("except", ()):
             case = 0 if rule.get("case_sensitive") else re.IGNORECASE
-            match = re.search(rule["pattern"], text, case)
+            match = cues.search(re.compile(rule["pattern"], case), text)
             words |= {flag: match.group()} if match else {}
     words |= {"truncated": text[-27:]} if is_unfinished(text) else {}
     return words | ({"refusal": text[:80]} if is_refusal(text) else {})

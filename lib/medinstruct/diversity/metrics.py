@@ -38,16 +38,16 @@ def extrapolated_interval(counts: Iterable[int], *, more: int, rounds=200, seed=
 
     Samples hold the items seen and as many hidden ones as Chao1, a lower bound, estimates.
     """
-    counts = np.array([count for count in counts if count > 0], dtype=int)
-    expected, known = extrapolated(counts.tolist(), more=more), richness(counts.tolist())
+    counts = [count for count in counts if count > 0]
+    total, known, expected = sum(counts), richness(counts), extrapolated(counts, more=more)
     if known["coverage"] in (0, 1) and len(counts) == known["chao1"]:
         return expected, *NONE  # no item, or none that was seen only once
     hidden, unseen = math.ceil(known["chao1"] - len(counts)), 1 - known["coverage"]
-    shares = counts / counts.sum()
-    missed = shares * (1 - shares) ** counts.sum()
+    shares = np.array(counts) / total
+    missed = shares * (1 - shares) ** total
     shares = (shares - unseen * missed / missed.sum()).clip(0)
     shares = np.append(shares, np.full(hidden, unseen / max(hidden, 1)))
-    samples = np.random.default_rng(seed).multinomial(counts.sum(), shares / shares.sum(), rounds)
+    samples = np.random.default_rng(seed).multinomial(total, shares / shares.sum(), rounds)
     half = 1.96 * np.std([extrapolated(row[row > 0].tolist(), more=more) for row in samples])
     return expected, max(expected - half, len(counts)), expected + half
 
@@ -57,12 +57,12 @@ def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> fl
     names = list(dict.fromkeys([*one, *other]))
     counts = [[table.get(name, 0) for name in names] for table in (one, other)]
     if not all(map(any, counts)):
-        return float("nan")
+        return math.nan
     return float(scipy.spatial.distance.jensenshannon(*counts, base=2) ** 2)
 
 
 def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict[str, float]:
-    """Return distinct-1 and -2, MTLD and Vendi of at most `sample` texts; compare equal sizes.
+    """Return distinct-1, distinct-2 and Vendi of at most `sample` texts; compare equal sizes.
 
     Words are tokens as of `filtering.tokenize`: compare only texts of one language.
     """
@@ -70,32 +70,14 @@ def lexical(texts: Sequence[str], *, sample: int = 1000, seed: int = 42) -> dict
         chosen = np.random.default_rng(seed).choice(len(texts), sample, replace=False)
         texts = [texts[i] for i in sorted(chosen)]
     distinct = {f"distinct-{n}": distinct_n(texts, n) for n in (1, 2)}
-    return {"texts": len(texts), **distinct, "MTLD": mtld(texts), "Vendi": vendi(texts)}
+    return {"texts": len(texts), **distinct, "Vendi": vendi(texts)}
 
 
 def distinct_n(texts: Iterable[str], n: int = 2) -> float:
     """Return the share of distinct n-grams among all n-grams (Li et al. 2016)."""
-    grams: list[tuple[str, ...]] = []
-    for words in map(_words, texts):
-        grams += zip(*(words[start:] for start in range(n)), strict=False)
-    return len(set(grams)) / len(grams) if grams else 0.0
-
-
-def mtld(texts: Iterable[str], *, threshold: float = 0.72) -> float:
-    """Return MTLD: mean words of stretches above a type-token ratio (McCarthy and Jarvis 2010)."""
-    words = [word for text in texts for word in _words(text)]
-    return (_mean_stretch(words, threshold) + _mean_stretch(words[::-1], threshold)) / 2
-
-
-def _mean_stretch(words: Sequence[str], threshold: float) -> float:
-    factors, types, length = 0.0, set(), 0
-    for word in words:
-        types.add(word)
-        length += 1
-        if len(types) / length <= threshold and length >= 10:
-            factors, types, length = factors + 1, set(), 0
-    factors += (1 - len(types) / length) / (1 - threshold) if length else 0.0
-    return len(words) / factors if factors else float(len(words))
+    words = map(_words, texts)
+    grams = [gram for row in words for gram in zip(*(row[k:] for k in range(n)), strict=False)]
+    return len(set(grams)) / max(len(grams), 1)
 
 
 def vendi(texts: Sequence[str]) -> float:
@@ -107,8 +89,7 @@ def vendi(texts: Sequence[str]) -> float:
     split = {"tokenizer": lambda text: _words(text) or [text], "token_pattern": None}
     vectors = TfidfVectorizer(**split, ngram_range=(1, 2), lowercase=False).fit_transform(texts)
     spectrum = np.linalg.eigvalsh((vectors @ vectors.T).toarray() / len(texts))
-    spectrum = spectrum[spectrum > 1e-12]
-    entropy = -(spectrum * np.log(spectrum)).sum()
+    entropy = scipy.special.entr(spectrum[spectrum > 1e-12]).sum()
     return round(float(np.exp(entropy)), 6)  # the same for any number of threads
 
 

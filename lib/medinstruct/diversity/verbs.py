@@ -22,7 +22,7 @@ PORTION = 1000  # texts that a process parses at once
 LONGEST = 1000  # characters of a clause that are parsed
 PUNCTUATION = string.punctuation + "“”‘’…"
 SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
-VERBAL = ("VERB", "AUX")
+VERBAL, NOUNS = ("VERB", "AUX"), ("NOUN", "PROPN")
 _TABLES = paths.load("request_words")
 WORDS = {kind: frozenset(t.split()) for kind, t in _TABLES.items() if isinstance(t, str)}
 MODELS: dict[str, str] = _TABLES["pipelines"]  # of other languages
@@ -33,8 +33,7 @@ _TEXTS = _TABLES["patterns"].items()
 PATTERN = SimpleNamespace(**{name: re.compile(text.format(**_FIELDS)) for name, text in _TEXTS})
 
 
-class Clause(namedtuple("Clause", "text imperative")):
-    """The part of a text that is parsed; an imperative begins with its verb."""
+Clause = namedtuple("Clause", "text imperative")  # what is parsed; an imperative starts with a verb
 
 
 class Lexicon(namedtuple("Lexicon", "verbs nouns modifiers")):
@@ -77,8 +76,8 @@ def unparsed(texts: Sequence[str], *, model: str = MODEL) -> str:
     notes = []
     for code, count in Counter(map(languages.detect, texts)).most_common():
         if code not in ("en", "") and not _load_other(code, model):
-            model_of = MODELS.get(code)
-            do = f"run `python -m spacy download {model_of}`" if model_of else "none exists"
+            command = f"run `python -m spacy download {MODELS.get(code)}`"
+            do = command if code in MODELS else "none exists"
             notes.append(f"{count} in {languages.NAMES[code]} ({do})")
     return f"Texts without a spaCy pipeline for their language: {', '.join(notes)}." * bool(notes)
 
@@ -101,18 +100,15 @@ def _parse_other(pipeline: Any, texts: Sequence[str]) -> list[Pair]:
     """Return the first verb that has an object, else the first verb at a root, as lemmas."""
     if not pipeline:
         return [(None, None)] * len(texts)
-    lower = (text[:1].lower() + text[1:LONGEST] for text in texts)  # a capital seems a name
-    return list(map(_first_pair, pipeline.pipe(texts if pipeline.lang == "de" else lower)))
-
-
-def _first_pair(document: Any) -> Pair:
-    verbs = [token for token in document if token.pos_ == "VERB"]
-    nouns = [token for token in document if token.pos_ in ("NOUN", "PROPN")]
-    pairs = [(noun.head, noun) for noun in nouns if noun.dep_ in OBJECTS and noun.head in verbs]
-    roots = [(verb, None) for verb in verbs if verb.dep_ == "ROOT"]
-    pair = min(pairs, key=lambda pair: pair[0].i, default=next(iter(roots), (None, None)))
-    # Korean lemmas join morphemes by "+"; the first one carries the meaning.
-    return tuple(word if word is None else word.lemma_.split("+")[0].lower() for word in pair)
+    lower, chosen = (text[:1].lower() + text[1:LONGEST] for text in texts), []
+    for document in pipeline.pipe(texts if pipeline.lang == "de" else lower):  # capitals seem names
+        nouns = (word for word in document if word.pos_ in NOUNS and word.dep_ in OBJECTS)
+        pairs = [(noun.head, noun) for noun in nouns if noun.head.pos_ == "VERB"]
+        roots = [(word, None) for word in document if (word.pos_, word.dep_) == ("VERB", "ROOT")]
+        pair = min(pairs, key=lambda pair: pair[0].i, default=[*roots, (None, None)][0])
+        # Korean lemmas join morphemes by "+"; the first one carries the meaning.
+        chosen.append(tuple(word and word.lemma_.split("+")[0].lower() for word in pair))
+    return chosen
 
 
 def _parse(model: str, texts: list[str]) -> list[Pair]:
@@ -161,7 +157,11 @@ def _request(sentence: str, lexicon: Lexicon) -> Clause | None:
     question = sentence.rstrip("\"”’' )").endswith("?")
     polite = sentence[:6].lower() == "please" and _opening(start)[0] in lexicon.verbs
     if polite or _has_object(start) or (not question and _commands(start, lexicon)):
-        return _after_scene(start) if _is(start, "scene_verbs") else Clause(start, True)
+        if not _is(start, "scene_verbs"):
+            return Clause(start, True)
+        # Imagine you are a nurse and write a note.
+        tails = (start[gap.end() :] for gap in PATTERN.scene_end.finditer(start))
+        return next((Clause(tail, True) for tail in tails if _has_object(tail)), None)
     if question:
         words = {word.lower() for word in PATTERN.word.findall(sentence)}
         verbal = words & (WORDS["question_words"] | WORDS["auxiliaries"])
@@ -175,12 +175,6 @@ def _unwrapped(clause: str) -> Clause:
     """Return an imperative without a polite wrapping ("I would like you to ...")."""
     request = PATTERN.wrapping.sub("", clause, count=1)
     return Clause(PATTERN.adverbs.sub("", request, count=1), True)
-
-
-def _after_scene(sentence: str) -> Clause | None:
-    """Return the request after a scene ("Imagine you are a nurse and write a note.")."""
-    tails = (sentence[gap.end() :] for gap in PATTERN.scene_end.finditer(sentence))
-    return next((Clause(tail, True) for tail in tails if _has_object(tail)), None)
 
 
 def _after_introduction(sentence: str, lexicon: Lexicon) -> Clause | None:
@@ -232,9 +226,8 @@ def _with_subject(clause: Clause) -> str:
     """Give an imperative a subject, without which small models take its verb for a noun."""
     text = PATTERN.quotation.split(clause.text[:LONGEST], maxsplit=1)[0]
     verb, space, rest = text.partition(" ")
-    if not clause.imperative:
-        return text
-    return f"You must {verb.lower().rpartition('-')[2]}{space}{rest}"
+    imperative = f"You must {verb.lower().rpartition('-')[2]}{space}{rest}"
+    return imperative if clause.imperative else text
 
 
 def _pair(document: Any, clause: Clause, lexicon: Lexicon) -> Pair:
@@ -248,7 +241,7 @@ def _pair(document: Any, clause: Clause, lexicon: Lexicon) -> Pair:
         lemma = clause.text.split()[0].strip(PUNCTUATION)
     else:
         lemma = verb.lemma_ if verb.pos_ in VERBAL else verb.text
-    nouns = (word for word in _objects(verb) if word.pos_ in ("NOUN", "PROPN"))
+    nouns = (word for word in _objects(verb) if word.pos_ in NOUNS)
     return lexicon.american(lemma) or None, next((_singular(word, lexicon) for word in nouns), None)
 
 

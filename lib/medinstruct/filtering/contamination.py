@@ -7,17 +7,16 @@ from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import numpy as np
 import pandas as pd
 
-from medinstruct import languages, models, network, paths, records
+from medinstruct import languages, paths, records
 from medinstruct.errors import UserError
 from medinstruct.filtering.novelty import nearest, tokenize
 from medinstruct.records import Task, TestItem
 
 LIMIT = 0.7  # of ROUGE-L
-BLOCK = 256  # texts embedded or compared at once
+BLOCK = 256  # texts compared at once
 GRAM, SHARE = 8, 0.5  # words; least share of 8-grams
 THAI = "\u0e00"  # from here on, a token of one character is half a word
 FORMULA = 3  # items of a set that share an 8-gram make it a formula ("which of the …")
@@ -30,7 +29,8 @@ NO_HIT = (0, 0.0, -1)  # the measure's place above, the share, the row of the it
 def load_items(test_set="own", files=(), sets: Mapping | None = None) -> pd.DataFrame:
     """Return questions (set, id, text, options) of own sets, `test_set`, `files`, benchmarks."""
     sources = {name: str(paths.data(f"test_{name}.jsonl")) for name in OWN}
-    sources |= {"freeform": test_set} if test_set != "own" else {}
+    if test_set != "own":
+        sources["freeform"] = test_set
     for file in files:
         stem = Path(file).name.partition(".")[0]
         names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
@@ -41,9 +41,8 @@ def load_items(test_set="own", files=(), sets: Mapping | None = None) -> pd.Data
         rows = enumerate(records.usable(rows, _question, source=source), 1)
         items += [{"set": name, "id": str(n)} | question for n, (_, question) in rows]
     for name, questions in (sets or {}).items():
-        fields = (("id", "id"), ("text", "question"), ("options", "options"))
-        items += [{"set": name} | {key: row[field] for key, field in fields} for row in questions]
-    return pd.DataFrame(items)
+        items += [row | {"set": name, "text": row["question"]} for row in questions]
+    return pd.DataFrame(items, columns=["set", "id", "text", "options"])
 
 
 def read_items(path: Path) -> pd.DataFrame:
@@ -135,10 +134,9 @@ def plant(items: pd.DataFrame, edit: Callable[[Any], str]) -> pd.DataFrame:
 
 def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -> dict:
     """Return the content of contamination.json; `seeds` are matches of seeds, not removed."""
-    hits = pd.concat([matches, seeds])
-    ids = {name: sorted(hits["id"][hits["set"] == name].unique()) for name in items["set"].unique()}
-    sizes = items["set"].value_counts()
-    sets = {name: {"items": int(sizes[name]), "hit": hit} for name, hit in ids.items()}
+    hits, sets = pd.concat([matches, seeds]), {}
+    for name, size in items["set"].value_counts(sort=False).items():
+        sets[name] = {"items": size, "hit": sorted({*hits["id"][hits["set"] == name]})}
     hits = hits.assign(item=hits["id"]).to_dict("records")
     return {"sets": sets, "removed": len(matches), "seeds": len(seeds), "hits": hits}
 
@@ -146,12 +144,19 @@ def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -
 def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> list[tuple]:
     """Return (cosine, row, row) of pairs, or of texts and the closest of `pool`, at `least`.
 
-    `model` embeds texts, translations near each other if it knows both languages: a folder, a name
-    on the hub, or "model@url" of a server with /v1/embeddings.
+    `model` embeds texts, translations near each other if it knows both languages: a folder, or a
+    name on the hub.
     """
     if not model or not texts:
         return []
-    vectors, pairs = _embedded([*texts, *pool], model), []
+    try:
+        from sentence_transformers import SentenceTransformer
+
+        encoder, pairs = SentenceTransformer(model, trust_remote_code=False), []
+        vectors = encoder.encode([*texts, *pool], normalize_embeddings=True)
+    except (ImportError, OSError, ValueError) as error:
+        do = "Install the extra `semantic`, and name a folder or a model of the hub."
+        raise UserError("`embedding_model` cannot be used.", got=error, do=do) from None
     others = vectors[len(texts) :] if pool else vectors
     for start in range(0, len(texts), BLOCK):
         cosines = vectors[start : min(start + BLOCK, len(texts))] @ others.T
@@ -165,34 +170,6 @@ def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> lis
     return sorted(pairs, key=lambda pair: -pair[0])
 
 
-def _embedded(texts: list[str], model: str) -> np.ndarray:
-    """Return the unit vectors (n, d) of texts."""
-    do = "Install the extra `semantic` and name a folder or a Hub model, or give model@url."
-    try:
-        if "@http" in model:
-            parts = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-            vectors = np.concatenate([_served(part, models.load(model)) for part in parts])
-        else:
-            from sentence_transformers import SentenceTransformer
-
-            vectors = SentenceTransformer(model, trust_remote_code=False).encode(texts)
-        vectors = np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
-    except (ImportError, OSError, ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
-        got = network.public(str(error))[:200]
-        raise UserError("`embedding_model` cannot be used.", got=got, do=do) from None
-
-
-def _served(texts: list[str], entry: models.Model) -> np.ndarray:
-    """Return the embeddings of texts from an OpenAI-compatible server, in their order."""
-    key = {"Authorization": f"Bearer {network.key(entry.key) or 'none-needed'}"}
-    with network.client(httpx2.Client, entry.address, timeout=600) as api:
-        body = {"model": entry.model, "input": texts}
-        answer = api.post(f"{entry.address}/embeddings", json=body, headers=key)
-    rows = answer.raise_for_status().json()["data"]
-    return np.array([row["embedding"] for row in sorted(rows, key=lambda row: row["index"])])
-
-
 def not_compared(texts: Iterable[str], items: pd.DataFrame, model: str) -> str:
     """Return which languages meet without an embedding model, which alone sees translations."""
     counts = Counter(map(languages.detect, [*texts, *items["text"]]))
@@ -200,5 +177,5 @@ def not_compared(texts: Iterable[str], items: pd.DataFrame, model: str) -> str:
     if model or len(codes) < 2:
         return ""
     names = " and ".join(sorted(languages.NAMES[code] for code in codes))
-    do = "set embedding_model to one that knows them, such as BAAI/bge-m3"
-    return f"Texts are in {names}, and a translation shares no words. To list translations, {do}."
+    text = f"Texts are in {names}, and a translation shares no words. To list translations, set "
+    return text + "embedding_model to one that knows them, such as BAAI/bge-m3."

@@ -1,13 +1,11 @@
 """Content rules: why a task is unusable; the table is data/content_rules.yaml."""
 
 import re
-from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from typing import Any
 
-from medinstruct import labels, languages, paths
-from medinstruct.errors import UserError
+from medinstruct import cues, labels, languages, paths
 from medinstruct.filtering.novelty import count_words
 from medinstruct.records import Task
 
@@ -28,14 +26,6 @@ def rules() -> dict[str, dict[str, Any]]:
     return table["rules"]
 
 
-def enabled(rules_off: Sequence[str] = ()) -> list[str]:
-    """Return the names of the rules that are on; `rules_off` names the others."""
-    if unknown := set(rules_off) - set(rules()):
-        do = f"Use some of {', '.join(rules())}."
-        raise UserError("`rules_off` names no such rule.", got=", ".join(sorted(unknown)), do=do)
-    return [name for name in rules() if name not in rules_off]
-
-
 def example(name: str) -> Task:
     """Return a task that breaks the rule of this name, from the table of rules."""
     fields = {"type": "chat", "topic": "Cardiology", "view": "nurse", "difficulty": 2, "input": ""}
@@ -44,35 +34,33 @@ def example(name: str) -> Task:
     return Task(**fields)
 
 
-def broken(task: Task, *, rules_off: Sequence[str] = ()) -> list[str]:
+def broken(task: Task) -> list[str]:
     """Return the names of the rules that a task breaks."""
     texts = {"instruction": task.instruction, "input": task.input}
     texts["text"] = f"{task.instruction}\n{task.input}"
     words = {field: count_words(SIGNS.sub(" ", text)) for field, text in texts.items()}
     texts = {field: text[:LONGEST] for field, text in texts.items()}
-    return [name for name in enabled(rules_off) if _breaks(task, rules()[name], texts, words)]
+    return [name for name, rule in rules().items() if _breaks(task, rule, texts, words)]
 
 
 def _breaks(task: Task, rule: dict[str, Any], texts: dict[str, str], words: dict[str, int]) -> bool:
-    """Return whether all conditions of a rule hold; cheap ones come first."""
-    more_than = rule.get("more_than")
+    """Return whether all conditions of a rule hold; cheap ones come first.
+
+    A known topic replaces medical words: in a short text, or one that is not in English.
+    """
+    more_than, short, text = rule.get("more_than"), rule.get("trusted", 0), texts["text"]
+    is_trusted = short and bool(labels.canonical("topic", task.topic))
     return (
         not (rule.get("no_input") and task.input)
         and ("types" not in rule or labels.canonical("type", task.type) in rule["types"])
         and all(words[field] <= most for field, most in rule.get("at_most", {}).items())
         and (not more_than or any(words[field] > most for field, most in more_than.items()))
+        and not (is_trusted and len(text.split()) <= short)
         and (not rule["pattern"] or _matches(rule["pattern"], texts))
         and not _matches(rule["unless"], texts)
-        and not (rule.get("trusted") and _is_trusted(task, texts["text"], rule["trusted"]))
+        and not (is_trusted and languages.detect(text) not in ("en", ""))
     )
 
 
-def _is_trusted(task: Task, text: str, longest: int) -> bool:
-    """Return whether a known topic replaces medical words: in a short text, or not in English."""
-    if not labels.canonical("topic", task.topic):
-        return False
-    return len(text.split()) <= longest or languages.detect(text) not in ("en", "")
-
-
 def _matches(patterns: dict[str, re.Pattern[str]], texts: dict[str, str]) -> bool:
-    return any(pattern.search(texts[field]) for field, pattern in patterns.items())
+    return any(cues.search(pattern, texts[field]) for field, pattern in patterns.items())

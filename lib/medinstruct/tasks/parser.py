@@ -38,8 +38,9 @@ def parse_tasks(
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, rest = _json_rows(text)
     if rows is None:
-        for _ in FIELDS:
-            text = NEXT_ON_LINE.sub(r"\1\n", text)
+        count = 1
+        while count:
+            text, count = NEXT_ON_LINE.subn(r"\1\n", text)
         pieces = [(block, _block_fields(block)) for block in _blocks(text)]
         if cut and pieces:
             pieces[-1] = (pieces[-1][0], cut)

@@ -40,7 +40,7 @@ class Coverage:
             self._target.update(dict.fromkeys(cells, max(1, size // len(cells))))
         self._target.update(_extra(self._target, focus, size))
         self._have, self._asked, self._survived = Counter(), Counter(), Counter()
-        self._roles = paths.load("view_roles")
+        self._roles, self._known = paths.load("view_roles"), (None, ())
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Count tasks that survived parsing and novelty."""
@@ -49,13 +49,13 @@ class Coverage:
             self._survived.update((known["topic"], known["type"]))
             cells = self._cells(known)
             self._have.update(cell for cell in cells if None not in dict(cell).values())
+        self._known = None, ()
 
     def plan(self, count: int, chance: random.Random) -> list[dict[str, object]]:
         """Return labels for `count` new tasks, each where it fills the greatest deficit."""
-        missing = self._missing()
-        wanted = [cell for cell, gap in missing.items() if gap > 0]
-        topics = [topic for topic in VALUES["topic"] if topic not in self.given_up]
-        plans = []
+        missing, wanted = self._missing()
+        missing, given_up, plans = missing.copy(), self.given_up, []
+        topics = [topic for topic in VALUES["topic"] if topic not in given_up]
         for _ in range(count):
             draws = [self._draw(wanted, topics, chance) for _ in range(DRAWS)]
             best = max(draws, key=lambda draw: self._gain(draw, missing))
@@ -68,7 +68,7 @@ class Coverage:
     def deficits(self, rows: str, columns: str) -> pd.DataFrame:
         """Return how many tasks the cells of two axes still need, such as type by difficulty."""
         table = pd.DataFrame(0, index=VALUES[rows], columns=VALUES[columns])
-        for cell, count in self._missing().items():
+        for cell, count in self._missing()[0].items():
             names = dict(cell)
             if {rows, columns} <= names.keys():
                 table.loc[names[rows], names[columns]] += max(0, count)
@@ -102,8 +102,13 @@ class Coverage:
     def _cells(self, known: dict[str, object]) -> list[Cell]:
         return [tuple((axis, known[axis]) for axis in group) for group in self._groups]
 
-    def _missing(self) -> dict[Cell, int]:
-        return {cell: self._target[cell] - self._have[cell] for cell in self._open_cells()}
+    def _missing(self) -> tuple[dict[Cell, int], list[Cell]]:
+        """Return what the open cells need, and those that need something; kept until `add`."""
+        if self._known[0] != self.given_up:
+            missing = {cell: self._target[cell] - self._have[cell] for cell in self._open_cells()}
+            wanted = [cell for cell, gap in missing.items() if gap > 0]
+            self._known = self.given_up, (missing, wanted)
+        return self._known[1]
 
     def _open_cells(self) -> list[Cell]:
         given_up = set(self.given_up)
