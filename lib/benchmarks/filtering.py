@@ -4,9 +4,15 @@ The texts are real sentences (answers to patients, abstracts, model answers) of 
 `--words`. A quarter of them are near-duplicates: another sentence of the set with one to eight words replaced. Where more are
 wanted than there are, the first half of one sentence goes on with the second half of another.
 
+`minhash` compares with datasketch, the MinHash library whose method text-dedup and datatrove use; it is no dependency of ours:
+`pip install --target /tmp/peers --no-deps datasketch`, then add /tmp/peers to PYTHONPATH. Two settings are tried: five-word shingles
+at a Jaccard similarity of 0.7 (text-dedup's defaults, with 256 permutations), and single words at 0.5, about what ROUGE-L 0.7
+demands of two texts of equal length (0.7 / (2 - 0.7) = 0.54), as favorable to MinHash as it gets.
+
     python lib/benchmarks/filtering.py keep --words 20
     python lib/benchmarks/filtering.py keep --words 10
     python lib/benchmarks/filtering.py keep --words 20 --size 1000000 --alone
+    python lib/benchmarks/filtering.py minhash
     python lib/benchmarks/filtering.py loop
     python lib/benchmarks/filtering.py same
     python lib/benchmarks/filtering.py others
@@ -28,6 +34,7 @@ from rapidfuzz.distance import Indel
 from rouge_score import rouge_scorer, tokenize
 
 from medinstruct import filtering, paths
+from medinstruct.filtering import novelty
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
 
@@ -103,6 +110,46 @@ def keep(given: argparse.Namespace) -> None:
         f"ratio: {plain['cpu'] / ours['cpu']:.1f} times the plain pass and {published / ours['cpu']:,.0f} times the published loop in CPU time;"
         f" {plain['wall'] / ours['wall']:.1f} and {published / ours['wall']:,.0f} in wall time"
     )
+
+
+def minhash(given: argparse.Namespace) -> None:
+    """Pairs above ROUGE-L 0.7, exact, and those that MinHash with LSH proposes for the same texts."""
+    texts = corpus(given.data, given.size, given.words)
+    before = _memory()
+    with timed() as ours:
+        every = novelty.Encoder().encode(texts)
+        later, earlier, _ = novelty.Index(every).pairs(every, 0.7, own=True)
+    exact = set(zip(later.tolist(), earlier.tolist(), strict=True))
+    print(f"{len(texts):,} texts, {len(exact):,} pairs above ROUGE-L 0.7")
+    print(f"ours, every pair: {_seconds(ours)}, peak {_memory():.0f} MB ({before:.0f} before)")
+    try:
+        import datasketch
+    except ImportError:
+        print("datasketch is not installed: no MinHash peer (see the head of this file)")
+        return
+    for name, size, threshold in (("5-word shingles, 0.7", 5, 0.7), ("single words, 0.5", 1, 0.5)):
+        before = _memory()
+        with timed() as spent:
+            proposed = set(_proposed(datasketch, texts, size=size, threshold=threshold))
+        missed = exact - proposed
+        print(
+            f"MinHash, {name}: {_seconds(spent)}, peak {_memory():.0f} MB ({before:.0f} before); misses {len(missed):,} pairs"
+            f" ({len(missed) / max(len(exact), 1):.1%}), proposes {len(proposed - exact):,} that are not above the limit"
+        )
+        for n, m in sorted(missed)[:2]:
+            print(f"  missed: {texts[m][:110]} | {texts[n][:110]}")
+
+
+def _proposed(datasketch, texts: list[str], *, size: int, threshold: float) -> Iterator[tuple]:
+    """Pairs (later, earlier) that share a bucket of the LSH index."""
+    index = datasketch.MinHashLSH(threshold=threshold, num_perm=256)
+    for n, text in enumerate(texts):
+        words = filtering.tokenize(text)
+        shingles = {" ".join(words[k : k + size]) for k in range(max(len(words) - size + 1, 1))}
+        sketch = datasketch.MinHash(num_perm=256, seed=42)
+        sketch.update_batch([shingle.encode() for shingle in shingles])
+        yield from ((n, m) for m in index.query(sketch))
+        index.insert(n, sketch)
 
 
 def loop(given: argparse.Namespace) -> None:
@@ -189,7 +236,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["keep", "loop", "same", "others"])
+    parser.add_argument("what", choices=["keep", "minhash", "loop", "same", "others"])
     parser.add_argument("--data", type=Path, default=paths.root().parent / "shared" / "data")
     parser.add_argument("--size", type=int, default=52_000)
     parser.add_argument("--words", type=int, default=20)
@@ -197,4 +244,5 @@ if __name__ == "__main__":
         "--alone", action="store_true", help="Only ours, without the two to compare with."
     )
     arguments = parser.parse_args()
-    {"keep": keep, "loop": loop, "same": same, "others": others}[arguments.what](arguments)
+    commands = {"keep": keep, "minhash": minhash, "loop": loop, "same": same, "others": others}
+    commands[arguments.what](arguments)

@@ -46,10 +46,11 @@ def detect(text: str) -> str:
     share = signs / max(letters, 1)
     if share < _RULES["least_share"]:
         words = _WORD.findall(text[:MOST_SIGNS].lower())
+        if letters < _RULES["least_letters"]:
+            return ""
         if sum(word in ENGLISH for word in words) > _RULES["english_share"] * len(words):
-            return "en" if letters >= _RULES["least_letters"] else ""
-        is_long = letters >= _RULES["least_letters"]
-        code, confidence = _identifier().classify(text[:MOST_SIGNS]) if is_long else ("", 0.0)
+            return "en"
+        code, confidence = _identifier().classify(text[:MOST_SIGNS])
         return code if confidence >= _RULES["least_confidence"] else ""
     is_mixed = share < _RULES["most_share"] and _SENTENCE.search(text)
     if is_mixed or signs < _RULES["least_signs"]:

@@ -16,7 +16,7 @@ from medinstruct.errors import UserError, check_choice
 from medinstruct.filtering import Pool, compared_texts
 from medinstruct.labels import VALUES
 from medinstruct.llm import Client, Reply, Request
-from medinstruct.records import Dropped, Example, Provenance, Reject, Response, Task
+from medinstruct.records import Example, Provenance, Reject, Response, Task
 from medinstruct.tasks.parser import parse_tasks
 from medinstruct.tasks.steering import GIVE_UP_AFTER, Coverage
 
@@ -24,9 +24,9 @@ TEXTS = paths.load("task_prompts")
 Messages = list[dict[str, str]]
 LEAST_NOVEL = 0.02  # of the tasks asked for: the loop ends after three rounds below
 STAGES = (  # stage, its output, its losses, the field with the reason
-    ("asked → parsed", ("raw_tasks", Task), ("rejects", Reject), "reason"),
-    ("parsed → new and clean", ("tasks", Task), ("dropped", Dropped), "rule"),
-    ("new and clean → answered", ("dataset", Example), ("unfinished", Response), "finish_reason"),
+    ("asked → parsed", "raw_tasks", "rejects", "reason"),
+    ("parsed → new and clean", "tasks", "dropped", "rule"),
+    ("new and clean → answered", "dataset", "unfinished", "finish_reason"),
 )
 
 
@@ -47,13 +47,16 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
     and stops when all cells are filled or three rounds in a row gain almost nothing.
     """
     planner, result = _Planner(seeds, **settings), Generated()
-    while planner.asked < planner.requests and not _is_done(result.rounds):
+    while planner.asked < planner.requests:
         requests, origins = zip(*planner.next_round(), strict=True)
         replies = await client.ask_all(requests, label=f"tasks, round {len(result.rounds) + 1}")
         parsed = _add_tasks(result, replies, origins)
         asked = len(requests) * planner.tasks_per_request
         counts = {"requests": len(requests), "asked": asked, "parsed": len(parsed)}
         result.rounds.append(counts | planner.add(parsed))
+        poor = [r["novel"] < LEAST_NOVEL * r["asked"] for r in result.rounds[-3:]]
+        if result.rounds[-1]["filled"] >= 1 or poor == [True] * 3:
+            break
     if not result.tasks:
         got = "; ".join(dict.fromkeys(reject.reason for reject in result.rejects))[:300]
         do = "Name another teacher, or look at what it wrote: its replies are in the cache."
@@ -105,13 +108,13 @@ class _Planner:
                 raise UserError(f"`{name}` must be {valid}.", got=value, do=f"Change `{name}`.")
         total = self.requests * self.tasks_per_request
         self.coverage = Coverage(total, focus=self.focus) if is_steered else None
-        texts = compared_texts(self.seeds, self.novelty_fields)
         self.mix = languages.shares(self.languages)
         self._is_english = [*self.mix] == ["en"]
-        asked = [] if self._is_english else [f"{t.instruction} {t.input}" for t in self.seeds]
-        self._spoken = [languages.detect(text) for text in asked]
-        tokenizer = "rouge" if self._is_english else "unicode"
-        self._pool = Pool(texts, limit=self.novelty_limit, tokenizer=tokenizer)
+        spoken = () if self._is_english else self.seeds
+        self._spoken = [languages.detect(f"{task.instruction} {task.input}") for task in spoken]
+        settings = {"tokenizer": "rouge" if self._is_english else "unicode"}
+        texts = compared_texts(self.seeds, self.novelty_fields)
+        self._pool = Pool(texts, limit=self.novelty_limit, **settings)
         self.asked, self._chance = 0, random.Random(self.seed)
         self._novel, self._planned, self._requests = Counter(), Counter(), Counter()
 
@@ -211,11 +214,6 @@ def _origin(reply: Reply, *parents: str) -> Provenance:
     return Provenance(source="teacher", model=reply.model, request=reply.key, parents=parents)
 
 
-def _is_done(rounds: list[dict[str, float]]) -> bool:
-    is_poor = [counts["novel"] < LEAST_NOVEL * counts["asked"] for counts in rounds[-3:]]
-    return bool(rounds) and (rounds[-1]["filled"] >= 1 or is_poor == [True] * 3)
-
-
 def task_prompt(
     examples: list[Task], *, new: int, cells=(), form="blocks", language=""
 ) -> Messages:
@@ -224,14 +222,13 @@ def task_prompt(
     `cells` are the labels wanted, one mapping a task (type, topic, view, difficulty, style; any
     may be missing). `form` is blocks or json, `language` an ISO code, "" for English.
     """
-    blocks = [_block(vars(task) | {"input": task.input or "<noinput>"}) for task in examples]
-    listed = "".join(f"### {n}.\n{block}" for n, block in enumerate(blocks, 1))
+    shown = [vars(task) | {"input": task.input or "<noinput>"} for task in examples]
+    listed = "".join(f"### {n}.\n{_block(fields)}" for n, fields in enumerate(shown, 1))
     first = len(examples) + 1
     end = f"### {first}.\n" if form == "blocks" else f"Continue the list from number {first}."
     labels = "".join(f"### {n}.\n{_block(cell)}" for n, cell in enumerate(cells, first))
     order = TEXTS["order"].format(labels=labels) if labels else ""
-    rule = languages.spoken(TEXTS["forms"][form], language, "tasks")
-    settings = {"form": rule, "order": order}
+    settings = {"form": languages.spoken(TEXTS["forms"][form], language, "tasks"), "order": order}
     rules = TEXTS["rules"].format(new=new, total=len(examples) + new, **settings)
     return _messages(TEXTS["writer"], rules + listed + end)
 
@@ -240,8 +237,7 @@ def response_prompt(task: Task) -> Messages:
     """Return the messages that ask for a response to a task."""
     text = f"Type: {task.type}\nView: {task.view}\nInstruction: {task.instruction}"
     text += f"\nInput:\n{task.input}" if task.input else ""
-    system = languages.spoken(TEXTS["answerer"], task.language, "responses")
-    return _messages(system, text)
+    return _messages(languages.spoken(TEXTS["answerer"], task.language, "responses"), text)
 
 
 def _messages(system: str, user: str) -> Messages:
@@ -262,11 +258,12 @@ def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFr
     pieces than asked for counts as "not delivered" (negative if more).
     """
     rows, remaining = [], asked
-    for stage, output, lost_file, reason in STAGES[:stages]:
-        if rows and not (Path(folder) / f"{output[0]}.jsonl").exists():
+    for stage, *names, reason in STAGES[:stages]:
+        output, lost_file = (Path(folder) / f"{name}.jsonl" for name in names)
+        if rows and not output.exists():
             break
-        out, losses = len(_read(folder, *output)), _read(folder, *lost_file)
-        reasons = Counter(getattr(record, reason) for record in losses)
+        kept, losses = (records.rows(p) if p.exists() else [] for p in (output, lost_file))
+        out, reasons = len(kept), Counter(row.get(reason) for _, row in losses)
         if not rows:
             reasons["not delivered"] = asked - out - len(losses)
         reasons = {name: count for name, count in reasons.most_common() if count}
@@ -278,7 +275,3 @@ def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFr
         rows.append({"stage": stage, "in": remaining, "out": out, "lost": lost, "reasons": reasons})
         remaining = out
     return pd.DataFrame(rows).set_index("stage")
-
-
-def _read(folder: str | Path, name: str, kind: type[records.Record]) -> list[Any]:
-    return records.read(Path(folder) / f"{name}.jsonl", kind, optional=True)

@@ -94,7 +94,7 @@ def _blocks(text: str) -> list[str]:
             cuts.append(mark.start())
             seen = set()
         seen |= {name} if name else set()
-    edges = zip(cuts, [*cuts[1:], len(text)], strict=True)
+    edges = zip(cuts, [*cuts[1:], None], strict=True)
     blocks = [text[start:end].strip() for start, end in edges]
     return [block for block in blocks if re.search(r"\w", SEPARATOR.sub("", block))]
 
@@ -113,7 +113,7 @@ def _block_fields(block: str) -> dict[str, str] | str:
     marks = list(FIELD.finditer(block))
     if not marks:
         return "refused" if is_refusal(block) else "no field in it"
-    ends = [*(mark.start() for mark in marks[1:]), len(block)]
+    ends = [*(mark.start() for mark in marks[1:]), None]
     pairs = zip(marks, ends, strict=True)
     return {mark[1].lower(): _value(block[mark.end() : end]) for mark, end in pairs}
 
@@ -122,11 +122,11 @@ def _row_fields(row: Any) -> dict[str, str] | str:
     """Return the fields of a JSON object, or the reason why there are none."""
     if not isinstance(row, dict):
         return "not an object"
-    values = {str(key).lower(): "" if value is None else value for key, value in row.items()}
-    if nested := [name for name in FIELDS if isinstance(values.get(name), dict | list)]:
+    row = {str(key).lower(): "" if value is None else value for key, value in row.items()}
+    values = {name: row[name] for name in FIELDS if name in row}
+    if nested := [name for name, value in values.items() if isinstance(value, dict | list)]:
         return f"bad {nested[0]}"
-    texts = {name: str(values[name]) for name in FIELDS if name in values}
-    return {name: as_text(text, where=name).strip() for name, text in texts.items()}
+    return {k: as_text(str(value), where=k).strip() for k, value in values.items()}
 
 
 def _task(values: dict[str, str], origin: Provenance) -> Task | str:
@@ -139,9 +139,8 @@ def _task(values: dict[str, str], origin: Provenance) -> Task | str:
     level = re.fullmatch(r"\D*([1-5])(?:\.0)?(?:\s*/\s*5)?\D*", values["difficulty"])
     if not level:
         return "bad difficulty"
-    fields = values | {"difficulty": level.group(1), "provenance": origin}
     try:
-        return Task.model_validate(fields)
+        return Task(**values | {"difficulty": level[1], "provenance": origin})
     except ValidationError as error:
         return f"bad {error.errors()[0]['loc'][0]}"
 

@@ -77,8 +77,8 @@ class Coverage:
     @property
     def filled(self) -> float:
         """Return the share of cells, without given-up topics, that have reached their target."""
-        cells = self._open_cells()
-        return sum(self._have[cell] >= self._target[cell] for cell in cells) / max(len(cells), 1)
+        missing, wanted = self._missing()
+        return (len(missing) - len(wanted)) / max(len(missing), 1)
 
     @property
     def given_up(self) -> list[str]:
@@ -104,15 +104,12 @@ class Coverage:
 
     def _missing(self) -> tuple[dict[Cell, int], list[Cell]]:
         """Return what the open cells need, and those that need something; kept until `add`."""
-        if self._known[0] != self.given_up:
-            missing = {cell: self._target[cell] - self._have[cell] for cell in self._open_cells()}
-            wanted = [cell for cell, gap in missing.items() if gap > 0]
-            self._known = self.given_up, (missing, wanted)
+        given_up = self.given_up
+        if self._known[0] != given_up:
+            cells = [cell for cell in self._target if dict(cell).get("topic") not in given_up]
+            missing = {cell: self._target[cell] - self._have[cell] for cell in cells}
+            self._known = given_up, (missing, [cell for cell, gap in missing.items() if gap > 0])
         return self._known[1]
-
-    def _open_cells(self) -> list[Cell]:
-        given_up = set(self.given_up)
-        return [cell for cell in self._target if dict(cell).get("topic") not in given_up]
 
 
 def is_plausible(names: Mapping[str, object]) -> bool:
