@@ -235,7 +235,7 @@ def patients_grade(planted):
     hard = "Administer intravenous antihypertensive medication immediately after hospitalization. "
     text = (hard if planted else "Drink a lot of water and rest in bed for two days. ") * 3
     levels = reading.reading_levels({"1": text}, {"1": "patient/public"}, minimum=5)
-    lay = reading.reading_gap(levels)["lay"]
+    lay = levels["grade"].mean()
     return lay, {"low": lay, "high": lay}
 
 

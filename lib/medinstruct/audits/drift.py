@@ -42,8 +42,8 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
         table = pd.DataFrame([a, b]).fillna(0).to_numpy(int)
         value, limit = float(psi(*table)), psi_limit(*table)
         new, gone = sorted({*b} - {*a}), sorted({*a} - {*b})
-        counts = [a[name] for name in gone if a[name] >= 0.01 * len(before)]
-        alarm = value > limit or any(share**count < 0.01 / len(a) for count in counts)
+        lost = (a[name] for name in gone if a[name] >= 0.01 * len(before))
+        alarm = value > limit or any(share**count < 0.01 / len(a) for count in lost)
         rows.append((axis, "PSI", value, limit, ", ".join(new), ", ".join(gone), alarm))
     for name in LENGTHS:
         words = [lengths(version, name) for version in (before, after)]
@@ -58,9 +58,8 @@ def compare_versions(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFram
 
 def compare_flags(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
     """Compare the rates of risk flags in two versions, as `compare_rates` does."""
-    rates = [texts.flag_rates(texts.flagged(v), n=len(v)) for v in (before, after)]
-    counts = [{name: (row.hits, row.n) for name, row in table.iterrows()} for table in rates]
-    return compare_rates(*counts)
+    rates = (texts.flag_rates(texts.flagged(v), n=len(v))[["hits", "n"]] for v in (before, after))
+    return compare_rates(*(table.T.to_dict("list") for table in rates))
 
 
 def language_drift(
@@ -102,10 +101,10 @@ def lengths(version: Sequence[Any], name: str) -> list[int]:
 def compare_rates(before: Mapping[str, tuple], after: Mapping[str, tuple]) -> pd.DataFrame:
     """Compare rates given as (hits, n): difference, Newcombe's interval, alarm."""
     rows = {}
-    for name in [name for name in before if name in after]:
+    for name in filter(after.get, before):
         a, b = stats.wilson(*before[name]), stats.wilson(*after[name])
-        gap = stats.difference(a, b)
-        alarm = bool(abs(gap[0]) > RATE_LIMIT and (gap[1] > 0 or gap[2] < 0))
-        rows[name] = (a.share, b.share, *gap, RATE_LIMIT, alarm)
+        change, low, high = stats.difference(a, b)
+        alarm = bool(abs(change) > RATE_LIMIT and (low > 0 or high < 0))
+        rows[name] = (a.share, b.share, change, low, high, RATE_LIMIT, alarm)
     columns = ["before", "after", "change", "low", "high", "limit", "alarm"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("rate")

@@ -101,7 +101,8 @@ def scan_identifiers(texts: Mapping[str, str], *, mask: bool = True) -> pd.DataF
     """
     rows = []
     for where, text in texts.items():
-        hits = _remembered(text)
+        if not (hits := _remembered(text)):
+            continue
         page = masked(text, hits) if mask else text
         counted = any(hit.kind != "date" or YEAR.search(hit.text) for hit in hits)
         for hit in hits:

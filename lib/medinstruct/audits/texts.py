@@ -13,7 +13,6 @@ from functools import cache, lru_cache
 from typing import Any
 
 import pandas as pd
-import scipy
 
 from medinstruct import cues, labels, languages, paths, stats
 from medinstruct.llm import is_refusal, is_unfinished
@@ -66,13 +65,11 @@ def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
 
 
 def balance(texts: Sequence[str]) -> dict[str, float]:
-    """Return the female share of texts that name one sex, and the share that names an ethnicity."""
-    groups = [mentions(text) for text in texts]
-    sexes = [next(iter(row["sex"])) for row in groups if row["sex"] in ONE_SEX]
+    """Return the female share of the texts that name one sex, with its interval."""
+    sexes = [next(iter(sex)) for sex in (mentions(text)["sex"] for text in texts) if sex in ONE_SEX]
     sex = stats.wilson(sexes.count("female"), len(sexes))
-    named = stats.wilson(sum(bool(row["ethnicity"]) for row in groups), len(groups))
     ends = {"female_low": sex.low, "female_high": sex.high}
-    return {"female": sex.share, "one_sex": sex.n, "ethnicity": named.share} | ends
+    return {"female": sex.share, "one_sex": sex.n} | ends
 
 
 @lru_cache(maxsize=100_000)
@@ -109,17 +106,6 @@ def no_formula(texts: Iterable[str]) -> str:
     """Return the languages of texts that have no grade, such as "Korean (24)"."""
     counts = Counter(map(languages.detect, texts)).most_common()
     return ", ".join(f"{languages.NAMES[c]} ({n})" for c, n in counts if c not in ENGLISH)
-
-
-def reading_gap(levels: pd.DataFrame) -> dict[str, float]:
-    """Return the mean grade of lay and expert texts, and the gap with Welch's 95% interval."""
-    a, b = (levels.loc[levels["view"] == view, "grade"] for view in VIEWS)
-    low = high = math.nan
-    if min(len(a), len(b)) > 1:
-        test = scipy.stats.ttest_ind(b, a, equal_var=False)
-        low, high = map(float, test.confidence_interval())
-    means = {"lay": float(a.mean()), "expert": float(b.mean()), "gap": float(b.mean() - a.mean())}
-    return means | {"low": low, "high": high, "lay_n": len(a), "expert_n": len(b)}
 
 
 def risks(example: Any) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from medinstruct import labels, paths, records
@@ -37,11 +38,8 @@ def load(source: str | Path) -> pd.DataFrame:
 
 
 def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return datasets by name; a name is the end of its path, if unique."""
-    files = [source.rstrip("/") for source in sources]
-    ends = ["/".join(path.split("/")[-2:]) for path in files]
-    names = [end if ends.count(end) == 1 else path for end, path in zip(ends, files, strict=True)]
-    return {name: load(path) for name, path in zip(names, files, strict=True)}
+    """Return datasets by the name that they are given under."""
+    return {source: load(source) for source in sources}
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -70,7 +68,6 @@ def _fields(row: dict[str, Any], where: str) -> dict[str, str]:
 def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the rows of a source with their places; only `hf:` asks the Hugging Face hub."""
     if source.startswith(HUB):
-        do = "Check name and network and install medinstruct[train], or give the path of a file."
         try:
             from datasets import load_dataset
 
@@ -78,12 +75,11 @@ def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
             return [(f"row {n}", row) for n, row in enumerate(rows, 1)]
         except Exception as error:  # the hub's own errors are many
             got = f"{source}: {error}".split("\n")[0]
+            do = "Check name and network and install medinstruct[train], or give a file's path."
             raise UserError("The hub did not return the dataset.", got=got, do=do) from None
-    runs = paths.outputs("demo").parent
-    folder = Path(source) if Path(source).is_dir() else runs / source
+    folder = Path(source) if Path(source).is_dir() else paths.outputs("demo").parent / source
     if folder.is_dir():
-        files = [folder / name for name in FILES if (folder / name).exists()]
-        if not files:
+        if not (files := [folder / name for name in FILES if (folder / name).exists()]):
             do = f"It needs one of {', '.join(FILES)}."
             raise UserError("The folder holds no dataset.", got=folder, do=do)
         source = str(files[0])
@@ -119,19 +115,17 @@ def published(axis: str) -> dict[Hashable, int]:
 def top_pairs(pairs: Sequence[Pair], *, verbs: int = 20, nouns: int = 4) -> dict[Pair, int]:
     """Return the counts of the published figure: frequent verbs, each with its frequent nouns."""
     full = sorted(pair for pair in pairs if None not in pair)  # ties are in alphabetical order
-    ranked, totals = Counter(full).most_common(), Counter(verb for verb, _ in full)
-    frequent = [verb for verb, _ in totals.most_common(verbs)]
-    groups = ([item for item in ranked if item[0][0] == verb] for verb in frequent)
+    ranked, frequent = Counter(full).most_common(), Counter(verb for verb, _ in full)
+    groups = ([i for i in ranked if i[0][0] == verb] for verb, _ in frequent.most_common(verbs))
     return dict(item for group in groups for item in group[:nouns])
 
 
 def gaps(frame: pd.DataFrame, rows: str = "topic", columns: str = "type") -> pd.DataFrame:
     """Return task counts by two axes, zeros included, the rows with most empty cells first."""
     names = {"index": list(labels.VALUES[rows]), "columns": list(labels.VALUES[columns])}
-    table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"])
-    table = table.reindex(**names, fill_value=0)
-    order = pd.DataFrame({"full": (table > 0).sum(axis=1), "tasks": table.sum(axis=1)})
-    return table.loc[order.sort_values(["full", "tasks"], kind="stable").index]
+    table = pd.crosstab(frame[f"{rows}_of"], frame[f"{columns}_of"]).reindex(**names, fill_value=0)
+    order = np.lexsort([table.sum(axis=1), (table > 0).sum(axis=1)])
+    return table.iloc[order]
 
 
 def empty_cells(table: pd.DataFrame) -> tuple[int, int]:

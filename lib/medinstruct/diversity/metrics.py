@@ -9,7 +9,6 @@ import scipy
 
 from medinstruct.errors import UserError
 from medinstruct.filtering.novelty import spaced
-from medinstruct.stats import NONE
 
 TOKEN = re.compile(r"n['’]t\b|['’](?:s|d|ll|re|ve|m)\b|\w+(?=n['’]t\b)|\w+(?:[-/]\w+)*")
 
@@ -31,25 +30,6 @@ def extrapolated(counts: Iterable[int], *, more: int) -> float:
     hidden, once, total = richness(counts)["chao1"] - len(counts), counts.count(1), sum(counts)
     rate = once / (total * hidden + once) if hidden and once else 0.0
     return len(counts) + hidden * (1 - (1 - rate) ** more)
-
-
-def extrapolated_interval(counts: Iterable[int], *, more: int, rounds=200, seed=42) -> tuple:
-    """Return `extrapolated` with its 95% interval, by the bootstrap of Chao et al. (2014).
-
-    Samples hold the items seen and as many hidden ones as Chao1, a lower bound, estimates.
-    """
-    counts = [count for count in counts if count > 0]
-    total, known, expected = sum(counts), richness(counts), extrapolated(counts, more=more)
-    if known["coverage"] in (0, 1) and len(counts) == known["chao1"]:
-        return expected, *NONE  # no item, or none that was seen only once
-    hidden, unseen = math.ceil(known["chao1"] - len(counts)), 1 - known["coverage"]
-    shares = np.array(counts) / total
-    missed = shares * (1 - shares) ** total
-    shares = (shares - unseen * missed / missed.sum()).clip(0)
-    shares = np.append(shares, np.full(hidden, unseen / max(hidden, 1)))
-    samples = np.random.default_rng(seed).multinomial(total, shares / shares.sum(), rounds)
-    half = 1.96 * np.std([extrapolated(row[row > 0].tolist(), more=more) for row in samples])
-    return expected, max(expected - half, len(counts)), expected + half
 
 
 def divergence(one: Mapping[Hashable, int], other: Mapping[Hashable, int]) -> float:
