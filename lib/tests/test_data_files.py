@@ -356,8 +356,7 @@ def test_a_focus_and_official_ids_may_begin_with_a_mark(tmp_path):
     focus.write_bytes(
         codecs.BOM_UTF8 + b'{"cells": [{"type": "chat", "weight": 1}], "items": ["a"]}'
     )
-    assert tasks.load_focus(str(focus)) == [{"type": "chat", "weight": 1.0}]
-    assert tasks.focus_items(str(focus)) == ["a"]
+    assert tasks.load_focus(str(focus)) == ([{"type": "chat", "weight": 1.0}], ["a"])
     (tmp_path / "x_test_ground_truth.json").write_bytes(codecs.BOM_UTF8 + b"[7]")
     assert asked(tmp_path, "pubmedqa", [PUBMEDQA])[0]["id"] == "7"
 

@@ -183,8 +183,8 @@ def test_what_a_model_loses_becomes_what_the_next_tasks_are_about(tmp_path):
         "allied health",
     )
     rows = cells.drop(columns="expected").to_dict("records")
-    path = records.write_json(tmp_path / "focus.json", {"against": "r", "cells": rows})
-    focus = tasks.load_focus(str(path))
+    content = {"against": "r", "cells": rows, "items": ["a"]}
+    focus, _ = tasks.load_focus(str(records.write_json(tmp_path / "focus.json", content)))
     assert len(focus) == len(cells)
     seeds, counts = records.read(data("seeds.jsonl"), Task), []
     for aim in ((), focus):

@@ -279,6 +279,6 @@ def test_items_that_steered_a_run_are_left_out_of_its_scores(tmp_path):
 def test_a_focus_that_does_not_name_its_items_is_refused(tmp_path):
     path = tmp_path / "focus.json"
     path.write_text(json.dumps({"cells": [{"type": "chat", "weight": 1}]}))
-    with pytest.raises(UserError, match="does not name the test items"):
-        tasks.focus_items(str(path))
-    assert tasks.focus_items("") == []
+    with pytest.raises(UserError, match="cells and items"):
+        tasks.load_focus(str(path))
+    assert tasks.load_focus("") == ([], [])

@@ -9,4 +9,4 @@ from medinstruct.tasks.generation import (
     task_prompt,
 )
 from medinstruct.tasks.parser import parse_tasks
-from medinstruct.tasks.steering import Coverage, focus_items, load_focus
+from medinstruct.tasks.steering import Coverage, load_focus

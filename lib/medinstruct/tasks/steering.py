@@ -118,29 +118,24 @@ def is_plausible(names: Mapping[str, object]) -> bool:
     return names.get("view", views[0]) in views
 
 
-def load_focus(path: str) -> list[dict[str, Any]]:
-    """Load the cells of a focus.json: labels of some axes, a weight; none for an empty path."""
+def load_focus(path: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Load a focus.json: cells (labels of some axes, a weight), none for an empty path.
+
+    Second are the ids of the test items that made it, which must not score its run.
+    """
     if not path:
-        return []
+        return [], []
     cells = []
     try:
-        for cell in paths.read_json(paths.resolve(path))["cells"]:
+        content = paths.read_json(paths.resolve(path))
+        for cell in content["cells"]:
             known = {axis: labels.canonical(axis, cell[axis]) for axis in VALUES if axis in cell}
             cells.append(known | {"weight": float(cell["weight"])})
+        return [cell for cell in cells if None not in cell.values()], list(content["items"])
     except (ValueError, KeyError, TypeError) as error:
-        do = "Give the focus.json that 10_judge_answers of another run wrote."
+        do = "Give the focus.json of another run, from the present 10_judge_answers."
         got = f"{path}: {error!r}"
-        raise UserError("`focus` is not a file of cells.", got=got, do=do) from None
-    return [cell for cell in cells if None not in cell.values()]
-
-
-def focus_items(path: str) -> list[str]:
-    """Return the ids of the test items that made a focus.json, which must not score its run."""
-    content = paths.read_json(paths.resolve(path)) if path else {"items": []}
-    if "items" not in content:
-        do = "Run 10_judge_answers of that run again; it makes the focus from half of the items."
-        raise UserError("`focus` does not name the test items that made it.", got=path, do=do)
-    return content["items"]
+        raise UserError("`focus` is not a file of cells and items.", got=got, do=do) from None
 
 
 def _extra(target: Counter[Cell], focus: Sequence[Mapping], size: int) -> Counter[Cell]:
