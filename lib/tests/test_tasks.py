@@ -1,6 +1,7 @@
 """Parsing: each task whole, or a reject with its reason; the faults of the released code are claims here (paper.md, 2.4)."""
 
 import asyncio
+import functools
 import itertools
 import json
 import random
@@ -282,6 +283,7 @@ def seeds_of_ours():
     return records.read(paths.data("seeds.jsonl"), Task)
 
 
+@functools.cache
 def made_with(**settings):
     client = llm.Client(url=settings.pop("url", "offline"), model="m")
     made = asyncio.run(tasks.generate(client, seeds_of_ours(), **({"requests": 60} | settings)))
