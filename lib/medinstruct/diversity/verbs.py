@@ -186,12 +186,6 @@ def _after_introduction(sentence: str, lexicon: Lexicon) -> Clause | None:
         sure = _is(tail, "instruction_verbs") and _opening(tail)[1]
         if sure or PATTERN.wrapping.match(tail) or (introduced and _commands(tail, lexicon)):
             return _unwrapped(tail)
-        if introduced and _is(tail, "question_words"):
-            return Clause(tail, False)
-    words = list(PATTERN.word.finditer(sentence)) if introduced else []
-    for last, word in zip(words, words[1:], strict=False):  # without a comma
-        if last[0].lower() not in WORDS["closed"] and _has_object(sentence[word.start() :]):
-            return Clause(sentence[word.start() :], True)
     return None
 
 
@@ -268,14 +262,11 @@ def _objects(verb: Any) -> list[Any]:
     """Return candidates for a verb's direct object, or what a question with "be" asks for."""
     children = list(verb.children)
     objects = [child for child in children if child.dep_ in ("dobj", "obj")]
-    if objects:
+    if objects or verb.lemma_ != "be":
         return objects
-    if verb.lemma_ == "be":
-        words = [word for child in children for word in (child, *child.children)]
-        asks = any(word.tag_ in ("WP", "WDT", "EX") for word in words)
-        return [child for child in children if asks and child.dep_ in (*SUBJECTS, "attr")]
-    joined = (child for child in children if child.dep_ == "conj" and child.i == verb.i + 2)
-    return [word for child in joined for word in child.children if word.dep_ in ("dobj", "obj")]
+    words = [word for child in children for word in (child, *child.children)]
+    asks = any(word.tag_ in ("WP", "WDT", "EX") for word in words)
+    return [child for child in children if asks and child.dep_ in (*SUBJECTS, "attr")]
 
 
 def _singular(noun: Any, lexicon: Lexicon) -> str:

@@ -75,8 +75,8 @@ def find(tasks: Sequence[Task], items: pd.DataFrame) -> pd.DataFrame:
     Compared are the instruction, the input and both; a task that several measures find is listed
     with the first of these.
     """
-    texts = [view for task in tasks for view in _views(task)]
-    names = [task.id for task in tasks for _ in _views(task)]
+    views = [(task.id, view) for task in tasks for view in _views(task)]
+    names, texts = [name for name, _ in views], [view for _, view in views]
     rouge = nearest(texts, list(items["text"]), floor=LIMIT, tokenizer="unicode")
     best = dict.fromkeys(names, NO_HIT)
     for name, (n, share), gram in zip(names, rouge, _by_grams(texts, items), strict=True):

@@ -164,6 +164,8 @@ def tokenize(text: str, *, tokenizer: str = "rouge") -> list[str]:
 
 def spaced(text: str) -> str:
     """Return a text in composed form (NFC) with spaces around what is a token by itself."""
+    if text.isascii():
+        return text
     return re.sub(f"[{SPACELESS}{HANGUL}]", r" \g<0> ", unicodedata.normalize("NFC", text))
 
 
@@ -176,7 +178,8 @@ def tokenizer_of(texts: Iterable[str], *, share: float = 0.01) -> str:
 
 def count_words(text: str) -> int:
     """Return the runs between spaces; in scripts without spaces, two characters are a word."""
-    return len(re.sub(f"[{SPACELESS}]{{2}}", r"\g<0> ", text).split())
+    text = text if text.isascii() else re.sub(f"[{SPACELESS}]{{2}}", r"\g<0> ", text)
+    return len(text.split())
 
 
 class Encoder:
