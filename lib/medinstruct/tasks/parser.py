@@ -38,9 +38,10 @@ def parse_tasks(
     text = reply.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     rows, rest = _json_rows(text)
     if rows is None:
-        count = 1
-        while count:
+        for _ in FIELDS:
             text, count = NEXT_ON_LINE.subn(r"\1\n", text)
+            if not count:
+                break
         pieces = [(block, _block_fields(block)) for block in _blocks(text)]
         if cut and pieces:
             pieces[-1] = (pieces[-1][0], cut)
