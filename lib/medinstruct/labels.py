@@ -23,6 +23,8 @@ def canonical(kind: str, raw: object) -> str | int | None:
 
     `kind` is type, topic (gives a specialty), view (its group), difficulty (1 to 5) or style.
     """
+    if kind not in VALUES:
+        raise ValueError(f"kind must be one of {', '.join(VALUES)}, not {kind!r}")
     if kind == "difficulty":
         level = re.fullmatch(r"(?:level )?([1-5])(?:\.0|/5)?", str(raw).strip().lower())
         return int(level[1]) if level else None
