@@ -110,6 +110,8 @@ def _by_grams(texts: Sequence[str], items: pd.DataFrame) -> Iterator[tuple[int, 
 
 def _grams(text: str) -> set[str]:
     words = tokenize(text, tokenizer="unicode")
+    if text.isascii():
+        return {" ".join(words[n : n + GRAM]) for n in range(len(words) - GRAM + 1)}
     sizes = (0.5 if word >= THAI and len(word) == 1 else 1 for word in words)
     starts = list(accumulate(sizes, initial=0))
     ends = (bisect_left(starts, start + GRAM) for start in starts)

@@ -39,6 +39,7 @@ FIELDS = [("sequence", object), ("length", np.int32), ("bits", np.uint64, FINGER
 WIDTH, PAIRS = 1 << 15, 1 << 18  # texts and pairs filtered at once: fit a core's cache
 THREADS = min(4, os.cpu_count() or 1)
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+BLOCK = 1 << 14  # texts encoded at once
 PORTION = 1024  # texts of the first portion; later ones are a quarter of the pool
 Nearest = tuple[int, float]  # row and score
 SEARCHED = 0.5  # above this score the index searches a nearest text; below, all are compared
@@ -191,15 +192,16 @@ class Encoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return an array (n,) of `FIELDS`; tokens not seen before get the next codes, from 1."""
-        tokens = [tokenize(text, tokenizer=self._tokenizer) for text in texts]
-        codes = [[self._codes[token] for token in words] for words in tokens]
-        encoded = np.zeros(len(codes), FIELDS)
-        encoded["sequence"] = np.fromiter(map(_sequence, codes), object, len(codes))
-        encoded["length"] = np.fromiter(map(len, codes), np.int32, len(codes))
-        bits = np.fromiter(chain.from_iterable(codes), np.int64) % (64 * FINGERPRINT_WORDS)
-        rows = np.repeat(np.arange(len(codes)), encoded["length"])
-        flips = np.uint64(1) << (bits & 63).astype(np.uint64)
-        np.bitwise_xor.at(encoded["bits"], (rows, bits >> 6), flips)
+        encoded = np.zeros(len(texts), FIELDS)
+        for start in range(0, len(texts), BLOCK):
+            words = (tokenize(t, tokenizer=self._tokenizer) for t in texts[start : start + BLOCK])
+            codes, part = [[self._codes[w] for w in row] for row in words], encoded[start:][:BLOCK]
+            part["sequence"] = np.fromiter(map(_sequence, codes), object, len(codes))
+            part["length"] = np.fromiter(map(len, codes), np.int32, len(codes))
+            bits = np.fromiter(chain.from_iterable(codes), np.int64) % (64 * FINGERPRINT_WORDS)
+            rows = np.repeat(np.arange(len(codes)), part["length"])
+            flips = np.uint64(1) << (bits & 63).astype(np.uint64)
+            np.bitwise_xor.at(part["bits"], (rows, bits >> 6), flips)
         return encoded
 
 
