@@ -6,11 +6,12 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends git make \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --create-home --uid 1000 reader
+ && useradd --create-home --uid 1000 reader \
+ && install -d -o reader -g reader /home/reader/medinstruct
 
 USER 1000:1000
 WORKDIR /home/reader/medinstruct
-ENV PATH="/home/reader/medinstruct/.venv/bin:$PATH"
+ENV PATH="/home/reader/medinstruct/.venv/bin:$PATH" PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
 
 # The lock first: a change of the notebooks does not install everything again.
 COPY --chown=reader:reader pyproject.toml requirements.lock Makefile README.md LICENSE ./
