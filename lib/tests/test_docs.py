@@ -126,7 +126,7 @@ def test_a_workflow_has_few_rights_pinned_actions_and_an_end(path):
         assert job["timeout-minutes"] <= 90
         for step in job["steps"]:
             assert "uses" not in step or re.search(r"@(v\d+|[0-9a-f]{40})$", step["uses"])
-            targets = re.findall(r"\bmake (?!site)([\w./]+)", step.get("run", ""))
+            targets = re.findall(r"\bmake ([\w./]+)", step.get("run", ""))
             assert all(f"\n{name}:" in (ROOT / "Makefile").read_text() for name in targets), targets
 
 
