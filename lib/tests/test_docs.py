@@ -95,7 +95,9 @@ def test_the_page_on_design_draws_every_chapter_and_module_of_the_ground():
     table = [row for row in drawn.splitlines() if re.match(r"\| \d, ", row)]
     named = [set(re.findall(r"`(\w+)`(?:[:]| ·| \|)", row)) for row in reversed(table)]
     assert set(CHAPTERS) <= set.union(*named)
-    assert named == RANKS
+    assert named == RANKS, (
+        "docs/design.md must name the chapters and modules of RANKS, rank by rank"
+    )
 
 
 # Containers and workflows
