@@ -424,7 +424,7 @@ def test_a_worked_example_ends_on_its_letter_its_word_or_its_text(tmp_path):
         prompts.append(lm.asked[0][0])
     ends = [f"The answer is ({'ABC'[one['answer']]})." for one in found[2].questions]
     assert "The answer is (C)." in prompts[0] and "The answer is maybe." in prompts[1]
-    assert any(end in prompts[2] for end in ends) and " (B)\n" in prompts[3]
+    assert any(end in prompts[2] for end in ends) and "(B)\n" in prompts[3]
 
 
 def test_a_chat_template_that_is_not_there_is_a_problem(tmp_path, monkeypatch):

@@ -326,8 +326,10 @@ def test_a_text_between_tags_cannot_close_them():
 
 
 def test_a_family_of_models_is_read_from_a_name():
-    names = ("gpt-4o-mini-2024-07-18", "Alpaca-Llama-2-7b-chat", "written")
-    assert [*map(evaluation.judge_checks.family, names)] == ["OpenAI", "LLaMA", None]
+    names = ["gpt-4o-mini-2024-07-18", "Alpaca-Llama-2-7b-chat", "written"]
+    judges = {"chatgpt": names[:1], "llama-3": names[1:2], "written": names[2:], "mine": []}
+    for judge, kin in judges.items():
+        assert evaluation.judge_checks.kin_of(judge, names) == kin
 
 
 def test_an_error_says_what_is_wrong_what_was_got_and_what_to_do():

@@ -36,6 +36,7 @@ PLANTED = [
     pair(n, f"In short, rest for {n} days.", f"Rest for {n} days.", ("edit", "judge")[n % 2])
     for n in range(60)
 ]
+THUMB = Preference(prompt="Why do I cough?", chosen="Ask a doctor.", source="thumb")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def tuned(tmp_path_factory):
 @pytest.fixture(scope="module")
 def planted(tuned, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "adapter_preferences"
-    return folder, training.tune_preferences(PLANTED, **tuned, folder=folder, **QUICK)
+    return folder, training.tune_preferences([*PLANTED, THUMB], **tuned, folder=folder, **QUICK)
 
 
 def weights(folder):
@@ -94,7 +95,8 @@ def test_the_saved_adapter_is_one_that_plain_peft_loads_and_holds_no_reference(p
     }
     assert not [name for name in weights(folder) if "ref" in name.split(".")]
     assert (result["trained"], result["held_out"], result["over"]) == (54, 6, 0)
-    assert "DPO on 54 pairs" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "DPO on 54 pairs" in card and "edit 30, judge 30 |" in card, "DPO reads no thumbs"
 
 
 def test_a_run_that_was_killed_twice_ends_in_the_same_adapter(tuned, tmp_path, monkeypatch):
@@ -165,7 +167,7 @@ def test_a_finished_run_is_not_repeated_and_other_pairs_are_trained_anew(
 ):
     folder, result = planted
     monkeypatch.setattr("medinstruct.training.trainer.fit", None)
-    again = training.tune_preferences(PLANTED, **tuned, folder=folder, **QUICK)
+    again = training.tune_preferences([*PLANTED, THUMB], **tuned, folder=folder, **QUICK)
     assert again == json.loads(json.dumps(result))
     with pytest.raises(TypeError):
         training.tune_preferences(PLANTED[1:], **tuned, folder=folder, **QUICK)
