@@ -25,6 +25,11 @@ def rows(n, **columns):
     ]
 
 
+def frame(rows):
+    """Rows as the table that `diversity.load` makes of a file with them."""
+    return coverage._counted([coverage._fields(row, "a row") for row in rows])
+
+
 HOSTILE = {
     "without labels": [{"instruction": f"Explain finding {n}."} for n in range(5)],
     "one task": rows(1),
@@ -128,7 +133,7 @@ def test_published_counts_keep_their_sum_under_our_rules():
 
 
 def test_counts_by_axis_leave_out_unlabeled_tasks():
-    table = diversity.frame(rows(9, topic=["Cardiology", "zebra quilting", ""]))
+    table = frame(rows(9, topic=["Cardiology", "zebra quilting", ""]))
     by_axis = coverage.by_axis(table, [("write", "note")] * 8 + [("rest", None)])
     assert by_axis["topic"] == {"Cardiology": 3} and by_axis["difficulty"] == {3: 9}
     assert by_axis["verb"] == {"write": 8, "rest": 1}
@@ -137,7 +142,7 @@ def test_counts_by_axis_leave_out_unlabeled_tasks():
 
 
 def test_gaps_count_every_labeled_task_and_every_empty_cell():
-    table = diversity.frame(rows(6, type=["chat", "Rewriting"]))
+    table = frame(rows(6, type=["chat", "Rewriting"]))
     cells = coverage.gaps(table, "type", "difficulty")
     assert cells.to_numpy().sum() == 6 and cells.shape == (10, 5)
     assert coverage.empty_cells(cells) == (48, 50)
@@ -152,24 +157,24 @@ def test_gaps_hold_every_specialty_the_emptiest_first():
         {"instruction": "?", "type": "chat", "topic": ""},
         {"instruction": "?", "type": "chat"},
     ]
-    table = coverage.gaps(diversity.frame([*tasks, tasks[0]]), "topic", "type")
+    table = coverage.gaps(frame([*tasks, tasks[0]]), "topic", "type")
     assert table.shape == (61, 10) and table.to_numpy().sum() == 4
     assert list(table.index[-2:]) == ["Oncology", "Cardiology"] and not table.iloc[0].any()
     empty = (table == 0).sum(axis=1)
     assert empty.is_monotonic_decreasing and coverage.empty_cells(table) == (610 - 3, 610)
-    by_view = coverage.gaps(diversity.frame(tasks), "topic", "view")
+    by_view = coverage.gaps(frame(tasks), "topic", "view")
     assert by_view.shape[0] == 61 and coverage.empty_cells(by_view)[0] == by_view.size
 
 
 def test_a_task_without_a_label_makes_no_empty_cells():
-    cells = coverage.gaps(diversity.frame(rows(6, type=["chat", ""])), "type", "difficulty")
+    cells = coverage.gaps(frame(rows(6, type=["chat", ""])), "type", "difficulty")
     assert cells.shape == (10, 5) and cells.to_numpy().sum() == 3
     assert coverage.empty_cells(cells) == (49, 50)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_tables_and_figures_hold_hostile_data(name, tmp_path):
-    table = diversity.frame(HOSTILE[name])
+    table = frame(HOSTILE[name])
     top = coverage.top_pairs(diversity.verb_noun(table["instruction"]))
     figures = [plotting.sunburst(top, title="Pairs")]
     for axes in (("topic", "type"), ("topic", "difficulty")):

@@ -22,6 +22,11 @@ EXAMPLES = [
 ]
 
 
+def frame(rows):
+    """Rows as the table that `diversity.load` makes of a file with them."""
+    return diversity.coverage._counted([diversity.coverage._fields(row, "a row") for row in rows])
+
+
 @pytest.mark.parametrize(("part", "kind"), product(PARTS, ("type", "topic", "view", "style")))
 def test_a_label_counts_by_its_words_and_not_by_letters_inside_them(part, kind):
     wrong = {
@@ -79,11 +84,11 @@ def test_an_unknown_kind_of_label_is_an_error():
 
 def test_labels_that_no_rule_matches_are_listed_with_their_counts():
     rows = [{"instruction": "Why?", "type": "chat", "topic": topic} for topic in ("", "Gardening")]
-    listed = diversity.coverage.unmatched(diversity.frame([*rows, rows[1]]))
+    listed = diversity.coverage.unmatched(frame([*rows, rows[1]]))
     assert listed.to_dict("records") == [{"label": "topic", "as written": "Gardening", "tasks": 2}]
-    assert diversity.coverage.unmatched(diversity.frame(rows[:1])).empty
+    assert diversity.coverage.unmatched(frame(rows[:1])).empty
 
 
 def test_every_label_of_the_published_seeds_has_a_name(real_data):
-    table = diversity.frame(records.load_table(real_data / "alpacare" / "med_seed.json"))
+    table = frame(records.load_table(real_data / "alpacare" / "med_seed.json"))
     assert diversity.coverage.unmatched(table).empty and len(table) == 167

@@ -24,6 +24,7 @@ RANKS = [
     {
         "errors",
         "cues",
+        "parallel",
         "network",
         "database",
         "paths",

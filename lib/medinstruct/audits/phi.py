@@ -3,11 +3,11 @@
 import re
 from collections import namedtuple
 from collections.abc import Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 
 import pandas as pd
 
-from medinstruct import cues, paths, records, stats
+from medinstruct import cues, parallel, paths, records, stats
 
 PIECE = 10_000  # characters searched at once; a longer text is cut into overlapping pieces
 OVERLAP = 1000  # so that no cut goes through an identifier and its cue
@@ -57,9 +57,6 @@ def find_identifiers(text: str) -> list[Hit]:
     return sorted(separate, key=lambda hit: hit.start)
 
 
-_remembered = lru_cache(maxsize=200_000)(find_identifiers)  # a page audits the same texts again
-
-
 def _matches(text: str) -> list[Hit]:
     """Return the hits of all rules, also overlapping ones; of names, none that is no name."""
     hits, not_names = [], paths.load("phi_rules")["not_names"]
@@ -99,11 +96,9 @@ def scan_identifiers(texts: Mapping[str, str], *, mask: bool = True) -> pd.DataF
     An unmasked list of identifiers would itself be a leak. A day without a year is counted only
     beside another identifier.
     """
-    rows = []
-    for where, text in texts.items():
-        if not (hits := _remembered(text)):
-            continue
-        page = masked(text, hits) if mask else text
+    rows, every = [], parallel.remembered(find_identifiers, [*texts.values()])
+    for (where, text), hits in zip(texts.items(), every, strict=True):
+        page = masked(text, hits) if hits and mask else text
         counted = any(hit.kind != "date" or YEAR.search(hit.text) for hit in hits)
         for hit in hits:
             end = hit.start + len(hit.text)

@@ -14,12 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from medinstruct import cues, labels, languages, paths, stats
+from medinstruct import cues, labels, languages, parallel, paths, stats
 from medinstruct.llm import is_refusal, is_unfinished
 
 AGES = paths.load("ages")
 AGE = re.compile(AGES["figures"], re.IGNORECASE)
-KNOWN = 200_000  # texts whose results are kept: a page audits the same ones again
 ONE_SEX = ({"female"}, {"male"})
 VIEWS = ("patient/public", "clinician")  # lay and expert
 SENTENCE = re.compile(r"(?<![.!?])[.!?]++(?=\s|$)|\n+")
@@ -36,7 +35,6 @@ def _groups() -> dict[re.Pattern[str], tuple[str, str]]:
     return groups | {AGE: ("", "")}
 
 
-@lru_cache(maxsize=KNOWN)
 def mentions(text: str) -> dict[str, set[str]]:
     """Return the groups that a text mentions, by trait; an age in figures counts for its group."""
     groups, known = {trait: set() for trait in paths.load("demographics")}, _groups()
@@ -55,7 +53,7 @@ def mentions(text: str) -> dict[str, set[str]]:
 
 def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
     """Return the share of texts that mention each group, with Wilson's interval."""
-    groups, rows = [mentions(text) for text in texts], {}
+    groups, rows = parallel.remembered(mentions, texts), {}
     for trait, patterns in paths.load("demographics").items():
         for name in patterns:
             hits = sum(name in row[trait] for row in groups)
@@ -66,10 +64,10 @@ def demographic_shares(texts: Sequence[str]) -> pd.DataFrame:
 
 def balance(texts: Sequence[str]) -> dict[str, float]:
     """Return the female share of the texts that name one sex, with its interval."""
-    sexes = [next(iter(sex)) for sex in (mentions(text)["sex"] for text in texts) if sex in ONE_SEX]
-    sex = stats.wilson(sexes.count("female"), len(sexes))
-    ends = {"female_low": sex.low, "female_high": sex.high}
-    return {"female": sex.share, "one_sex": sex.n} | ends
+    groups = parallel.remembered(mentions, texts)
+    sexes = [row["sex"] for row in groups if row["sex"] in ONE_SEX]
+    share, low, high, *_ = stats.wilson(sexes.count({"female"}), len(sexes))
+    return {"female": share, "one_sex": len(sexes), "female_low": low, "female_high": high}
 
 
 @lru_cache(maxsize=100_000)
@@ -82,7 +80,6 @@ def syllables(word: str) -> int:
     return max(len(re.findall(r"[aeiouy]+", word)) + added - dropped, 1)
 
 
-@lru_cache(maxsize=KNOWN)
 def grade(text: str) -> float:
     """Return the Flesch-Kincaid grade (Kincaid et al. 1975) of an English text, else nan."""
     sentences = max(sum(bool(WORD.search(part)) for part in SENTENCE.split(text)), 1)
@@ -94,10 +91,10 @@ def grade(text: str) -> float:
 
 def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.DataFrame:
     """Return view, words and grade of each English text with at least `minimum` words."""
-    rows = []
-    for name, text in texts.items():
+    rows, grades = [], parallel.remembered(grade, [*texts.values()])
+    for (name, text), level in zip(texts.items(), grades, strict=True):
         if (size := len(WORD.findall(text))) >= minimum:
-            rows.append((name, views.get(name) or "none", size, grade(text)))
+            rows.append((name, views.get(name) or "none", size, level))
     levels = pd.DataFrame(rows, columns=["id", "view", "words", "grade"]).set_index("id")
     return levels.dropna(subset="grade")
 
@@ -113,7 +110,7 @@ def risks(example: Any) -> dict[str, str]:
     return _risks(example.output.strip(), labels.canonical("type", example.type))
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=200_000)  # a page audits the same texts again
 def _risks(text: str, kind: str | None) -> dict[str, str]:
     words: dict[str, str] = {}
     for flag, rule in paths.load("risk_flags").items():

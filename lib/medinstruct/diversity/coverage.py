@@ -42,11 +42,6 @@ def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {source: load(source) for source in sources}
 
 
-def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows of any instruction format as the table that `load` describes."""
-    return _counted([_fields(row, f"row {n}") for n, row in enumerate(rows, 1)])
-
-
 def _counted(rows: Sequence[dict[str, str]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*AXES, *TEXTS, "model"])
     names = {f"{axis}_of": [labels.counted(axis, raw) for raw in table[axis]] for axis in AXES}

