@@ -136,7 +136,7 @@ def test_a_chat_is_trained_as_it_is_asked_and_without_thinking_in_every_template
     local = llm.LocalModel.__new__(llm.LocalModel)
     local.chat, local.tokenizer = True, tokenizer
     lm = type("HFLM", (), {"tokenizer": tokenizer})()
-    assert benchmarks.harness._apply_template(lm, "chat")
+    benchmarks.harness._apply_template(lm, "chat")
     asked = local._prompt(llm.Request(messages=question))
     assert asked == lm.apply_chat_template(question, add_generation_prompt=True)
     ids = tokenizer(asked, add_special_tokens=False)["input_ids"]

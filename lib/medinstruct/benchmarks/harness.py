@@ -138,9 +138,7 @@ def _version(benchmark: Benchmark, settings: Settings) -> str:
 
 
 def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Result:
-    lm.apply_chat_template = alpaca
-    if settings.template == "chat":
-        lm.apply_chat_template = lambda turns, **_: render_chat(lm.tokenizer, turns)[0]
+    _apply_template(lm, settings.template)
     if str(getattr(lm, "device", "")) == "cpu":  # options: little padding; writing: few passes
         lm.batch_size_per_gpu = 8 if benchmark.variant == "likelihood" else 64
     task, cut = _task(benchmark, settings.max_tokens), 0
@@ -152,6 +150,12 @@ def _run_one(lm: Any, name: str, benchmark: Benchmark, settings: Settings) -> Re
     about = benchmark._asdict() | {"model": name, "cut": cut, "settings": settings._asdict()}
     samples = [_sample(row, benchmark) for row in rows]
     return Result(**about, version=_version(benchmark, settings), samples=samples)
+
+
+def _apply_template(lm: Any, template: str) -> None:
+    lm.apply_chat_template = alpaca
+    if template == "chat":
+        lm.apply_chat_template = lambda turns, **_: render_chat(lm.tokenizer, turns)[0]
 
 
 def alpaca(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
