@@ -553,7 +553,7 @@ def test_a_set_whose_scorer_lacks_a_package_says_so_and_asks_nothing(tmp_path, m
 
 
 def test_order_sensitivity_tells_a_reader_from_a_lover_of_letters(tmp_path):
-    benchmark = benchmarks.load(["own_ll"])[0]
+    benchmark = benchmarks.load(["own_ll"], limit=24)[0]
     reader = Rigged("")
     right = {one["question"]: one["options"][one["answer"]] for one in benchmark.questions}
     reader.loglikelihood = lambda requests, **_: [
@@ -593,7 +593,7 @@ def reading(benchmark):
 
 
 def test_a_lover_of_letters_is_not_shown_to_read_the_options(tmp_path):
-    benchmark = benchmarks.load(["own_ll"])[0]
+    benchmark = benchmarks.load(["own_ll"], limit=60)[0]
     models = [contestant(reading(benchmark), "reader", "r"), contestant(Rigged("C"), "lover", "l")]
     options = {"items": 0, "folder": tmp_path}
     choices = scores.rotated_choices(benchmark, models, **options)
@@ -604,7 +604,8 @@ def test_a_lover_of_letters_is_not_shown_to_read_the_options(tmp_path):
 
 
 def test_order_sensitivity_counts_replies_that_name_no_option(tmp_path):
-    benchmark, mute = benchmarks.load(["own_gen"])[0], contestant(Rigged("", "I cannot say."))
+    benchmark = benchmarks.load(["own_gen"], generation_limit=6)[0]
+    mute = contestant(Rigged("", "I cannot say."))
     choices = scores.rotated_choices(benchmark, [mute], items=2, folder=tmp_path)
     rows, places = scores.order_sensitivity(choices)
     assert rows.loc["rigged", ["questions", "same", "score"]].tolist() == [2, 0.0, 0.0]
@@ -851,10 +852,11 @@ def test_base_and_tuned_are_one_loaded_copy_and_a_further_model_is_loaded_in_its
 def test_scores_equal_those_of_every_logit(tiny, monkeypatch, tmp_path):
     from lm_eval.models.huggingface import HFLM
 
-    found = benchmarks.load(["own_ll", "own_gen"], limit=9)
-    first = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "last")
+    found = benchmarks.load(["own_ll", "own_gen"], limit=9, generation_limit=9)
+    form = {"models": benchmarks.contestants(tiny), "max_tokens": 32}
+    first = benchmarks.run(found, **form, folder=tmp_path / "last")
     monkeypatch.setattr("medinstruct.benchmarks.harness._last_logits", lambda: HFLM)
-    whole = benchmarks.run(found, benchmarks.contestants(tiny), folder=tmp_path / "whole")
+    whole = benchmarks.run(found, **form, folder=tmp_path / "whole")
     assert [result.samples for result in first] == [result.samples for result in whole]
 
 
