@@ -14,7 +14,7 @@ from medinstruct import paths
 
 pytest.importorskip("sphinx_book_theme", reason="the extra `site` is not installed")
 DEMO = "outputs/demo"
-SHOWN = ["index.html", f"{DEMO}/07_review_with_experts.html", f"{DEMO}/10_judge_answers.html"]
+SHOWN = ["index.html", f"{DEMO}/07_review_with_experts.html", f"{DEMO}/14_assist_clinicians.html"]
 EVERY = os.environ.get("MEDINSTRUCT_SITE") == "all"  # `make site-check`
 COMMENTS = re.compile("<!--.*?-->|<script.*?</script>|<style.*?</style>", re.DOTALL)
 
@@ -69,7 +69,7 @@ def test_axe_finds_nothing_and_nothing_is_cut(browser, site, scheme):  # noqa: F
     for n, path in enumerate(pages):
         width = (1280, 390)[(n + (scheme == "dark")) % 2]
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.goto(path.as_uri())
+        page.goto(path.as_uri(), timeout=120_000)
         problems = violations(page)
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
             problems.append("wider than the window")
@@ -81,8 +81,8 @@ def test_axe_finds_nothing_and_nothing_is_cut(browser, site, scheme):  # noqa: F
 
 def test_a_search_lists_the_notebooks_that_hold_a_word(browser, site):  # noqa: F811
     page = browser.new_page()
-    page.goto(f"{(site / 'search.html').as_uri()}?q=krippendorff")
-    page.wait_for_selector("#search-results li a", timeout=20_000)
+    page.goto(f"{(site / 'search.html').as_uri()}?q=krippendorff", timeout=120_000)
+    page.wait_for_selector("#search-results li a", timeout=120_000)
     found = page.locator("#search-results li a").all_inner_texts()
     page.close()
     assert "7. Review with experts" in found
