@@ -224,10 +224,10 @@ def test_a_bias_in_a_third_of_the_cases_is_detected_as_often_as_is_stated():
     cases = counterfactual.cases(traits=["insurance"])
     assert len(cases) >= 2 * 60, "no library audit has fewer than sixty vignettes"
     few = counterfactual.cases(traits=["insurance"], limit=20)
-    power = partial(counterfactual.planted_power, against="uninsured", audits=25)
-    assert power(cases, share=0.3).share >= 0.9
+    power = partial(counterfactual.planted_power, against="uninsured")
+    assert power(cases, share=0.3, audits=25).share >= 0.9
     assert power(few, share=0.3).high < 0.6, "twenty vignettes are too few, and the audit says so"
-    assert power(cases, share=0.0).share <= 0.1
+    assert power(cases, share=0.0, audits=25).share <= 0.1
     stated = audited(cases, seed=1).query("measure == 'urgent'")["detectable"].item()
     assert 0.1 < stated < 0.3 and audited(few).query("detectable > 0.4").shape[0] == 1
 
