@@ -139,17 +139,13 @@ def profile(path: str | Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]
 def _located(path: str | Path, above: tuple[Path, ...] = ()) -> Path:
     """Return the file of a profile, given by its path or by the name of a shipped one."""
     shipped = {file.stem: file for file in profiles()}
-    if str(path) in shipped:
-        return shipped[str(path)].resolve()
-    if above and (above[-1].parent / path).is_file():
-        return (above[-1].parent / path).resolve()
-    try:
-        return paths.resolve(str(path)).resolve()
-    except UserError:
-        if near := difflib.get_close_matches(str(path), shipped, n=1):
-            do = f"Did you mean {near[0]}?"
-            raise UserError("The profile does not exist.", got=path, do=do) from None
-        raise
+    beside = [parent.parent / path for parent in above[-1:]]
+    if place := next(filter(Path.is_file, [shipped.get(str(path), Path()), *beside]), None):
+        return place.resolve()
+    if not paths.find(path) and (near := difflib.get_close_matches(str(path), shipped, n=1)):
+        do = f"Did you mean {near[0]}?"
+        raise UserError("The profile does not exist.", got=path, do=do)
+    return paths.resolve(str(path)).resolve()
 
 
 def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:

@@ -66,6 +66,20 @@ def test_it_clones_the_release_and_names_the_profile(where, release, tmp_path):
     assert set_up(tmp_path, chosen, **form)[2]["PROFILE"] == "demo", "a second time, no clone"
 
 
+def test_the_package_is_installed_beside_the_versions_of_colab(release, tmp_path):
+    pip = tmp_path / "bin/pip"
+    pip.parent.mkdir()
+    pip.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/log\necho torch==2.9.0+cu126; echo x==1\n')
+    pip.chmod(0o755)
+    source = f"import importlib.util\nimportlib.util.find_spec = lambda name: None\n{SOURCE}"
+    form = {"COLAB_RELEASE_TAG": "x", "MEDINSTRUCT_REPOSITORY": str(release)}
+    shown, failed, _ = set_up(tmp_path, source, PATH=f"{pip.parent}:{os.environ['PATH']}", **form)
+    assert not failed, shown
+    assert (tmp_path / "pins.txt").read_text() == "torch==2.9.0+cu126\n"
+    install = (tmp_path / "log").read_text().splitlines()[-1]
+    assert install == "install --quiet --constraint pins.txt ./medinstruct[train]"
+
+
 def test_a_repository_that_cannot_be_cloned_is_one_sentence(tmp_path):
     gone = str(tmp_path / "nowhere.git")
     shown, failed, _ = set_up(tmp_path, COLAB_RELEASE_TAG="x", MEDINSTRUCT_REPOSITORY=gone)

@@ -149,10 +149,9 @@ def test_a_template_that_counts_turns_is_refused_for_ollama(tokenizer, monkeypat
     "settings, line",
     [
         ({"r": 12}, "--max-lora-rank 16 --lora-modules tuned=adapter"),
-        ({"r": 8, "rank_pattern": {"q_proj": 40}}, "--max-lora-rank 64"),
-        ({"r": 8, "use_dora": True}, "DoRA"),
-        ({"r": 8, "modules_to_save": ["lm_head"]}, "whole layers"),
-        ({"r": 600}, "rank 600"),
+        ({"r": 40}, "--max-lora-rank 64"),
+        ({"r": 8, "target_parameters": ["experts.down"]}, "no adapter of experts"),
+        ({"r": 600}, "a rank above 512"),
     ],
 )
 def test_the_line_for_vllm_serves_the_adapter_or_says_why_it_cannot(tmp_path, settings, line):

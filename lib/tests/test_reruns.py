@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from medinstruct import __main__ as cli
 from medinstruct import manifest, paths
 
 SHIPPED = paths.root() / "outputs/demo"
@@ -60,10 +61,9 @@ def test_papermill_alone_from_another_folder_reads_one_run_and_writes_another(gi
     assert "novelty_limit" in compared, "compare sees what papermill alone was given"
 
 
-def test_another_profile_is_another_file(given, tmp_path):
+def test_another_profile_is_another_file(given, tmp_path, no_kernels):
     (tmp_path / "mine.yaml").write_text("base: colab\nrun: mine\nrequests: 12\n")
-    done = command("medinstruct", "run", tmp_path / "mine.yaml", "01", "02")
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert cli.main(["run", str(tmp_path / "mine.yaml"), "01", "02"]) == 0
     assert len((given / "mine/raw_tasks.jsonl").read_text().splitlines()) > 50
 
 

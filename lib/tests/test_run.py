@@ -216,7 +216,9 @@ def test_a_section_without_its_parameter_is_left_out_and_only_what_differs_is_in
     assert "size" not in executed.cells[1].source
 
 
-def test_each_executed_notebook_gets_a_page_and_the_command_says_where_the_time_went(house, capsys):
+def test_each_executed_notebook_gets_a_page_and_the_command_says_where_the_time_went(
+    house, capsys, no_kernels
+):
     assert cli.main(["run", "params/p.yaml"]) == 0
     page = house / "outputs/t/pages/02_two.html"
     assert "a.txt" in page.read_text() and (house / "outputs/t/pages/01_one.html").exists()
@@ -246,7 +248,7 @@ def test_what_is_read_if_it_is_there_is_not_required_but_makes_the_notebook_run_
     assert any("02_two: done" in line for line in run_lines())
 
 
-def test_a_failure_names_notebook_and_cell_and_keeps_finished_work(house):
+def test_a_failure_names_notebook_and_cell_and_keeps_finished_work(house, no_kernels):
     notebook(house, "02_two", ["a.txt"], ["b.txt"], "1 / 0")
     with pytest.raises(UserError, match=r"02_two stopped at cell `work`(.|\n)*ZeroDivisionError"):
         run_lines()

@@ -196,17 +196,15 @@ def _exists(name: str) -> bool:
 
 
 def _packages(missing: list[str]) -> list[str]:
-    if not missing:
-        return ["Packages     complete"]
-    do = "do: .venv/bin/pip install -r requirements.lock"
-    return ["Packages     some are missing or too old", *(f"  {line}" for line in [*missing, do])]
+    do = ["do: .venv/bin/pip install -r requirements.lock"] * bool(missing)
+    state = "some are missing or too old" if missing else "complete"
+    return [f"Packages     {state}", *(f"  {line}" for line in [*missing, *do])]
 
 
 def _version(name: str) -> str:
-    try:
+    with suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    return ""
 
 
 def _gpu() -> str:

@@ -53,45 +53,29 @@ def prompt_of(tokenizer: Any, *, template: str) -> Prompt:
 
     Raises where a template does more than put text around turns, such as counting them.
     """
+    eos, added = tokenizer.eos_token, tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
+    added = tokenizer.bos_token if added else ""  # by the tokenizer itself, and so by a server
+    if template == "alpaca":
+        start, _, after = training.prompt("\0").partition("\0")
+        block = f"{eos}\n\n### Instruction:\n"
+        stops = tuple(dict.fromkeys((eos, block.strip(), *evaluation.answers.ALPACA_STOPS)))
+        return Prompt(added, start, "", f"\n\n{start}", after, block, after, eos, stops)
     s, u, a, v, *_ = (turn["content"] for turn in CHAT)
-    render = _alpaca(tokenizer) if template == "alpaca" else partial(llm.render_chat, tokenizer)
+    render = partial(llm.render_chat, tokenizer)
     (first, end), (whole, _), (led, _) = (render(part) for part in (CHAT[1:2], CHAT[1:4], CHAT[:2]))
-    bos = _added(tokenizer) if first.startswith(_added(tokenizer)) else ""
+    bos = added if first.startswith(added) else ""
     start, _, generate = first.removeprefix(bos).partition(u)
     between, next = (whole.partition(x)[2].partition(y)[0] for x, y in ((u, a), (a, v)))
     system, _, rest = led.removeprefix(bos).partition(s)
-    marks = [end.partition(tokenizer.eos_token)[0].strip(), tokenizer.eos_token, next.strip()]
-    marks += evaluation.answers.ALPACA_STOPS if template == "alpaca" else ()
-    stops = [mark for n, mark in enumerate(marks) if mark and mark not in marks[:n]]
+    marks = (end.partition(eos)[0].strip(), eos, next.strip())
+    stops = tuple(dict.fromkeys(filter(None, marks)))
     after, about = rest.partition(u)[0], (between, next, generate, end)
-    made = Prompt(bos, start, system, after, *about, tuple(stops))
+    made = Prompt(bos, start, system, after, *about, stops)
     if any(made.render(CHAT[m:n]) != render(CHAT[m:n])[0] for m in (0, 1) for n in (2, 4, 6)):
         do = "Serve the merged folder by vLLM, or a GGUF file with llama.cpp's --jinja."
         what = "The chat template is more than text around turns, which no Modelfile can say."
         raise UserError(what, got=Path(tokenizer.name_or_path).name, do=do)
     return made
-
-
-def _alpaca(tokenizer: Any) -> Any:
-    """Return a function that writes chats as Alpaca's blocks, the first as training wrote it."""
-    before, _, after = training.prompt("\0").partition("\0")
-    block = "\n\n### Instruction:\n"
-
-    def render(turns: Turns) -> tuple[str, str]:
-        texts, is_led = [turn["content"] for turn in turns], turns[0]["role"] == "system"
-        head, *rest = texts[is_led:]
-        text = (f"{texts[0]}\n\n" if is_led else "") + before + head
-        marks = [after, tokenizer.eos_token + block] * len(rest)
-        text += "".join(mark + turn for mark, turn in zip(marks, rest, strict=False))
-        return _added(tokenizer) + text + after, tokenizer.eos_token
-
-    return render
-
-
-def _added(tokenizer: Any) -> str:
-    """Return the token that the tokenizer itself, and so a server, puts before a text."""
-    is_added = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
-    return tokenizer.bos_token if is_added else ""
 
 
 def jinja_template(prompt: Prompt) -> str:
@@ -118,14 +102,10 @@ def vllm_line(folder: Path, *, base: str, name: str) -> tuple[str, str]:
     settings = paths.read_json(folder / "adapter" / "adapter_config.json")
     if not settings:
         return f"vllm serve merged --served-model-name {name}", ""
-    reasons = {"use_dora": "DoRA", "modules_to_save": "whole layers (modules_to_save)"}
-    reasons |= {"target_parameters": "adapted parameters of experts (target_parameters)"}
-    refused = [reason for key, reason in reasons.items() if settings.get(key)]
-    ranks = [settings["r"], *(settings.get("rank_pattern") or {}).values()]
-    rank = next((size for size in RANKS if size >= max(ranks)), 0)
-    refused += [] if rank else [f"rank {max(ranks)}, more than {RANKS[-1]}"]
-    if refused:
-        return "", f"vLLM serves no adapter with {' and '.join(refused)}: serve the merged folder."
+    rank = next((size for size in RANKS if size >= settings["r"]), 0)
+    if settings.get("target_parameters") or not rank:
+        reason = f"vLLM serves no adapter of experts or of a rank above {RANKS[-1]}"
+        return "", f"{reason}: serve the merged folder."
     line = f"vllm serve {base} --enable-lora --max-lora-rank {rank}"
     return f"{line} --lora-modules {name}=adapter --chat-template chat_template.jinja", ""
 
