@@ -165,21 +165,21 @@ def test_a_judge_gives_the_same_verdicts_and_answers_are_the_same_without_what_i
         [judge] = evaluation.judge.jury([f"j@{urls[service]}"])
         return await evaluation.judge.ask(judge, pairs)
 
-    urls, items = {}, evaluation.load_items("own", limit=16)
+    urls, items = {}, evaluation.load_items("own", limit=25)
     services = [Troubled(), Troubled(0.2, items=0.1, refused=REFUSED)]
     old, new = (asyncio.run(answers_of(service)) for service in services)
-    apart = [n for n in range(16) if new[n].finish_reason != "stop"]
-    assert 0 < len(apart) < 13
-    assert all(old[n].text == plain(new[n].text) for n in range(16) if n not in apart)
+    apart = [n for n in range(25) if new[n].finish_reason != "stop"]
+    assert 0 < len(apart) < 20
+    assert all(old[n].text == plain(new[n].text) for n in range(25) if n not in apart)
     references = evaluation.answers.reference_answers(items)
     references = [answer for answer in references if answer.model == references[0].model]
     pairs = evaluation.judge.build_pairs(items, old, references=references)
-    assert len(pairs) == 32
+    assert len(pairs) == 50
     old, new = (asyncio.run(verdicts_of(service)) for service in services)
-    apart = [n for n in range(32) if new[n].finish_reason != "stop" or not new[n].reply]
-    assert 0 < len(apart) < 26 and all(new[n].winner is None for n in apart)
+    apart = [n for n in range(50) if new[n].finish_reason != "stop" or not new[n].reply]
+    assert 0 < len(apart) < 40 and all(new[n].winner is None for n in apart)
     assert all(verdict.winner for verdict in old)
-    assert all(old[n].winner == new[n].winner for n in range(32) if n not in apart)
+    assert all(old[n].winner == new[n].winner for n in range(50) if n not in apart)
 
 
 KERNEL = """

@@ -456,7 +456,7 @@ def test_the_notebooks_run_with_the_python_of_the_command_whatever_kernel_files_
     for name in runner.HIDDEN:  # as in a shell of Colab
         monkeypatch.setenv(name, "colab")
     words = f"sys.prefix, sorted({runner.HIDDEN} & os.environ.keys())"
-    code = f"import os, sys\n(out / 'a.txt').write_text(f'{{{words}}}')"
+    code = f"import os, sys\n(out / 'a.txt').write_text(str(({words})))"
     notebook(house, "01_one", [], ["a.txt"], code)
     run_lines(only=["01"])
     assert (house / "outputs/t/a.txt").read_text() == str((sys.prefix, []))

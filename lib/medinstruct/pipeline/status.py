@@ -29,7 +29,7 @@ def lines(profile: str, *, sets: Sequence[str] = ()) -> Iterator[str]:
             seconds.append(measured)
         else:
             yield f"up to date  {source.stem}"
-    known = [one for one in seconds if one]
+    known = list(filter(None, seconds))
     total = f"; {len(known)} of them took {sum(known):.0f} s last time" if known else ""
     yield f"{len(seconds)} of {len(paths.notebooks())} notebooks would run in {out}{total}."
 

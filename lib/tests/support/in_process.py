@@ -41,7 +41,17 @@ class InProcess(engines.Engine):
 engines.papermill_engines.register("in process", InProcess)
 
 
+def quick_figures(set_attribute=setattr):
+    """Draw a figure once, as the SVG of the run: no PNG for the page, no second pass for its frame."""
+    from matplotlib.figure import Figure
+
+    save = Figure.savefig
+    set_attribute(plotting.display, "_png", lambda figure: b"")
+    plain = lambda figure, file, bbox_inches=None, **form: save(figure, file, **form)  # noqa: E731
+    set_attribute(Figure, "savefig", plain)
+
+
 def instead_of_kernels(patch):
     """Let the runner use this engine, and draw figures for files alone, while a MonkeyPatch lasts."""
-    patch.setattr(plotting.display, "_png", lambda figure: b"")
+    quick_figures(patch.setattr)
     patch.setattr(runner, "SETTINGS", runner.SETTINGS | {"engine_name": "in process"})
