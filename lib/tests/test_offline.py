@@ -1,6 +1,7 @@
 """The stand-in: its tasks, answers and verdicts, how it goes wrong, and the server around it."""
 
 import asyncio
+import functools
 import json
 import random
 import re
@@ -33,9 +34,13 @@ def chat(text, **more):
     return {"messages": [{"role": "user", "content": text}], **more}
 
 
-def composed(count, seed=1):
-    chance = random.Random(seed)
-    return [writer.compose(chance, rate=WELL) for _ in range(count)]
+CHANCE, WRITTEN = random.Random(6), []
+
+
+def composed(count):
+    """Return the first tasks, with their conditions, of a list that all tests share."""
+    WRITTEN.extend(writer.compose(CHANCE, rate=WELL) for _ in range(count - len(WRITTEN)))
+    return WRITTEN[:count]
 
 
 def test_the_knowledge_is_unambiguous():
@@ -90,15 +95,19 @@ def test_an_answer_is_about_the_condition_that_the_task_was_written_about():
     assert len(wrong) <= 15, wrong[:3]  # 1 in 100: a sign alone may belong to two conditions
 
 
-def answered(count, seed, *kinds):
+@functools.cache
+def reply(number):
+    """Return the answer to one of the tasks that all tests share."""
+    fields = WRITTEN[number][0]
+    context = fields["Input"].removeprefix("<noinput>")
+    form = {"context": context, "view": fields["View"], "kind": fields["Type"]}
+    return responder.answer(fields["Instruction"], **form)
+
+
+def answered(count, *kinds):
     """Return tasks of some types (of all without any) with conditions and answers."""
-    rows = []
-    for fields, c in composed(count, seed):
-        if fields["Type"] in kinds or not kinds:
-            context = fields["Input"].removeprefix("<noinput>")
-            form = {"context": context, "view": fields["View"], "kind": fields["Type"]}
-            rows.append((fields, c, responder.answer(fields["Instruction"], **form)))
-    return rows
+    rows = enumerate(composed(count))
+    return [(*row, reply(n)) for n, row in rows if row[0]["Type"] in kinds or not kinds]
 
 
 def plainly(text):
@@ -106,7 +115,7 @@ def plainly(text):
 
 
 def test_the_right_option_is_chosen():
-    for fields, c, text in answered(1500, 2, "USMLE-style Q&A", "multiple-choice Q&A"):
+    for fields, c, text in answered(1500, "USMLE-style Q&A", "multiple-choice Q&A"):
         right = c.name if fields["Type"].startswith("USMLE") else c.plain_tests[0].clause
         assert text.removeprefix("- ").partition(") ")[2].lower().startswith(right.lower()), (
             fields,
@@ -115,7 +124,7 @@ def test_the_right_option_is_chosen():
 
 
 def test_every_wrong_option_belongs_to_a_mimic_of_the_condition():
-    for fields, c, _ in answered(1500, 8, "USMLE-style Q&A", "multiple-choice Q&A"):
+    for fields, c, _ in answered(1500, "USMLE-style Q&A", "multiple-choice Q&A"):
         options = re.findall(responder.RULES["option"], plainly(fields["Input"]))
         near = [x for m in c.differential for x in (m.condition, m.feature)]
         near = [x.lower() for x in (*near, c.name, c.plain_tests[0].clause)]
@@ -124,7 +133,7 @@ def test_every_wrong_option_belongs_to_a_mimic_of_the_condition():
 
 def test_every_facet_that_a_task_names_is_in_its_answer():
     missing = []
-    for fields, c, text in answered(1500, 9, "open Q&A", "text generation", "chat"):
+    for fields, c, text in answered(1500, "open Q&A", "text generation", "chat"):
         asked = plainly(f"{fields['Instruction']} {fields['Input'].partition('simple words')[2]}")
         limited = re.search(r"\d words|sentences", asked)
         for table in ("aspects", "lay_aspects"):
@@ -147,7 +156,7 @@ def test_who_asks_for_treatment_is_answered_with_a_treatment():
     """Before, none of the 14 tasks of the demo that asked how the treatment follows had one."""
     asked = 0
     kinds = ("open Q&A", "text generation", "multiple-hop reasoning")
-    for fields, c, text in answered(1500, 10, *kinds):
+    for fields, c, text in answered(1500, *kinds):
         words = plainly(fields["Instruction"])
         if re.search(r"treatment (?:follow|of [a-z])|first treatment|how .+ is treated", words):
             asked += 1
@@ -156,7 +165,7 @@ def test_who_asks_for_treatment_is_answered_with_a_treatment():
 
 
 def test_who_asks_what_to_do_overnight_or_at_once_is_answered_with_urgent_advice():
-    for fields, _, text in answered(1000, 11):
+    for fields, _, text in answered(1000):
         request = plainly(f"{fields['Instruction']} {fields['Input']}")
         if re.search(r"to do overnight|to be done overnight", request):
             assert re.search(r"at once", text) and "for the morning" in text, (fields, text)
@@ -172,7 +181,7 @@ def test_an_emergency_is_never_put_off_to_the_next_appointment():
 
 def test_a_limit_of_words_or_sentences_is_kept():
     kept, numbers = [], responder.RULES["numbers"]
-    for fields, _, text in answered(1200, 12):
+    for fields, _, text in answered(1200):
         asked, _, added = fields["Instruction"].partition("Then add")
         words, count = (
             re.search(r"(\d+) words", asked),
@@ -186,7 +195,7 @@ def test_a_limit_of_words_or_sentences_is_kept():
 
 
 def test_a_rewritten_text_keeps_the_content_of_the_given_one_in_other_words():
-    for fields, _, text in answered(1000, 13, "rewrite"):
+    for fields, _, text in answered(1000, "rewrite"):
         given = set(re.findall(r"[a-z]{5,}", fields["Input"].lower()))
         own = set(re.findall(r"[a-z]{5,}", text.lower()))
         assert len(given & own) >= 0.6 * len(given) and fields["Input"] not in text, (fields, text)
@@ -206,7 +215,7 @@ def test_plain_words_keep_the_names_of_illnesses():
 
 def test_a_sign_called_missing_is_in_no_case_and_no_list_of_findings():
     """Before, 5 of 13 answers of the demo listed the sign that their task called missing."""
-    rows = [row for row in answered(2500, 14) if "is missing here" in row[0]["Instruction"]]
+    rows = [row for row in answered(2500) if "is missing here" in row[0]["Instruction"]]
     for fields, _, text in rows:
         case, _, after = plainly(fields["Instruction"]).partition("Bear in mind that ")
         sign = after.partition(" is missing here")[0]
@@ -223,12 +232,12 @@ def test_the_deciding_finding_decides():
     named = {c.name: c.plain_tests[0] for c in conditions()}
     assert "plasma glucose" in named["Gestational diabetes"].finding
     assert "symptoms" in named["Sport-related concussion"].finding
-    for fields, c, text in answered(1500, 15, "classification"):
+    for fields, c, text in answered(1500, "classification"):
         assert f"Deciding finding: {c.plain_tests[0].clause}" in text, (fields, text)
 
 
 def test_a_case_does_not_give_its_diagnosis_away():
-    for fields, c, _ in answered(1500, 16, "classification", "USMLE-style Q&A"):
+    for fields, c, _ in answered(1500, "classification", "USMLE-style Q&A"):
         case = plainly(fields["Input"]).partition("(A)")[0].lower()
         assert not any(f" {name.lower()} " in case for name in (c.name, *c.also)), fields
         assert not re.search(r"in (?:both )?type \d|in simple|in primary disease", case), fields
@@ -236,7 +245,7 @@ def test_a_case_does_not_give_its_diagnosis_away():
 
 def test_people_fit_the_condition():
     """A baby has no notes of its own, a man no preeclampsia, and no one reports for a newborn."""
-    for fields, c, _ in answered(1500, 17):
+    for fields, c, _ in answered(1500):
         text = plainly(f"{fields['Instruction']} {fields['Input']}")
         assert "my own case" not in text and "who reports" not in text
         if re.search(r"hour old|day-old|month-old|\b[1-9]-year-old", c.typical_patient):
@@ -247,6 +256,9 @@ def test_people_fit_the_condition():
             )
         if c.name in ("Benign prostatic hyperplasia", "Erectile dysfunction", "Testicular torsion"):
             assert not re.search(r"my (?:\w+ )?(?:mother|sister|aunt|niece)'s notes", text), fields
+
+
+MIMICS = {mimic.condition.lower() for c in conditions() for mimic in c.differential}
 
 
 def demand(fields, text):
@@ -261,13 +273,13 @@ def demand(fields, text):
     )
     pieces = set(re.findall(rf"\b(?:{heads}|{hurdles}|has not decided)\b", text))
     request = plainly(fields["Instruction"]).lower()
-    mimics = {m.condition.lower() for c in conditions() for m in c.differential}
-    return len(pieces) + sum(name in request and name in text.lower() for name in mimics)
+    mimics = filter(text.lower().__contains__, MIMICS)
+    return len(pieces) + sum(name in request for name in mimics)
 
 
 def test_the_difficulty_label_follows_what_its_answer_demands():
     """In the demo of version 2 the rank correlation with this estimate was 0.09."""
-    rows = answered(1200, 18)
+    rows = answered(1200)
     levels = [int(fields["Difficulty"]) for fields, *_ in rows]
     assert spearmanr(levels, [demand(fields, text) for fields, _, text in rows])[0] >= 0.3
 
@@ -305,7 +317,7 @@ def test_a_style_goes_only_with_views_that_write_in_it():
 
 
 def test_a_style_changes_how_a_task_is_written_and_not_what_is_answered():
-    for fields, _, text in answered(600, 20):
+    for fields, _, text in answered(600):
         assert text != responder.UNKNOWN, fields
         assert not set(re.findall(r"\bteh\b|\bwiht\b|w/", text)), text
     swaps = [form.get("swaps", {}) for form in writer.STYLES.values()]
@@ -321,7 +333,7 @@ def test_every_condition_has_a_finding_that_speaks_for_it():
 
 
 def test_a_summary_adds_nothing_to_what_it_was_given():
-    for fields, _, text in answered(1500, 7, "summarization"):
+    for fields, _, text in answered(1500, "summarization"):
         if "Then add" not in fields["Instruction"]:
             given = set(re.findall(r"[a-z]{4,}", fields["Input"].lower()))
             assert set(re.findall(r"[a-z]{4,}", text.lower())) <= given, (fields, text)
@@ -338,9 +350,7 @@ def test_the_mark_of_a_mimic_speaks_against_the_condition():
 
 
 def test_inputs_keep_to_the_length_that_the_prompt_sets():
-    inputs = [
-        fields["Input"] for fields, _ in composed(1500, seed=3) if fields["Input"] != "<noinput>"
-    ]
+    inputs = [fields["Input"] for fields, _ in composed(1500) if fields["Input"] != "<noinput>"]
     assert all(50 <= len(text.split()) <= 200 for text in inputs)
 
 
@@ -355,13 +365,13 @@ def test_asked_for_labels_are_mostly_kept_to():
 
 
 def test_left_to_itself_it_has_favourite_topics():
-    topics = [fields["Topic"] for fields, _ in composed(3000, seed=5)]
+    topics = [fields["Topic"] for fields, _ in composed(3000)]
     counts = sorted((topics.count(name) for name in set(topics)), reverse=True)
     assert sum(counts[:9]) > 0.5 * len(topics) > 4 * sum(counts[-9:])
 
 
 def test_of_twenty_thousand_tasks_twelve_thousand_are_new():
-    instructions = [fields["Instruction"] for fields, _ in composed(20_000, seed=6)]
+    instructions = [fields["Instruction"] for fields, _ in composed(20_000)]
     assert sum(filtering.keep_novel(instructions)) >= 12_000
 
 
