@@ -54,7 +54,7 @@ class Model(BaseModel, extra="forbid", frozen=True):
 
     @property
     def address(self) -> str:
-        """Return the address that is asked: `url`, else OPENAI_BASE_URL or OpenAI's."""
+        """Return the base address: `url`, else OPENAI_BASE_URL, else OpenAI's."""
         given = self.url or os.environ.get("OPENAI_BASE_URL", "").strip(network.EDGES) or OPENAI
         return re.sub(r"/+(chat/)?completions/*$", "", given)
 
@@ -89,7 +89,7 @@ def known() -> dict[str, Model]:
 
 
 def asked(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (role, name) of the models named, without "here" and stored verdicts ("replay:…")."""
+    """Return (role, name) of the models that answer now: not "here", no stored verdicts."""
     given = [(role, values.get(role) or []) for role in ROLES]
     pairs = [(role, n) for role, v in given for n in (v if isinstance(v, list) else [v])]
     return [(role, n) for role, n in pairs if n != "here" and not n.startswith("replay:")]

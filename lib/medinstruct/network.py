@@ -1,4 +1,4 @@
-"""Network: keys of the environment, the own network, proxies, and what an address answers."""
+"""Network: API keys, addresses of the own network, proxies, downloads."""
 
 import ipaddress
 import os
@@ -20,13 +20,13 @@ from medinstruct.errors import UserError
 RULES = yaml.safe_load((Path(__file__).parent / "data/network.yaml").read_text(encoding="utf-8"))
 NETWORKS = [ipaddress.ip_network(text) for text in RULES["networks"]]
 EDGES = string.whitespace + "\xa0\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\"'`“”„‟‘’‚‛«»"
-FAILING = (407, 502, 503, 504)  # how a proxy answers where it does not reach the server
+FAILING = (407, 502, 503, 504)  # statuses of a proxy that cannot reach the server
 
 
 def key(variable: str) -> str:
-    """Return the key in an environment variable without what surrounds it, "" if it is not set.
+    """Return the API key in an environment variable, without quotes and spaces, "" if not set.
 
-    A text that can be no key, such as a placeholder, is a UserError that does not repeat it.
+    A text that cannot be a key, such as a placeholder, raises a UserError that does not show it.
     """
     text = os.environ.get(variable, "").strip(EDGES).removesuffix("\\n").removesuffix("\\r")
     for fault, pattern in RULES["faults"].items():
@@ -37,7 +37,7 @@ def key(variable: str) -> str:
 
 
 def is_own(url: str) -> bool:
-    """Return whether a server, by its host, is on this machine or in the own network: no key."""
+    """Return whether a host is this machine or in the own network, where no key is needed."""
     try:
         host = httpx2.URL(url).host.rstrip(".")
     except httpx2.InvalidURL as error:
@@ -52,7 +52,7 @@ def is_own(url: str) -> bool:
 
 
 def proxy(url: str) -> str:
-    """Return the words that name the proxy through which a URL is asked, "" for none."""
+    """Return a phrase naming the proxy that a URL is requested through, "" for none."""
     tidy_proxies()
     own, parts = is_own(url), httpx2.URL(url)
     names = [form(f"{kind}_proxy") for kind in (parts.scheme, "all") for form in (str, str.upper)]
@@ -64,7 +64,7 @@ def proxy(url: str) -> str:
 
 
 def tidy_proxies() -> None:
-    """Write the proxies of the environment as every library takes them, such as the hub's."""
+    """Rewrite the proxy variables in a form that every library accepts."""
     for name, text in os.environ.items():
         if re.fullmatch("(?i)(http|https|all)_proxy", name) and text.strip(EDGES):
             scheme, _, rest = text.strip(EDGES).rpartition("://")
@@ -79,7 +79,7 @@ def tidy_proxies() -> None:
 
 
 def client(kind: Callable, url: str, **settings: Any) -> Any:
-    """Return a client of httpx2: direct in the own network, else by the environment's proxies."""
+    """Return an httpx2 client: direct in the own network, else through the proxies that are set."""
     try:
         if is_own(url):
             is_open = url.lower().startswith("http:")
@@ -99,7 +99,7 @@ def public(text: str) -> str:
 
 
 def fetch(url: str, *, method: str = "GET", timeout: float = 60) -> httpx2.Response:
-    """Return the response of an address; UserError where it has none."""
+    """Return the response of an address; UserError if there is none."""
     way = proxy(url)
     with client(httpx2.Client, url, timeout=timeout, follow_redirects=True) as api:
         try:

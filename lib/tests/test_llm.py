@@ -1,6 +1,8 @@
 """The client: order, cache, keys and budget, against the offline stand-in."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -324,60 +326,30 @@ def test_two_runs_on_one_cache_agree(tmp_path):
 
 
 def test_a_killed_run_goes_on_where_it_was_and_its_file_is_the_same(tmp_path):
-    import subprocess
-    import sys
-
     code = (
-        "import asyncio, sys; from medinstruct import llm, records\n"
+        "import asyncio, sys; from medinstruct import llm\n"
         "asks = [llm.Request(messages=[{'role': 'user', 'content': f'Type: chat\\nView: nurse\\nInstruction: asthma {n}'}]) for n in range(400)]\n"
         "client = llm.Client(url=sys.argv[1], model='m', cache=sys.argv[2], concurrency=8)\n"
-        "replies = asyncio.run(client.ask_all(asks)); records.write_text(sys.argv[3], ''.join(r.text + '\\n' for r in replies))"
+        "print(*(reply.text for reply in asyncio.run(client.ask_all(asks))), sep='\\n')"
     )
-    served_here = subprocess.Popen(
-        [
-            sys.executable,
-            stand_in_server.__file__,
-            "--port",
-            "0",
-            "--latency",
-            "0.02",
-            "--rate",
-            "cut=0",
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        url = served_here.stdout.readline().strip()
 
-        def start(name):
-            return subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    code,
-                    url,
-                    str(tmp_path / f"{name}.sqlite"),
-                    str(tmp_path / name),
-                ],
-                stderr=subprocess.DEVNULL,
-            )
+    def start(name):
+        call = [sys.executable, "-c", code, url, str(tmp_path / name)]
+        return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
-        start("whole").wait()
-        killed = start("killed")
-        while (
-            not (tmp_path / "killed.sqlite").exists()
-            or len(llm.Cache(tmp_path / "killed.sqlite").keys()) < 40
-        ):
+    def saved():
+        return len(llm.Cache(tmp_path / "killed").keys()) if (tmp_path / "killed").exists() else 0
+
+    with stand_in_server.in_thread(latency=0.02) as url:
+        whole, killed = start("whole"), start("killed")
+        while saved() < 40:
             time.sleep(0.05)
         killed.kill()
-        killed.wait()
-        kept = len(llm.Cache(tmp_path / "killed.sqlite").keys())
-        start("killed").wait()
-    finally:
-        served_here.terminate()
-    assert 40 <= kept < 400
-    assert (tmp_path / "killed").read_bytes() == (tmp_path / "whole").read_bytes()
+        killed.communicate()
+        kept = saved()
+        again = start("killed").communicate()[0]
+        assert 40 <= kept < 400 and again == whole.communicate()[0]
+    assert again.count(b"\n") >= 400
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,7 @@ from medinstruct import llm, paths
 from medinstruct.errors import UserError
 from medinstruct.llm import smollm2
 
-QUESTIONS = ["What is asthma?", "Name a sign of sepsis.", "How is gout treated?", "Define anemia."]
-QUESTIONS += [
-    "Why rest?",
-    "Is 39 °C a fever?",
-    "List two antibiotics.",
-    "Explain a stroke to a child.",
-]
-QUESTIONS += ["Write a note: cough for 3 days.", "Translate 'pain' into French."]
+QUESTIONS = ["What is asthma?", "Why rest?", "Is 39 °C a fever?", "Translate 'pain' into French."]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def test_logits_and_greedy_continuations_are_those_of_the_package(package):
     given = tokenizer.apply_chat_template(turns, return_tensors="pt", **form)
     with torch.inference_mode():
         assert torch.equal(quantized(**given).logits, converted(**given).logits)
-        greedy = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 2}
+        greedy = {"max_new_tokens": 4, "do_sample": False, "pad_token_id": 2}
         texts = [model.generate(**given, **greedy) for model in (quantized, converted)]
     assert torch.equal(*texts) and len(texts[0].unique(dim=0)) == len(QUESTIONS)
     assert "quantization_config" not in converted.config.to_dict()

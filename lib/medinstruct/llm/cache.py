@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from medinstruct import database, paths, records
-from medinstruct.llm.messages import TEXTS, Reply, Request, saved_reply
+from medinstruct.llm.messages import TEXTS, Reply, Request
 
 PUT = """INSERT INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET answer = excluded.answer, usd = usd + excluded.usd
@@ -22,7 +22,7 @@ PUT = """INSERT INTO answers (key, request, answer, at, usd) VALUES (?, ?, ?, ?,
 
 
 class Cache:
-    """Answers by key, committed one by one, of which the first stays; `path` "" is in memory."""
+    """Answers by key, each committed at once; the first one stays. `path` "" is in memory."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path) or ":memory:"
@@ -31,13 +31,14 @@ class Cache:
             self._base.executescript(paths.data("answer_cache.sql").read_text("utf-8"))
 
     def get(self, key: str) -> Reply | None:
-        """Return the saved reply, or None."""
-        return saved_reply(self._row(key), key)
+        """Return the saved reply; None for a missing row, or one that is no reply."""
+        with contextlib.suppress(TypeError, ValueError):
+            return Reply(**json.loads(self._row(key)), key=key, cached=True)
 
     def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
         """Save an answer and its cost; return the reply that was saved first under the key."""
         row = self._row(key)
-        bad = None if saved_reply(row, key) else row  # it may be replaced
+        bad = None if self.get(key) else row  # it may be replaced
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
         self._do(PUT, key, *texts, time.time(), usd, bad)
         return self.get(key).model_copy(update={"cached": False})
@@ -48,7 +49,7 @@ class Cache:
 
     @contextlib.asynccontextmanager
     async def turn(self, keys: Iterable[str]) -> AsyncIterator[None]:
-        """Wait while another kernel asks for the same answers, so that none is paid for twice."""
+        """Wait while another kernel requests the same answers, so that none is paid for twice."""
         name = f"medinstruct-{records.content_hash(str(Path(self.path).resolve()), *keys)}.lock"
         lock = FileLock(Path(tempfile.gettempdir()) / name, timeout=0)
         form = {"bar_format": "{desc} {elapsed}", "delay": 0.1, "leave": False}

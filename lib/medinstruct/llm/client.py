@@ -24,7 +24,7 @@ from medinstruct.llm.messages import AGAIN, TEXTS, NoAnswer, Reply, Request
 from medinstruct.llm.retry import REFUSALS, Connection, Refused
 
 REPEATS = 1  # of a request whose answer is incomplete
-MOST_REFUSED = 10  # first requests, all refused in the same words, after which a run ends
+MOST_REFUSED = 10  # a run ends after this many first requests, all refused in the same words
 
 
 class Client:
@@ -52,7 +52,7 @@ class Client:
         self.cache, self.usage, self.reserved = Cache(cache), Counter(), 0.0
         self.chat, self.has_answers = chat, False
         self.most_read = 0  # prompt tokens of one request
-        self.hides = bool(entry.thinking)  # whether a thought may come without its opening mark
+        self.hides = bool(entry.thinking)  # a thought may come without its opening mark
         where = f"Written by {self.model} at {self.url or 'the OpenAI API'}."
         self.source = TEXTS["stand_in"] if entry.is_stand_in else where
 
@@ -84,7 +84,7 @@ class Client:
                     workers.create_task(work(api))
         except BaseExceptionGroup as errors:
             error = errors.exceptions[0]
-        if error:  # out here, since IPython shows no message of an error behind a group
+        if error:  # not within `except`: IPython shows no message of an error caused by a group
             raise error
         return self._check_refused([replies[number] for number in range(len(requests))])
 
@@ -233,10 +233,10 @@ def extrapolate(tokens: Sequence, total: int, *, price: models.Price) -> Forecas
 
 
 def _reach(prompts: np.ndarray, answers: np.ndarray, rest: int) -> np.ndarray:
-    """Return how far below and above the pilot's mean that of `rest` requests can be.
+    """Return how far the mean of `rest` requests may lie below and above the pilot's (95 %).
 
     Prompts: Student's t. Answers have log-normal lengths: Cox's interval (Zhou and Gao 1997),
-    within those of the pilot.
+    limited to the shortest and the longest answer of the pilot.
     """
     n, logs = len(answers), np.log(np.maximum(answers, 1e-9))
     t, variance = stats.t_quantile(0.975, n - 1), logs.var(ddof=1)

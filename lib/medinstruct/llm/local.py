@@ -24,7 +24,7 @@ from medinstruct.llm.smollm2 import public_name
 
 PARAMETERS = ("max_tokens", "stop", "temperature", "top_p", "seed")
 MAX_NEW_TOKENS = 256  # where a request has no limit
-COPIED = 1e9  # models of fewer parameters answer with a merged copy on a CPU, a fifth faster
+COPIED = 1e9  # parameters below which adapters are merged on a CPU: answers are 20 % faster
 CONFIGS = ("config", "generation_config", "adapter_config", "tokenizer", "tokenizer_config")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 Row = dict[str, Any]
@@ -35,10 +35,10 @@ EDGE = 1 << 20  # bytes hashed at the end of a weights file; 32 times as many at
 class LocalModel(AbstractContextManager):
     """A causal language model of the Hub or of a folder, with the same methods as `Client`.
 
-    `adapter` is the folder of a LoRA adapter, or of a model with all parameters trained; or several
-    by name, the first of which answers. `views` of the same weights always answer with one of them,
-    or as the base model. With `chat` the model's chat template is applied, else the messages' text
-    is the prompt. Each batch of answers is saved in `cache` at once.
+    `adapter` is the folder of a LoRA adapter, or of a fully trained model; or several by name, the
+    first of which answers. `views` share the weights: one for the base model and one for each
+    adapter. With `chat` the model's chat template is applied, else the messages' text is the
+    prompt. Each batch of answers is saved in `cache` as soon as it is generated.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LocalModel(AbstractContextManager):
         self.chat, self.batch_size = chat, batch_size
         self.cache, self.usage = Cache(cache), Counter()
         name = public_name(base)
-        self.name = Path(name).name if Path(name).is_dir() else name  # no path of a machine
+        self.name = Path(name).name if Path(name).is_dir() else name  # no local path in records
         self._view = next(iter(adapters), "base")
         self._hashes = {name: fingerprint(folder) for name, folder in adapters.items()}
         self._hash = fingerprint(base)
@@ -74,7 +74,7 @@ class LocalModel(AbstractContextManager):
 
     @contextmanager
     def network(self) -> Iterator[Any]:
-        """Yield the torch module of this view: with its adapter on, or with all of them off."""
+        """Yield the torch module of this view, with its adapter on, or with all of them off."""
         module = self._modules[self._view]
         is_shared, switch = hasattr(module, "disable_adapter"), nullcontext()
         with self._lock:
@@ -144,7 +144,7 @@ class LocalModel(AbstractContextManager):
         import torch
 
         prompts = {key: self._prompt(request) for key, request in missing.items()}
-        groups = defaultdict(list)  # the longest prompts first: little is padded
+        groups = defaultdict(list)  # the longest prompts first, so that little is padded
         for key in sorted(missing, key=lambda key: -len(self.tokenizer(prompts[key])["input_ids"])):
             groups[json.dumps(missing[key].parameters, sort_keys=True)].append(key)
         size = self.batch_size
@@ -181,7 +181,7 @@ class LocalModel(AbstractContextManager):
         options = _decoding(request, keys, self.device) | {"tokenizer": self.tokenizer}
         options |= {"stop_strings": stop or None, "stopping_criteria": [is_over] if watch else None}
         with self.network() as network, torch.inference_mode():
-            ends = network.generation_config.eos_token_id  # often several
+            ends = network.generation_config.eos_token_id  # an integer or a list
             ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
             options |= {"eos_token_id": sorted(ends - {None})}
             tokens = network.generate(**inputs, pad_token_id=self.tokenizer.pad_token_id, **options)
@@ -190,7 +190,7 @@ class LocalModel(AbstractContextManager):
         return [self._read(*row, ends, stop) for row in rows]
 
     def _read(self, tokens: list[int], asked: int, ends: set[int], stop: list[str]) -> Row:
-        """Return the answer of one row up to its end token or its first stop string."""
+        """Return the answer of one row, up to its end token or first stop string."""
         end = next((n for n, token in enumerate(tokens) if token in ends), None)
         whole = self._text(tokens[:end])
         text = messages.until_stop(whole, stop)
@@ -209,7 +209,7 @@ class LocalModel(AbstractContextManager):
 
 
 def fingerprint(model: str | Path) -> str:
-    """Return the hash of a folder's weights (both ends of each file), or a Hub model's name."""
+    """Return a hash of a folder's weights (both ends of each file), or the name of a Hub model."""
     if not Path(model).is_dir():
         return str(model)
     digest = hashlib.sha256()
@@ -225,13 +225,13 @@ def fingerprint(model: str | Path) -> str:
 
 
 def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any:
-    """Call a loader, such as a `from_pretrained`, on a model's name; errors become one message."""
+    """Call a loader such as `from_pretrained` on a model's name; any error becomes a UserError."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", ".*missing adapter keys")  # another class of model
+            warnings.filterwarnings("error", ".*missing adapter keys")  # of another model class
             return loader(str(name), **arguments)
     except UserError:
         raise
@@ -244,9 +244,9 @@ def load_pretrained(loader: Callable, name: str | Path, **arguments: Any) -> Any
 
 
 def load_tokenizer(base: str | Path, **arguments: Any) -> Any:
-    """Return the base model's tokenizer; the end token pads where no other does.
+    """Return the base model's tokenizer; the end token pads if there is no padding token.
 
-    Padding is left out of the loss by position, so the end token stays trained.
+    The loss excludes padding by position, so the end token is still trained.
     """
     from transformers import AutoTokenizer
 
@@ -256,7 +256,7 @@ def load_tokenizer(base: str | Path, **arguments: Any) -> Any:
 
 
 def model_class(name: str | Path) -> Any:
-    """Return the class that a model's configuration names, which alone fits TRL's adapters."""
+    """Return the model class named in the configuration, which TRL's adapters need."""
     import transformers
 
     config = load_pretrained(transformers.AutoConfig.from_pretrained, name)
@@ -265,7 +265,7 @@ def model_class(name: str | Path) -> Any:
 
 
 def precision() -> str:
-    """Return float32 on a CPU, bfloat16 on a GPU, or float16 where it only emulates that (T4)."""
+    """Return float32 on a CPU, bfloat16 on a GPU, or float16 if bfloat16 is emulated (T4)."""
     import torch
 
     if not torch.cuda.is_available():
@@ -274,7 +274,7 @@ def precision() -> str:
 
 
 def free_memory() -> None:
-    """Collect what is no longer used, and return the GPU's memory to other processes."""
+    """Collect unused objects and release cached GPU memory."""
     import torch
 
     gc.collect()
@@ -282,7 +282,7 @@ def free_memory() -> None:
 
 
 def _load(base: str, adapters: dict[str, str], device: str) -> tuple[Any, dict[str, Any]]:
-    """Return the tokenizer, and the modules by view; LoRA adapters share one, or are merged."""
+    """Return the tokenizer and the modules by view; LoRA adapters share one, or are merged."""
     from peft import PeftModel
 
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
@@ -304,7 +304,7 @@ def _load(base: str, adapters: dict[str, str], device: str) -> tuple[Any, dict[s
 
 
 def _network(name: str, device: str) -> Any:
-    """Return a module without the sampling settings of its release, such as repetition_penalty."""
+    """Return the model without its released sampling settings, such as repetition_penalty."""
     from transformers import GenerationConfig
 
     form = {"dtype": precision(), "use_safetensors": True}
@@ -315,7 +315,7 @@ def _network(name: str, device: str) -> Any:
 
 
 def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:
-    """Return the options of `generate`: greedy, or sampled (Gumbel-max trick) with own seeds."""
+    """Return options of `generate`: greedy, or sampled by the Gumbel-max trick, a seed per row."""
     import torch
     from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
@@ -327,7 +327,7 @@ def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:
     temperature = float(parameters.get("temperature") or 0.0)
     if not temperature:
         return options
-    seeds = [int(key[:15], 16) for key in keys]  # one a row: its batch changes no answer
+    seeds = [int(key[:15], 16) for key in keys]  # a row's answer does not depend on its batch
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     def add_noise(ids: Any, scores: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Messages: requests, the one reader of replies, refusals, thoughts, chunks, rendered chats."""
+"""Messages: requests and replies, servers' JSON, thoughts, streams, chat templates."""
 
 import hashlib
 import json
@@ -16,17 +16,17 @@ from pydantic import BaseModel
 from medinstruct import paths
 from medinstruct.errors import UserError
 
-AGAIN = ("length", "empty", "refused")  # reasons to request an answer once more
+AGAIN = ("length", "empty", "refused")  # reasons to repeat a request
 TEXTS = paths.load("replies")
 REFUSAL = re.compile(TEXTS["refusal"], re.IGNORECASE)
 MARKS = paths.load("thoughts")
 FINISH = {name: re.compile(text) for name, text in TEXTS["finish"].items()}
-PARTS = ("thinking", "reasoning", "summary", "text", "value", "refusal")  # first of a part
-DEEPEST = 9  # part within parts
-THINKS = re.compile("think|thought|reason", re.IGNORECASE)  # in the type of a part
-CUT_OFF = ("length", "content_filter")  # reasons that leave an answer without a text
+PARTS = ("thinking", "reasoning", "summary", "text", "value", "refusal")  # the first one counts
+DEEPEST = 9  # levels of nested content
+THINKS = re.compile("think|thought|reason", re.IGNORECASE)  # types of content
+CUT_OFF = ("length", "content_filter")  # finish reasons of an answer that may have no text
 OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
-PLACE = "0answer0"  # of an answer in a rendered chat
+PLACE = "0answer0"  # stands for the answer in a rendered chat
 INVISIBLE = " \t\n\r\f\v\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
 TABLE = paths.load("answer_ends")
@@ -45,7 +45,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
     @property
     def text(self) -> str:
-        """Return the text of all messages, which is the prompt where no template is applied."""
+        """Return the text of all messages: the prompt, unless a chat template is applied."""
         return "\n\n".join(message["content"] for message in self.messages)
 
     @property
@@ -74,7 +74,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
         return self.parameters.get("max_tokens") or default
 
     def with_room(self, tokens: int, choose: Callable = max) -> "Request":
-        """Return the request with room for at least (`max`) or at most (`min`) so many tokens."""
+        """Return the request with room for at least (`max`) or at most (`min`) this many tokens."""
         room = choose(self.max_tokens(tokens), tokens)
         limited = self.parameters | {"max_tokens": room}
         is_limited = tokens and "max_tokens" in self.parameters
@@ -89,7 +89,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
 
 class Reply(BaseModel, extra="forbid", frozen=True):
-    """A reply; `key` names its request, `cached` cost nothing, `text` is without its `thought`."""
+    """A reply: `key` is that of its request, `text` excludes the `thought`; `cached` is free."""
 
     key: str
     text: str
@@ -102,7 +102,7 @@ class Reply(BaseModel, extra="forbid", frozen=True):
     thought: str = ""
     refused: bool = False
     cached: bool = False
-    error: str = ""  # what the server wrote in place of an answer
+    error: str = ""  # the server's, in place of an answer
 
     @property
     def incomplete_reason(self) -> str:
@@ -121,13 +121,13 @@ def is_refusal(text: str) -> bool:
 
 
 def is_unfinished(text: str) -> bool:
-    """Return whether an answer lacks its end, by its last words; unknown scripts do not."""
+    """Return whether the last words show that an answer is cut; never for unknown scripts."""
     end = unicodedata.normalize("NFKC", text[-2000:]).rstrip(INVISIBLE)
     return next((verdict for verdict, rule in ENDS if rule.search(end)), "whole") == "cut"
 
 
 def split_thought(text: str) -> tuple[str | None, str]:
-    """Return the answer in a text, None while its thought is not closed, and the thought."""
+    """Return answer and thought of a text; the answer is None while a thought is still open."""
     thoughts, after, rest = [], [], text
     if OPEN.search(text) or CLOSE.search(text):
         closed = 1 + max((mark.end() for mark in CLOSE.finditer(text)), default=0)
@@ -140,14 +140,14 @@ def split_thought(text: str) -> tuple[str | None, str]:
 
 
 class NoAnswer(Exception):
-    """What a body of status 200 holds in place of an answer: an error, a web page, nothing."""
+    """A response of status 200 without an answer: an error, a web page, nothing."""
 
     def __init__(self, body: Any, error: Any = None) -> None:
         error = error or body
         fields = error if isinstance(error, dict) else {}
         codes = [str(fields.get(name)) for name in ("code", "status", "status_code")]
         stated = [int(code) for code in codes if re.fullmatch("[45][0-9][0-9]", code)]
-        self.status_code = (*stated, 520)[0]  # 520 for an unknown shape
+        self.status_code = (*stated, 520)[0]  # 520 if none is stated
         page = f"{TEXTS['page']} It begins: {str(body)[:80].strip()!r}"
         super().__init__(page if isinstance(error, str) and error is body else str(error)[:2000])
 
@@ -161,7 +161,7 @@ def read_json(content: bytes) -> Any:
 
 
 def whole(text: str) -> str:
-    """Return a text that UTF-8 can hold: half characters are joined, or replaced as NUL is."""
+    """Return a text valid in UTF-8: surrogate pairs joined; lone surrogates and NUL replaced."""
     halves = text.encode("utf-16", "surrogatepass")
     return halves.decode("utf-16", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
@@ -174,7 +174,7 @@ def finish_of(reason: Any) -> str:
 
 
 def normalize(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with whole characters, its thought apart, and the API's finish reason."""
+    """Return an answer in valid UTF-8, its thought separate, with the API's finish reason."""
     text, thought = split_thought(whole(answer["text"]))
     thoughts = whole("\n\n".join(filter(None, (answer.get("thought"), thought))))
     reason = "length" if text is None else finish_of(answer.get("finish_reason")) or "stop"
@@ -191,7 +191,7 @@ def answer_of(body: Any, request: Request) -> dict[str, Any]:
     answer = {"text": until_stop(whole(text), request.stop), "thought": thought}
     answer = normalize(answer | {"finish_reason": reason, "model": body.get("model")})
     answer |= _counts(body.get("usage"), answer)
-    if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:  # it is cut
+    if not reason and 0 < request.max_tokens(0) <= answer["completion_tokens"]:
         answer["finish_reason"] = "length"
     is_bare = not message or (body.get("error") and not answer["text"])
     is_counted = any(map(answer.get, ("text", "thought", "prompt_tokens")))
@@ -222,10 +222,10 @@ def begun(reason: str = "", model: str = "") -> dict[str, Any]:
 
 
 def add_chunk(body: dict[str, Any], chunk: Any, sent: str = "", stop: Sequence[str] = ()) -> str:
-    """Add the server's chunk to a completion; return what of its text is settled and not sent.
+    """Add a server's chunk to a completion; return the new text that can be shown.
 
-    A server that does not stream sends one chunk, a completion. A text is read again once it has
-    grown by a 200th: the time is linear. Raises `NoAnswer` for an error.
+    A server that does not stream sends one chunk, the completion. The text is parsed again when
+    it has grown by 0.5 %, so the time is linear. Raises `NoAnswer` for an error.
     """
     choice, whole = choice_of(chunk), body["choices"][0]
     thought, text = _read(choice.get("delta") or choice.get("message") or choice)
@@ -241,28 +241,22 @@ def add_chunk(body: dict[str, Any], chunk: Any, sent: str = "", stop: Sequence[s
 
 
 def streamed(body: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Return a streamed answer as `answer_of` does; tokens are from above if none are counted."""
+    """Return a streamed answer as `answer_of` does; an upper estimate of tokens if uncounted."""
     written = "".join(body["choices"][0]["message"].values()).encode(errors="replace")
     above = {"prompt_tokens": request.prompt_tokens(), "completion_tokens": 1 + len(written) // 3}
     answer = answer_of(body | {"usage": body.get("usage") or above}, request)
     return answer | {"text": answer["text"].strip()}
 
 
-def saved_reply(text: bytes | None, key: str) -> Reply | None:
-    """Return a saved reply; None for a missing row, or one that is no reply."""
-    with suppress(TypeError, ValueError):
-        return Reply(**json.loads(text), key=key, cached=True)
-
-
 def _read(message: Any) -> tuple[str, str]:
-    """Return thought and text of a message, or of the change that a chunk brings to it."""
+    """Return thought and text of a message, or of a chunk's delta."""
     get = message.get if isinstance(message, dict) else {"content": message}.get
     thought = get("reasoning_content") or get("reasoning")
     return _flat(thought), _flat(get("content")) or _flat(get("text") or get("refusal"))
 
 
 def _flat(content: Any, depth: int = 0) -> str:
-    """Return the text of a message's content, which may come in parts; thoughts are marked."""
+    """Return the text of a message's content, or of its parts; thoughts in <think> tags."""
     if isinstance(content, list) and depth < DEEPEST:
         return "".join(_flat(part, depth + 1) for part in content)
     if not isinstance(content, dict) or depth >= DEEPEST:
@@ -274,7 +268,7 @@ def _flat(content: Any, depth: int = 0) -> str:
 
 
 def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
-    """Return the tokens of an answer; those of thoughts may be in the total alone, or estimated."""
+    """Return token counts; those of thoughts may be reported, hidden in the total, or estimated."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     read, wrote, total = (_count(usage, name) for name in names)
     hidden, thought = max(0, total - read - wrote), len(answer["thought"])
@@ -285,7 +279,7 @@ def _counts(usage: Any, answer: dict[str, Any]) -> dict[str, int]:
 
 
 def _count(usage: Any, name: str) -> int:
-    """Return a count of tokens, 0 for what is none."""
+    """Return a count of tokens, 0 if it is missing or no number."""
     with suppress(LookupError, TypeError, ValueError, OverflowError):
         return min(max(0, int(usage[name])), 10**9)
     return 0
@@ -317,31 +311,31 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, str]]) -> tuple[str
     before = before if before.startswith(asked) else asked
     if mark := re.search(f"(?:{OPEN.pattern})\\s*\\Z", before):
         before += f"\n{mark[0].strip().replace('<', '</')}\n\n"
-    open_end = before.rstrip(" ")  # a blank before the answer is a part of its first token
+    open_end = before.rstrip(" ")  # a space before the answer belongs to its first token
     begun = before.removeprefix(open_end) + begun if begun else ""
     return open_end + begun, after or tokenizer.eos_token
 
 
 def without_system(messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Return messages whose system text begins the user's, for models without that role."""
+    """Return messages with the system text before the user's, for models without that role."""
     texts = [m["content"] for m in messages if m["role"] == "system"]
     first, *rest = [m for m in messages if m["role"] != "system"]
     return [first | {"content": "\n\n".join([*texts, first["content"]])}, *rest]
 
 
 def until_stop(text: str, stop: Sequence[str]) -> str:
-    """Return a text up to its first stop string, which some servers leave in."""
+    """Return a text up to its first stop string, which some servers include."""
     return text[: min((text.index(mark) for mark in stop if mark in text), default=len(text))]
 
 
 def settled(text: str, stop: Sequence[str] = ()) -> str:
-    """Return the part of a growing text that no later token changes, without thoughts."""
-    held = max(map(len, [*stop, "half"]))  # a stop string may have begun, or a half character
+    """Return the part of a growing text that later tokens cannot change, without thoughts."""
+    held = max(map(len, [*stop, "half"]))  # a stop string, mark or character may have begun
     text = whole(text)
     text = re.sub(MARKS["begun"], "", until_stop(text, stop)[: max(0, len(text) - held)])
     return (split_thought(text)[0] or "").strip()
 
 
 def rest(text: str, sent: str) -> str:
-    """Return what of a text is not sent yet; "" where what was sent has become a thought."""
+    """Return the part of a text after what was sent; "" if that has turned into a thought."""
     return text.removeprefix(sent) if text.startswith(sent) else ""

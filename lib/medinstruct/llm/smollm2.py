@@ -60,7 +60,7 @@ def _source(draft: Path) -> dict[str, Any]:
 
 
 def _convert(source: dict[str, Any], folder: Path) -> None:
-    """Save the model, without the quantization that a GGUF file leaves in it, and its tokenizer."""
+    """Save model and tokenizer, without the GGUF file's quantization settings."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

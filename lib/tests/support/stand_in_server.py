@@ -5,8 +5,10 @@ python lib/tests/support/stand_in_server.py --port 8000 --latency 0.2 --rate cut
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
+import threading
 import time
 from typing import Any
 
@@ -151,6 +153,19 @@ def listen(port: int = 0, *, service: Service | None = None, faults: Faults | No
     sockets = netutil.bind_sockets(port, "127.0.0.1")
     httpserver.HTTPServer(application, max_body_size=200_000_000).add_sockets(sockets)
     return f"http://127.0.0.1:{sockets[0].getsockname()[1]}/v1"
+
+
+@contextlib.contextmanager
+def in_thread(**faults):
+    """Serve in a thread and give the address; answers are whole."""
+    loop = asyncio.new_event_loop()
+
+    async def begin():
+        return listen(service=Service(rate={"cut": 0.0}), faults=Faults(**faults))
+
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    yield asyncio.run_coroutine_threadsafe(begin(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
 
 
 async def serve(port: int, **parts: Any) -> None:
