@@ -180,7 +180,7 @@ def test_tables_and_figures_hold_hostile_data(name, tmp_path):
     for axes in (("topic", "type"), ("topic", "difficulty")):
         cells = coverage.gaps(table, *axes).head(25)
         assert len(cells) == 25 and cells.to_numpy().sum() <= len(table)
-        figures.append(plotting.heatmap(cells, title="Cells", label="tasks"))
+    figures.append(plotting.heatmap(cells, title="Cells", label="tasks"))
     for number, figure in enumerate(figures):
         picture = plotting.show(figure, f"f{number}", folder=tmp_path)
         png = picture.data["image/png"]
