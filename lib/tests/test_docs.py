@@ -88,16 +88,15 @@ def test_citation_and_changelog_name_the_version():
     assert latest.groups() == (version, citation["date-released"])
 
 
-def test_the_page_on_design_draws_every_chapter_and_module_of_the_ground():
+def test_the_page_on_design_draws_every_chapter_in_its_rank():
     from test_structure import CHAPTERS, RANKS
 
     drawn = TEXT[ROOT / "docs/design.md"]
     table = [row for row in drawn.splitlines() if re.match(r"\| \d, ", row)]
     named = [set(re.findall(r"`(\w+)`(?:[:]| ·| \|)", row)) for row in reversed(table)]
     assert set(CHAPTERS) <= set.union(*named)
-    assert named == RANKS, (
-        "docs/design.md must name the chapters and modules of RANKS, rank by rank"
-    )
+    assert named[1:] == RANKS[1:], "docs/design.md must name the chapters of RANKS, rank by rank"
+    assert named[0] <= RANKS[0], "docs/design.md names a module of the ground that is gone"
 
 
 # Containers and workflows
