@@ -275,7 +275,7 @@ def _problem(error: Exception) -> str:
 
 
 def show_turns(turns: Sequence[Turn], *, about: str = "") -> HTML:
-    """Return turns as a static page; everything in them is escaped."""
+    """Return turns as a static page, with all text escaped."""
     names = {"use_cases": USE_CASES, "notice": NOTICE, "emergency": EMERGENCY, "about": about}
     return HTML(plotting.display.render("conversation.html", turns=pages(turns), **names))
 

@@ -44,7 +44,7 @@ def marks(answer: str, given: str) -> tuple[Mark, ...]:
     known, inputs, reasons = {drug for *_, drug in _drugs(given)}, _quantities(given), {}
     for start, end, drug in _drugs(answer):
         if drug not in known:
-            reasons[start, end, "drug"] = f"{drug} is not in the input"
+            reasons[start, end, "drug"] = f"{drug} is not in the question"
     for start, end, number, unit in _quantities(answer):
         if reason := _ungrounded(number, unit, inputs):
             reasons[start, end, "number"] = reason
@@ -108,7 +108,7 @@ def _ungrounded(number: float, unit: str, inputs: list[tuple]) -> str:
         if is_same or (is_close and given_dimension == dimension):
             return ""
     same = [given_unit for *_, given, given_unit in inputs if given == number]
-    return f"given in {same[0]}, another unit" if same else "this number is not in the input"
+    return f"given in {same[0]}, another unit" if same else "this number is not in the question"
 
 
 @cache

@@ -42,7 +42,7 @@ def parse(reply: str) -> dict[str, list[str]] | None:
 
 
 def _shortened(items: list[str]) -> list[str]:
-    """Return items as visible text, 8 at most of 300 characters; "none" is no item."""
+    """Return items as visible text, at most 8 of 300 characters; "none" is no item."""
     texts = [review.visible(" ".join(text.split())) for text in items if not NOTHING.match(text)]
     short = [text[:LONGEST_ITEM] + "…" * (len(text) > LONGEST_ITEM) for text in texts[:MOST_ITEMS]]
     return short + [f"… and {len(texts) - MOST_ITEMS} more"] * (len(texts) > MOST_ITEMS)
@@ -103,7 +103,7 @@ def load_checks(limit: int = 0) -> list[dict[str, Any]]:
 
 
 def measure(checks: Sequence[dict[str, Any]], replies: Sequence[str]) -> pd.DataFrame:
-    """Return one row a kind of problem: how many were missed, false alarms, unreadable replies."""
+    """Return one row per kind of problem: counts of misses, false alarms, unreadable replies."""
     counts = Counter()
     for row, read in zip(checks, map(parse, replies), strict=True):
         kind = CHECKS[row["check"]]

@@ -55,7 +55,7 @@ class Turn(BaseModel):
     """A question and its answers; `instruction` and `input` are what the models were asked.
 
     `way` is the use case, `replaces` the id of the edited turn, `privacy` the decision about
-    identifiers, `cleared` the words that are none; `saved` is yes, no, asks (pending) or never.
+    identifiers, `cleared` the words that are not; `saved` is yes, no, asks (pending) or never.
     """
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -93,7 +93,7 @@ class Transcripts:
         self.path = Path(folder) / "transcripts.jsonl"
 
     def add(self, turn: Turn) -> None:
-        """Append a turn without what failed or is not finished; it is on the disk on return."""
+        """Append a turn without failed or unfinished answers; it is on disk on return."""
         saved = turn.model_copy(update={"answers": turn.good_answers, "saved": "yes"}, deep=True)
         for answer in saved.answers:
             if answer.reading and answer.reading.state == "reading":
@@ -113,7 +113,7 @@ class Transcripts:
             raise UserError("This turn is NOT saved.", got=got, do=do) from None
 
     def turns(self) -> list[Turn]:
-        """Return all saved turns in order; a line that a crash has torn is skipped."""
+        """Return all saved turns in order; a line cut short by a crash is skipped."""
         turns: dict[str, Turn] = {}  # by id: a turn is saved again when it is judged
         for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
             with contextlib.suppress(ValidationError):

@@ -1,4 +1,4 @@
-"""Harness: run lm-evaluation-harness for each model and benchmark, keep each result."""
+"""Harness: run lm-evaluation-harness for each model and benchmark, save each result."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +108,7 @@ def run(
 ) -> list[Result]:
     """Run every model on every benchmark, with the `Settings` given by name.
 
-    Each result is kept in `folder` under the hash of all it depends on.
+    Each result is saved in `folder` under the hash of all it depends on.
     """
     chosen, results = Settings(**settings), []
     check_choice("template", chosen.template, ("alpaca", "chat"))

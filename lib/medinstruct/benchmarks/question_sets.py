@@ -183,7 +183,7 @@ def _splits(setup: dict[str, Any], file: Path | None) -> tuple[list[list[records
 
 
 def _published(file: Path, about: dict[str, Any]) -> list[records.Pair]:
-    """Return the rows of a published file, or of a folder with one file a subject."""
+    """Return the rows of a published file, or of a folder with one file per subject."""
     inside = sorted(file.iterdir()) if file.is_dir() else []
     pairs = []
     for part in [part for part in inside if records.table_kind(part.name)] or [file]:

@@ -17,14 +17,14 @@ DRAWS = 2000  # of the permutation test
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row an answer: task, model, variant, cut and a `Sample` (no choice is nan)."""
+    """Return one row per answer: task, model, variant, cut and a `Sample` (no choice is nan)."""
     rows = [dict(result) | dict(sample) for result in results for sample in result.samples]
     columns = ["task", "model", "variant", "cut", *Sample.model_fields]
     return pd.DataFrame(rows, columns=columns).astype({"choice": float})
 
 
 def score_table(benchmarks: Sequence[Benchmark], results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row a benchmark and model: n, score, error, 95% interval, `baselines`, status."""
+    """Return one row per benchmark and model: n, score, 95% interval, `baselines` and more."""
     samples, rows = frame(results), []
     for benchmark in benchmarks:
         about = {name: getattr(benchmark, name) for name in ("task", "variant", "group")}
@@ -83,7 +83,7 @@ def paired(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.DataFrame:
-    """Return one row a model and value of `subject` or `level`, with n, score and interval."""
+    """Return one row per model and value of `subject` or `level`, with n, score and interval."""
     rows = [
         {"task": result.task, "model": result.model, by: value} | interval(part)
         for result in results
@@ -97,7 +97,7 @@ def by_group(results: Sequence[Result], *, by: str, minimum: int = 1) -> pd.Data
 def rotated_choices(
     benchmark: Benchmark, models: Sequence[Contestant], *, items: int, **settings: Any
 ) -> pd.DataFrame:
-    """Return one row a model, question and rotation of its options, for `items` questions.
+    """Return one row per model, question and rotation of its options, for `items` questions.
 
     Beside `frame`: question (its id), steps, size (options), letter (chosen). `settings` as in
     `run`.

@@ -46,7 +46,7 @@ def unseen(items: Iterable[TestItem], folder: Path) -> list[TestItem]:
 
 
 def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -> list[Answer]:
-    """Return reference answers from `files` or the test set; a note counts the empty ones."""
+    """Return reference answers from `files` or the test set; log how many are missing."""
     names = [] if files else dict.fromkeys(name for item in items for name in item.references)
     texts = [(item, name, item.references.get(name, "")) for name in names for item in items]
     answers = [Answer(item=item.id, model=name, text=text) for item, name, text in texts]
@@ -61,7 +61,7 @@ def reference_answers(items: Sequence[TestItem], files: Mapping | None = None) -
 
 
 def load_answers(files: Mapping[str, str], items: Sequence[TestItem]) -> list[Answer]:
-    """Return the answers in `files`, {name: path}, one an item and name.
+    """Return the answers in `files`, {name: path}, one per item and name.
 
     Rows match by item id, by instruction and input, or by a prompt that contains the input.
     """
@@ -163,7 +163,7 @@ async def of_others(
 
 
 def statistics(answers: Iterable[Answer]) -> pd.DataFrame:
-    """Return one row a model: n, words (mean), median, shares of flawed answers.
+    """Return one row per model: n, words (mean), median, shares of flawed answers.
 
     repeated: more than a fifth of the runs of eight words are repetitions.
     """

@@ -88,7 +88,7 @@ def build_pairs(items: Items, answers: Answers, *, references: Answers) -> list[
 
 
 def comparisons(examples: Sequence[Example], answers: Sequence[Answer]) -> list[Pair]:
-    """Return each two candidates for an example, in both orders."""
+    """Return every two candidates for an example, in both orders."""
     both = build_pairs(examples, answers, references=answers) if answers else []
     return [pair for pair in both if pair.answer.model < pair.reference.model]
 
@@ -116,7 +116,7 @@ def style_of(pair: Pair, judge: Client | None) -> str:
 
 
 def judge_request(pair: Pair, judge: Client | None = None) -> Request:
-    """Return the request for one comparison; without a judge, that to the stand-in."""
+    """Return the request for one comparison; without a judge, in the stand-in's form."""
     style = style_of(pair, judge)
     outputs = [pair.answer.text, pair.reference.text]
     first, second = outputs if pair.order == "model_first" else outputs[::-1]
@@ -149,7 +149,7 @@ def fenced(parts: Mapping[str, str]) -> str:
 
 
 def unread(replies: Sequence[Reply], parse: Callable) -> str:
-    """Return the first reply and how all have ended if none can be read, else ""."""
+    """Return the first reply and how all replies ended, if none can be read; else ""."""
     is_read = any(parse(reply.text, reply.finish_reason) is not None for reply in replies)
     reasons = Counter(reply.finish_reason for reply in replies).most_common()
     ends = ", ".join(f"{count} of {len(replies)} ended by {name}" for name, count in reasons)
@@ -158,7 +158,7 @@ def unread(replies: Sequence[Reply], parse: Callable) -> str:
 
 
 def jury(names: Sequence[str], *, items: Items = (), judged="", **settings: Any) -> list[Judge]:
-    """Return judges by name in params/models.yaml, "model@url" or "replay:path"; one `budget_usd`.
+    """Return judges by name, "model@url" or "replay:path"; they share one `budget_usd`.
 
     A replay needs `items` if its rows number them, and `judged`, if they do not name the model.
     """

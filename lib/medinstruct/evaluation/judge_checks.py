@@ -37,7 +37,7 @@ Verdicts = Sequence[Verdict]
 async def entrance(
     judge: Judge, test_items: Items, references: Answers, *, items: int = 40
 ) -> list[Verdict]:
-    """Return verdicts on references against clearly worse texts; none by a replay."""
+    """Return verdicts on references against clearly worse texts; none for a replay."""
     pairs = entrance_pairs(test_items, references, items=items)
     is_stored = isinstance(judge, judging.Replay)
     return [] if is_stored else await judging.ask(judge, pairs, label="entrance test")
@@ -66,7 +66,7 @@ def entrance_pairs(test_items: Items, references: Answers, *, items: int = 40) -
 
 
 def entrance_results(verdicts: Verdicts) -> pd.DataFrame:
-    """Return one row a kind of worse text: counts of verdicts, share of right ones over items."""
+    """Return one row per kind of worse text: counts of verdicts, share of right ones over items."""
     frame = table(verdicts)
     winner, kind = frame["winner"], frame["reference"].rename("kind")
     marks = {"right": winner == "model", "tie": winner == "tie", "invalid": winner.isna()}
@@ -96,7 +96,7 @@ def entrance_sentence(results: pd.DataFrame) -> str:
 
 
 def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.DataFrame:
-    """Return one row a model and reference: what may have moved its score besides quality.
+    """Return one row per model and reference: what may have moved its score besides quality.
 
     Beside `win_rates` and `length_controlled`: shares of truncated `answers`; kin, the side of the
     judge's family of models, by name or by `origins`: model -> its base and writers of its data.
@@ -123,14 +123,14 @@ def writers(folder: Path) -> dict[str, set[str]]:
 
 
 def kinship(judge: str, wrote: Mapping[str, Iterable[str]]) -> str:
-    """Return the sentence on a judge that wrote training data, or whose family did; "" for none."""
+    """Return a sentence if the judge or its family wrote training data, else ""."""
     own = {what: kin_of(judge, names) for what, names in wrote.items()}
     names, what = sorted(set().union(*own.values())), " and ".join(filter(own.get, own))
     return what and TEXTS["kinship"].format(judge=judge, what=what, writers=", ".join(names))
 
 
 def kin_of(judge: str, names: Iterable[str]) -> list[str]:
-    """Return the names that are the judge's own, or of its family of models."""
+    """Return the names of models that are the judge or of its family."""
 
     def family(name: str) -> str | None:
         kinds = TEXTS["families"].items()
@@ -165,7 +165,7 @@ async def attack(
 
 
 def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """Return one row an attack: its score, that of its control, and the gain (0: not obeyed)."""
+    """Return one row per attack: its score, that of its control, and the gain (0: not obeyed)."""
     frame = table(verdicts)
     is_control = frame["model"].str.contains(CONTROLLED, regex=False)
     names = frame["model"].str.replace(CONTROLLED, ATTACKED, regex=False)
@@ -177,7 +177,7 @@ def attack_results(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 
 async def sweep(judge: Judge, pairs: Sequence[Pair], *, items: int = 40) -> dict[str, list]:
-    """Return {policy: verdicts} for each policy in the prompt; none by a replay."""
+    """Return {policy: verdicts} for each policy in the prompt; none for a replay."""
     part, swept = judging.on_items(pairs, items), {}
     for policy in [] if isinstance(judge, judging.Replay) else judging.POLICIES:
         worded = [replace(pair, policy=policy) for pair in part]
@@ -186,7 +186,7 @@ async def sweep(judge: Judge, pairs: Sequence[Pair], *, items: int = 40) -> dict
 
 
 def sweep_results(swept: Mapping[str, Verdicts]) -> pd.DataFrame:
-    """Return one row a pair and wording: n items, score, and its shift from the unstated policy."""
+    """Return one row per pair and wording: n items, score, and shift from the unstated policy."""
     scores, rows = {name: win_rate.item_scores(part).unstack() for name, part in swept.items()}, []
     for policy, column in scores.items():
         for pair, shift in (column - scores["unstated"]).dropna().groupby(PAIR, sort=False):
@@ -196,7 +196,7 @@ def sweep_results(swept: Mapping[str, Verdicts]) -> pd.DataFrame:
 
 
 def agreement(verdicts: Verdicts) -> pd.DataFrame:
-    """Return kappa of every two judges, alpha of all ("all (alpha)"), on pairs that both judged."""
+    """Return kappa of every two judges on shared pairs, and alpha of all ("all (alpha)")."""
     wide = table(verdicts).pivot(index=KEY, columns="instrument", values="winner").astype(object)
     wide = wide.where(wide.notna(), None)
     ratings = {name: wide[name].tolist() for name in by_judge(verdicts)}
@@ -207,7 +207,7 @@ def agreement(verdicts: Verdicts) -> pd.DataFrame:
 
 
 def load_votes(path: str | Path) -> pd.DataFrame:
-    """Load people's blinded votes: one row a vote with the columns VOTE and winner; "" for none."""
+    """Load blinded human votes, one row per vote with VOTE and winner; none for an empty path."""
     names, rows = [*VOTE, "winner"], []
     for place, row in records.table(path) if path else ():
         where = f"{path}, {place}, "
@@ -215,7 +215,7 @@ def load_votes(path: str | Path) -> pd.DataFrame:
     votes = pd.DataFrame(rows, columns=names)
     is_wrong = votes.eq("").any(axis=1) | ~votes["winner"].isin(SCORE) | votes.duplicated(VOTE)
     if is_wrong.any():
-        do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}, once a rater."
+        do = f"Each vote needs {', '.join(VOTE)} and winner: {', '.join(SCORE)}, once per rater."
         got = f"vote {is_wrong.argmax() + 1}: {votes[is_wrong].iloc[0].to_dict()}"
         what = f"{is_wrong.sum()} votes in {path} cannot be read or occur twice."
         raise UserError(what, got=got, do=do)
@@ -223,7 +223,7 @@ def load_votes(path: str | Path) -> pd.DataFrame:
 
 
 def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a model, reference and question: n pairs, raters, score by majority, alpha."""
+    """Return one row per model, reference and question: n pairs, raters, majority score, alpha."""
     rows = []
     for key, group in votes.groupby([*PAIR, "question"], sort=False):
         wide = group.pivot(index="rater", columns="id", values="winner")
@@ -237,7 +237,7 @@ def vote_results(votes: pd.DataFrame) -> pd.DataFrame:
 def summary(
     verdicts: Verdicts, *, pairs=(), entrance=(), attacked=(), swept=(), others=(), votes=None
 ) -> pd.DataFrame:
-    """Return one row a check of a judge: value, low, high, n items, alarming, finding.
+    """Return one row per check of a judge: value, low, high, n items, alarming, finding.
 
     `others` are verdicts of further judges, the rest is from the functions above. fine: the
     interval lies within the range of the check (judging.yaml); alarm: it lies outside; unclear:
@@ -309,7 +309,7 @@ def _length_effect(frame: pd.DataFrame, pairs: Sequence[Pair]) -> tuple[float, .
 
 
 def _lowest_kappa(verdicts: Verdicts, others: Verdicts) -> tuple[float, ...]:
-    """Return the lowest kappa of a judge with another one, over the verdicts that both can give."""
+    """Return a judge's lowest kappa with another judge, over the verdicts that both can give."""
     own, kappas = table(verdicts).set_index(KEY)["winner"], []
     for group in by_judge(others).values():
         other = table(group).set_index(KEY)["winner"]

@@ -1,4 +1,4 @@
-"""Rubrics: weighted criteria an item, graded one by one and scored as in HealthBench."""
+"""Rubrics: weighted criteria per item, graded one by one and scored as in HealthBench."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +56,7 @@ async def ask_grader(
 async def grade(
     judge: Client | None, rubrics: list[dict], items: Iterable[TestItem], answers: list[Answer]
 ) -> pd.DataFrame:
-    """Return one row an answer and criterion (COLUMNS); nothing without a judge.
+    """Return one row per answer and criterion (COLUMNS); nothing without a judge.
 
     good: a criterion with points is met, or one with negative points is avoided; None if unread.
     """
@@ -75,7 +75,7 @@ async def grade(
 
 
 def scores(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a model: n items, score with its 95% interval, unread grades.
+    """Return one row per model: n items, score with its 95% interval, unread grades.
 
     An item's score is the points met over all positive points; unread counts as not met.
     """

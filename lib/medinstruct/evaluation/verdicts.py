@@ -30,7 +30,7 @@ KEY = ["id", *PAIR, "order"]
 
 
 def parse_verdict(reply: str, finish_reason: str = "stop") -> Literal["a", "b", "tie"] | None:
-    """Parse the verdict that a judge's reply states; None if it is not clear."""
+    """Parse the verdict that a judge's reply states; None if it is unclear."""
     return stated_value(reply, "verdict", finish_reason)
 
 
@@ -133,7 +133,7 @@ def by_judge(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
 
 
 def table(verdicts: Iterable[Verdict | dict[str, Any]]) -> pd.DataFrame:
-    """Return one row a verdict (record or dict): KEY, winner, score (nan: invalid), instrument."""
+    """Return one row per verdict (or dict): KEY, winner, score (nan: invalid), instrument."""
     known = [v if isinstance(v, Verdict) else Verdict(**{"model": ""} | v) for v in verdicts]
     rows = [vars(verdict) | {"instrument": instrument(verdict)} for verdict in known]
     frame = pd.DataFrame(rows, columns=[*KEY, "winner", "instrument"])
@@ -168,7 +168,7 @@ def _parse_row(row: dict, items: Sequence[TestItem], model: str, *, where: str) 
     if isinstance(id := row.get("id"), int) and items:
         if not 0 <= id < len(items):
             do = f"The test set has {len(items)} items, numbered from 0."
-            raise UserError(f"{where} points to no item.", got=id, do=do)
+            raise UserError(f"{where} refers to no item.", got=id, do=do)
         id = items[id].id
     texts = {n: records.as_text(row.get(n), where=f"{where}, {n}") for n in ("winner", "reply")}
     stored, reply = TEXTS["winners"].get(texts["winner"].lower()), split_thought(texts["reply"])[0]

@@ -18,7 +18,7 @@ PRIOR = 4.0  # items: a label with this many is pulled half way to the mean
 
 
 def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
-    """Return one row a reference, or a (model, reference) for several models or `by_model`.
+    """Return one row per reference, or a (model, reference) for several models or `by_model`.
 
     n: items readable in all orders, which alone enter scores. score: mean over items of both
     orders, a tie being a half (paper.md, 5.1). win_rate: share of items won in all orders;
@@ -34,7 +34,7 @@ def win_rates(verdicts: Verdicts, *, by_model: bool = False) -> pd.DataFrame:
 
 
 def by_pair(frame: pd.DataFrame, rates: Callable) -> pd.DataFrame:
-    """Return one row a model and reference: the dict that `rates` returns for its verdicts."""
+    """Return one row per model and reference: the dict that `rates` returns for its verdicts."""
     rows = {pair: rates(group) for pair, group in frame.groupby(PAIR, sort=False)}
     index = pd.MultiIndex.from_tuples(list(rows), names=PAIR)
     return pd.DataFrame(list(rows.values()), index=index)

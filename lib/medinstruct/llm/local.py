@@ -104,7 +104,7 @@ class LocalModel(AbstractContextManager):
     async def stream(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Yield the settled pieces of one answer as a thread generates it, then its reply.
 
-        Cancelling or closing the generator ends the thread at its next token.
+        Canceling or closing the generator ends the thread at its next token.
         """
         loop, texts, closed = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
 

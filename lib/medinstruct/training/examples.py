@@ -130,7 +130,7 @@ def split(
 
 
 def replay(source: str, *, tests: Path) -> list[Example]:
-    """Return general instructions, own or `coverage.rows`, that repeat no test question."""
+    """Return general instructions, shipped or from a source, that repeat no test question."""
     place = str(paths.data("replay.jsonl")) if source == "own" else source
     unused = {"type": "general", "topic": "", "view": "", "difficulty": 1, "task": ""}
 
@@ -146,7 +146,7 @@ def replay(source: str, *, tests: Path) -> list[Example]:
 
 
 def add_replay(trained: list[Row], general: list[Row], *, share: float, seed: int) -> list[Row]:
-    """Return training rows with a `share` of general ones, each at most once."""
+    """Return training rows plus general ones up to a `share`, each at most once."""
     wanted = round(share / (1 - share) * len(trained))
     lack = ["too small a set"] * (wanted > len(general))
     records.note(f"Replay: {len(general)} of {wanted} examples", lack)

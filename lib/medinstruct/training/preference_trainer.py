@@ -20,7 +20,7 @@ METHODS = ("dpo", "kto")
 
 
 def drawn(pairs: Sequence[Preference], *, seed: int) -> list[Preference]:
-    """Return as many pairs in random order, in proportion to their weights (systematic sample)."""
+    """Resample the pairs by weight (systematic sampling) and return them in random order."""
     order = random.Random(seed).sample(list(pairs), len(pairs))
     ends = np.cumsum([pair.weight for pair in order])
     if not len(order) or np.ptp([pair.weight for pair in order]) == 0:
@@ -99,7 +99,7 @@ def tune_preferences(
 
 
 def split(pairs: Sequence[Preference], *, share: float, seed: int) -> tuple[list, list]:
-    """Return training and held-out rows, at least one pair; rows of a prompt are on one side."""
+    """Return training and held-out rows, at least one pair; all rows of a prompt go to one side."""
     held: set[str] = set()
     for kind in (True, False):  # pairs, and thumbs
         prompts = sorted({pair.prompt for pair in pairs if pair.is_pair == kind})

@@ -41,7 +41,7 @@ class Preference(Record):
 
     @property
     def is_pair(self) -> bool:
-        """Return whether both answers are there."""
+        """Return whether it has both answers."""
         return bool(self.chosen and self.rejected)
 
     @property
@@ -164,7 +164,7 @@ def check_pairs(rows: Sequence[Preference]) -> None:
         raise UserError(f"Preferences need {LEAST} pairs or more.", got=len(sources), do=do)
     if len(set(sources)) == 1:
         text = f"All {len(sources)} pairs come from one source, {sources[0]}: the model may learn"
-        logging.getLogger("medinstruct").warning(f"{text} its style in place of its judgment.")
+        logging.getLogger("medinstruct").warning(f"{text} its style instead of its judgment.")
 
 
 def save(folder: Path, rows: Sequence[Preference]) -> None:

@@ -35,7 +35,7 @@ def finetune_lora(
 
     `settings` are those of data/training.yaml, `adapter` is a LoraConfig in place of theirs, and
     `build(args, train_dataset, eval_dataset, peft_config)` returns the SFTTrainer. Losses are nats
-    a response token. A killed run resumes, a finished one returns its result. On one device a
+    per response token. A killed run resumes, a finished one returns its result. On one device a
     micro-batch that does not fit into memory is reduced by a tenth until it does.
     """
     from trl import SFTConfig, SFTTrainer
@@ -80,7 +80,7 @@ def in_draft(folder: Path, name: str, train: Callable, *, card: Callable) -> dic
     if earlier.get("name") == name:
         return earlier["result"]
     if folder.exists() and not earlier and any(folder.iterdir()):
-        do = "Name an empty folder, or move these files away: training would replace them."
+        do = "Choose an empty folder, or move these files away: training would replace them."
         raise UserError("The folder for the adapter holds other files.", got=folder, do=do)
     trainer = None
     try:
@@ -116,7 +116,7 @@ def _run_name(examples: list[Example], base: str | Path, values: dict, adapter: 
 
 
 def identity(base: str | Path) -> tuple[str, list]:
-    """Return the public name of a base model and, for a folder, its weights' files with times."""
+    """Return a base model's public name and, for a folder, its weight files with their times."""
     name, weights = public_name(base), sorted(Path(base).glob("*.safetensors"))
     return name, [(path.name, path.stat().st_mtime_ns) for path in weights if name == str(base)]
 
@@ -222,7 +222,7 @@ def _make_portable(model: Any, draft: Path) -> None:
 
 
 def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> dict[str, Any]:
-    """Return losses, counts and speed of a finished training; `train_losses` in nats a token."""
+    """Return losses, counts and speed of a finished training; `train_losses` in nats per token."""
     logs = [log for log in trainer.state.log_history if "loss" in log]
     first, *later = held_out_losses(trainer.state, held)
     before, after = first["held_out"], later[-1]["held_out"]
@@ -250,7 +250,7 @@ def _result(trainer: Any, trained: list[Row], held: list[Row], metrics: Any) -> 
 
 
 def held_out_losses(state: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the held-out losses by step and type, in nats a response token, mean of responses."""
+    """Return held-out losses by step and type: nats per response token, averaged over responses."""
     counts = pd.Series([row.type for row in rows]).value_counts().sort_index()
     columns = {f"eval_{name}_loss": name for name in counts.index}
     logs = [log for log in state.log_history if columns.keys() & log]
