@@ -334,5 +334,7 @@ def _decoding(request: Request, keys: list[str], device: str) -> dict[str, Any]:
         rows = [torch.empty_like(scores[0]).exponential_(generator=g) for g in generators]
         return scores - torch.stack(rows).log()
 
-    top_p = TopPLogitsWarper(float(parameters.get("top_p", 1.0)))
-    return options | {"logits_processor": [TemperatureLogitsWarper(temperature), top_p, add_noise]}
+    top_p = float(parameters.get("top_p", 1.0))
+    limit = [TopPLogitsWarper(top_p)] if top_p < 1 else []  # it sorts the vocabulary at every token
+    noise = [TemperatureLogitsWarper(temperature), *limit, add_noise]
+    return options | {"logits_processor": noise}

@@ -29,7 +29,7 @@ items = records.read(out / "dataset.jsonl", records.Example)
 
 
 cards = review.sample(items, 50, kind="dataset", seed=42, share=1 / 3)
-cards.sort(key=lambda card: len(card.item.input) + len(card.item.output) if card.item.input else 9999)
+cards.sort(key=lambda card: (card.item.style != "plain prose", not card.item.input, len(card.item.input + card.item.output)))
 
 
 review.desk(store, cards, seed=42)
