@@ -94,7 +94,7 @@ async def _ask(client: Client, pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def load_checks(limit: int = 0) -> list[dict[str, Any]]:
-    """Return the labelled examples; `limit` of each kind, with and without a problem, 0 for all."""
+    """Return the labeled examples; `limit` of each kind, with and without a problem, 0 for all."""
     groups: dict[tuple[str, bool], list] = {}
     for row in records.load_table(paths.data("assist_checks.jsonl")):
         if row["check"] in CHECKS and row["part"].startswith("fresh"):

@@ -103,7 +103,7 @@ def _extras(c: Condition, text: str, *, lay: bool) -> tuple[list[str], str]:
 
 
 def _fitted(versions: Iterable[Iterable[str]], words: int, count: int, joined: Mapping) -> str:
-    """Return the first version of so many words and, if not 0, sentences, else the last one cut."""
+    """Return the first version within both limits (0 sentences: none), else the last one, cut."""
     text = ""
     for version in versions:
         parts = list(version)
@@ -121,7 +121,7 @@ def _fitted(versions: Iterable[Iterable[str]], words: int, count: int, joined: M
 
 
 def subject(instruction: str, context: str = "") -> Condition | None:
-    """Return the condition that a task names, the first first, or whose phrases it has, or None."""
+    """Return the condition that a task names, the first weighing most, or describes, or None."""
     language, rules = knowledge.language_of(instruction), rules_for(instruction)
     text = f"{instruction[:MAX_READ]}\n{re.sub(rules['option'], '', context[:MAX_READ])}".lower()
     for pattern, words in rules["read"].items():
