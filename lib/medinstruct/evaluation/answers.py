@@ -217,7 +217,7 @@ def _matched(path: str, items: Sequence[TestItem], name: str) -> list[Answer]:
         do = "Choose the file for this test set; rows match by item id, instruction or prompt."
         if others := ", ".join(dict.fromkeys(m for m in models if m not in ("", name))):
             got += f"; its column `model` has {others[:200]}"
-            do = f"Give the file under a name of its column `model`. {do}"
+            do = f"Use a name from its column `model`. {do}"
         raise UserError(f"The answers of {name} do not fit the test set.", got=got, do=do)
     return [answers[item.id] for item in items]
 

@@ -41,7 +41,7 @@ def by_pair(frame: pd.DataFrame, rates: Callable) -> pd.DataFrame:
 
 
 def item_scores(verdicts: Verdicts) -> pd.DataFrame:
-    """Return the mean score of both orders, nan if one is unreadable: a row an item, by pair."""
+    """Return the mean score of both orders, nan if one is unreadable: one row per item, by pair."""
     frame = single_judge_table(verdicts)
     wide = frame.pivot(index="id", columns=[*PAIR, "order"], values="score").sort_index(axis=1)
     pairs = pd.MultiIndex.from_frame(frame[PAIR].drop_duplicates())

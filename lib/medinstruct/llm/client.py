@@ -30,11 +30,11 @@ MOST_REFUSED = 10  # a run ends after this many first requests, all refused in t
 class Client:
     """Ask one model, save every answer, and count usage.
 
-    `fields` are those of `models.Model`; `source` names the model in what a page shows.
+    `fields` are those of `models.Model`; `source` is a page's sentence on it.
     `budget_usd`, never exceeded by one client, needs a price. Incomplete answers are requested once
     more, truncated ones with twice the room, or eight times if thoughts used it all. Without `chat`
-    the messages' text is the prompt of /v1/completions. A refused request has a reply without text
-    but with the server's error, and is not saved; if all are refused alike, the run ends.
+    the messages' text is the prompt of /v1/completions. A refused request gets an empty
+    reply with the server's error, which is not saved; if all are refused alike, the run ends.
     """
 
     def __init__(

@@ -74,14 +74,14 @@ class Request(BaseModel, extra="forbid", frozen=True):
         return self.parameters.get("max_tokens") or default
 
     def with_room(self, tokens: int, choose: Callable = max) -> "Request":
-        """Return the request with room for at least (`max`) or at most (`min`) this many tokens."""
+        """Return the request with its token limit raised (`max`) or lowered (`min`) to `tokens`."""
         room = choose(self.max_tokens(tokens), tokens)
         limited = self.parameters | {"max_tokens": room}
         is_limited = tokens and "max_tokens" in self.parameters
         return self.model_copy(update={"parameters": limited}) if is_limited else self
 
     def repeated(self, reply: "Reply") -> "Request":
-        """Return a request for a better answer: with 2 or 8 times the room, or a further sample."""
+        """Return a request for a better answer: with 2 or 8 times the tokens, or another sample."""
         if reply.incomplete_reason != "length":
             return self.model_copy(update={"sample": self.sample + 1000})
         room = self.max_tokens(4096) * (2 if reply.text.strip() else 8)

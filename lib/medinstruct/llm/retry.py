@@ -24,7 +24,7 @@ BARE_RETRIES = 8  # if it responds without an answer of a model
 MOST_FAILED = 5  # requests in a row that fail at every attempt before it counts as an outage
 ACCOUNTS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 REPLACEMENTS = {"max_tokens": "max_completion_tokens"}
-PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # statuses that may pass by themselves
+PASSING = (408, 409, 424, 425, 429, 498, *range(500, 600))  # transient statuses
 ENDING = (None, 401, 402, 403, 404, 405, 407, 410)  # errors of key, account, model or address
 KEPT = {"model", "messages", "prompt", "stream", "service_tier"}  # never left out
 LONGEST_WAIT = 3600.0  # seconds that a server may ask to wait; more ends a run
@@ -33,7 +33,7 @@ PATTERNS, FLAGS = REFUSALS["patterns"], re.IGNORECASE | re.DOTALL | re.ASCII
 
 
 def match(pattern: str, text: str) -> re.Match[str] | None:
-    """Return the first place in an error's text that a pattern of data/refusals.yaml fits."""
+    """Return the first match of a pattern of data/refusals.yaml in an error's text."""
     return re.search(pattern, text, FLAGS)
 
 
@@ -59,7 +59,7 @@ class Fault(NamedTuple):
 
     @property
     def passes(self) -> bool:
-        """Return whether the error may pass by itself."""
+        """Return whether the error is transient."""
         is_short = self.wait <= LONGEST_WAIT
         return is_short and not self.reason and self.status in (None, *PASSING)
 
@@ -106,7 +106,7 @@ def unquoted(text: str, contents: Iterable[str]) -> str:
 def refused_name(text: str, sent: Mapping[str, Any]) -> str:
     """Return the parameter that an error refuses: its `param`, or the first one named; or "".
 
-    Spellings may differ (presencePenalty). An error about the value of the room does not
+    Spellings may differ (presencePenalty). An error about the value of a token limit does not
     refuse that parameter.
     """
     places = []
@@ -123,7 +123,7 @@ def refused_name(text: str, sent: Mapping[str, Any]) -> str:
 
 
 def room_left(text: str, room: int, first: int) -> int:
-    """Return the room for a reply that an error states, 0 if it states none below `room`.
+    """Return the token limit of a reply that an error states; 0 if it states none below `room`.
 
     If `room` is already below the `first` one, the server stated too much: return at most half.
     """
