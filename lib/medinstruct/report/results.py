@@ -300,7 +300,7 @@ def lines(one: str, other: str, *, every: bool = False) -> Iterator[str]:
     if (largest := numbers.attrs["largest"]) is not None:
         before, after, *_ = numbers.loc[largest]
         text += f"; the largest change is {' '.join(largest)}, from {before} to {after}"
-    yield f"{text}; of {apart + overlap} with intervals in both runs, {apart} are apart."
+    yield f"{text}; {apart} of {apart + overlap} pairs of intervals do not overlap."
 
 
 def differing(first: dict[str, Any], second: dict[str, Any], names: list[str]) -> pd.DataFrame:
@@ -337,8 +337,9 @@ def _numbers(first: pd.DataFrame, second: pd.DataFrame, names: list[str]) -> pd.
     known = np.isfinite(low + high).all(axis=0)
     numbers["intervals"] = np.select([~known | failed, apart], ["", "apart"], "overlap")
     numbers.loc[failed, "difference"] = ""
-    sizes = np.where(units == "points", 1, np.fmax(a["value"].abs(), b["value"].abs()))
-    sizes = ((b["value"] - a["value"]).abs() / sizes)[~failed].dropna()
+    one, other = (frame["value"].astype(float) for frame in (a, b))
+    sizes = np.where(units == "points", 1, np.fmax(one.abs(), other.abs()))
+    sizes = ((other - one).abs() / sizes)[~failed].dropna()  # 0 / 0 is dropped
     numbers.attrs["largest"] = sizes.idxmax() if sizes.any() else None
     return numbers
 
