@@ -51,7 +51,7 @@ def _print(line: str) -> None:
 
 
 def _unforeseen(error: Exception, given: argparse.Namespace) -> UserError:
-    """Return the one message about an error that nothing foresaw."""
+    """Return the one message about an unexpected error."""
     try:
         from medinstruct import failures, params, paths
     except Exception as worse:  # a package that every command needs

@@ -1,4 +1,4 @@
-"""Failures: an error that nothing foresaw becomes one message, and a log without secrets."""
+"""Failures: an unexpected error becomes one message, and a log without secrets."""
 
 import os
 import platform
@@ -31,7 +31,7 @@ def unforeseen(
 
 
 def remedy(kind: str) -> str:
-    """Return what to do about an error that nothing foresaw, by the name of its class."""
+    """Return what to do about an unexpected error, by the name of its class."""
     table = paths.load("remedies")
     return table.get(kind, table["other"])
 
@@ -58,4 +58,4 @@ def _logged(text: str, folder: Path | None) -> Path | str:
     with suppress(OSError), tempfile.NamedTemporaryFile(**form) as file:
         file.write(content)
         return file.name
-    return "nowhere, since no folder can be written: add --debug to see it here"
+    return "missing, since no folder can be written: add --debug to see it here"

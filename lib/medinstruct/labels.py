@@ -61,7 +61,7 @@ def _pattern(words: str) -> re.Pattern[str]:
 
 @cache
 def _plain(text: str) -> str:
-    """Return a label in small letters without accents and dots, e for ae and oe."""
+    """Return a label in lower case without accents and dots, e for ae and oe."""
     letters = unicodedata.normalize("NFKD", text.lower()).translate(_SIGNS)
     base = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(re.sub("[ao]e", "e", base).split())

@@ -30,7 +30,7 @@ def shares(text: str) -> dict[str, float]:
     sizes = {m[1]: float(m[2] or 1 / len(parts)) for m in parts if m and m[1] in NAMES}
     if len(sizes) < len(parts) or abs(sum(sizes.values()) - 1) > 0.01:
         do = f'Write "ko", or shares that add up to 1, "en 0.7, ko 0.3". Known: {", ".join(NAMES)}.'
-        raise UserError("`languages` is no mix of languages.", got=repr(text), do=do)
+        raise UserError("`languages` is not a mix of languages.", got=repr(text), do=do)
     return sizes
 
 

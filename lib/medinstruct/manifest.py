@@ -75,7 +75,7 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
     origin = paths.outputs(values.get("read_from") or values["run"])
     if values.get("read_from") and not origin.exists():
         do = "Correct it, or leave it empty."
-        raise UserError("`read_from` names no run.", got=origin, do=do)
+        raise UserError("`read_from` does not name a run.", got=origin, do=do)
     for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
         file = _place(name, origin, stage.folder)
         if not file.exists() or (name not in MAY_BE_EMPTY and not file.stat().st_size):

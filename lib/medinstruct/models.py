@@ -19,7 +19,7 @@ NOTICE = 90  # days before a model's end at which a run warns
 
 
 class Price(NamedTuple):
-    """US dollars a million tokens."""
+    """US dollars per million tokens."""
 
     prompt: float
     completion: float

@@ -42,7 +42,7 @@ def is_own(url: str) -> bool:
         host = httpx2.URL(url).host.rstrip(".")
     except httpx2.InvalidURL as error:
         do = "Write http://host:port/v1."
-        raise UserError(f"{public(url)} is no address.", got=error, do=do) from None
+        raise UserError(f"{public(url)} is not an address.", got=error, do=do) from None
     for read in (socket.inet_aton, str):  # the first reads "127.1" too
         with suppress(OSError, ValueError):
             address = ipaddress.ip_address(read(host))

@@ -216,7 +216,7 @@ def _fetch(url: str) -> tuple[str, bytes]:
     do = "Check the address and the network, or download the file and give its path."
     if not response.is_error and re.match(rb"\s*<(!doctype )?html", content[:500], re.IGNORECASE):
         got, do = f"{network.public(url)}: a web page", "Give the link that downloads the file: "
-        do += "on GitHub with /raw/, on the Hugging Face hub with /resolve/ in place of /blob/."
+        do += "on GitHub with /raw/, on Hugging Face with /resolve/, instead of /blob/."
     elif not response.is_error:
         return re.sub(r"[^\w.-]", "_", name)[-80:], content
     raise UserError("The file could not be downloaded.", got=got, do=do)

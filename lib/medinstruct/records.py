@@ -242,7 +242,7 @@ def distinct(pairs: Sequence[tuple[str, Any]], key: Callable, *, source: Any) ->
 
 
 def note(text: str, reasons: Sequence[str]) -> None:
-    """Log what a page has to say of the data, with the first five reasons; nothing without one."""
+    """Log a note about the data with the first five reasons; nothing without a reason."""
     if reasons:
         listed = ", ".join(reasons[:5]) + ", …" * (len(reasons) > 5)
         logging.getLogger("medinstruct").warning(f"{text}: {listed}.")

@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 
 NONE = (float("nan"), float("nan"))
-LEAST = 10  # items: a smaller sample is shown with its n, without an interval
+LEAST = 10  # items; a smaller sample is shown with its n, without an interval
 POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # in standard errors
 WORST_SPREAD = 0.5  # the largest standard deviation of a score between 0 and 1
 Ratings = Sequence[Sequence[Hashable | None]]  # a row a rater, a column a unit; None is no rating

@@ -297,7 +297,7 @@ def test_a_push_shows_what_goes_and_sends_no_identifier(tmp_path, monkeypatch):
 
     monkeypatch.setattr(export, "HfApi", Api)
     shown = list(export.push("run", "me/data", dry_run=True))
-    assert not sent and "would go to the private dataset me/data:" in shown[0]
+    assert not sent and "would be uploaded to the private dataset me/data:" in shown[0]
     assert list(export.push("run", "me/data"))[-1].strip() == "https://hub.test/me/data-tuned"
     data, files = sent[1], sent[3]
     assert sent[::2] == [("me/data", True), ("me/data-tuned", True)]

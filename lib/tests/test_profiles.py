@@ -303,7 +303,7 @@ def test_a_judge_that_fails_its_entrance_test_gives_no_p_value_and_no_winner(tmp
         for output in cell.get("outputs", [])
     )
     assert "clearly above parity" not in text and "p_holm" not in text
-    assert "This judge cannot judge" in text and "Do not rank models with this judge" in text
+    assert "failed its entrance test" in text and "Do not rank models with this judge" in text
     checks = json.loads((tmp_path / "demo" / "judge.json").read_text())["checks"]
     alarms = {row["check"] for row in checks if row["finding"] == "alarm"}
     assert alarms == {"entrance test", "consistency", "position bias"}

@@ -402,7 +402,7 @@ def test_two_runs_stand_side_by_side(folder, drawn, monkeypatch):
     assert "largest change is freeform score against written, tuned" in lines[-1]
     assert re.search(r"; 1 of \d+ pairs of intervals do not overlap", lines[-1])
     text, _ = written(folder, parts=drawn.parts, beside=found.numbers)
-    assert "Beside another run" in text
+    assert "Comparison with another run" in text
     with pytest.raises(UserError, match="no such run"):
         report.compare(folder, "nowhere")
     assert not (folder.parent / "nowhere").exists()
@@ -480,7 +480,7 @@ def drawing(monkeypatch, quick):
 def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
     text, content = written(judged(folder, passed=False))
     sentence = content["sentences"]["freeform"]
-    assert sentence.startswith("This judge cannot judge: 88% ties")
+    assert sentence.startswith("This judge failed its entrance test: 88% ties")
     assert "gain of" not in sentence and "parity" not in sentence and "in gray" in sentence
     grey = plotting.COLORS["base"].lower()
     assert colors(drawing["report_freeform"]) == {grey}
@@ -488,7 +488,7 @@ def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
     title = (
         drawing["report_freeform"].get_suptitle() or drawing["report_freeform"].axes[0].get_title()
     )
-    assert " ".join(title.split()) == "This judge cannot judge: 75.0% of these verdicts are ties"
+    assert " ".join(title.split()) == "The judge failed its entrance test: 75.0% of these verdicts are ties"
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
     assert rows[0]["name"] == "ties" and rows[0]["value"] == 0.75
     assert {row["doubt"] for row in rows[1:]} == {"judge failed"} and len(rows) > 2
@@ -567,7 +567,7 @@ def test_the_audits_of_the_title_are_those_that_are_drawn(folder, drawing):
     assert title.startswith("3 of 5 audits with an interval")
     assert len(figure.axes[0].get_yticklabels()) == 5
     sentence = found["sentences"]["review"]
-    assert "5 of 7 audits are within their threshold (not drawn, since no share with an" in sentence
+    assert "5 of 7 audits are within their threshold (not in the figure: " in sentence
     assert "Missed: female share (0.4 to 0.6)." in sentence
     assert "Not shown: PHI recall (at least 0.95)." in sentence
 
@@ -579,7 +579,7 @@ def test_no_difference_between_groups_is_marked_where_none_would_have_been_detec
         row |= {"keeps": keeps, "value": float(keeps is False)}
     records.write_json(folder / "safety.json", safety)
     numbers = report.read_numbers(report.read_run(folder))
-    shown = numbers[numbers["name"] == "groups with other urgent advice"]
+    shown = numbers[numbers["name"] == "groups with different advice on urgency"]
     assert shown["doubt"].tolist() == ["", "not shown", "", ""]
     assert shown["value"].tolist() == [0, 0, 1, 0] and not shown["headline"].eq(True).any()
 

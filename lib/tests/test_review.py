@@ -207,7 +207,7 @@ def test_a_file_of_another_program_or_version_is_refused_and_not_touched(store, 
     base.executescript(f"CREATE TABLE votes (x); {version.format(application)}")
     before = list(base.iterdump())
     for use, source in ((review.Store, path), (store.merge, [path])):
-        with pytest.raises(UserError, match="no usable review database"):
+        with pytest.raises(UserError, match="not a usable review database"):
             use(source)
     assert list(base.iterdump()) == before
 

@@ -179,7 +179,7 @@ def test_one_run_reads_another_and_leaves_it_alone(house, no_kernels):
 
 
 def test_a_missing_input_names_the_notebook_that_writes_it_and_no_folder_is_made(house):
-    with pytest.raises(UserError, match="`read_from` names no run"):
+    with pytest.raises(UserError, match="`read_from` does not name a run"):
         run_lines(only=["02"], sets=["run=u", "read_from=mistyped"])
     for sets in ([], ["run=mistyped"]):
         with pytest.raises(UserError, match=r"Notebook 01_one writes a.txt; run it first"):

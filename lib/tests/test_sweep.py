@@ -64,7 +64,7 @@ def test_a_failed_cell_ends_no_other_and_a_repeated_command_runs_only_what_is_mi
     content = json.loads((house / "outputs/t/sweep_lora_rank_seed.json").read_text())
     assert [row["seeds"] for row in content["means"]] == [2] and len(content["cells"]) == 2
     assert content["means"][0]["low"] is None, "two seeds give no interval"
-    words = "lowest at lora_rank 4: from 3.01 to 2.62 nats a token (too few seeds)."
+    words = "lowest at lora_rank 4: from 3.01 to 2.62 nats per token (too few seeds)."
     assert lines[-1].endswith(words)
     figures = house / "outputs/t/figures"
     assert (figures / "sweep_lora_rank_seed.svg").exists()

@@ -33,8 +33,8 @@ class Finding(namedtuple("Finding", "audit value low high n limit keeps")):
 def finding(audit: str, value: float, *, low=math.nan, high=math.nan, n=0, subject="") -> Finding:
     """Compare an audit's number with its threshold in `LIMITS`; `subject` says of what.
 
-    Where the threshold has a bound, the whole interval must be on one side to decide. That of a
-    share of fewer than `stats.LEAST` is not shown, and decides nevertheless: 0 of 7 misses 0.9.
+    Where the threshold has a bound, the whole interval must be on one side to decide. The interval
+    of a share of fewer than `stats.LEAST` is not shown but still decides: 0 of 7 misses 0.9.
     """
     least, most, *bound = LIMITS[audit]
     limit = f"{least:g} to {most:g}"
@@ -122,7 +122,7 @@ def input_licenses(*, seeds: str, models: Iterable[str]) -> list[InputLicense]:
 
 
 def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.0") -> list[str]:
-    """Return conditions of inputs that a release would not carry on, for people to settle."""
+    """Return conditions of inputs that a release would drop, for people to settle."""
     looked, restricted = paths.load("input_licenses")["looked"], [r for r in rows if r.restricts]
     messages = [
         f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
@@ -137,7 +137,7 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
 
 
 def dataset_facts(folder: str | Path, *, file: str = "dataset.jsonl") -> dict[str, Any]:
-    """Return what a run's files say of its dataset; missing files are skipped."""
+    """Return what a run's files say about its dataset; missing files are skipped."""
     folder = Path(folder)
     examples = records.read(folder / file, Example)
     models = Counter(row.provenance.model or "unknown" for row in examples)
@@ -178,7 +178,7 @@ def write_card(folder: str | Path, facts: Mapping[str, Any], *, name: str) -> Pa
 
 
 def check_release(folder: str | Path, facts: Mapping, *, private: bool) -> None:
-    """Raise before identifiers leave this machine, or license conflicts in public."""
+    """Raise if the data holds identifiers, or is to be public with license conflicts."""
     if facts["conflicts"] and not private:
         got = "; ".join(facts["conflicts"])
         do = "Settle them first, or upload privately."

@@ -65,11 +65,11 @@ def compare_flags(before: Sequence[Any], after: Sequence[Any]) -> pd.DataFrame:
 def language_drift(
     examples: Sequence[Any], *, tasks: Sequence[Any] = (), set_aside: Sequence[Any] = ()
 ) -> pd.DataFrame:
-    """Return the share of texts in another language, by kind (tasks, answers) and that asked for.
+    """Return the share of texts in another language, by kind (tasks, answers) and language asked.
 
-    Records without a language are asked in that of most texts; a text whose language cannot be
-    identified does not count, of records `set_aside` those in another language do. `others` has
-    the number of each other language.
+    For records without a language, that of most texts is taken as asked for. A text whose language
+    cannot be identified does not count; of the records `set_aside`, those in another language do.
+    `others` counts the other languages.
     """
     rows = [("tasks", row.language, f"{row.instruction} {row.input}") for row in tasks or examples]
     rows += [("answers", row.language, row.output) for row in examples]

@@ -58,7 +58,7 @@ def find_identifiers(text: str) -> list[Hit]:
 
 
 def _matches(text: str) -> list[Hit]:
-    """Return the hits of all rules, also overlapping ones; of names, none that is no name."""
+    """Return the hits of all rules, overlapping ones too, without words that are not names."""
     hits, not_names = [], paths.load("phi_rules")["not_names"]
     kinds = {pattern: kind for kind, patterns in rules().items() for pattern in patterns}
     for pattern in cues.possible(kinds, text):

@@ -100,7 +100,7 @@ def reading_levels(texts: Mapping, views: Mapping, *, minimum: int = 20) -> pd.D
 
 
 def no_formula(texts: Iterable[str]) -> str:
-    """Return the languages of texts that have no grade, such as "Korean (24)"."""
+    """Return the languages of the texts without a grade, such as "Korean (24)"."""
     counts = Counter(map(languages.detect, texts)).most_common()
     return ", ".join(f"{languages.NAMES[c]} ({n})" for c, n in counts if c not in ENGLISH)
 

@@ -38,7 +38,7 @@ def load(source: str | Path) -> pd.DataFrame:
 
 
 def load_many(sources: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return datasets by the name that they are given under."""
+    """Return datasets by source."""
     return {source: load(source) for source in sources}
 
 
@@ -61,7 +61,7 @@ def _fields(row: dict[str, Any], where: str) -> dict[str, str]:
 
 
 def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the rows of a source with their places; only `hf:` asks the Hugging Face hub."""
+    """Return the rows of a source with their places; only `hf:` asks Hugging Face."""
     if source.startswith(HUB):
         try:
             from datasets import load_dataset
@@ -71,7 +71,7 @@ def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
         except Exception as error:  # the hub's own errors are many
             got = f"{source}: {error}".split("\n")[0]
             do = "Check name and network and install medinstruct[train], or give a file's path."
-            raise UserError("The hub did not return the dataset.", got=got, do=do) from None
+            raise UserError("Hugging Face did not return the dataset.", got=got, do=do) from None
     folder = Path(source) if Path(source).is_dir() else paths.outputs("demo").parent / source
     if folder.is_dir():
         if not (files := [folder / name for name in FILES if (folder / name).exists()]):
@@ -79,8 +79,8 @@ def rows(source: str) -> list[tuple[str, dict[str, Any]]]:
             raise UserError("The folder holds no dataset.", got=folder, do=do)
         source = str(files[0])
     elif source.count("/") == 1 and not Path(source).suffix:
-        do = f"Check the path; a dataset of the Hugging Face hub is written {HUB}{source}."
-        raise UserError("The dataset is no file, no run and no folder.", got=source, do=do)
+        do = f"Check the path; a dataset on Hugging Face is written {HUB}{source}."
+        raise UserError("The dataset is not a file, a run or a folder.", got=source, do=do)
     return records.table(source)
 
 

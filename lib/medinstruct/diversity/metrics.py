@@ -26,7 +26,7 @@ def extrapolated(counts: Iterable[int], *, more: int) -> float:
     counts = list(counts)
     if more > sum(counts):
         do = f"Ask for at most {sum(counts)} more draws."
-        raise UserError("Nothing is known beyond twice the sample.", got=more, do=do)
+        raise UserError("An extrapolation reaches at most twice the sample.", got=more, do=do)
     hidden, once, total = richness(counts)["chao1"] - len(counts), counts.count(1), sum(counts)
     rate = once / (total * hidden + once) if hidden and once else 0.0
     return len(counts) + hidden * (1 - (1 - rate) ** more)

@@ -92,7 +92,7 @@ def entrance_sentence(results: pd.DataFrame) -> str:
         return f"This judge passed its entrance test; {rule}."
     tie, invalid, right = results[["tie", "invalid", "right"]].sum() / results["n"].sum()
     shares = f"{tie:.0%} ties, {abs(1 - tie - invalid - right):.0%} wrong, {invalid:.0%} unreadable"
-    return f"This judge cannot judge: {shares}; {rule}."
+    return f"This judge failed its entrance test: {shares}; {rule}."
 
 
 def bias_panel(verdicts: Verdicts, answers: Sequence[Answer], **origins) -> pd.DataFrame:

@@ -126,7 +126,7 @@ def _views(task: Task) -> list[str]:
 
 
 def plant(items: pd.DataFrame, edit: Callable[[Any], str]) -> pd.DataFrame:
-    """Return the items as `edit` rewrites a row (`planted`; not ""), and if `find` catches them."""
+    """Return the items that `edit` rewrites (`planted`), and whether `find` catches them."""
     items = items.assign(planted=list(map(edit, items.itertuples())))
     items = items[items["planted"] != ""].reset_index(drop=True)
     fields = {"type": "chat", "topic": "", "view": "", "difficulty": 1}
@@ -146,8 +146,8 @@ def summarize(matches: pd.DataFrame, items: pd.DataFrame, seeds: pd.DataFrame) -
 def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> list[tuple]:
     """Return (cosine, row, row) of pairs, or of texts and the closest of `pool`, at `least`.
 
-    `model` embeds texts, translations near each other if it knows both languages: a folder, or a
-    name on the hub.
+    `model` is a folder or a name on Hugging Face; it embeds translations near each other if it
+    knows both languages.
     """
     if not model or not texts:
         return []
@@ -157,7 +157,7 @@ def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> lis
         encoder, pairs = SentenceTransformer(model, trust_remote_code=False), []
         vectors = encoder.encode([*texts, *pool], normalize_embeddings=True)
     except (ImportError, OSError, ValueError) as error:
-        do = "Install the extra `semantic`, and name a folder or a model of the hub."
+        do = "Install the extra `semantic`, and name a folder or a model on Hugging Face."
         raise UserError("`embedding_model` cannot be used.", got=error, do=do) from None
     others = vectors[len(texts) :] if pool else vectors
     for start in range(0, len(texts), BLOCK):
@@ -173,7 +173,7 @@ def paraphrases(texts: Sequence[str], model: str, *, pool=(), least=0.85) -> lis
 
 
 def not_compared(texts: Iterable[str], items: pd.DataFrame, model: str) -> str:
-    """Return which languages meet without an embedding model, which alone sees translations."""
+    """Return a note on translations, if texts are in several languages and no model embeds them."""
     counts = Counter(map(languages.detect, [*texts, *items["text"]]))
     codes = {code for code, n in counts.items() if code and n >= 0.01 * counts.total()}
     if model or len(codes) < 2:

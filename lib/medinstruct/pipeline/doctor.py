@@ -100,7 +100,7 @@ def obstacles(values: dict[str, Any]) -> list[Obstacle]:
 
 
 def remarks(values: dict[str, Any]) -> list[str]:
-    """Return why servers do not list their models, which is no obstacle."""
+    """Return why servers do not list their models; this does not prevent a run."""
     rows = [(entry, trouble) for *_, entry, _, trouble in _named(values)]
     form = "{} does not list its models: {}".format
     return [form(network.public(e.address), text) for e, text in rows if text and type(text) is str]
@@ -120,7 +120,7 @@ def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserErr
         is_page, way = isinstance(error, llm.messages.NoAnswer), network.proxy(entry.address)
         trouble = str(error) if is_page else type(error).__name__
         if (status := getattr(error, "status_code", 0)) in (401, 403):
-            trouble = f"status {status}, {key} may lack a key that it takes"
+            trouble = f"status {status}; {key} may hold no valid key"
         is_lost = not status and not isinstance(error.__cause__, httpx2.ReadTimeout)
         if is_lost or (way and status in network.FAILING):
             what = f"{network.public(entry.address)} does not answer{way}"

@@ -73,7 +73,7 @@ def prompt_of(tokenizer: Any, *, template: str) -> Prompt:
     made = Prompt(bos, start, system, after, *about, stops)
     if any(made.render(CHAT[m:n]) != render(CHAT[m:n])[0] for m in (0, 1) for n in (2, 4, 6)):
         do = "Serve the merged folder by vLLM, or a GGUF file with llama.cpp's --jinja."
-        what = "The chat template is more than text around turns, which no Modelfile can say."
+        what = "The chat template is more than text around turns; a Modelfile cannot express it."
         raise UserError(what, got=Path(tokenizer.name_or_path).name, do=do)
     return made
 
@@ -91,7 +91,7 @@ def modelfile(prompt: Prompt, *, folder: str = ".", context: int = 0) -> str:
     marks hold line breaks as they are and know no escapes.
     """
     if any('"""' in part for part in prompt[:-1]):
-        raise UserError('A Modelfile cannot hold """.', do="Choose another template.")
+        raise UserError('A Modelfile cannot contain """.', do="Choose another template.")
     texts = {name: str(text).replace("{{", '{{ "{{" }}') for name, text in prompt._asdict().items()}
     texts |= {"stops": prompt.stops, "folder": folder, "context": context}
     return FORMS.get_template("modelfile.j2").render(texts)
@@ -104,7 +104,7 @@ def vllm_line(folder: Path, *, base: str, name: str) -> tuple[str, str]:
         return f"vllm serve merged --served-model-name {name}", ""
     rank = next((size for size in RANKS if size >= settings["r"]), 0)
     if settings.get("target_parameters") or not rank:
-        reason = f"vLLM serves no adapter of experts or of a rank above {RANKS[-1]}"
+        reason = f"vLLM cannot serve adapters of experts, or of a rank above {RANKS[-1]}"
         return "", f"{reason}: serve the merged folder."
     line = f"vllm serve {base} --enable-lora --max-lora-rank {rank}"
     return f"{line} --lora-modules {name}=adapter --chat-template chat_template.jinja", ""
@@ -252,10 +252,10 @@ def _write_card(draft: Path, out: Path, facts: dict[str, Any]) -> None:
 
 
 def push(run: str, repo: str, *, public: bool = False, dry_run: bool = False) -> Iterator[str]:
-    """Upload dataset and card to `repo`, adapter and card to `repo`-<model>; yield what goes.
+    """Upload dataset and card to `repo`, adapter and card to `repo`-<model>; yield the files.
 
-    Nothing goes that the check of identifiers counts, or in public against a license; with
-    `dry_run` nothing goes at all.
+    Nothing is uploaded if the data holds identifiers, or publicly if a license forbids it; with
+    `dry_run` nothing is uploaded at all.
     """
     out = paths.outputs(run)
     name = [*training.adapters(out)][-1]
@@ -274,7 +274,7 @@ def push(run: str, repo: str, *, public: bool = False, dry_run: bool = False) ->
     api = None if dry_run else HfApi()
     for (kind, target), files in uploads.items():
         seen = "public" if public else "private"
-        yield f"{'would go' if dry_run else 'goes'} to the {seen} {kind} {target}:"
+        yield f"{'would be uploaded' if dry_run else 'uploaded'} to the {seen} {kind} {target}:"
         yield from (f"  {file.name}  {file.stat().st_size:,} bytes  ({file})" for file in files)
         if api:
             api.create_repo(target, repo_type=kind, private=not public, exist_ok=True)

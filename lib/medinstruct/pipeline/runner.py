@@ -174,7 +174,7 @@ def _failure(notebook: Path, error: Exception, draft: Path, failed: Path, words:
     if cells:
         records.write_text(failed, failures.redacted(draft.read_text(encoding="utf-8")))
     if not (kind := getattr(error, "ename", "")):  # no error of a cell
-        died = "its kernel died, most often from lack of memory" if cell else "no cell has run"
+        died = "its kernel died, usually for lack of memory" if cell else "no cell has run"
         kind = "" if cell or "ernel" not in str(error) else "KernelError"
         what = f"{place}: {died}."
         return failures.unforeseen(error, what, folder=failed.parent, words=words, kind=kind)

@@ -22,7 +22,7 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
     """Run notebook 08 for each cell of the grid into outputs/<run>-<cell>/; yield lines to print.
 
     `grid` is `key=value,value …`, or the path of a YAML file with lists such as
-    params/grids/data_size.yaml. Finished cells are not run again; one that fails ends no other.
+    params/grids/data_size.yaml. Finished cells are not run again; one that fails does not stop the others.
     """
     axes, rows, failed = read_grid(grid), [], []
     cells = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
@@ -109,7 +109,7 @@ def _compare(rows: list[dict[str, Any]], axes: list[str], out: Path) -> Iterator
     place = ", ".join(f"{axis} {best[axis]}" for axis in axes if axis != "seed") or "all cells"
     text = f"The held-out loss is lowest at {place}: from {best['base']:.2f} to {best['mean']:.2f}"
     ends = f"95% t interval {best['low']:.2f} to {best['high']:.2f}, {best['seeds']} seeds"
-    yield f"{text} nats a token ({ends if best['seeds'] >= LEAST else 'too few seeds'})."
+    yield f"{text} nats per token ({ends if best['seeds'] >= LEAST else 'too few seeds'})."
 
 
 def _chart(means: pd.DataFrame, axes: list[str]) -> Any:
@@ -129,5 +129,5 @@ def _chart(means: pd.DataFrame, axes: list[str]) -> Any:
     seeds = " or ".join(map(str, sorted(means["seeds"].unique())))
     table = mean.join(base).rename_axis(f"{over.replace('_', ' ')} (seeds: {seeds}; {bars})")
     table = table.sort_index() if over == "examples" else table
-    form = {"label": "nats a response token", "log": over == "examples", "ends": ends}
+    form = {"label": "nats per response token", "log": over == "examples", "ends": ends}
     return plotting.lines(table, title=f"Lowest held-out loss: {best['mean']:.2f}, {place}", **form)

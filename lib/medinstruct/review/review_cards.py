@@ -79,8 +79,8 @@ def pairs(
 ) -> list[Card]:
     """Return comparisons of two models that differ, in random order, at most `number` (0: all)."""
     if answers and (len(models) != 2 or len({*models} & {*answers}) != 2):
-        do = f"Set two of: {', '.join(answers)}."
-        raise UserError("models must be two models with answers.", got=models, do=do)
+        do = f"Name two of {', '.join(answers)}."
+        raise UserError("`review_models` must be two models with answers.", got=models, do=do)
     cards = []
     for item in random.Random(f"{seed}/pairs").sample(items, len(items)):
         known = [name for name in models if item.id in answers.get(name, {})]

@@ -61,7 +61,7 @@ def apply_votes(
     """Return the next version of a dataset or of seeds, and the decisions that led to it.
 
     Unread and accepted items stay, rejected ones go, open ones are held back. A vote counts only
-    for the text it was given on. Answers of the `chat` that were accepted or corrected are added.
+    for the text that was voted on. Answers of the `chat` that were accepted or corrected are added.
     A new text that repeats one of the test `questions` is refused.
     """
     texts = {(item.id, text_hash(item)): item for item in items}

@@ -76,7 +76,7 @@ class Store:
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         """Open a file, or create it; if `read_only`, nothing is written to it or beside it."""
         self.path = Path(path)
-        with database.clear_errors(f"{path} is no usable review database."):
+        with database.clear_errors(f"{path} is not a usable review database."):
             self._base = database.read(path) if read_only else database.connect(path)
             if not self._base.execute(database.READ).fetchall():
                 self._base.executescript(paths.data("review_store.sql").read_text("utf-8"))

@@ -67,7 +67,7 @@ async def generate(client: Client, seeds: list[Task], **settings: Any) -> Genera
 
 
 def first_requests(seeds: list[Task], **settings: Any) -> list[Request]:
-    """Return the requests of the first round of `generate`, which a pilot may ask without waste.
+    """Return the requests of the first round of `generate`, which a pilot sends at no extra cost.
 
     `settings`: `requests` (at most), `steer`, `seeds_per_request`, `tasks_per_request`, `form`
     (blocks or json), `focus` (see `load_focus`), `languages` (a mix such as "en 0.7, ko 0.3"),
@@ -176,7 +176,7 @@ def response_requests(tasks: Iterable[Task], **parameters: Any) -> list[Request]
 def responses_from(
     tasks: Iterable[Task], replies: Iterable[Reply]
 ) -> tuple[list[Example], list[Response]]:
-    """Return finished examples and, apart, responses without an end or in another language."""
+    """Return examples and, separately, responses that are incomplete or in another language."""
     examples, unfinished = [], []
     for task, reply in zip(tasks, replies, strict=True):
         origin = _origin(reply, task.id)
@@ -191,7 +191,7 @@ def responses_from(
 
 
 def _add_tasks(result: Generated, replies: list[Reply], origins: list[tuple]) -> list[Task]:
-    """Add tasks and rejects, also tasks repeated or in another language; return the new tasks."""
+    """Add tasks and rejects (repeated ones, other languages); return the new tasks."""
     known, old = {task.id for task in result.tasks}, len(result.tasks)
     for reply, (examples, language) in zip(replies, origins, strict=True):
         origin = _origin(reply, *examples)
@@ -253,8 +253,8 @@ def _block(fields: Mapping[str, object]) -> str:
 def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFrame:
     """Load the yield of each stage: `in`, `out`, `lost` and its `reasons` with counts.
 
-    `asked` is the number of tasks asked for. Only the first `stages` are read, since files of later
-    ones may be of an earlier run; a stage without files is left out. A reply with more or fewer
+    `asked` is the number of tasks requested. Only the first `stages` are read, since later files
+    may be from an earlier run; a stage without files is left out. A reply with more or fewer
     pieces than asked for counts as "not delivered" (negative if more).
     """
     rows, remaining = [], asked
@@ -269,7 +269,7 @@ def load_ledger(folder: str | Path, *, asked: int, stages: int = 3) -> pd.DataFr
         reasons = {name: count for name, count in reasons.most_common() if count}
         lost = sum(reasons.values())
         if remaining - out != lost:
-            do = "Run the notebooks of this stage again; their files are of different runs."
+            do = "Run the notebooks of this stage again; their files are from different runs."
             got = f"{remaining} in, {out} out, {lost} lost"
             raise UserError(f"The ledger does not add up at {stage}.", got=got, do=do)
         rows.append({"stage": stage, "in": remaining, "out": out, "lost": lost, "reasons": reasons})

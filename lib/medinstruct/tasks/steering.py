@@ -15,7 +15,7 @@ from medinstruct.records import Task
 
 JOINT_FROM = 10_000  # tasks; below, pairs of axes are filled
 JOINT = ("type", "topic", "view", "difficulty")  # the published axes
-GIVE_UP_AFTER = 6  # tasks asked of a topic without one that survived
+GIVE_UP_AFTER = 6  # tasks requested on a topic, none of which survived
 FOCUS_SHARE = 0.5  # of the tasks: extra for the cells of a focus
 DRAWS = 24  # label sets compared for each task
 
@@ -25,7 +25,7 @@ Cell = tuple[tuple[str, object], ...]
 class Coverage:
     """Cells of labels with targets: pairs of axes for hundreds of tasks.
 
-    For many more, type, topic, view and difficulty are combined, and style is paired with each.
+    From `JOINT_FROM` tasks on, type, topic, view and difficulty are combined, style is paired.
     `size` tasks are spread evenly over the cells, at least one each; the cells of a `focus` get
     half as many again, by weight. A topic that the teacher never delivers is given up.
     """
@@ -113,7 +113,7 @@ class Coverage:
 
 
 def is_plausible(names: Mapping[str, object]) -> bool:
-    """Return whether the view writes in the style, where both are named."""
+    """Return whether people of the view write in the style, if both are named."""
     views = labels.STYLE_VIEWS.get(names.get("style"), labels.VIEW_GROUPS)
     return names.get("view", views[0]) in views
 
@@ -121,7 +121,7 @@ def is_plausible(names: Mapping[str, object]) -> bool:
 def load_focus(path: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Load a focus.json: cells (labels of some axes, a weight), none for an empty path.
 
-    Second are the ids of the test items that made it, which must not score its run.
+    Second are the ids of the test items behind it, which must not be scored in its run.
     """
     if not path:
         return [], []
@@ -133,9 +133,9 @@ def load_focus(path: str) -> tuple[list[dict[str, Any]], list[str]]:
             cells.append(known | {"weight": float(cell["weight"])})
         return [cell for cell in cells if None not in cell.values()], list(content["items"])
     except (ValueError, KeyError, TypeError) as error:
-        do = "Give the focus.json of another run, from the present 10_judge_answers."
+        do = "Give a focus.json that 10_judge_answers wrote in another run."
         got = f"{path}: {error!r}"
-        raise UserError("`focus` is not a file of cells and items.", got=got, do=do) from None
+        raise UserError("`focus` is not a file with cells and items.", got=got, do=do) from None
 
 
 def _extra(target: Counter[Cell], focus: Sequence[Mapping], size: int) -> Counter[Cell]:
