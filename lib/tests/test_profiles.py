@@ -94,7 +94,7 @@ def test_the_judge_is_of_another_family_than_the_writer(name):
 
 
 def test_the_paper_profile_says_first_that_its_models_no_longer_exist():
-    assert "no longer exist" in HEADS["paper"] and "stand-ins" in HEADS["paper"]
+    assert "ended on 2026-10-23" in HEADS["paper"] and "successors" in HEADS["paper"]
     text = (paths.root() / "params" / "paper.yaml").read_text()
     for deviation in ("1,000 tokens (300)", "presence penalty", "1.5"):
         assert deviation in text

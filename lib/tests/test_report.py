@@ -488,7 +488,10 @@ def test_a_judge_that_failed_gives_grey_scores_and_no_win(folder, drawing):
     title = (
         drawing["report_freeform"].get_suptitle() or drawing["report_freeform"].axes[0].get_title()
     )
-    assert " ".join(title.split()) == "The judge failed its entrance test: 75.0% of these verdicts are ties"
+    assert (
+        " ".join(title.split())
+        == "The judge failed its entrance test: 75.0% of these verdicts are ties"
+    )
     rows = [row for row in content["numbers"] if row["part"] == "freeform"]
     assert rows[0]["name"] == "ties" and rows[0]["value"] == 0.75
     assert {row["doubt"] for row in rows[1:]} == {"judge failed"} and len(rows) > 2

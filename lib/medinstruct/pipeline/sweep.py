@@ -22,7 +22,8 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
     """Run notebook 08 for each cell of the grid into outputs/<run>-<cell>/; yield lines to print.
 
     `grid` is `key=value,value …`, or the path of a YAML file with lists such as
-    params/grids/data_size.yaml. Finished cells are not run again; one that fails does not stop the others.
+    params/grids/data_size.yaml. Finished cells are not run again; a failed cell does not
+    stop the others.
     """
     axes, rows, failed = read_grid(grid), [], []
     cells = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
