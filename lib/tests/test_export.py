@@ -150,7 +150,7 @@ def test_a_template_that_counts_turns_is_refused_for_ollama(tokenizer, monkeypat
     [
         ({"r": 12}, "--max-lora-rank 16 --lora-modules tuned=adapter"),
         ({"r": 40}, "--max-lora-rank 64"),
-        ({"r": 8, "target_parameters": ["experts.down"]}, "no adapter of experts"),
+        ({"r": 8, "target_parameters": ["experts.down"]}, "cannot serve adapters of experts"),
         ({"r": 600}, "a rank above 512"),
     ],
 )

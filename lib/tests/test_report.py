@@ -592,7 +592,7 @@ def test_a_run_that_a_focus_steered_says_so_beside_its_scores(folder, quick):
     content = json.loads((folder / "generation.json").read_text())
     records.write_json(folder / "generation.json", content | {"focus_items": ["a", "b", "c"]})
     sentence = written(folder)[1]["sentences"]["freeform"]
-    assert "steered by a focus, and the 3 questions that made it are not scored" in sentence
+    assert "steered by a focus; the 3 questions behind it are not scored" in sentence
 
 
 def lights(text):
