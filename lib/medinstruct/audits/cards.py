@@ -125,7 +125,7 @@ def license_conflicts(rows: Sequence[InputLicense], *, release: str = "Apache-2.
     """Return conditions of inputs that a release would drop, for people to settle."""
     looked, restricted = paths.load("input_licenses")["looked"], [r for r in rows if r.restricts]
     messages = [
-        f"{row.what} ({row.license}) come with a condition that {release} does not carry on: "
+        f"{row.what} ({row.license}) come with a condition that {release} would drop: "
         f"{', '.join(row.restricts)}. Terms as of {looked}: {row.url}"
         for row in restricted
     ]

@@ -27,7 +27,7 @@ def lines(profile: str, **chosen: Any) -> Iterator[str]:
     """Run a profile as `run` does; yield its lines, the time, and where the report is."""
     start = time.perf_counter()
     yield from run(profile, **chosen)
-    yield f"together: {time.perf_counter() - start:.1f} s"
+    yield f"Total: {time.perf_counter() - start:.1f} s"
     page = paths.outputs(params.merged(profile, chosen["sets"])["run"]) / "report.html"
     if page.exists():
         yield f"The report is {page.resolve().as_uri()}"
