@@ -31,7 +31,7 @@ def root() -> Path:
 
 
 def outputs(run: str) -> Path:
-    """Return the folder of a run, whose name any system can keep; writing makes it."""
+    """Return the folder of a run, with a name that every system allows; writing creates it."""
     rules, above = load("folders"), os.environ.get("MEDINSTRUCT_OUTPUTS") or str(root() / "outputs")
     if not re.fullmatch(rules["name"], run, re.IGNORECASE) or len(run.encode()) > rules["bytes"]:
         raise UserError("`run` must be a plain folder name.", got=repr(run), do=rules["other_name"])

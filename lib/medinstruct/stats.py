@@ -71,11 +71,11 @@ def entropy(counts: Iterable[float]) -> float:
 
 
 class Share(namedtuple("Share", "share low high hits n")):
-    """A share of `n` with its Wilson interval; nan where n is 0, ends nan where n is small."""
+    """A share of `n` with its Wilson interval; nan if n is 0, ends nan if n is small."""
 
 
 def wilson(hits: float, n: float, *, least: int = LEAST) -> Share:
-    """Return hits / n with its 95% Wilson interval from n `least` on; counts may be weighted."""
+    """Return hits / n with its 95% Wilson interval if n >= `least`; counts may be weighted."""
     from statsmodels.stats.proportion import proportion_confint
 
     share = hits / n if n else float("nan")

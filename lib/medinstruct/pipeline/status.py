@@ -54,7 +54,7 @@ def open_report(run: str) -> Iterator[str]:
 
 
 def _values(name: str, sets: Sequence[str]) -> dict:
-    """Return the values of a profile, or those with which a run's notebooks were last run."""
+    """Return the values of a profile, or those of a run's last executions."""
     entries = manifest.load(paths.outputs(name)) if re.fullmatch(r"[^/\\]+", name) else {}
     if name in (file.stem for file in params.profiles()) or not entries:
         return params.merged(name, sets)

@@ -37,7 +37,7 @@ MARKERS = "oDs^vPX"  # groups differ in shape as well as in color
 
 
 def colors(names: Iterable[Any]) -> dict[Any, str]:
-    """Return a color a name: that of its first word in `COLORS`, else one that is free."""
+    """Return a color for each name: that of its first word in `COLORS`, else a free one."""
     names = list(dict.fromkeys(names))
     known = COLORS | STATES
     chosen = {name: known[name] for name in names if name in known}
@@ -73,7 +73,7 @@ def grouped_bars(columns: Any, *, title: str, label: str) -> Any:
 
 
 def heatmap(table: Any, *, title: str, label: str) -> Any:
-    """Draw a heat map of a table: a dot is 0, gray nan."""
+    """Draw a heat map of a table: a dot is 0, gray is nan."""
     import seaborn
 
     if not table.size:

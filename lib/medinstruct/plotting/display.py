@@ -39,7 +39,7 @@ class Output:
 
 
 def live() -> bool:
-    """Return whether widgets answer (JupyterLab, VS Code, Colab); not so under papermill."""
+    """Return whether widgets work here (JupyterLab, VS Code, Colab); not under papermill."""
     return any(os.environ.get(name) for name in LIVE)
 
 

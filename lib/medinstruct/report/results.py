@@ -24,7 +24,7 @@ from medinstruct.errors import UserError
 from medinstruct.training import dataset_hash
 
 REPORT = paths.load("report")
-FAILED = "judge failed"  # the doubt about numbers that are shown and not compared
+FAILED = "judge failed"  # the doubt about numbers that are shown but not compared
 NAME_KEYS = {"run", "read_from", "beside", "reproducible"}  # what a run is called
 TEMPLATES = ("name", "unit", "model", "paper_is", "doubt")  # other cells are expressions
 
@@ -195,7 +195,7 @@ def _read(run: Run, entries: dict[str, list[dict[str, str]]]) -> pd.DataFrame:
 
 
 def deviations() -> pd.DataFrame:
-    """Return known problems of the published numbers: claim, evidence, place, what we do."""
+    """Return known problems of published claims: claim, evidence, place, what we do."""
     rows = [row | {"shows": fill(row["shows"], {})} for row in paths.load("deviations")]
     names = {"shows": "what the files show", "where": "where to see it"}
     return pd.DataFrame(rows).rename(columns=names)

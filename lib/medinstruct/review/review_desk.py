@@ -26,7 +26,7 @@ class Session:
             self._sign_in({"name": reviewer})
 
     def act(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Handle a message and return the view; after an error card and typed text stay."""
+        """Handle a message and return the view; an error keeps the card and the typed text."""
         actions = {"sign_in": self._sign_in, "vote": self._vote, "undo": self._undo}
         self.note = self.error = ""
         try:
@@ -90,7 +90,7 @@ class Session:
             self.note += f" All {len(self.cards)} are done; votes may still be changed."
 
     def _read(self) -> None:
-        """Read this reviewer's votes, also those of another window."""
+        """Read this reviewer's votes, including those from another window."""
         author = (self.reviewer, self.role)
         self.votes = self.store.votes(self.kind, names=True)
         own = {vote.key: vote for vote in self.votes if (vote.reviewer, vote.role) == author}

@@ -94,7 +94,7 @@ def to_adjudicate(deck: Sequence[Card], votes: Sequence[Vote]) -> list[Card]:
 
 
 def _applied(item: Task | None, decision: Decision | None) -> Task | None:
-    """Return an item (None: of the chat) after its decision, edited ones with their parent."""
+    """Return an item (None for one of the chat) after its decision; an edit names its parent."""
     if decision is None or decision.action not in ("accept", "edit"):
         return None if decision else item
     origin = item.provenance if item else Provenance(source="chat")
