@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from support import parity, tiny_model
+from support import parity_script as parity
+from support import tiny_model
 
 from medinstruct import llm, records, training
 from medinstruct.errors import UserError

@@ -110,6 +110,12 @@ def settled(page, *, seconds):
     return look
 
 
+def run_all(page, url, name, *, seconds):
+    """Run all cells of a notebook and wait until nothing is left; returns what the last look found."""
+    start_all(page, url, name)
+    return settled(page, seconds=seconds)
+
+
 @pytest.fixture(scope="module")
 def browser():
     if not CHROMIUM:

@@ -18,7 +18,8 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import parity, write_gguf
+from support import parity_script as parity
+from support import write_gguf
 
 from medinstruct import evaluation, llm, paths, records, tasks, training
 from medinstruct.errors import UserError
