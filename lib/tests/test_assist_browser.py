@@ -233,7 +233,7 @@ def test_hostile_text_is_text_a_long_one_leaves_the_page_usable_and_a_name_is_as
     assert len(said(page, "rigged")) < 7_000
     page.select_option("[data-key=way]", "handover")
     page.select_option("[data-key=reader]", "nurse")
-    assert "open questions" in page.inner_text(f"{CHAT} .mi-duty")
+    assert "open question" in page.inner_text(f"{CHAT} .mi-duty")
     page.select_option("[data-key=way]", "")
     page.get_by_text("Show all 100,").click()
     page.wait_for_function(
