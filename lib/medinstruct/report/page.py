@@ -104,7 +104,8 @@ CONTENTS = {"yield": _yield, "diversity": _diversity, "training": _training}
 def notice(run: Run) -> str:
     """Return what a reader must know first: not medical advice, stand-ins, a small model."""
     parameters = run.get("training", "lora", "parameters", default=0)
-    scope = {"stand_ins": run.stand_ins, "millions": round(parameters / 1_000_000)}
+    own = parameters - run.get("training", "lora", "trainable", default=0)  # without the adapter
+    scope = {"stand_ins": run.stand_ins, "millions": round((own or parameters) / 1_000_000)}
     return results.fill(results.REPORT["notice"], scope)
 
 
