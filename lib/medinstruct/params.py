@@ -142,8 +142,9 @@ def _located(path: str | Path, above: tuple[Path, ...] = ()) -> Path:
     beside = [parent.parent / path for parent in above[-1:]]
     if place := next(filter(Path.is_file, [shipped.get(str(path), Path()), *beside]), None):
         return place.resolve()
-    if not paths.find(path) and (near := difflib.get_close_matches(str(path), shipped, n=1)):
-        do = f"Did you mean {near[0]}?"
+    near = difflib.get_close_matches(str(path), shipped, n=1)
+    if not paths.find(path) and (near or not Path(path).suffix):
+        do = f"Did you mean {near[0]}?" if near else f"Give a file, or {', '.join(shipped)}."
         raise UserError("The profile does not exist.", got=path, do=do)
     return paths.resolve(str(path)).resolve()
 

@@ -399,10 +399,13 @@ def test_two_runs_stand_side_by_side(folder, drawn, monkeypatch):
     )
     assert (found.numbers.loc["benchmarks"]["other"] == "–").all()
     lines = list(report.results.lines(folder, "other"))
-    assert "largest change is freeform score against written, tuned" in lines[-1]
-    assert re.search(r"; 1 of \d+ pairs of intervals do not overlap", lines[-1])
+    assert "largest change is in score against written, tuned (freeform)" in lines[-1]
+    assert re.search(r"; intervals of 1 of \d+ do not overlap", lines[-1])
     text, _ = written(folder, parts=drawn.parts, beside=found.numbers)
     assert "Comparison with another run" in text
+    assert "1 of" in lines[-1].partition(";")[0] and "Only one run has" in lines[-2]
+    with pytest.raises(UserError, match="same run"):
+        report.compare(folder, folder)
     with pytest.raises(UserError, match="no such run"):
         report.compare(folder, "nowhere")
     assert not (folder.parent / "nowhere").exists()

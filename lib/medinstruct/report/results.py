@@ -284,23 +284,27 @@ def changed(run: Run) -> list[str]:
     return [name for name in names if written[name] != manifest.of_path(run.folder / name)]
 
 
+KINDS = ("parameters", "numbers")
 Comparison = namedtuple("Comparison", "parameters numbers")  # both as tables
 
 
 def lines(one: str, other: str, *, every: bool = False) -> Iterator[str]:
-    """Compare two runs; yield both tables as text, only numbers that differ unless `every`."""
+    """Compare two runs; yield both tables as text, only rows of both that differ unless `every`."""
     parameters, numbers = compare(one, other)
-    same = numbers.iloc[:, 0] == numbers.iloc[:, 1]
-    rows = numbers if every else numbers[~same]
+    shared = [(table.iloc[:, :2] != "–").all(axis=1) for table in (parameters, numbers)]
+    differ = shared[1] & (numbers.iloc[:, 0] != numbers.iloc[:, 1])
+    own = [f"{(~rows).sum()} {kind}" for rows, kind in zip(shared, KINDS, strict=True)]
+    if not every:
+        parameters, numbers = parameters[shared[0]], numbers[differ]
     apart, overlap = ((numbers["intervals"] == word).sum() for word in ("apart", "overlap"))
-    yield "No parameter differs." if parameters.empty else parameters.to_string()
-    yield "No number differs." if rows.empty else rows.to_string()
-    yield "A * marks numbers in which a stand-in had a part."
-    text = f"{(~same).sum()} of {len(same)} numbers differ"
+    yield "No shared parameter differs." if parameters.empty else parameters.to_string()
+    yield "No shared number differs." if numbers.empty else numbers.to_string()
+    yield f"A * marks numbers in which a stand-in had a part. Only one run has {' and '.join(own)}."
+    text = f"{differ.sum()} of {shared[1].sum()} shared numbers differ"
     if (largest := numbers.attrs["largest"]) is not None:
         before, after, *_ = numbers.loc[largest]
-        text += f"; the largest change is {' '.join(largest)}, from {before} to {after}"
-    yield f"{text}; {apart} of {apart + overlap} pairs of intervals do not overlap."
+        text += f"; the largest change is in {largest[1]} ({largest[0]}), from {before} to {after}"
+    yield f"{text}; intervals of {apart} of {apart + overlap} do not overlap."
 
 
 def differing(first: dict[str, Any], second: dict[str, Any], names: list[str]) -> pd.DataFrame:
@@ -317,6 +321,8 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
     runs = [read_run(folder) for folder in folders]
     names = [folder.name for folder in folders]
     names = names if names[0] != names[1] else [str(first), str(second)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise UserError("Both names mean the same run.", got=names[0], do="Name two runs.")
     parameters = differing(*(run.values for run in runs), names)
     return Comparison(parameters, _numbers(*map(read_numbers, runs), names))
 
