@@ -3,9 +3,9 @@
 python lib/benchmarks/preferences.py [--part planted] [--pairs 60] [--answers 20]     about 15 minutes on two CPU cores
 
 Begins with the adapter of outputs/demo. 1: chosen answers begin with "In short,"; how many answers to
-other questions do so before and after. 2: the pairs of the safety set, labeled by a judge that prefers
-the longer answer in eight of ten; mean words of answers before, after unbalanced pairs, and after as many matched
-ones.
+other questions do so before and after. 2: two sampled answers of the tuned model to each prompt, and a judge
+that prefers the longer one in eight of ten pairs; mean words of answers before, after unbalanced pairs, and after
+as many matched ones.
 """
 
 import argparse
@@ -72,27 +72,43 @@ def preferences_evenly(rows, count):
     return [rows[n] for n in np.linspace(0, len(rows) - 1, count).astype(int)]
 
 
+def sampled(examples, *, room=160):
+    """The prompts with two sampled answers of the tuned model that end by themselves and differ in length."""
+    prompts = [training.message(e.instruction, e.input) for e in examples]
+    form = {"max_tokens": room, "temperature": 0.8}
+    turns = [[{"role": "user", "content": text}] for text in prompts]
+    asks = [llm.Request(messages=t, parameters=form, sample=n) for t in turns for n in (0, 1)]
+    place = {"adapter": ADAPTER, "chat": True, "batch_size": 60}
+    with llm.LocalModel(llm.model_folder("smollm2"), **place) as model:
+        replies = asyncio.run(model.ask_all(asks))
+    couples = zip(prompts, replies[::2], replies[1::2], strict=True)
+    return [
+        (prompt, *sorted((a.text, b.text), key=lambda text: len(text.split())))
+        for prompt, a, b in couples
+        if a.finish_reason == b.finish_reason == "stop"
+        and len(a.text.split()) != len(b.text.split())
+    ]
+
+
 def lengths(folder, count, more):
     """Print the mean words of answers before, and after unbalanced and matched pairs."""
-    chance = random.Random(1)
     examples = records.read(paths.root() / "outputs/demo/dataset.jsonl", Example)
     held = set(paths.read_json(paths.root() / "outputs/demo/training.json")["lora"]["held_out_ids"])
     questions = [training.message(e.instruction, e.input) for e in examples if e.id in held][:count]
-    pairs = []
-    for row in chance.sample(records.load_table(paths.data("safety_pairs.jsonl")), 60):
-        both = row["chosen"], row["rejected"]
-        short, long = sorted(both, key=lambda text: len(text.split()))
+    pool = sorted((e for e in examples if e.id not in held), key=lambda e: len(e.output))
+    pool = random.Random(1).sample(pool[: len(pool) * 2 // 3], 130)  # whose answers seldom are cut
+    pairs, chance = [], random.Random(2)
+    for prompt, short, long in sampled(pool):
         chosen, rejected = (long, short) if chance.random() < LONGER_WINS else (short, long)
-        form = {"prompt": row["prompt"], "chosen": chosen, "rejected": rejected}
-        pairs.append(Preference(**form, source="judge"))
+        pairs.append(Preference(prompt=prompt, chosen=chosen, rejected=rejected, source="judge"))
     matched = preferences.balance(pairs)
     print(f"  {len(pairs)} pairs, {len(matched)} after matching")
     sets = {"none": pairs[: len(matched)], "match": matched}
-    rows = {"before": answers(ADAPTER, questions, room=160)}
+    rows = {"before": answers(ADAPTER, questions, room=192)}
     for name, part in sets.items():
         print(f"  {name}: chosen longer in {(preferences.length_ratios(part) > 0).mean():.0%}")
         tune(part, folder / name, **more)
-        rows[name] = answers(folder / name, questions, room=160)
+        rows[name] = answers(folder / name, questions, room=192)
     words = pd.DataFrame({name: [len(t.split()) for t in part] for name, part in rows.items()})
     change = words.div(words["before"].mean()).sub(words["before"] / words["before"].mean(), axis=0)
     table = pd.DataFrame({"mean words": words.mean(), "change": change.mean()})
