@@ -445,7 +445,7 @@ def test_a_good_judge_and_a_reviewer_make_pairs_that_the_page_trains_on(run, tmp
 def test_a_judge_that_looks_at_the_position_has_no_say(run):
     end = asyncio.run(page("verdicts", lambda sent, number: replied("[[A]]"), **run))
     assert len(end["server"].sent) == 240  # the entrance test and nothing else
-    assert end["judged"] == [] and "its verdicts are refused" in end["refused"]
+    assert end["judged"] == [] and "no pair comes from this judge" in end["refused"]
 
 
 def test_a_preference_without_an_answer_is_left_out():

@@ -215,7 +215,7 @@ def test_a_file_of_another_program_or_version_is_refused_and_not_touched(store, 
 def test_a_file_that_is_no_database_is_one_clear_problem(tmp_path):
     path = tmp_path / "reviews.sqlite"
     path.write_text("name,vote\n" * 500)
-    with pytest.raises(UserError, match="no usable"):
+    with pytest.raises(UserError, match="not a usable"):
         review.Store(path)
     assert path.read_text() == "name,vote\n" * 500
 

@@ -19,7 +19,7 @@ def lines(profile: str, *, sets: Sequence[str] = ()) -> Iterator[str]:
         earlier = sorted({writers[n] for n in manifest.inputs(about) if n in writers})
         reasons = reasons or [f"{n} runs before and writes its input" for n in earlier[:1]]
         measured = manifest.load(out).get(source.stem, {}).get("seconds")
-        time = f"{measured} s measured" if measured else f"{takes(source)} (stated)"
+        time = f"{measured} s measured" if measured is not None else f"{takes(source)} (stated)"
         if conflict := manifest.other_values(stage):
             yield f"would stop  {source.stem}: {conflict[0]}; --force overwrites"
         elif reasons:
@@ -29,7 +29,7 @@ def lines(profile: str, *, sets: Sequence[str] = ()) -> Iterator[str]:
             seconds.append(measured)
         else:
             yield f"up to date  {source.stem}"
-    known = list(filter(None, seconds))
+    known = [time for time in seconds if time is not None]
     total = f"; {len(known)} of them took {sum(known):.0f} s last time" if known else ""
     yield f"{len(seconds)} of {len(paths.notebooks())} notebooks would run in {out}{total}."
 
