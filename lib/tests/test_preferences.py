@@ -271,6 +271,9 @@ def test_reweighted_pairs_all_stay_and_both_halves_weigh_the_same():
     weights = np.array([row.weight for row in rows])
     assert weights[:15].sum() == pytest.approx(weights[15:].sum(), rel=1e-3)
     assert weights.sum() == pytest.approx(20, rel=1e-3)
+    doubled = [row.model_copy(update={"weight": 2.0}) for row in pairs]
+    again = preferences.balance(doubled, how="reweight")
+    assert [row.weight for row in again] == pytest.approx(list(2 * weights))
 
 
 def test_pairs_that_all_reward_length_are_refused_unless_the_user_says_so():

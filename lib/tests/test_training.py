@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import tiny_model
@@ -17,6 +18,33 @@ from medinstruct.records import Example
 
 QUICK = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "micro_batch_size": 4}
 QUICK |= {"lora_rank": 4, "max_length": 500, "eval_share": 0.2}
+
+
+def test_trained_weights_of_a_float16_model_are_float32_and_frozen_ones_stay(tmp_path):
+    import torch
+
+    model = torch.nn.Linear(2, 2).half()
+    model.weight.requires_grad = False
+
+    class Trainer:  # as on a T4, where loss scaling refuses gradients in float16
+        args = SimpleNamespace(fp16=True)
+        accelerator = SimpleNamespace(wait_for_everyone=lambda: None)
+
+        def train(self, resume_from_checkpoint):
+            types = {name: part.dtype for name, part in self.model.named_parameters()}
+            return SimpleNamespace(metrics=types)
+
+        def is_world_process_zero(self):
+            return True
+
+        def remove_callback(self, callback):
+            pass
+
+        add_callback = remove_callback
+
+    Trainer.model = model
+    types = training.trainer.fit(Trainer(), tmp_path / "draft", "name")
+    assert types == {"weight": torch.float16, "bias": torch.float32}
 
 
 @pytest.fixture(scope="module")

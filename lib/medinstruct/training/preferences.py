@@ -203,7 +203,7 @@ def balance(pairs: Sequence[Preference], *, how: str = "match") -> list[Preferen
         sizes = {1: len(longer), -1: len(shorter), 0: half}
         weights = [round(half / sizes[sign], 4) for sign in np.sign(ratios)]
         rows = zip(pairs, weights, strict=True)
-        return [pair.model_copy(update={"weight": weight}) for pair, weight in rows]
+        return [pair.model_copy(update={"weight": pair.weight * weight}) for pair, weight in rows]
     from scipy.optimize import linear_sum_assignment
 
     gaps = np.abs(np.add.outer(ratios[longer], ratios[shorter]))
