@@ -2,10 +2,13 @@
 
 import logging
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from medinstruct import paths
@@ -27,12 +30,13 @@ def connect(path: str | Path, *, log: bool = False) -> sqlite3.Connection:
     try:
         return _open(path, "mode=rwc", log=log)
     except sqlite3.OperationalError as error:
-        if kind(error) in paths.load("database")["without_log"]:
+        tries = 5 if kind(error) in paths.load("database")["without_log"] else 0
+        for script in [END_LOG, ""] * tries:  # another kernel may be ending the log
             with suppress(sqlite3.OperationalError):
-                base = _open(path, "mode=rw", END_LOG)
-                note = f"The disk of {path.name} takes no write-ahead log; it is kept without one."
-                logging.getLogger("medinstruct").warning(note)
+                base = _open(path, "mode=rw", script)
+                _note_no_log(path)
                 return base
+            time.sleep(0.1 * random.random())
         if kind(error) in paths.load("database")["only_read"] and path.exists():
             return read(path)
         raise
@@ -79,11 +83,30 @@ def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqli
     try:
         base.executescript(script)
         if not base.execute(READ).fetchall() and log:
-            with suppress(sqlite3.OperationalError):  # another kernel is switching it
-                base.execute("PRAGMA journal_mode=WAL")
+            if _takes_log(path.parent):
+                with suppress(sqlite3.OperationalError):  # another kernel is switching it
+                    base.execute("PRAGMA journal_mode=WAL")
+            else:
+                _note_no_log(path)
         if "mode=rw" in mode:
             base.executescript("BEGIN IMMEDIATE; ROLLBACK")
     except BaseException:
         base.close()
         raise
     return base
+
+
+def _takes_log(folder: Path) -> bool:
+    """Return whether kernels share memory on a disk, tried on a file that no other one opens."""
+    with TemporaryDirectory(prefix=".log-", dir=folder) as trial:
+        with closing(sqlite3.connect(Path(trial) / "trial.sqlite", **FORM)) as base:
+            try:
+                base.executescript("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ROLLBACK")
+            except sqlite3.OperationalError:
+                return False
+    return True
+
+
+def _note_no_log(path: Path) -> None:
+    note = f"The disk of {path.name} takes no write-ahead log; it is kept without one."
+    logging.getLogger("medinstruct").warning(note)
