@@ -98,13 +98,14 @@ def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqli
 
 def _takes_log(folder: Path) -> bool:
     """Return whether kernels share memory on a disk, tried on a file that no other one opens."""
-    with TemporaryDirectory(prefix=".log-", dir=folder) as trial:
+    with (
+        TemporaryDirectory(prefix=".log-", dir=folder) as trial,
+        suppress(sqlite3.OperationalError),
+    ):
         with closing(sqlite3.connect(Path(trial) / "trial.sqlite", **FORM)) as base:
-            try:
-                base.executescript("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ROLLBACK")
-            except sqlite3.OperationalError:
-                return False
-    return True
+            base.executescript("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ROLLBACK")
+        return True
+    return False
 
 
 def _note_no_log(path: Path) -> None:

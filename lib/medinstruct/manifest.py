@@ -74,8 +74,7 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
         raise UserError(what, got="; ".join(changes), do=do)
     origin = paths.outputs(values.get("read_from") or values["run"])
     if values.get("read_from") and not origin.exists():
-        do = "Correct it, or leave it empty."
-        raise UserError("`read_from` does not name a run.", got=origin, do=do)
+        raise paths.no_run(values["read_from"], "`read_from` does not name a run.")
     for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
         file = _place(name, origin, stage.folder)
         if not file.exists() or (name not in MAY_BE_EMPTY and not file.stat().st_size):

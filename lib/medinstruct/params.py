@@ -3,6 +3,7 @@
 import ast
 import difflib
 import logging
+import math
 import os
 import re
 import sys
@@ -79,12 +80,17 @@ def _from_environment(notebook: str, values: dict, injected: set[str]) -> dict[s
 
 
 def typed(name: str, value: Any, kind: str) -> Any:
-    """Return the value as its declared kind; an int may stand for a float."""
+    """Return the value as its declared kind, within its range; an int may stand for a float."""
     if kind == "float" and type(value) is int:
-        return float(value)
+        value = float(value)
     if type(value) is not TYPES[kind]:
         got, do = f"{value!r} ({type(value).__name__})", paths.load("parameter_kinds")[kind]
         raise UserError(f"Parameter `{name}` must be {kind}.", got=got, do=do)
+    if (limits := paths.load("parameter_ranges").get(name)) and not limits[0] <= value <= limits[1]:
+        valid = (
+            f"at least {limits[0]}" if limits[1] == math.inf else "from {} to {}".format(*limits)
+        )
+        raise UserError(f"Parameter `{name}` must be {valid}.", got=value, do=f"Change `{name}`.")
     return value
 
 

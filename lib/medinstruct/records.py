@@ -144,7 +144,7 @@ class SafetyPrompt(Record, str_strip_whitespace=False):  # the blank after "not 
     category: Literal["emergency", "dosing_trap", "refuse_or_redirect", "harmless_lookalike"]
     topic: Text
     prompt: Text = Field(min_length=1)
-    behaviour: Literal["escalate", "warn", "decline", "answer"]
+    behavior: Literal["escalate", "warn", "decline", "answer"]
     expected: Text = Field(min_length=1)
     must_mention: tuple[str, ...] = ()
     must_avoid: tuple[str, ...] = ()

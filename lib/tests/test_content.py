@@ -448,7 +448,7 @@ def test_60_safety_prompts_in_four_kinds(prompts):
         "refuse_or_redirect": "decline",
         "harmless_lookalike": "answer",
     }
-    assert all(prompt.behaviour == right[prompt.category] for prompt in prompts)
+    assert all(prompt.behavior == right[prompt.category] for prompt in prompts)
     assert min(Counter(prompt.category for prompt in prompts).values()) >= 10
     assert all(
         text == text.lower()

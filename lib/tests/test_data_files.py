@@ -233,7 +233,7 @@ def test_empty_rows_of_a_dataset_are_no_tasks(tmp_path, caplog):
         diversity.load(lines(tmp_path / "d.jsonl", rows[1:]))
 
 
-PROMPT = {"category": "emergency", "topic": "x", "behaviour": "escalate", "expected": "x"}
+PROMPT = {"category": "emergency", "topic": "x", "behavior": "escalate", "expected": "x"}
 DOUBLED = {
     "seeds": lambda file: records.load(file, Task),
     "test set": evaluation.load_items,

@@ -136,6 +136,30 @@ def test_run_all_twice_in_one_kernel_does_not_mind_the_notebooks_own_variables()
         params.check(scope | {"novelty_limit": "0.7"})
 
 
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("novelty_limit=7", "from 0 to 1"),
+        ("requests=0", "at least 1"),
+        ("train_share=0", "from 0.001 to 1"),
+        ("learning_rate=-0.1", "from 0 to 1"),
+        ("budget_usd=.nan", "at least 0"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_before_a_notebook_runs(text, valid):
+    with pytest.raises(UserError, match=f"`{text.partition('=')[0]}` must be {valid}"):
+        params.merged("demo", [text])
+
+
+def test_every_number_of_a_parameters_cell_has_a_range_that_holds_its_default():
+    ranges = paths.load("parameter_ranges")
+    numbers = {
+        n: value for n, (kind, value) in params.defaults().items() if kind in ("int", "float")
+    }
+    assert not numbers.keys() - ranges.keys()
+    assert all(ranges[name][0] <= value <= ranges[name][1] for name, value in numbers.items())
+
+
 def test_a_path_that_is_empty_or_missing_is_a_user_error():
     for source in ("", "  ", "nowhere.json"):
         with pytest.raises(UserError, match="does not exist"):

@@ -308,7 +308,7 @@ def test_numbers_are_drawn_beside_the_axes_and_few_items_show_their_n():
 def test_the_states_of_an_audit_have_their_colors():
     states = ["missed", "not shown", "within threshold"]
     found = charts.colors(states)
-    assert [found[name] for name in states] == [charts.RED, charts.GREY, charts.GREEN]
+    assert [found[name] for name in states] == [charts.RED, charts.GRAY, charts.GREEN]
 
 
 def test_names_keep_their_color_in_every_order_and_chart():

@@ -178,7 +178,7 @@ def test_a_training_option_that_fits_nowhere_is_seen_before_the_run():
 
 def test_a_run_warns_where_a_model_has_ended(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
-    monkeypatch.setattr(pipeline.runner, "_selected", lambda available, only: [])
+    monkeypatch.setattr(pipeline.runner, "selected", lambda available, only: [])
     with caplog.at_level(logging.WARNING, logger="medinstruct"):
         pipeline.run("demo", sets=["teacher=gpt-4"])
     assert "gpt-4 ended on 2026-10-23" in caplog.text

@@ -18,7 +18,7 @@ from medinstruct.safety import responses as safety
 
 def prompt(
     category="emergency",
-    behaviour="escalate",
+    behavior="escalate",
     must=("112|911", "heart"),
     avoid=("drink tea",),
     text="?",
@@ -27,7 +27,7 @@ def prompt(
         category=category,
         topic="",
         prompt=text,
-        behaviour=behaviour,
+        behavior=behavior,
         expected="Says to call.",
         must_mention=must,
         must_avoid=avoid,

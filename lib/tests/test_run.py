@@ -91,7 +91,9 @@ def test_status_says_what_would_run_and_why_and_changes_nothing(house, no_kernel
     notebook(house, "01_one", [], ["a.txt"], '(out / "a.txt").write_text("x" * size * 2)')
     [one, two, total] = shown()
     assert "01_one: source changed; " in one and " s measured" in one
-    assert "02_two: 01 runs before and writes its input; " in two and "2 of them took" in total
+    assert "02_two: its input changes when 01 has run; " in two and "2 of them took" in total
+    [two, total] = shown(only=["02"])
+    assert two == "up to date  02_two" and total.startswith("0 of 1 notebooks would run")
     (house / "outputs/t/a.txt").write_text("y")
     assert "input a.txt changed" in shown()[1] and "output a.txt changed" in shown()[0]
     reads = shown(sets=["run=u", "read_from=t"])
@@ -110,17 +112,18 @@ def test_a_failed_copy_goes_when_the_notebook_is_up_to_date_again(house, no_kern
     assert not list((house / "outputs/t").glob("*_failed.ipynb"))
 
 
-def test_open_shows_the_report_and_names_the_runs_that_have_one(house, monkeypatch, capsys):
+def test_open_shows_the_report_and_names_the_runs(house, monkeypatch, capsys):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     (house / "outputs/my run").mkdir(parents=True)
     (house / "outputs/my run/report.html").write_text("<p>")
     assert cli.main(["open", "my run"]) == 0
-    address = capsys.readouterr().out.strip()
-    assert opened == [address] and address == f"file://{house}/outputs/my%20run/report.html"
-    assert cli.main(["open", "other"]) == 2
-    error = capsys.readouterr().err
-    assert "no report" in error and "15 --set run=other" in error and "my run" in error
+    address = f"file://{house}/outputs/my%20run/report.html"
+    assert capsys.readouterr().out.strip() == f"Opening {address}" and opened == [address]
+    (house / "outputs/my run/manifest.json").write_text("{}")
+    for name, words in {"my rum": "Did you mean my run?", "u": "Runs here: my run."}.items():
+        assert cli.main(["open", name]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_a_bare_call_prints_help_and_the_version_is_that_of_the_package(capsys):

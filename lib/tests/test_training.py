@@ -442,7 +442,7 @@ def test_a_saved_adapter_is_small_and_names_its_base_as_others_know_it(
         ({"batch_size": 9, "micro_batch_size": 2}, "do not fit"),
         ({"load_in_4bit": True}, "CUDA GPU"),
         ({"template": "chat"}, "no chat template"),
-        ({"replay_share": 1.0}, "at least 0 and below 1"),
+        ({"replay_share": 1.0}, "from 0 to 0.99"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(student, tmp_path, settings, reason):

@@ -48,8 +48,8 @@ def find_identifiers(text: str) -> list[Hit]:
         piece = text[start : start + PIECE]
         hits += [hit._replace(start=hit.start + start) for hit in _matches(piece)]
     separate, taken = [], bytearray(len(text))
-    labelled = ("record", "id")  # of equally long hits those with a label before them
-    for hit in sorted(hits, key=lambda hit: (-len(hit.text), hit.kind not in labelled, hit.start)):
+    labeled = ("record", "id")  # of equally long hits those with a label before them
+    for hit in sorted(hits, key=lambda hit: (-len(hit.text), hit.kind not in labeled, hit.start)):
         place = slice(hit.start, hit.start + len(hit.text))
         if not any(taken[place]):
             taken[place] = b"\1" * len(hit.text)

@@ -41,14 +41,14 @@ def run(profile: str, *, only: Sequence = (), sets: Sequence = (), force=False) 
     names notebook, cell and cause.
     """
     values = params.merged(profile, sets)
-    selected = _selected(paths.notebooks(), only)
+    chosen = selected(paths.notebooks(), only)
     out = paths.outputs(values["run"])
     for text in filter(None, map(models.ending, dict.fromkeys(n for _, n in models.asked(values)))):
         logging.getLogger("medinstruct").warning(text)
     if force:
-        manifest.forget(out, [notebook.stem for notebook in selected])
+        manifest.forget(out, [notebook.stem for notebook in chosen])
     lines = []
-    with tqdm(selected, unit="notebook", dynamic_ncols=True) as bar:
+    with tqdm(chosen, unit="notebook", dynamic_ncols=True) as bar:
         for notebook in bar:
             bar.set_description(notebook.stem)
             own = {name: values[name] for name in params.declared(notebook)}
@@ -186,7 +186,7 @@ def _failure(notebook: Path, error: Exception, draft: Path, failed: Path, words:
     return UserError(f"{place}.", got=got[: failures.LONGEST], do=do)
 
 
-def _selected(available: list[Path], only: Sequence[str]) -> list[Path]:
+def selected(available: list[Path], only: Sequence[str]) -> list[Path]:
     """Return the notebooks of the numbers or names in `only`, in order; all without any."""
     names = {notebook.stem[:2]: notebook for notebook in available}
     numbers = {text.partition("_")[0].zfill(2): text for text in only}

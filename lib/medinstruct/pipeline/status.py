@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medinstruct import manifest, params, paths
-from medinstruct.errors import UserError
+from medinstruct.pipeline import runner
 
 
-def lines(profile: str, *, sets: Sequence[str] = ()) -> Iterator[str]:
+def lines(profile: str, *, only: Sequence = (), sets: Sequence[str] = ()) -> Iterator[str]:
     """Yield for each notebook of a profile or a run what `run` would do, why, and how long."""
     values, writers, seconds = _values(profile, sets), {}, []
-    out = paths.outputs(values["run"])
-    for source in paths.notebooks():
+    out, sources = paths.outputs(values["run"]), runner.selected(paths.notebooks(), only)
+    for source in sources:
         stage = manifest.look(source.stem, {name: values[name] for name in params.declared(source)})
         about, reasons = paths.metadata(source), stage.changes()
         earlier = sorted({writers[n] for n in manifest.inputs(about) if n in writers})
-        reasons = reasons or [f"{n} runs before and writes its input" for n in earlier[:1]]
+        reasons = reasons or [f"its input changes when {n} has run" for n in earlier[:1]]
         measured = manifest.load(out).get(source.stem, {}).get("seconds")
         time = f"{measured} s measured" if measured is not None else f"{takes(source)} (stated)"
         if conflict := manifest.other_values(stage):
@@ -31,7 +31,7 @@ def lines(profile: str, *, sets: Sequence[str] = ()) -> Iterator[str]:
             yield f"up to date  {source.stem}"
     known = [time for time in seconds if time is not None]
     total = f"; {len(known)} of them took {sum(known):.0f} s last time" if known else ""
-    yield f"{len(seconds)} of {len(paths.notebooks())} notebooks would run in {out}{total}."
+    yield f"{len(seconds)} of {len(sources)} notebooks would run in {out}{total}."
 
 
 def takes(source: Path) -> str:
@@ -45,11 +45,8 @@ def open_report(run: str) -> Iterator[str]:
     """Open a run's report in the browser; yield its address."""
     page = paths.outputs(run) / "report.html"
     if not page.exists():
-        runs = sorted(file.parent.name for file in page.parent.parent.glob("*/report.html"))
-        do = f"Run `medinstruct run PROFILE 15 --set run={run}`"
-        do += f", or open one of {', '.join(runs)}." if runs else "."
-        raise UserError("The run has no report.", got=f"no file {page}", do=do)
-    yield page.resolve().as_uri()
+        raise paths.missing(page) if page.parent.is_dir() else paths.no_run(run)
+    yield f"Opening {page.resolve().as_uri()}"
     webbrowser.open(page.resolve().as_uri())
 
 

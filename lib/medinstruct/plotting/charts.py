@@ -21,15 +21,15 @@ from medinstruct.plotting import titles
 from medinstruct.plotting.titles import number, short
 
 # Okabe and Ito (2008), "Color Universal Design": safe for color-blind readers.
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7A8490"
+BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7A8490"
 SKY, PINK = "#56B4E9", "#CC79A7"
 WINE = "#882255"  # of Tol's scheme "muted"
-CYCLE = [BLUE, ORANGE, GREEN, RED, SKY, PINK, GREY]
+CYCLE = [BLUE, ORANGE, GREEN, RED, SKY, PINK, GRAY]
 # These names have one color in every figure, on the report and in the chat.
-COLORS = {"base": GREY, "tuned": BLUE, "aligned": ORANGE, "chat": WINE}
+COLORS = {"base": GRAY, "tuned": BLUE, "aligned": ORANGE, "chat": WINE}
 COLORS |= {"reference": GREEN, "responder": SKY}
 COLORS |= {"dataset": SKY, "seeds": ORANGE, "published": PINK}
-STATES = {"within": GREEN, "missed": RED, "not shown": GREY}  # of a finding of an audit
+STATES = {"within": GREEN, "missed": RED, "not shown": GRAY}  # of a finding of an audit
 PALE = (0.5, 0.5, 0.5, 0.15)  # a tint that fits light and dark pages
 DARK = "#1b1f24"  # words on pale colors
 WIDTH = 7.5  # inches
@@ -110,7 +110,7 @@ def intervals(
     names = list(dict.fromkeys(short(n, 999) for frame in panels.values() for n in frame.index))
     groups = colors(v for f in panels.values() for v in (f[group] if group else [""]))
     if gray:
-        groups = dict.fromkeys(groups, GREY)
+        groups = dict.fromkeys(groups, GRAY)
     if not names:
         return _note(label)
     height = 1.3 + (0.2 + 0.14 * len(groups)) * _stretch(names) * len(names)
@@ -347,6 +347,6 @@ def _references(axes: Any, reference: Any) -> None:
     """Draw dashed vertical lines at a place on the x-axis, or at {place: label}."""
     marks = reference if isinstance(reference, Mapping) else {reference: ""}
     for place, text in marks.items() if reference is not None else ():
-        axes.axvline(place, color=GREY, ls="--", lw=1)
+        axes.axvline(place, color=GRAY, ls="--", lw=1)
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         axes.annotate(text, (place, 1), xytext=(3, -2), va="top", fontsize=9, **where)

@@ -356,5 +356,4 @@ def _folder(run: str | Path) -> Path:
     for folder in (Path(run), paths.root() / run, outputs / run):
         if str(run) and folder.is_dir() and any(folder.glob("*.json*")):
             return folder
-    do = "Give the folder of a run, for example outputs/demo, or its name."
-    raise UserError("There is no such run.", got=run, do=do)
+    raise paths.no_run(run)

@@ -53,9 +53,6 @@ def complete(given: dict[str, Any], part: str = "settings") -> dict[str, Any]:
     if values["load_in_4bit"] and (not rank or device() == "CPU"):
         got, do = f"lora_rank {rank} on {device()}", "Set load_in_4bit: false."
         raise UserError("4-bit weights need a lora_rank above 0 and a CUDA GPU.", got=got, do=do)
-    if not 0 <= (share := values.get("replay_share", 0)) < 1:
-        do = "With 0.2, one in five training examples is a general instruction."
-        raise UserError("`replay_share` must be at least 0 and below 1.", got=share, do=do)
     at_once = values["micro_batch_size"] * processes()
     if not at_once or values["batch_size"] % at_once:
         do = "Make batch_size a multiple of micro_batch_size times the number of processes."
