@@ -98,12 +98,11 @@ def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqli
 
 def _takes_log(folder: Path) -> bool:
     """Return whether kernels share memory on a disk, tried on a file that no other one opens."""
-    with (
-        TemporaryDirectory(prefix=".log-", dir=folder) as trial,
-        suppress(sqlite3.OperationalError),
-    ):
-        with closing(sqlite3.connect(Path(trial) / "trial.sqlite", **FORM)) as base:
-            base.executescript("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ROLLBACK")
+    with suppress(sqlite3.OperationalError, OSError):
+        with TemporaryDirectory(prefix=".log-", dir=folder) as trial:
+            base = sqlite3.connect(Path(trial) / "trial.sqlite", **FORM)
+            with closing(base):
+                base.executescript("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ROLLBACK")
         return True
     return False
 

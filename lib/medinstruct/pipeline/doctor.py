@@ -124,7 +124,8 @@ def served(url: str, key: str) -> tuple[dict[str, dict[str, Any]], str | UserErr
         is_lost = not status and not isinstance(error.__cause__, httpx2.ReadTimeout)
         if is_lost or (way and status in network.FAILING):
             what = f"{network.public(entry.address)} does not answer{way}"
-            return {}, UserError(what, do="check the network")
+            do = "start the server" if network.is_own(entry.address) else "check the network"
+            return {}, UserError(what, do=do)
         return {}, trouble
 
 
