@@ -4,8 +4,9 @@ python lib/benchmarks/preferences.py [--part planted] [--pairs 60] [--answers 20
 
 Begins with the adapter of outputs/demo. 1: chosen answers begin with "In short,"; how many answers to
 other questions do so before and after. 2: two sampled answers of the tuned model to each prompt, and a judge
-that prefers the longer one in eight of ten pairs; mean words of answers before, after unbalanced pairs, and after
-as many matched ones.
+that prefers the longer one in eight of ten pairs; mean words of answers to held-out prompts before, after
+unbalanced pairs, and after as many matched ones. These answers are sampled as those of the pairs were: greedy ones
+of so small a model repeat a phrase up to the limit, and any preference training changes how often.
 """
 
 import argparse
@@ -72,15 +73,21 @@ def preferences_evenly(rows, count):
     return [rows[n] for n in np.linspace(0, len(rows) - 1, count).astype(int)]
 
 
-def sampled(examples, *, room=160):
-    """The prompts with two sampled answers of the tuned model that end by themselves and differ in length."""
-    prompts = [training.message(e.instruction, e.input) for e in examples]
+def replies_of(adapter, prompts, *, samples, room=160):
+    """The sampled answers of a tuned model, those to one prompt side by side."""
     form = {"max_tokens": room, "temperature": 0.8}
     turns = [[{"role": "user", "content": text}] for text in prompts]
-    asks = [llm.Request(messages=t, parameters=form, sample=n) for t in turns for n in (0, 1)]
-    place = {"adapter": ADAPTER, "chat": True, "batch_size": 60}
-    with llm.LocalModel(llm.model_folder("smollm2"), **place) as model:
-        replies = asyncio.run(model.ask_all(asks))
+    asks = [
+        llm.Request(messages=t, parameters=form, sample=n) for t in turns for n in range(samples)
+    ]
+    with llm.LocalModel(llm.model_folder("smollm2"), adapter=adapter, chat=True) as model:
+        return asyncio.run(model.ask_all(asks))
+
+
+def sampled(examples):
+    """The prompts with two sampled answers of the tuned model that end by themselves and differ in length."""
+    prompts = [training.message(e.instruction, e.input) for e in examples]
+    replies = replies_of(ADAPTER, prompts, samples=2)
     couples = zip(prompts, replies[::2], replies[1::2], strict=True)
     return [
         (prompt, *sorted((a.text, b.text), key=lambda text: len(text.split())))
@@ -104,12 +111,12 @@ def lengths(folder, count, more):
     matched = preferences.balance(pairs)
     print(f"  {len(pairs)} pairs, {len(matched)} after matching")
     sets = {"none": pairs[: len(matched)], "match": matched}
-    rows = {"before": answers(ADAPTER, questions, room=192)}
+    rows = {"before": replies_of(ADAPTER, questions, samples=1)}
     for name, part in sets.items():
         print(f"  {name}: chosen longer in {(preferences.length_ratios(part) > 0).mean():.0%}")
         tune(part, folder / name, **more)
-        rows[name] = answers(folder / name, questions, room=192)
-    words = pd.DataFrame({name: [len(t.split()) for t in part] for name, part in rows.items()})
+        rows[name] = replies_of(folder / name, questions, samples=1)
+    words = pd.DataFrame({k: [len(r.text.split()) for r in part] for k, part in rows.items()})
     change = words.div(words["before"].mean()).sub(words["before"] / words["before"].mean(), axis=0)
     table = pd.DataFrame({"mean words": words.mean(), "change": change.mean()})
     table["95 %"] = 1.96 * change.std() / len(words) ** 0.5
