@@ -15,9 +15,10 @@ HEAVY := import lm_eval.models.huggingface, papermill, peft, seaborn, sklearn, s
 demo: .venv/ready
 	$(BIN)/python -m medinstruct run params/demo.yaml
 
+# Three workers for two cores, since many tests wait for a server or a browser.
 test: .venv/ready
 	$(BIN)/ruff check lib notebooks
-	$(BIN)/python -m pytest lib -n 2 --dist loadfile --no-loadscope-reorder --durations=25
+	$(BIN)/python -m pytest lib -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
 # Writes what notebooks and README repeat: set-up cells, navigation, badges, tables.
 contents: .venv/ready

@@ -185,8 +185,11 @@ def test_a_merged_folder_has_the_names_that_older_programs_read(tmp_path, scalin
 
 def test_an_export_replaces_no_folder_of_others(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDINSTRUCT_OUTPUTS", str(tmp_path))
-    with pytest.raises(UserError, match=r"training\.json"):
+    with pytest.raises(UserError, match="no such run"):
         export.export("none")
+    (tmp_path / "untrained").mkdir()
+    with pytest.raises(UserError, match=r"training\.json"):
+        export.export("untrained")
     run = tmp_path / "run"
     (run / "adapter").mkdir(parents=True)
     (run / "training.json").write_text('{"base_model": "smollm2", "template": "chat"}')

@@ -386,9 +386,9 @@ def test_weights_make_the_sample_speak_for_the_whole_dataset():
 def test_every_item_can_be_drawn_about_equally_often():
     items = [example(n, "Rest and drink some water.", difficulty=n % 5 + 1) for n in range(60)]
     drawn = Counter(
-        one.item.id for seed in range(300) for one in review.sample(items, 15, seed=seed)
+        one.item.id for seed in range(120) for one in review.sample(items, 15, seed=seed)
     )
-    assert len(drawn) == 60 and min(drawn.values()) > 45 and max(drawn.values()) < 110  # mean 75
+    assert len(drawn) == 60 and min(drawn.values()) > 13 and max(drawn.values()) < 52  # mean 30
 
 
 def test_the_planner_keeps_what_it_promises():
