@@ -111,12 +111,13 @@ def lengths(folder, count, more):
     matched = preferences.balance(pairs)
     print(f"  {len(pairs)} pairs, {len(matched)} after matching")
     sets = {"none": pairs[: len(matched)], "match": matched}
-    rows = {"before": replies_of(ADAPTER, questions, samples=1)}
+    rows = {"before": replies_of(ADAPTER, questions, samples=2)}
     for name, part in sets.items():
         print(f"  {name}: chosen longer in {(preferences.length_ratios(part) > 0).mean():.0%}")
         tune(part, folder / name, **more)
-        rows[name] = replies_of(folder / name, questions, samples=1)
+        rows[name] = replies_of(folder / name, questions, samples=2)
     words = pd.DataFrame({k: [len(r.text.split()) for r in part] for k, part in rows.items()})
+    words = words.groupby(words.index // 2).mean()  # the two answers to a prompt
     change = words.div(words["before"].mean()).sub(words["before"] / words["before"].mean(), axis=0)
     table = pd.DataFrame({"mean words": words.mean(), "change": change.mean()})
     table["95 %"] = 1.96 * change.std() / len(words) ** 0.5

@@ -30,14 +30,17 @@ def connect(path: str | Path, *, log: bool = False) -> sqlite3.Connection:
     try:
         return _open(path, "mode=rwc", log=log)
     except sqlite3.OperationalError as error:
-        tries = 5 if kind(error) in paths.load("database")["without_log"] else 0
-        for script in [END_LOG, ""] * tries:  # another kernel may be ending the log
-            with suppress(sqlite3.OperationalError):
-                base = _open(path, "mode=rw", script)
-                _note_no_log(path)
-                return base
-            time.sleep(0.1 * random.random())
-        if kind(error) in paths.load("database")["only_read"] and path.exists():
+        kinds = paths.load("database")
+        times = 1 if kind(error) in kinds["only_read"] else 5
+        for script in [END_LOG, ""] * times:  # another kernel may be ending the log
+            if kind(error) in kinds["without_log"]:
+                with suppress(sqlite3.OperationalError):
+                    base = _open(path, "mode=rw", script, wait=1)
+                    if base.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                        _note_no_log(path)
+                    return base
+                time.sleep(0.1 * random.random())
+        if kind(error) in kinds["only_read"] and path.exists():
             return read(path)
         raise
 
@@ -75,11 +78,14 @@ def clear_errors(what: str) -> Iterator[None]:
         raise UserError(what, got=error, do=remedies.get(kind(error), usual)) from None
 
 
-def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqlite3.Connection:
-    """Return a connection that has read and locked the file once: errors appear only then."""
+def _open(path: Path, mode: str, script: str = "", *, log=False, wait=0) -> sqlite3.Connection:
+    """Return a connection that has read and locked the file once: errors appear only then.
+
+    `wait` is the number of seconds that this may take, if not TIMEOUT.
+    """
     name = path.as_posix()
     name = quote(os.fsencode(name if name[0] == "/" else f"/{name}"), "/:")  # Windows: C:/
-    base = sqlite3.connect(f"file://{name}?{mode}", timeout=TIMEOUT, uri=True, **FORM)
+    base = sqlite3.connect(f"file://{name}?{mode}", timeout=wait or TIMEOUT, uri=True, **FORM)
     try:
         base.executescript(script)
         if not base.execute(READ).fetchall() and log:
@@ -89,7 +95,7 @@ def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqli
             else:
                 _note_no_log(path)
         if "mode=rw" in mode:
-            base.executescript("BEGIN IMMEDIATE; ROLLBACK")
+            base.executescript(f"BEGIN IMMEDIATE; ROLLBACK; PRAGMA busy_timeout={TIMEOUT * 1000}")
     except BaseException:
         base.close()
         raise
@@ -98,13 +104,14 @@ def _open(path: Path, mode: str, script: str = "", *, log: bool = False) -> sqli
 
 def _takes_log(folder: Path) -> bool:
     """Return whether kernels share memory on a disk, tried on a file that no other one opens."""
-    with suppress(sqlite3.OperationalError, OSError):
+    try:
         with TemporaryDirectory(prefix=".log-", dir=folder) as trial:
             base = sqlite3.connect(Path(trial) / "trial.sqlite", **FORM)
             with closing(base):
                 base.executescript("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ROLLBACK")
-        return True
-    return False
+    except (sqlite3.OperationalError, OSError) as error:  # the file itself shows any other fault
+        return kind(error) not in paths.load("database")["without_log"]
+    return True
 
 
 def _note_no_log(path: Path) -> None:

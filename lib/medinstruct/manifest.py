@@ -74,11 +74,13 @@ def begin(notebook: str, values: dict[str, Any]) -> Stage:
         raise UserError(what, got="; ".join(changes), do=do)
     origin = paths.outputs(values.get("read_from") or values["run"])
     if values.get("read_from") and not origin.exists():
-        raise paths.no_run(values["read_from"], "`read_from` does not name a run.")
+        what, do = "`read_from` does not name a run.", "Or leave it empty."
+        raise paths.no_run(values["read_from"], what, do=do)
     for name in io.get("reads", []) if values.get("answerer", "here") else []:  # "": no model
         file = _place(name, origin, stage.folder)
         if not file.exists() or (name not in MAY_BE_EMPTY and not file.stat().st_size):
-            raise paths.missing(file)
+            do = "Or name in `read_from` a run that has the file."
+            raise paths.missing(file, run=values["run"], do=do)
     if origin != stage.folder:
         _copy_inputs(inputs(io), origin, stage.folder)
     return stage

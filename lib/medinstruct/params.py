@@ -90,7 +90,8 @@ def typed(name: str, value: Any, kind: str) -> Any:
         valid = (
             f"at least {limits[0]}" if limits[1] == math.inf else "from {} to {}".format(*limits)
         )
-        raise UserError(f"Parameter `{name}` must be {valid}.", got=value, do=f"Change `{name}`.")
+        do = "Correct it in the profile, in `--set`, or in the parameters cell."
+        raise UserError(f"Parameter `{name}` must be {valid}.", got=value, do=do)
     return value
 
 
@@ -157,13 +158,16 @@ def _located(path: str | Path, above: tuple[Path, ...] = ()) -> Path:
 
 def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:
     """Return the parameters of a run, checked: defaults, profile, then `key=value` texts."""
+    values = {name: default for name, (_, default) in defaults().items()}
+    return values | checked(profile(path) | set_values(sets))
+
+
+def checked(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the values under the names of parameters, each of its kind and in its range."""
     known = defaults()
-    given = profile(path) | set_values(sets)
-    for name in given:
-        if name not in known:
-            raise unknown(name, known)
-    values = {name: default for name, (_, default) in known.items()} | given
-    return {name: typed(name, value, known[name][0]) for name, value in values.items()}
+    for name in given.keys() - known.keys():
+        raise unknown(name, known)
+    return {name: typed(name, value, known[name][0]) for name, value in given.items()}
 
 
 def table(profile: str | Path, notebook: str = "") -> list[str]:

@@ -87,16 +87,19 @@ def read_yaml(path: Path, *, do: str) -> Any:
     raise UserError(f"{path} is not valid YAML.", got=got, do=do)
 
 
-def no_run(name: str | Path, what: str = "There is no such run.") -> UserError:
+def no_run(name: str | Path, what: str = "There is no such run.", *, do: str = "") -> UserError:
     """Return the error for the name of a run that does not exist, with those that do."""
     runs = sorted(file.parent.name for file in outputs("demo").parent.glob("*/manifest.json"))
     near = difflib.get_close_matches(str(name), runs, n=1)
-    do = f"Did you mean {near[0]}?" if near else f"Runs here: {', '.join(runs) or 'none'}."
-    return UserError(what, got=name, do=do)
+    known = f"Did you mean {near[0]}?" if near else f"Runs here: {', '.join(runs) or 'none'}."
+    return UserError(what, got=name, do=f"{known} {do}".strip())
 
 
-def missing(path: str | Path) -> UserError:
-    """Return the error for a file that is absent or empty; it names the notebook that writes it."""
+def missing(path: str | Path, *, run: str = "", do: str = "") -> UserError:
+    """Return the error for a file that is absent or empty; it names the notebook that writes it.
+
+    With `run` it names the command too.
+    """
     path = Path(path)
     for source in notebooks():
         if path.name in (text.strip("/") for text in metadata(source).get("writes", [])):
@@ -104,8 +107,10 @@ def missing(path: str | Path) -> UserError:
                 do = "Its page lists what was set aside, and why: change what led to that."
                 return UserError(f"Notebook {source.stem} left {path.name} empty.", got=path, do=do)
             what = f"Notebook {source.stem} writes {path.name}; run it first."
-            do = f"Call `medinstruct run PROFILE {source.stem[:2]} --set run={path.parent.name}`, "
-            do += "or name in `read_from` a run that has the file."
+            call = f'Call `medinstruct run PROFILE {source.stem[:2]} --set "run={run}"`.' * bool(
+                run
+            )
+            do = f"{call} {do}".strip() or "Or correct the path."
             return UserError(what, got=f"no file {path}", do=do)
     do = "Check the path; relative paths start at the working directory or the repository."
     if "\\" in str(path) or not str(path).isprintable():

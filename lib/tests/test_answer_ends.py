@@ -26,12 +26,12 @@ def is_right(label, text):
 
 
 @pytest.mark.parametrize("kind", sorted({(label, kind) for label, kind, _ in ENDS}))
-def test_ends_of_answers_are_judged_as_they_are_labelled(kind):
+def test_ends_of_answers_are_judged_as_they_are_labeled(kind):
     wrong = [text for *about, text in ENDS if (*about,) == kind and not is_right(kind[0], text)]
     assert len(wrong) <= (kind == ("whole", "list, table or code")), wrong
 
 
-def test_of_all_labelled_ends_99_of_100_are_right():
+def test_of_all_labeled_ends_99_of_100_are_right():
     right = sum(is_right(label, text) for label, _, text in ENDS)
     assert len(ENDS) >= 120 and right / len(ENDS) > 0.99 > max(BEFORE)
 

@@ -1,4 +1,4 @@
-"""What could name a person is found: on labelled snippets, in published dialogues, anywhere in a long text."""
+"""What could name a person is found: on labeled snippets, in published dialogues, anywhere in a long text."""
 
 import json
 from collections import Counter

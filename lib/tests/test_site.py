@@ -68,7 +68,9 @@ def test_axe_finds_nothing_and_nothing_is_cut(browser, site, scheme):  # noqa: F
     wrong = {}
     for n, path in enumerate(pages):
         width = (1280, 390)[(n + (scheme == "dark")) % 2]
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
         page.goto(path.as_uri(), timeout=120_000)
         problems = violations(page)
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):

@@ -121,7 +121,7 @@ def export(run: str, *, to: str = "", model: str = "") -> list[str]:
     out = paths.outputs(run)
     trained = paths.read_json(out / "training.json")
     if not trained:
-        raise paths.missing(out / "training.json") if out.is_dir() else paths.no_run(run)
+        raise paths.missing(out / "training.json", run=run) if out.is_dir() else paths.no_run(run)
     adapters = training.adapters(out)
     name = model or [*adapters][-1]
     if name not in adapters:

@@ -45,7 +45,7 @@ def open_report(run: str) -> Iterator[str]:
     """Open a run's report in the browser; yield its address."""
     page = paths.outputs(run) / "report.html"
     if not page.exists():
-        raise paths.missing(page) if page.parent.is_dir() else paths.no_run(run)
+        raise paths.missing(page, run=run) if page.parent.is_dir() else paths.no_run(run)
     yield f"Opening {page.resolve().as_uri()}"
     webbrowser.open(page.resolve().as_uri())
 
@@ -58,5 +58,6 @@ def _values(name: str, sets: Sequence[str]) -> dict:
     used = [entry["values"] for entry in entries.values() if "values" in entry]
     kept = {key: value for own in used for key, value in own.items()}
     known = params.defaults()
-    values = {key: default for key, (_, default) in known.items()} | kept | params.set_values(sets)
+    given = params.checked(params.set_values(sets))
+    values = {key: default for key, (_, default) in known.items()} | kept | given
     return {key: values[key] for key in known} | {"run": name}

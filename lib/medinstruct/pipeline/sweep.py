@@ -30,7 +30,7 @@ def run_grid(profile: str, *, grid: Sequence[str], sets: Sequence[str] = ()) -> 
     out = [paths.outputs(params.merged(profile, _sets(cell, sets))["run"]) for cell in cells][0]
     for name in paths.metadata(paths.notebook("08_finetune_lora"))["reads"]:
         if not (out / name).exists():
-            raise paths.missing(out / name)
+            raise paths.missing(out / name, run=out.name)
     for cell in cells:
         name = "-".join(f"{key}-{_text(value)}" for key, value in cell.items())
         folder = paths.outputs(f"{out.name}-" + re.sub(r"[^\w.-]", "_", name))

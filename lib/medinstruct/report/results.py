@@ -356,4 +356,4 @@ def _folder(run: str | Path) -> Path:
     for folder in (Path(run), paths.root() / run, outputs / run):
         if str(run) and folder.is_dir() and any(folder.glob("*.json*")):
             return folder
-    raise paths.no_run(run)
+    raise paths.no_run(run, do="Or give the folder of a run.")
