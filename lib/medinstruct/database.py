@@ -31,15 +31,14 @@ def connect(path: str | Path, *, log: bool = False) -> sqlite3.Connection:
         return _open(path, "mode=rwc", log=log)
     except sqlite3.OperationalError as error:
         kinds = paths.load("database")
-        times = 1 if kind(error) in kinds["only_read"] else 5
-        for script in [END_LOG, ""] * times:  # another kernel may be ending the log
-            if kind(error) in kinds["without_log"]:
-                with suppress(sqlite3.OperationalError):
-                    base = _open(path, "mode=rw", script, wait=1)
-                    if base.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                        _note_no_log(path)
-                    return base
-                time.sleep(0.1 * random.random())
+        ways = [END_LOG, ""] if kind(error) in kinds["without_log"] else []
+        for script in ways * (1 if kind(error) in kinds["only_read"] else 5):
+            with suppress(sqlite3.OperationalError):  # another kernel may be ending the log
+                base = _open(path, "mode=rw", script, wait=1)
+                if base.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    _note_no_log(path)
+                return base
+            time.sleep(0.1 * random.random())
         if kind(error) in kinds["only_read"] and path.exists():
             return read(path)
         raise

@@ -86,10 +86,9 @@ def typed(name: str, value: Any, kind: str) -> Any:
     if type(value) is not TYPES[kind]:
         got, do = f"{value!r} ({type(value).__name__})", paths.load("parameter_kinds")[kind]
         raise UserError(f"Parameter `{name}` must be {kind}.", got=got, do=do)
-    if (limits := paths.load("parameter_ranges").get(name)) and not limits[0] <= value <= limits[1]:
-        valid = (
-            f"at least {limits[0]}" if limits[1] == math.inf else "from {} to {}".format(*limits)
-        )
+    low, high = paths.load("parameter_ranges").get(name, (-math.inf, math.inf))
+    if kind in ("int", "float") and not low <= value <= high:
+        valid = f"at least {low}" if high == math.inf else f"from {low} to {high}"
         do = "Correct it in the profile, in `--set`, or in the parameters cell."
         raise UserError(f"Parameter `{name}` must be {valid}.", got=value, do=do)
     return value
@@ -165,8 +164,9 @@ def merged(path: str | Path, sets: Iterable[str] = ()) -> dict[str, Any]:
 def checked(given: dict[str, Any]) -> dict[str, Any]:
     """Return the values under the names of parameters, each of its kind and in its range."""
     known = defaults()
-    for name in given.keys() - known.keys():
-        raise unknown(name, known)
+    for name in given:
+        if name not in known:
+            raise unknown(name, known)
     return {name: typed(name, value, known[name][0]) for name, value in given.items()}
 
 

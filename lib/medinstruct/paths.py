@@ -107,10 +107,8 @@ def missing(path: str | Path, *, run: str = "", do: str = "") -> UserError:
                 do = "Its page lists what was set aside, and why: change what led to that."
                 return UserError(f"Notebook {source.stem} left {path.name} empty.", got=path, do=do)
             what = f"Notebook {source.stem} writes {path.name}; run it first."
-            call = f'Call `medinstruct run PROFILE {source.stem[:2]} --set "run={run}"`.' * bool(
-                run
-            )
-            do = f"{call} {do}".strip() or "Or correct the path."
+            call = f'Call `medinstruct run PROFILE {source.stem[:2]} --set "run={run}"`. '
+            do = (call * bool(run) + do).strip() or "Or correct the path."
             return UserError(what, got=f"no file {path}", do=do)
     do = "Check the path; relative paths start at the working directory or the repository."
     if "\\" in str(path) or not str(path).isprintable():

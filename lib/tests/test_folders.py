@@ -267,6 +267,29 @@ def test_kernels_that_start_at_once_share_a_disk_without_shared_memory(shared):
     assert kept(shared / "at once") == (75, 75)
 
 
+# Opens the two files, and prints the statements that choose how a file of theirs is kept.
+CHOICES = """
+    import sqlite3, sys
+    from pathlib import Path
+    class Traced(sqlite3.Connection):
+        def __init__(self, name, *args, **form):
+            super().__init__(name, *args, **form)
+            note = lambda text: "journal_mode=" in text and print(Path(name).name, text)
+            self.set_trace_callback(note)
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *args, **form: connect(*args, factory=Traced, **form)
+    from medinstruct import llm, review
+    llm.Cache(Path(sys.argv[1]) / "a.sqlite"), review.Store(Path(sys.argv[1]) / "v.sqlite")
+"""
+
+
+def test_a_disk_without_shared_memory_is_known_before_a_file_is_switched(no_memory, tmp_path):
+    """A switched file fails the kernels that have it open."""
+    run = as_user(CHOICES, tmp_path, **no_memory)
+    assert {line.split()[0] for line in run.stdout.splitlines()} == {"trial.sqlite"}, run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.sqlite", "v.sqlite"]
+
+
 def test_the_log_of_a_dead_kernel_is_read_where_memory_is_not_shared(shared):
     assert (shared / "dead" / "notes A").read_text("utf-8").count("takes no write-ahead log") == 2
     assert kept(shared / "dead") == (5, 5)

@@ -185,8 +185,11 @@ def test_a_missing_input_names_the_notebook_that_writes_it_and_no_folder_is_made
     with pytest.raises(UserError, match="`read_from` does not name a run"):
         run_lines(only=["02"], sets=["run=u", "read_from=mistyped"])
     for sets in ([], ["run=mistyped"]):
-        with pytest.raises(UserError, match=r"Notebook 01_one writes a.txt; run it first"):
+        with pytest.raises(UserError, match="Notebook 01_one writes a.txt; run it first") as error:
             run_lines(only=["02"], sets=sets)
+        run = "mistyped" if sets else "t"
+        assert f'`medinstruct run PROFILE 01 --set "run={run}"`. Or name in' in error.value.do
+    assert "medinstruct run" not in paths.missing("my/a.txt").do  # a path of the user's own
     assert not (house / "outputs").exists()
 
 
@@ -338,7 +341,7 @@ def test_the_doctor_names_what_keeps_a_profile_from_running_and_what_to_do(monke
         f"{there} does not answer",
         "seeds cannot be read: nowhere.json",
     ]
-    assert "teacher=… judge=…" in gone[0][1]
+    assert gone[0][1].startswith("start the server") and "teacher=… judge=…" in gone[0][1]
 
 
 def test_the_doctor_finds_a_package_that_is_missing_or_too_old(monkeypatch):

@@ -16,7 +16,7 @@ FILES = sorted(p for p in LIBRARY.rglob("*.py") if "data" not in p.relative_to(L
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 CHAPTERS = sorted(path.parent.name for path in LIBRARY.glob("*/__init__.py"))
 TEXT = {path: path.read_text(encoding="utf-8") for path in FILES}
-MOST_LINES = 13_793
+MOST_LINES = 13_790
 MOST_MODULES, MOST_IN_CHAPTER, MOST_NAMES = 100, 8, 15
 ODD_WORDS = re.compile(r"\b(found|told|said|somebody|whoever|nobody)\b")
 # A chapter imports chapters of lower rank, or of its own rank without a circle.
