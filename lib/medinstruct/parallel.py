@@ -7,13 +7,13 @@ from itertools import chain
 from multiprocessing import get_context
 from typing import Any
 
-MANY = 4000  # texts from which a second process saves more than its start costs
-PORTION = 1000  # texts that a process reads at once
+MANY = 1000  # texts from which a second process saves more than its start costs
+PORTION = 250  # texts that a process reads at once
 _KNOWN: dict[Callable, dict[str, Any]] = {}
 
 
-def by_text(function: Callable[[list[str]], list[Any]], texts: Iterable[str]) -> dict[str, Any]:
-    """Return by text the results of a function of several texts."""
+def by_text(function: Callable[[list[Any]], list[Any]], texts: Iterable[Any]) -> dict[Any, Any]:
+    """Return by text (or clause) the results of a function of several texts."""
     unique = list(dict.fromkeys(texts))
     parts = [unique[start : start + PORTION] for start in range(0, len(unique), PORTION)]
     if sys.platform == "linux" and len(unique) > MANY:  # where a fork is safe in a notebook

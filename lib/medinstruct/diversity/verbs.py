@@ -51,10 +51,12 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     path); a UserError says how to install a missing one. Texts in another language are parsed by
     the pipeline of their language, if it is installed (see `unparsed`).
     """
-    _load_pipeline(model)  # before the processes: they share it
+    lexicon = _load_pipeline(model)[1]  # before the processes: they share it
     languages_of = {text: languages.detect(text) or "en" for text in texts}
     english = (text for text, code in languages_of.items() if code == "en")
-    by_text = parallel.by_text(partial(_parse, model), english)
+    clauses = {text: _asking_clause(text, lexicon) for text in english}
+    parsed = parallel.by_text(partial(_parse, model), clauses.values())
+    by_text = {text: parsed[clause] for text, clause in clauses.items()}
     for code in sorted({*languages_of.values()} - {"en"}):
         part = [text for text, other in languages_of.items() if other == code]
         by_text |= zip(part, _parse_other(_load_other(code, model), part), strict=True)
@@ -101,10 +103,9 @@ def _parse_other(pipeline: Any, texts: Sequence[str]) -> list[Pair]:
     return chosen
 
 
-def _parse(model: str, texts: list[str]) -> list[Pair]:
-    """Return the pairs of texts, parsed in this process."""
+def _parse(model: str, clauses: list[Clause]) -> list[Pair]:
+    """Return the pairs of clauses, parsed in this process."""
     pipeline, lexicon = _load_pipeline(model)
-    clauses = [_asking_clause(text, lexicon) for text in texts]
     documents = zip(pipeline.pipe(map(_with_subject, clauses)), clauses, strict=True)
     return [_pair(document, clause, lexicon) for document, clause in documents]
 

@@ -37,11 +37,13 @@ class Cache:
 
     def put(self, key: str, request: Request, answer: dict[str, Any], *, usd: float = 0) -> Reply:
         """Save an answer and its cost; return the reply that was saved first under the key."""
-        row = self._row(key)
-        bad = None if self.get(key) else row  # it may be replaced
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
-        self._do(PUT, key, *texts, time.time(), usd, bad)
-        return self.get(key).model_copy(update={"cached": False})
+        row = (key, *texts, time.time(), usd)
+        is_new = self._do(PUT, *row, None).rowcount == 1
+        if not is_new and not self.get(key):  # what is saved is no reply: it is replaced
+            self._do(PUT, *row, self._row(key))
+        reply = Reply(**answer, key=key) if is_new else self.get(key)
+        return reply.model_copy(update={"cached": False})
 
     def _row(self, key: str) -> bytes | None:
         query = "SELECT CAST(answer AS BLOB) FROM answers WHERE key = ?"

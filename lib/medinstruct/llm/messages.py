@@ -66,7 +66,7 @@ class Request(BaseModel, extra="forbid", frozen=True):
 
     def least_tokens(self) -> int:
         """Return a lower estimate for any tokenizer: two tokens for three words, or 16 bytes."""
-        words = [word for word in self.text.split() if re.search(r"[^\W_]", word)]
+        words = re.sub(r"(?<!\S)(?:[^\w\s]|_)+(?!\S)", "", self.text).split()
         return max(2 * len(words) // 3, len("".join(words).encode()) // 16)
 
     def max_tokens(self, default: int) -> int:

@@ -86,6 +86,7 @@ def parsed(row: dict[str, Any]) -> Condition:
     return Condition(**row | {name: tuple(row[name]) for name in LIST_FIELDS.split()})
 
 
+@cache
 def called(name: str) -> str:
     """Return the name inside a sentence: lower case, but for abbreviations and personal names."""
     first = name.split()[0]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from random import Random
@@ -127,7 +127,10 @@ def subject(instruction: str, context: str = "") -> Condition | None:
     for pattern, words in rules["read"].items():
         text = re.sub(pattern, words, text)
     pattern, owners = _names(language)
-    points = [sum(weight for phrase, weight in row if phrase in text) for row in _phrases(language)]
+    points, index = [0] * len(conditions(language)), _phrases(language)
+    for word in index.keys() & {"", *re.findall(r"\w+", text)}:
+        for phrase, weight, number in index[word]:
+            points[number] += weight * (phrase in text)
     named = dict.fromkeys(owners[match.group()] for match in pattern.finditer(text))
     for rank, number in enumerate(named):
         points[number] += 1 if rank else 4
@@ -176,14 +179,19 @@ def _names(language: str) -> tuple[re.Pattern[str], dict[str, int]]:
 
 
 @cache
-def _phrases(language: str) -> list[list[tuple[str, int]]]:
-    """Return for each condition its lower-case phrases with their weights."""
-    rows = []
-    for c in conditions(language):
+def _phrases(language: str) -> dict[str, list[tuple[str, int, int]]]:
+    """Return lower-case phrases, weights and numbers of conditions, by a whole word of the phrase.
+
+    A text with the phrase has that word; phrases of one or two words are under "".
+    """
+    index = defaultdict(list)
+    for number, c in enumerate(conditions(language)):
         weak = [*c.presentation, *c.causes, *(test.finding for test in c.tests)]
         phrases = [c.typical_patient, c.mechanism, c.pearl, c.drug.use, *weak]
-        rows.append([*zip(map(str.lower, phrases), [6, 4, 4, 4, *[1] * len(weak)], strict=True)])
-    return rows
+        for phrase, weight in zip(map(str.lower, phrases), [6, 4, 4, 4, *[1] * len(weak)], strict=True):
+            word = max(re.findall(r"\w+", phrase)[1:-1], key=len, default="")
+            index[word].append((phrase, weight, number))
+    return index
 
 
 def winner(question: str, first: str, second: str, *, wording: str = "") -> str:
