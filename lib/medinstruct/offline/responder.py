@@ -188,7 +188,9 @@ def _phrases(language: str) -> dict[str, list[tuple[str, int, int]]]:
     for number, c in enumerate(conditions(language)):
         weak = [*c.presentation, *c.causes, *(test.finding for test in c.tests)]
         phrases = [c.typical_patient, c.mechanism, c.pearl, c.drug.use, *weak]
-        for phrase, weight in zip(map(str.lower, phrases), [6, 4, 4, 4, *[1] * len(weak)], strict=True):
+        for phrase, weight in zip(
+            map(str.lower, phrases), [6, 4, 4, 4, *[1] * len(weak)], strict=True
+        ):
             word = max(re.findall(r"\w+", phrase)[1:-1], key=len, default="")
             index[word].append((phrase, weight, number))
     return index

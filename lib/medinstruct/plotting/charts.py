@@ -4,7 +4,6 @@ A title may hold fields such as {n} that the chart fills in from its data: see `
 """
 
 import itertools
-import logging
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -289,11 +288,11 @@ def _note(label: str) -> Any:
 
 def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1) -> Any:
     """Return a titled figure in the house style and its panels, side by side; sizes are inches."""
-    from matplotlib import style
+    from matplotlib import rcParams, style
     from matplotlib.figure import Figure
 
     style.use(paths.data("figures.mplstyle"))
-    _add_fonts()
+    rcParams["font.family"] = _installed(*rcParams["font.family"])
     width += max(0, panels - 2)
     figure = Figure(figsize=(width, height))  # without pyplot: no window, nothing to close
     axes = figure.subplots(1, panels, squeeze=False, sharey=True)
@@ -303,14 +302,13 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
 
 
 @cache
-def _add_fonts() -> None:
-    """Add the font of the extra `cjk`; those of the style need not be installed."""
-    from matplotlib import font_manager
+def _installed(*families: str) -> list[str]:
+    """Return the installed families, for each of which every text takes time; with the extra `cjk`."""
+    from matplotlib.font_manager import fontManager
 
-    logging.getLogger(font_manager.__name__).setLevel(logging.ERROR)
     if package := find_spec("noto_cjk_sans_otc"):
-        path = Path(package.origin).with_name("NotoSansCJK-Regular.ttc")
-        font_manager.fontManager.addfont(path)
+        fontManager.addfont(Path(package.origin).with_name("NotoSansCJK-Regular.ttc"))
+    return [name for name in families if name in fontManager.get_font_names()]
 
 
 def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:
