@@ -244,14 +244,16 @@ def test_several_judges_keep_one_budget_and_may_see_a_part():
     assert [judge.model for judge in jury] == ["one", "two", "three"] and jury[
         2
     ].url == "offline?first_wins=0.5"
-    verdicts = asyncio.run(evaluation.judge.ask_jury(jury, pairs, items=4))
-    assert [len(found) for found in evaluation.verdicts.by_judge(verdicts).values()] == [20, 8, 8]
+    part = evaluation.judge.on_items(pairs, 4)
+    asked = [evaluation.judge.ask(*given) for given in zip(jury, (pairs, part, part), strict=True)]
+    assert [len(asyncio.run(verdicts)) for verdicts in asked] == [20, 8, 8]
     prices = {"usd_per_mtok": (1.0, 1.0)}
     jury = evaluation.judge.jury(
         [f"{name}@offline" for name in ("one", "two", "three")], budget_usd=0.011, **prices
     )
     with pytest.raises(UserError, match="budget"):
-        asyncio.run(evaluation.judge.ask_jury(jury, pairs))
+        for judge in jury:
+            asyncio.run(evaluation.judge.ask(judge, pairs))
     jury = evaluation.judge.jury(["one@offline", "two@offline"], budget_usd=1.0, **prices)
     spent = []
     for judge in jury:

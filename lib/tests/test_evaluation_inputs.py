@@ -219,7 +219,7 @@ def test_a_replay_says_what_was_said_and_asks_nobody(tmp_path):
     pairs, verdicts, _ = judged(answers, "offline?first_wins=0.5")
     replay = evaluation.judge.jury([stored(tmp_path, verdicts)])[0]
     assert asyncio.run(evaluation.judge.ask(replay, pairs)) == verdicts and replay.model == "judge"
-    assert asyncio.run(evaluation.judge.ask_jury([replay], pairs[:6])) == verdicts[:6]
+    assert asyncio.run(evaluation.judge.ask(replay, pairs[:6])) == verdicts[:6]
     assert replay.source == "Verdicts of judge, read from a file."
 
 

@@ -53,8 +53,7 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     """
     lexicon = _load_pipeline(model)[1]  # before the processes: they share it
     languages_of = {text: languages.detect(text) or "en" for text in texts}
-    english = (text for text, code in languages_of.items() if code == "en")
-    clauses = {text: _asking_clause(text, lexicon) for text in english}
+    clauses = {t: _asking_clause(t, lexicon) for t, code in languages_of.items() if code == "en"}
     parsed = parallel.by_text(partial(_parse, model), clauses.values())
     by_text = {text: parsed[clause] for text, clause in clauses.items()}
     for code in sorted({*languages_of.values()} - {"en"}):

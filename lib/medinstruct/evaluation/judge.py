@@ -203,14 +203,6 @@ def _letter(reply: Reply) -> str | None:
     return parse_verdict(reply.text, reply.finish_reason)
 
 
-async def ask_jury(judges: list[Judge], pairs: Sequence[Pair], *, items: int = 0) -> list[Verdict]:
-    """Return the verdicts of the first judge on all pairs, of the others on `items` items."""
-    part, results = on_items(pairs, items), []
-    for n, judge in enumerate(judges):
-        results += await ask(judge, part if n else pairs, label=f"judge {n + 1}")
-    return results
-
-
 def on_items(pairs: Sequence[Pair], items: int) -> list[Pair]:
     """Return the pairs on `items` items, evenly spaced; 0 for all."""
     subset = set(evenly(list(dict.fromkeys(pair.answer.item for pair in pairs)), items))

@@ -39,11 +39,9 @@ class Cache:
         """Save an answer and its cost; return the reply that was saved first under the key."""
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
         row = (key, *texts, time.time(), usd)
-        is_new = self._do(PUT, *row, None).rowcount == 1
-        if not is_new and not self.get(key):  # what is saved is no reply: it is replaced
-            self._do(PUT, *row, self._row(key))
-        reply = Reply(**answer, key=key) if is_new else self.get(key)
-        return reply.model_copy(update={"cached": False})
+        if self._do(PUT, *row, None).rowcount != 1 and not self.get(key):
+            self._do(PUT, *row, self._row(key))  # what was saved is no reply: it is replaced
+        return self.get(key).model_copy(update={"cached": False})
 
     def _row(self, key: str) -> bytes | None:
         query = "SELECT CAST(answer AS BLOB) FROM answers WHERE key = ?"

@@ -86,7 +86,6 @@ def parsed(row: dict[str, Any]) -> Condition:
     return Condition(**row | {name: tuple(row[name]) for name in LIST_FIELDS.split()})
 
 
-@cache
 def called(name: str) -> str:
     """Return the name inside a sentence: lower case, but for abbreviations and personal names."""
     first = name.split()[0]

@@ -7,7 +7,6 @@ import itertools
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -292,7 +291,7 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
     from matplotlib.figure import Figure
 
     style.use(paths.data("figures.mplstyle"))
-    rcParams["font.family"] = _installed(*rcParams["font.family"])
+    rcParams["font.family"] = _installed(rcParams["font.family"])
     width += max(0, panels - 2)
     figure = Figure(figsize=(width, height))  # without pyplot: no window, nothing to close
     axes = figure.subplots(1, panels, squeeze=False, sharey=True)
@@ -301,14 +300,15 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
     return figure, axes[0]
 
 
-@cache
-def _installed(*families: str) -> list[str]:
-    """Return the installed families, for each of which every text takes time; with the extra `cjk`."""
+def _installed(families: Sequence[str]) -> list[str]:
+    """Return the installed font families, since each one costs time; also of the extra `cjk`."""
     from matplotlib.font_manager import fontManager
 
-    if package := find_spec("noto_cjk_sans_otc"):
+    package, names = find_spec("noto_cjk_sans_otc"), fontManager.get_font_names()
+    if package and "Noto Sans CJK JP" not in names:
         fontManager.addfont(Path(package.origin).with_name("NotoSansCJK-Regular.ttc"))
-    return [name for name in families if name in fontManager.get_font_names()]
+        names = fontManager.get_font_names()
+    return [name for name in families if name in names]
 
 
 def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import pandas as pd
 
@@ -18,6 +18,7 @@ from medinstruct import paths, records
 from medinstruct.plotting.titles import number, short
 
 LIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
+PAGES = jinja2.Environment(loader=jinja2.FileSystemLoader(paths.data("")), autoescape=True)
 READER = "reader.html.j2"  # tables, differences, readers of records
 LONGEST = 6000  # characters of one text
 MOST_STATIC, MOST_LIVE = 200, 2000  # records of a reader
@@ -69,11 +70,10 @@ def _png(figure: Any) -> bytes:
 
 def to_html(notebook: str | Path) -> str:
     """Return an executed notebook as one page that needs no other files and no network."""
-    from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
-    loaders, path = [FileSystemLoader(paths.data(""))], Path(notebook)
-    exporter = HTMLExporter(extra_loaders=loaders, template_file="notebook.html.j2")
+    path = Path(notebook)
+    exporter = HTMLExporter(extra_loaders=[PAGES.loader], template_file="notebook.html.j2")
     exporter.register_filter("headings", HEADING.findall)
     page, _ = exporter.from_filename(str(path), resources={"run": path.resolve().parent.name})
     page = re.sub(r'<img (?=[^>]*src="https?:)[^>]*alt="([^"]*)"[^>]*>', r"\1", page)
@@ -82,15 +82,7 @@ def to_html(notebook: str | Path) -> str:
 
 def render(page: str, **parts: Any) -> str:
     """Return a page of `data/` with its parts filled in; everything in them is escaped."""
-    return _pages().get_template(page).render(short=short, **parts)
-
-
-@cache
-def _pages() -> Any:
-    """Return the environment that keeps the compiled templates: each takes 20 ms to compile."""
-    from jinja2 import Environment, FileSystemLoader
-
-    return Environment(loader=FileSystemLoader(paths.data("")), autoescape=True)
+    return PAGES.get_template(page).render(short=short, **parts)
 
 
 def table(frame: Any, *, caption: str = "", fold: int = 10) -> Output:
