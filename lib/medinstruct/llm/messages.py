@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import TemplateError
 from pydantic import BaseModel
 
-from medinstruct import paths
+from medinstruct import cues, paths
 from medinstruct.errors import UserError
 
 AGAIN = ("length", "empty", "refused")  # reasons to repeat a request
@@ -26,6 +26,7 @@ DEEPEST = 9  # levels of nested content
 THINKS = re.compile("think|thought|reason", re.IGNORECASE)  # types of content
 CUT_OFF = ("length", "content_filter")  # finish reasons of an answer that may have no text
 OPEN, CLOSE = (re.compile("|".join(MARKS[name])) for name in ("open", "close"))
+AROUND = re.compile(MARKS["around"])
 PLACE = "0answer0"  # stands for the answer in a rendered chat
 INVISIBLE = " \t\n\r\f\v\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 THOUGHT = re.compile(f"(?s)(?:{OPEN.pattern})(.*?)(?:{CLOSE.pattern})")
@@ -129,12 +130,12 @@ def is_unfinished(text: str) -> bool:
 def split_thought(text: str) -> tuple[str | None, str]:
     """Return answer and thought of a text; the answer is None while a thought is still open."""
     thoughts, after, rest = [], [], text
-    if OPEN.search(text) or CLOSE.search(text):
+    if cues.possible((OPEN, CLOSE), text):
         closed = 1 + max((mark.end() for mark in CLOSE.finditer(text)), default=0)
         *before, rest = CLOSE.split(THOUGHT.sub("", text[:closed]) + text[closed:])
         rest, *after = OPEN.split(rest, maxsplit=1)
         thoughts = [part.strip() for part in (*THOUGHT.findall(text[:closed]), *before, *after)]
-    answer = re.sub(MARKS["around"], "", rest)
+    answer = AROUND.sub("", rest) if cues.possible([AROUND], rest) else rest
     answer = text if answer == text else answer.strip()
     return None if after else answer, "\n\n".join(filter(None, thoughts))
 
