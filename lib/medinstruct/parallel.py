@@ -1,19 +1,19 @@
 """Parallel: results of a function for many texts, computed once, by two processes if many."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from multiprocessing import get_context
 from typing import Any
 
-MANY = 1000  # texts from which a second process saves more than its start costs
+MANY = 1000  # texts above which a second process saves more than its start costs
 PORTION = 250  # texts that a process reads at once
 _KNOWN: dict[Callable, dict[str, Any]] = {}
 
 
-def by_text(function: Callable[[list[Any]], list[Any]], texts: Iterable[Any]) -> dict[Any, Any]:
-    """Return by text (or clause) the results of a function of several texts."""
+def by_text(function: Callable[[list], list], texts: Iterable[Hashable]) -> dict[Hashable, Any]:
+    """Return by text (or other value) the results of a function of several texts."""
     unique = list(dict.fromkeys(texts))
     parts = [unique[start : start + PORTION] for start in range(0, len(unique), PORTION)]
     if sys.platform == "linux" and len(unique) > MANY:  # where a fork is safe in a notebook

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from medinstruct import audits, cues, paths
 from medinstruct.filtering import content_rules
+from medinstruct.llm import messages
 
 PATTERNS = [
     r"[Mm]rs?\.? [A-Z]",
@@ -17,6 +18,8 @@ PATTERNS = [
     r"(?:foo|ba[rz])(?=\d)[\d-]+?(?:Straße)?",
     r"(?:ä|Ö)?ren(?:en)*(?!s)",
     r"[0-9a]{3}[가나]|(?:x|y){0,2}z",
+    messages.OPEN.pattern,
+    messages.CLOSE.pattern,
 ]
 
 

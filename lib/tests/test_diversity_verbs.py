@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from medinstruct import diversity, paths, records
+from medinstruct import diversity, parallel, paths, records
 from medinstruct.errors import UserError
 
 CASES = {
@@ -105,6 +105,14 @@ def test_repeated_texts_are_parsed_once_and_answered_each():
     texts = ["Write a note.", "List the bones.", "Write a note."]
     assert diversity.verb_noun(texts) == [("write", "note"), ("list", "bone"), ("write", "note")]
     assert diversity.verb_noun([]) == []
+
+
+def test_two_processes_give_the_pairs_of_one(monkeypatch):
+    monkeypatch.setattr(parallel, "MANY", 3)
+    monkeypatch.setattr(parallel, "PORTION", 5)
+    scenes = [f"A man of {age} coughs. {text}" for age in (40, 50) for text in list(CASES)[:4]]
+    pairs = diversity.verb_noun([*CASES, *scenes])
+    assert pairs == [*CASES.values(), *[*CASES.values()][:4] * 2], "two texts share a clause"
 
 
 @pytest.mark.parametrize(

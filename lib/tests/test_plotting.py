@@ -105,7 +105,7 @@ def font_of(letters, path):
     font.save(path)
 
 
-def test_korean_labels_are_drawn_in_a_font_of_the_style(tmp_path, monkeypatch):
+def test_korean_labels_are_drawn_in_a_font_of_the_style(tmp_path, monkeypatch, caplog):
     from matplotlib.font_manager import fontManager
 
     monkeypatch.setattr(fontManager, "ttflist", list(fontManager.ttflist))
@@ -116,6 +116,7 @@ def test_korean_labels_are_drawn_in_a_font_of_the_style(tmp_path, monkeypatch):
     plotting.show(figure, "a", folder=tmp_path)
     drawn = (tmp_path / "figures" / "a.svg").read_text()
     assert "NanumTest-" in drawn and "DejaVuSans-" in drawn
+    assert not caplog.records, "no note on a weight that the font lacks"
 
 
 @pytest.mark.parametrize("name", EMPTY)

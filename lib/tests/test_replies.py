@@ -481,6 +481,22 @@ def test_the_first_good_answer_stays(tmp_path):
     assert isinstance(caches[1].get("k"), Reply)
 
 
+def test_a_good_answer_stays_that_replaces_a_damaged_row_at_the_same_moment(tmp_path, monkeypatch):
+    one, other = (llm.Cache(tmp_path / "c.sqlite") for _ in range(2))
+    row = {"text": "First.", "finish_reason": "stop", "model": "m"}
+    one.put("k", request(), row)
+    with sqlite3.connect(one.path) as base:
+        base.execute("UPDATE answers SET answer = '[]'")
+
+    def get_beside_another_kernel(key, get=one.get):
+        found = get(key)
+        other.put(key, request(), row)
+        return found
+
+    monkeypatch.setattr(one, "get", get_beside_another_kernel)
+    assert one.put("k", request(), row | {"text": "Second."}).text == "First."
+
+
 def test_a_judge_that_thinks_or_answers_in_parts_is_read():
     items = evaluation.load_items("own", limit=3)
     form = evaluation.answers.Answer

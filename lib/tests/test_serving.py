@@ -312,3 +312,7 @@ def test_no_text_has_fewer_tokens_than_the_lower_estimate(tokenizer, parts):
     text = " ".join(parts)
     request, count = asked(user(text)), len(tokenizer(text)["input_ids"])
     assert request.least_tokens() <= min(count, request.prompt_tokens())
+
+
+def test_signs_alone_are_no_words_in_the_lower_estimate():
+    assert asked(user("a -- b _ c_d ... (*)")).least_tokens() == 2, "of three words"

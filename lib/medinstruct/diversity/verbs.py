@@ -51,7 +51,7 @@ def verb_noun(texts: Sequence[str], *, model: str = MODEL) -> list[Pair]:
     path); a UserError says how to install a missing one. Texts in another language are parsed by
     the pipeline of their language, if it is installed (see `unparsed`).
     """
-    lexicon = _load_pipeline(model)[1]  # before the processes: they share it
+    lexicon = _load_pipeline(model)[1]  # loaded before the processes, which share it
     languages_of = {text: languages.detect(text) or "en" for text in texts}
     clauses = {t: _asking_clause(t, lexicon) for t, code in languages_of.items() if code == "en"}
     parsed = parallel.by_text(partial(_parse, model), clauses.values())

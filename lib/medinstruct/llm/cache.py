@@ -39,8 +39,9 @@ class Cache:
         """Save an answer and its cost; return the reply that was saved first under the key."""
         texts = [json.dumps(part, ensure_ascii=False) for part in (request.model_dump(), answer)]
         row = (key, *texts, time.time(), usd)
-        if self._do(PUT, *row, None).rowcount != 1 and not self.get(key):
-            self._do(PUT, *row, self._row(key))  # what was saved is no reply: it is replaced
+        if self._do(PUT, *row, None).rowcount != 1:
+            saved = self._row(key)  # before `get`: another kernel may replace it meanwhile
+            self._do(PUT, *row, None if self.get(key) else saved)
         return self.get(key).model_copy(update={"cached": False})
 
     def _row(self, key: str) -> bytes | None:

@@ -4,6 +4,7 @@ A title may hold fields such as {n} that the chart fills in from its data: see `
 """
 
 import itertools
+import logging
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -301,14 +302,14 @@ def _canvas(title: str, height: float, *, width: float = WIDTH, panels: int = 1)
 
 
 def _installed(families: Sequence[str]) -> list[str]:
-    """Return the installed font families, since each one costs time; also of the extra `cjk`."""
-    from matplotlib.font_manager import fontManager
+    """Return the installed font families; to look for a missing one takes time at each text."""
+    from matplotlib import font_manager
 
-    package, names = find_spec("noto_cjk_sans_otc"), fontManager.get_font_names()
-    if package and "Noto Sans CJK JP" not in names:
-        fontManager.addfont(Path(package.origin).with_name("NotoSansCJK-Regular.ttc"))
-        names = fontManager.get_font_names()
-    return [name for name in families if name in names]
+    logging.getLogger(font_manager.__name__).setLevel(logging.ERROR)  # some have no bold
+    package, fonts = find_spec("noto_cjk_sans_otc"), font_manager.fontManager  # the extra `cjk`
+    if package and "Noto Sans CJK JP" not in fonts.get_font_names():
+        fonts.addfont(Path(package.origin).with_name("NotoSansCJK-Regular.ttc"))
+    return [name for name in families if name in fonts.get_font_names()]
 
 
 def _rows(axes: Any, names: Sequence[Any]) -> np.ndarray:
