@@ -36,7 +36,7 @@ FINGERPRINT_WORDS = 16  # of 64 bits
 # A sequence is a string of one character a token, or a tuple if there are more distinct tokens than
 # characters. The bits are the parities of the counts of a text's tokens, spread over 1,024 bits.
 FIELDS = [("sequence", object), ("length", np.int32), ("bits", np.uint64, FINGERPRINT_WORDS)]
-WIDTH, PAIRS = 1 << 15, 1 << 18  # texts and pairs filtered at once: fit a core's cache
+WIDTH, PAIRS = 1 << 16, 1 << 20  # texts and pairs filtered at once
 THREADS = min(4, os.cpu_count() or 1)
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 BLOCK = 1 << 14  # texts encoded at once
@@ -132,7 +132,7 @@ def nearest(
     rest = np.flatnonzero(rows < 0) if not floor and len(index.texts) > own else rows[:0]
     settings = {"scorer": Indel.distance, "dtype": np.int32, "workers": THREADS}
     # Below a score of one half no filter helps: the rest is compared with all texts.
-    parts = -(-len(rest) * len(index.texts) // (16 * PAIRS))
+    parts = -(-len(rest) * len(index.texts) // (4 * PAIRS))
     for part in np.array_split(rest, parts) if parts else ():
         unmatched = process.cdist(queries["sequence"][part], index.texts["sequence"], **settings)
         total = queries["length"][part, None] + index.texts["length"]
