@@ -44,3 +44,10 @@ def test_the_patterns_of_the_audits_lose_no_match_on_our_texts():
         possible = set(cues.possible(patterns, text))
         assert len(possible) < len(patterns) / 2
         assert not [p.pattern for p in patterns if p not in possible and p.search(text)]
+
+
+@pytest.mark.parametrize("word", ["thınk", "THİNK", "reaſoning"])
+def test_letters_whose_lower_case_is_no_ascii_make_no_mark(word):
+    """Ignoring case, `i` also matches ı, whose lower case has no i: the cue would be missed."""
+    assert not messages.OPEN.search(f"<{word}>") and not messages.CLOSE.search(f"</{word}>")
+    assert messages.split_thought(text := f"<{word}>a</{word}>Rest.") == (text, "")

@@ -515,3 +515,19 @@ def test_served_over_a_socket_it_speaks_to_the_official_client():
 
     names, completions, after = asyncio.run(talk())
     assert names == [offline.MODEL] and completions[0].usage.total_tokens > 0 and float(after) > 0
+
+
+def test_signs_and_causes_of_one_or_two_words_describe_a_condition():
+    """Short phrases have no whole word inside, by which longer ones are looked for."""
+    described = 0
+    for condition in conditions():
+        phrases = [text.lower() for text in (*condition.presentation, *condition.causes)]
+        short = [phrase for phrase in phrases if len(phrase.split()) < 3]
+        if len(short) < 4:
+            continue
+        text = f"A person with {'s, '.join(short)}s."  # a plural holds the phrase too
+        best = responder.subject(text)
+        signs = (*best.presentation, *best.causes, *(test.finding for test in best.tests))
+        assert sum(sign.lower() in text for sign in signs) >= len(short), condition.name
+        described += 1
+    assert described > 5

@@ -315,4 +315,4 @@ def test_no_text_has_fewer_tokens_than_the_lower_estimate(tokenizer, parts):
 
 
 def test_signs_alone_are_no_words_in_the_lower_estimate():
-    assert asked(user("a -- b _ c_d ... (*)")).least_tokens() == 2, "of three words"
+    assert asked(user("a -- b _ _ c_d ... (*)")).least_tokens() == 2, "of three words"
